@@ -1,0 +1,82 @@
+"""The change feed: a row for every change that the workers' in-memory picture has to learn of.
+
+A row is written in the transaction of the change itself, so it is seen exactly when the change is. Every worker polls the
+feed (``gateway.directory``). Models take part by inheriting :class:`Announced`; a bulk ``update()`` announces itself through
+the manager's query set.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from django.db import models, router, transaction
+
+
+class Change(models.Model):
+    """One change: ``kind`` is the model's label in lower case, ``object_id`` its primary key, empty for "many"."""
+
+    kind = models.CharField(max_length=64)
+    object_id = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_id or '*'}"
+
+
+def announce(kind: str, object_id: object = "", *, using: str | None = None) -> None:
+    """Write a change of ``kind`` into the feed. Call it inside the transaction that makes the change."""
+    Change.objects.using(using).create(kind=kind, object_id=str(object_id))
+
+
+class AnnouncedQuerySet(models.QuerySet[Any]):
+    """A query set whose bulk writes reach the change feed too."""
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            rows = super().update(**kwargs)
+            if rows:
+                announce(self.model._meta.label_lower, using=self.db)
+        return rows
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        with transaction.atomic(using=self.db):
+            made = super().bulk_create(objs, *args, **kwargs)
+            if made:
+                announce(self.model._meta.label_lower, using=self.db)
+        return made
+
+    def quietly_update(self, **kwargs: Any) -> int:
+        """Update without announcing: for columns that the directory doesn't hold, like ``last_used_at``."""
+        return super().update(**kwargs)
+
+
+class Announced(models.Model):
+    """A model whose every save and deletion is announced in the same transaction.
+
+    Deletions that cascade or come from a query set pass the ``pre_delete`` signal, which ``accounts.signals`` listens to.
+    """
+
+    objects = AnnouncedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using):
+            super().save(*args, **kwargs)
+            announce(self._meta.label_lower, self.pk, using=using)
+
+    @classmethod
+    def announced_models(cls) -> list[type[Self]]:
+        """Return every concrete model that announces itself."""
+        found: list[type[Self]] = []
+        pending = list(cls.__subclasses__())
+        while pending:
+            model = pending.pop()
+            pending.extend(model.__subclasses__())
+            if not model._meta.abstract:
+                found.append(model)
+        return found

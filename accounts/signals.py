@@ -1,0 +1,15 @@
+"""Announces deletions, cascades included: Django sends ``post_delete`` for each row inside the deleting transaction."""
+
+from typing import Any
+
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
+
+from accounts.changes import Announced, announce
+
+
+@receiver(post_delete, dispatch_uid="gatehouse_announce_deletion")
+def announce_deletion(sender: type[Any], instance: Any, using: str, **kwargs: Any) -> None:
+    """Write a deletion of an announced model into the feed."""
+    if issubclass(sender, Announced):
+        announce(sender._meta.label_lower, instance.pk, using=using)

@@ -1,0 +1,249 @@
+"""Gatehouse's settings: one flat file, read from the environment.
+
+It starts with nothing set. Every variable is described in ``docs/settings.md``; a bad value fails here, at start, with
+the variable's name and the mend.
+"""
+
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway.bootstrap import data_directory, key_from_file
+
+env = environ.Env()
+
+
+def fail(name: str, why: str, mend: str) -> ImproperlyConfigured:
+    """Return the error for a bad setting, in the one form that all of them have."""
+    return ImproperlyConfigured(f"{name}: {why} {mend}")
+
+
+def number(name: str, default: float, *, least: float, most: float) -> float:
+    """Return the numeric variable ``name``; raise when it is no number or out of range."""
+    text = env.str(name, default="")
+    try:
+        value = float(text) if text.strip() else float(default)
+    except ValueError:
+        raise fail(name, f"{text!r} is not a number.", f"Give a number from {least:g} to {most:g}.") from None
+    if not least <= value <= most:
+        raise fail(name, f"{value:g} is out of range.", f"Give a number from {least:g} to {most:g}.")
+    return value
+
+
+def choice(name: str, default: str, options: tuple[str, ...]) -> str:
+    """Return the variable ``name``; raise when it is none of ``options``."""
+    value = env.str(name, default=default).strip() or default
+    if value not in options:
+        raise fail(name, f"{value!r} is not known.", f"Use one of: {', '.join(options)}.")
+    return value
+
+
+def flag(name: str, default: bool) -> bool:
+    """Return the boolean variable ``name``; raise when it is neither true nor false."""
+    text = env.str(name, default="").strip().lower()
+    if not text:
+        return default
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise fail(name, f"{text!r} is neither true nor false.", "Use true or false.")
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's database settings for ``DATABASE_URL``, or for the embedded SQLite when it is empty."""
+    if not url:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / "gatehouse.sqlite3",
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+            },
+        }
+    try:
+        parsed = environ.Env.db_url_config(url)
+    except (ValueError, KeyError, ImproperlyConfigured):
+        parsed = {}
+    engine = parsed.get("ENGINE", "")
+    if engine == "django.db.backends.sqlite3":
+        return database("") | {"NAME": parsed["NAME"]}
+    if engine != "django.db.backends.postgresql":
+        raise fail(
+            "DATABASE_URL",
+            "is no address of a PostgreSQL or SQLite database.",
+            "Use postgres://USER:PASSWORD@HOST:PORT/NAME, or leave it out for the embedded SQLite.",
+        )
+    parsed.setdefault("CONN_MAX_AGE", 60)
+    parsed.setdefault("CONN_HEALTH_CHECKS", True)
+    return parsed
+
+
+# --- where state lives -------------------------------------------------------------------------------------------------
+try:
+    DATA_DIR = data_directory(env.str("GATEHOUSE_DATA_DIR", default="./data"))
+except OSError as error:
+    raise fail(
+        "GATEHOUSE_DATA_DIR", f"can't be made or entered ({error.strerror}).", "Name a writable folder."
+    ) from None
+
+BASE_DIR = environ.Path(__file__) - 2
+ENVIRONMENT = choice("GATEHOUSE_ENV", "production", ("production", "development"))
+DEBUG = flag("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", default="") or key_from_file(DATA_DIR / "secret_key")
+# The first key encrypts, all of them decrypt: put a new one in front to rotate.
+FERNET_KEYS = [key.strip() for key in env.str("GATEHOUSE_ENCRYPTION_KEYS", default="").split(",") if key.strip()] or [
+    key_from_file(DATA_DIR / "encryption_key")
+]
+DATABASE_URL = env.str("DATABASE_URL", default="").strip()
+REDIS_URL = env.str("REDIS_URL", default="").strip()
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise fail("REDIS_URL", "is no address of a Redis server.", "Use redis://HOST:PORT/0, or leave it out.")
+DATABASES = {"default": database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- who may reach us, and under which name ---------------------------------------------------------------------------
+PUBLIC_URL = env.str("GATEHOUSE_PUBLIC_URL", default="").rstrip("/")
+if PUBLIC_URL and not PUBLIC_URL.startswith(("http://", "https://")):
+    raise fail("GATEHOUSE_PUBLIC_URL", f"{PUBLIC_URL!r} is no web address.", "Use https://ai.example.com.")
+ALLOWED_HOSTS = [
+    host.strip() for host in env.str("GATEHOUSE_ALLOWED_HOSTS", default="").split(",") if host.strip()
+] or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
+if PUBLIC_URL:
+    ALLOWED_HOSTS.append(PUBLIC_URL.split("://", 1)[1].split("/", 1)[0].rsplit(":", 1)[0])
+    CSRF_TRUSTED_ORIGINS = ["/".join(PUBLIC_URL.split("/", 3)[:3])]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("GATEHOUSE_BEHIND_PROXY", False) else None
+SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
+
+# --- what may be dialled, and within which bounds ---------------------------------------------------------------------
+EGRESS_ALLOW = [entry.strip() for entry in env.str("GATEHOUSE_EGRESS_ALLOW", default="").split(",") if entry.strip()]
+MAX_BODY_BYTES = int(number("GATEHOUSE_MAX_BODY_MB", 25, least=0.01, most=1024) * 2**20)
+MAX_UPLOAD_BYTES = int(number("GATEHOUSE_MAX_UPLOAD_MB", 512, least=0.01, most=65_536) * 2**20)
+BODY_TIMEOUT = number("GATEHOUSE_BODY_TIMEOUT_S", 60, least=1, most=3600)
+MAX_ANSWER_BYTES = int(number("GATEHOUSE_MAX_ANSWER_MB", 256, least=1, most=4096) * 2**20)
+FORWARD_HEADERS = [
+    name.strip().lower() for name in env.str("GATEHOUSE_FORWARD_HEADERS", default="").split(",") if name.strip()
+]
+DRAIN_SECONDS = number("GATEHOUSE_DRAIN_SECONDS", 30, least=0, most=3600)
+CHANGE_POLL_SECONDS = number("GATEHOUSE_CHANGE_POLL_SECONDS", 0.25, least=0.05, most=5)
+USAGE_FLUSH_SECONDS = number("GATEHOUSE_USAGE_FLUSH_SECONDS", 0.5, least=0.05, most=60)
+USAGE_RETENTION_DAYS = int(number("GATEHOUSE_USAGE_RETENTION_DAYS", 400, least=1, most=36_500))
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# --- Django ---------------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "accounts",
+    "providers",
+    "usage",
+    "gateway",
+    "batches",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "gateway.urls"
+ASGI_APPLICATION = "gateway.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR("templates")],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+SILENCED_SYSTEM_CHECKS: list[str] = []
+APPEND_SLASH = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Gatehouse",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- what runs beside the calls ---------------------------------------------------------------------------------------
+CHANNEL_LAYERS: dict[str, Any] = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+CACHES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+CELERY_BROKER_URL = env.str("GATEHOUSE_CELERY_BROKER_URL", default="") or REDIS_URL or "memory://"
+
+# --- logs -------------------------------------------------------------------------------------------------------------------
+LOG_FORMAT = choice("GATEHOUSE_LOG_FORMAT", "text", ("text", "json"))
+LOG_LEVEL = choice("GATEHOUSE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "gateway.logs.LineFormatter", "style_name": LOG_FORMAT}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.server": {"level": "WARNING"},
+        "uvicorn.access": {"level": "WARNING"},
+        "aiohttp": {"level": "WARNING"},
+    },
+}

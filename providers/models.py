@@ -1,0 +1,318 @@
+"""Where answers come from: provider accounts, their models, and who may use or manage them."""
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from fernet_fields import EncryptedTextField
+
+from accounts.changes import Announced
+from accounts.models import Team, User, VirtualAccount, slug_validator
+from providers import egress
+from providers.catalog import FEATURES, KIND_CHOICES, MODEL_TYPES, VENDORS
+
+HEADER_NAME = RegexValidator(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+FORBIDDEN_HEADERS = frozenset(
+    "authorization host content-length transfer-encoding connection upgrade te trailer cookie proxy-authorization".split()
+)
+model_name_validator = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$",
+    "Use 1 to 200 letters, digits and . _ : / @ + -; begin with a letter or digit.",
+)
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of ``url``: what a key is bound to."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+class ProviderAccount(Announced):
+    """One account at a vendor: address, credentials, bounds, and how its objects are shared.
+
+    ``credentials`` and ``extra_headers`` are encrypted at rest and write-only everywhere. Saving a changed scheme, host or
+    port clears the stored key, so that a key never leaves for another host than it was entered for.
+    """
+
+    class Isolation(models.TextChoices):
+        OWNER = "owner", "Owner: objects belong to the caller who made them"
+        TEAM = "team", "Team: the caller's teams share them"
+        ACCOUNT = "account", "Account: everybody who may use the account shares them"
+
+    kind = models.CharField(max_length=40, choices=KIND_CHOICES, default="openai")
+    name = models.CharField(
+        max_length=64,
+        unique=True,
+        validators=[slug_validator],
+        help_text="The part before the slash in a model's name.",
+    )
+    base_url = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text="Empty: the vendor's own address. Must be https unless the operator allows it.",
+    )
+    credentials = EncryptedTextField(blank=True, default="", editable=False)
+    extra_headers_json = EncryptedTextField(blank=True, default="", editable=False)
+    organization = models.CharField(max_length=200, blank=True)
+    project = models.CharField(max_length=200, blank=True)
+    connect_timeout = models.FloatField(
+        default=10, validators=[MinValueValidator(0.1), MaxValueValidator(300)], help_text="Seconds to connect."
+    )
+    read_timeout = models.FloatField(
+        default=600,
+        validators=[MinValueValidator(0.1), MaxValueValidator(7200)],
+        help_text="Seconds without a byte from upstream before the call is given up.",
+    )
+    connection_limit = models.PositiveIntegerField(
+        default=0, help_text="Open upstream connections per worker at most; 0: no limit."
+    )
+    enabled = models.BooleanField(default=True)
+    any_model = models.BooleanField(
+        "any model", default=False, help_text="Also pass on upstream model names that are not listed here."
+    )
+    discount_percent = models.DecimalField(
+        max_digits=5, decimal_places=2, default=Decimal(0), validators=[MinValueValidator(0), MaxValueValidator(100)]
+    )
+    isolation = models.CharField(max_length=16, choices=Isolation, default=Isolation.OWNER)
+    open_resources = models.JSONField(
+        default=list, blank=True, help_text="OpenAI resources opened for passthrough, by name. Empty: none."
+    )
+    proxy_paths = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Path patterns allowed under /proxy/, for example ["v1/rerank", "v1/agents/*"].',
+    )
+    register_fine_tuned = models.BooleanField(
+        default=False, help_text="Register the model of a succeeded fine-tuning job on this account."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> "ProviderAccount":
+        instance = super().from_db(*args, **kwargs)
+        # The address that the stored key was entered for.
+        instance._stored_url = instance.__dict__.get("base_url")
+        instance._stored_kind = instance.__dict__.get("kind")
+        return instance
+
+    @property
+    def vendor(self) -> Any:
+        """The vendor's row in the catalogue."""
+        return VENDORS[self.kind]
+
+    @property
+    def url(self) -> str:
+        """The address that calls go to, without a trailing slash."""
+        return (self.base_url or VENDORS[self.kind].base_url).rstrip("/")
+
+    @property
+    def api_key(self) -> str:
+        """The stored key, or an empty text."""
+        return self.credentials
+
+    @api_key.setter
+    def api_key(self, value: str) -> None:
+        self.credentials = value.strip()
+        self._key_entered = True
+
+    @property
+    def extra_headers(self) -> dict[str, str]:
+        """Headers sent with every upstream call."""
+        return msgspec.json.decode(self.extra_headers_json, type=dict[str, str]) if self.extra_headers_json else {}
+
+    @extra_headers.setter
+    def extra_headers(self, headers: dict[str, str]) -> None:
+        self.extra_headers_json = msgspec.json.encode(headers).decode() if headers else ""
+        self._headers_entered = True
+
+    def origin_changed(self) -> bool:
+        """Whether scheme, host or port differ from what the stored key was entered for."""
+        stored_kind = getattr(self, "_stored_kind", None)
+        if stored_kind is None:
+            return False
+        stored_url = (getattr(self, "_stored_url", None) or VENDORS[stored_kind].base_url).rstrip("/")
+        return origin(stored_url) != origin(self.url)
+
+    def clean(self) -> None:
+        if not self.url:
+            raise ValidationError({"base_url": f"{VENDORS[self.kind].label} has no address of its own: give one."})
+        problem = egress.url_fault(self.url)
+        if problem:
+            raise ValidationError({"base_url": problem})
+        for name, value in self.extra_headers.items():
+            if name.lower() in FORBIDDEN_HEADERS:
+                raise ValidationError(f"Extra header {name!r} is set by Gatehouse itself.")
+            HEADER_NAME(name)
+            if "\r" in value or "\n" in value:
+                raise ValidationError(f"The value of extra header {name!r} has a line break.")
+        for field in ("open_resources", "proxy_paths"):
+            value = getattr(self, field)
+            if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
+                raise ValidationError({field: "Give a JSON list of texts."})
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.origin_changed():
+            if not getattr(self, "_key_entered", False):
+                self.credentials = ""
+            if not getattr(self, "_headers_entered", False):
+                self.extra_headers_json = ""
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "credentials", "extra_headers_json"}
+        super().save(*args, **kwargs)
+        self._stored_url, self._stored_kind = self.base_url, self.kind
+        self._key_entered = self._headers_entered = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Model(Announced):
+    """A model of an account, under the public name ``account/name``."""
+
+    class PriceSource(models.TextChoices):
+        PUBLIC = "public", "Public price list"
+        PRIVATE = "private", "Private price"
+
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="models")
+    name = models.CharField(
+        max_length=200, validators=[model_name_validator], help_text="The part after the slash in the model's name."
+    )
+    upstream_id = models.CharField(
+        max_length=300, blank=True, help_text="What the vendor calls it. Empty: the same as the name."
+    )
+    model_types = models.JSONField(default=list, help_text="What it may be called for.")
+    features = models.JSONField(default=list, blank=True)
+    price_source = models.CharField(max_length=16, choices=PriceSource, default=PriceSource.PUBLIC)
+    private_price = models.JSONField(
+        default=dict, blank=True, help_text='In US dollars, for example {"input_mtok": "0.15", "output_mtok": "0.60"}.'
+    )
+    context_window = models.PositiveIntegerField(null=True, blank=True)
+    max_output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    deprecated_on = models.DateField(null=True, blank=True)
+    enabled = models.BooleanField(default=True)
+    owner_key = models.CharField(
+        max_length=80,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Subject who owns a fine-tuned model; empty: nobody.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["account__name", "name"]
+        constraints = [models.UniqueConstraint(fields=["account", "name"], name="one_model_name_per_account")]
+
+    @property
+    def public_name(self) -> str:
+        """The name that callers send: ``account/name``."""
+        return f"{self.account.name}/{self.name}"
+
+    def clean(self) -> None:
+        if not self.upstream_id:
+            self.upstream_id = self.name
+        for field, known in (("model_types", MODEL_TYPES), ("features", FEATURES)):
+            value = getattr(self, field)
+            unknown = [entry for entry in value if entry not in known] if isinstance(value, list) else [value]
+            if unknown:
+                raise ValidationError({field: f"Unknown: {unknown}. Known are: {', '.join(known)}."})
+        if not self.model_types:
+            raise ValidationError({"model_types": f"Choose at least one of: {', '.join(MODEL_TYPES)}."})
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self.upstream_id:
+            self.upstream_id = self.name
+        super().save(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return self.public_name
+
+
+class Subject(Announced):
+    """Abstract: somebody that access is given to: a user, a team, a virtual account, or everyone (all users)."""
+
+    user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="+")
+    team = models.ForeignKey(Team, models.CASCADE, null=True, blank=True, related_name="+")
+    virtual_account = models.ForeignKey(VirtualAccount, models.CASCADE, null=True, blank=True, related_name="+")
+    everyone = models.BooleanField(default=False, help_text="All users. Virtual accounts are granted one by one.")
+    key = models.CharField(
+        max_length=40,
+        editable=False,
+        help_text="user:7, team:3, virtualaccount:2 or everyone; made from the columns above.",
+    )
+
+    class Meta:
+        abstract = True
+
+    def subject_key(self) -> str:
+        """Return the subject as the directory names it: ``user:7``, ``team:3``, ``virtualaccount:2`` or ``everyone``."""
+        if self.everyone:
+            return "everyone"
+        if self.user_id:
+            return f"user:{self.user_id}"
+        if self.team_id:
+            return f"team:{self.team_id}"
+        return f"virtualaccount:{self.virtual_account_id}"
+
+    def clean(self) -> None:
+        given = [bool(self.user_id), bool(self.team_id), bool(self.virtual_account_id), self.everyone]
+        if sum(given) != 1:
+            raise ValidationError("Choose exactly one: a user, a team, a virtual account, or everyone.")
+        self.key = self.subject_key()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.key = self.subject_key()
+        super().save(*args, **kwargs)
+
+    def __str__(self) -> str:
+        if self.everyone:
+            return "everyone"
+        return str(self.user or self.team or self.virtual_account)
+
+
+def one_subject(prefix: str) -> models.CheckConstraint:
+    """Return the constraint that a subject row names exactly one subject."""
+    columns = ("user", "team", "virtual_account")
+    condition = models.Q()
+    for chosen in (*columns, "everyone"):
+        row = {f"{column}__isnull": column != chosen for column in columns}
+        condition |= models.Q(everyone=chosen == "everyone", **row)
+    return models.CheckConstraint(name=f"{prefix}_names_one_subject", condition=condition)
+
+
+class Grant(Subject):
+    """A role on an account, given to a subject."""
+
+    class Role(models.TextChoices):
+        MANAGER = "manager", "Manager: edit it, its models and its access"
+        USER = "user", "User: call its models"
+
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="grants")
+    role = models.CharField(max_length=16, choices=Role, default=Role.USER)
+
+    class Meta:
+        constraints = [
+            one_subject("grant"),
+            models.UniqueConstraint(fields=["account", "role", "key"], name="grant_given_once"),
+        ]
+
+
+class ModelSubject(Subject):
+    """Narrows a model to the listed subjects. A model without such rows is open to all users of its account."""
+
+    model = models.ForeignKey(Model, models.CASCADE, related_name="subjects")
+
+    class Meta:
+        constraints = [
+            one_subject("model_subject"),
+            models.UniqueConstraint(fields=["model", "key"], name="model_subject_given_once"),
+        ]
