@@ -1,0 +1,69 @@
+"""`python -m sandbox --port N`: the sandbox on uvicorn, until it is interrupted."""
+
+import argparse
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from sandbox.app import DEFAULT_KEY, MAX_BODY, Sandbox, create_app
+from sandbox.connection import SandboxProtocol
+
+MAX_WEBSOCKET_MESSAGE = 64 * 1024 * 1024
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which tells on stdout when it is ready and on which port."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
+                print(f"Sandbox listening on http://{host}:{port}/v1", flush=True)
+
+
+def server(app: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Server:
+    """A server that is not running yet: `server(app).run()`, or `await server(app).serve()` in a loop."""
+    return Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http=SandboxProtocol,
+            ws="websockets-sansio",
+            ws_max_size=MAX_WEBSOCKET_MESSAGE,
+            lifespan="on",
+            # What uvicorn would report are the cuts that were asked for; app.py reports defects itself.
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs until SIGINT or SIGTERM. With `--port 0` the system chooses; the line on stdout tells which."""
+    parser = argparse.ArgumentParser(prog="sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9100, help="0 lets the system choose (default: %(default)s)")
+    parser.add_argument(
+        "--key", action="append", dest="keys", help=f"an accepted API key, repeatable (default: {DEFAULT_KEY})"
+    )
+    parser.add_argument("--no-record", action="store_true", help="do not keep requests for GET /sandbox/requests")
+    parser.add_argument("--max-body", type=int, default=MAX_BODY, help="largest request body in bytes")
+    options = parser.parse_args(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    app = create_app(options.keys or (DEFAULT_KEY,), record=not options.no_record, max_body=options.max_body)
+    server(app, options.host, options.port).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""The ASGI application: one table of routes, and the life of one request."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+from sandbox import faults as directives
+from sandbox.auth import check_key
+from sandbox.connection import SCOPE_KEY, Connection
+from sandbox.delivery import ConnectionCut, Delivery, service_headers
+from sandbox.errors import ApiError
+from sandbox.faults import NO_FAULTS, Faults
+from sandbox.http import Answer, ClientGone, Message, Receive, Request, Scope, Send, error_response
+from sandbox.recorder import Record, Recorder, Stats
+from sandbox.resources import control, models
+from sandbox.routing import Route, Router
+from sandbox.state import State
+from sandbox.websocket import SocketClosed, WebSocket
+
+logger = logging.getLogger("sandbox")
+
+# The whole surface: each resource module names its own rows. A new resource is a file and a line here.
+ROUTES: tuple[Route, ...] = tuple(
+    chain(
+        control.ROUTES,
+        models.ROUTES,
+    )
+)
+
+DEFAULT_KEY = "sk-sandbox"
+MAX_BODY = 100 * 1024 * 1024
+
+
+class Sandbox:
+    """An ASGI 3 application. Its parts are public so that resources and tests can reach them."""
+
+    def __init__(self, *, keys: Iterable[str], record: bool, clock: Callable[[], float], max_body: int) -> None:
+        self.keys = frozenset(key.encode() for key in keys)
+        self.state = State(clock)
+        self.recorder: Recorder | None = Recorder() if record else None
+        self.stats = Stats()
+        self.router = Router(ROUTES)
+        self.max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await _lifespan(receive, send)
+
+    async def answer(self, request: Request) -> Answer:
+        """The answer to a request whose `body` is complete, also one made by hand; never raises ApiError."""
+        route, request.params = self.router.find(request.method, request.path)
+        try:
+            if route is None:
+                raise self._no_route(request)
+            answer: Answer = await route.handler(request)
+        except ApiError as error:
+            return error_response(error)
+        return answer
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        connection = scope.get(SCOPE_KEY) or Connection()
+        route, params = self.router.find(scope["method"], scope["path"])
+        record = self._record(scope) if route is None or route.authenticated else None
+        connection.record = record
+        request = Request(
+            self,
+            scope["method"],
+            scope["path"],
+            headers=dict(scope["headers"]),
+            query_string=scope["query_string"],
+            params=params,
+            receive=receive if record is None else self._tapped(receive, record),
+        )
+        delivery = Delivery(send, connection, self.stats, record)
+        self.stats.active_requests += 1
+        self.stats.total_requests += 1
+        try:
+            answer = await self._respond(request, route, delivery)
+            self.stats.count(answer.status)
+            await delivery.deliver(answer, service_headers(self.state.new_id("req_", 32), started))
+            if record is not None:
+                record.completed_at = self.state.now()
+        except (ClientGone, ConnectionCut):
+            pass
+        finally:
+            connection.record = None
+            self.stats.active_requests -= 1
+
+    async def _respond(self, request: Request, route: Route | None, delivery: Delivery) -> Answer:
+        """The answer to a request; raises ClientGone or ConnectionCut when there is nobody to answer."""
+        try:
+            if route is None:
+                raise self._no_route(request)
+            if route.authenticated:
+                check_key(self.keys, request.headers.get(b"authorization", b""))
+            if not route.streamed:
+                request.body = await _whole_body(request)
+            delivery.faults = request.faults = self._faults(request)
+            answer = await delivery.instead()
+            if answer is None:
+                answer = await route.handler(request)
+            return answer
+        except ApiError as error:
+            return error_response(error)
+        except Exception as error:
+            # The request's boundary: a defect of the sandbox must look like an upstream's, and be seen.
+            if isinstance(error, ClientGone | ConnectionCut):
+                raise
+            logger.exception("%s %s failed", request.method, request.path)
+            return error_response(ApiError(f"Sandbox defect: {error!r}", status=500, type="server_error"))
+
+    def _faults(self, request: Request) -> Faults:
+        header = request.headers.get(b"x-sandbox")
+        faults = directives.parse(header.decode("latin-1")) if header else directives.from_body(request.body)
+        if faults.times:
+            counts = self.state.store("fault-counts")
+            count = (counts.get(faults.key) or 0) + 1
+            counts.put(faults.key, count)
+            if count > faults.times:
+                return NO_FAULTS
+        return faults
+
+    def _no_route(self, request: Request) -> ApiError:
+        methods = self.router.allowed(request.path)
+        if methods:
+            return ApiError(
+                f"Not allowed to {request.method} on {request.path}. (HINT: Perhaps you meant to use a different "
+                "HTTP method?)",
+                status=405,
+                code="method_not_supported",
+                headers={"allow": ", ".join(methods)},
+            )
+        return ApiError(f"Invalid URL ({request.method} {request.path})", status=404)
+
+    def _record(self, scope: Scope) -> Record | None:
+        if self.recorder is None:
+            return None
+        record = Record(
+            method=scope.get("method", "WEBSOCKET"),
+            path=scope["path"],
+            query=scope["query_string"].decode("latin-1"),
+            headers=list(scope["headers"]),
+            received_at=self.state.now(),
+        )
+        self.recorder.add(record)
+        return record
+
+    def _tapped(self, receive: Receive, record: Record) -> Receive:
+        """`receive` that also writes the body down."""
+
+        async def tapped() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and self.recorder is not None:
+                self.recorder.add_body(record, message.get("body", b""))
+            return message
+
+        return tapped
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route, params = self.router.find("WEBSOCKET", scope["path"])
+        record = self._record(scope)
+        socket = WebSocket(self, scope, receive, send, params)
+        self.stats.open_websockets += 1
+        self.stats.total_requests += 1
+        try:
+            if route is None:
+                raise ApiError(f"Invalid URL (GET {scope['path']})", status=404)
+            check_key(self.keys, socket.authorization())
+            await route.handler(socket)
+        except ApiError as error:
+            await socket.refuse(error_response(error))
+        except SocketClosed:
+            if record is not None:
+                record.disconnected_at = self.state.now()
+        finally:
+            self.stats.open_websockets -= 1
+
+
+async def _whole_body(request: Request) -> bytes:
+    pieces = [piece async for piece in request.stream()]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def create_app(
+    keys: Iterable[str] = (DEFAULT_KEY,),
+    *,
+    record: bool = True,
+    clock: Callable[[], float] = time.time,
+    max_body: int = MAX_BODY,
+) -> Sandbox:
+    """The sandbox as an ASGI application.
+
+    `keys` are the accepted API keys, `record` keeps requests for `GET /sandbox/requests`, `clock` gives
+    seconds since the epoch, `max_body` limits request bodies in bytes.
+    """
+    return Sandbox(keys=keys, record=record, clock=clock, max_body=max_body)

@@ -1,0 +1,33 @@
+"""The API key, refused in OpenAI's words."""
+
+from sandbox.errors import ApiError
+
+_MISSING = (
+    "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
+    "(i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing the "
+    "API from your browser and are prompted for a username and password. You can obtain an API key from "
+    "https://platform.openai.com/account/api-keys."
+)
+
+
+def check_key(keys: frozenset[bytes], authorization: bytes) -> None:
+    """Raises ApiError 401 unless `authorization` is `Bearer` and one of `keys`."""
+    scheme, _, key = authorization.partition(b" ")
+    key = key.strip()
+    if key in keys and scheme.lower() == b"bearer":
+        return
+    if not key or scheme.lower() != b"bearer":
+        raise ApiError(_MISSING, status=401)
+    raise ApiError(
+        f"Incorrect API key provided: {_masked(key.decode('latin-1'))}. You can find your API key at "
+        "https://platform.openai.com/account/api-keys.",
+        status=401,
+        code="invalid_api_key",
+    )
+
+
+def _masked(key: str) -> str:
+    """The key as OpenAI shows it: its first 8 and last 4 characters, when it is long enough to hide the rest."""
+    if len(key) <= 12:
+        return "*" * len(key)
+    return f"{key[:8]}{'*' * min(len(key) - 12, 30)}{key[-4:]}"

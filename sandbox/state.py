@@ -1,0 +1,77 @@
+"""What one sandbox process remembers: bounded stores, a clock that tests may replace, and ids."""
+
+import hashlib
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Store(Generic[T]):
+    """Objects by id, in the order of their making; the oldest goes when `limit` is reached."""
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._limit = limit
+        self._items: OrderedDict[str, T] = OrderedDict()
+
+    def put(self, key: str, value: T) -> T:
+        """Adds or replaces; a replaced object keeps its place."""
+        self._items[key] = value
+        while len(self._items) > self._limit:
+            self._items.popitem(last=False)
+        return value
+
+    def get(self, key: str) -> T | None:
+        return self._items.get(key)
+
+    def pop(self, key: str) -> T | None:
+        return self._items.pop(key, None)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(list(self._items.values()))
+
+
+class State:
+    """All that a process remembers. A resource asks for its store by name: `state.store("files")`.
+
+    `clock` returns seconds since the epoch; stateful resources ask `state.now()` and never the time module, so
+    that a test can move time with `advance`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._shift = 0.0
+        self._stores: dict[str, Store[Any]] = {}
+        self._seed = os.urandom(16)
+        self._count = 0
+
+    def store(self, name: str, limit: int = 10_000) -> Store[Any]:
+        store = self._stores.get(name)
+        if store is None:
+            store = self._stores[name] = Store(limit)
+        return store
+
+    def now(self) -> float:
+        return self._clock() + self._shift
+
+    def created(self) -> int:
+        """The time now in whole seconds, for `created` and `created_at`."""
+        return int(self.now())
+
+    def advance(self, seconds: float) -> None:
+        self._shift += seconds
+
+    def new_id(self, prefix: str, length: int = 24) -> str:
+        """`prefix` and `length` (up to 64) hex digits; unique across processes."""
+        self._count += 1
+        digest = hashlib.blake2b(self._count.to_bytes(8, "big"), key=self._seed, digest_size=32)
+        return prefix + digest.hexdigest()[:length]

@@ -1,0 +1,78 @@
+"""The server's side of one WebSocket, for resources that speak it."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+from sandbox.http import Headers, Receive, Response, Scope, Send
+
+if TYPE_CHECKING:
+    from sandbox.app import Sandbox
+
+KEY_SUBPROTOCOL = "openai-insecure-api-key."
+
+
+class SocketClosed(Exception):
+    """The client closed the socket, or is gone; `code` and `reason` are its own."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class WebSocket:
+    """A socket that is not accepted yet. `headers` have lower-case names; `params` are the path's."""
+
+    def __init__(self, app: Sandbox, scope: Scope, receive: Receive, send: Send, params: dict[str, str]) -> None:
+        self.app = app
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.subprotocols: list[str] = scope.get("subprotocols", [])
+        self.params = params
+        self.accepted = False
+        self.query: dict[str, str] = dict(
+            urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        )
+        self._receive = receive
+        self._send = send
+
+    async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
+        self.accepted = True
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers or []})
+
+    async def receive(self) -> str | bytes:
+        """The next message, text or binary; raises SocketClosed."""
+        message: dict[str, Any] = await self._receive()
+        if message["type"] == "websocket.connect":
+            message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            raise SocketClosed(message.get("code", 1005), message.get("reason") or "")
+        text: str | None = message.get("text")
+        return text if text is not None else message["bytes"]
+
+    async def send(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            await self._send({"type": "websocket.send", "text": message})
+        else:
+            await self._send({"type": "websocket.send", "bytes": message})
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def refuse(self, answer: Response) -> None:
+        """Answers the handshake with an HTTP error, or closes the socket that was accepted already."""
+        if self.accepted:
+            await self.close(1008, answer.body.decode()[:120])
+            return
+        headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
+        await self._send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+        await self._send({"type": "websocket.http.response.body", "body": answer.body})
+
+    def authorization(self) -> bytes:
+        """The Authorization header, or what a browser puts into the subprotocol instead."""
+        for subprotocol in self.subprotocols:
+            if subprotocol.startswith(KEY_SUBPROTOCOL):
+                return b"Bearer " + subprotocol.removeprefix(KEY_SUBPROTOCOL).encode()
+        return self.headers.get(b"authorization", b"")
