@@ -1,1 +1,17 @@
 """Fixtures that every room's tests may use. The settings under test are in ``tests/settings.py``."""
+
+import pytest
+
+from tests import servers
+
+
+@pytest.fixture
+def postgres_url() -> str:
+    """The address of a new, empty database on a real PostgreSQL."""
+    return servers.postgres_url()
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """The address of an empty database on a real Valkey."""
+    return servers.redis_url()
