@@ -82,9 +82,7 @@ class PostgresServer:
         options = [part for key, value in POSTGRES_OPTIONS.items() for part in ("-c", f"{key}={value}")]
         command = [_postgres_binary("postgres"), "-D", str(self.directory), "-p", str(self.port), *options]
         with (self.directory.parent / f"{self.directory.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, **self.owner
-            )
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, **self.owner)
         wait_until(lambda: self._answers() or self._died(), STARTUP_SECONDS)
 
     def stop(self, with_signal: signal.Signals = signal.SIGINT) -> None:
@@ -95,7 +93,7 @@ class PostgresServer:
             self.process = None
 
     def _answers(self) -> bool:
-            try:
+        try:
             psycopg.connect(f"{self.url}/postgres", connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
@@ -228,9 +226,7 @@ def _make_postgres_data(directory: Path, owner: dict[str, int]) -> None:
             if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
                 parent.chmod(parent.stat().st_mode | 0o011)
     command = [_postgres_binary("initdb"), "-D", str(directory), "-U", "postgres", "--auth=trust", "-E", "UTF8"]
-    made = subprocess.run(
-        [*command, "--locale=C", "--no-sync"], capture_output=True, text=True, check=False, **owner
-    )
+    made = subprocess.run([*command, "--locale=C", "--no-sync"], capture_output=True, text=True, check=False, **owner)
     if made.returncode:
         raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
 
