@@ -13,7 +13,7 @@ from sandbox.errors import ApiError
 from sandbox.faults import NO_FAULTS, Faults
 from sandbox.http import Answer, ClientGone, Message, Receive, Request, Scope, Send, error_response
 from sandbox.recorder import Record, Recorder, Stats
-from sandbox.resources import control, models
+from sandbox.resources import chat, completions, control, embeddings, models, moderations
 from sandbox.routing import Route, Router
 from sandbox.state import State
 from sandbox.websocket import SocketClosed, WebSocket
@@ -23,8 +23,12 @@ logger = logging.getLogger("sandbox")
 # The whole surface: each resource module names its own rows. A new resource is a file and a line here.
 ROUTES: tuple[Route, ...] = tuple(
     chain(
-        control.ROUTES,
+        chat.ROUTES,
+        completions.ROUTES,
+        embeddings.ROUTES,
         models.ROUTES,
+        moderations.ROUTES,
+        control.ROUTES,
     )
 )
 

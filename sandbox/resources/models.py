@@ -1,17 +1,41 @@
 """`/v1/models`."""
 
-from sandbox.catalog import CREATED, MODELS
+from sandbox.catalog import FINE_TUNED, MODELS, Model, find
+from sandbox.errors import ApiError, model_not_found
 from sandbox.http import Answer, Request, json_response
 from sandbox.routing import Route
 
 
-def describe(model: str) -> dict[str, object]:
-    return {"id": model, "object": "model", "created": CREATED, "owned_by": "openai"}
+def _shape(model: Model) -> dict[str, object]:
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
 
 
 async def list_models(request: Request) -> Answer:
-    tuned = [model["id"] for model in request.app.state.store("fine-tuned-models")]
-    return json_response({"object": "list", "data": [describe(name) for name in (*MODELS, *tuned)]})
+    tuned: list[Model] = list(request.app.state.store(FINE_TUNED))
+    return json_response({"object": "list", "data": [_shape(model) for model in (*MODELS.values(), *tuned)]})
 
 
-ROUTES = (Route("GET", "/v1/models", list_models),)
+async def retrieve(request: Request) -> Answer:
+    model = find(request.app.state, request.params["model"])
+    if model is None:
+        error = model_not_found(request.params["model"])
+        error.param = "model"
+        raise error
+    return json_response(_shape(model))
+
+
+async def delete(request: Request) -> Answer:
+    """Only a fine-tuned model can be deleted."""
+    name = request.params["model"]
+    if name in MODELS:
+        raise ApiError("You have insufficient permissions for this operation.", status=403)
+    if request.app.state.store(FINE_TUNED).pop(name) is None:
+        raise model_not_found(name)
+    return json_response({"id": name, "object": "model", "deleted": True})
+
+
+ROUTES = (
+    Route("GET", "/v1/models", list_models),
+    Route("GET", "/v1/models/{model}", retrieve),
+    Route("DELETE", "/v1/models/{model}", delete),
+)

@@ -1,0 +1,50 @@
+"""Lists with cursors, as OpenAI pages them."""
+
+from typing import Any
+
+from sandbox.errors import ApiError, invalid_value
+
+Item = dict[str, Any]
+
+
+def page(items: list[Item], query: dict[str, str], *, order: str = "desc", limit: int = 20, high: int = 100) -> Item:
+    """One page of `items`, which are oldest first, by the query's `after`, `before`, `limit` and `order`.
+
+    Raises ApiError 400 for a limit or order that does not exist, 404 for a cursor that is not in the list.
+    """
+    order = query.get("order", order)
+    if order not in ("asc", "desc"):
+        raise invalid_value("order", order, "'asc' and 'desc'")
+    size = _limit(query.get("limit"), limit, high)
+    rows = items if order == "asc" else items[::-1]
+    if query.get("after"):
+        rows = rows[_position(rows, query["after"], "after") + 1 :]
+    if query.get("before"):
+        rows = rows[: _position(rows, query["before"], "before")]
+    shown = rows[:size]
+    return {
+        "object": "list",
+        "data": shown,
+        "first_id": shown[0]["id"] if shown else None,
+        "last_id": shown[-1]["id"] if shown else None,
+        "has_more": len(rows) > size,
+    }
+
+
+def _position(rows: list[Item], cursor: str, name: str) -> int:
+    for index, row in enumerate(rows):
+        if row["id"] == cursor:
+            return index
+    raise ApiError(f"No object found with id '{cursor}' in '{name}'.", status=404, param=name)
+
+
+def _limit(value: str | None, default: int, high: int) -> int:
+    if value is None:
+        return default
+    if not value.isdigit() or not 1 <= int(value) <= high:
+        raise ApiError(
+            f"Invalid 'limit': expected an integer from 1 to {high}, but got '{value}' instead.",
+            param="limit",
+            code="invalid_value",
+        )
+    return int(value)

@@ -1,0 +1,134 @@
+"""Reading a JSON body's fields; each refuses a wrong value in OpenAI's words (ApiError 400)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
+
+Body = dict[str, Any]
+
+
+def model_name(body: Body) -> str:
+    name = body.get("model")
+    if name is None or name == "":
+        raise ApiError("you must provide a model parameter")
+    if not isinstance(name, str):
+        raise invalid_type("model", "a string", name)
+    return name
+
+
+def required(body: Body, name: str) -> Any:
+    if body.get(name) is None:
+        raise missing_parameter(name)
+    return body[name]
+
+
+def string(body: Body, name: str, default: str = "") -> str:
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str):
+        raise invalid_type(name, "a string", value)
+    return value
+
+
+def boolean(body: Body, name: str, default: bool = False) -> bool:
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise invalid_type(name, "a boolean", value)
+    return value
+
+
+def mapping(body: Body, name: str) -> Body:
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise invalid_type(name, "an object", value)
+    return value
+
+
+def integer(
+    body: Body, name: str, low: int | None = None, high: int | None = None, default: int | None = None
+) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise invalid_type(name, "an integer", value)
+    _in_range("integer", name, value, low, high)
+    return value
+
+
+def number(body: Body, name: str, low: float, high: float, default: float) -> float:
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise invalid_type(name, "a decimal", value)
+    _in_range("decimal", name, value, low, high)
+    return value
+
+
+def choice(body: Body, name: str, allowed: Iterable[str], default: str) -> str:
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str):
+        raise invalid_type(name, one_of(allowed), value)
+    if value not in allowed:
+        raise invalid_value(name, value, quoted(allowed))
+    return value
+
+
+def metadata(body: Body) -> dict[str, str]:
+    """At most 16 pairs, keys to 64 and values to 512 characters."""
+    pairs = mapping(body, "metadata")
+    if len(pairs) > 16:
+        raise ApiError(
+            f"Invalid 'metadata': too many properties. Expected an object with at most 16 properties, but got an "
+            f"object with {len(pairs)} properties instead.",
+            param="metadata",
+            code="object_above_max_properties",
+        )
+    for key, value in pairs.items():
+        if not isinstance(value, str):
+            raise invalid_type(f"metadata.{key}", "a string", value)
+        for text, limit in ((key, 64), (value, 512)):
+            if len(text) > limit:
+                raise ApiError(
+                    f"Invalid 'metadata.{key[:64]}': string too long. Expected a string with maximum length {limit}, "
+                    f"but got a string with length {len(text)} instead.",
+                    param="metadata",
+                    code="string_above_max_length",
+                )
+    return pairs
+
+
+def quoted(names: Iterable[str]) -> str:
+    """`'a', 'b', and 'c'`."""
+    items = [f"'{name}'" for name in names]
+    if len(items) < 3:
+        return " and ".join(items)
+    return f"{', '.join(items[:-1])}, and {items[-1]}"
+
+
+def one_of(names: Iterable[str]) -> str:
+    return f"one of {quoted(names).replace(' and ', ' or ')}"
+
+
+def _in_range(kind: str, name: str, value: float, low: float | None, high: float | None) -> None:
+    if low is not None and value < low:
+        raise ApiError(
+            f"Invalid '{name}': {kind} below minimum value. Expected a value >= {low}, but got {value} instead.",
+            param=name,
+            code=f"{kind}_below_min_value",
+        )
+    if high is not None and value > high:
+        raise ApiError(
+            f"Invalid '{name}': {kind} above maximum value. Expected a value <= {high}, but got {value} instead.",
+            param=name,
+            code=f"{kind}_above_max_value",
+        )

@@ -1,0 +1,236 @@
+"""`/v1/chat/completions`: making an answer. `stored_chat.py` keeps it when `store` is true."""
+
+from itertools import repeat
+from typing import Any
+
+from sandbox import catalog, params, prompt, strict_schema
+from sandbox.catalog import Model
+from sandbox.chat_format import Chat, completion, stream
+from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter, unsupported_parameter
+from sandbox.generation import REASONING_TOKENS, Settings, generate
+from sandbox.http import JSON, Answer, Request, Stream, encode, json_response
+from sandbox.params import Body
+from sandbox.resources import stored_chat
+from sandbox.routing import Route
+from sandbox.tools import Tool
+from sandbox.usage import cached_tokens, chat_usage
+
+SERVICE_TIERS = ("auto", "default", "flex", "scale", "priority")
+
+
+async def create(request: Request) -> Answer:
+    body = request.json()
+    model = catalog.require(request.app.state, params.model_name(body), catalog.CHAT_KINDS)
+    settings = read_settings(body, model)
+    chat = _chat(request, body, model, settings)
+    if params.boolean(body, "stream"):
+        return Stream(stream(chat, params.mapping(body, "stream_options")))
+    if request.faults.endless:
+        return Stream(repeat(b" " * 1024), content_type=JSON)
+    answer = completion(chat)
+    if params.boolean(body, "store"):
+        stored_chat.keep(request.app.state, answer, body)
+    return json_response(answer)
+
+
+def _chat(request: Request, body: Body, model: Model, settings: Settings) -> Chat:
+    state, faults = request.app.state, request.faults
+    if "messages" not in body:
+        raise missing_parameter("messages")
+    asked = prompt.from_messages(body["messages"])
+    _check_json_mode(settings, asked)
+    definitions = body.get("tools") or body.get("functions")
+    if definitions:
+        asked.tokens += len(encode(definitions)) // 4
+    count = params.integer(body, "n", 1, 128, 1) or 1
+    outputs = [generate(asked, settings, faults, index) for index in range(count)]
+    key = params.string(body, "prompt_cache_key")
+    cached = 0
+    if key or asked.tokens >= 1024:
+        cached = cached_tokens(state, model.id, key, encode([definitions, body["messages"]]), asked.tokens)
+    tier = params.choice(body, "service_tier", SERVICE_TIERS, "default")
+    return Chat(
+        id=state.new_id("chatcmpl-", 29),
+        created=state.created(),
+        model=model,
+        outputs=outputs,
+        usage=None if faults.no_usage else chat_usage(asked, outputs, cached, faults),
+        service_tier="default" if tier == "auto" else tier,
+        top_logprobs=_top_logprobs(body),
+        as_functions="functions" in body,
+        metadata=params.metadata(body) if "metadata" in body else None,
+        new_call_id=lambda: state.new_id("call_", 24),
+    )
+
+
+def read_settings(body: Body, model: Model) -> Settings:
+    """The settings of a chat request; raises ApiError 400 for what OpenAI would refuse."""
+    params.number(body, "temperature", 0, 2, 1)
+    params.number(body, "top_p", 0, 1, 1)
+    params.number(body, "presence_penalty", -2, 2, 0)
+    params.number(body, "frequency_penalty", -2, 2, 0)
+    if model.reasons:
+        _refuse_sampling(body)
+    tools = _tools(body)
+    choice, named, tools = _tool_choice(body, tools)
+    schema, json_object = _response_format(params.mapping(body, "response_format"))
+    limit = params.integer(body, "max_completion_tokens", 1)
+    effort = params.choice(body, "reasoning_effort", REASONING_TOKENS, "medium")
+    return Settings(
+        tools=tools,
+        tool_choice=choice,
+        named_tool=named,
+        parallel=params.boolean(body, "parallel_tool_calls", True),
+        schema=schema,
+        json_object=json_object,
+        stop=read_stop(body.get("stop")),
+        max_tokens=limit if limit is not None else params.integer(body, "max_tokens", 1),
+        effort=effort if model.reasons else "",
+    )
+
+
+def _refuse_sampling(body: Body) -> None:
+    if body.get("max_tokens") is not None:
+        raise unsupported_parameter("max_tokens", "max_completion_tokens")
+    for name, default in (("temperature", 1), ("top_p", 1), ("presence_penalty", 0), ("frequency_penalty", 0)):
+        value = body.get(name)
+        if value is not None and value != default:
+            raise ApiError(
+                f"Unsupported value: '{name}' does not support {value} with this model. Only the default "
+                f"({default}) value is supported.",
+                param=name,
+                code="unsupported_value",
+            )
+    for name in ("logprobs", "top_logprobs", "logit_bias", "stop"):
+        if body.get(name):
+            raise unsupported_parameter(name)
+
+
+def read_stop(stop: Any) -> list[str]:
+    """The stop sequences, at most four."""
+    if stop is None:
+        return []
+    sequences = [stop] if isinstance(stop, str) else stop
+    if not isinstance(sequences, list) or not all(isinstance(item, str) for item in sequences):
+        raise invalid_type("stop", "one of an array of strings or a string", stop)
+    if len(sequences) > 4:
+        raise ApiError(
+            f"Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length "
+            f"{len(sequences)} instead.",
+            param="stop",
+            code="array_above_max_length",
+        )
+    return sequences
+
+
+def _top_logprobs(body: Body) -> int | None:
+    """How many alternatives beside each token's log probability; None for no log probabilities."""
+    top = params.integer(body, "top_logprobs", 0, 20)
+    if params.boolean(body, "logprobs"):
+        return top or 0
+    if top is not None:
+        raise ApiError("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", param="top_logprobs")
+    return None
+
+
+def _tools(body: Body) -> list[Tool]:
+    if "functions" in body:
+        return [_function(item, f"functions[{index}]") for index, item in enumerate(body["functions"])]
+    offered = body.get("tools")
+    if offered is None:
+        return []
+    if not isinstance(offered, list):
+        raise invalid_type("tools", "an array of objects", offered)
+    tools = []
+    for index, item in enumerate(offered):
+        where = f"tools[{index}]"
+        if not isinstance(item, dict):
+            raise invalid_type(where, "an object", item)
+        kind = item.get("type")
+        if kind is None:
+            raise missing_parameter(f"{where}.type")
+        if kind not in ("function", "custom"):
+            raise invalid_value(f"{where}.type", kind, params.quoted(("function", "custom")))
+        tools.append(_function(item.get(kind), f"{where}.{kind}", kind))
+    return tools
+
+
+def _function(item: Any, where: str, kind: str = "function") -> Tool:
+    if item is None:
+        raise missing_parameter(where)
+    if not isinstance(item, dict):
+        raise invalid_type(where, "an object", item)
+    name = params.string(item, "name")
+    if not name:
+        raise missing_parameter(f"{where}.name")
+    schema = params.mapping(item, "parameters")
+    if item.get("strict"):
+        strict_schema.check(schema, f"function '{name}'", f"{where}.parameters")
+    return Tool(name, params.string(item, "description"), schema, kind)
+
+
+def _tool_choice(body: Body, tools: list[Tool]) -> tuple[str, str, list[Tool]]:
+    """The mode, the tool that must be called if any, and the tools that may be."""
+    choice = body.get("tool_choice", body.get("function_call"))
+    if choice is None:
+        return "auto", "", tools
+    if not tools:
+        raise ApiError(
+            "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+            param="tool_choice",
+        )
+    if isinstance(choice, str):
+        allowed = ("none", "auto", "required")
+        if choice not in allowed:
+            raise invalid_value("tool_choice", choice, params.quoted(allowed))
+        return choice, "", tools
+    if not isinstance(choice, dict):
+        raise invalid_type("tool_choice", "one of a string or an object", choice)
+    if choice.get("type") == "allowed_tools":
+        listed = params.mapping(choice, "allowed_tools")
+        names = {_named(item) for item in listed.get("tools", [])}
+        return str(listed.get("mode", "auto")), "", [tool for tool in tools if tool.name in names]
+    name = _named(choice)
+    if name not in {tool.name for tool in tools}:
+        raise ApiError(
+            f"Tool choice '{name}' not found in 'tools' parameter.",
+            param="tool_choice",
+        )
+    return "required", name, tools
+
+
+def _named(choice: Body) -> str:
+    """The name in `{"type": "function", "function": {"name"}}`, or in a bare `{"name"}`."""
+    inner = choice.get(choice.get("type", ""), choice)
+    name = inner.get("name") if isinstance(inner, dict) else None
+    if not isinstance(name, str):
+        raise missing_parameter("tool_choice.function.name")
+    return name
+
+
+def _response_format(form: Body) -> tuple[dict[str, Any] | None, bool]:
+    """The schema to satisfy, and whether any JSON object will do."""
+    kind = params.choice(form, "type", ("text", "json_object", "json_schema"), "text")
+    if kind != "json_schema":
+        return None, kind == "json_object"
+    described = form.get("json_schema")
+    if not isinstance(described, dict):
+        raise missing_parameter("response_format.json_schema")
+    name = described.get("name")
+    if not name:
+        raise missing_parameter("response_format.json_schema.name")
+    schema = described.get("schema", {})
+    if described.get("strict"):
+        strict_schema.check(schema, f"response_format '{name}'", "response_format")
+    return schema, False
+
+
+def _check_json_mode(settings: Settings, asked: prompt.Prompt) -> None:
+    if settings.json_object and "json" not in asked.all_text.lower():
+        raise ApiError(
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
+            param="messages",
+        )
+
+
+ROUTES = (Route("POST", "/v1/chat/completions", create), *stored_chat.ROUTES)

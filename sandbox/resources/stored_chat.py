@@ -1,0 +1,92 @@
+"""Stored chat completions: what `store=true` keeps."""
+
+from typing import Any
+
+from sandbox import paging, params
+from sandbox.errors import ApiError
+from sandbox.http import Answer, Request, json_response
+from sandbox.routing import Route
+from sandbox.state import State, Store
+
+STORE = "chat-completions"
+
+
+def keep(state: State, completion: dict[str, Any], body: dict[str, Any]) -> None:
+    """Remembers an answer with the messages that it answered."""
+    kept = {**completion, "metadata": completion.get("metadata") or {}}
+    state.store(STORE).put(completion["id"], (kept, body["messages"]))
+
+
+def _find(request: Request) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    completion_id = request.params["completion_id"]
+    found: tuple[dict[str, Any], list[dict[str, Any]]] | None = _store(request).get(completion_id)
+    if found is None:
+        raise ApiError(
+            f"No stored completion with id '{completion_id}' found.",
+            status=404,
+            param="completion_id",
+        )
+    return found
+
+
+def _store(request: Request) -> Store[Any]:
+    return request.app.state.store(STORE)
+
+
+async def list_completions(request: Request) -> Answer:
+    """Filtered by `model` and `metadata[key]=value`; oldest first unless asked otherwise."""
+    query = request.query()
+    model = query.get("model")
+    wanted = {name[9:-1]: value for name, value in query.items() if name.startswith("metadata[")}
+    items = [
+        item
+        for item, _ in _store(request)
+        if (model is None or item["model"] == model)
+        and all(item["metadata"].get(key) == value for key, value in wanted.items())
+    ]
+    return json_response(paging.page(items, query, order="asc"))
+
+
+async def retrieve(request: Request) -> Answer:
+    return json_response(_find(request)[0])
+
+
+async def update(request: Request) -> Answer:
+    completion, _ = _find(request)
+    body = request.json()
+    params.required(body, "metadata")
+    completion["metadata"] = params.metadata(body)
+    return json_response(completion)
+
+
+async def delete(request: Request) -> Answer:
+    completion, _ = _find(request)
+    _store(request).pop(completion["id"])
+    return json_response({"object": "chat.completion.deleted", "id": completion["id"], "deleted": True})
+
+
+async def list_messages(request: Request) -> Answer:
+    completion, messages = _find(request)
+    items = [_message(message, f"{completion['id']}-{index}") for index, message in enumerate(messages)]
+    return json_response(paging.page(items, request.query(), order="asc"))
+
+
+def _message(message: dict[str, Any], message_id: str) -> dict[str, Any]:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else None
+    return {
+        **message,
+        "id": message_id,
+        "content": None if parts else content,
+        "content_parts": parts,
+        "refusal": message.get("refusal"),
+    }
+
+
+ROUTES = (
+    Route("GET", "/v1/chat/completions", list_completions),
+    Route("GET", "/v1/chat/completions/{completion_id}", retrieve),
+    Route("POST", "/v1/chat/completions/{completion_id}", update),
+    Route("DELETE", "/v1/chat/completions/{completion_id}", delete),
+    Route("GET", "/v1/chat/completions/{completion_id}/messages", list_messages),
+)
