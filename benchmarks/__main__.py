@@ -1,0 +1,126 @@
+"""The command: ``python -m benchmarks [--quick] [--servers ...] [--scenarios ...] [--json] [--write]``."""
+
+import argparse
+import json
+import os
+import resource
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine, report, runner, tools
+from benchmarks.errors import BenchmarkError
+from benchmarks.options import Options, quick
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.servers import SERVERS
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+LAST = tools.CACHE / "last.json"
+OPEN_FILES = 16_384
+EPILOG = """Exit codes: 0 every run counts; 1 a run is void (calls failed, or records are missing); 2 the harness could
+not run; 130 interrupted. Progress goes to stderr, the report to stdout. It needs two cores and loopback only."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    found = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=EPILOG)
+    for name, rows in (("servers", SERVERS), ("scenarios", SCENARIOS)):
+        keys = ", ".join(row.key for row in rows)
+        found.add_argument(f"--{name}", metavar="A,B", help=f"only these, of: {keys}")
+    found.add_argument("--quick", action="store_true", help="short runs: they show that it works, not how fast it is")
+    found.add_argument("--rounds", type=_count, help="rounds of each chat load; the median counts")
+    found.add_argument("--seconds", type=_count, help="seconds of a round")
+    found.add_argument("--memory-requests", type=_count, help="requests of the long run")
+    found.add_argument("--memory-seconds", type=_count, help="bound of the long run for a server that is slow")
+    found.add_argument("--open-streams", type=_count, help="streams to hold open at once")
+    found.add_argument("--cores", type=_cores, default=(0, 1), metavar="A,B", help="server's core, load's core (0,1)")
+    found.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    found.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")
+    return found
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 10_000_000:
+        raise argparse.ArgumentTypeError("give a number from 1 to 10000000")
+    return value
+
+
+def _cores(text: str) -> tuple[int, int]:
+    first, _, second = text.partition(",")
+    pair = int(first), int(second)
+    if pair[0] == pair[1]:
+        raise argparse.ArgumentTypeError("the server and the load need a core each")
+    return pair
+
+
+def chosen(rows: Sequence[Any], keys: str | None) -> list[Any]:
+    """Return the rows named in ``keys`` (all when there are none), in their own order; raise on an unknown one."""
+    if keys is None:
+        return list(rows)
+    names = [key.strip() for key in keys.split(",") if key.strip()]
+    unknown = set(names) - {row.key for row in rows}
+    if unknown or not names:
+        known = ", ".join(row.key for row in rows)
+        raise BenchmarkError(f"Unknown: {', '.join(sorted(unknown)) or 'nothing named'}. There are: {known}.")
+    return [row for row in rows if row.key in names]
+
+
+def options(arguments: argparse.Namespace) -> Options:
+    """Return the knobs that the command line asks for."""
+    base = quick(Options()) if arguments.quick else Options()
+    names = ("rounds", "seconds", "memory_requests", "memory_seconds", "open_streams")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    return replace(base, **given)
+
+
+def document(arguments: argparse.Namespace, argv: Sequence[str]) -> dict[str, Any]:
+    """Run what was asked for and return all there is to report."""
+    missing = set(arguments.cores) - os.sched_getaffinity(0)
+    if missing:
+        raise BenchmarkError(f"This needs two cores; there is no core {', '.join(map(str, sorted(missing)))} here.")
+    servers, rows = chosen(SERVERS, arguments.servers), chosen(SCENARIOS, arguments.scenarios)
+    tools.need_programs(tools.ALWAYS)
+    before = machine.facts()
+    runner.say(f"load before: {before['load before']}")
+    results = runner.run(runner.Plan(servers, rows, options(arguments), arguments.cores))
+    return {
+        "command": shlex.join(["make", "bench", f"ARGS={shlex.join(argv)}"] if argv else ["make", "bench"]),
+        "machine": before,
+        "versions": machine.versions(servers),
+        "results": results,
+    }
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command and return its exit code."""
+    arguments = parser().parse_args(argv)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most), most))
+    # A polite kill ends the run as Ctrl-C does: through the clean-up of every child.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        found = document(arguments, argv)
+    except BenchmarkError as error:
+        runner.say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        runner.say("interrupted; everything that was started is stopped")
+        return 130
+    LAST.write_text(json.dumps(found, indent=1))
+    text = report.render(found)
+    print(json.dumps(found, indent=1) if arguments.json else text)
+    if arguments.write:
+        report.write(PAGE, text)
+    void = report.void_runs(found["results"])
+    for line in void:
+        runner.say(f"void: {line}")
+    return 1 if void else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""Run the chosen scenarios against the chosen servers, one server at a time, and gather results."""
+
+import asyncio
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import streams, wrk
+from benchmarks.errors import BenchmarkError, VoidRun
+from benchmarks.options import Options
+from benchmarks.payloads import CHAT_TEXT, chat_body
+from benchmarks.scenarios import Bench, Metrics, Scenario
+from benchmarks.servers import Server
+from benchmarks.servers.base import CHAT, Host
+from benchmarks.upstream import INSTANT, STREAMING, upstreams
+
+# Scenario key -> server key -> metrics, or {"void": why}.
+Results = dict[str, dict[str, dict[str, Any]]]
+# Records reach the database in batches: how long the last ones may take.
+RECORDED_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run, and on which cores: servers on the first, upstreams and load on the second."""
+
+    servers: Sequence[Server]
+    scenarios: Sequence[Scenario]
+    options: Options
+    cores: tuple[int, int]
+
+
+def say(text: str) -> None:
+    """Tell progress, on stderr."""
+    print(f"benchmarks: {text}", file=sys.stderr, flush=True)
+
+
+def run(plan: Plan) -> Results:
+    """Run everything and return the results; every process is gone when this returns or raises."""
+    os.sched_setaffinity(0, {plan.cores[1]})
+    results: Results = {scenario.key: {} for scenario in plan.scenarios}
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-bench-")))
+        behind = stack.enter_context(upstreams(plan.cores[1], home))
+        for server in plan.servers:
+            folder = home / server.key
+            folder.mkdir()
+            for key, metrics in _measure(server, Host(plan.cores[0], folder, behind), plan).items():
+                results[key][server.key] = metrics
+    _add_latency(results)
+    return results
+
+
+def _measure(server: Server, host: Host, plan: Plan) -> dict[str, dict[str, Any]]:
+    """Start one server, run its scenarios, stop it."""
+    rows = [one for one in plan.scenarios if not one.servers or server.key in one.servers]
+    say(f"{server.title}: starting")
+    try:
+        with server.start(host) as running:
+            bench = Bench(running, host.upstreams, plan.options)
+            _warm_up(bench)
+            wanted = [one for one in rows if running.pid or not one.needs_process]
+            return {one.key: _scenario(one, bench, server) for one in wanted}
+    except (BenchmarkError, VoidRun) as error:
+        say(f"{server.title}: VOID: {error}")
+        return {one.key: {"void": str(error)} for one in rows}
+
+
+def _scenario(scenario: Scenario, bench: Bench, server: Server) -> dict[str, Any]:
+    metrics: dict[str, Any]
+    started = time.monotonic()
+    try:
+        # What a server without a process can't have is not a number.
+        metrics = {name: value for name, value in scenario.run(bench).items() if not math.isnan(value)}
+    except VoidRun as error:
+        metrics = {"void": str(error)}
+        if bench.server.recorded:
+            bench.sent = bench.server.recorded()  # the failed run left records of its own
+    else:
+        metrics |= _audit(bench)
+    main = metrics.get(scenario.main)
+    told = f"{scenario.main} {main:,.2f}" if main is not None else ""
+    void = f"VOID: {metrics['void']}" if "void" in metrics else ""
+    say(f"{server.title}: {scenario.key}: {void or told} ({time.monotonic() - started:.0f} s)")
+    return metrics
+
+
+def _audit(bench: Bench) -> dict[str, Any]:
+    """Compare the server's own records with the calls that were answered; a difference makes the run void."""
+    if bench.server.recorded is None:
+        return {}
+    end = time.monotonic() + RECORDED_SECONDS
+    while (found := bench.server.recorded()) != bench.sent and time.monotonic() < end:
+        time.sleep(1)
+    if found != bench.sent:
+        answered, bench.sent = bench.sent, found
+        return {"void": f"{answered} calls were answered, but {found} are on record"}
+    return {"recorded": found}
+
+
+def _warm_up(bench: Bench) -> None:
+    """See that both kinds of call come back whole, then let caches and pools fill."""
+    endpoint = bench.server.endpoint(CHAT, INSTANT)
+    headers = {"content-type": "application/json", **endpoint.headers}
+    request = urllib.request.Request(endpoint.url, chat_body(endpoint.model), headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=60) as answer:
+            text = json.load(answer)["choices"][0]["message"]["content"]
+    except urllib.error.HTTPError as error:
+        raise BenchmarkError(f"{endpoint.url} answered {error.code}: {error.read(500)!r}") from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BenchmarkError(f"{endpoint.url} gave no chat completion: {type(error).__name__}: {error}") from None
+    if text != CHAT_TEXT:
+        raise BenchmarkError(f"{endpoint.url} changed the answer to {text!r}")
+    bench.upstreams.plan(chunks=3, interval_ms=1)
+    streams.check(asyncio.run(streams.one_by_one(bench.server.endpoint(CHAT, STREAMING), 3)), each=3)
+    bench.sent += 4
+    bench.load(wrk.Load(16, bench.options.warm_up_seconds))
+
+
+def _add_latency(results: Results) -> None:
+    """Set ``added_p50_ms``: what a server adds to the upstream's own median at one connection."""
+    rows: dict[str, Metrics] = results.get("chat-1", {})
+    base = rows.get("direct", {}).get("p50_ms")
+    if base is not None:
+        for metrics in rows.values():
+            if "p50_ms" in metrics:
+                metrics["added_p50_ms"] = metrics["p50_ms"] - base

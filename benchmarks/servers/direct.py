@@ -1,0 +1,23 @@
+"""No server at all: the load goes straight to the upstream. The base line for added latency."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.endpoint import Endpoint
+from benchmarks.payloads import MODEL
+from benchmarks.servers.base import Host, Running
+
+
+def version() -> str:
+    """There is nothing to name."""
+    return ""
+
+
+@contextmanager
+def start(host: Host) -> Iterator[Running]:
+    """Hand back the upstreams' own addresses."""
+
+    def endpoint(path: str, which: str) -> Endpoint:
+        return Endpoint(f"{host.upstreams.origin(which)}/v1{path}", {}, MODEL)
+
+    yield Running(endpoint)

@@ -1,0 +1,110 @@
+"""Gatehouse through its public surface only, with governance on: token, grants, capability gate, usage recorded."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.endpoint import Endpoint
+from benchmarks.errors import BenchmarkError
+from benchmarks.payloads import MODEL
+from benchmarks.processes import environment, free_port, running, wait_ready
+from benchmarks.servers.base import Host, Running
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+USER = "bench@example.com"
+TOKEN = re.compile(r"\bgh-[0-9A-Za-z]{46}\b")
+COMMAND_SECONDS = 120
+
+
+def version() -> str:
+    """Return the project's version and the commit that is measured."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    commit = _git("rev-parse", "--short", "HEAD")
+    changed = "+changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
+    return f"{project} ({commit}{changed})" if commit else project
+
+
+def manifests(host: Host) -> list[dict[str, Any]]:
+    """Return one provider account per upstream; the user is granted access to each."""
+    model = {
+        "type": "integration/model/openai",
+        "name": MODEL,
+        "model_id": MODEL,
+        "model_types": ["chat", "responses"],
+        "cost": {"metric": "public_cost"},
+    }
+    return [
+        {
+            "type": "provider-account/openai",
+            "name": which,
+            "auth_data": {"type": "api-key", "api_key": "sk-upstream"},
+            "base_url": f"{host.upstreams.origin(which)}/v1",
+            "collaborators": [{"subject": f"user:{USER}", "role_id": "provider-account-access"}],
+            "integrations": [model],
+        }
+        for which in host.upstreams.ports
+    ]
+
+
+@contextmanager
+def start(host: Host) -> Iterator[Running]:
+    """Set up a fresh data directory, start one worker on it, and check its records against what was sent."""
+    env = {"GATEHOUSE_DATA_DIR": str(host.home / "data"), "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1/32"}
+    port = free_port()
+    manage(host, env, "migrate", "--verbosity", "0")
+    token = made_token(manage(host, env, "create_token", "--user", USER, "--name", "benchmark"))
+    file = host.home / "manifests.yaml"
+    file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests(host)))
+    manage(host, env, "apply", "-f", str(file))
+
+    def endpoint(path: str, which: str) -> Endpoint:
+        return Endpoint(
+            f"http://127.0.0.1:{port}/api/llm{path}", {"authorization": f"Bearer {token}"}, f"{which}/{MODEL}"
+        )
+
+    argv = [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    served = {**env, "PORT": str(port)}
+    with running("gatehouse", argv, core=host.core, home=host.home, env=served, cwd=ROOT) as child:
+        wait_ready(child, f"http://127.0.0.1:{port}/readyz", seconds=60)
+        yield Running(endpoint, child.pid, partial(recorded, host, env))
+
+
+def manage(host: Host, env: dict[str, str], *arguments: str) -> str:
+    """Run a management command and return what it printed; raise BenchmarkError when it fails."""
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        env=environment(host.home, env),
+        cwd=ROOT,
+        check=False,
+    )
+    if result.returncode:
+        raise BenchmarkError(f"manage.py {' '.join(arguments)} failed:\n{(result.stderr or result.stdout)[-3000:]}")
+    return result.stdout
+
+
+def made_token(output: str) -> str:
+    """Return the token in what ``create_token`` printed."""
+    found = TOKEN.search(output)
+    if not found:
+        raise BenchmarkError("manage.py create_token printed no token")
+    return found[0]
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
+    return result.stdout.strip()
+
+
+def recorded(host: Host, env: dict[str, str]) -> int:
+    """Return how many successful calls the usage report counts."""
+    return int(manage(host, env, "usage_report", "--since", "2000-01-01", "--group-by", "model", "--json"))

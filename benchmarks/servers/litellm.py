@@ -1,0 +1,69 @@
+"""The LiteLLM proxy from its PyPI package: one worker, no database, a master key, its advised production settings."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks import tools
+from benchmarks.endpoint import Endpoint
+from benchmarks.payloads import MODEL
+from benchmarks.processes import free_port, running, wait_ready
+from benchmarks.servers.base import Host, Running
+
+MASTER_KEY = "sk-benchmark"
+START_SECONDS = 180
+ENVIRONMENT = {
+    "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_LOG": "ERROR",
+    # Without this it fetches its price list from the network at start.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "NO_DOCS": "True",
+}
+
+
+def version() -> str:
+    """Return the version of the installed package."""
+    code = "from importlib.metadata import version; print(version('litellm'))"
+    return subprocess.run(
+        [str(tools.VENV_PYTHON), "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def configuration(host: Host) -> dict[str, Any]:
+    """Return LiteLLM's configuration: one model per upstream."""
+    models = [
+        {
+            "model_name": f"{MODEL}-{which}",
+            "litellm_params": {
+                "model": f"openai/{MODEL}",
+                "api_base": f"{host.upstreams.origin(which)}/v1",
+                "api_key": "sk-upstream",
+            },
+        }
+        for which in host.upstreams.ports
+    ]
+    return {"model_list": models, "general_settings": {"master_key": MASTER_KEY}}
+
+
+@contextmanager
+def start(host: Host) -> Iterator[Running]:
+    """Run the proxy with one uvicorn worker."""
+    tools.install_litellm()
+    port = free_port()
+    # JSON is YAML too.
+    config = host.home / "litellm.yaml"
+    config.write_text(json.dumps(configuration(host)))
+
+    def endpoint(path: str, which: str) -> Endpoint:
+        headers = {"authorization": f"Bearer {MASTER_KEY}"}
+        return Endpoint(f"http://127.0.0.1:{port}/v1{path}", headers, f"{MODEL}-{which}")
+
+    argv = [
+        *(str(tools.VENV_PYTHON.with_name("litellm")), "--config", str(config), "--host", "127.0.0.1"),
+        *("--port", str(port), "--num_workers", "1", "--telemetry", "False"),
+    ]
+    with running("litellm", argv, core=host.core, home=host.home, env=ENVIRONMENT) as child:
+        wait_ready(child, f"http://127.0.0.1:{port}/health/liveliness", seconds=START_SECONDS)
+        yield Running(endpoint, child.pid)

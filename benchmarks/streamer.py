@@ -1,0 +1,96 @@
+"""The streaming upstream: an ASGI application that sends a planned number of chat chunks at a planned pace.
+
+It is told the plan over its own port, so that the servers under test need no second configuration:
+``GET /control/plan?chunks=500&interval_ms=10`` for the streams that start from now on, ``GET /control/release`` to let
+all open streams end after their next chunk, ``GET /control/state`` for what happened since the plan.
+"""
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+from benchmarks.payloads import STREAM_DONE, STREAM_END, STREAM_START, STREAM_TOKEN, STREAM_USAGE
+
+MOST_CHUNKS = 1_000_000
+
+
+class Plan:
+    """What the streams do now, and what came of it."""
+
+    def __init__(self, chunks: int = 10, interval: float = 0.0) -> None:
+        self.chunks, self.interval = chunks, interval
+        self.released = False
+        self.open = self.most_open = self.finished = self.sent = 0
+
+    def state(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in ("open", "most_open", "finished", "sent")}
+
+
+plan = Plan()
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer the control paths with the state, and every other with a stream."""
+    if scope["type"] != "http":
+        raise RuntimeError(f"no {scope['type']} here")
+    if scope["path"].startswith("/control/"):
+        await _control(scope, send)
+    else:
+        await _stream(receive, send)
+
+
+async def _control(scope: dict[str, Any], send: Any) -> None:
+    global plan
+    query = parse_qs(scope["query_string"].decode())
+    if scope["path"] == "/control/plan":
+        chunks = min(int(query["chunks"][0]), MOST_CHUNKS)
+        plan = Plan(chunks, float(query["interval_ms"][0]) / 1000)
+    elif scope["path"] == "/control/release":
+        plan.released = True
+    body = json.dumps(plan.state()).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _stream(receive: Any, send: Any) -> None:
+    mine, body = plan, b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    usage_wanted = b'"include_usage":true' in body.replace(b" ", b"")
+    gone = asyncio.create_task(receive())
+    mine.open += 1
+    mine.most_open = max(mine.most_open, mine.open)
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+        await _chunk(send, STREAM_START)
+        for _ in range(mine.chunks):
+            if gone.done():
+                return
+            await _chunk(send, STREAM_TOKEN)
+            mine.sent += 1
+            if mine.released:
+                break
+            await asyncio.sleep(mine.interval)
+        await _chunk(send, STREAM_END + (STREAM_USAGE if usage_wanted else b"") + STREAM_DONE)
+        await send({"type": "http.response.body", "body": b""})
+        mine.finished += 1
+    finally:
+        gone.cancel()
+        mine.open -= 1
+
+
+async def _chunk(send: Any, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-request-id", b"req_benchmark"),
+]

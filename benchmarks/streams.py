@@ -1,0 +1,146 @@
+"""A client that reads many streamed chat completions at once, counting their chunks."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from benchmarks.endpoint import Endpoint
+from benchmarks.errors import VoidRun
+from benchmarks.payloads import MARK, chat_body
+
+CONNECT_SECONDS = 60
+# Streams whose first chunk is awaited at the same time while many are opened.
+OPENING_AT_ONCE = 50
+
+
+class Counter:
+    """Counts a mark in a byte stream, also where two reads cut it, and sees whether it ended with ``[DONE]``."""
+
+    def __init__(self) -> None:
+        self.chunks = 0
+        self._tail = b""
+        self._end = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        joined = self._tail + data
+        self.chunks += joined.count(MARK)
+        # Shorter than the mark, so nothing is counted twice.
+        self._tail = joined[1 - len(MARK) :]
+        self._end = (self._end + data)[-32:]
+
+    @property
+    def done(self) -> bool:
+        """Whether the last event so far is ``data: [DONE]``."""
+        return self._end.rstrip().endswith(b"data: [DONE]")
+
+
+@dataclass
+class Stream:
+    """What one stream brought: content chunks, milliseconds to the first one, and why it is no good (empty: it is)."""
+
+    chunks: int = 0
+    first_ms: float = 0.0
+    fault: str = ""
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open an HTTP client without limits of its own."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+    ) as session:
+        yield session
+
+
+async def read(session: aiohttp.ClientSession, endpoint: Endpoint, stream: Stream) -> None:
+    """Ask for a streamed chat completion and read it to its end into ``stream``."""
+    headers = {"content-type": "application/json", **endpoint.headers}
+    counter, started = Counter(), time.perf_counter()
+    try:
+        body = chat_body(endpoint.model, stream=True)
+        async with session.post(endpoint.url, data=body, headers=headers) as answer:
+            if answer.status != 200:
+                stream.fault = f"status {answer.status}: {(await answer.text())[:200]}"
+            else:
+                async for data in answer.content.iter_any():
+                    counter.feed(data)
+                    if counter.chunks and not stream.first_ms:
+                        stream.first_ms = (time.perf_counter() - started) * 1000
+                        stream.began.set()
+                stream.fault = "" if counter.done else "ended without [DONE]"
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        stream.fault = f"{type(error).__name__}: {error}"
+    finally:
+        stream.chunks = counter.chunks
+        stream.began.set()
+
+
+def check(streams: Sequence[Stream], *, each: int | None = None) -> None:
+    """Raise VoidRun unless all streams ended well, and with ``each`` content chunks if that is given."""
+    faults = [stream.fault for stream in streams if stream.fault]
+    if faults:
+        raise VoidRun(f"{len(faults)} of {len(streams)} streams failed, the first with: {faults[0]}")
+    odd = [stream.chunks for stream in streams if each is not None and stream.chunks != each]
+    if odd:
+        raise VoidRun(f"{len(odd)} of {len(streams)} streams lost or gained chunks: {odd[0]} instead of {each}")
+
+
+async def one_by_one(endpoint: Endpoint, count: int) -> list[Stream]:
+    """Read ``count`` streams, each after the one before."""
+    streams = [Stream() for _ in range(count)]
+    async with client() as session:
+        for stream in streams:
+            await read(session, endpoint, stream)
+    return streams
+
+
+async def together(endpoint: Endpoint, count: int, seconds: float) -> list[Stream]:
+    """Read ``count`` streams at the same time; raise VoidRun when they are not done in ``seconds``."""
+    streams = [Stream() for _ in range(count)]
+    async with client() as session:
+        try:
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                for stream in streams:
+                    group.create_task(read(session, endpoint, stream))
+        except TimeoutError:
+            raise VoidRun(f"{count} streams were not done after {seconds:g} s") from None
+    return streams
+
+
+@asynccontextmanager
+async def held(endpoint: Endpoint, count: int, seconds: float) -> AsyncIterator[list[Stream]]:
+    """Open ``count`` streams and yield once each has begun; leaving waits for their ends.
+
+    Raises VoidRun when they don't begin, or later don't end, within ``seconds``. The caller ends them at their source.
+    """
+    streams = [Stream() for _ in range(count)]
+    gate = asyncio.Semaphore(OPENING_AT_ONCE)
+    tasks: list[asyncio.Task[None]] = []
+
+    async def opened(stream: Stream) -> None:
+        async with gate:
+            tasks.append(asyncio.create_task(read(session, endpoint, stream)))
+            await stream.began.wait()
+
+    async with client() as session:
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(opened(stream) for stream in streams))
+            yield streams
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*tasks)
+        except TimeoutError:
+            begun = sum(bool(stream.first_ms) for stream in streams)
+            raise VoidRun(f"{begun} of {count} streams had begun, and not all ended, within {seconds:g} s") from None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

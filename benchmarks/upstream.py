@@ -1,0 +1,69 @@
+"""The upstreams behind every server: one that answers at once (nginx with canned bytes), one that streams to a plan."""
+
+import json
+import shutil
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import nginx, payloads
+from benchmarks.processes import free_port, running, wait_ready
+
+ROOT = Path(__file__).resolve().parent.parent
+INSTANT, STREAMING = "instant", "streaming"
+# Path -> canned answer of the instant upstream: a further endpoint is a further row.
+CANNED = {"/v1/chat/completions": payloads.CHAT_ANSWER}
+
+
+@dataclass(frozen=True)
+class Upstreams:
+    """The running upstreams: a port for each of ``instant`` and ``streaming``."""
+
+    ports: dict[str, int]
+
+    def origin(self, which: str) -> str:
+        """Return ``http://127.0.0.1:PORT`` of the upstream ``which``."""
+        return f"http://127.0.0.1:{self.ports[which]}"
+
+    def plan(self, chunks: int, interval_ms: float) -> None:
+        """Let streams that start from now on send ``chunks`` content chunks, one each ``interval_ms``."""
+        self._control("plan", chunks=chunks, interval_ms=interval_ms)
+
+    def release(self) -> None:
+        """Let every open stream end after its next chunk."""
+        self._control("release")
+
+    def state(self) -> dict[str, int]:
+        """Return ``open``, ``most_open``, ``finished`` and ``sent`` (content chunks) since the plan."""
+        return self._control("state")
+
+    def _control(self, verb: str, **query: Any) -> dict[str, int]:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        url = f"{self.origin(STREAMING)}/control/{verb}?{urllib.parse.urlencode(query)}"
+        with opener.open(url, timeout=30) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def upstreams(core: int, home: Path) -> Iterator[Upstreams]:
+    """Run both upstreams pinned to ``core``."""
+    ports = {INSTANT: free_port(), STREAMING: free_port()}
+    config = nginx.config(home / "upstream", nginx.canned_server(ports[INSTANT], CANNED))
+    streamer = [
+        *(sys.executable, "-m", "uvicorn", "benchmarks.streamer:app", "--host", "127.0.0.1"),
+        *("--port", str(ports[STREAMING]), "--loop", "uvloop", "--http", "httptools", "--lifespan", "off"),
+        *("--log-level", "warning", "--no-access-log", "--backlog", "4096", "--timeout-keep-alive", "3600"),
+    ]
+    found = Upstreams(ports)
+    with ExitStack() as stack:
+        argv = [shutil.which("nginx") or "nginx", "-c", str(config)]
+        instant = stack.enter_context(running("upstream-instant", argv, core=core, home=home, env={}))
+        streaming = stack.enter_context(running("upstream-stream", streamer, core=core, home=home, env={}, cwd=ROOT))
+        wait_ready(instant, f"{found.origin(INSTANT)}/healthz", seconds=20)
+        wait_ready(streaming, f"{found.origin(STREAMING)}/control/state", seconds=20)
+        yield found
