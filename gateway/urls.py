@@ -1,4 +1,27 @@
-from django.contrib import admin
-from django.urls import path
+"""The whole public surface, a line per endpoint."""
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path, re_path
+
+from gateway import health
+from gateway.endpoints import chat, embeddings, models, moderations
+
+# /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
+API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
+API_ROOTS = ("/v1/", "/api/llm/")
+
+api: list[URLPattern | URLResolver] = [
+    path("chat/completions", chat.ChatCompletions.as_view(), name="chat-completions"),
+    path("completions", chat.Completions.as_view(), name="completions"),
+    path("embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
+    path("moderations", moderations.Moderations.as_view(), name="moderations"),
+    path("models", models.ModelList.as_view(), name="models"),
+    path("models/<path:name>", models.ModelDetail.as_view(), name="model"),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    re_path(API_PREFIX, include(api)),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+]

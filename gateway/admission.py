@@ -1,0 +1,28 @@
+"""Admission of calls that are already running: a change of the picture is obeyed by open streams too."""
+
+from gateway import errors
+from gateway.call import Call
+from gateway.policies import access
+from gateway.runtime import runtime
+from gateway.views import check_alive
+
+
+def recheck_running_calls() -> None:
+    """End every running call that would not be let in again. Runs in the event loop after each change of the picture."""
+    for call in list(runtime.running):
+        error = _objection(call) if call is not None else None
+        if call is not None and error is not None:
+            call.end(error)
+
+
+def _objection(call: Call) -> errors.CallError | None:
+    caller = runtime.directory.caller_of_token(call.caller.token_id)
+    if caller is None:
+        return errors.BadToken("The token was deleted while the call was running.", code="token_revoked")
+    try:
+        check_alive(caller)
+    except errors.BadToken as error:
+        return error
+    if call.target is not None and not access.still_allowed(caller, call.target):
+        return errors.Forbidden("Access to the model ended while the call was running.", code="access_ended")
+    return None

@@ -1,0 +1,102 @@
+"""A JSON body: decoded at its top level only, checked for what would make two readers see two different requests."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from gateway.errors import InvalidRequest, UnsupportedMedia
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+_text = msgspec.json.Decoder(str)
+_flags = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def check_json_type(content_type: bytes) -> None:
+    """Raise :class:`UnsupportedMedia` unless the content type is JSON or absent."""
+    if content_type[:16] == b"application/json" or not content_type:
+        return
+    media = content_type.split(b";", 1)[0].strip().lower()
+    if media != b"application/json" and not media.endswith(b"+json"):
+        shown = media.decode("latin1")[:80]
+        raise UnsupportedMedia(f"This endpoint takes application/json, not {shown!r}. Set the Content-Type header.")
+
+
+def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
+    """Return the top-level fields of a JSON object, their values as they came.
+
+    Raises :class:`InvalidRequest` for anything that is not one JSON object in UTF-8 with unique names.
+    """
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidRequest(
+                f"The body is not valid UTF-8 (byte {error.start}).", code="invalid_encoding"
+            ) from None
+    try:
+        fields = _fields.decode(body)
+    except msgspec.ValidationError:
+        raise InvalidRequest("The body must be a JSON object.", code="invalid_json") from None
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(
+            f"We could not parse the JSON body of your request: {error}.", code="invalid_json"
+        ) from None
+    except RecursionError:
+        raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
+    # A body without blanks and without doubled names has exactly the length of what it encodes to.
+    if len(_encode(fields)) != len(body):
+        _refuse_doubled_names(body, len(fields))
+    return fields
+
+
+def _refuse_doubled_names(body: bytes, known: int) -> None:
+    outermost: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal outermost
+        outermost = pairs  # the outermost object is the last to be complete
+
+    try:
+        json.loads(body, object_pairs_hook=keep)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("We could not parse the JSON body of your request.", code="invalid_json") from None
+    if len(outermost) == known:
+        return
+    seen: set[str] = set()
+    for name, _ in outermost:
+        if name in seen:
+            raise InvalidRequest(f"The field {name[:80]!r} is given twice.", param=name[:80], code="duplicate_field")
+        seen.add(name)
+
+
+def text_field(fields: dict[str, msgspec.Raw], name: str, missing: str) -> str:
+    """Return a required text field; raise :class:`InvalidRequest` with ``missing`` when it is not there."""
+    raw = fields.get(name)
+    if raw is None or bytes(raw) == b"null":
+        raise InvalidRequest(missing, param=name, code="missing_required_parameter")
+    try:
+        value = _text.decode(raw)
+    except msgspec.DecodeError:
+        raise InvalidRequest(f"'{name}' must be a text.", param=name, code="invalid_type") from None
+    if not value.strip():
+        raise InvalidRequest(missing, param=name, code="missing_required_parameter")
+    return value
+
+
+def is_true(raw: msgspec.Raw | None) -> bool:
+    """Whether a field is the JSON value ``true``."""
+    return raw is not None and bytes(raw) == b"true"
+
+
+def wants_usage(options: msgspec.Raw | None) -> bool:
+    """Whether ``stream_options`` asks for the usage chunk; raise when it is neither an object nor null."""
+    if options is None or bytes(options) == b"null":
+        return False
+    try:
+        return is_true(_flags.decode(options).get("include_usage"))
+    except msgspec.DecodeError:
+        raise InvalidRequest(
+            "'stream_options' must be an object.", param="stream_options", code="invalid_type"
+        ) from None

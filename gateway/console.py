@@ -1,0 +1,177 @@
+"""The console: the admin site, who may enter it, its navigation and its look.
+
+Whoever manages something, or has staff status, may sign in; what they see there is their scope (``accounts.admin_base``).
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from unfold.forms import AuthenticationForm
+from unfold.sites import UnfoldAdminSite
+
+from accounts.admin_base import Scope, may_choose
+from accounts.models import Membership
+from providers.access import accounts_managed_by
+from providers.models import ProviderAccount
+
+# Title, icon, and the pages with their icons; a page shows when the person may see it.
+NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    ("", (("Overview", "dashboard", ""),)),
+    (
+        "Where answers come from",
+        (
+            ("Provider accounts", "hub", "providers.provideraccount"),
+            ("Models", "neurology", "providers.model"),
+            ("Access", "key_vertical", "providers.grant"),
+        ),
+    ),
+    (
+        "Who may ask",
+        (
+            ("API tokens", "key", "accounts.apitoken"),
+            ("Virtual accounts", "smart_toy", "accounts.virtualaccount"),
+            ("Teams", "groups", "accounts.team"),
+            ("Users", "person", "accounts.user"),
+        ),
+    ),
+    (
+        "What happened",
+        (
+            ("Usage", "monitoring", "usage.usagerecord"),
+            ("Admin log", "history", "admin.logentry"),
+        ),
+    ),
+)
+
+
+# Tailwind's teal, which unfold's own purple gives way to.
+ACCENT = {
+    "50": "oklch(98.4% .014 180.7)",
+    "100": "oklch(95.3% .051 180.8)",
+    "200": "oklch(91% .096 180.4)",
+    "300": "oklch(85.5% .138 181.1)",
+    "400": "oklch(77.7% .152 181.9)",
+    "500": "oklch(70.4% .14 182.5)",
+    "600": "oklch(52% .104 185)",
+    "700": "oklch(45% .09 186.4)",
+    "800": "oklch(40% .074 188.2)",
+    "900": "oklch(36% .063 188.4)",
+    "950": "oklch(27.7% .046 192.5)",
+}
+
+
+def scope_of(user: Any) -> Scope | None:
+    """Return what ``user`` may see in the console, or ``None`` for somebody who may not enter."""
+    if not user.is_active or not user.is_authenticated:
+        return None
+    if user.is_superuser:
+        return Scope(user_id=user.pk, everything=True)
+    managed = Membership.objects.filter(user=user, role=Membership.Role.MANAGER)
+    scope = Scope(
+        user_id=user.pk,
+        accounts=dict(accounts_managed_by(user).values_list("pk", "name")),
+        teams=frozenset(managed.values_list("team_id", flat=True)),
+    )
+    return scope if user.is_staff or scope.manages else None
+
+
+class SignInForm(AuthenticationForm):
+    """Lets in who may enter the console, instead of staff only."""
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        # Django's own check is about staff status; the one above it is about being active.
+        super(AdminAuthenticationForm, self).confirm_login_allowed(user)
+        if scope_of(user) is None:
+            raise ValidationError(
+                "Your account manages nothing here and has no staff status. Ask an administrator.", code="no_entry"
+            )
+
+
+class ScopedChoices(AutocompleteJsonView):
+    """The choices behind a search field: those that the form itself would take, and nothing more."""
+
+    def has_perm(self, request: HttpRequest, obj: Any = None) -> bool:
+        scope: Scope = self.admin_site.scope(request)
+        return scope.everything or scope.manages
+
+    def get_queryset(self) -> QuerySet[Any]:
+        scope: Scope = self.admin_site.scope(self.request)
+        targets = self.model_admin.model._default_manager.order_by(*self.model_admin.get_ordering(self.request))
+        targets = may_choose(scope, self.source_field, targets)
+        found, _ = self.model_admin.get_search_results(self.request, targets, self.term)
+        return found
+
+
+class ConsoleSite(UnfoldAdminSite):
+    """Django's admin at ``/admin/``, open to managers and showing each what is theirs."""
+
+    login_form = SignInForm
+    index_title = "Overview"
+    enable_nav_sidebar = True
+
+    def scope(self, request: HttpRequest) -> Scope:
+        """Return what the person of ``request`` may see, worked out once; raise ``PermissionDenied`` for outsiders."""
+        if not hasattr(request, "console_scope"):
+            request.console_scope = scope_of(request.user)  # type: ignore[attr-defined]
+        scope: Scope | None = request.console_scope
+        if scope is None:
+            raise PermissionDenied
+        return scope
+
+    def account_names(self, request: HttpRequest) -> list[str]:
+        """Return the names of the provider accounts that the person manages."""
+        scope = self.scope(request)
+        if scope.everything:
+            return list(ProviderAccount.objects.order_by("name").values_list("name", flat=True))
+        return sorted(scope.accounts.values())
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        try:
+            self.scope(request)
+        except PermissionDenied:
+            return False
+        return True
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        return ScopedChoices.as_view(admin_site=self)(request)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the side bar in unfold's form."""
+    return [
+        {"title": title, "separator": bool(title), "items": [_entry(*page) for page in pages]}
+        for title, pages in NAVIGATION
+    ]
+
+
+def _entry(title: str, icon: str, label: str) -> dict[str, Any]:
+    name = f"admin:{label.replace('.', '_')}_changelist" if label else "admin:index"
+    entry: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(name)}
+    if label:
+        entry["permission"] = lambda request: _may_see(request, label)
+    return entry
+
+
+def _may_see(request: HttpRequest, label: str) -> bool:
+    return any(
+        model_admin.has_view_permission(request)
+        for model, model_admin in admin.site._registry.items()
+        if model._meta.label_lower == label
+    )
+
+
+def stylesheet(request: HttpRequest) -> str:
+    """Return the address of the console's own few styles."""
+    return static("gateway/console.css")
+
+
+def accent(request: HttpRequest) -> dict[str, str]:
+    """Return the console's colour in its shades."""
+    return ACCENT

@@ -1,0 +1,256 @@
+"""The directory: tokens, accounts, models and grants in memory, and how a change reaches every worker.
+
+A thread of its own polls the change feed (``accounts.changes``) and rebuilds what changed; the event loop only ever reads
+finished objects. When the database is away, calls go on from the last picture.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import close_old_connections, connection
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from accounts.changes import Change
+from accounts.models import ApiToken
+from gateway.call import Caller
+from gateway.pictures import account_pictures
+from providers.picture import AccountPicture
+
+logger = logging.getLogger("gateway.directory")
+
+# A row can become visible after one with a higher id (its transaction took longer): ids this young are asked for again.
+LATE_COMMIT_SECONDS = 90.0
+FULL_RELOAD_SECONDS = 600.0
+FEED_RETENTION_SECONDS = 3600.0
+FEED_PRUNE_ROWS = 5000
+BACKOFF_SECONDS = 2.0
+DEAD_TOKEN_DAYS = 90
+TOKEN_KIND = "accounts.apitoken"
+SUBJECT_FILTERS = {"accounts.user": "user_id", "accounts.virtualaccount": "virtual_account_id"}
+
+
+class Directory:
+    """The in-memory picture. Reads are plain dict look-ups; only the polling thread writes."""
+
+    def __init__(self, on_change: Callable[[], None] | None = None) -> None:
+        self.accounts: dict[str, AccountPicture] = {}
+        self.loaded = False
+        self.refreshed_at = 0.0
+        self.fault = ""
+        self.version = 0
+        self._tokens: dict[str, Caller] = {}
+        self._digests: dict[int, str] = {}
+        self._on_change = on_change or (lambda: None)
+        self._floor = 0
+        self._seen: dict[int, float] = {}
+        self._reloaded_at = 0.0
+        self._pruned_at = time.monotonic()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # --- read by calls ----------------------------------------------------------------------------------------------
+    def caller(self, digest: str) -> Caller | None:
+        """Return whom a token's digest belongs to, dead tokens included, or ``None``."""
+        return self._tokens.get(digest)
+
+    def caller_of_token(self, token_id: int) -> Caller | None:
+        """Return the present state of a token by its id."""
+        digest = self._digests.get(token_id)
+        return self._tokens.get(digest) if digest else None
+
+    def age(self) -> float:
+        """Seconds since the picture was last known to be true."""
+        return time.monotonic() - self.refreshed_at if self.loaded else float("inf")
+
+    # --- life -------------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Load the picture and begin to follow the feed. A database that is away at first is waited for."""
+        self._thread = threading.Thread(target=self._follow, name="gatehouse-directory", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the polling thread."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _follow(self) -> None:
+        try:
+            self._follow_until_stopped()
+        finally:
+            connection.close()
+
+    def _follow_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            pause = settings.CHANGE_POLL_SECONDS
+            try:
+                self.refresh()
+                self.fault = ""
+            except (
+                Exception
+            ) as error:  # the thread's boundary: whatever is wrong, the last picture stays and we try again
+                if not self.fault:
+                    logger.warning(
+                        "The directory can't be refreshed (%s); going on with the last one.", type(error).__name__
+                    )
+                self.fault = type(error).__name__
+                pause = BACKOFF_SECONDS
+                connection.close()
+            self._stopping.wait(pause)
+
+    def refresh(self) -> None:
+        """Take in what the feed has news of. Raises ``DatabaseError`` when the database is away."""
+        close_old_connections()
+        now = time.monotonic()
+        if not self.loaded or now - self._reloaded_at > FULL_RELOAD_SECONDS:
+            self._reload_all(now)
+        else:
+            news = self._news(now)
+            if news:
+                self._take_in(news)
+        self.refreshed_at = now
+        if now - self._pruned_at > FEED_RETENTION_SECONDS / 6:
+            self._pruned_at = now
+            self._prune()
+
+    # --- the feed ---------------------------------------------------------------------------------------------------
+    def _news(self, now: float) -> list[tuple[str, str]]:
+        news = []
+        rows = Change.objects.filter(id__gt=self._floor).order_by("id").values_list("id", "kind", "object_id")
+        for row_id, kind, object_id in rows:
+            if row_id not in self._seen:
+                self._seen[row_id] = now
+                news.append((kind, object_id))
+        window = self._late_commit_seconds()
+        for row_id in list(self._seen):
+            if now - self._seen[row_id] < window:
+                break
+            del self._seen[row_id]
+            self._floor = max(self._floor, row_id)
+        return news
+
+    def _take_in(self, news: list[tuple[str, str]]) -> None:
+        tokens: set[str] = set()
+        subjects: set[tuple[str, str]] = set()
+        reload_tokens = reload_accounts = False
+        for kind, object_id in news:
+            if kind == TOKEN_KIND and object_id:
+                tokens.add(object_id)
+            elif kind in SUBJECT_FILTERS and object_id:
+                subjects.add((SUBJECT_FILTERS[kind], object_id))
+            elif kind.startswith("accounts."):
+                reload_tokens = True
+            else:
+                reload_accounts = True
+        if reload_tokens:
+            self._load_tokens(None)
+        elif tokens or subjects:
+            self._load_tokens([Q(pk__in=tokens), *(Q(**{column: pk}) for column, pk in subjects)])
+        if reload_accounts:
+            self.accounts = account_pictures(self.accounts)
+        self.version += 1
+        self._on_change()
+
+    def _reload_all(self, now: float) -> None:
+        # The feed's end is read before the tables: what changes while they load is taken in again afterwards.
+        settled = timezone.now() - timedelta(seconds=self._late_commit_seconds())
+        self._floor = Change.objects.filter(created_at__lt=settled).aggregate(end=Max("id"))["end"] or 0
+        recent = Change.objects.filter(id__gt=self._floor).order_by("id").values_list("id", flat=True)
+        self._seen = dict.fromkeys(recent, now)
+        self._load_tokens(None)
+        self.accounts = account_pictures(self.accounts)
+        self._reloaded_at = now
+        self.loaded = True
+        self.version += 1
+        self._on_change()
+
+    @staticmethod
+    def _late_commit_seconds() -> float:
+        # SQLite has one writer at a time, so ids become visible in their order.
+        return 1.0 if connection.vendor == "sqlite" else LATE_COMMIT_SECONDS
+
+    def _prune(self) -> None:
+        old = timezone.now() - timedelta(seconds=FEED_RETENTION_SECONDS)
+        doomed = list(
+            Change.objects.filter(created_at__lt=old).order_by("id").values_list("id", flat=True)[:FEED_PRUNE_ROWS]
+        )
+        if doomed:
+            Change.objects.filter(id__lte=doomed[-1]).delete()
+
+    # --- building ---------------------------------------------------------------------------------------------------
+    def _load_tokens(self, conditions: list[Q] | None) -> None:
+        rows = ApiToken.objects.select_related("user", "virtual_account", "virtual_account__team")
+        rows = rows.prefetch_related("user__memberships__team")
+        forgotten = timezone.now() - timedelta(days=DEAD_TOKEN_DAYS)
+        rows = rows.filter(Q(revoked_at=None) | Q(revoked_at__gt=forgotten))
+        if conditions is None:
+            loaded = {token.digest: caller_of(token) for token in rows.iterator(chunk_size=2000)}
+            self._digests = {caller.token_id: digest for digest, caller in loaded.items()}
+            self._tokens = loaded
+            return
+        condition = Q(pk__in=[])
+        for entry in conditions:
+            condition |= entry
+        found = {token.digest: caller_of(token) for token in rows.filter(condition)}
+        gone = set(self._affected(conditions)) - {caller.token_id for caller in found.values()}
+        for token_id in gone:
+            self._tokens.pop(self._digests.pop(token_id, ""), None)
+        for digest, caller in found.items():
+            self._tokens[digest] = caller
+            self._digests[caller.token_id] = digest
+
+    def _affected(self, conditions: Iterable[Q]) -> Iterable[int]:
+        """Yield the ids of the tokens we hold that the conditions speak of: those not found again are gone."""
+        for condition in conditions:
+            for column, value in condition.children:
+                if column == "pk__in":
+                    yield from (int(pk) for pk in value)
+                else:
+                    kind = "user" if column == "user_id" else "virtualaccount"
+                    held = list(self._tokens.values())
+                    yield from (c.token_id for c in held if c.subject_type == kind and c.subject_id == int(value))
+
+
+def caller_of(token: ApiToken) -> Caller:
+    """Return the picture of a token's holder. Expects user, virtual account and memberships to be fetched."""
+    state = "revoked" if token.revoked_at else "active"
+    expires_at = token.expires_at.timestamp() if token.expires_at else None
+    common: dict[str, Any] = {
+        "token_id": token.pk,
+        "prefix": token.prefix,
+        "limits": frozenset(token.limits) or None,
+        "expires_at": expires_at,
+    }
+    if token.user is not None:
+        memberships = list(token.user.memberships.all())
+        return Caller(
+            subject_type="user",
+            subject_id=token.user.pk,
+            subject_name=token.user.email,
+            principals=frozenset({f"user:{token.user.pk}", "everyone", *(f"team:{m.team_id}" for m in memberships)}),
+            is_superuser=token.user.is_superuser,
+            teams=tuple(sorted(m.team.name for m in memberships)),
+            tags={},
+            state=state if token.user.is_active else "disabled",
+            **common,
+        )
+    virtual_account = token.virtual_account
+    assert virtual_account is not None  # the table's constraint: a token belongs to one of the two
+    team = virtual_account.team
+    return Caller(
+        subject_type="virtualaccount",
+        subject_id=virtual_account.pk,
+        subject_name=virtual_account.name,
+        principals=frozenset({f"virtualaccount:{virtual_account.pk}"}),
+        is_superuser=False,
+        teams=(team.name,) if team else (),
+        tags=virtual_account.tags,
+        state=state if virtual_account.enabled else "disabled",
+        **common,
+    )

@@ -1,0 +1,72 @@
+"""``/healthz`` says that the process is alive; ``/readyz`` whether it is fit for calls, part by part, with reasons.
+
+A part that fails degrades the service without ending it: without the database calls go on from the last picture, and usage
+waits in the spool. So ``/readyz`` answers 503 only when calls would fail or records would be lost, and 200 with
+``"status": "degraded"`` and the reasons in between.
+"""
+
+import asyncio
+from typing import Any
+
+from django.conf import settings
+from redis import asyncio as redis
+from redis.exceptions import RedisError
+
+from gateway.call import Reply
+from gateway.handler import InferenceRequest
+from gateway.runtime import runtime
+from gateway.views import json_reply
+
+PICTURE_AGE_SECONDS = 10.0
+REDIS_TIMEOUT_SECONDS = 1.0
+
+
+async def healthz(request: InferenceRequest) -> Reply:
+    """Answer that the process is alive."""
+    return json_reply({"status": "ok"})
+
+
+async def readyz(request: InferenceRequest) -> Reply:
+    """Answer with the state of every part: ``ok``, ``degraded`` or ``failed``."""
+    checks = {"directory": _directory(), "database": _database(), "spool": _spool(), "redis": await _redis()}
+    if runtime.draining:
+        checks["server"] = {"state": "failed", "detail": "shutting down"}
+    states = {check["state"] for check in checks.values()}
+    status = "failed" if "failed" in states else "degraded" if "degraded" in states else "ok"
+    return json_reply({"status": status, "checks": checks}, status=503 if status == "failed" else 200)
+
+
+def _directory() -> dict[str, Any]:
+    directory = runtime.directory
+    if not directory.loaded:
+        return {"state": "failed", "detail": "the configuration was not loaded yet"}
+    age = round(directory.age(), 1)
+    state = "ok" if age < PICTURE_AGE_SECONDS else "degraded"
+    return {"state": state, "age_seconds": age, "accounts": len(directory.accounts)}
+
+
+def _database() -> dict[str, Any]:
+    fault = runtime.directory.fault
+    return {"state": "degraded", "detail": f"not reachable ({fault})"} if fault else {"state": "ok"}
+
+
+def _spool() -> dict[str, Any]:
+    if not runtime.started:
+        return {"state": "failed", "detail": "not open"}
+    return runtime.ledger.state()
+
+
+async def _redis() -> dict[str, Any]:
+    if not settings.REDIS_URL:
+        return {"state": "ok", "detail": "not used"}
+    client = redis.from_url(
+        settings.REDIS_URL, socket_timeout=REDIS_TIMEOUT_SECONDS, socket_connect_timeout=REDIS_TIMEOUT_SECONDS
+    )
+    try:
+        async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
+            await client.ping()
+    except (RedisError, OSError, TimeoutError) as error:
+        return {"state": "degraded", "detail": f"not reachable ({type(error).__name__})"}
+    finally:
+        await client.aclose()
+    return {"state": "ok"}

@@ -1,0 +1,133 @@
+"""``manage.py demo``: everything that ``make run`` serves: a sandbox upstream, an account on it, an admin, a token."""
+
+import atexit
+import os
+import secrets
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.models import ApiToken, User
+from accounts.tokens import digest
+from providers.models import Grant, Model, ProviderAccount
+
+ADMIN_EMAIL = "admin@example.com"
+ACCOUNT = "openai-main"
+SANDBOX_KEY = "sk-sandbox"
+LOOPBACK = "127.0.0.1"
+
+
+class Command(BaseCommand):
+    """Set up the demo and serve it. Run again, it keeps what is there."""
+
+    help = "Serve a working demo on the bundled sandbox upstream: no key and no network needed. Not for production."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000), help="port of the gateway")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stderr.write("Setting up the demo: database, sandbox upstream, account, admin, token.")
+        # The demo's own upstream is on the loopback address, which may otherwise not be dialled.
+        settings.EGRESS_ALLOW.append(LOOPBACK)
+        call_command("migrate", verbosity=0)
+        self._make_account(f"http://{LOOPBACK}:{start_sandbox()}/v1")
+        password = keep(settings.DATA_DIR / "demo_password", lambda: secrets.token_urlsafe(9))
+        admin = self._make_admin(password)
+        token = self._make_token(admin)
+        self.stdout.write(welcome(f"http://{options['host']}:{options['port']}", password, token))
+        self.stdout.flush()
+        call_command("serve", host=options["host"], port=options["port"])
+
+    def _make_account(self, url: str) -> None:
+        account = ProviderAccount.objects.filter(name=ACCOUNT).first() or ProviderAccount(name=ACCOUNT)
+        account.kind, account.base_url, account.api_key = "openai", url, SANDBOX_KEY
+        account.full_clean()
+        account.save()
+        if not account.models.exists():
+            call_command("seed_catalogue", ACCOUNT, all=True, stdout=self.stderr)
+        if not Grant.objects.filter(account=account).exists():
+            Grant(account=account, role=Grant.Role.USER, everyone=True).save()
+        if not Model.objects.filter(account=account, name="gpt-4o-mini").exists():
+            raise CommandError("The catalogue has no gpt-4o-mini.")
+
+    def _make_admin(self, password: str) -> User:
+        admin = User.objects.filter(email=ADMIN_EMAIL).first()
+        if admin is None:
+            made: User = User.objects.create_superuser(ADMIN_EMAIL, password)
+            return made
+        if not admin.check_password(password):
+            admin.set_password(password)
+            admin.save()
+        return admin
+
+    def _make_token(self, user: User) -> str:
+        path = settings.DATA_DIR / "demo_token"
+        if path.exists():
+            kept = path.read_text().strip()
+            known = ApiToken.objects.filter(digest=digest(kept), revoked_at=None).first()
+            if known is not None and known.state == "active":
+                return kept
+            path.unlink()
+        _, secret = ApiToken.objects.issue(name="demo", user=user)
+        return keep(path, lambda: secret)
+
+
+def keep(path: Path, make: Any) -> str:
+    """Return the text kept in ``path`` with mode 0600; make it first when it is not there."""
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(make())
+    return path.read_text().strip()
+
+
+def start_sandbox() -> int:
+    """Start the sandbox upstream beside us and return its port. It ends with us: its standard input closes then."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "--port", "0", "--key", SANDBOX_KEY, "--until-eof"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=settings.BASE_DIR(""),
+    )
+    atexit.register(process.terminate)
+    assert process.stdout is not None  # we asked for the pipe
+    line = process.stdout.readline()
+    try:
+        return int(line.rsplit(":", 1)[1].split("/")[0].split()[0])
+    except (IndexError, ValueError):
+        raise CommandError(f"The sandbox upstream did not start: {line!r}") from None
+
+
+def welcome(address: str, password: str, token: str) -> str:
+    """Return what the demo prints: addresses, login, and two snippets that work when pasted."""
+    return f"""
+Gatehouse is ready when the next line says that it listens.
+
+  Base URL   {address}/v1          (also {address}/api/llm)
+  Admin      {address}/admin/      {ADMIN_EMAIL} / {password}
+  Token      {token}
+
+Python (pip install openai):
+
+from openai import OpenAI
+
+client = OpenAI(base_url="{address}/v1", api_key="{token}")
+answer = client.chat.completions.create(
+    model="{ACCOUNT}/gpt-4o-mini",
+    messages=[{{"role": "user", "content": "Count from 1 to 5."}}],
+)
+print(answer.choices[0].message.content)
+
+Shell:
+
+curl {address}/v1/chat/completions -H "Authorization: Bearer {token}" -H "Content-Type: application/json" \\
+  -d '{{"model": "{ACCOUNT}/gpt-4o-mini", "messages": [{{"role": "user", "content": "Count from 1 to 5."}}]}}'
+"""

@@ -1,0 +1,91 @@
+"""``manage.py serve``: run the server."""
+
+import os
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from gateway.checks import start_faults
+
+WEBSOCKET_BYTES = 64 * 2**20
+
+
+class Command(BaseCommand):
+    """Check that this start is sound, then serve with uvicorn."""
+
+    help = (
+        "Serve the gateway and its admin. Migrations are checked, and run only with --migrate. "
+        "SIGTERM and Ctrl-C finish open calls first, for GATEHOUSE_DRAIN_SECONDS at most."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+        parser.add_argument(
+            "--port", type=int, default=int(os.environ.get("PORT") or 8000), help="port (default: PORT, or 8000)"
+        )
+        parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
+        parser.add_argument("--migrate", action="store_true", help="bring the database up to date first")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        faults = start_faults(options["workers"])
+        if faults:
+            raise CommandError("Gatehouse does not start:\n" + "\n".join(f"- {fault}" for fault in faults))
+        self._check_database(migrate=options["migrate"])
+        config = server_config(options["host"], options["port"], options["workers"])
+        self.stderr.write(f"Gatehouse listens on http://{options['host']}:{options['port']}")
+        if options["workers"] > 1:
+            self._supervise(config)
+        else:
+            server = uvicorn.Server(config)
+            server.run()
+            if not server.started:
+                sys.exit(3)
+
+    def _check_database(self, *, migrate: bool) -> None:
+        try:
+            executor = MigrationExecutor(connection)
+            missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+            if missing and not migrate:
+                raise CommandError(
+                    f"The database lacks {len(missing)} migrations. Run 'manage.py migrate', or serve with --migrate."
+                )
+            if missing:
+                self.stderr.write(f"Running {len(missing)} migrations.")
+                executor.migrate(executor.loader.graph.leaf_nodes())
+        except DatabaseError as error:
+            raise CommandError(f"The database can't be used ({type(error).__name__}). Check DATABASE_URL.") from None
+        finally:
+            connection.close()
+
+    def _supervise(self, config: uvicorn.Config) -> None:
+        from uvicorn.supervisors import Multiprocess  # only needed with several workers
+
+        socket = config.bind_socket()
+        Multiprocess(config, target=uvicorn.Server(config).run, sockets=[socket]).run()
+
+
+def server_config(host: str, port: int, workers: int) -> uvicorn.Config:
+    """Return uvicorn's configuration for the gateway."""
+    return uvicorn.Config(
+        "gateway.asgi:application",
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets",
+        ws_max_size=WEBSOCKET_BYTES,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.DRAIN_SECONDS),
+    )

@@ -1,0 +1,119 @@
+"""Reads what an answer says it used, and turns it into a record's tokens and cost.
+
+One shape reads every usage object of OpenAI's: chat and completions count ``prompt_tokens`` and ``completion_tokens``,
+responses, images and audio ``input_tokens`` and ``output_tokens``; details are named after the side they belong to.
+"""
+
+import msgspec
+
+from providers.picture import Target
+from usage.records import Attempt
+
+
+class InputDetails(msgspec.Struct):
+    """Parts of the input tokens. All are included in their total."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    text_tokens: int | None = None
+
+
+class OutputDetails(msgspec.Struct):
+    """Parts of the output tokens. All are included in their total."""
+
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    text_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """OpenAI's usage object in either naming."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: InputDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
+    input_tokens_details: InputDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+    input_token_details: InputDetails | None = None
+    output_token_details: OutputDetails | None = None
+
+
+_NO_INPUT = InputDetails()
+_NO_OUTPUT = OutputDetails()
+_usage = msgspec.json.Decoder(Usage | None)
+_text = msgspec.json.Decoder(str | None)
+
+
+def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
+    """Take the tokens of a usage object into ``record``; return whether it could be read."""
+    try:
+        usage = _usage.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    if usage is None:
+        return False
+    inputs = usage.prompt_tokens_details or usage.input_tokens_details or usage.input_token_details or _NO_INPUT
+    outputs = usage.completion_tokens_details or usage.output_tokens_details or usage.output_token_details or _NO_OUTPUT
+    record.input_tokens = usage.prompt_tokens or usage.input_tokens or 0
+    record.output_tokens = usage.completion_tokens or usage.output_tokens or 0
+    if not record.output_tokens and usage.total_tokens and usage.completion_tokens is usage.output_tokens is None:
+        record.input_tokens = record.input_tokens or usage.total_tokens  # embeddings of some vendors
+    record.cached_tokens = inputs.cached_tokens or 0
+    record.cache_write_tokens = inputs.cache_write_tokens or 0
+    record.audio_input_tokens = inputs.audio_tokens or 0
+    record.image_input_tokens = inputs.image_tokens or 0
+    record.reasoning_tokens = outputs.reasoning_tokens or 0
+    record.audio_output_tokens = outputs.audio_tokens or 0
+    record.image_output_tokens = outputs.image_tokens or 0
+    return True
+
+
+def read_service_tier(record: Attempt, raw: bytes | msgspec.Raw | None) -> None:
+    """Take the service tier that the vendor says it used into ``record``."""
+    if raw is None:
+        return
+    try:
+        record.service_tier = _text.decode(raw) or ""
+    except msgspec.DecodeError:
+        return
+
+
+def billed_units(record: Attempt) -> dict[str, int]:
+    """Return the record's usage under the price sheet's unit names, zeros left out."""
+    units = {
+        "input_tokens": record.input_tokens,
+        "output_tokens": record.output_tokens,
+        "cache_read_tokens": record.cached_tokens,
+        "cache_write_tokens": record.cache_write_tokens,
+        "input_audio_tokens": record.audio_input_tokens,
+        "output_audio_tokens": record.audio_output_tokens,
+        "input_image_tokens": record.image_input_tokens,
+        "output_image_tokens": record.image_output_tokens,
+        **record.units,
+    }
+    return {name: count for name, count in units.items() if count}
+
+
+def price(record: Attempt, target: Target, *, tier: str | None = None) -> None:
+    """Set the record's cost from its usage; it stays ``None`` (unpriced) when no price is known for what was used.
+
+    ``tier`` overrides the service tier that the vendor reported, for example ``batch``.
+    """
+    sheet = target.model.sheet
+    if sheet is None:
+        return
+    if record.service_tier or tier:
+        sheet = sheet.tier(tier or record.service_tier)
+    units = billed_units(record)
+    record.price_version = sheet.version
+    record.cost_pico = sheet.cost(units, target.account.discount_bp)
+    gaps = sheet.gaps(units)
+    if gaps:
+        record.price_gaps = ",".join(gaps)

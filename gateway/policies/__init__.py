@@ -1,0 +1,24 @@
+"""The policies, in their order: each is a file with one function ``(call, proceed)``.
+
+A policy may refuse by raising, answer early, or wrap the reply. A new one is a file and a line here; its position in
+``POLICIES`` is its position in the life of a call.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from gateway.call import Call, Reply
+from gateway.policies import access, capability
+
+Proceed = Callable[[Call], Awaitable[Reply]]
+Policy = Callable[[Call, Proceed], Awaitable[Reply]]
+
+POLICIES: tuple[Policy, ...] = (access.policy, capability.policy)
+
+
+def compose(policies: tuple[Policy, ...], last: Proceed) -> Proceed:
+    """Return one function that runs ``policies`` in order and then ``last``."""
+    chain = last
+    for policy in reversed(policies):
+        chain = partial(policy, proceed=chain)
+    return chain

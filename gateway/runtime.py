@@ -1,0 +1,85 @@
+"""What a server process holds while it runs: the directory, the upstream client, the spool and the running calls.
+
+It opens with the first of: the server's lifespan start, a request (daphne has no lifespan). It closes with the lifespan.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import ApiToken
+from gateway.call import Call
+from gateway.directory import Directory
+from providers.client import UpstreamClient
+from usage.ledger import Ledger
+from usage.spool import Spool
+
+logger = logging.getLogger("gateway.runtime")
+
+
+class Runtime:
+    """The parts of a running server process. ``runtime`` below is the only one."""
+
+    directory: Directory
+    client: UpstreamClient
+    ledger: Ledger
+    spool: Spool
+
+    def __init__(self) -> None:
+        self.directory = Directory()
+        self.running: set[Call | None] = set()
+        self.draining = False
+        self.started = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._recheck: Callable[[], None] = lambda: None
+        self._loading: asyncio.Task[None] | None = None
+
+    def open(self, recheck: Callable[[], None]) -> None:
+        """Start everything, inside the running event loop. ``recheck`` is called in it after every change of the picture."""
+        if self.started:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._recheck = recheck
+        self.client = UpstreamClient()
+        self.spool = Spool(settings.DATA_DIR / "spool")
+        self.ledger = Ledger(self.spool, flush_seconds=settings.USAGE_FLUSH_SECONDS, on_touch=note_last_use)
+        self.directory = Directory(self._changed)
+        self.ledger.start()
+        self.directory.start()
+        self.draining = False
+        self.started = True
+
+    async def ready(self, timeout: float = 10.0) -> None:
+        """Wait until the picture is loaded for the first time, ``timeout`` seconds at most."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while not self.directory.loaded and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """Stop everything; what was used is in the database, or in the spool, when this returns."""
+        if not self.started:
+            return
+        self.started = False
+        await self.client.close()
+        self.directory.stop()
+        await asyncio.to_thread(self.ledger.drain)
+        self.spool.close()
+
+    def _changed(self) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._recheck)
+
+
+def note_last_use(uses: dict[int, float]) -> None:
+    """Write down when tokens were last used. Lazily, and without announcing: no picture holds it."""
+    with transaction.atomic():
+        for token_id, when in uses.items():
+            ApiToken.objects.filter(pk=token_id).quietly_update(last_used_at=datetime.fromtimestamp(when, UTC))
+
+
+runtime = Runtime()

@@ -1,0 +1,150 @@
+"""From an upstream's answer to the reply: JSON with the provider's name added, or server-sent events as they come."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from time import perf_counter_ns
+
+import msgspec
+
+from gateway import errors, metering
+from gateway.call import Call
+from providers.client import UpstreamAnswer, UpstreamFailure
+from providers.picture import Target
+from usage.records import Attempt
+
+MAX_EVENT_BYTES = 16 * 2**20
+_has_usage = re.compile(rb'"usage":\s*\{').search
+_end_mark = re.compile(rb'^data: ?\[DONE\]|"finish_reason":\s*"', re.MULTILINE).search
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+def read_answer(record: Attempt, body: bytes, target: Target) -> bytes:
+    """Meter a whole JSON answer and return it with ``"provider"`` added at its end, otherwise byte for byte.
+
+    An answer that is no JSON object, or that names a provider itself, is returned as it came.
+    """
+    try:
+        fields = _fields.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return body
+    usage = fields.get("usage")
+    if usage is not None:
+        metering.read_usage(record, usage)
+    metering.read_service_tier(record, fields.get("service_tier"))
+    if "provider" in fields:
+        return body
+    end = body.rindex(b"}")
+    comma = b"," if fields else b""
+    return b"".join((body[:end], comma, b'"provider":', _encode(target.account.provider), body[end:]))
+
+
+class EventStream:
+    """An upstream's server-sent events on their way to the client.
+
+    Events go on as they came, as soon as they are whole. The usage in them is read; a chunk that only carries it is withheld
+    from a client that did not ask for it. A stream that breaks, or ends before it is complete, gets an ``error`` event and no
+    ``[DONE]`` of ours.
+    """
+
+    def __init__(
+        self, call: Call, record: Attempt, answer: UpstreamAnswer, finish: Callable[[BaseException | None], None]
+    ) -> None:
+        self._call = call
+        self._record = record
+        self._answer = answer
+        self._finish = finish
+        self._rest = b""
+        self._ended = False
+
+    async def events(self, first: bytes = b"") -> AsyncIterator[bytes]:
+        """Yield what goes to the client. ``first`` are bytes of the stream that were already read."""
+        call, record = self._call, self._record
+        try:
+            if first:
+                passed = self._take(first)
+                if passed:
+                    yield passed
+            async for chunk in self._answer.chunks():
+                if record.ttft_us is None:
+                    record.ttft_us = (perf_counter_ns() - call.started_ns) // 1000
+                passed = self._take(chunk)
+                if passed:
+                    yield passed
+            if self._complete():
+                fault: Exception | None = None
+                if self._rest:
+                    yield self._rest
+            else:
+                fault = errors.TruncatedStream("The upstream ended the stream before it was complete.")
+        except UpstreamFailure as error:
+            fault = error
+        if fault is not None:
+            event = errors.render_sse(fault)
+            record.bytes_out += len(event)
+            yield event
+        self._finish(fault)
+
+    def _take(self, chunk: bytes) -> bytes:
+        """Return the whole events of what has come so far, metered; keep the rest."""
+        if self._rest:
+            chunk = self._rest + chunk
+        end = _last_event_end(chunk)
+        if end < len(chunk):
+            self._rest = chunk[end:]
+            chunk = chunk[:end]
+            if len(self._rest) > MAX_EVENT_BYTES:
+                raise UpstreamFailure("The upstream sent an event larger than 16 MB.")
+        else:
+            self._rest = b""
+        if _has_usage(chunk):
+            chunk = self._read_usage(chunk)
+        if not self._ended:
+            self._ended = _end_mark(chunk) is not None
+        self._record.bytes_out += len(chunk)
+        return chunk
+
+    def _read_usage(self, events: bytes) -> bytes:
+        passed = []
+        for event in _split_events(events):
+            if _has_usage(event) and not self._read_event(event):
+                continue
+            passed.append(event)
+        return b"".join(passed)
+
+    def _read_event(self, event: bytes) -> bool:
+        """Meter one event; return whether the client gets it."""
+        try:
+            fields = _fields.decode(event_data(event))
+        except (msgspec.DecodeError, RecursionError):
+            return True
+        usage = fields.get("usage")
+        if usage is None or not metering.read_usage(self._record, usage):
+            return True
+        metering.read_service_tier(self._record, fields.get("service_tier"))
+        return self._call.wants_usage or bytes(fields.get("choices", b"")) != b"[]"
+
+    def _complete(self) -> bool:
+        """Whether the stream came to a proper end: ``[DONE]``, or for vendors without it a finish reason."""
+        return self._ended or _end_mark(self._rest) is not None
+
+
+def event_data(event: bytes) -> bytes:
+    """Return the data of a server-sent event, its lines joined."""
+    lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
+    return lines[0] if len(lines) == 1 else b"\n".join(lines)
+
+
+def _last_event_end(data: bytes) -> int:
+    """Return where the last whole event of ``data`` ends: behind a blank line in any of SSE's line endings."""
+    end = data.rfind(b"\n\n")
+    if end >= 0:
+        end += 2
+        if end == len(data):
+            return end
+    crlf = data.rfind(b"\r\n\r\n")
+    return max(end, crlf + 4 if crlf >= 0 else 0, 0)
+
+
+def _split_events(events: bytes) -> list[bytes]:
+    return re.findall(rb".+?(?:\r\n\r\n|\n\n|\Z)", events, re.DOTALL)

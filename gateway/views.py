@@ -1,0 +1,149 @@
+"""The views of the inference paths: DRF's APIView, awaited by the lean handler."""
+
+import asyncio
+from time import time
+from typing import Any, ClassVar
+
+import msgspec
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.views import APIView
+
+from accounts import tokens
+from gateway import body as json_body
+from gateway import errors, pipeline
+from gateway.call import Call, Caller, Operation, Reply, read_options
+from gateway.handler import InferenceRequest
+from gateway.runtime import runtime
+
+BEARER = b"bearer "
+# What of a client's request goes on to the upstream. Credentials, cookies and hop-by-hop headers never do.
+FORWARDED = frozenset(
+    b"accept user-agent openai-beta idempotency-key x-client-request-id traceparent tracestate".split()
+)
+JSON_HEADERS = [(b"content-type", b"application/json")]
+
+
+def authenticate(request: InferenceRequest) -> Caller:
+    """Return whom the request's token belongs to. Raises :class:`~gateway.errors.BadToken`.
+
+    The token stands in ``Authorization: Bearer``, or in ``api-key`` as Azure's clients send it.
+    """
+    if not runtime.directory.loaded:
+        raise errors.Unavailable(
+            "Gatehouse is starting: its configuration is not loaded yet.", headers={"retry-after": "1"}
+        )
+    presented = _presented_token(request)
+    caller = runtime.directory.caller(tokens.digest(presented))
+    if caller is None:
+        fault = tokens.fault(presented)
+        why = f"{fault[0].upper()}{fault[1:]}." if fault else "No such token, or it was revoked long ago."
+        raise errors.BadToken(f"Incorrect API key provided: {_masked(presented)}. {why}")
+    check_alive(caller)
+    runtime.ledger.touch(caller.token_id, time())
+    return caller
+
+
+def check_alive(caller: Caller) -> None:
+    """Raise :class:`~gateway.errors.BadToken` when the caller's token opens nothing any more."""
+    if caller.state == "revoked":
+        raise errors.BadToken(f"The token {caller.prefix}… was revoked. Ask for a new one.", code="token_revoked")
+    if caller.state != "active":
+        raise errors.BadToken(f"The holder of the token {caller.prefix}… is disabled.", code="token_holder_disabled")
+    if caller.expires_at is not None and caller.expires_at <= time():
+        raise errors.BadToken(f"The token {caller.prefix}… has expired. Ask for a new one.", code="token_expired")
+
+
+def _presented_token(request: InferenceRequest) -> str:
+    header = request.raw_headers.get(b"authorization", b"")
+    if header[:7].lower() == BEARER:
+        return header[7:].strip().decode("latin1")
+    azure = request.raw_headers.get(b"api-key", b"").strip()
+    if azure:
+        return azure.decode("latin1")
+    raise errors.BadToken(
+        "You didn't provide an API key. Send it in the Authorization header: 'Authorization: Bearer YOUR_TOKEN'.",
+        code="missing_api_key",
+        headers={"www-authenticate": "Bearer"},
+    )
+
+
+def _masked(token: str) -> str:
+    shown = "".join(sign for sign in token[:6] if sign.isascii() and sign.isprintable())
+    return f"{shown}…" if len(token) > 12 else "…"
+
+
+class InferenceView(APIView):
+    """A view of the inference paths. Methods are coroutines ``(request, **kwargs) -> Reply``; errors go to one table.
+
+    Every subclass passes the same admission: :func:`authenticate` before anything of the body is read.
+    """
+
+    authentication_classes: ClassVar[list[Any]] = []
+    permission_classes: ClassVar[list[Any]] = []
+    view_is_async = True
+
+    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Reply:  # type: ignore[override]
+        assert isinstance(request, InferenceRequest)  # these views are served by the lean handler only
+        handler = getattr(self, (request.method or "").lower(), None)
+        if handler is None or request.method not in self.implemented_methods():
+            raise errors.MethodNotAllowed(
+                f"{request.method} is not supported here. Use {', '.join(self.implemented_methods())}.",
+                headers={"allow": ", ".join(self.implemented_methods())},
+            )
+        self.caller = authenticate(request)
+        reply: Reply = await handler(request, *args, **kwargs)
+        return reply
+
+    @classmethod
+    def implemented_methods(cls) -> list[str]:
+        """Return the HTTP methods that the view answers."""
+        return [name.upper() for name in ("get", "post", "delete", "put", "patch") if hasattr(cls, name)]
+
+
+class ModelCallView(InferenceView):
+    """A ``POST`` of a JSON body that names a model: the shape of most of OpenAI's endpoints."""
+
+    operation: ClassVar[Operation]
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Describe the call and run it."""
+        return await pipeline.run(await self.describe(request))
+
+    async def describe(self, request: InferenceRequest) -> Call:
+        """Return the call that the request asks for: options, body and the few fields that we act on."""
+        headers = request.raw_headers
+        call = begin_call(request, self.caller, self.operation)
+        json_body.check_json_type(headers.get(b"content-type", b""))
+        call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+        call.fields = fields = json_body.decode_fields(call.body)
+        call.model_asked = json_body.text_field(
+            fields, "model", "You must provide a 'model', named 'account/model' like 'openai-main/gpt-4o-mini'."
+        )
+        call.stream = json_body.is_true(fields.get("stream"))
+        if call.stream:
+            call.wants_usage = json_body.wants_usage(fields.get("stream_options"))
+        return call
+
+
+def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) -> Call:
+    """Return the call for an authenticated request, its headers read, registered with the request."""
+    headers = request.raw_headers
+    call = Call(caller, operation, read_options(headers), request.request_id)
+    call.endpoint = operation.path
+    call.query = request.scope.get("query_string", b"").decode("latin1")
+    call.forwarded = [
+        (name.decode("latin1"), value.decode("latin1")) for name, value in headers.items() if name in FORWARDED
+    ]
+    call.task = asyncio.current_task()
+    request.call = call
+    runtime.running.add(call)
+    return call
+
+
+def json_reply(content: object, status: int = 200) -> Reply:
+    """Return ``content`` as a JSON reply of our own."""
+    return Reply(status, list(JSON_HEADERS), msgspec.json.encode(content))
+
+
+FORWARDED |= frozenset(name.encode("latin1") for name in settings.FORWARD_HEADERS)

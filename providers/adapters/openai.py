@@ -1,0 +1,43 @@
+"""OpenAI's own wire dialect: the body goes on as it came, with the model's upstream name. Pure: no Django, no client."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from providers.picture import Target
+
+STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
+USAGE_OPERATIONS = frozenset({"chat/completions", "completions"})
+_encode = msgspec.json.Encoder().encode
+_options = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def encode_body(
+    target: Target, path: str, fields: Mapping[str, msgspec.Raw], *, stream: bool, wants_usage: bool
+) -> bytes:
+    """Return the upstream body: ``fields`` untouched but for ``model`` and, in a stream, the request for usage.
+
+    ``fields`` is the client's body, decoded at its top level only, so every nested byte is sent as it came.
+    """
+    changed = dict(fields)
+    changed["model"] = msgspec.Raw(_encode(target.model.upstream_id))
+    if stream and not wants_usage and path in USAGE_OPERATIONS and target.account.vendor.stream_usage:
+        changed["stream_options"] = _with_usage(fields.get("stream_options"))
+    return _encode(changed)
+
+
+def url(target: Target, path: str, query: str = "") -> str:
+    """Return the upstream address of an operation's path."""
+    base = f"{target.account.url}/{path}"
+    return f"{base}?{query}" if query else base
+
+
+def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:
+    if options is None or bytes(options) == b"null":
+        return STREAM_OPTIONS
+    try:
+        given = _options.decode(options)
+    except msgspec.DecodeError:
+        return options  # not an object: the upstream says so better than we can
+    given["include_usage"] = msgspec.Raw(b"true")
+    return msgspec.Raw(_encode(given))

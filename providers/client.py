@@ -1,0 +1,266 @@
+"""The upstream client: the only file that opens upstream connections on the hot path.
+
+One aiohttp session per account keeps its connections apart, with the account's own limits. Failures are classified: each
+error says whether the request can have reached the vendor (``sent``), which decides whether another attempt may cost twice.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict
+
+from providers import egress
+from providers.picture import AccountPicture
+
+KEEPALIVE_SECONDS = 30.0
+DNS_CACHE_SECONDS = 30
+READ_BUFFER_BYTES = 2**18
+
+
+class UpstreamFailure(Exception):
+    """An upstream call that brought no whole answer. ``sent`` tells whether the vendor may have seen the request."""
+
+    sent = True
+
+
+class EgressRefused(UpstreamFailure):
+    """The address may not be dialled; the message says which and what to do."""
+
+    sent = False
+
+
+class ConnectFailed(UpstreamFailure):
+    """No connection: name not found, refused, unreachable, TLS failure. Nothing was sent."""
+
+    sent = False
+
+
+class ConnectTimedOut(ConnectFailed):
+    """No connection within the account's connect timeout. Nothing was sent."""
+
+
+class Disconnected(UpstreamFailure):
+    """The connection broke after the request was sent, or in the middle of the answer."""
+
+
+class ReadTimedOut(UpstreamFailure):
+    """No byte came within the account's read timeout, or the attempt took longer than asked for."""
+
+
+class BrokenAnswer(UpstreamFailure):
+    """What came is not HTTP, or larger than the configured bound."""
+
+
+@dataclass(slots=True)
+class UpstreamRequest:
+    """What an adapter makes: a request ready to be sent. ``total_timeout`` is in seconds, ``None`` for no limit."""
+
+    method: str
+    url: str
+    headers: CIMultiDict[str] = field(repr=False)
+    body: bytes | AsyncIterator[bytes] | None = field(default=None, repr=False)
+    total_timeout: float | None = None
+
+
+class UpstreamAnswer:
+    """An answer whose head has arrived. Read it with :meth:`read` or :meth:`chunks`, and always :meth:`close` it."""
+
+    __slots__ = ("_response", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body; raise :class:`BrokenAnswer` when it is larger than ``limit`` bytes."""
+        response = self._response
+        if (response.content_length or 0) > limit:
+            raise BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")
+        try:
+            if response.content_length is not None:
+                return await response.read()
+            parts, size = [], 0
+            async for part in response.content.iter_any():
+                size += len(part)
+                if size > limit:
+                    raise BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")
+                parts.append(part)
+            return b"".join(parts)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise classify(error) from error
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""
+        try:
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise classify(error) from error
+
+    async def first_chunk(self) -> bytes:
+        """Return the first bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise classify(error) from error
+
+    def close(self) -> None:
+        """Give the connection back when the body was read to its end, else close it at once."""
+        self._response.close() if not self._response.content.at_eof() else self._response.release()
+
+
+def classify(error: BaseException) -> UpstreamFailure:
+    """Return the failure that an aiohttp or OS error means. No message of theirs is passed on: it may name a URL."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return ConnectTimedOut("The upstream did not accept a connection in time.")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        if isinstance(cause, egress.EgressDenied):
+            return EgressRefused(str(cause))
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return ConnectFailed(f"The upstream's name {error.host} was not found.")
+        if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+            return ConnectFailed(f"No safe connection to {error.host}: its certificate or TLS was refused.")
+        return ConnectFailed(f"The upstream at {error.host} refused the connection or can't be reached.")
+    if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError):
+        return ReadTimedOut("The upstream did not answer in time.")
+    if isinstance(error, egress.EgressDenied):
+        return EgressRefused(str(error))
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionError):
+        return Disconnected("The upstream closed the connection before its answer was complete.")
+    if isinstance(error, aiohttp.InvalidURL):
+        return ConnectFailed("The upstream's address is not valid.")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return BrokenAnswer("The upstream's answer is not valid HTTP.")
+    return Disconnected("The connection to the upstream broke.")
+
+
+class UpstreamClient:
+    """Sends upstream requests; keeps a session per account and revision. Make it inside the running event loop."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, tuple[str, aiohttp.ClientSession]] = {}
+        self._retired: set[asyncio.Task[None]] = set()
+        self._timeouts: dict[tuple[float, float, float | None], aiohttp.ClientTimeout] = {}
+
+    async def send(self, account: AccountPicture, request: UpstreamRequest) -> UpstreamAnswer:
+        """Send ``request`` and return its answer as soon as the head is there. Redirects are returned, never followed.
+
+        Raises a subclass of :class:`UpstreamFailure`.
+        """
+        session = self.session(account)
+        try:
+            response = await session.request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                data=request.body,
+                timeout=self._timeout(account, request.total_timeout),
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise classify(error) from error
+        return UpstreamAnswer(response)
+
+    def session(self, account: AccountPicture) -> aiohttp.ClientSession:
+        """Return the account's session; a changed account gets a new one, the old one closes when its calls are done."""
+        known = self._sessions.get(account.name)
+        if known is not None and known[0] == account.revision:
+            return known[1]
+        session = _new_session(account)
+        self._sessions[account.name] = (account.revision, session)
+        if known is not None:
+            self._retire(known[1])
+        return session
+
+    async def close(self) -> None:
+        """Close every session and its connections."""
+        sessions, self._sessions = [session for _, session in self._sessions.values()], {}
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*(session.close() for session in sessions), *self._retired, return_exceptions=True)
+
+    def _retire(self, session: aiohttp.ClientSession) -> None:
+        task = asyncio.get_running_loop().create_task(_close_when_idle(session))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
+
+    def _timeout(self, account: AccountPicture, total: float | None) -> aiohttp.ClientTimeout:
+        key = (account.connect_timeout, account.read_timeout, total)
+        timeout = self._timeouts.get(key)
+        if timeout is None:
+            if len(self._timeouts) > 1024:  # callers choose `total`: keep what they can make us remember small
+                self._timeouts.clear()
+            timeout = self._timeouts[key] = aiohttp.ClientTimeout(
+                total=total, sock_connect=account.connect_timeout, sock_read=account.read_timeout
+            )
+        return timeout
+
+
+async def _close_when_idle(session: aiohttp.ClientSession) -> None:
+    connector = session.connector
+    try:
+        while connector is not None and getattr(connector, "_acquired", None):
+            await asyncio.sleep(0.5)
+    finally:
+        await session.close()
+
+
+def _new_session(account: AccountPicture) -> aiohttp.ClientSession:
+    guard = Guard()
+    connector = aiohttp.TCPConnector(
+        limit=account.connection_limit,
+        resolver=guard,
+        ttl_dns_cache=DNS_CACHE_SECONDS,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        socket_factory=guard.socket,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=True,
+        read_bufsize=READ_BUFFER_BYTES,
+        skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
+        trust_env=False,
+    )
+
+
+class Guard(AbstractResolver):
+    """An account's door outward: resolves names and makes sockets, and refuses what may not be dialled.
+
+    A name is judged with the addresses it resolves to; the socket is judged again by the address itself, so a literal
+    address, which is never resolved, passes the same rules.
+    """
+
+    def __init__(self) -> None:
+        self._resolver = aiohttp.ThreadedResolver()
+        self._allowed_by_name: set[str] = set()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of ``host``; raise ``EgressDenied`` when one of them may not be dialled."""
+        found = await self._resolver.resolve(host, port, family)
+        for entry in found:
+            egress.check_address(host, entry["host"])
+        self._allowed_by_name = {entry["host"] for entry in found} if egress.host_allowed(host) else set()
+        return found
+
+    def socket(self, info: tuple[Any, ...]) -> socket.socket:
+        """Make the socket for a resolved address (an entry of ``getaddrinfo``), or raise ``EgressDenied``."""
+        family, kind, protocol, _, sockaddr = info
+        host = str(sockaddr[0])
+        if host not in self._allowed_by_name:
+            egress.check_address(host, host)
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    async def close(self) -> None:
+        """Release the resolver."""
+        await self._resolver.close()

@@ -1,0 +1,82 @@
+"""Accounts and models as the hot path sees them: frozen, in memory, without the ORM.
+
+``gateway.directory`` builds these from the tables; the client and the adapters read them. They hold decrypted keys, so none
+of them has a ``repr`` that shows its headers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from providers.catalog import Vendor
+from providers.prices import PriceSheet
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AccountPicture:
+    """A provider account: where its calls go, with which headers, and who may use it.
+
+    ``users`` and ``managers`` hold subject keys (``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``). ``revision``
+    changes with everything that an open connection depends on.
+    """
+
+    id: int
+    name: str
+    vendor: Vendor = field(repr=False)
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    users: frozenset[str] = field(repr=False)
+    managers: frozenset[str] = field(repr=False)
+    enabled: bool
+    any_model: bool
+    isolation: str
+    connect_timeout: float
+    read_timeout: float
+    connection_limit: int
+    discount_bp: int
+    open_resources: frozenset[str] = field(repr=False)
+    proxy_paths: tuple[str, ...] = field(repr=False)
+    revision: str = field(repr=False)
+    models: Mapping[str, "ModelPicture"] = field(repr=False)
+    upstream_ids: Mapping[str, "ModelPicture"] = field(repr=False)
+
+    @property
+    def provider(self) -> str:
+        """The value of ``"provider"`` in answers."""
+        return self.vendor.provider
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelPicture:
+    """A model of an account. ``subjects`` is ``None`` when every user of the account may call it.
+
+    ``listed`` is false for an upstream name that an ``any_model`` account passes on: such a model has no capability gate.
+    """
+
+    account_name: str
+    name: str
+    upstream_id: str
+    model_types: frozenset[str]
+    features: tuple[str, ...] = ()
+    sheet: PriceSheet | None = field(default=None, repr=False)
+    price: Mapping[str, object] | None = field(default=None, repr=False)
+    subjects: frozenset[str] | None = field(default=None, repr=False)
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    deprecated_on: str | None = None
+    enabled: bool = True
+    listed: bool = True
+    created: int = 0
+    owner_key: str = ""
+
+    @property
+    def public_name(self) -> str:
+        """The name that callers send: ``account/name``."""
+        return f"{self.account_name}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place that a call may be sent to."""
+
+    account: AccountPicture
+    model: ModelPicture
