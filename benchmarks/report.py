@@ -145,10 +145,11 @@ def render(document: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write(page: Path, text: str) -> None:
-    """Put ``text`` between the markers of ``page``; raise ValueError when it has none."""
+def write(page: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
+    """Put ``text`` between two marker lines of ``page``; raise ValueError when it has not just these two, in order."""
+    begin, end = markers
     old = page.read_text()
-    if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
-        raise ValueError(f"{page} needs one line {BEGIN} and one line {END} after it")
-    head, rest = old.split(BEGIN)
-    page.write_text(f"{head}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
+    if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
+        raise ValueError(f"{page} needs one line {begin} and one line {end} after it")
+    head, rest = old.split(begin)
+    page.write_text(f"{head}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")

@@ -1,0 +1,36 @@
+"""What is made of py-spy's samples."""
+
+import pytest
+
+from benchmarks import hotspots
+from benchmarks.errors import BenchmarkError
+from benchmarks.upstream import ROOT
+
+LIBRARY = "/srv/.venv/lib/python3.11/site-packages"
+SERVE = f"<module> ({ROOT}/manage.py);run ({LIBRARY}/uvicorn/main.py)"
+HANDLE, RUN = f"handle ({ROOT}/gateway/handler.py)", f"run ({ROOT}/gateway/pipeline.py)"
+LINES = f"""
+{SERVE};{HANDLE};{RUN};post ({LIBRARY}/aiohttp/client.py) 6
+{SERVE};{HANDLE};{RUN} 2
+{SERVE};{RUN};{RUN} 1
+{SERVE};f ({LIBRARY}/django/db/models.py);dumps (/usr/lib/python3.11/json/encoder.py) 1
+_bootstrap (/usr/lib/python3.11/threading.py);_worker (/usr/lib/python3.11/concurrent/futures/thread.py) 90
+"""
+
+
+def test_samples_are_summed_by_package_and_by_own_function() -> None:
+    samples = hotspots.stacks(LINES.splitlines())
+    assert hotspots.by_package(samples) == {"aiohttp": 6, "gateway": 3, "json": 1}
+    assert hotspots.by_function(samples) == {"gateway/pipeline.py run": 9, "gateway/handler.py handle": 8}
+
+
+def test_an_installed_package_is_named_by_itself() -> None:
+    assert hotspots.package(f"f ({LIBRARY}/django/db/models.py)") == "django"
+
+
+def test_the_tables_show_shares_and_an_empty_profile_is_an_error() -> None:
+    text = hotspots.render("Plain chat", hotspots.stacks(LINES.splitlines()))
+    assert "### Plain chat (10 samples)" in text
+    assert "| `gateway/pipeline.py run`   | 90.0% |" in text
+    with pytest.raises(BenchmarkError, match="took no sample"):
+        hotspots.render("Plain chat", [])
