@@ -14,7 +14,7 @@ from providers.price_sheet import SECONDS_UNITS, PriceSheet, Rate, compile_sheet
 def private_sheet(spec: Mapping[str, Any]) -> PriceSheet:
     """Return the sheet of a private price. Raises ``ValueError`` with the fault when it is no valid one."""
     rates = _rates(spec)
-    digest = hashlib.sha256(msgspec.json.encode(spec, order="deterministic", decimal_format="string")).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()
     return compile_sheet(f"private/{digest[:8]}", rates)
 
 

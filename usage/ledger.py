@@ -1,80 +1,262 @@
-"""The ledger: the thread that moves records from the spool into the database, exactly once."""
+"""The ledger: the thread that moves records from the spool into the database, exactly once.
 
+A segment is deleted only after the transaction that stored it has committed, and the key of a record is its attempt's id:
+a crash between the two makes lines that are stored already, which the database skips. While the database is out of order,
+segments wait on disk, up to the spool's limit.
+"""
+
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-import msgspec
-from django.db import connection
-from django.utils import timezone
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
-from usage.models import UsageRecord
-from usage.records import Attempt
-from usage.spool import Spool
+from usage import recovery, rows
+from usage.spool import Spool, remove_folder, segments
+
+logger = logging.getLogger(__name__)
 
 Touch = Callable[[dict[int, float]], None]
+
+BATCH = 1000
+"""Records a transaction."""
+MAX_BACKOFF_SECONDS = 15.0
+RECOVERY_SECONDS = 30.0
+REJECTED_NAME = "rejected.jsonl"
+REJECTED_LIMIT = 64 << 20
 
 
 class Ledger:
     """Moves this process's spool into the database every ``flush_seconds``, and what dead processes left behind.
 
-    ``on_touch`` gets ``{token id: unix time of last use}`` at most every ``touch_seconds``.
+    ``on_touch`` gets ``{token id: unix time of last use}`` at most every ``touch_seconds``, in the ledger's thread.
     """
 
     def __init__(
-        self, spool: Spool, *, flush_seconds: float = 0.5, on_touch: Touch | None = None, touch_seconds: float = 30
+        self,
+        spool: Spool,
+        *,
+        flush_seconds: float = 0.5,
+        on_touch: Touch | None = None,
+        touch_seconds: float = 30.0,
+        using: str = DEFAULT_DB_ALIAS,
     ) -> None:
         self.spool = spool
         self.flush_seconds = flush_seconds
         self.on_touch = on_touch
         self.touch_seconds = touch_seconds
+        self.using = using
+        self.rejected = 0
+        self.recovered = 0
+        self._closed: deque[tuple[Path, float]] = deque()
         self._touched: dict[int, float] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._last_flush = 0.0
         self._error = ""
+        self._last_success = time.time()
+        self._next_recovery = self._next_touch = 0.0
+        self._reported = 0
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread. What dead processes left is brought in first, in the thread."""
         self._thread = threading.Thread(target=self._run, name="usage-ledger", daemon=True)
         self._thread.start()
 
     def touch(self, token_id: int, when: float) -> None:
-        """Remember that a token was used at ``when``."""
+        """Remember that a token was used at ``when`` (unix seconds)."""
         self._touched[token_id] = when
 
-    def drain(self, timeout: float = 10) -> bool:
-        """Stop the thread after a last flush; return whether everything is in the database."""
+    def drain(self, timeout: float = 10.0) -> bool:
+        """Move everything, stop the thread, let go of the spool. Blocks for ``timeout`` seconds at most.
+
+        Returns whether all is in the database; if not, it stays in the spool for the next process.
+        """
         self._stop.set()
-        if self._thread is not None:
+        if self._thread is None:
+            self._finish()
+        else:
             self._thread.join(timeout)
-        return not self._error
+        done = not self.spool.pending and not self._error
+        if self._thread is None or not self._thread.is_alive():
+            self.spool.close()
+        return done
 
     def state(self) -> dict[str, Any]:
-        """Return what ``/readyz`` says about the spool."""
-        return {"ok": not self._error, "error": self._error, "last_flush": self._last_flush, "dropped": 0}
+        """Return what ``/readyz`` says about the spool.
 
-    def flush(self) -> int:
-        """Move what is in the spool now; return how many records."""
-        moved = 0
-        decoder = msgspec.json.Decoder(Attempt)
-        for path in self.spool.rotate():
-            records = [decoder.decode(line) for line in path.read_bytes().splitlines()]
-            UsageRecord.objects.bulk_create([_row(record) for record in records], ignore_conflicts=True)
+        ``ok``: the database takes records and the disk takes lines. ``pending``: finished records of this process that
+        wait, ``memory`` of them in memory; ``oldest_seconds``: how long the oldest has waited. ``dropped`` were lost
+        because disk and memory were full, ``rejected`` are in ``rejected.jsonl``. Errors are named by class only.
+        """
+        now = time.time()
+        oldest = self._closed[0][1] if self._closed else self.spool.since
+        pending = self.spool.pending
+        return {
+            "ok": not self._error and not self.spool.disk_error,
+            "pending": pending,
+            "oldest_seconds": round(now - oldest, 1) if pending and oldest else 0.0,
+            "memory": self.spool.in_memory,
+            "running": self.spool.running,
+            "dropped": self.spool.dropped,
+            "rejected": self.rejected,
+            "recovered": self.recovered,
+            "database_error": self._error,
+            "disk_error": self.spool.disk_error,
+            "last_flush_seconds": round(now - self._last_success, 1),
+        }
+
+    def flush(self) -> None:
+        """Move what this process's spool holds now. Raises ``django.db.Error`` when the database is out of order."""
+        segment = self.spool.rotate()
+        if segment is not None:
+            self._closed.append(segment)
+        if self._closed or self.spool.in_memory:
+            connections[self.using].close_if_unusable_or_obsolete()
+        while self._closed:
+            path = self._closed[0][0]
+            self.spool.settle(self._move(path))
+            self._closed.popleft()
+        self._move_memory()
+        self.spool.hold(0)
+
+    def recover(self) -> None:
+        """Bring in what dead processes left: finished records, then the begun ones as interrupted."""
+        recovery.remove_drafts(self.spool.directory)
+        for folder in recovery.folders(self.spool.directory):
+            if folder == self.spool.folder:
+                continue
+            with recovery.claimed(folder) as dead:
+                if dead:
+                    self._bring_in(folder)
+
+    def _bring_in(self, folder: Path) -> None:
+        connections[self.using].close_if_unusable_or_obsolete()
+        for segment in segments(folder):
+            self.recovered += self._move(segment)
+        for batch in recovery.interrupted(folder):
+            self._store(batch)
+        remove_folder(folder)
+        logger.info("Brought in the usage records that process %s left.", folder.name.partition("-")[0])
+
+    def _move(self, path: Path) -> int:
+        """Store a segment's records, delete it, and return how many it had."""
+        count = 0
+        with suppress(FileNotFoundError):  # brought in by somebody else, while a stuck process lost its lock
+            for batch in recovery.lines(path, BATCH):
+                self._store(batch)
+                count += len(batch)
             path.unlink()
-            moved += len(records)
-        self._last_flush = time.time()
-        return moved
+        return count
+
+    def _move_memory(self) -> None:
+        waiting = self.spool.take_memory()
+        while waiting:
+            try:
+                self._store(waiting[:BATCH])
+            except BaseException:
+                self.spool.give_back(waiting)
+                raise
+            del waiting[:BATCH]
+
+    def _store(self, batch: list[bytes]) -> None:
+        pause = _no_pause if self._stop.is_set() else rows.give_way
+        rejected = rows.store(batch, self.using, pause)
+        if rejected:
+            self._reject(rejected)
+
+    def _reject(self, lines: Iterable[bytes]) -> None:
+        """Keep what the database refuses for what it says, so that it blocks nothing and is not lost."""
+        lines = list(lines)
+        self.rejected += len(lines)
+        path = self.spool.directory / REJECTED_NAME
+        logger.error("%d usage records can't be stored; they are in %s.", len(lines), REJECTED_NAME)
+        with suppress(OSError):
+            if not path.exists() or path.stat().st_size < REJECTED_LIMIT:
+                with path.open("ab") as file:
+                    file.writelines(lines)
 
     def _run(self) -> None:
-        while not self._stop.wait(self.flush_seconds):
+        wait = 0.0
+        while not self._stop.wait(wait):
+            wait = self._round(wait)
+        self._finish()
+
+    def _round(self, waited: float) -> float:
+        """Do what is due. Return how long to wait: twice as long as before while the database is out of order."""
+        try:
             self.flush()
-        self.flush()
-        connection.close()
+            now = time.monotonic()
+            if now >= self._next_recovery:
+                self.recover()
+                self._next_recovery = now + RECOVERY_SECONDS
+            if now >= self._next_touch:
+                self._flush_touched()
+                self._next_touch = now + self.touch_seconds
+        except Exception as error:  # the thread's boundary: whatever it is, the next round tries again
+            self._failed(error)
+            return min(max(waited, self.flush_seconds) * 2, MAX_BACKOFF_SECONDS)
+        self._succeeded()
+        return self.flush_seconds
+
+    def _finish(self) -> None:
+        try:
+            self.flush()
+            self._flush_touched()
+        except Exception as error:  # the thread's boundary: what is left stays in the spool
+            self._failed(error)
+        else:
+            self._succeeded()
+        if self._thread is not None:
+            connections[self.using].close()
+
+    def _flush_touched(self) -> None:
+        if self.on_touch is None or not self._touched:
+            return
+        touched, self._touched = self._touched, {}
+        self.on_touch(touched)
+
+    def _failed(self, error: Exception) -> None:
+        name = type(error).__name__
+        if name != self._error:
+            logger.error("Usage records wait in the spool: %s.", name)
+        self._error = name
+        if isinstance(error, Error):
+            with suppress(Error):
+                connections[self.using].close()
+        with suppress(OSError):
+            self.spool.hold(recovery.held_bytes(self.spool.directory))
+        self._report_dropped()
+
+    def _succeeded(self) -> None:
+        if self._error:
+            logger.info("Usage records reach the database again.")
+        self._error = ""
+        self._last_success = time.time()
+        self._report_dropped()
+
+    def _report_dropped(self) -> None:
+        dropped = self.spool.dropped
+        if dropped > self._reported:
+            logger.error("%d usage records were lost: disk and memory are full.", dropped - self._reported)
+            self._reported = dropped
 
 
-def _row(record: Attempt) -> UsageRecord:
-    values = msgspec.structs.asdict(record)
-    started = timezone.datetime.fromtimestamp(values.pop("started_at") / 1e6, timezone.UTC)  # type: ignore[attr-defined]
-    return UsageRecord(id=values.pop("attempt_id"), created_at=started, **values)
+def _no_pause() -> None:
+    """Drain at full speed: nobody waits for the interpreter any more."""
+
+
+def spool_directory() -> Path:
+    """Return the folder that holds the spools of all processes of this machine."""
+    return Path(settings.DATA_DIR) / "spool"
+
+
+def open_ledger(on_touch: Touch | None = None) -> Ledger:
+    """Return a ledger, not started, over a new spool, both as the settings say."""
+    spool = Spool(spool_directory(), limit_bytes=settings.USAGE_SPOOL_MAX_BYTES)
+    return Ledger(spool, flush_seconds=settings.USAGE_FLUSH_SECONDS, on_touch=on_touch)

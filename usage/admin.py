@@ -1,0 +1,372 @@
+"""The console's page for usage: a list that never counts and never sorts, however long it is. Nothing can be changed."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from django.utils import timezone
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter, TextFilter
+from unfold.decorators import display
+from unfold.views import ChangeList
+
+from accounts.admin_base import VIEW_ONLY, Scope, ScopedAdmin
+from usage import words
+from usage.exports import to_csv
+from usage.keyset import Cursor, Page, fetch, walk
+from usage.models import UsageRecord
+
+EXPORT_LIMIT = 50_000
+OLDER, NEWER = "older", "newer"
+STATUS_COLOURS = {"ok": "success", "refused": "warning", "failed": "danger"}
+PERIODS = {
+    "1h": ("Last hour", 1),
+    "24h": ("Last 24 hours", 24),
+    "7d": ("Last 7 days", 168),
+    "30d": ("Last 30 days", 720),
+}
+
+
+class AccountFilter(DropdownFilter):
+    title = "account"
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in model_admin.admin_site.account_names(request)]
+
+    def has_output(self) -> bool:
+        return True
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(account=self.value()) if self.value() else queryset
+
+
+class ModelFilter(TextFilter):
+    """The whole public name: a part of one could not use the index."""
+
+    title = "model as asked (whole name)"
+    parameter_name = "model_asked"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(model_asked=self.value().strip()) if self.value() else queryset
+
+
+class SubjectFilter(TextFilter):
+    """The whole e-mail address or virtual account's name."""
+
+    title = "who (whole e-mail or name)"
+    parameter_name = "subject_name"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(subject_name=self.value().strip()) if self.value() else queryset
+
+
+class StatusFilter(DropdownFilter):
+    """How it ended. All but the first walk the small index of what went wrong."""
+
+    title = "status"
+    parameter_name = "ended"
+    went_wrong = ~Q(error_class="")
+    rules = {
+        "ok": Q(error_class=""),
+        "error": went_wrong,
+        "4xx": went_wrong & Q(status__gte=400, status__lt=500),
+        "5xx": went_wrong & Q(status__gte=500),
+        "none": went_wrong & Q(status=0),
+        "gone": went_wrong & Q(client_gone=True),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("ok", "Answered"),
+            ("error", "Any error"),
+            ("4xx", "4xx"),
+            ("5xx", "5xx"),
+            ("none", "No answer"),
+            ("gone", "Client left"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        rule = self.rules.get(self.value() or "")
+        return queryset.filter(rule) if rule else queryset
+
+
+class PriceFilter(DropdownFilter):
+    title = "price"
+    parameter_name = "priced"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "Unpriced"), ("gaps", "With a gap"), ("yes", "Priced")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "no":
+                return queryset.filter(cost_pico=None)
+            case "gaps":
+                return queryset.exclude(price_gaps="")
+            case "yes":
+                return queryset.exclude(cost_pico=None)
+        return queryset
+
+
+class PeriodFilter(DropdownFilter):
+    title = "period"
+    parameter_name = "period"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(key, title) for key, (title, _) in PERIODS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in PERIODS:
+            return queryset
+        return queryset.filter(created_at__gte=since(PERIODS[self.value()][1]))
+
+
+def since(hours: int) -> datetime:
+    """Return the time ``hours`` ago."""
+    return timezone.now() - timedelta(hours=hours)
+
+
+class Pages:
+    """Stands where Django's paginator would: no count, no page numbers, a link to either side."""
+
+    template_name = "usage/pagination.html"
+
+    def __init__(self, per_page: int, page: Page) -> None:
+        self.per_page = per_page
+        self.count = len(page.records)
+        self.newer = str(Cursor.of(page.records[0])) if page.records and page.has_newer else ""
+        self.older = str(Cursor.of(page.records[-1])) if page.records and page.has_older else ""
+
+
+class UsageChangeList(ChangeList):
+    """A change list that finds its page by a cursor."""
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        kept: dict[str, Any] = super().get_filters_params(params)
+        return {name: value for name, value in kept.items() if name not in (OLDER, NEWER)}
+
+    def get_results(self, request: HttpRequest) -> None:
+        try:
+            older, newer = (
+                Cursor.parse(request.GET[name]) if request.GET.get(name) else None for name in (OLDER, NEWER)
+            )
+        except (ValueError, OverflowError, OSError) as error:
+            raise IncorrectLookupParameters(error) from error
+        parts = self.model_admin.parts(request, self.queryset.defer("teams", "units", "metadata"))
+        page = fetch(parts, self.list_per_page, before=older, after=newer)
+        if newer and not page.has_newer and len(page.records) < self.list_per_page:
+            # Stepping back to the start shows a whole first page, not a torn one.
+            page = fetch(parts, self.list_per_page)
+        self.result_list = page.records
+        self.result_count = self.full_result_count = len(page.records)
+        self.show_full_result_count = False
+        self.show_admin_actions = bool(page.records)
+        self.can_show_all = self.multi_page = False
+        self.paginator = Pages(self.list_per_page, page)
+
+    def link(self, name: str, cursor: str) -> str:
+        """Return this list's address with another place in it."""
+        return str(self.get_query_string({name: cursor}, remove=[OLDER, NEWER]))
+
+    @property
+    def newer_link(self) -> str:
+        return self.link(NEWER, self.paginator.newer) if self.paginator.newer else ""
+
+    @property
+    def older_link(self) -> str:
+        return self.link(OLDER, self.paginator.older) if self.paginator.older else ""
+
+    @property
+    def newest_link(self) -> str:
+        return str(self.get_query_string(remove=[OLDER, NEWER])) if self.paginator.newer else ""
+
+    @property
+    def export_link(self) -> str:
+        return f"export/{self.get_query_string(remove=[OLDER, NEWER])}"
+
+
+@admin.register(UsageRecord)
+class UsageAdmin(ScopedAdmin):
+    """Every attempt; managers see those on their accounts."""
+
+    rights = VIEW_ONLY
+    superuser_rights = VIEW_ONLY
+    list_display = (
+        "time",
+        "subject_name",
+        "model",
+        "operation",
+        "stream",
+        "ended",
+        "tokens_in",
+        "tokens_cached",
+        "tokens_out",
+        "cost",
+        "latency",
+        "first_token",
+    )
+    list_filter = (
+        PeriodFilter,
+        ("created_at", RangeDateTimeFilter),
+        AccountFilter,
+        ModelFilter,
+        SubjectFilter,
+        StatusFilter,
+        PriceFilter,
+    )
+    list_filter_submit = True
+    list_fullwidth = True
+    list_before_template = "usage/list_before.html"
+    list_disable_select_all = True
+    search_fields = ("=request_id",)
+    search_help_text = "Request id or attempt id, whole"
+    sortable_by = ()
+    ordering = ("-created_at", "-id")
+    actions = ("export_selected",)
+    filter_names = frozenset({"period", "account", "model_asked", "subject_name", "ended", "priced", OLDER, NEWER})
+    fieldsets = (
+        ("Call", {"fields": ("time_exact", "subject", "token_prefix", "teams", "metadata")}),
+        (
+            "Model",
+            {"fields": ("model_asked", "model_served", "account", "provider", "operation", "endpoint", "stream")},
+        ),
+        (
+            "Outcome",
+            {"fields": ("status", "upstream_status", "error_class", "client_gone", "latency", "first_token", "sizes")},
+        ),
+        (
+            "Tokens",
+            {
+                "fields": (
+                    ("input_tokens", "cached_tokens", "cache_write_tokens"),
+                    ("output_tokens", "reasoning_tokens"),
+                    ("audio_input_tokens", "audio_output_tokens"),
+                    ("image_input_tokens", "image_output_tokens"),
+                    "units",
+                )
+            },
+        ),
+        ("Cost", {"fields": ("cost", "price_version", "price_gaps", "service_tier")}),
+        (
+            "Ids",
+            {
+                "fields": (
+                    "request_id",
+                    "id",
+                    "attempt_number",
+                    "upstream_request_id",
+                    "object_id",
+                    "batch_key",
+                    "batch_line",
+                )
+            },
+        ),
+    )
+
+    def concerns(self, scope: Scope) -> bool:
+        return bool(scope.accounts)
+
+    def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
+        return queryset.filter(account__in=scope.accounts.values())
+
+    def parts(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[QuerySet[Any]]:
+        """Return ``queryset`` in parts that each walk one index: see ``usage.keyset.fetch``."""
+        scope = self.scope(request)
+        if scope.everything or len(scope.accounts) < 2 or request.GET.get("account"):
+            return [queryset]
+        return [queryset.filter(account=name) for name in scope.accounts.values()]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        # Any other column would be a walk through the whole table.
+        return lookup in self.filter_names or lookup.startswith("created_at")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[UsageChangeList]:
+        return UsageChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return queryset.filter(Q(request_id=term) | Q(pk=term)), False
+        except (ValueError, TypeError):
+            return queryset.filter(request_id=term), False
+
+    def get_urls(self) -> list[Any]:
+        export = path("export/", self.admin_site.admin_view(self.export), name="usage_usagerecord_export")
+        return [export, *super().get_urls()]
+
+    def export(self, request: HttpRequest) -> HttpResponse:
+        """Answer the filtered list as CSV: the newest 50,000 records at most."""
+        if not self.has_view_permission(request):
+            return HttpResponse(status=403)
+        chosen = self.get_changelist_instance(request).queryset
+        return self._csv(walk(self.parts(request, chosen), EXPORT_LIMIT))
+
+    @admin.action(description="Export the selected records as CSV", permissions=["view"])
+    def export_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self._csv(queryset.order_by("-created_at", "-id")[:EXPORT_LIMIT])
+
+    def _csv(self, records: Any) -> HttpResponse:
+        name = f"usage-{timezone.now():%Y%m%d-%H%M%S}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        return HttpResponse(to_csv(records), content_type="text/csv; charset=utf-8", headers=headers)
+
+    @display(description="time")
+    def time(self, record: UsageRecord) -> str:
+        return f"{timezone.localtime(record.created_at):%m-%d %H:%M:%S}"
+
+    @display(description="time")
+    def time_exact(self, record: UsageRecord) -> str:
+        return timezone.localtime(record.created_at).isoformat(sep=" ", timespec="microseconds")
+
+    @display(description="who")
+    def subject(self, record: UsageRecord) -> str:
+        return f"{record.subject_name} ({record.subject_type} {record.subject_id})"
+
+    @display(description="model")
+    def model(self, record: UsageRecord) -> str:
+        asked, served = record.model_asked, record.model_served
+        same = not served or served in (asked, asked.partition("/")[2])
+        return asked if same else f"{asked} → {served}"
+
+    @display(description="status", label=STATUS_COLOURS)
+    def ended(self, record: UsageRecord) -> tuple[str, str]:
+        if not record.error_class:
+            return "ok", str(record.status)
+        text = f"{record.status} {record.error_class}" if record.status else record.error_class
+        return ("refused" if 400 <= record.status < 500 else "failed"), text
+
+    @display(description="in")
+    def tokens_in(self, record: UsageRecord) -> str:
+        return f"{record.input_tokens:,}"
+
+    @display(description="cached")
+    def tokens_cached(self, record: UsageRecord) -> str:
+        return f"{record.cached_tokens:,}" if record.cached_tokens else "–"
+
+    @display(description="out")
+    def tokens_out(self, record: UsageRecord) -> str:
+        return f"{record.output_tokens:,}"
+
+    @display(description="cost")
+    def cost(self, record: UsageRecord) -> str:
+        return words.money(record.cost)
+
+    @display(description="latency")
+    def latency(self, record: UsageRecord) -> str:
+        return words.duration(record.latency_us)
+
+    @display(description="first token")
+    def first_token(self, record: UsageRecord) -> str:
+        return words.duration(record.ttft_us)
+
+    @display(description="bytes in and out")
+    def sizes(self, record: UsageRecord) -> str:
+        return f"{words.size(record.bytes_in)} in, {words.size(record.bytes_out)} out"

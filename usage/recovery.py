@@ -1,0 +1,104 @@
+"""What other processes left in the spool: finding it, and telling the living from the dead by their locks."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from usage.records import Attempt
+from usage.spool import DRAFT_PREFIX, JOURNAL_NAME, LOCK_NAME, remove_folder, segments
+
+DRAFT_SECONDS = 3600
+"""Age from which on a folder that never got its name is a dead process's."""
+INTERRUPTED = "interrupted"
+
+
+def folders(directory: Path) -> list[Path]:
+    """Return the folders of all processes, living and dead."""
+    with suppress(FileNotFoundError):
+        return sorted(path for path in directory.iterdir() if path.is_dir() and path.name[0] != DRAFT_PREFIX)
+    return []
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Hold the lock of ``folder``. Yields false when its process lives, or somebody else is bringing it in."""
+    try:
+        lock = os.open(folder / LOCK_NAME, os.O_RDWR)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        # Whoever had it before may have removed the folder since we opened the file.
+        yield (folder / LOCK_NAME).exists()
+    finally:
+        os.close(lock)
+
+
+def lines(path: Path, size: int = 1000) -> Iterator[list[bytes]]:
+    """Yield the whole lines of a file, ``size`` at a time. A last line that was cut off was never written: it is left out."""
+    batch: list[bytes] = []
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            if line != b"\n":
+                batch.append(line)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def interrupted(folder: Path) -> Iterator[list[bytes]]:
+    """Yield what the journal says was begun, as records of interrupted attempts.
+
+    Attempts that ended are among them; their real records have to be in the database already, then these change nothing.
+    """
+    path = folder / JOURNAL_NAME
+    if not path.exists():
+        return
+    for batch in lines(path):
+        begun: list[bytes] = []
+        for line in batch:
+            with suppress(msgspec.MsgspecError):
+                attempt = msgspec.json.decode(line, type=Attempt)
+                attempt.error_class = INTERRUPTED
+                begun.append(msgspec.json.encode(attempt) + b"\n")
+        yield begun
+
+
+def pending(directory: Path) -> int:
+    """Count the finished records that wait in the folders of all processes."""
+    count = 0
+    for folder in folders(directory):
+        for segment in segments(folder):
+            with suppress(FileNotFoundError):
+                count += sum(len(batch) for batch in lines(segment))
+    return count
+
+
+def held_bytes(directory: Path) -> int:
+    """Return how many bytes the segments of all processes have."""
+    total = 0
+    for folder in folders(directory):
+        with suppress(FileNotFoundError):
+            total += sum(segment.stat().st_size for segment in segments(folder))
+    return total
+
+
+def remove_drafts(directory: Path) -> None:
+    """Remove folders whose process died before it had named them."""
+    for draft in directory.glob(f"{DRAFT_PREFIX}*"):
+        with suppress(FileNotFoundError):
+            if draft.is_dir() and time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
+                remove_folder(draft)

@@ -1,0 +1,29 @@
+"""Durations, sizes and money as people read them."""
+
+from decimal import Decimal
+
+
+def money(amount: Decimal | None) -> str:
+    """Return an exact amount in US dollars, at least two decimals, no exponent: ``$0.000135``; ``unpriced`` for ``None``."""
+    if amount is None:
+        return "unpriced"
+    whole, _, rest = f"{amount:f}".partition(".")
+    return f"${int(whole):,}.{rest.rstrip('0').ljust(2, '0')}"
+
+
+def duration(micros: int | None) -> str:
+    """Return a duration given in microseconds: ``830 µs``, ``12.4 ms``, ``3.07 s``; a dash for ``None``."""
+    if micros is None:
+        return "–"
+    if micros < 1000:
+        return f"{micros} µs"
+    if micros < 1_000_000:
+        return f"{micros / 1000:.3g} ms" if micros < 100_000 else f"{micros / 1000:.0f} ms"
+    return f"{micros / 1_000_000:,.2f} s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes: ``812 B``, ``3.1 KB``, ``2.0 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:,.1f} KB" if count < 1_000_000 else f"{count / 1_000_000:,.1f} MB"
