@@ -53,7 +53,8 @@ def _database() -> dict[str, Any]:
 def _spool() -> dict[str, Any]:
     if not runtime.started:
         return {"state": "failed", "detail": "not open"}
-    return runtime.ledger.state()
+    state = runtime.ledger.state()
+    return {"state": state.get("state", "ok" if state.get("ok", True) else "degraded"), **state}
 
 
 async def _redis() -> dict[str, Any]:

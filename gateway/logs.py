@@ -1,42 +1,50 @@
 """Logs: one line a call, as text or JSON. Never a body, a token, a key or a header's value."""
 
+import asyncio
+import contextlib
 import logging
+import sys
 from datetime import UTC, datetime
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from django.conf import settings
 
 if TYPE_CHECKING:
     from gateway.handler import InferenceRequest
 
 logger = logging.getLogger("gateway.calls")
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
+FLUSH_SECONDS = 0.1
+HEAD = frozenset({"time", "level", "event"})
+LINE_BREAKS = {ord("\n"): "\\n", ord("\r"): "\\r"}
 
 
-class LineFormatter(logging.Formatter):
-    """Writes a record as one line: readable text, or a JSON object. A record's ``fields`` are its structured part."""
+class LineBuffer:
+    """Collects the lines of calls and writes them a few times a second: one write for many calls, off their path."""
 
-    def __init__(self, style_name: str) -> None:
-        super().__init__()
-        self._json = style_name == "json"
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line; an exception's traceback follows it, or is a field of the JSON."""
-        fields: dict[str, Any] = getattr(record, "fields", {})
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        trace = self.formatException(record.exc_info) if record.exc_info else ""
-        if self._json:
-            line = {
-                "time": moment,
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "event": record.getMessage(),
-            }
-            return msgspec.json.encode(line | fields | ({"trace": trace} if trace else {})).decode()
-        words = " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))
-        line_text = f"{moment} {record.levelname:<7} {record.getMessage()} {words}".rstrip()
-        return f"{line_text}\n{trace}" if trace else line_text
+    def add(self, line: bytes) -> None:
+        """Take a line; call it in the event loop."""
+        self._lines.append(line)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what is there. A reader of ours that went away loses lines, never calls."""
+        self._timer = None
+        lines, self._lines = self._lines, []
+        if lines:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(b"".join(lines).decode("utf-8", "replace"))
+                sys.stderr.flush()
+
+
+buffer = LineBuffer()
 
 
 def log_call(request: "InferenceRequest", status: int) -> None:
@@ -44,6 +52,9 @@ def log_call(request: "InferenceRequest", status: int) -> None:
     if request.path in QUIET_PATHS or not logger.isEnabledFor(logging.INFO):
         return
     fields: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": "info",
+        "event": "call",
         "status": status,
         "method": request.method,
         "path": request.path[:200],
@@ -51,15 +62,28 @@ def log_call(request: "InferenceRequest", status: int) -> None:
     }
     call = request.call
     if call is not None:
-        fields |= {
-            "caller": f"{call.caller.subject_type}:{call.caller.subject_name}",
-            "token": call.caller.prefix,
-            "model": call.model_asked[:200],
-            "served_by": call.target.model.public_name if call.target is not None else None,
-            "stream": call.stream,
-            "attempts": call.attempts,
-            "ms": round((perf_counter_ns() - call.started_ns) / 1e6, 2),
-            "upstream_ms": round(call.timings.get("upstream", 0.0), 2),
-            "error": call.error,
-        }
-    logger.info("call", extra={"fields": fields})
+        fields["caller"] = f"{call.caller.subject_type}:{call.caller.subject_name}"
+        fields["token"] = call.caller.prefix
+        fields["model"] = call.model_asked[:200]
+        fields["served_by"] = call.target.model.public_name if call.target is not None else None
+        fields["stream"] = call.stream
+        fields["attempts"] = call.attempts
+        fields["ms"] = round((perf_counter_ns() - call.started_ns) / 1e6, 2)
+        fields["upstream_ms"] = round(call.timings.get("upstream", 0.0), 2)
+        fields["error"] = call.error
+    buffer.add(_call_line(fields))
+
+
+def _json_line(fields: dict[str, Any]) -> bytes:
+    return _encode(fields) + b"\n"
+
+
+def _text_line(fields: dict[str, Any]) -> bytes:
+    words = [f"{name}={value}" for name, value in fields.items() if value not in (None, "") and name not in HEAD]
+    # A caller chooses model and path: a line break in them must not make a line of its own.
+    line = f"{fields['time']} INFO    call {' '.join(words)}".translate(LINE_BREAKS)
+    return line.encode("utf-8", "replace") + b"\n"
+
+
+_encode = msgspec.json.Encoder().encode
+_call_line = _json_line if settings.LOG_FORMAT == "json" else _text_line

@@ -4,7 +4,9 @@ It opens with the first of: the server's lifespan start, a request (daphne has n
 """
 
 import asyncio
+import gc
 import logging
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -19,6 +21,8 @@ from usage.ledger import Ledger
 from usage.spool import Spool
 
 logger = logging.getLogger("gateway.runtime")
+
+THREAD_SWITCH_SECONDS = 0.0005
 
 
 class Runtime:
@@ -50,6 +54,8 @@ class Runtime:
         self.directory = Directory(self._changed)
         self.ledger.start()
         self.directory.start()
+        # The ledger's thread shares the interpreter with the event loop: it must give way quickly.
+        sys.setswitchinterval(THREAD_SWITCH_SECONDS)
         self.draining = False
         self.started = True
 
@@ -58,6 +64,10 @@ class Runtime:
         deadline = asyncio.get_running_loop().time() + timeout
         while not self.directory.loaded and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
+
+        # What is loaded now stays: collections need not look at it again.
+        gc.collect()
+        gc.freeze()
 
     async def close(self) -> None:
         """Stop everything; what was used is in the database, or in the spool, when this returns."""

@@ -134,6 +134,7 @@ FORWARD_HEADERS = [
 DRAIN_SECONDS = number("GATEHOUSE_DRAIN_SECONDS", 30, least=0, most=3600)
 CHANGE_POLL_SECONDS = number("GATEHOUSE_CHANGE_POLL_SECONDS", 0.25, least=0.05, most=5)
 USAGE_FLUSH_SECONDS = number("GATEHOUSE_USAGE_FLUSH_SECONDS", 0.5, least=0.05, most=60)
+USAGE_SPOOL_MAX_BYTES = int(number("GATEHOUSE_USAGE_SPOOL_MAX_MB", 1024, least=1, most=1_048_576) * 2**20)
 USAGE_RETENTION_DAYS = int(number("GATEHOUSE_USAGE_RETENTION_DAYS", 400, least=1, most=36_500))
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
@@ -195,7 +196,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = env.str("GATEHOUSE_STATIC_ROOT", default="") or None
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 SILENCED_SYSTEM_CHECKS: list[str] = []
@@ -249,7 +250,7 @@ LOG_LEVEL = choice("GATEHOUSE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "gateway.logs.LineFormatter", "style_name": LOG_FORMAT}},
+    "formatters": {"line": {"()": "gateway.formatter.LineFormatter", "style_name": LOG_FORMAT}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {

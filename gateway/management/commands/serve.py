@@ -79,7 +79,7 @@ def server_config(host: str, port: int, workers: int) -> uvicorn.Config:
         workers=workers,
         loop="uvloop",
         http="httptools",
-        ws="websockets",
+        ws="websockets-sansio",
         ws_max_size=WEBSOCKET_BYTES,
         lifespan="on",
         log_config=None,
