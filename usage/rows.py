@@ -112,23 +112,39 @@ def store(lines: Sequence[bytes], using: str, pause: Callable[[], None] = give_w
             pause()
     if not rows:
         return rejected
+    connection = connections[using]
     try:
-        _insert(connections[using], rows, pause)
+        if connection.vendor == "postgresql":
+            _copy(connection, rows, pause)
+        else:
+            _insert(connection, rows, pause)
     except REFUSALS:
         rejected += _store_each(lines, using, set(rejected))
     return rejected
 
 
+def _copy(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[], None]) -> None:
+    """Store by COPY, a tenth of the cost of inserting; it can't skip, so rows that are there already go the other way."""
+    try:
+        # Django translates errors of its cursor's own calls, but not those that leave a COPY.
+        with (
+            transaction.atomic(using=connection.alias),
+            connection.cursor() as cursor,
+            connection.wrap_database_errors,
+            cursor.copy(f"COPY {TABLE} ({COLUMNS}) FROM STDIN") as copy,
+        ):
+            for number, values in enumerate(rows):
+                copy.write_row(values)
+                if number % CHUNK == CHUNK - 1:
+                    pause()
+    except IntegrityError:
+        _insert(connection, rows, pause)
+
+
 def _insert(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[], None]) -> None:
+    """Store by INSERT, skipping rows that are there already."""
+    statement = _insert_statement()
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {TABLE} ({COLUMNS}) FROM STDIN") as copy:
-                for number, values in enumerate(rows):
-                    copy.write_row(values)
-                    if number % CHUNK == CHUNK - 1:
-                        pause()
-            return
-        statement = _insert_statement()
         for start in range(0, len(rows), CHUNK):
             cursor.executemany(statement, rows[start : start + CHUNK])
             pause()
@@ -165,7 +181,7 @@ def mended(values: Row) -> Row:
     return tuple(_mended(field, value) for field, value in zip(FIELDS, values, strict=True))
 
 
-def _mended(field: models.Field[Any, Any], value: Any) -> Any:
+def _mended(field: "models.Field[Any, Any]", value: Any) -> Any:
     bound = INT_MAX.get(field.get_internal_type())
     if bound is not None and isinstance(value, int):
         if field.column == "cost_pico" and abs(value) > bound:
