@@ -1,0 +1,161 @@
+"""HTTP to upstreams outside the hot path: credential tests and other work in commands. The one file that holds httpx.
+
+Every name is resolved here, its addresses are judged by the egress rules, and the connection goes to the address that was
+judged, so a name that changes between the two can't slip through. No redirect is followed, no proxy from the environment
+is used, answers are bounded in size and time.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import httpx
+
+from providers import egress
+
+MAX_ANSWER_BYTES = 2**18
+Resolve = Callable[[str, int], list[str]]
+Reason = Literal["egress", "dns", "refused", "timeout", "tls", "broken"]
+
+
+class Unreachable(Exception):
+    """No whole answer came. ``reason`` tells why; the message says it in words and holds no header."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: ``body`` is cut at :data:`MAX_ANSWER_BYTES`, ``location`` is where a redirect pointed."""
+
+    status: int
+    content_type: str
+    body: bytes
+    milliseconds: int
+    location: str = ""
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of ``host``. Raises ``socket.gaierror``."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class CheckedClient:
+    """A client for one upstream. Use it as a context manager; its calls may run in several threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        connect_timeout: float = 10,
+        read_timeout: float = 30,
+        resolve: Resolve = resolve,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
+        self._deadline = connect_timeout + read_timeout
+        transport = _CheckedTransport(resolve, verify or ssl.create_default_context())
+        self._client = httpx.Client(
+            base_url=base_url,
+            headers={"accept-encoding": "identity", "user-agent": "gatehouse", **headers},
+            timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
+            transport=transport,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; calls that still run in other threads end with an error."""
+        self._client.close()
+
+    def call(self, method: str, path: str, body: Any = None) -> Reply:
+        """Send one request, ``body`` as JSON, and return the answer whatever its status. Raises :class:`Unreachable`."""
+        start = time.monotonic()
+        try:
+            with self._client.stream(method, path, json=body) as response:
+                content = self._read(response, start + self._deadline)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
+            raise _unreachable(error) from None
+        return Reply(
+            status=response.status_code,
+            content_type=response.headers.get("content-type", ""),
+            body=content,
+            milliseconds=round((time.monotonic() - start) * 1000),
+            location=response.headers.get("location", ""),
+        )
+
+    def _read(self, response: httpx.Response, deadline: float) -> bytes:
+        content = b""
+        for chunk in response.iter_raw():
+            content += chunk
+            if len(content) >= MAX_ANSWER_BYTES:
+                return content[:MAX_ANSWER_BYTES]
+            if time.monotonic() > deadline:
+                raise Unreachable("timeout", f"the answer did not end within {self._deadline:g} s")
+        return content
+
+
+class _CheckedTransport(httpx.HTTPTransport):
+    """Resolves and judges names itself, then dials the judged address under the name's certificate."""
+
+    def __init__(self, resolve: Resolve, verify: ssl.SSLContext) -> None:
+        # A pool keeps connections by address, so they must not outlive the name that they were judged for.
+        super().__init__(verify=verify, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        self._resolve = resolve
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        host = url.raw_host.decode("ascii")
+        addresses = self._resolve(host, url.port or (443 if url.scheme == "https" else 80))
+        for address in addresses:
+            egress.check_address(host, address)
+        request.extensions = {**request.extensions, "sni_hostname": host}
+        failure: httpx.HTTPError = httpx.ConnectError(f"{host} has no address")
+        for address in addresses:
+            request.url = url.copy_with(host=address.split("%", 1)[0])
+            try:
+                return super().handle_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+def _unreachable(error: Exception) -> Unreachable:
+    """Return what ``error`` means in words. Messages of libraries are passed on only where they hold no address of ours."""
+    cause = _find(error, ssl.SSLError)
+    if isinstance(error, egress.EgressDenied):
+        return Unreachable("egress", str(error))
+    if isinstance(error, (socket.gaierror, UnicodeError, httpx.InvalidURL)):
+        return Unreachable("dns", "the host name is not found")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Unreachable("tls", f"its certificate is not valid: {cause.verify_message}")
+    if cause is not None:
+        return Unreachable("tls", "no TLS connection: the server may not speak https there")
+    if isinstance(error, httpx.ConnectTimeout):
+        return Unreachable("timeout", "no connection within the connect timeout")
+    if isinstance(error, httpx.TimeoutException):
+        return Unreachable("timeout", "connected, but no answer within the read timeout")
+    if isinstance(error, httpx.ConnectError):
+        return Unreachable("refused", "the connection is refused or its host can't be reached")
+    return Unreachable("broken", f"the answer is no whole HTTP answer ({type(error).__name__})")
+
+
+def _find(error: BaseException | None, wanted: type[BaseException]) -> BaseException | None:
+    while error is not None and not isinstance(error, wanted):
+        error = error.__cause__ or error.__context__
+    return error

@@ -1,0 +1,74 @@
+"""``manage.py test_credentials``: call an account's models and say what works."""
+
+import difflib
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from providers.catalogue import known_model
+from providers.lookup import find_account
+from providers.models import Model, ProviderAccount
+from providers.probe import ProbeResult, probe_account
+from providers.probe_verdict import LABELS
+
+
+class Command(BaseCommand):
+    help = (
+        "Make one cheap real call per model of an account and say what works: bad key, no access to the model, wrong URL, "
+        "no network. Exits with 1 unless all work. Models without a cheap call are looked up in the upstream's list."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("account", help="the account's name")
+        parser.add_argument(
+            "--model",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="only this one, with or without the account; may be repeated (default: all enabled ones)",
+        )
+        parser.add_argument("--json", action="store_true", help="a JSON list, one object per model")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            account = find_account(options["account"])
+            models = _chosen(account, options["model"])
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        results = probe_account(account, models)
+        if options["json"]:
+            self.stdout.write(json.dumps([result.as_dict() for result in results], indent=2))
+        else:
+            for result in results:
+                self.stdout.write(_line(result))
+        bad = sum(not result.ok for result in results)
+        if bad:
+            raise CommandError(f"{bad} of {len(results)} do not work.")
+
+
+def _line(result: ProbeResult) -> str:
+    sign = "ok  " if result.ok else "FAIL"
+    label = LABELS[result.state]
+    if result.state == "works" and result.via == "call":
+        return f"{sign} {result.model}: {result.detail}"
+    return f"{sign} {result.model}: {label}: {result.detail}"
+
+
+def _chosen(account: ProviderAccount, names: list[str]) -> list[Model] | None:
+    """Return the models called ``names``; ``None`` for all. A name of an "any model" account need not be listed."""
+    if not names:
+        return None
+    present = {model.name: model for model in account.models.all()}
+    chosen = []
+    for name in dict.fromkeys(name.removeprefix(f"{account.name}/") for name in names):
+        known = known_model(account.kind, name)
+        if name in present:
+            chosen.append(present[name])
+        elif account.any_model:
+            chosen.append(known.as_model(account) if known else Model(account=account, name=name, model_types=["chat"]))
+        else:
+            near = difflib.get_close_matches(name, present, n=3) or sorted(present)[:10]
+            there = f" There is: {', '.join(near)}." if near else " It has none."
+            raise ValueError(f"The account {account.name!r} has no model {name!r}.{there}")
+    return chosen

@@ -1,0 +1,206 @@
+"""Testing credentials: one real, cheap call per model, and what its answer says about key, access, address and network.
+
+The command ``test_credentials`` and the admin's action both call :func:`probe_account`. A model type without a cheap call
+(images, audio, realtime …) is looked up in the upstream's list of models instead, and the result says so.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from providers import probe_verdict
+from providers.checked_client import CheckedClient, Reply, Resolve, Unreachable, resolve
+from providers.models import Model, ProviderAccount
+from providers.probe_verdict import State, Verdict
+
+Via = Literal["call", "list", "nothing"]
+WORKERS = 4
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
+HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+# The cheapest real call per model type, tried in this order: type, path, body (the model is added), field of a good answer.
+CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ("chat", "chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}, "choices"),
+    ("responses", "responses", {"input": "Hi", "max_output_tokens": 16, "store": False}, "output"),
+    ("completion", "completions", {"prompt": "Hi", "max_tokens": 1}, "choices"),
+    ("embedding", "embeddings", {"input": "Hi"}, "data"),
+    ("moderation", "moderations", {"input": "Hi"}, "results"),
+)
+LEAST_COMPLETION_TOKENS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What testing one model brought.
+
+    ``ok`` means that calls can be expected to work; ``via`` whether a real call was made, the model was only looked up in the
+    upstream's list, or nothing was sent. ``detail`` is one sentence for people, without the key. ``milliseconds`` is how long
+    the answer took, ``None`` without one.
+    """
+
+    model: str
+    state: State
+    ok: bool
+    detail: str
+    via: Via
+    call: str = ""
+    status: int | None = None
+    milliseconds: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+def request_headers(account: ProviderAccount) -> dict[str, str]:
+    """Return the headers that every upstream call of ``account`` carries, its key among them. Names in lower case."""
+    vendor = account.vendor
+    headers = {name.lower(): value for name, value in account.extra_headers.items()}
+    if account.api_key:
+        headers[vendor.auth_header] = f"{vendor.auth_prefix}{account.api_key}"
+    if account.organization:
+        headers["openai-organization"] = account.organization
+    if account.project:
+        headers["openai-project"] = account.project
+    return headers
+
+
+def probe_account(
+    account: ProviderAccount, models: Iterable[Model] | None = None, *, resolve: Resolve = resolve
+) -> list[ProbeResult]:
+    """Test ``account`` with each of ``models`` (default: all enabled ones) and return a result per model, in order.
+
+    Neither the account nor the models need to be saved. An account without models is tested by listing the upstream's
+    models. It takes at most about a minute per four models; the database is not used meanwhile.
+    """
+    if models is None:
+        models = list(account.models.filter(enabled=True)) if account.pk else []
+    wanted = [(f"{account.name}/{model.name}", _plan(model)) for model in models]
+    wanted = wanted or [(account.name, _Plan("", "", {}, ""))]
+    fault = _fault_before_calling(account)
+    if fault:
+        return [ProbeResult(name, fault.state, False, fault.detail, "nothing") for name, _ in wanted]
+    connect = min(account.connect_timeout, CONNECT_SECONDS)
+    read = min(account.read_timeout, READ_SECONDS)
+    client = CheckedClient(
+        account.url + "/", request_headers(account), connect_timeout=connect, read_timeout=read, resolve=resolve
+    )
+    with client:
+        return _run(client, wanted, _secrets(account), seconds=2 * (connect + read))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The call for one model: no ``path`` means that the model is looked up."""
+
+    upstream_id: str
+    path: str
+    body: dict[str, Any]
+    field: str
+
+
+def _plan(model: Model) -> _Plan:
+    upstream_id = model.upstream_id or model.name
+    for model_type, path, body, field in CALLS:
+        if model_type in model.model_types:
+            return _Plan(upstream_id, path, {"model": upstream_id, **body}, field)
+    return _Plan(upstream_id, "", {}, "")
+
+
+def _fault_before_calling(account: ProviderAccount) -> Verdict | None:
+    if account.vendor.needs_key and not account.api_key:
+        return Verdict("bad_key", "no key is stored; a change of the address's host clears it")
+    for value in request_headers(account).values():
+        if not HEADER_VALUE.fullmatch(value):
+            return Verdict("bad_key", "the key or an extra header is empty or has characters that no header may carry")
+    return None
+
+
+def _run(
+    client: CheckedClient, wanted: list[tuple[str, _Plan]], secrets: list[str], seconds: float
+) -> list[ProbeResult]:
+    pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="probe")
+    try:
+        futures = [pool.submit(_probe, client, name, plan, secrets) for name, plan in wanted]
+        deadline = time.monotonic() + seconds * ceil(len(wanted) / WORKERS)
+        return [_result(future, name, deadline) for future, (name, _) in zip(futures, wanted, strict=True)]
+    finally:
+        client.close()  # ends what still runs, so that no thread is left waiting for a slow upstream
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(future: "Future[ProbeResult]", name: str, deadline: float) -> ProbeResult:
+    try:
+        return future.result(timeout=max(0.0, deadline - time.monotonic()))
+    except FutureTimeout:
+        return ProbeResult(name, "no_network", False, "gave up: no whole answer in time", "call")
+
+
+def _probe(client: CheckedClient, name: str, plan: _Plan, secrets: list[str]) -> ProbeResult:
+    try:
+        if not plan.path:
+            return _listed(client, name, plan.upstream_id, secrets)
+        reply = client.call("POST", plan.path, plan.body)
+        if probe_verdict.wants_completion_tokens(reply):
+            body = {key: value for key, value in plan.body.items() if key != "max_tokens"}
+            reply = client.call("POST", plan.path, body | {"max_completion_tokens": LEAST_COMPLETION_TOKENS})
+        verdict = probe_verdict.judge(reply, plan.field, secrets)
+        if verdict.state == "refused":
+            return _listed(client, name, plan.upstream_id, secrets, after=verdict)
+        return _made(name, verdict, "call", f"POST /{plan.path}", reply)
+    except Unreachable as failure:
+        verdict = probe_verdict.unreachable(failure)
+        return ProbeResult(
+            name, verdict.state, False, verdict.detail, "call", f"POST /{plan.path}" if plan.path else ""
+        )
+
+
+def _listed(
+    client: CheckedClient, name: str, upstream_id: str, secrets: list[str], after: Verdict | None = None
+) -> ProbeResult:
+    """Look the model up, by itself or in the whole list. ``after`` is the refusal of the call that was tried before."""
+    path = f"models/{quote(upstream_id, safe='/:@+')}" if upstream_id else "models"
+    field = "id" if upstream_id else "data"
+    reply = client.call("GET", path)
+    verdict = probe_verdict.judge(reply, field, secrets)
+    if upstream_id and verdict.state in {"wrong_url", "no_access"}:
+        whole = client.call("GET", "models")
+        names = _names(whole)
+        if names is not None and whole.status == 200:
+            path, reply = "models", whole
+            known = upstream_id in names
+            missing = Verdict("no_access", f"{upstream_id!r} is not among the {len(names)} models of this key")
+            verdict = Verdict("works", "") if known else missing
+    if verdict.state == "works":
+        looked = "is listed for this key" if upstream_id else f"lists {len(_names(reply) or ())} models for this key"
+        note = f"; the test call itself was refused: {after.detail}" if after else "; no call was made"
+        verdict = Verdict("works", looked + (note if upstream_id else ""))
+    elif after:
+        verdict = after
+    return _made(name, verdict, "list", f"GET /{path}", reply)
+
+
+def _made(name: str, verdict: Verdict, via: Via, call: str, reply: Reply) -> ProbeResult:
+    ok = verdict.state in probe_verdict.GOOD
+    detail = verdict.detail or f"works in {reply.milliseconds} ms"
+    return ProbeResult(name, verdict.state, ok, detail, via, call, reply.status, reply.milliseconds)
+
+
+def _names(reply: Reply) -> set[str] | None:
+    try:
+        rows = msgspec.json.decode(reply.body)["data"]
+        return {str(row["id"]).removeprefix("models/") for row in rows}
+    except (msgspec.DecodeError, TypeError, KeyError):
+        return None
+
+
+def _secrets(account: ProviderAccount) -> list[str]:
+    return [value for value in (account.api_key, *account.extra_headers.values()) if len(value) >= 4]
