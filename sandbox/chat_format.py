@@ -22,6 +22,7 @@ class Chat:
     created: int
     model: Model
     outputs: list[Output]
+    prompt_tokens: int
     usage: dict[str, Any] | None
     service_tier: str
     top_logprobs: int | None

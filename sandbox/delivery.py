@@ -73,6 +73,7 @@ class Delivery:
         self.faults = NO_FAULTS
         self.stats = stats
         self.record = record
+        self.sent = 0  # chunks of a stream
 
     async def instead(self) -> Answer | None:
         """Carries out the faults that come before the answer; returns the answer that replaces it, if any.
@@ -138,28 +139,48 @@ class Delivery:
             self.stats.active_streams -= 1
 
     async def _chunks(self, answer: Stream) -> None:
-        connection, send, delay = self.connection, self.send, self.faults.token_delay / 1000
-        count = 0
-        async for chunk in _bend(answer.chunks, self.faults):
-            if delay:
-                await connection.pause(delay)
-            elif not count % YIELD_EVERY:
+        chunks = answer.chunks
+        if self.faults is NO_FAULTS and isinstance(chunks, Iterable):
+            await self._quickly(chunks)
+            return
+        async for chunk in _bend(chunks, self.faults):
+            await self._pace()
+            for piece in _pieces(chunk, self.faults.split):
+                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+                if self.faults.split:
+                    await asyncio.sleep(0)
+            self._count()
+            if self.sent == self.faults.cut_after:
+                await self._cut()
+            if self.sent == self.faults.hang_after:
+                await self.connection.pause(None)
+                raise ConnectionCut
+
+    async def _quickly(self, chunks: Iterable[bytes]) -> None:
+        """The way of most streams, for which each microsecond counts."""
+        send, connection = self.send, self.connection
+        for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self._count()
+            if not self.sent % YIELD_EVERY:
                 await asyncio.sleep(0)
             if connection.lost:
                 raise ConnectionCut
-            for piece in _pieces(chunk, self.faults.split):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if self.faults.split:
-                    await asyncio.sleep(0)
-            count += 1
-            self.stats.total_chunks += 1
-            if self.record is not None:
-                self.record.chunks_sent = count
-            if count == self.faults.cut_after:
-                await self._cut()
-            if count == self.faults.hang_after:
-                await connection.pause(None)
-                raise ConnectionCut
+
+    async def _pace(self) -> None:
+        """Waits before the next chunk, as asked; raises ConnectionCut when the client has left."""
+        if self.faults.token_delay:
+            await self.connection.pause(self.faults.token_delay / 1000)
+        elif not self.sent % YIELD_EVERY:
+            await asyncio.sleep(0)
+        if self.connection.lost:
+            raise ConnectionCut
+
+    def _count(self) -> None:
+        self.sent += 1
+        self.stats.total_chunks += 1
+        if self.record is not None:
+            self.record.chunks_sent = self.sent
 
     async def _cut(self) -> None:
         # The client must have seen what was sent before a reset throws the rest of the buffer away.

@@ -74,7 +74,14 @@ class Request:
         return dict(urllib.parse.parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
 
     def json(self) -> dict[str, Any]:
-        """The body as an object; raises ApiError 400 when it is none."""
+        """The body as an object; raises ApiError 400 when it is none, or is said to be something else."""
+        content_type = self.headers.get(b"content-type", JSON)
+        if not content_type.startswith(JSON):
+            raise ApiError(
+                f"Unsupported content type: '{content_type.decode('latin-1')}'. This API method only accepts "
+                "'application/json' requests. Please try again with a supported content type.",
+                code="unsupported_content_type",
+            )
         try:
             decoded = _decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

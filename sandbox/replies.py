@@ -101,7 +101,7 @@ _ANSWERS = (
     _rule(r"\bcount (?:from )?(-?\d{1,6}) (?:to|through|until) (-?\d{1,6})\b", _count),
     _rule(r"\bsay (?:hi|hello) in (\w+)", _greet),
     _rule(r"\b(?:say|repeat)(?: exactly)?(?: after me)?: *(.+)", _say),
-    _rule(r"\breply with (?:just |only |exactly )*(?:the word )?[:\"']? *(.+?)[\"'.]*$", _say),
+    _rule(r"\breply with[: ]*(?:(?:just|only|exactly|the words?)\b[: ]*)*[\"']?(.+?)[\"'.]*$", _say),
     _rule(r"^say (this is .+?)\.?$", lambda match: f"{_say(match)[:1].upper()}{_say(match)[1:]}."),
     _rule(r"\bwhat is (-?\d{1,9}) ?([-+*x×/]) ?(-?\d{1,9})\b", _calculate),
     _rule(r"\bbat and (?:a )?ball cost \$1\.10\b", lambda match: "The ball costs $0.05."),

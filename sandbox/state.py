@@ -7,30 +7,31 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
-class Store(Generic[T]):
+class Store(Generic[K, T]):
     """Objects by id, in the order of their making; the oldest goes when `limit` is reached."""
 
     def __init__(self, limit: int = 10_000) -> None:
         self._limit = limit
-        self._items: OrderedDict[str, T] = OrderedDict()
+        self._items: OrderedDict[K, T] = OrderedDict()
 
-    def put(self, key: str, value: T) -> T:
+    def put(self, key: K, value: T) -> T:
         """Adds or replaces; a replaced object keeps its place."""
         self._items[key] = value
         while len(self._items) > self._limit:
             self._items.popitem(last=False)
         return value
 
-    def get(self, key: str) -> T | None:
+    def get(self, key: K) -> T | None:
         return self._items.get(key)
 
-    def pop(self, key: str) -> T | None:
+    def pop(self, key: K) -> T | None:
         return self._items.pop(key, None)
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: K) -> bool:
         return key in self._items
 
     def __len__(self) -> int:
@@ -50,11 +51,12 @@ class State:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._shift = 0.0
-        self._stores: dict[str, Store[Any]] = {}
+        self._stores: dict[str, Store[str, Any]] = {}
+        self.rendered: Store[bytes, bytes] = Store(1000)  # answers by request body, see resources/chat.py
         self._seed = os.urandom(16)
         self._count = 0
 
-    def store(self, name: str, limit: int = 10_000) -> Store[Any]:
+    def store(self, name: str, limit: int = 10_000) -> Store[str, Any]:
         store = self._stores.get(name)
         if store is None:
             store = self._stores[name] = Store(limit)

@@ -61,7 +61,9 @@ def choose(prompt: Prompt, tools: list[Tool], choice: str, *, named: str = "", p
 
 def _calls(tool: Tool, text: str) -> Iterator[Call]:
     """One call for each place that the text names, or one."""
-    for place in places(text) or [""]:
+    options = encode(tool.parameters or {}).decode().lower()
+    # "in Celsius" names no place but one of the tool's options.
+    for place in [place for place in places(text) if f'"{place.lower()}"' not in options] or [""]:
         call = _call(tool, text, place)
         yield call
         if place not in call.arguments or not place:

@@ -29,7 +29,7 @@ def _find(request: Request) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return found
 
 
-def _store(request: Request) -> Store[Any]:
+def _store(request: Request) -> Store[str, Any]:
     return request.app.state.store(STORE)
 
 

