@@ -117,8 +117,8 @@ def main(argv: Sequence[str]) -> int:
     if arguments.write:
         report.write(PAGE, text)
     void = report.void_runs(found["results"])
-    for line in void:
-        runner.say(f"void: {line}")
+    if void:
+        runner.say("some runs are void: see the end of the report")
     return 1 if void else 0
 
 

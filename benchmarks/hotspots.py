@@ -28,7 +28,7 @@ BEGIN, END = "<!-- hotspots:begin -->", "<!-- hotspots:end -->"
 OUR_ROOMS = frozenset({"gateway", "accounts", "providers", "usage", "batches"})
 SAMPLES_PER_SECOND = 200
 MOST_ROWS = 18
-# Innermost frames of threads that wait for work: py-spy takes some of them for busy.
+# A thread whose innermost frame is in one of these waits, or sleeps in the ledger's ``give_way``: py-spy takes some for busy.
 WAITING = frozenset({"concurrent/futures/thread.py", "threading.py", "selectors.py", "queue.py"})
 LIBRARY = re.compile(r".*/(?:site-packages|lib/python3\.\d+)/")
 Stacks = list[tuple[list[str], int]]
@@ -39,9 +39,13 @@ def stacks(lines: Iterable[str]) -> Stacks:
     found = []
     for line in lines:
         frames, _, count = line.strip().rpartition(" ")
-        if frames and _path(frames.split(";")[-1]) not in WAITING:
+        if frames and not _waits(frames.split(";")[-1]):
             found.append((frames.split(";"), int(count)))
     return found
+
+
+def _waits(innermost: str) -> bool:
+    return _path(innermost) in WAITING or innermost.startswith("give_way (")
 
 
 def package(frame: str) -> str:

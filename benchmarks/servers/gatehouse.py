@@ -88,7 +88,7 @@ def manage(host: Host, env: dict[str, str], *arguments: str) -> str:
         check=False,
     )
     if result.returncode:
-        raise BenchmarkError(f"manage.py {' '.join(arguments)} failed:\n{(result.stderr or result.stdout)[-3000:]}")
+        raise BenchmarkError(f"manage.py {' '.join(arguments)} failed:\n{(result.stderr or result.stdout)[-1500:]}")
     return result.stdout
 
 
