@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from sandbox.app import DEFAULT_KEY, MAX_BODY, Sandbox, create_app
-from sandbox.connection import SandboxProtocol
+from sandbox.connection import SandboxProtocol, SandboxWebSocketProtocol
 
 MAX_WEBSOCKET_MESSAGE = 64 * 1024 * 1024
 
@@ -34,7 +34,7 @@ def server(app: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Server:
             port=port,
             loop="uvloop",
             http=SandboxProtocol,
-            ws="websockets-sansio",
+            ws=SandboxWebSocketProtocol,
             ws_max_size=MAX_WEBSOCKET_MESSAGE,
             lifespan="on",
             # What uvicorn would report are the cuts that were asked for; app.py reports defects itself.

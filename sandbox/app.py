@@ -11,7 +11,7 @@ from sandbox.connection import SCOPE_KEY, Connection
 from sandbox.delivery import ConnectionCut, Delivery, service_headers
 from sandbox.errors import ApiError
 from sandbox.faults import NO_FAULTS, Faults
-from sandbox.http import Answer, ClientGone, Message, Receive, Request, Scope, Send, error_response
+from sandbox.http import Answer, ClientGone, Message, Receive, Request, Response, Scope, Send, error_response
 from sandbox.recorder import Record, Recorder, Stats
 from sandbox.resources import chat, completions, control, embeddings, models, moderations
 from sandbox.routing import Route, Router
@@ -168,21 +168,31 @@ class Sandbox:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         route, params = self.router.find("WEBSOCKET", scope["path"])
-        record = self._record(scope)
         socket = WebSocket(self, scope, receive, send, params)
+        socket.record = socket.connection.record = self._record(scope)
+        delivery = Delivery(send, socket.connection, self.stats, socket.record)
         self.stats.open_websockets += 1
         self.stats.total_requests += 1
         try:
             if route is None:
                 raise ApiError(f"Invalid URL (GET {scope['path']})", status=404)
             check_key(self.keys, socket.authorization())
+            delivery.faults = socket.read_faults()
+            instead = await delivery.instead()
+            if isinstance(instead, Response):
+                await socket.refuse(instead)
+                return
             await route.handler(socket)
+            if socket.record is not None:
+                socket.record.completed_at = self.state.now()
         except ApiError as error:
             await socket.refuse(error_response(error))
-        except SocketClosed:
-            if record is not None:
-                record.disconnected_at = self.state.now()
+        except (SocketClosed, ConnectionCut, OSError):
+            # The client closed the socket or is gone (uvicorn says so with an OSError), or we cut it.
+            if socket.record is not None and socket.connection.record is socket.record:
+                socket.record.disconnected_at = self.state.now()
         finally:
+            socket.connection.record = None
             self.stats.open_websockets -= 1
 
 

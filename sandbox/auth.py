@@ -1,6 +1,12 @@
-"""The API key, refused in OpenAI's words."""
+"""The API key: refused in OpenAI's words, and what belongs to it."""
+
+from contextvars import ContextVar
+from typing import Any
 
 from sandbox.errors import ApiError
+from sandbox.state import State, Store
+
+_caller: ContextVar[str] = ContextVar("caller", default="")
 
 _MISSING = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
@@ -11,10 +17,11 @@ _MISSING = (
 
 
 def check_key(keys: frozenset[bytes], authorization: bytes) -> None:
-    """Raises ApiError 401 unless `authorization` is `Bearer` and one of `keys`."""
+    """Raises ApiError 401 unless `authorization` is `Bearer` and one of `keys`; from then on it is the caller."""
     scheme, _, key = authorization.partition(b" ")
     key = key.strip()
     if key in keys and scheme.lower() == b"bearer":
+        _caller.set(key.decode("latin-1"))
         return
     if not key or scheme.lower() != b"bearer":
         raise ApiError(_MISSING, status=401)
@@ -24,6 +31,11 @@ def check_key(keys: frozenset[bytes], authorization: bytes) -> None:
         status=401,
         code="invalid_api_key",
     )
+
+
+def owned(state: State, name: str, limit: int = 10_000) -> Store[str, Any]:
+    """The store `name` of the key that the request at hand came with; tasks that the request starts keep it."""
+    return state.store(f"{name} of {_caller.get()}", limit)
 
 
 def _masked(key: str) -> str:

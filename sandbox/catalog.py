@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from sandbox.auth import owned
 from sandbox.errors import ApiError, model_not_found
 from sandbox.state import State
 
@@ -114,8 +115,8 @@ MODELS: dict[str, Model] = _rows()
 
 
 def find(state: State, name: str) -> Model | None:
-    """The row of a public or fine-tuned model."""
-    model: Model | None = MODELS.get(name) or state.store(FINE_TUNED).get(name)
+    """The row of a public model, or of one that the caller fine-tuned."""
+    model: Model | None = MODELS.get(name) or owned(state, FINE_TUNED).get(name)
     return model
 
 

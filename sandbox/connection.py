@@ -8,6 +8,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as Handshake
 
 if TYPE_CHECKING:
     from sandbox.app import Sandbox
@@ -96,3 +98,24 @@ class SandboxProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self.sandbox.stats.open_connections -= 1
         super().handle_websocket_upgrade()
+
+
+class SandboxWebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol, which also hands the application its Connection."""
+
+    connection: Connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.connection = Connection(self.transport)
+
+    def handle_connect(self, event: Handshake) -> None:
+        super().handle_connect(event)
+        # The application's task has been made but not begun; a refused handshake has no scope.
+        if self.response.status_code == 101:
+            self.scope[SCOPE_KEY] = self.connection  # type: ignore[typeddict-unknown-key]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        sandbox: Sandbox = self.app  # type: ignore[assignment]
+        self.connection.connection_lost(sandbox.state.now())

@@ -43,8 +43,8 @@ USAGE_NAMES = frozenset(
 class Faults:
     """What the client asked to go wrong. Field names are the directives, with `_` for `-`."""
 
-    latency: float = 0  # milliseconds before the answer's first byte
-    token_delay: float = 0  # milliseconds before each streamed chunk
+    latency: float = 0.0  # milliseconds before the answer's first byte
+    token_delay: float = 0.0  # milliseconds before each streamed chunk
     status: int = 0  # answer this status with an OpenAI-shaped error
     retry_after: str = ""  # with status: the retry-after header
     code: str = ""  # with status: the error's code

@@ -85,7 +85,7 @@ class _Collector:
         self.form = Form()
         self.ended = False
         self._parts = 0
-        self._headers: dict[str, str] = {}
+        self._headers: dict[str, bytes] = {}
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._name = ""
@@ -122,12 +122,12 @@ class _Collector:
         self._header_value += data[start:end]
 
     def _header_end(self) -> None:
-        self._headers[self._header_name.decode("latin-1").lower()] = self._header_value.decode("utf-8", "replace")
+        self._headers[self._header_name.decode("latin-1").lower()] = bytes(self._header_value)
         self._header_name.clear()
         self._header_value.clear()
 
     def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get("content-disposition", ""))
+        _, options = parse_options_header(self._headers.get("content-disposition", b""))
         if b"name" not in options:
             raise MultipartParseError("a part without a name")
         self._name = options[b"name"].decode("utf-8", "replace")
@@ -136,7 +136,7 @@ class _Collector:
             spool = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
             self._upload = Upload(
                 filename=options[b"filename"].decode("utf-8", "replace"),
-                content_type=self._headers.get("content-type", "application/octet-stream"),
+                content_type=self._headers.get("content-type", b"application/octet-stream").decode("latin-1"),
                 file=cast(BinaryIO, spool),
             )
 

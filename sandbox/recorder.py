@@ -10,6 +10,8 @@ from typing import Any
 MAX_REQUESTS = 1000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_BODY = 2 * 1024 * 1024
+MAX_MESSAGES = 1000
+MAX_MESSAGE = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +31,12 @@ class Record:
     completed_at: float | None = None
     disconnected_at: float | None = None
     messages: list[str] = field(default_factory=list)
+
+    def add_message(self, message: str | bytes) -> None:
+        """Writes a WebSocket message down: the first thousand, each up to 10,000 characters; binary as base64."""
+        if len(self.messages) < MAX_MESSAGES:
+            text = message if isinstance(message, str) else base64.b64encode(message).decode()
+            self.messages.append(text[:MAX_MESSAGE])
 
     def as_dict(self) -> dict[str, Any]:
         """The shape of one item of `GET /sandbox/requests`."""

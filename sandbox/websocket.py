@@ -5,10 +5,14 @@ from __future__ import annotations
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
+from sandbox import faults as directives
+from sandbox.connection import SCOPE_KEY, Connection
+from sandbox.faults import NO_FAULTS, Faults
 from sandbox.http import Headers, Receive, Response, Scope, Send
 
 if TYPE_CHECKING:
     from sandbox.app import Sandbox
+    from sandbox.recorder import Record
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 
@@ -23,10 +27,16 @@ class SocketClosed(Exception):
 
 
 class WebSocket:
-    """A socket that is not accepted yet. `headers` have lower-case names; `params` are the path's."""
+    """A socket that is not accepted yet.
+
+    `headers` have lower-case names; `params` are the path's; `faults` come from the `x-sandbox` header or query
+    parameter; `connection` can cut the socket without a closing handshake.
+    """
 
     def __init__(self, app: Sandbox, scope: Scope, receive: Receive, send: Send, params: dict[str, str]) -> None:
         self.app = app
+        self.connection: Connection = scope.get(SCOPE_KEY) or Connection()
+        self.record: Record | None = None
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.subprotocols: list[str] = scope.get("subprotocols", [])
@@ -35,11 +45,20 @@ class WebSocket:
         self.query: dict[str, str] = dict(
             urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         )
+        self.faults: Faults = NO_FAULTS
         self._receive = receive
         self._send = send
 
+    def read_faults(self) -> Faults:
+        """The directives of the handshake; raises ApiError 400 for an unknown one."""
+        asked = self.headers.get(b"x-sandbox", b"").decode("latin-1") or self.query.get("x-sandbox", "")
+        self.faults = directives.parse(asked) if asked else NO_FAULTS
+        return self.faults
+
     async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         self.accepted = True
+        if self.record is not None:
+            self.record.status = 101
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers or []})
 
     async def receive(self) -> str | bytes:
@@ -50,7 +69,10 @@ class WebSocket:
         if message["type"] == "websocket.disconnect":
             raise SocketClosed(message.get("code", 1005), message.get("reason") or "")
         text: str | None = message.get("text")
-        return text if text is not None else message["bytes"]
+        received: str | bytes = text if text is not None else message["bytes"]
+        if self.record is not None:
+            self.record.add_message(received)
+        return received
 
     async def send(self, message: str | bytes) -> None:
         if isinstance(message, str):
@@ -64,8 +86,10 @@ class WebSocket:
     async def refuse(self, answer: Response) -> None:
         """Answers the handshake with an HTTP error, or closes the socket that was accepted already."""
         if self.accepted:
-            await self.close(1008, answer.body.decode()[:120])
+            await self.close(1008, answer.body.decode("utf-8", "replace")[:120])
             return
+        if self.record is not None:
+            self.record.status = answer.status
         headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
         await self._send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": answer.body})

@@ -1,5 +1,6 @@
 """`/v1/models`."""
 
+from sandbox.auth import owned
 from sandbox.catalog import FINE_TUNED, MODELS, Model, find
 from sandbox.errors import ApiError, model_not_found
 from sandbox.http import Answer, Request, json_response
@@ -11,7 +12,7 @@ def _shape(model: Model) -> dict[str, object]:
 
 
 async def list_models(request: Request) -> Answer:
-    tuned: list[Model] = list(request.app.state.store(FINE_TUNED))
+    tuned: list[Model] = list(owned(request.app.state, FINE_TUNED))
     return json_response({"object": "list", "data": [_shape(model) for model in (*MODELS.values(), *tuned)]})
 
 
@@ -29,7 +30,7 @@ async def delete(request: Request) -> Answer:
     name = request.params["model"]
     if name in MODELS:
         raise ApiError("You have insufficient permissions for this operation.", status=403)
-    if request.app.state.store(FINE_TUNED).pop(name) is None:
+    if owned(request.app.state, FINE_TUNED).pop(name) is None:
         raise model_not_found(name)
     return json_response({"id": name, "object": "model", "deleted": True})
 
