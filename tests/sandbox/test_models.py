@@ -4,6 +4,7 @@ import pytest
 from openai import NotFoundError, OpenAI, PermissionDeniedError
 
 from sandbox.app import create_app
+from sandbox.auth import owned
 from sandbox.catalog import FINE_TUNED, Model
 from sandbox.http import Request, Response
 from tests.sandbox.openapi import assert_valid
@@ -37,7 +38,7 @@ def test_openais_own_models_cannot_be_deleted(client: OpenAI) -> None:
 async def test_a_fine_tuned_model_can_be_deleted() -> None:
     app = create_app()
     name = "ft:gpt-4o-mini-2024-07-18:org::abc"
-    app.state.store(FINE_TUNED).put(name, Model(name, "chat"))
+    owned(app.state, FINE_TUNED).put(name, Model(name, "chat"))
 
     answers = [await app.answer(Request(app, "DELETE", f"/v1/models/{name}")) for _ in range(2)]
 
