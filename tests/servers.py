@@ -65,8 +65,9 @@ def redis_url() -> str:
 class PostgresServer:
     """A PostgreSQL of one test's own, which it may stop, kill and start again. The address stays the same."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **options: str) -> None:
         self.directory = directory
+        self.options = POSTGRES_OPTIONS | options
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.owner = _postgres_owner()
@@ -79,7 +80,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = [part for key, value in POSTGRES_OPTIONS.items() for part in ("-c", f"{key}={value}")]
+        options = [part for key, value in self.options.items() for part in ("-c", f"{key}={value}")]
         command = [_postgres_binary("postgres"), "-D", str(self.directory), "-p", str(self.port), *options]
         with (self.directory.parent / f"{self.directory.name}.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, **self.owner)
@@ -91,6 +92,20 @@ class PostgresServer:
             self.process.send_signal(with_signal)
             self.process.wait(30)
             self.process = None
+
+    def pause(self) -> list[int]:
+        """Make it hang, connections and all, until ``resume`` gets what this returned."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        paused = [self.process.pid, *map(int, children)]
+        for process in paused:
+            os.kill(process, signal.SIGSTOP)
+        return paused
+
+    def resume(self, paused: list[int]) -> None:
+        """End the hang."""
+        for process in paused:
+            os.kill(process, signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

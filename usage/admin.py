@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter, TextFilter
 from unfold.decorators import display
 from unfold.views import ChangeList
@@ -198,9 +199,9 @@ class UsageAdmin(ScopedAdmin):
     list_display = (
         "time",
         "subject_name",
-        "model",
+        "model_text",
         "operation",
-        "stream",
+        "streamed",
         "ended",
         "tokens_in",
         "tokens_cached",
@@ -224,6 +225,7 @@ class UsageAdmin(ScopedAdmin):
     list_disable_select_all = True
     search_fields = ("=request_id",)
     search_help_text = "Request id or attempt id, whole"
+    show_full_result_count = False
     sortable_by = ()
     ordering = ("-created_at", "-id")
     actions = ("export_selected",)
@@ -331,10 +333,14 @@ class UsageAdmin(ScopedAdmin):
         return f"{record.subject_name} ({record.subject_type} {record.subject_id})"
 
     @display(description="model")
-    def model(self, record: UsageRecord) -> str:
+    def model_text(self, record: UsageRecord) -> str:
         asked, served = record.model_asked, record.model_served
         same = not served or served in (asked, asked.partition("/")[2])
-        return asked if same else f"{asked} → {served}"
+        return asked if same else format_html("{}<br>→ {}", asked, served)
+
+    @display(description="stream")
+    def streamed(self, record: UsageRecord) -> str:
+        return "yes" if record.stream else "–"
 
     @display(description="status", label=STATUS_COLOURS)
     def ended(self, record: UsageRecord) -> tuple[str, str]:

@@ -28,6 +28,8 @@ BATCH = 1000
 """Records a transaction."""
 MAX_BACKOFF_SECONDS = 15.0
 RECOVERY_SECONDS = 30.0
+STALLED_SECONDS = 30.0
+"""Age of the oldest waiting record from which on something is wrong, even when nothing failed: a database that hangs."""
 REJECTED_NAME = "rejected.jsonl"
 REJECTED_LIMIT = 64 << 20
 
@@ -97,10 +99,11 @@ class Ledger:
         now = time.time()
         oldest = self._closed[0][1] if self._closed else self.spool.since
         pending = self.spool.pending
+        age = round(now - oldest, 1) if pending and oldest else 0.0
         return {
-            "ok": not self._error and not self.spool.disk_error,
+            "ok": not self._error and not self.spool.disk_error and age < STALLED_SECONDS,
             "pending": pending,
-            "oldest_seconds": round(now - oldest, 1) if pending and oldest else 0.0,
+            "oldest_seconds": age,
             "memory": self.spool.in_memory,
             "running": self.spool.running,
             "dropped": self.spool.dropped,

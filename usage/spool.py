@@ -206,7 +206,8 @@ class Spool:
 
     def _note(self, error: OSError) -> None:
         self.failed_writes += 1
-        self.disk_error = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        if error.errno != errno.EBADF or not self.disk_error:  # a closed file only follows from an earlier failure
+            self.disk_error = errno.errorcode.get(error.errno or 0, type(error).__name__)
 
     def _cut(self, descriptor: int, size: int) -> int:
         """Take back the part of a line that a full disk let through; close the file when even that fails."""
