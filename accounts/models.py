@@ -185,6 +185,7 @@ class ApiToken(Announced):
     objects = ApiTokenQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "API token"
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(

@@ -6,17 +6,17 @@ Whoever manages something, or has staff status, may sign in; what they see there
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from accounts.admin_base import Scope, may_choose
+from accounts.admin_base import OUTSIDER, Scope, may_choose
 from accounts.models import Membership
 from providers.access import accounts_managed_by
 from providers.models import ProviderAccount
@@ -67,10 +67,10 @@ ACCENT = {
 }
 
 
-def scope_of(user: Any) -> Scope | None:
-    """Return what ``user`` may see in the console, or ``None`` for somebody who may not enter."""
+def scope_of(user: Any) -> Scope:
+    """Return what ``user`` may see in the console: ``OUTSIDER`` for somebody who may not enter."""
     if not user.is_active or not user.is_authenticated:
-        return None
+        return OUTSIDER
     if user.is_superuser:
         return Scope(user_id=user.pk, everything=True)
     managed = Membership.objects.filter(user=user, role=Membership.Role.MANAGER)
@@ -79,16 +79,16 @@ def scope_of(user: Any) -> Scope | None:
         accounts=dict(accounts_managed_by(user).values_list("pk", "name")),
         teams=frozenset(managed.values_list("team_id", flat=True)),
     )
-    return scope if user.is_staff or scope.manages else None
+    return scope if user.is_staff or scope.manages else OUTSIDER
 
 
 class SignInForm(AuthenticationForm):
     """Lets in who may enter the console, instead of staff only."""
 
     def confirm_login_allowed(self, user: Any) -> None:
-        # Django's own check is about staff status; the one above it is about being active.
-        super(AdminAuthenticationForm, self).confirm_login_allowed(user)
-        if scope_of(user) is None:
+        # The admin's form asks for staff status here, Django's plain one only for an active user.
+        DjangoAuthenticationForm.confirm_login_allowed(self, user)
+        if not scope_of(user).enters:
             raise ValidationError(
                 "Your account manages nothing here and has no staff status. Ask an administrator.", code="no_entry"
             )
@@ -96,6 +96,8 @@ class SignInForm(AuthenticationForm):
 
 class ScopedChoices(AutocompleteJsonView):
     """The choices behind a search field: those that the form itself would take, and nothing more."""
+
+    admin_site: Any
 
     def has_perm(self, request: HttpRequest, obj: Any = None) -> bool:
         scope: Scope = self.admin_site.scope(request)
@@ -117,12 +119,10 @@ class ConsoleSite(UnfoldAdminSite):
     enable_nav_sidebar = True
 
     def scope(self, request: HttpRequest) -> Scope:
-        """Return what the person of ``request`` may see, worked out once; raise ``PermissionDenied`` for outsiders."""
+        """Return what the person of ``request`` may see, worked out once a request."""
         if not hasattr(request, "console_scope"):
             request.console_scope = scope_of(request.user)  # type: ignore[attr-defined]
-        scope: Scope | None = request.console_scope
-        if scope is None:
-            raise PermissionDenied
+        scope: Scope = request.console_scope  # type: ignore[attr-defined]
         return scope
 
     def account_names(self, request: HttpRequest) -> list[str]:
@@ -133,13 +133,9 @@ class ConsoleSite(UnfoldAdminSite):
         return sorted(scope.accounts.values())
 
     def has_permission(self, request: HttpRequest) -> bool:
-        try:
-            self.scope(request)
-        except PermissionDenied:
-            return False
-        return True
+        return self.scope(request).enters
 
-    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+    def autocomplete_view(self, request: HttpRequest) -> Any:
         return ScopedChoices.as_view(admin_site=self)(request)
 
 
@@ -175,3 +171,8 @@ def stylesheet(request: HttpRequest) -> str:
 def accent(request: HttpRequest) -> dict[str, str]:
     """Return the console's colour in its shades."""
     return ACCENT
+
+
+def icon(request: HttpRequest) -> str:
+    """Return the address of the console's icon."""
+    return static("gateway/icon.svg")

@@ -194,6 +194,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "gateway.formats"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = env.str("GATEHOUSE_STATIC_ROOT", default="") or None
@@ -208,6 +209,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "AI gateway",
     "SITE_SYMBOL": "door_open",
     "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gateway.console.icon"}],
     "STYLES": ["gateway.console.stylesheet"],
     "COLORS": {"primary": "gateway.console.accent"},
     "DASHBOARD_CALLBACK": "gateway.dashboard.overview",

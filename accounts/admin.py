@@ -1,0 +1,228 @@
+"""The console's pages for users, teams and virtual accounts. Tokens have their own file."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import Count, Model, Prefetch, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm
+
+from accounts.admin_base import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
+from accounts.forms import UserChangeForm, UserCreationForm, VirtualAccountForm
+from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from accounts.token_admin import TokenAdmin, state_label
+
+__all__ = ["TeamAdmin", "TokenAdmin", "UserAdmin", "VirtualAccountAdmin"]
+
+# Rights come from roles on accounts and teams; Django's groups and model permissions have no say here.
+admin.site.unregister(Group)
+
+
+@choices_for(Membership)
+def membership_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySet[Any]:
+    """Whoever manages a team may add any user to it."""
+    return targets if source.name == "user" and scope.teams else targets.none()
+
+
+@choices_for(VirtualAccount)
+def virtual_account_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySet[Any]:
+    """A team manager keeps virtual accounts within the teams they manage."""
+    return targets.filter(pk__in=scope.teams)
+
+
+class TokenInline(ReadOnlyInline):
+    """The tokens of a user or a virtual account: their visible part and state."""
+
+    model = ApiToken
+    fields = ("link", "prefix", "state", "expires_at", "last_used_at")
+    verbose_name_plural = "API tokens"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        return self.fields
+
+    @display(description="state")
+    def state(self, token: ApiToken) -> str:
+        return state_label(token)
+
+
+class TeamsOfUserInline(ScopedInline):
+    model = Membership
+    verbose_name = "team"
+    verbose_name_plural = "Teams"
+    autocomplete_fields = ("team",)
+
+
+class MemberInline(ScopedInline):
+    model = Membership
+    verbose_name = "member"
+    verbose_name_plural = "Members"
+    autocomplete_fields = ("user",)
+    ordering = ("user__email",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        return super().get_queryset(request).select_related("user")
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
+    """Superusers' page: everybody else changes their password through the menu and sees no user list."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("email", "full_name", "team_names", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "teams")
+    search_fields = ("email", "first_name", "last_name")
+    search_help_text = "E-mail address or name"
+    ordering = ("email",)
+    filter_horizontal = ()
+    readonly_fields = ("password_state", "last_login", "date_joined")
+    secret_lookups = ("password",)
+    inlines = (TeamsOfUserInline, TokenInline)
+    fieldsets = (
+        (None, {"fields": ("email", "password_state")}),
+        ("Person", {"fields": (("first_name", "last_name"),)}),
+        (
+            "Rights",
+            {
+                "fields": ("is_active", "is_staff", "is_superuser"),
+                "description": "Managers of an account or a team enter this console without staff status.",
+            },
+        ),
+        ("Dates", {"fields": (("last_login", "date_joined"),)}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related(Prefetch("teams", Team.objects.order_by("name")))
+
+    def get_inlines(self, request: HttpRequest, obj: Model | None) -> tuple[Any, ...]:
+        return self.inlines if obj else ()
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        if any(user.pk == request.user.pk for user in objs):
+            protected = [*protected, "yourself: another superuser has to do that"]
+        return found, counts, lacking, protected
+
+    @display(description="password")
+    def password_state(self, user: User) -> str:
+        said, offer = (
+            ("Set", "change it") if user.has_usable_password() else ("None: no sign-in with a password", "set one")
+        )
+        return format_html('{} (<a class="text-link" href="../password/">{}</a>)', said, offer)
+
+    @display(description="name", ordering="last_name")
+    def full_name(self, user: User) -> str:
+        return user.get_full_name() or "–"
+
+    @display(description="teams")
+    def team_names(self, user: User) -> str:
+        return ", ".join(team.name for team in user.teams.all()) or "–"
+
+
+@admin.register(Team)
+class TeamAdmin(ScopedAdmin):
+    """Teams and their members; team managers edit theirs, superusers make and remove teams."""
+
+    rights = frozenset({"view", "change"})
+    list_display = ("name", "display_name", "member_count", "manager_count", "created_at")
+    search_fields = ("name", "display_name")
+    search_help_text = "Name"
+    ordering = ("name",)
+    readonly_fields = ("created_at",)
+    inlines = (MemberInline,)
+    fieldsets = ((None, {"fields": ("name", "display_name", "description", "created_at")}),)
+
+    def concerns(self, scope: Scope) -> bool:
+        return bool(scope.teams)
+
+    def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
+        return queryset.filter(pk__in=scope.teams)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        managers = Q(memberships__role=Membership.Role.MANAGER)
+        counts = {"members": Count("memberships"), "managers": Count("memberships", filter=managers)}
+        return super().get_queryset(request).annotate(**counts)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        # Manifests and reports know a team by its name, so only superusers rename one.
+        return self.readonly_fields if self.scope(request).everything else (*self.readonly_fields, "name")
+
+    @display(description="members", ordering="members")
+    def member_count(self, team: Any) -> int:
+        return int(team.members)
+
+    @display(description="managers", ordering="managers")
+    def manager_count(self, team: Any) -> int:
+        return int(team.managers)
+
+
+class TeamFilter(admin.SimpleListFilter):
+    """The owning team, among those that the person manages."""
+
+    title = "team"
+    parameter_name = "team"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        scope = model_admin.scope(request)
+        teams = Team.objects.all() if scope.everything else Team.objects.filter(pk__in=scope.teams)
+        return [(str(pk), name) for pk, name in teams.values_list("pk", "name")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(team=self.value()) if (self.value() or "").isdigit() else queryset
+
+
+@admin.register(VirtualAccount)
+class VirtualAccountAdmin(ScopedAdmin):
+    """Applications' identities; the managers of the owning team make and edit them."""
+
+    rights = frozenset({"view", "add", "change"})
+    form = VirtualAccountForm
+    list_display = ("name", "display_name", "team", "enabled", "token_count", "created_at")
+    list_filter = ("enabled", TeamFilter)
+    list_select_related = ("team",)
+    search_fields = ("name", "display_name")
+    search_help_text = "Name"
+    ordering = ("name",)
+    autocomplete_fields = ("team",)
+    readonly_fields = ("created_at", "new_token")
+    inlines = (TokenInline,)
+    fieldsets = (
+        (None, {"fields": ("name", "display_name", "description", "team", "enabled")}),
+        ("Metadata", {"fields": ("tags",)}),
+        ("Tokens", {"fields": ("new_token", "created_at")}),
+    )
+    add_fieldsets = fieldsets[:2]
+
+    def concerns(self, scope: Scope) -> bool:
+        return bool(scope.teams)
+
+    def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
+        return queryset.filter(team__in=scope.teams)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VirtualAccount]:
+        live = Q(tokens__revoked_at=None)
+        return super().get_queryset(request).annotate(live_tokens=Count("tokens", filter=live))
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        # Without a team the account would vanish from its maker's own list.
+        form.base_fields["team"].required = not self.scope(request).everything
+        return form
+
+    def get_inlines(self, request: HttpRequest, obj: Model | None) -> tuple[Any, ...]:
+        return self.inlines if obj else ()
+
+    @display(description="tokens", ordering="live_tokens")
+    def token_count(self, account: Any) -> int:
+        return int(account.live_tokens)
+
+    @display(description="new token")
+    def new_token(self, account: VirtualAccount) -> str:
+        address = f"../../../apitoken/add/?virtual_account={account.pk}"
+        return format_html('<a class="text-link" href="{}">Make a token for this application</a>', address)

@@ -1,0 +1,206 @@
+"""What every page of the console shares: who sees which rows, and which targets a form may choose.
+
+Superusers see everything. Everybody else sees what lies in their :class:`Scope`, which the site works out once a request
+(``gateway.console``). A model's admin says with :meth:`ScopedAdmin.narrow` which rows those are; lists, pages by id, actions,
+histories and choices all go through it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.db.models import Field, Model, QuerySet, TextField
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminExpandableTextareaWidget
+
+ALL_RIGHTS = frozenset({"view", "add", "change", "delete"})
+VIEW_ONLY = frozenset({"view"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one person may see: ``everything``, or the provider accounts (id to name) and the teams (ids) they manage.
+
+    ``enters`` is whether they may enter the console at all; without it they have no right anywhere.
+    """
+
+    user_id: int
+    enters: bool = True
+    everything: bool = False
+    accounts: dict[int, str] = field(default_factory=dict)
+    teams: frozenset[int] = frozenset()
+
+    @property
+    def manages(self) -> bool:
+        """Whether the person has anything to manage at all."""
+        return self.everything or bool(self.accounts) or bool(self.teams)
+
+
+OUTSIDER = Scope(user_id=0, enters=False)
+
+ChoiceRule = Callable[[Scope, Any, QuerySet[Any]], QuerySet[Any]]
+_choice_rules: dict[type[Model], ChoiceRule] = {}
+
+
+def choices_for(model: type[Model]) -> Callable[[ChoiceRule], ChoiceRule]:
+    """Register the rule that narrows the targets of ``model``'s foreign keys for people who aren't superusers.
+
+    The rule takes the scope, the foreign key and its targets; without a rule nothing can be chosen.
+    """
+
+    def register(rule: ChoiceRule) -> ChoiceRule:
+        _choice_rules[model] = rule
+        return rule
+
+    return register
+
+
+def may_choose(scope: Scope, source: "Field[Any, Any]", targets: QuerySet[Any]) -> QuerySet[Any]:
+    """Return those of ``targets`` that the person may put into the foreign key ``source``."""
+    if scope.everything:
+        return targets
+    rule = _choice_rules.get(source.model)
+    return rule(scope, source, targets) if rule else targets.none()
+
+
+class ScopedFields:
+    """Narrows every foreign key of a form to what the person may choose, whatever the browser sends."""
+
+    admin_site: Any
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        scope = self.admin_site.scope(request)
+        if not scope.everything:
+            targets = db_field.remote_field.model._default_manager.all()
+            kwargs["queryset"] = may_choose(scope, db_field, targets)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            # The pop-up menu beside every choice can't be reached by keyboard, and each target has its own page.
+            field.widget = field.widget.widget
+        return field
+
+
+class ScopedAdmin(ScopedFields, ModelAdmin):
+    """An admin page whose rows and rights follow the person's scope.
+
+    ``rights`` is what somebody who is no superuser may do with the rows that :meth:`narrow` leaves; ``superuser_rights``
+    what a superuser may do with any. Rows outside answer 404, like rows that don't exist.
+    """
+
+    rights: frozenset[str] = frozenset()
+    superuser_rights: frozenset[str] = ALL_RIGHTS
+    secret_lookups: tuple[str, ...] = ()
+    formfield_overrides = {TextField: {"widget": UnfoldAdminExpandableTextareaWidget}}
+    list_per_page = 50
+    view_on_site = False
+    warn_unsaved_form = True
+
+    def concerns(self, scope: Scope) -> bool:
+        """Whether somebody who is no superuser has any business on this page."""
+        return False
+
+    def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
+        """Return the rows of ``queryset`` that somebody who is no superuser may see."""
+        return queryset.none()
+
+    def scope(self, request: HttpRequest) -> Scope:
+        """Return what the person of ``request`` may see."""
+        found: Scope = self.admin_site.scope(request)
+        return found
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        queryset = super().get_queryset(request)
+        scope = self.scope(request)
+        return queryset if scope.everything else self.narrow(queryset, scope)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        # A filter in the address on a hash or a cipher would be an oracle for it.
+        return lookup.split("__", 1)[0] not in self.secret_lookups and super().lookup_allowed(lookup, value, request)
+
+    def allows(self, request: HttpRequest, right: str, obj: Model | None = None) -> bool:
+        """Whether the person has ``right`` here at all or, when ``obj`` is given, on that row."""
+        scope = self.scope(request)
+        if scope.everything:
+            return right in self.superuser_rights
+        if not scope.enters or right not in self.rights or not self.concerns(scope):
+            return False
+        return obj is None or self.narrow(type(obj)._default_manager.filter(pk=obj.pk), scope).exists()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.allows(request, "view")
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.allows(request, "view", obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.allows(request, "add")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.allows(request, "change", obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.allows(request, "delete", obj)
+
+    def found_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row with this id if the person may change it; raise ``Http404`` otherwise."""
+        obj = self.get_object(request, object_id)
+        if obj is None or not self.has_change_permission(request, obj):
+            raise Http404
+        return obj
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        # Django would send people to the index with a message; an address that isn't there is a 404 here.
+        raise Http404(f"There is no {opts.verbose_name} with this id.")
+
+
+class ScopedInline(ScopedFields, TabularInline):
+    """Rows shown on another model's page; whoever may change that page may change them."""
+
+    extra = 0
+    hide_title = True
+
+    def _parent_allows(self, request: HttpRequest, obj: Model | None) -> bool:
+        parent = self.admin_site.get_model_admin(self.parent_model)
+        return bool(parent.has_change_permission(request, obj) if obj else parent.has_add_permission(request))
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        parent = self.admin_site.get_model_admin(self.parent_model)
+        return bool(parent.has_view_permission(request, obj))
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._parent_allows(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._parent_allows(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._parent_allows(request, obj)
+
+
+class ReadOnlyInline(ScopedInline):
+    """Rows of another model, shown and linked, never edited in place. ``link`` is a field that leads to the row's page."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Iterable[str]:
+        return tuple(self.fields or ())
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    @display(description="name")
+    def link(self, obj: Any) -> str:
+        address = reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', address, obj.name)

@@ -1,0 +1,96 @@
+"""Two pages of a provider account: choosing models from the catalogue, and testing the stored key with real calls."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from fernet_fields import DecryptionError
+
+from providers.catalogue import KnownModel, choose, known_models, seed
+from providers.lookup import undecryptable
+from providers.models import ProviderAccount
+from providers.probe import ProbeResult, probe_account
+from providers.probe_verdict import LABELS
+
+# A run of four takes a minute at the worst; a page should not hang for longer than a few of them.
+MODELS_A_TEST = 12
+
+
+def catalogue_page(page: Any, request: HttpRequest, account: ProviderAccount) -> HttpResponse:
+    """Show the vendor's models with their prices; on POST add the ticked ones, as ``seed_models`` does."""
+    if request.method == "POST":
+        return _add_models(page, request, account)
+    there = set(account.models.values_list("name", flat=True))
+    rows = [_row(known, known.name in there) for known in known_models(account.kind)]
+    rows.sort(key=lambda row: row["retired"])
+    context = {"rows": rows, "addable": sum(not row["there"] and not row["retired"] for row in rows)}
+    return _render(page, request, account, "providers/catalogue.html", "Add models from the catalogue", context)
+
+
+def _row(known: KnownModel, there: bool) -> dict[str, Any]:
+    window = f"{known.context_window:,}" if known.context_window else ""
+    return {"known": known, "price": known.price, "window": window, "there": there, "retired": known.retired()}
+
+
+def _add_models(page: Any, request: HttpRequest, account: ProviderAccount) -> HttpResponse:
+    names = request.POST.getlist("model")
+    if not names:
+        page.message_user(request, "No model was chosen.", "warning")
+        return redirect(request.path)
+    try:
+        done = seed(account, choose(account.kind, names))
+    except ValueError as fault:
+        page.message_user(request, str(fault), "error")
+        return redirect(request.path)
+    added = [row.name for row in done if row.action == "add"]
+    if added:
+        page.log_change(request, account, f"Added from the catalogue: {', '.join(added)}.")
+    page.message_user(request, f"Added {len(added)} model(s) to {account}.", "success")
+    return redirect("admin:providers_provideraccount_change", account.pk)
+
+
+def test_page(page: Any, request: HttpRequest, account: ProviderAccount) -> HttpResponse:
+    """Show the account's models to choose from; on POST call the vendor with each and show what came of it."""
+    names = list(account.models.filter(enabled=True).order_by("name").values_list("name", flat=True))
+    chosen = names[:MODELS_A_TEST]
+    results: list[dict[str, Any]] = []
+    if request.method == "POST":
+        chosen = [name for name in names if name in set(request.POST.getlist("model"))]
+        results = _test(page, request, account, chosen)
+    context = {
+        "models": [{"name": name, "chosen": name in chosen} for name in names],
+        "results": results,
+        "most": MODELS_A_TEST,
+    }
+    return _render(page, request, account, "providers/test.html", "Test credentials", context)
+
+
+def _test(page: Any, request: HttpRequest, account: ProviderAccount, names: list[str]) -> list[dict[str, Any]]:
+    if len(names) > MODELS_A_TEST:
+        page.message_user(request, f"Choose at most {MODELS_A_TEST} models at once.", "warning")
+        return []
+    try:
+        results = probe_account(account, list(account.models.filter(name__in=names).order_by("name")))
+    except DecryptionError:
+        page.message_user(request, undecryptable(account.name), "error")
+        return []
+    return [_outcome(result) for result in results]
+
+
+def _outcome(result: ProbeResult) -> dict[str, Any]:
+    return {"result": result, "label": LABELS[result.state], "colour": "success" if result.ok else "danger"}
+
+
+def _render(
+    page: Any, request: HttpRequest, account: ProviderAccount, template: str, title: str, context: dict[str, Any]
+) -> HttpResponse:
+    shared = {
+        **page.admin_site.each_context(request),
+        "title": title,
+        "opts": page.opts,
+        "original": account,
+        "back": reverse("admin:providers_provideraccount_change", args=[account.pk]),
+    }
+    return TemplateResponse(request, template, {**shared, **context})

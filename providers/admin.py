@@ -1,0 +1,362 @@
+"""The console's pages for provider accounts, models and access. They call what the commands call, and decide nothing."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import BinaryField, Count, ExpressionWrapper, F, QuerySet
+from django.db.models import Model as DjangoModel
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from fernet_fields import DecryptionError
+from unfold.contrib.filters.admin import DropdownFilter
+from unfold.decorators import action, display
+
+from accounts.admin_base import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
+from providers import account_pages
+from providers.catalog import MODEL_TYPES
+from providers.forms import CapabilitiesForm, GrantForm, ProviderAccountForm, SubjectFormSet, stored_key
+from providers.models import Grant, Model, ModelSubject, ProviderAccount, origin
+from providers.price_text import price_summary
+
+SECRETS = ("credentials", "extra_headers_json")
+KEY_COLOURS = {"stored": "success", "none": "warning", "unreadable": "danger", "not needed": "info"}
+
+
+@choices_for(Grant)
+@choices_for(ModelSubject)
+@choices_for(Model)
+def account_managers_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySet[Any]:
+    """Whoever manages an account may give anybody access to it, and choose among the accounts they manage."""
+    if source.name == "account":
+        return targets.filter(pk__in=scope.accounts)
+    return targets if scope.accounts else targets.none()
+
+
+class ModelInline(ReadOnlyInline):
+    """The account's models at a glance; each is edited on its own page."""
+
+    model = Model
+    fields = ("link", "types", "price", "enabled")
+    per_page = 25
+    verbose_name_plural = "Models"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return without_secrets(super().get_queryset(request), "account").order_by("name")
+
+    @display(description="types")
+    def types(self, model: Model) -> str:
+        return ", ".join(model.model_types)
+
+    @display(description="price per million tokens")
+    def price(self, model: Model) -> str:
+        return price_summary(model)
+
+
+class GrantInline(ScopedInline):
+    model = Grant
+    formset = SubjectFormSet
+    fields = ("role", "everyone", "user", "team", "virtual_account")
+    autocomplete_fields = ("user", "team", "virtual_account")
+    verbose_name = "role"
+    verbose_name_plural = "Access: who manages it, who may call its models"
+    ordering = ("role", "key")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Grant]:
+        return super().get_queryset(request).select_related("user", "team", "virtual_account")
+
+
+class ModelSubjectInline(ScopedInline):
+    model = ModelSubject
+    formset = SubjectFormSet
+    fields = ("everyone", "user", "team", "virtual_account")
+    autocomplete_fields = ("user", "team", "virtual_account")
+    verbose_name = "subject"
+    verbose_name_plural = "Only for: narrows the model to these, among those who may use the account"
+    ordering = ("key",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelSubject]:
+        return super().get_queryset(request).select_related("user", "team", "virtual_account")
+
+
+def without_secrets(queryset: QuerySet[Any], relation: str) -> QuerySet[Any]:
+    """Return ``queryset`` joined with its account, but not with the account's secrets: no page needs them decrypted."""
+    return queryset.select_related(relation).defer(*(f"{relation}__{name}" for name in SECRETS))
+
+
+@admin.register(ProviderAccount)
+class ProviderAccountAdmin(ScopedAdmin):
+    """Accounts at vendors. Managers edit theirs; superusers make and remove accounts."""
+
+    rights = frozenset({"view", "change"})
+    form = ProviderAccountForm
+    list_display = ("name", "kind", "host", "model_count", "key_state", "enabled", "updated_at")
+    list_filter = ("kind", "enabled", "any_model")
+    search_fields = ("name", "base_url", "organization", "project")
+    search_help_text = "Name, address, organisation or project"
+    ordering = ("name",)
+    secret_lookups = SECRETS
+    readonly_fields = ("created_at", "updated_at", "usage")
+    inlines = (GrantInline, ModelInline)
+    actions_detail = ("add_from_catalogue", "add_by_hand", "test_credentials")
+    fieldsets = (
+        (None, {"fields": ("kind", "name", "enabled")}),
+        ("Address and credentials", {"fields": ("base_url", "api_key", "clear_key", "organization", "project")}),
+        (
+            "Bounds and price",
+            {"fields": ("connect_timeout", "read_timeout", "connection_limit", "discount_percent")},
+        ),
+        (
+            "Extra headers",
+            {
+                "classes": ("collapse",),
+                "fields": ("headers", "clear_headers"),
+                "description": "Sent with every call to the vendor, one 'Name: value' a line. Stored encrypted.",
+            },
+        ),
+        (
+            "Models and objects",
+            {
+                "classes": ("collapse",),
+                "fields": ("any_model", "isolation", "register_fine_tuned", "open_resources", "proxy_paths"),
+            },
+        ),
+    )
+
+    def concerns(self, scope: Scope) -> bool:
+        return bool(scope.accounts)
+
+    def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
+        return queryset.filter(pk__in=scope.accounts)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderAccount]:
+        # The cipher as it is: a key that can't be decrypted must not take the list down with it.
+        cipher = ExpressionWrapper(F("credentials"), output_field=BinaryField())
+        return super().get_queryset(request).defer(*SECRETS).annotate(cipher=cipher, offered=Count("models"))
+
+    def get_inlines(self, request: HttpRequest, obj: DjangoModel | None) -> tuple[Any, ...]:
+        return self.inlines if obj else (GrantInline,)
+
+    def get_fieldsets(self, request: HttpRequest, obj: DjangoModel | None = None) -> Any:
+        about = (("About", {"fields": ("usage", "created_at", "updated_at")}),) if obj else ()
+        return (*self.fieldsets, *about)
+
+    def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
+        moved = change and obj.origin_changed()
+        entered = form.cleaned_data
+        super().save_model(request, obj, form, change)
+        host = origin(obj.url)[1]
+        if moved and not (entered["api_key"] and entered["headers"]):
+            kept = [name for name, value in (("key", "api_key"), ("extra headers", "headers")) if not entered[value]]
+            self.message_user(
+                request,
+                f"The address now leads to {host}. What was stored for the old one is cleared: {' and '.join(kept)}.",
+                messages.WARNING,
+            )
+        if obj.vendor.needs_key and stored_key(obj) is False:
+            self.message_user(request, f"{obj} has no key: calls will fail until one is entered.", messages.WARNING)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        if "_popup" in request.POST or "_addanother" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        self.message_user(request, f"{obj} is there. Now choose its models.", messages.SUCCESS)
+        return redirect("admin:providers_provideraccount_add_from_catalogue", obj.pk)
+
+    @display(description="address")
+    def host(self, account: ProviderAccount) -> str:
+        return origin(account.url)[1]
+
+    @display(description="models", ordering="offered")
+    def model_count(self, account: Any) -> str:
+        return f"{account.offered}" + (" + any" if account.any_model else "")
+
+    @display(description="key", label=KEY_COLOURS)
+    def key_state(self, account: Any) -> str:
+        field: Any = ProviderAccount._meta.get_field("credentials")
+        try:
+            stored = field.from_db_value(account.cipher, None, None)
+        except DecryptionError:
+            return "unreadable"
+        if stored:
+            return "stored"
+        return "none" if account.vendor.needs_key else "not needed"
+
+    @display(description="usage")
+    def usage(self, account: ProviderAccount) -> str:
+        return usage_link({"account": account.name}, "Calls of this account")
+
+    @action(description="Add from catalogue", url_path="catalogue", icon="playlist_add")
+    def add_from_catalogue(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return account_pages.catalogue_page(self, request, self.found_or_404(request, object_id))
+
+    @action(description="Add model", url_path="add-model", icon="add")
+    def add_by_hand(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account = self.found_or_404(request, object_id)
+        return redirect(f"{reverse('admin:providers_model_add')}?{urlencode({'account': account.pk})}")
+
+    @action(description="Test credentials", url_path="test", icon="network_check")
+    def test_credentials(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return account_pages.test_page(self, request, self.found_or_404(request, object_id))
+
+
+def usage_link(filters: dict[str, str], text: str) -> str:
+    """Return a link to the usage list, narrowed by ``filters``."""
+    return format_html(
+        '<a class="text-link" href="{}?{}">{}</a>',
+        reverse("admin:usage_usagerecord_changelist"),
+        urlencode(filters),
+        text,
+    )
+
+
+class AccountFilter(DropdownFilter):
+    """One of the accounts that the person manages, and no other name."""
+
+    title = "account"
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in model_admin.admin_site.account_names(request)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(account__name=self.value()) if self.value() else queryset
+
+
+class TypeFilter(admin.SimpleListFilter):
+    """Models that may be called for one type."""
+
+    title = "type"
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in MODEL_TYPES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        # JSON has no containment on SQLite; the quotes keep "image" from matching a longer name.
+        return queryset.filter(model_types__icontains=f'"{self.value()}"') if self.value() else queryset
+
+
+class DeprecatedFilter(admin.SimpleListFilter):
+    title = "deprecation"
+    parameter_name = "deprecated"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Has a date"), ("no", "Has none")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() in ("yes", "no"):
+            return queryset.filter(deprecated_on__isnull=self.value() == "no")
+        return queryset
+
+
+@admin.register(Model)
+class ModelPage(ScopedAdmin):
+    """Models of the accounts one manages."""
+
+    rights = frozenset({"view", "add", "change", "delete"})
+    form = CapabilitiesForm
+    list_display = ("public_name", "types", "price", "context_window", "deprecated_on", "enabled")
+    list_filter = (AccountFilter, TypeFilter, "enabled", DeprecatedFilter, "price_source")
+    list_filter_submit = True
+    search_fields = ("name", "upstream_id", "account__name")
+    search_help_text = "Name, upstream id or account"
+    ordering = ("account__name", "name")
+    autocomplete_fields = ("account",)
+    readonly_fields = ("price", "usage", "created_at")
+    inlines = (ModelSubjectInline,)
+    actions = ("enable", "disable")
+    fieldsets = (
+        (None, {"fields": ("account", "name", "upstream_id", "enabled")}),
+        ("What it can do", {"fields": ("model_types", "features", "context_window", "max_output_tokens")}),
+        ("Price", {"fields": ("price", "price_source", "private_price")}),
+        ("Life", {"fields": ("deprecated_on", "usage", "created_at")}),
+    )
+    add_fieldsets = (
+        fieldsets[0],
+        fieldsets[1],
+        ("Price", {"fields": ("price_source", "private_price")}),
+        ("Life", {"fields": ("deprecated_on",)}),
+    )
+
+    def concerns(self, scope: Scope) -> bool:
+        return bool(scope.accounts)
+
+    def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
+        return queryset.filter(account__in=scope.accounts)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return without_secrets(super().get_queryset(request), "account")
+
+    @display(description="name", ordering="name")
+    def public_name(self, model: Model) -> str:
+        return model.public_name
+
+    @display(description="types")
+    def types(self, model: Model) -> str:
+        return ", ".join(model.model_types)
+
+    @display(description="price per million tokens")
+    def price(self, model: Model) -> str:
+        return price_summary(model)
+
+    @display(description="usage")
+    def usage(self, model: Model) -> str:
+        return usage_link({"model_asked": model.public_name}, "Calls of this model")
+
+    @admin.action(description="Enable the selected models", permissions=["change"])
+    def enable(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
+        self._switch(request, queryset, True)
+
+    @admin.action(description="Disable the selected models", permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
+        self._switch(request, queryset, False)
+
+    def _switch(self, request: HttpRequest, queryset: QuerySet[Model], enabled: bool) -> None:
+        chosen = list(queryset.exclude(enabled=enabled))
+        # Without the joins of the list; this update announces itself.
+        Model.objects.filter(pk__in=[model.pk for model in chosen]).update(enabled=enabled)
+        word = "Enabled" if enabled else "Disabled"
+        for model in chosen:
+            self.log_change(request, model, f"{word}.")
+        self.message_user(request, f"{word} {len(chosen)} model(s).", messages.SUCCESS)
+
+
+@admin.register(Grant)
+class GrantAdmin(ScopedAdmin):
+    """Every role on every account one manages, in one list."""
+
+    rights = frozenset({"view", "add", "change", "delete"})
+    form = GrantForm
+    list_display = ("account", "role", "who", "what_kind")
+    list_filter = (AccountFilter, "role", "everyone")
+    list_filter_submit = True
+    search_fields = ("account__name", "user__email", "team__name", "virtual_account__name")
+    search_help_text = "Account, e-mail address, team or virtual account"
+    ordering = ("account__name", "role", "key")
+    autocomplete_fields = ("account", "user", "team", "virtual_account")
+    fieldsets = (
+        (None, {"fields": ("account", "role")}),
+        ("Given to one of", {"fields": ("user", "team", "virtual_account", "everyone")}),
+    )
+
+    def concerns(self, scope: Scope) -> bool:
+        return bool(scope.accounts)
+
+    def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
+        return queryset.filter(account__in=scope.accounts)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Grant]:
+        subjects = super().get_queryset(request).select_related("user", "team", "virtual_account")
+        return without_secrets(subjects, "account")
+
+    @display(description="given to", ordering="key")
+    def who(self, grant: Grant) -> str:
+        return str(grant)
+
+    @display(description="kind", ordering="key")
+    def what_kind(self, grant: Grant) -> str:
+        return {"user": "user", "team": "team", "virtualaccount": "virtual account"}.get(
+            grant.key.split(":")[0], "all users"
+        )

@@ -1,0 +1,222 @@
+"""The console's forms for provider accounts, models and who may use them. Secrets go in and never come out."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from fernet_fields import DecryptionError
+from unfold.forms import PaginationInlineFormSet
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminExpandableTextareaWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from accounts.fields import LinesField, PairsField
+from providers.catalog import FEATURES, MODEL_TYPES, base_url_choices
+from providers.models import Grant, Model, ProviderAccount, origin
+from providers.prices import private_price_fault
+
+UNREADABLE = "can't be decrypted with the current GATEHOUSE_ENCRYPTION_KEYS"
+
+
+class SuggestingTextInput(UnfoldAdminTextInputWidget):
+    """A text input that suggests known values with their labels, and takes any other."""
+
+    def __init__(self, suggestions: list[tuple[str, str]], attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs)
+        self.suggestions = suggestions
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        options = format_html_join("", '<option value="{}">{}</option>', self.suggestions)
+        field = super().render(name, value, {**(attrs or {}), "list": f"{name}-suggestions"}, renderer)
+        return format_html('{}<datalist id="{}-suggestions">{}</datalist>', field, name, options)
+
+
+def stored_key(account: ProviderAccount) -> bool | None:
+    """Whether a key is stored for ``account``; ``None`` when what is stored can't be decrypted."""
+    try:
+        return bool(account.api_key)
+    except DecryptionError:
+        return None
+
+
+def stored_header_names(account: ProviderAccount) -> list[str] | None:
+    """Return the names of the stored extra headers; ``None`` when they can't be decrypted."""
+    try:
+        return list(account.extra_headers)
+    except DecryptionError:
+        return None
+
+
+class ProviderAccountForm(forms.ModelForm):
+    """Edits an account. The key and the extra headers are write-only: empty keeps what is stored."""
+
+    api_key = forms.CharField(
+        label="API key",
+        required=False,
+        max_length=8000,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "spellcheck": "false"}),
+    )
+    clear_key = forms.BooleanField(label="Clear key", required=False, widget=UnfoldBooleanSwitchWidget)
+    headers = PairsField(label="Extra headers", required=False)
+    clear_headers = forms.BooleanField(label="Clear extra headers", required=False, widget=UnfoldBooleanSwitchWidget)
+    open_resources = LinesField(
+        required=False, help_text="OpenAI resources opened for passthrough, one name a line. Empty: none."
+    )
+    proxy_paths = LinesField(
+        required=False,
+        help_text="Path patterns allowed under /proxy/, one a line, for example v1/rerank or v1/agents/*.",
+    )
+
+    class Meta:
+        model = ProviderAccount
+        fields = [
+            "kind",
+            "name",
+            "base_url",
+            "organization",
+            "project",
+            "connect_timeout",
+            "read_timeout",
+            "connection_limit",
+            "enabled",
+            "any_model",
+            "discount_percent",
+            "isolation",
+            "open_resources",
+            "proxy_paths",
+            "register_fine_tuned",
+        ]
+        labels = {"base_url": "Base URL", "any_model": "Any model", "register_fine_tuned": "Register fine-tuned models"}
+        widgets = {"base_url": SuggestingTextInput(base_url_choices())}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self._say_what_is_stored()
+
+    def _say_what_is_stored(self) -> None:
+        host = origin(self.instance.url)[1]
+        key, names = stored_key(self.instance), stored_header_names(self.instance)
+        said = {
+            True: f"A key is stored, entered for {host}. Leave empty to keep it.",
+            False: "No key is stored.",
+            None: f"The stored key {UNREADABLE}: enter it again.",
+        }
+        headers = (
+            f"The stored headers {UNREADABLE}: enter them again, or clear them."
+            if names is None
+            else f"Stored: {', '.join(names)}. Leave empty to keep them; lines given here replace them all."
+            if names
+            else "None are stored."
+        )
+        for field, text in (("api_key", said[key]), ("headers", headers)):
+            if field in self.fields:
+                self.fields[field].help_text = text
+
+    def clean_api_key(self) -> str:
+        key: str = self.cleaned_data["api_key"].strip()
+        if not all("!" <= sign <= "~" for sign in key):
+            raise ValidationError(
+                "A key has no spaces, line breaks or special letters; part of something else came along."
+            )
+        return key
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for value, clear in (("api_key", "clear_key"), ("headers", "clear_headers")):
+            if cleaned.get(value) and cleaned.get(clear):
+                self.add_error(clear, "Either give a new value or clear the stored one.")
+        # The model checks the headers, so they have to be there before its own clean.
+        if cleaned.get("api_key") or cleaned.get("clear_key"):
+            self.instance.api_key = cleaned.get("api_key", "")
+        if cleaned.get("headers") or cleaned.get("clear_headers"):
+            self.instance.extra_headers = cleaned.get("headers") or {}
+        elif self.instance.pk and stored_header_names(self.instance) is None:
+            self.instance.extra_headers_json = ""
+            self.add_error("headers", "Enter the headers again or clear them: what is stored can't be decrypted.")
+        return cleaned
+
+
+class CapabilitiesForm(forms.ModelForm):
+    """Edits a model: its types and features as ticks, its private price checked."""
+
+    model_types = forms.MultipleChoiceField(
+        label="Types",
+        choices=[(name, name) for name in MODEL_TYPES],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="What it may be called for. Anything else is refused before the vendor is called.",
+    )
+    features = forms.MultipleChoiceField(
+        choices=[(name, name) for name in FEATURES],
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="What it can do within a call. Shown to callers in the model list; nothing is refused for it.",
+    )
+
+    class Meta:
+        model = Model
+        fields = [
+            "account",
+            "name",
+            "upstream_id",
+            "model_types",
+            "features",
+            "price_source",
+            "private_price",
+            "context_window",
+            "max_output_tokens",
+            "deprecated_on",
+            "enabled",
+        ]
+        widgets = {"private_price": UnfoldAdminExpandableTextareaWidget(attrs={"spellcheck": "false"})}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        price = cleaned.get("private_price")
+        if price:
+            fault = private_price_fault(price)
+            if fault:
+                self.add_error("private_price", fault)
+        elif cleaned.get("price_source") == Model.PriceSource.PRIVATE and "private_price" not in self.errors:
+            self.add_error("private_price", "Give the private price, or choose the public price list.")
+        return cleaned
+
+
+class GrantForm(forms.ModelForm):
+    """A role for one subject. Giving it a second time is an error of the form, not of the database."""
+
+    class Meta:
+        model = Grant
+        fields = ("account", "role", "everyone", "user", "team", "virtual_account")
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        grant = self.instance
+        if self.errors or not grant.account_id:
+            return
+        same = Grant.objects.filter(account=grant.account_id, role=grant.role, key=grant.subject_key())
+        if same.exclude(pk=grant.pk).exists():
+            self.add_error(None, f"{grant} has this role on {grant.account} already.")
+
+
+class SubjectFormSet(PaginationInlineFormSet):
+    """Rows of one page: the same subject may not stand in two of them."""
+
+    def clean(self) -> None:
+        super().clean()
+        seen: set[tuple[str, str]] = set()
+        for form in self.forms:
+            if not form.has_changed() and not form.instance.pk:
+                continue
+            if form.errors or form.cleaned_data.get("DELETE"):
+                continue
+            entry = (getattr(form.instance, "role", ""), form.instance.subject_key())
+            if entry in seen:
+                raise ValidationError(f"{form.instance} is in the list twice.")
+            seen.add(entry)

@@ -1,0 +1,56 @@
+"""Prices in words, for pages: US dollars per million tokens, or per whatever the vendor counts."""
+
+from fractions import Fraction
+
+from providers.models import Model
+from providers.price_sheet import PriceSheet
+from providers.prices import private_sheet, public_sheet
+
+MILLION = 1_000_000
+# Unit, how it is named on a page, and how many of it the shown price is for.
+SHOWN_UNITS = (
+    ("input_tokens", "input", MILLION),
+    ("cache_read_tokens", "cached", MILLION),
+    ("output_tokens", "output", MILLION),
+    ("input_audio_tokens", "audio input", MILLION),
+    ("output_audio_tokens", "audio output", MILLION),
+    ("audio_ms", "a minute of audio", 60_000),
+    ("input_audio_ms", "a minute of audio", 60_000),
+    ("input_characters", "a million characters", MILLION),
+    ("input_document_pages", "a thousand pages", 1000),
+    ("images", "an image", 1),
+    ("requests", "a request", 1),
+)
+
+
+def dollars(amount: Fraction) -> str:
+    """Return ``amount`` as people write prices: ``$0.15``, ``$2.50``, ``$0.0375``; to six significant digits."""
+    if amount and amount < Fraction(1, 100):
+        text = f"{float(amount):.6g}" if amount >= Fraction(1, 10_000) else f"{float(amount):.6f}"
+    else:
+        text = f"{float(amount):.6f}"
+    whole, _, rest = text.partition(".")
+    return f"${whole}.{rest.rstrip('0').ljust(2, '0')}"
+
+
+def sheet_text(sheet: PriceSheet | None) -> str:
+    """Return the main prices of a sheet in one line; ``unpriced`` without one."""
+    if sheet is None:
+        return "unpriced"
+    if sheet.free:
+        return "free"
+    # Two units may be the same to people: audio in, and audio in either direction.
+    parts = dict.fromkeys(
+        f"{dollars(sheet.rates[unit].base * per)} {name}" for unit, name, per in SHOWN_UNITS if unit in sheet.rates
+    )
+    return " · ".join(parts) or "priced by other units"
+
+
+def price_summary(model: Model) -> str:
+    """Return a model's price as a call would be billed now, before the account's discount."""
+    if model.price_source == Model.PriceSource.PRIVATE:
+        try:
+            return f"{sheet_text(private_sheet(model.private_price))} (private)"
+        except ValueError as fault:
+            return f"private price is wrong: {fault}"
+    return sheet_text(public_sheet(model.account.vendor.price_source, model.upstream_id))
