@@ -99,13 +99,15 @@ class PostgresServer:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         paused = [self.process.pid, *map(int, children)]
         for process in paused:
-            os.kill(process, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):  # a worker that came and went
+                os.kill(process, signal.SIGSTOP)
         return paused
 
     def resume(self, paused: list[int]) -> None:
         """End the hang."""
         for process in paused:
-            os.kill(process, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

@@ -78,10 +78,12 @@ def test_a_postgresql_that_hangs_holds_up_no_shutdown(
     ledger.spool.append(first)
     wait_until(lambda: ledger.state()["pending"] == 0)
     connections[ALIAS].close()
-    backends = server.pause()
-    ledger.spool.append(second)
-    wait_until(lambda: not ledger.state()["ok"])
-    assert ledger.drain(timeout=0.3) is False
-    server.resume(backends)
+    paused = server.pause()
+    try:
+        ledger.spool.append(second)
+        wait_until(lambda: not ledger.state()["ok"])
+        assert ledger.drain(timeout=0.3) is False
+    finally:
+        server.resume(paused)
     wait_until(lambda: second.attempt_id in stored())
     assert stored() == {first.attempt_id, second.attempt_id}
