@@ -1,9 +1,11 @@
 """A call: who asks, for which operation, with which body and options. And the reply to it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
+from typing import Protocol
 
 import msgspec
 import uuid_utils
@@ -20,11 +22,18 @@ RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an endpoint does: its name in records, the model type it needs, and its path at the upstream."""
+    """What an endpoint does.
+
+    ``name`` stands in records, ``model_type`` is the capability that a model needs for it (empty: the call names no model),
+    ``path`` the upstream's path, ``makes`` the kind of object that an answer's ``id`` names (empty: none). ``ends`` matches
+    what the last event of a whole stream holds (``None``: any end is a proper end).
+    """
 
     name: str
     model_type: str
     path: str
+    makes: str = ""
+    ends: re.Pattern[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +52,7 @@ class Caller:
     principals: frozenset[str] = field(repr=False)
     is_superuser: bool
     teams: tuple[str, ...]
+    team_keys: tuple[str, ...]
     tags: Mapping[str, str]
     limits: frozenset[str] | None
     state: str
@@ -66,10 +76,29 @@ class Options:
     retry_statuses: frozenset[int] = RETRY_STATUSES
 
 
+class Upload(Protocol):
+    """A body that streams through: sent once, with the model's upstream name in it."""
+
+    content_type: str
+    fault: Exception | None
+    sent: int
+
+    def length(self, upstream_model: str) -> int | None:
+        """Return the length of what :meth:`body` yields, or ``None`` when the client did not tell."""
+
+    def body(self, upstream_model: str) -> AsyncIterator[bytes]:
+        """Yield the body for the upstream."""
+
+
 class Call:
-    """One call on its way. The policies and the pipeline read and fill it; nobody else keeps it."""
+    """One call on its way. The policies and the pipeline read and fill it; nobody else keeps it.
+
+    ``account_name`` names the account of a call without a model; ``references`` are ids of objects that the request mentions,
+    with the field that did; ``units`` are billed units that the request itself tells, for example characters to be spoken.
+    """
 
     __slots__ = (
+        "account_name",
         "attempts",
         "body",
         "caller",
@@ -79,10 +108,13 @@ class Call:
         "error",
         "fields",
         "forwarded",
+        "method",
         "model_asked",
         "operation",
         "options",
+        "path",
         "query",
+        "references",
         "request_id",
         "started_ns",
         "status",
@@ -91,7 +123,8 @@ class Call:
         "targets",
         "task",
         "timings",
-        "wall_ns",
+        "units",
+        "upload",
         "wants_usage",
     )
 
@@ -101,8 +134,14 @@ class Call:
         self.options = options
         self.request_id = request_id
         self.started_ns = perf_counter_ns()
-        self.wall_ns = time_ns()
+        self.endpoint = operation.path
+        self.method = "POST"
+        self.path = operation.path
+        self.account_name = ""
+        self.references: list[tuple[str, str]] = []
+        self.units: dict[str, int] = {}
         self.body: bytes = b""
+        self.upload: Upload | None = None
         self.fields: dict[str, msgspec.Raw] = {}
         self.forwarded: list[tuple[str, str]] = []
         self.query = ""

@@ -151,7 +151,7 @@ class Directory:
         if reload_tokens:
             self._load_tokens(None)
         elif tokens or subjects:
-            self._load_tokens([Q(pk__in=tokens), *(Q(**{column: pk}) for column, pk in subjects)])
+            self._load_tokens([("pk", pk) for pk in tokens] + sorted(subjects))
         if reload_accounts:
             self.accounts = account_pictures(self.accounts)
         self.version += 1
@@ -184,7 +184,8 @@ class Directory:
             Change.objects.filter(id__lte=doomed[-1]).delete()
 
     # --- building ---------------------------------------------------------------------------------------------------
-    def _load_tokens(self, conditions: list[Q] | None) -> None:
+    def _load_tokens(self, conditions: list[tuple[str, str]] | None) -> None:
+        """Load the tokens that match any of ``(column, value)``, or all of them."""
         rows = ApiToken.objects.select_related("user", "virtual_account", "virtual_account__team")
         rows = rows.prefetch_related("user__memberships__team")
         forgotten = timezone.now() - timedelta(days=DEAD_TOKEN_DAYS)
@@ -194,9 +195,9 @@ class Directory:
             self._digests = {caller.token_id: digest for digest, caller in loaded.items()}
             self._tokens = loaded
             return
-        condition = Q(pk__in=[])
-        for entry in conditions:
-            condition |= entry
+        condition = Q()
+        for column, value in conditions:
+            condition |= Q(**{column: value})
         found = {token.digest: caller_of(token) for token in rows.filter(condition)}
         gone = set(self._affected(conditions)) - {caller.token_id for caller in found.values()}
         for token_id in gone:
@@ -205,16 +206,15 @@ class Directory:
             self._tokens[digest] = caller
             self._digests[caller.token_id] = digest
 
-    def _affected(self, conditions: Iterable[Q]) -> Iterable[int]:
+    def _affected(self, conditions: Iterable[tuple[str, str]]) -> Iterable[int]:
         """Yield the ids of the tokens we hold that the conditions speak of: those not found again are gone."""
-        for condition in conditions:
-            for column, value in condition.children:
-                if column == "pk__in":
-                    yield from (int(pk) for pk in value)
-                else:
-                    kind = "user" if column == "user_id" else "virtualaccount"
-                    held = list(self._tokens.values())
-                    yield from (c.token_id for c in held if c.subject_type == kind and c.subject_id == int(value))
+        for column, value in conditions:
+            if column == "pk":
+                yield int(value)
+                continue
+            kind = "user" if column == "user_id" else "virtualaccount"
+            held = list(self._tokens.values())
+            yield from (c.token_id for c in held if c.subject_type == kind and c.subject_id == int(value))
 
 
 def caller_of(token: ApiToken) -> Caller:
@@ -236,6 +236,7 @@ def caller_of(token: ApiToken) -> Caller:
             principals=frozenset({f"user:{token.user.pk}", "everyone", *(f"team:{m.team_id}" for m in memberships)}),
             is_superuser=token.user.is_superuser,
             teams=tuple(sorted(m.team.name for m in memberships)),
+            team_keys=tuple(sorted(f"team:{m.team_id}" for m in memberships)),
             tags={},
             state=state if token.user.is_active else "disabled",
             **common,
@@ -250,6 +251,7 @@ def caller_of(token: ApiToken) -> Caller:
         principals=frozenset({f"virtualaccount:{virtual_account.pk}"}),
         is_superuser=False,
         teams=(team.name,) if team else (),
+        team_keys=(f"team:{team.pk}",) if team else (),
         tags=virtual_account.tags,
         state=state if virtual_account.enabled else "disabled",
         **common,

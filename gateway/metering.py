@@ -4,6 +4,8 @@ One shape reads every usage object of OpenAI's: chat and completions count ``pro
 responses, images and audio ``input_tokens`` and ``output_tokens``; details are named after the side they belong to.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from providers.picture import Target
@@ -49,6 +51,7 @@ _NO_INPUT = InputDetails()
 _NO_OUTPUT = OutputDetails()
 _usage = msgspec.json.Decoder(Usage | None)
 _text = msgspec.json.Decoder(str | None)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
@@ -73,6 +76,24 @@ def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
     record.audio_output_tokens = outputs.audio_tokens or 0
     record.image_output_tokens = outputs.image_tokens or 0
     return True
+
+
+def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Take usage and service tier of an answer's or event's top-level fields; return whether there was usage.
+
+    The events of a responses stream carry both inside their ``response``.
+    """
+    usage = fields.get("usage")
+    if usage is None and "response" in fields:
+        try:
+            fields = _object.decode(fields["response"])
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        usage = fields.get("usage")
+    if usage is None:
+        return False
+    read_service_tier(record, fields.get("service_tier"))
+    return read_usage(record, usage)
 
 
 def read_service_tier(record: Attempt, raw: bytes | msgspec.Raw | None) -> None:

@@ -49,6 +49,8 @@ async def deliver(call: Call) -> Reply:
         try:
             reply = await attempt(call, target, number)
         except (UpstreamFailure, errors.FirstTokenTimedOut) as failure:
+            if call.upload is not None and call.upload.fault is not None:
+                raise call.upload.fault from None
             if not _may_retry(call, left, errors.status_of(failure), sent=getattr(failure, "sent", True)):
                 raise
             delay = None
@@ -82,6 +84,8 @@ async def attempt(call: Call, target: Target, number: int) -> Reply:
                 record.ttft_us = (perf_counter_ns() - finish.started_ns) // 1000
         if streamed:
             return _stream_reply(call, target, record, answer, finish, first)
+        if answer.status < 300 and not _is_json(answer):
+            return _raw_reply(call, target, record, answer, finish)
         return await _whole_reply(call, target, record, answer, finish)
     except BaseException as error:  # the attempt's boundary: whatever ends it, it leaves its record
         if answer is not None:
@@ -103,6 +107,20 @@ async def _whole_reply(
     record.bytes_out = len(body)
     finish(None)
     return Reply(answer.status, _reply_headers(call, target, answer), body)
+
+
+def _is_json(answer: UpstreamAnswer) -> bool:
+    media = answer.headers.get("content-type", "application/json").split(";", 1)[0].strip().lower()
+    return media == "application/json" or media.endswith("+json") or answer.status == 204
+
+
+def _raw_reply(call: Call, target: Target, record: Attempt, answer: UpstreamAnswer, finish: "_Finisher") -> Reply:
+    def on_close() -> None:
+        answer.close()
+        finish(call.ended_by or asyncio.CancelledError())
+
+    stream = streaming.raw_bytes(call, record, answer, finish)
+    return Reply(answer.status, _reply_headers(call, target, answer), stream=stream, on_close=on_close)
 
 
 def _stream_reply(
@@ -160,6 +178,8 @@ class _Finisher:
                 isinstance(error, asyncio.CancelledError) and call.ended_by is None
             )
             call.error = record.error_class
+        if call.units and 200 <= record.status < 300:
+            record.units = {**call.units, **record.units}
         metering.price(record, self._target)
         runtime.spool.append(record)
 
@@ -189,15 +209,28 @@ def _new_record(call: Call, target: Target, number: int) -> Attempt:
 
 
 def _encode(call: Call, target: Target) -> UpstreamRequest:
-    path = call.operation.path
     headers: CIMultiDict[str] = CIMultiDict(call.forwarded)
-    headers["content-type"] = "application/json"
     headers["accept-encoding"] = "identity"
+    body: bytes | AsyncIterator[bytes] | None
+    if call.upload is not None:
+        body = call.upload.body(target.model.upstream_id)
+        headers["content-type"] = call.upload.content_type
+        length = call.upload.length(target.model.upstream_id)
+        if length is not None:
+            headers["content-length"] = str(length)
+    elif call.model_asked:
+        headers["content-type"] = "application/json"
+        body = openai_dialect.encode_body(
+            target, call.path, call.fields, stream=call.stream, wants_usage=call.wants_usage
+        )
+    else:
+        body = call.body or None
+        if body is not None:
+            headers["content-type"] = "application/json"
     for name, value in target.account.headers:
         headers[name] = value
-    body = openai_dialect.encode_body(target, path, call.fields, stream=call.stream, wants_usage=call.wants_usage)
-    url = openai_dialect.url(target, path, call.query)
-    return UpstreamRequest("POST", url, headers, body, call.options.request_timeout)
+    url = openai_dialect.url(target, call.path, call.query)
+    return UpstreamRequest(call.method, url, headers, body, call.options.request_timeout)
 
 
 def _reply_headers(call: Call, target: Target, answer: UpstreamAnswer) -> list[tuple[bytes, bytes]]:
@@ -224,7 +257,12 @@ def _server_timing(call: Call) -> bytes:
 
 
 def _may_retry(call: Call, left: int, status: int, *, sent: bool) -> bool:
-    """Whether another attempt is allowed: the caller asked for it, and for this status; nothing sent costs nothing."""
+    """Whether another attempt is allowed: the caller asked for it, and for this status; nothing sent costs nothing.
+
+    A body that streamed through is gone once it began to be sent.
+    """
+    if call.upload is not None and call.upload.sent:
+        return False
     return left > 0 and (not sent or status in call.options.retry_statuses)
 
 

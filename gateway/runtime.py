@@ -16,6 +16,7 @@ from django.db import transaction
 from accounts.models import ApiToken
 from gateway.call import Call
 from gateway.directory import Directory
+from gateway.objects import objects
 from providers.client import UpstreamClient
 from usage.ledger import Ledger
 from usage.spool import Spool
@@ -76,6 +77,7 @@ class Runtime:
         self.started = False
         await self.client.close()
         self.directory.stop()
+        await asyncio.to_thread(objects.close)
         await asyncio.to_thread(self.ledger.drain)
         self.spool.close()
 

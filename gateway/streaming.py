@@ -14,7 +14,6 @@ from usage.records import Attempt
 
 MAX_EVENT_BYTES = 16 * 2**20
 _has_usage = re.compile(rb'"usage":\s*\{').search
-_end_mark = re.compile(rb'^data: ?\[DONE\]|"finish_reason":\s*"', re.MULTILINE).search
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
@@ -28,10 +27,7 @@ def read_answer(record: Attempt, body: bytes, target: Target) -> bytes:
         fields = _fields.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return body
-    usage = fields.get("usage")
-    if usage is not None:
-        metering.read_usage(record, usage)
-    metering.read_service_tier(record, fields.get("service_tier"))
+    metering.read_fields(record, fields)
     if "provider" in fields:
         return body
     end = body.rindex(b"}")
@@ -55,7 +51,7 @@ class EventStream:
         self._answer = answer
         self._finish = finish
         self._rest = b""
-        self._ended = False
+        self._ends = call.operation.ends
 
     async def events(self, first: bytes = b"") -> AsyncIterator[bytes]:
         """Yield what goes to the client. ``first`` are bytes of the stream that were already read."""
@@ -99,14 +95,14 @@ class EventStream:
             self._rest = b""
         if _has_usage(chunk):
             chunk = self._read_usage(chunk)
-        if not self._ended:
-            self._ended = _end_mark(chunk) is not None
+        if self._ends is not None and self._ends.search(chunk):
+            self._ends = None
         self._record.bytes_out += len(chunk)
         return chunk
 
     def _read_usage(self, events: bytes) -> bytes:
         passed = []
-        for event in _split_events(events):
+        for event in split_events(events):
             if _has_usage(event) and not self._read_event(event):
                 continue
             passed.append(event)
@@ -118,15 +114,28 @@ class EventStream:
             fields = _fields.decode(event_data(event))
         except (msgspec.DecodeError, RecursionError):
             return True
-        usage = fields.get("usage")
-        if usage is None or not metering.read_usage(self._record, usage):
+        if not metering.read_fields(self._record, fields):
             return True
-        metering.read_service_tier(self._record, fields.get("service_tier"))
         return self._call.wants_usage or bytes(fields.get("choices", b"")) != b"[]"
 
     def _complete(self) -> bool:
-        """Whether the stream came to a proper end: ``[DONE]``, or for vendors without it a finish reason."""
-        return self._ended or _end_mark(self._rest) is not None
+        """Whether the stream came to the end that its operation has."""
+        return self._ends is None or self._ends.search(self._rest) is not None
+
+
+async def raw_bytes(
+    call: Call, record: Attempt, answer: UpstreamAnswer, finish: Callable[[BaseException | None], None]
+) -> AsyncIterator[bytes]:
+    """Yield an answer that is neither JSON nor events, as it comes: audio, images, files.
+
+    A break in the middle is raised: the client sees an incomplete body, as it would without us.
+    """
+    async for chunk in answer.chunks():
+        if record.ttft_us is None:
+            record.ttft_us = (perf_counter_ns() - call.started_ns) // 1000
+        record.bytes_out += len(chunk)
+        yield chunk
+    finish(None)
 
 
 def event_data(event: bytes) -> bytes:
@@ -146,5 +155,6 @@ def _last_event_end(data: bytes) -> int:
     return max(end, crlf + 4 if crlf >= 0 else 0, 0)
 
 
-def _split_events(events: bytes) -> list[bytes]:
+def split_events(events: bytes) -> list[bytes]:
+    """Return the server-sent events of a piece of a stream, each with its blank line."""
     return re.findall(rb".+?(?:\r\n\r\n|\n\n|\Z)", events, re.DOTALL)

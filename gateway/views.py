@@ -1,6 +1,7 @@
 """The views of the inference paths: DRF's APIView, awaited by the lean handler."""
 
 import asyncio
+from datetime import UTC, datetime
 from time import time
 from typing import Any, ClassVar
 
@@ -11,9 +12,12 @@ from rest_framework.views import APIView
 
 from accounts import tokens
 from gateway import body as json_body
-from gateway import errors, pipeline
+from gateway import errors, ownership, pipeline
 from gateway.call import Call, Caller, Operation, Reply, read_options
 from gateway.handler import InferenceRequest
+from gateway.objects import mark_deleted, objects
+from gateway.policies import access
+from gateway.references import find_references
 from gateway.runtime import runtime
 
 BEARER = b"bearer "
@@ -120,17 +124,63 @@ class ModelCallView(InferenceView):
         call.model_asked = json_body.text_field(
             fields, "model", "You must provide a 'model', named 'account/model' like 'openai-main/gpt-4o-mini'."
         )
+        call.references = find_references(call.body, fields)
         call.stream = json_body.is_true(fields.get("stream"))
         if call.stream:
             call.wants_usage = json_body.wants_usage(fields.get("stream_options"))
         return call
 
 
+class ObjectView(InferenceView):
+    """Methods on an upstream object by its id: the account comes from the object's record, or from the header.
+
+    Subclasses give the ``operation`` of each method; :meth:`forward` sends the call on as it came.
+    """
+
+    operations: ClassVar[dict[str, Operation]]
+
+    async def forward(self, request: InferenceRequest, path: str, object_id: str = "") -> Reply:
+        """Send the request to ``path`` at the object's account (the header's account when no object is named)."""
+        call = begin_call(request, self.caller, self.operations[request.method or ""])
+        call.method, call.path = request.method or "", path
+        name = call.options.provider_name
+        if object_id:
+            account, _ = await ownership.locate(self.caller, object_id, name)
+            name = account.name
+        call.account_name = name or self.only_account()
+        if request.method in ("POST", "PUT", "PATCH"):
+            call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+            if call.body:
+                json_body.check_json_type(request.raw_headers.get(b"content-type", b""))
+                call.fields = json_body.decode_fields(call.body)
+                call.references = find_references(call.body, call.fields)
+        reply = await pipeline.run(call)
+        if request.method == "DELETE" and object_id and reply.status < 300:
+            await objects.run(mark_deleted, object_id, call.account_name, datetime.now(UTC))
+            objects.forget(object_id, call.account_name)
+        return reply
+
+    def only_account(self) -> str:
+        """Return the one account that the caller may use when no header says which; raise when there are several."""
+        names = sorted(
+            account.name
+            for account in runtime.directory.accounts.values()
+            if account.enabled and access.may_use(self.caller, account)
+        )
+        if len(names) == 1:
+            return names[0]
+        raise errors.InvalidRequest(
+            "Set the header x-tfy-provider-name to the provider account that this call is for"
+            + (f", for example {names[0]}." if names else "."),
+            param="x-tfy-provider-name",
+            code="provider_account_required",
+        )
+
+
 def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) -> Call:
     """Return the call for an authenticated request, its headers read, registered with the request."""
     headers = request.raw_headers
     call = Call(caller, operation, read_options(headers), request.request_id)
-    call.endpoint = operation.path
     call.query = request.scope.get("query_string", b"").decode("latin1")
     call.forwarded = [
         (name.decode("latin1"), value.decode("latin1")) for name, value in headers.items() if name in FORWARDED

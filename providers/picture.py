@@ -71,7 +71,7 @@ class ModelPicture:
     @property
     def public_name(self) -> str:
         """The name that callers send: ``account/name``."""
-        return f"{self.account_name}/{self.name}"
+        return f"{self.account_name}/{self.name}" if self.name else self.account_name
 
 
 @dataclass(frozen=True, slots=True)

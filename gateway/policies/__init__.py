@@ -5,20 +5,26 @@ A policy may refuse by raising, answer early, or wrap the reply. A new one is a 
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from gateway.call import Call, Reply
-from gateway.policies import access, capability
+from gateway.policies import access, capability, ownership
 
 Proceed = Callable[[Call], Awaitable[Reply]]
 Policy = Callable[[Call, Proceed], Awaitable[Reply]]
 
-POLICIES: tuple[Policy, ...] = (access.policy, capability.policy)
+POLICIES: tuple[Policy, ...] = (access.policy, capability.policy, ownership.policy)
 
 
 def compose(policies: tuple[Policy, ...], last: Proceed) -> Proceed:
     """Return one function that runs ``policies`` in order and then ``last``."""
     chain = last
     for policy in reversed(policies):
-        chain = partial(policy, proceed=chain)
+        chain = _link(policy, chain)
     return chain
+
+
+def _link(policy: Policy, proceed: Proceed) -> Proceed:
+    async def linked(call: Call) -> Reply:
+        return await policy(call, proceed)
+
+    return linked

@@ -10,9 +10,18 @@ from providers.picture import AccountPicture, ModelPicture, Target
 
 
 async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Reply:
-    """Resolve the model that the caller named into targets; refuse what they may not use."""
-    call.targets = (resolve(call.caller, call.model_asked, call.options.provider_name),)
+    """Resolve the model or account that the call names into targets; refuse what the caller may not use."""
+    if call.model_asked:
+        call.targets = (resolve(call.caller, call.model_asked, call.options.provider_name),)
+    else:
+        account = account_of(call.caller, call.account_name)
+        call.targets = (Target(account, no_model(account)),)
     return await proceed(call)
+
+
+def no_model(account: AccountPicture) -> ModelPicture:
+    """Return the picture that stands for the model in a call that names none."""
+    return ModelPicture(account_name=account.name, name="", upstream_id="", model_types=frozenset(), listed=False)
 
 
 def resolve(caller: Caller, model: str, provider_name: str) -> Target:
@@ -105,6 +114,8 @@ def still_allowed(caller: Caller, target: Target) -> bool:
     if account is None or not account.enabled:
         return False
     name = target.model.name
+    if not name:
+        return may_use(caller, account)
     model = account.models.get(name) or (target.model if account.any_model and not target.model.listed else None)
     return model is not None and may_call(caller, account, model)
 

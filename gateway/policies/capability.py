@@ -10,7 +10,7 @@ async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Rep
     """Refuse before any upstream call what the model is not registered for, in the contract's words."""
     wanted = call.operation.model_type
     for target in call.targets:
-        if target.model.listed and wanted not in target.model.model_types:
+        if wanted and target.model.listed and wanted not in target.model.model_types:
             raise InvalidRequest(
                 f"{wanted} is not supported for the model", param="model", code="unsupported_model_type"
             )

@@ -1,0 +1,239 @@
+"""Who owns an upstream object: look-ups and records, for every worker at once.
+
+The database is the truth. Records are written by one thread that commits many at a time (:meth:`Objects.record` returns when
+its record is committed); look-ups are remembered in a bounded cache, misses ask the database in a thread.
+"""
+
+import asyncio
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections, connection, transaction
+
+from gateway.call import Caller
+from gateway.errors import Unavailable
+from gateway.models import OwnedObject
+
+REMEMBERED = 50_000
+COMMIT_ROWS = 500
+LOOKUP_THREADS = 4
+
+
+@dataclass(slots=True)
+class Owned:
+    """What is remembered of an object: whose it is, and where it lives."""
+
+    object_id: str
+    account_name: str
+    kind: str
+    owner_key: str
+    team_keys: tuple[str, ...] = ()
+    parent_id: str = ""
+    model_name: str = ""
+
+
+@dataclass(slots=True)
+class NewObject:
+    """An object to be written down. ``due_at`` makes a job look at it; ``replace`` updates state and data of a known one."""
+
+    object_id: str
+    account_name: str
+    kind: str
+    owner_key: str
+    owner_name: str
+    team_keys: tuple[str, ...] = ()
+    token_id: int = 0
+    parent_id: str = ""
+    model_name: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    state: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    due_at: datetime | None = None
+
+    def row(self) -> OwnedObject:
+        """Return the table's row."""
+        values = {name: getattr(self, name) for name in self.__slots__}  # type: ignore[attr-defined]
+        return OwnedObject(**{**values, "team_keys": list(self.team_keys)})
+
+
+class Objects:
+    """The worker's door to owned objects. Started by its first use; :meth:`close` commits what is waiting."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
+        self._queue: queue.SimpleQueue[tuple[list[NewObject], Future[None]] | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._starting = threading.Lock()
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+    async def record(self, objects: list[NewObject]) -> None:
+        """Write ``objects`` down; return when they are committed. Known ones keep their owner.
+
+        Raises :class:`~gateway.errors.Unavailable` when the database can't be written: then the ids must not be told.
+        """
+        if not objects:
+            return
+        try:
+            await asyncio.wrap_future(self.submit(objects))
+        except DatabaseError:
+            raise Unavailable(
+                "The object was made, but its owner can't be recorded at the moment, so its id is withheld. Try again.",
+                code="ownership_unavailable",
+                headers={"retry-after": "5"},
+            ) from None
+
+    def submit(self, objects: list[NewObject]) -> "Future[None]":
+        """Queue ``objects`` for the next commit; the future ends with it. For threads; coroutines use :meth:`record`."""
+        self._start()
+        done: Future[None] = Future()
+        self._queue.put((objects, done))
+        return done
+
+    def _write(self) -> None:
+        try:
+            while True:
+                waiting = [self._queue.get()]
+                rows = 0
+                while not self._queue.empty() and rows < COMMIT_ROWS:
+                    waiting.append(self._queue.get())
+                    rows += len(waiting[-1][0]) if waiting[-1] is not None else 0
+                batch = [entry for entry in waiting if entry is not None]
+                if batch:
+                    self._commit(batch)
+                if len(batch) < len(waiting):
+                    return
+        finally:
+            connection.close()
+
+    def _commit(self, batch: list[tuple[list[NewObject], "Future[None]"]]) -> None:
+        objects = [entry for group, _ in batch for entry in group]
+        try:
+            close_old_connections()
+            with transaction.atomic():
+                OwnedObject.objects.bulk_create([entry.row() for entry in objects], ignore_conflicts=True)
+        except Exception as error:  # the thread's boundary: whoever waits is told, the thread goes on
+            connection.close()
+            for _, done in batch:
+                done.set_exception(error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__))
+            return
+        for _, done in batch:
+            done.set_result(None)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+    async def find(self, object_id: str, account_name: str = "") -> list[Owned]:
+        """Return the records of ``object_id``: of one account when it is named, else of every account that has it."""
+        if account_name:
+            known = self._known.get((account_name, object_id))
+            if known is not None:
+                self._known.move_to_end((account_name, object_id))
+                return [known]
+        found = await self.run(_find, object_id, account_name)
+        for entry in found:
+            self._remember(entry)
+        return found
+
+    def forget(self, object_id: str, account_name: str) -> None:
+        """Drop what is remembered of an object."""
+        self._known.pop((account_name, object_id), None)
+
+    async def run(self, function: Any, *args: Any) -> Any:
+        """Run a database function in a reader thread with a connection of its own.
+
+        Raises :class:`~gateway.errors.Unavailable` when the database is away.
+        """
+        self._start()
+        assert self._readers is not None  # _start made it
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, _with_connection, function, args)
+        except DatabaseError:
+            raise Unavailable(
+                "The gateway's records can't be read at the moment. Try again.",
+                code="records_unavailable",
+                headers={"retry-after": "5"},
+            ) from None
+
+    def _remember(self, entry: Owned) -> None:
+        self._known[(entry.account_name, entry.object_id)] = entry
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+    def _start(self) -> None:
+        if self._writer is not None:
+            return
+        with self._starting:
+            if self._writer is None:
+                self._readers = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="gatehouse-objects")
+                self._writer = threading.Thread(target=self._write, name="gatehouse-owners", daemon=True)
+                self._writer.start()
+
+    def close(self) -> None:
+        """Commit what is waiting and end the threads."""
+        if self._writer is not None:
+            self._queue.put(None)
+            self._writer.join(timeout=10)
+            self._writer = None
+        if self._readers is not None:
+            self._readers.shutdown(wait=True)
+            self._readers = None
+
+
+def new_object(caller: Caller, account_name: str, kind: str, object_id: str, **details: Any) -> NewObject:
+    """Return the record of an object that ``caller`` made."""
+    return NewObject(
+        object_id=object_id,
+        account_name=account_name,
+        kind=kind,
+        owner_key=caller.key,
+        owner_name=caller.subject_name,
+        team_keys=caller.team_keys,
+        token_id=caller.token_id,
+        **details,
+    )
+
+
+def visible(caller: Caller, owned: Owned, isolation: str) -> bool:
+    """Whether ``caller`` may know of the object, under the account's ``isolation`` (``owner``, ``team``, ``account``).
+
+    Whether the caller may use the account at all is asked elsewhere.
+    """
+    if owned.owner_key == caller.key or isolation == "account":
+        return True
+    if isolation == "team":
+        return not set(caller.team_keys).isdisjoint(owned.team_keys)
+    return False
+
+
+def _find(object_id: str, account_name: str) -> list[Owned]:
+    rows = OwnedObject.objects.filter(object_id=object_id, deleted_at=None)
+    if account_name:
+        rows = rows.filter(account_name=account_name)
+    columns = ("object_id", "account_name", "kind", "owner_key", "team_keys", "parent_id", "model_name")
+    found = rows.values_list(*columns)[:20]
+    return [Owned(a, b, c, d, tuple(teams), parent, model) for a, b, c, d, teams, parent, model in found]
+
+
+def mark_deleted(object_id: str, account_name: str, now: datetime) -> None:
+    """Note that an object is gone; its record stays for the books and answers 404 from now on."""
+    rows = OwnedObject.objects.filter(object_id=object_id, account_name=account_name)
+    rows.update(deleted_at=now, due_at=None)
+
+
+def _with_connection(function: Any, args: Iterable[Any]) -> Any:
+    close_old_connections()
+    try:
+        return function(*args)
+    except DatabaseError:
+        connection.close()
+        raise
+
+
+objects = Objects()
