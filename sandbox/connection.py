@@ -113,7 +113,7 @@ class SandboxWebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         # The application's task has been made but not begun; a refused handshake has no scope.
         if self.response.status_code == 101:
-            self.scope[SCOPE_KEY] = self.connection  # type: ignore[typeddict-unknown-key]
+            self.scope[SCOPE_KEY] = self.connection  # type: ignore[literal-required]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

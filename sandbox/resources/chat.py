@@ -39,7 +39,7 @@ async def create(request: Request) -> Answer:
     answer = completion(chat)
     encoded = encode(answer)
     if params.boolean(body, "store"):
-        stored_chat.keep(state, answer, body)
+        stored_chat.keep(request, answer, body["messages"])
     elif request.faults is NO_FAULTS and _repeats(request.body, body, model, chat):
         state.rendered.put(request.body, encoded[len(_HEAD % (chat.id.encode(), chat.created)) :])
     return Response(encoded)

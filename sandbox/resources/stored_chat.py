@@ -6,20 +6,20 @@ from sandbox import paging, params
 from sandbox.errors import ApiError
 from sandbox.http import Answer, Request, json_response
 from sandbox.routing import Route
-from sandbox.state import State, Store
+from sandbox.shelf import shelf
 
-STORE = "chat-completions"
+SHELF = "chat-completions"
 
 
-def keep(state: State, completion: dict[str, Any], body: dict[str, Any]) -> None:
-    """Remembers an answer with the messages that it answered."""
+def keep(request: Request, completion: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+    """Remembers an answer with the messages that it answered, for the key that asked."""
     kept = {**completion, "metadata": completion.get("metadata") or {}}
-    state.store(STORE).put(completion["id"], (kept, body["messages"]))
+    shelf(request, SHELF).put(completion["id"], (kept, messages), len(request.body) + 1024)
 
 
 def _find(request: Request) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     completion_id = request.params["completion_id"]
-    found: tuple[dict[str, Any], list[dict[str, Any]]] | None = _store(request).get(completion_id)
+    found: tuple[dict[str, Any], list[dict[str, Any]]] | None = shelf(request, SHELF).get(completion_id)
     if found is None:
         raise ApiError(
             f"No stored completion with id '{completion_id}' found.",
@@ -29,10 +29,6 @@ def _find(request: Request) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return found
 
 
-def _store(request: Request) -> Store[str, Any]:
-    return request.app.state.store(STORE)
-
-
 async def list_completions(request: Request) -> Answer:
     """Filtered by `model` and `metadata[key]=value`; oldest first unless asked otherwise."""
     query = request.query()
@@ -40,7 +36,7 @@ async def list_completions(request: Request) -> Answer:
     wanted = {name[9:-1]: value for name, value in query.items() if name.startswith("metadata[")}
     items = [
         item
-        for item, _ in _store(request)
+        for item, _ in shelf(request, SHELF)
         if (model is None or item["model"] == model)
         and all(item["metadata"].get(key) == value for key, value in wanted.items())
     ]
@@ -61,7 +57,7 @@ async def update(request: Request) -> Answer:
 
 async def delete(request: Request) -> Answer:
     completion, _ = _find(request)
-    _store(request).pop(completion["id"])
+    shelf(request, SHELF).pop(completion["id"])
     return json_response({"object": "chat.completion.deleted", "id": completion["id"], "deleted": True})
 
 

@@ -21,7 +21,7 @@ def sandbox(running_sandbox: SandboxProcess) -> SandboxProcess:
     return running_sandbox
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(running_sandbox: SandboxProcess) -> Iterator[OpenAI]:
     with running_sandbox.client() as client:
         yield client

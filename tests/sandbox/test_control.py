@@ -1,13 +1,15 @@
 """The tests' own window: recorded requests, counters, the clock; and the process itself."""
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
+import httpx
 import pytest
 
 from sandbox.recorder import MAX_BODY, MAX_REQUESTS, Record, Recorder
@@ -134,19 +136,24 @@ def test_keys_can_be_chosen() -> None:
         assert sandbox.get("/models").status_code == 401
 
 
-@pytest.fixture
-def process() -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-m", "sandbox", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.kill()
-
-
-def test_it_stops_at_sigterm(process: "subprocess.Popen[str]") -> None:
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("Sandbox listening on http://127.0.0.1:")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(5) in (0, -signal.SIGTERM)
+@pytest.mark.parametrize("command", [["-m", "sandbox"], ["manage.py", "sandbox"]])
+def test_it_tells_its_address_and_stops_at_sigterm(command: list[str], tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, *command, "--port", "0", "--key", "sk-mine"],
+        cwd=ROOT,
+        env={**os.environ, "GATEHOUSE_DATA_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        try:
+            assert line.startswith("Sandbox listening on http://127.0.0.1:")
+            answer = httpx.get(f"{line.split()[-1]}/models", headers={"authorization": "Bearer sk-mine"})
+            assert answer.status_code == 200
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(5) in (0, -signal.SIGTERM)
 
 
 def test_stores_are_bounded_and_keep_their_order() -> None:

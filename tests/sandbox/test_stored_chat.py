@@ -61,6 +61,19 @@ def test_what_is_not_stored_is_not_found(client: OpenAI) -> None:
         client.chat.completions.retrieve(answer.id)
 
 
+def test_another_key_does_not_see_it() -> None:
+    with (
+        SandboxProcess("--key", "sk-one", "--key", "sk-two") as sandbox,
+        sandbox.client(api_key="sk-one") as one,
+        sandbox.client(api_key="sk-two") as two,
+    ):
+        kept = store(one, "mine")
+        assert [item.id for item in one.chat.completions.list()] == [kept]
+        assert list(two.chat.completions.list()) == []
+        with pytest.raises(NotFoundError):
+            two.chat.completions.retrieve(kept)
+
+
 def test_cursors_and_limits_are_checked(client: OpenAI) -> None:
     with pytest.raises(NotFoundError):
         client.chat.completions.list(after="chatcmpl-nope")
