@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.catalog import Model
+from sandbox.chat_audio import deltas as audio_deltas
+from sandbox.chat_audio import message_part
 from sandbox.generation import Output
 from sandbox.http import DONE, encode, event
 from sandbox.tokens import split
@@ -28,7 +30,8 @@ class Chat:
     top_logprobs: int | None
     as_functions: bool
     metadata: dict[str, str] | None
-    new_call_id: Callable[[], str]
+    new_id: Callable[[str], str]
+    audio_format: str = ""
 
     def head(self, object_type: str) -> dict[str, Any]:
         return {
@@ -91,10 +94,13 @@ def _message(chat: Chat, output: Output) -> dict[str, Any]:
         "refusal": text if output.is_refusal else None,
         "annotations": [],
     }
+    if chat.audio_format and output.pieces:
+        message["content"] = None
+        message["audio"] = message_part(output, chat.new_id("audio_"), chat.created, chat.audio_format)
     if output.calls and chat.as_functions:
         message["function_call"] = {"name": output.calls[0].name, "arguments": output.calls[0].arguments}
     elif output.calls:
-        message["tool_calls"] = [_call(call, chat.new_call_id()) for call in output.calls]
+        message["tool_calls"] = [_call(call, chat.new_id("call_")) for call in output.calls]
     return message
 
 
@@ -119,6 +125,8 @@ def _choices(chat: Chat, index: int) -> Iterator[bytes]:
     output = chat.outputs[index]
     if output.calls:
         deltas = _function_deltas(output) if chat.as_functions else _call_deltas(chat, output)
+    elif chat.audio_format:
+        deltas = _audio_deltas(chat, output)
     else:
         deltas = _text_deltas(output)
     for delta, piece in deltas:
@@ -134,10 +142,16 @@ def _text_deltas(output: Output) -> Iterator[tuple[dict[str, Any], str]]:
         yield {name: piece}, piece
 
 
+def _audio_deltas(chat: Chat, output: Output) -> Iterator[tuple[dict[str, Any], str]]:
+    yield {"role": "assistant", "content": None, "refusal": None}, ""
+    for part in audio_deltas(output, chat.new_id("audio_"), chat.created):
+        yield {"audio": part}, ""
+
+
 def _call_deltas(chat: Chat, output: Output) -> Iterator[tuple[dict[str, Any], str]]:
     yield {"role": "assistant", "content": None, "refusal": None}, ""
     for index, call in enumerate(output.calls):
-        first = _call(Call(call.name, "", call.kind), chat.new_call_id())
+        first = _call(Call(call.name, "", call.kind), chat.new_id("call_"))
         yield {"tool_calls": [{"index": index, **first}]}, ""
         field = "input" if call.kind == "custom" else "arguments"
         for piece in split(call.arguments):

@@ -55,6 +55,7 @@ class Output:
     finish_reason: str = "stop"
     reasoning_tokens: int = 0
     text_tokens: int = 0
+    audio_tokens: int = 0
     endless: bool = False
 
     @property
@@ -65,7 +66,7 @@ class Output:
     def tokens(self) -> int:
         """All output tokens, reasoning included."""
         called = sum(tokens.count(call.name) + len(tokens.split(call.arguments)) for call in self.calls)
-        return self.reasoning_tokens + (self.text_tokens or len(self.pieces)) + called
+        return self.reasoning_tokens + self.audio_tokens + (self.text_tokens or len(self.pieces)) + called
 
     def stream(self) -> Iterable[str]:
         return itertools.cycle(self.pieces or [" "]) if self.endless else self.pieces

@@ -49,7 +49,7 @@ def chat_usage(prompt: Prompt, outputs: list[Output], cached: int, faults: Fault
         "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": prompt.audio_tokens},
         "completion_tokens_details": {
             "reasoning_tokens": sum(output.reasoning_tokens for output in outputs),
-            "audio_tokens": 0,
+            "audio_tokens": sum(output.audio_tokens for output in outputs),
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },

@@ -3,8 +3,9 @@
 from itertools import repeat
 from typing import Any
 
-from sandbox import catalog, params, prompt, strict_schema
+from sandbox import catalog, chat_audio, params, prompt, strict_schema
 from sandbox.catalog import Model
+from sandbox.chat_audio import AUDIO_TOKENS_PER_TOKEN
 from sandbox.chat_format import Chat, completion, stream
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter, unsupported_parameter
 from sandbox.faults import NO_FAULTS
@@ -47,7 +48,7 @@ async def create(request: Request) -> Answer:
 
 def _repeats(raw: bytes, body: Body, model: Model, chat: Chat) -> bool:
     """Whether the same small body will get the same answer, but for its id and time."""
-    has_ids = any(output.calls for output in chat.outputs)
+    has_ids = bool(chat.audio_format) or any(output.calls for output in chat.outputs)
     may_be_cached = "prompt_cache_key" in body or chat.prompt_tokens >= CACHE_MIN_TOKENS
     return len(raw) <= RENDERED_BODY and not has_ids and not may_be_cached and model.id in catalog.MODELS
 
@@ -62,8 +63,12 @@ def _chat(request: Request, body: Body, model: Model, settings: Settings) -> Cha
     if definitions:
         asked.tokens += len(encode(definitions)) // 4
     count = params.integer(body, "n", 1, 128, 1) or 1
+    spoken = chat_audio.wanted_format(body, model)
     outputs = [generate(asked, settings, faults, index) for index in range(count)]
     key = params.string(body, "prompt_cache_key")
+    if spoken:
+        for output in outputs:
+            output.audio_tokens = AUDIO_TOKENS_PER_TOKEN * len(output.pieces)
     cached = 0
     if key or asked.tokens >= CACHE_MIN_TOKENS:
         cached = cached_tokens(state, model.id, key, encode([definitions, body["messages"]]), asked.tokens)
@@ -79,7 +84,8 @@ def _chat(request: Request, body: Body, model: Model, settings: Settings) -> Cha
         top_logprobs=_top_logprobs(body),
         as_functions="functions" in body,
         metadata=params.metadata(body) if "metadata" in body else None,
-        new_call_id=lambda: state.new_id("call_", 24),
+        new_id=state.new_id,
+        audio_format=spoken,
     )
 
 

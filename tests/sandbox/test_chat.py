@@ -1,6 +1,8 @@
 """Chat completions through the SDK, each answer valid by OpenAI's description."""
 
 import base64
+import io
+import wave
 from typing import Any
 
 import pytest
@@ -213,6 +215,48 @@ class TestInputs:
             ],
         )
         assert answer.choices[0].message.content == "3 2 1"
+
+
+class TestSpeech:
+    VOICE: Any = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}
+
+    def test_a_spoken_answer_is_a_real_wav(self, client: OpenAI) -> None:
+        answer = ask(client, "Count from 1 to 5.", model="gpt-4o-audio-preview", **self.VOICE)
+
+        spoken = answer.choices[0].message.audio
+        assert said(answer) is None
+        assert spoken.transcript == "1 2 3 4 5"
+        with wave.open(io.BytesIO(base64.b64decode(spoken.data))) as sound:
+            assert (sound.getframerate(), sound.getnchannels(), sound.getnframes()) == (24_000, 1, 12_000)
+        assert answer.usage.completion_tokens_details.audio_tokens == 10
+        assert answer.usage.completion_tokens == 15
+
+    def test_a_spoken_stream(self, client: OpenAI) -> None:
+        audio = {"voice": "alloy", "format": "pcm16"}
+        chunks = client.chat.completions.create(
+            model="gpt-audio",
+            messages=[{"role": "user", "content": "Count from 1 to 3."}],
+            modalities=["text", "audio"],
+            audio=audio,  # type: ignore[arg-type]
+            stream=True,
+        )
+        parts = [chunk.choices[0].delta.audio for chunk in chunks if chunk.choices[0].delta.audio]
+        assert "".join(part.transcript or "" for part in parts) == "1 2 3"
+        assert sum(len(base64.b64decode(part.data)) for part in parts if part.data) == 3 * 4800
+        assert parts[-1].expires_at
+
+    @pytest.mark.parametrize(
+        ("options", "param"),
+        [
+            ({"model": "gpt-4o", **VOICE}, "modalities"),
+            ({"model": "gpt-audio", "modalities": ["text", "audio"]}, "audio"),
+            ({"model": "gpt-audio", **VOICE, "stream": True}, "audio.format"),
+        ],
+    )
+    def test_what_cannot_be_spoken(self, client: OpenAI, options: Any, param: str) -> None:
+        with pytest.raises(BadRequestError) as caught:
+            client.chat.completions.create(messages=[{"role": "user", "content": "hi"}], **options)
+        assert caught.value.param == param
 
 
 class TestCaching:
