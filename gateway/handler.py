@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
 from django.http import QueryDict
@@ -52,6 +53,7 @@ class InferenceRequest(ASGIRequest):
         self.resolver_match = None
         self.call: Call | None = None
         self.body_read = False
+        self.task = asyncio.current_task()
         self.client_gone = False
         self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
@@ -92,6 +94,21 @@ class InferenceRequest(ASGIRequest):
             raise errors.BodyTimedOut(f"The body did not arrive within {timeout:g} seconds.") from None
         return b"".join(parts)
 
+    async def receive_piece(self) -> bytes:
+        """Return the next piece of the body; ``body_read`` tells whether it was the last. For bodies that stream through.
+
+        Raises ``BodyTimedOut`` when nothing comes for the body timeout, and ``ClientGone``.
+        """
+        try:
+            async with asyncio.timeout(settings.BODY_TIMEOUT):
+                event = await self._receive_body()
+        except TimeoutError:
+            raise errors.BodyTimedOut(f"Nothing of the body came for {settings.BODY_TIMEOUT:g} seconds.") from None
+        if not event.get("more_body"):
+            self._body_complete()
+        piece: bytes = event.get("body", b"")
+        return piece
+
     async def _receive_body(self) -> MutableMapping[str, Any]:
         event = await self.receive()
         if event["type"] == "http.disconnect":
@@ -105,7 +122,7 @@ class InferenceRequest(ASGIRequest):
 
     def watch(self) -> None:
         """Begin to notice a client that leaves; in a moment, so that quick calls don't pay for it."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        loop, task = asyncio.get_running_loop(), self.task
         assert task is not None  # an ASGI application is always awaited in a task
         self._watch = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching, loop, task)
 
