@@ -4,6 +4,8 @@ import pytest
 
 from tests import servers
 
+pytest_plugins = ["tests.fixtures"]
+
 
 @pytest.fixture
 def postgres_url() -> str:

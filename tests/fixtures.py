@@ -1,0 +1,133 @@
+"""Fixtures of tests that come through the front door: Gatehouse and its upstream as real processes.
+
+``gateway`` and ``upstream`` are shared by a test session's worker, so a test leaves them as it found them; a test that
+changes state makes an installation of its own with ``make_house``.
+"""
+
+import fcntl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from tests.gateway.server import Gateway, House
+from tests.sandbox.server import SandboxProcess
+
+USER = "ada@example.com"
+ACCOUNT = "openai-main"
+CHAT = f"{ACCOUNT}/gpt-4o-mini"
+CATALOGUE = (
+    "gpt-4o-mini",
+    "gpt-4o",
+    "o4-mini",
+    "gpt-3.5-turbo-instruct",
+    "text-embedding-3-small",
+    "text-embedding-3-large",
+    "text-embedding-ada-002",
+    "omni-moderation-latest",
+    "whisper-1",
+)
+
+HouseMaker = Callable[..., House]
+
+
+def furnish(house: House, upstream_url: str) -> None:
+    """Set up what most tests use: the account ``openai-main`` for all users, and ``foreign``, which nobody may use."""
+    house.do("account", ACCOUNT, upstream_url)
+    house.do("manage", "seed_catalogue", ACCOUNT, *(f"--model={name}" for name in CATALOGUE))
+    house.do("model", f"{ACCOUNT}/house-model", upstream_id="gpt-4o-mini", model_types=["chat"])
+    house.do("grant", ACCOUNT, "everyone")
+    house.do("account", "foreign", upstream_url, models={"gpt-4o-mini": {"model_types": ["chat"]}})
+
+
+@pytest.fixture(scope="session")
+def migrated_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a migrated SQLite database and keys, made once per test session; copy it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if base.name.startswith("popen-") else base
+    template = shared / "migrated"
+    with (shared / "migrated.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            with House(shared / "migrating") as house:
+                done = house.manage("migrate", "--verbosity=0")
+                assert done.returncode == 0, done.stderr
+            house.data.rename(template)
+    return template
+
+
+@pytest.fixture(scope="session")
+def running_upstream() -> Iterator[SandboxProcess]:
+    with SandboxProcess() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def upstream(running_upstream: SandboxProcess) -> SandboxProcess:
+    """The sandbox behind the shared gateway, with nothing recorded yet."""
+    running_upstream.clear()
+    return running_upstream
+
+
+@pytest.fixture
+def make_house(tmp_path: Path, migrated_data: Path, running_upstream: SandboxProcess) -> Iterator[HouseMaker]:
+    """A function that makes a furnished installation on SQLite: ``make_house(env={...}, furnished=True)``."""
+    with ExitStack() as houses:
+
+        def make(env: Mapping[str, str] | None = None, *, furnished: bool = True) -> House:
+            number = len(list(tmp_path.glob("house-*")))
+            house = houses.enter_context(House(tmp_path / f"house-{number}", migrated_data, env))
+            if furnished:
+                furnish(house, running_upstream.url)
+            return house
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def shared_house(
+    tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, running_upstream: SandboxProcess
+) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("shared") / "data", migrated_data) as house:
+        furnish(house, running_upstream.url)
+        yield house
+
+
+@pytest.fixture(scope="session")
+def running_gateway(shared_house: House, user_token: str) -> Gateway:
+    return shared_house.gateway()  # after the token is made, so that it knows it at once
+
+
+@pytest.fixture
+def gateway(running_gateway: Gateway) -> Gateway:
+    """The session's gateway. Its installation is ``gateway.house``."""
+    assert running_gateway.process.poll() is None, f"the shared gateway died:\n{running_gateway.log}"
+    return running_gateway
+
+
+@pytest.fixture(scope="session")
+def user_token(shared_house: House) -> str:
+    """A token of ``USER`` on the shared gateway."""
+    token: str = shared_house.do("token", "shared", user=USER)
+    return token
+
+
+@pytest.fixture
+def token(gateway: Gateway, user_token: str) -> str:
+    return user_token
+
+
+@pytest.fixture
+def sdk(gateway: Gateway, user_token: str) -> Iterator[OpenAI]:
+    """The customer's SDK in front of the shared gateway."""
+    with gateway.sdk(user_token) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_sdk(gateway: Gateway, user_token: str) -> AsyncIterator[AsyncOpenAI]:
+    """The customer's asynchronous SDK in front of the shared gateway."""
+    async with gateway.async_sdk(user_token) as client:
+        yield client

@@ -1,0 +1,162 @@
+"""What an operator does to an installation, through the tables: the functions that ``House.do`` calls by name.
+
+They run in the operator's process (``tests.gateway.operator``), which has the installation's settings. Arguments and results
+are plain data.
+"""
+
+import io
+from datetime import timedelta
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connection
+from django.forms.models import model_to_dict
+from django.utils import timezone
+
+from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from usage.models import UsageRecord
+
+
+def manage(*arguments: str) -> str:
+    """Run a management command and return what it printed on standard output."""
+    out = io.StringIO()
+    call_command(*arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def token(name: str, limits: list[str] | None = None, **owner: str) -> str:
+    """Make a token (``user=`` or ``virtual_account=``) with the command for it and return it."""
+    options = [f"--{key.replace('_', '-')}={value}" for key, value in owner.items()]
+    options += [f"--limit={limit}" for limit in limits or []]
+    return manage("create_token", f"--name={name}", *options).strip()
+
+
+def account(
+    name: str, base_url: str, key: str = "sk-sandbox", models: dict[str, Any] | None = None, **fields: Any
+) -> None:
+    """Make or change an account and its models. ``models`` maps names to the columns of ``Model``."""
+    row = ProviderAccount.objects.filter(name=name).first() or ProviderAccount(name=name, kind="openai")
+    row.base_url = base_url
+    for field, value in fields.items():
+        setattr(row, field, value)
+    if key:
+        row.api_key = key
+    row.full_clean()
+    row.save()
+    for model_name, columns in (models or {}).items():
+        model(f"{name}/{model_name}", **columns)
+
+
+def change_account(name: str, **fields: Any) -> None:
+    """Change columns of an account as the admin does: read, set, save."""
+    row = ProviderAccount.objects.get(name=name)
+    for field, value in fields.items():
+        setattr(row, field, value)
+    row.full_clean()
+    row.save()
+
+
+def stored_key(account: str) -> str:
+    """Return the key that is stored for an account."""
+    return ProviderAccount.objects.get(name=account).api_key
+
+
+def model(name: str, subjects: list[str] | None = None, **columns: Any) -> None:
+    """Make or change the model ``account/name``; ``subjects`` narrows who may call it."""
+    account_name, _, model_name = name.partition("/")
+    parent = ProviderAccount.objects.get(name=account_name)
+    row = Model.objects.filter(account=parent, name=model_name).first() or Model(account=parent, name=model_name)
+    for column, value in columns.items():
+        setattr(row, column, value)
+    row.full_clean()
+    row.save()
+    for subject in subjects or []:
+        ModelSubject(model=row, **_subject(subject)).save()
+
+
+def grant(account: str, subject: str, role: str = "user") -> None:
+    """Give a role on an account to ``user:MAIL``, ``team:NAME``, ``virtualaccount:NAME`` or ``everyone``."""
+    Grant(account=ProviderAccount.objects.get(name=account), role=role, **_subject(subject)).save()
+
+
+def ungrant(account: str, subject: str) -> None:
+    """Take every role on an account from a subject."""
+    Grant.objects.filter(account__name=account, **_subject(subject)).delete()
+
+
+def team(name: str, members: list[str]) -> None:
+    """Make a team of users, by e-mail address."""
+    made = Team.objects.create(name=name)
+    for email in members:
+        Membership.objects.create(team=made, user=_user(email))
+
+
+def leave_team(name: str, email: str) -> None:
+    """Take a user out of a team."""
+    Membership.objects.get(team__name=name, user__email=email).delete()
+
+
+def user(email: str, **fields: Any) -> None:
+    """Make or change a user."""
+    row = _user(email)
+    for field, value in fields.items():
+        setattr(row, field, value)
+    row.save()
+
+
+def virtual_account(name: str, **fields: Any) -> None:
+    """Make or change a virtual account."""
+    row = VirtualAccount.objects.get_or_create(name=name)[0]
+    for field, value in fields.items():
+        setattr(row, field, value)
+    row.full_clean()
+    row.save()
+
+
+def revoke(name: str) -> None:
+    """Revoke every token of that name."""
+    ApiToken.objects.filter(name=name).revoke()
+
+
+def delete_token(name: str) -> None:
+    """Delete every token of that name."""
+    ApiToken.objects.filter(name=name).delete()
+
+
+def expire(name: str, seconds_ago: float = 1) -> None:
+    """Let every token of that name expire."""
+    ApiToken.objects.filter(name=name).update(expires_at=timezone.now() - timedelta(seconds=seconds_ago))
+
+
+def last_used(name: str) -> str | None:
+    """Return when a token was last used, as ISO text."""
+    moment = ApiToken.objects.get(name=name).last_used_at
+    return moment.isoformat() if moment else None
+
+
+def records(**filters: Any) -> list[dict[str, Any]]:
+    """Return usage records, oldest attempt first, as plain data."""
+    found = UsageRecord.objects.filter(**filters).order_by("created_at", "attempt_number")
+    return [{**model_to_dict(row), "id": str(row.pk), "created_at": row.created_at.isoformat()} for row in found]
+
+
+def forget_connection() -> None:
+    """Close the operator's own database connection."""
+    connection.close()
+
+
+def _user(email: str) -> User:
+    found = User.objects.filter(email=email).first()
+    return found or User.objects.create_user(email)
+
+
+def _subject(name: str) -> dict[str, Any]:
+    kind, _, value = name.partition(":")
+    if kind == "everyone":
+        return {"everyone": True}
+    if kind == "user":
+        return {"user": _user(value)}
+    if kind == "team":
+        return {"team": Team.objects.get(name=value)}
+    return {"virtual_account": VirtualAccount.objects.get_or_create(name=value)[0]}
