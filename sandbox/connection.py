@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request as Handshake
 
 if TYPE_CHECKING:
     from sandbox.app import Sandbox
@@ -109,7 +108,7 @@ class SandboxWebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.connection = Connection(self.transport)
 
-    def handle_connect(self, event: Handshake) -> None:
+    def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         # The application's task has been made but not begun; a refused handshake has no scope.
         if self.response.status_code == 101:

@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from dataclasses import fields
 from typing import Any
 
 import httpx
@@ -10,9 +11,9 @@ import pytest
 from openai import APIStatusError, InternalServerError, OpenAI, RateLimitError
 
 from sandbox.errors import ApiError
-from sandbox.faults import from_body, parse
+from sandbox.faults import Faults, from_body, parse
 from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.sandbox.server import ROOT, SandboxProcess
 from tests.servers import wait_until
 
 CHAT = "/chat/completions"
@@ -78,6 +79,11 @@ class TestDirectives:
 
     def test_a_forms_text_counts(self) -> None:
         assert from_body(b'--x\r\ncontent-disposition: form-data; name="prompt"\r\n\r\n[[sandbox: status=500]]').status
+
+    def test_each_one_is_documented(self) -> None:
+        documented = (ROOT / "sandbox" / "README.md").read_text()
+        names = [field.name.replace("_", "-") for field in fields(Faults) if field.name != "usage"]
+        assert [name for name in names if f"`{name}" not in documented and f" {name}=" not in documented] == []
 
 
 class TestStatus:
