@@ -43,6 +43,8 @@ NO_MODEL = re.compile(r"model.{0,120}(not exist|not found|no access|not have acc
                       r"|(unknown|invalid|unsupported).{0,20}model\b|no such model", re.I | re.S)  # fmt: skip
 WRONG_PATH = re.compile(r"invalid url|unknown request url|no route|cannot (get|post)|^not found$", re.I)
 NO_QUOTA = re.compile(r"insufficient.?(quota|balance|credit|funds)|exceeded your current quota|billing", re.I)
+# Vendors repeat the ends of a wrong key around stars: not even those belong on a page.
+MASKED_KEY = re.compile(r"[\w.-]*\*{2,}[\w-]*")
 DETAIL_CHARACTERS = 300
 
 
@@ -170,6 +172,7 @@ def _said(fault: _Fault, reply: Reply, secrets: list[str]) -> str:
     what = fault.message or reply.content_type.split(";")[0] or "no content"
     for secret in secrets:
         what = what.replace(secret, "[key]")
+    what = MASKED_KEY.sub("[key]", what)
     what = re.sub(r"\s+", " ", "".join(sign if sign.isprintable() else " " for sign in what)).strip()
     if len(what) > DETAIL_CHARACTERS:
         what = what[:DETAIL_CHARACTERS] + "…"
