@@ -153,7 +153,7 @@ class TokenAdmin(ScopedAdmin):
             "copy_attrs": {"type": "button", "data-copy": "token"},
             "base_url": request.build_absolute_uri("/v1"),
         }
-        return TemplateResponse(request, "accounts/token_issued.html", context, headers={"Cache-Control": "no-store"})
+        return TemplateResponse(request, "accounts/token_issued.html", context)
 
     @display(description="owner", ordering="user__email")
     def subject(self, token: ApiToken) -> str:
