@@ -8,8 +8,8 @@ Units are counted in whole numbers under these names:
   ``code_executions`` …; a general unit includes its special ones, as in the vendors' answers: ``input_tokens`` holds
   cached, audio and image tokens too;
 - ``audio_ms``, ``input_audio_ms``, ``output_audio_ms``: durations in milliseconds, inclusive in the same way;
-- ``images`` and ``video_seconds``, with variants behind colons: ``images:hd:1024x1792`` falls back to ``images:hd``,
-  ``images:1024x1792`` and ``images``;
+- ``images`` and ``video_seconds``, with variants behind colons in any order: ``images:hd:1024x1792`` falls back to
+  ``images:hd``, ``images:1024x1792`` and ``images``;
 - ``requests``, which counts one when it is priced and not given.
 """
 
@@ -36,6 +36,8 @@ OWN_UNITS: Final[dict[str, Dimensions]] = {
 }
 """Units that genai-prices counts otherwise (seconds, which come in fractions) or not at all."""
 
+VARIANT_UNITS: Final = frozenset({"images", "video_seconds"})
+
 SECONDS_UNITS: Final = {
     "audio_seconds": "audio_ms",
     "input_audio_seconds": "input_audio_ms",
@@ -56,10 +58,15 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A compiled rate, in attodollars times the sheet's ``scale``; ``below`` are the rows of more special units."""
+    """A compiled rate, in attodollars times the sheet's ``scale``.
+
+    ``below`` are the rows of more special units, whose counts are part of this one's; ``inside`` are all such units, priced
+    or not.
+    """
 
     unit: str
     below: tuple[int, ...]
+    inside: frozenset[str]
     base: int
     tiers: tuple[tuple[int, int], ...]
     count_if_missing: int
@@ -91,8 +98,9 @@ class PriceSheet:
         """Return the cost of ``units`` in pico-dollars (1e-12 USD), rounded half to even once, at the end.
 
         ``discount_bp`` is a discount in basis points, ``factor`` a fraction to multiply by. ``None`` means unpriced:
-        units were used and none of them has a price. Parts that contradict their whole (more cached tokens than input
-        tokens) are billed as reported and the rest as zero; nothing here raises for what an upstream reports.
+        units were used and none of them has a price. What contradicts itself is billed as far as it is known, and nothing
+        here raises for what an upstream reports: parts that exceed their whole are billed as parts, a whole that is
+        missing counts as much as its largest part.
         """
         if self.free:
             return 0
@@ -101,21 +109,23 @@ class PriceSheet:
         counts: list[int] = []
         size = units.get("input_tokens", 0)
         for row in self.rows:
-            count = units.get(row.unit, row.count_if_missing)
-            if count:
+            count = units.get(row.unit) or row.count_if_missing
+            if not count and not row.inside.isdisjoint(units):
+                count = max(units[unit] for unit in row.inside if unit in units)
+            if count > 0:
                 known = True
-                if count < row.least:
-                    count = row.least
+                count = max(count, row.least)
                 for index in row.below:
                     count -= counts[index]
-                if count < 0:
-                    count = 0
+            if count > 0:
                 rate = row.base
                 for start, price in row.tiers:
                     if size > start:
                         rate = price
                         break
                 total += count * rate
+            else:
+                count = 0
             counts.append(count)
         if self.by_variant:
             priced, extra = self._variant_cost(units)
@@ -153,7 +163,7 @@ class PriceSheet:
         name, *parts = unit.split(":")
         for length in range(len(parts), -1, -1):
             for chosen in combinations(parts, length):
-                rate = self.by_variant.get(":".join((name, *chosen)))
+                rate = self.by_variant.get(variant(name, *chosen))
                 if rate is not None:
                     return rate
         return None
@@ -179,6 +189,7 @@ def compile_sheet(
 ) -> PriceSheet:
     """Return the sheet for ``rates`` by unit. ``least`` is the smallest count billed of a unit that is used at all."""
     dimensions = unit_dimensions()
+    given, rates = rates, _with_overlaps(rates, dimensions)
     prices = [price for rate in rates.values() for price in (rate.base, *(tier for _, tier in rate.tiers))]
     scale = lcm(1, *((price * ATTO).denominator for price in prices))
 
@@ -190,6 +201,7 @@ def compile_sheet(
         Row(
             unit=unit,
             below=tuple(i for i, other in enumerate(plain[:index]) if dimensions[unit] < dimensions[other]),
+            inside=frozenset(other for other, have in dimensions.items() if dimensions[unit] < have),
             base=scaled(rates[unit].base),
             tiers=tuple((start, scaled(price)) for start, price in sorted(rates[unit].tiers, reverse=True)),
             count_if_missing=int(unit == "requests"),
@@ -203,11 +215,58 @@ def compile_sheet(
         scale=scale,
         covered=frozenset(u for u, have in dimensions.items() if any(dimensions[p] <= have for p in plain)),
         free=free,
-        by_variant={unit: scaled(rate.base) for unit, rate in rates.items() if ":" in unit},
+        by_variant={
+            variant(*unit.split(":")): scaled(rate.base)
+            for unit, rate in rates.items()
+            if unit.split(":")[0] in VARIANT_UNITS
+        },
         variants=dict(variants or {}),
         valid_until=valid_until,
-        rates=dict(rates),
+        rates=dict(given),
     )
+
+
+def _with_overlaps(rates: Mapping[str, Rate], dimensions: Mapping[str, Dimensions]) -> dict[str, Rate]:
+    """Return ``rates`` with one for every unit that two of them share, lest it be billed twice: the higher of the two.
+
+    Cached audio tokens, for example, are both cached and audio tokens. The public list always prices them; a private
+    price may not.
+    """
+    complete = dict(rates)
+    pending = [unit for unit in complete if unit in dimensions]
+    while pending:
+        one = pending.pop()
+        for other in [unit for unit in complete if unit in dimensions]:
+            for unit in _shared(dimensions, one, other):
+                if unit not in complete:
+                    complete[unit] = max(complete[one], complete[other], key=lambda rate: rate.base)
+                    pending.append(unit)
+    return complete
+
+
+def _shared(dimensions: Mapping[str, Dimensions], one: str, other: str) -> list[str]:
+    both = dimensions[one] | dimensions[other]
+    if len(dict(both)) < len(both):  # they contradict each other: nothing is both input and output
+        return []
+    return [unit for unit, have in dimensions.items() if have == both]
+
+
+def variant(unit: str, *variants: str) -> str:
+    """Return the name of a unit with its variants (size, quality), whatever their order."""
+    return ":".join((unit, *sorted(variants)))
+
+
+@cache
+def price_keys() -> dict[str, tuple[str, int]]:
+    """Return, for every price key of genai-prices, the unit it prices and how many of it the price is for."""
+    from genai_prices.data_units import unit_data  # slow: brings pydantic
+
+    keys: dict[str, tuple[str, int]] = {}
+    for usage_key, unit in unit_data.items():
+        milliseconds = SECONDS_UNITS.get(usage_key)
+        per = unit["per"] * 1000 if milliseconds else unit["per"]
+        keys[unit.get("price_key", usage_key)] = (milliseconds or usage_key, per)
+    return keys
 
 
 @cache

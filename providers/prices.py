@@ -1,70 +1,79 @@
 """What models cost: the public price list of genai-prices, and private prices. Nothing here opens a connection."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from providers.price_sheet import SECONDS_UNITS, PriceSheet, Rate, compile_sheet
+from providers.price_sheet import PriceSheet, Rate, compile_sheet, price_keys
 from providers.private_prices import private_price_fault, private_sheet
+from providers.unit_prices import FREE, LISTED_AS, UNIT_PRICES
+from providers.unit_prices import VERSION as UNIT_PRICES_VERSION
 
 if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
 __all__ = ["PriceSheet", "private_price_fault", "private_sheet", "public_sheet"]
+
+SNAPSHOT_DATE: Final = re.compile(r"-20\d\d-\d\d-\d\d$")
+GROQ_LEAST_MS: Final = 10_000
+"""Groq bills at least ten seconds of audio a request."""
 
 
 def public_sheet(price_source: str, upstream_id: str, at: datetime | None = None) -> PriceSheet | None:
     """Return the public prices of ``upstream_id`` as they are at ``at`` (default: now), or ``None`` when unlisted.
 
-    ``price_source`` is the provider's id in genai-prices. The first call loads the list (0.2 s), later ones cost about
-    a tenth of a millisecond: make sheets beforehand, not within a call.
+    ``price_source`` is the provider's id in genai-prices. A dated snapshot that is not listed has its model's price; so
+    has a fine-tuned model (``ft:…``) where the vendor publishes one for its base. The sheet's ``variants`` hold the
+    vendor's other tiers: ``flex``, ``priority``, ``batch`` … The first call loads the list (0.2 s), later ones take
+    about half a millisecond: make sheets beforehand, not within a call.
     """
-    found = _find(price_source, upstream_id)
-    if found is None:
+    if not price_source or not upstream_id:
         return None
-    provider, model = found
-    moment = at or datetime.now(UTC)
-    own = any(model is listed for listed in provider.models)
-    standard = _compile(model.get_prices(moment), provider, model, {})
-    if standard is None:
-        return None
-    variants: dict[str, PriceSheet] = {}
-    for variant in (model.price_variants or ()) if own else ():
-        for name in variant.when.values():
-            sheet = _compile(model.get_prices(moment, variant.when), provider, model, {})
-            if sheet is not None and len(variant.when) == 1:
-                variants.setdefault(name, sheet)
-    return _compile(model.get_prices(moment), provider, model, variants)
+    name = upstream_id.lower()
+    if name.startswith(FREE.get(price_source, ())):
+        return compile_sheet(_list_version(), {}, free=True)
+    units = UNIT_PRICES.get(price_source, {}).get(SNAPSHOT_DATE.sub("", name))
+    if units:
+        return compile_sheet(UNIT_PRICES_VERSION, {unit: Rate(Fraction(price)) for unit, price in units.items()})
+    found = _find(price_source, LISTED_AS.get(price_source, {}).get(name, upstream_id))
+    return _listed_sheet(*found, at or datetime.now(UTC)) if found else None
 
 
-def _compile(
-    price: "ModelPrice", provider: "Provider", model: "ModelInfo", variants: Mapping[str, PriceSheet]
-) -> PriceSheet | None:
-    rates = _rates(price)
-    free = not rates and "moderation" in model.id
-    if not rates and not free:
-        return None
-    least = {}
+def _listed_sheet(provider: "Provider", model: "ModelInfo", at: datetime) -> PriceSheet | None:
+    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    until = _next_change(model, at)
+    least: dict[str, int] = {}
     if provider.id == "groq" and model.id in ("whisper-large-v3", "whisper-large-v3-turbo"):
-        least = {"audio_ms": 10_000, "input_audio_ms": 10_000}
-    return compile_sheet(_list_version(), rates, free=free, least=least, variants=variants)
+        least = {"audio_ms": GROQ_LEAST_MS, "input_audio_ms": GROQ_LEAST_MS}
+
+    def sheet(context: dict[str, str], variants: dict[str, PriceSheet]) -> PriceSheet | None:
+        rates = _rates(model.get_prices(at, context))
+        if not rates:
+            return None
+        return compile_sheet(_list_version(), rates, least=least, variants=variants, valid_until=until)
+
+    variants: dict[str, PriceSheet] = {}
+    # Another provider's model that is only sold here has this provider's standard price at every tier.
+    if any(model is listed for listed in provider.models):
+        for variant in model.price_variants or ():
+            if len(variant.when) == 1 and (priced := sheet(variant.when, {})):
+                variants.setdefault(next(iter(variant.when.values())), priced)
+    return sheet({}, variants)
 
 
 def _rates(price: "ModelPrice") -> dict[str, Rate]:
     from genai_prices.types import TieredPrices  # slow: brings pydantic
-    from genai_prices.units import UnitRegistry
 
-    registry: UnitRegistry = _registry()
+    known = price_keys()
     rates: dict[str, Rate] = {}
     for key, value in price.__dict__.items():
-        if value is None:
+        if value is None or key not in known:
             continue
-        unit = registry.unit_for_price_key(key)
-        name = SECONDS_UNITS.get(unit.usage_key, unit.usage_key)
-        per = unit.per * (1000 if unit.usage_key in SECONDS_UNITS else 1)
+        name, per = known[key]
         if isinstance(value, TieredPrices):
             tiers = tuple((tier.start, Fraction(tier.price) / per) for tier in value.tiers)
             rates[name] = Rate(Fraction(value.base) / per, tiers)
@@ -73,25 +82,40 @@ def _rates(price: "ModelPrice") -> dict[str, Rate]:
     return rates
 
 
-@cache
-def _registry() -> Any:
-    from genai_prices.data_units import unit_data  # slow: brings pydantic
-    from genai_prices.units import UnitRegistry
+def _next_change(model: "ModelInfo", at: datetime) -> float | None:
+    """Return when one of the model's prices begins or ends next, in unix seconds."""
+    from genai_prices.types import ModelPrice, StartDateConstraint, TimeOfDateConstraint  # slow: brings pydantic
 
-    return UnitRegistry(unit_data)
+    priced = [] if isinstance(model.prices, ModelPrice) else model.prices
+    moments: list[datetime] = []
+    for constraint in (entry.constraint for entry in (*priced, *(model.price_variants or ()))):
+        if isinstance(constraint, StartDateConstraint):
+            moments.append(datetime.combine(constraint.start_date, time(), UTC))
+        elif isinstance(constraint, TimeOfDateConstraint):
+            for moment in (constraint.start_time, constraint.end_time):
+                today = datetime.combine(at.date(), moment, moment.tzinfo or UTC).astimezone(UTC)
+                moments += [today + timedelta(days=days) for days in (-1, 0, 1)]
+    return min((moment.timestamp() for moment in moments if moment > at), default=None)
+
+
+def _find(price_source: str, name: str) -> "tuple[Provider, ModelInfo] | None":
+    for candidate in dict.fromkeys((name, SNAPSHOT_DATE.sub("", name))):
+        try:
+            return _bundled_list().find_provider_model(candidate, None, price_source, None)
+        except LookupError:
+            continue
+    return None
+
+
+@cache
+def _bundled_list() -> "DataSnapshot":
+    from genai_prices.data import providers  # slow: 1.5 MB of prices
+    from genai_prices.data_snapshot import DataSnapshot
+
+    # A list of our own: the library's may be replaced by an update from the network, if anybody ever turned that on.
+    return DataSnapshot(providers=providers, from_auto_update=False)
 
 
 @cache
 def _list_version() -> str:
     return f"genai-prices/{version('genai-prices')}"
-
-
-def _find(price_source: str, upstream_id: str) -> "tuple[Provider, ModelInfo] | None":
-    if not price_source or not upstream_id:
-        return None
-    from genai_prices.data_snapshot import _bundled_snapshot  # slow: 1.5 MB of prices
-
-    try:
-        return _bundled_snapshot().find_provider_model(upstream_id, None, price_source, None)
-    except LookupError:
-        return None

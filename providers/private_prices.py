@@ -1,14 +1,32 @@
-"""Private prices: what an operator writes for a model, checked and made into a price sheet."""
+"""Private prices: what an operator writes for a model, checked and made into a price sheet.
+
+A private price is a JSON object of amounts in US dollars, as texts or numbers:
+
+- every price key of genai-prices, named after its unit and how many of it the price is for: ``input_mtok``, ``output_mtok``,
+  ``cache_read_mtok``, ``input_audio_mtok`` … (per million tokens), ``input_mchars`` (per million characters),
+  ``audio_hours``, ``input_document_kpages`` (per thousand pages), ``web_searches_kcount`` (per thousand calls) …;
+- ``audio_minute`` and ``request``, each per one;
+- ``image`` and ``video_second``, per one, or a list by size and quality:
+  ``[{"size": "1024x1024", "quality": "hd", "price": "0.08"}, {"price": "0.04"}]``.
+
+A price per tokens may have tiers by the size of the whole call, in input tokens:
+``{"base": "1.25", "tiers": [{"start": 200000, "price": "2.50"}]}`` holds 2.50 for calls of more than 200,000.
+"""
 
 import hashlib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from providers.price_sheet import SECONDS_UNITS, PriceSheet, Rate, compile_sheet
+from providers.price_sheet import PriceSheet, Rate, compile_sheet, price_keys
+
+OWN_KEYS: Final = {"audio_minute": ("audio_ms", 60_000), "request": ("requests", 1)}
+VARIANT_KEYS: Final = {"image": "images", "video_second": "video_seconds"}
+DECIMALS: Final = 18
+HIGHEST: Final = Decimal(1_000_000)
 
 
 def private_sheet(spec: Mapping[str, Any]) -> PriceSheet:
@@ -20,8 +38,6 @@ def private_sheet(spec: Mapping[str, Any]) -> PriceSheet:
 
 def private_price_fault(spec: object) -> str | None:
     """Say what is wrong with a private price, or ``None``."""
-    if not isinstance(spec, Mapping):
-        return "Give a JSON object of prices."
     try:
         _rates(spec)
     except ValueError as error:
@@ -29,26 +45,73 @@ def private_price_fault(spec: object) -> str | None:
     return None
 
 
-def _rates(spec: Mapping[str, Any]) -> dict[str, Rate]:
-    from genai_prices.data_units import unit_data  # slow: brings pydantic
-
-    by_price_key = {unit.get("price_key", name): (name, unit["per"]) for name, unit in unit_data.items()}
+def _rates(spec: object) -> dict[str, Rate]:
+    if not isinstance(spec, Mapping) or not spec:
+        raise ValueError('Give prices in US dollars, for example {"input_mtok": "0.15", "output_mtok": "0.60"}.')
+    keys = price_keys() | OWN_KEYS
     rates: dict[str, Rate] = {}
     for key, value in spec.items():
-        if key not in by_price_key:
-            raise ValueError(f"{key!r} is no known price. Known are: {', '.join(sorted(by_price_key))}.")
-        name, per = by_price_key[key]
-        if name in SECONDS_UNITS:
-            name, per = SECONDS_UNITS[name], per * 1000
-        rates[name] = Rate(_price(key, value) / per)
+        if key in VARIANT_KEYS:
+            found = _variants(key, value)
+        elif key in keys:
+            unit, per = keys[key]
+            found = {unit: _rate(key, value, per)}
+        else:
+            raise ValueError(f"{key!r} is no known price. Known are: {', '.join(sorted([*keys, *VARIANT_KEYS]))}.")
+        twice = rates.keys() & found.keys()
+        if twice:
+            raise ValueError(f"{key}: the price of {min(twice)} is given twice.")
+        rates |= found
     return rates
 
 
-def _price(key: str, value: object) -> Fraction:
+def _rate(key: str, value: object, per: int) -> Rate:
+    if not isinstance(value, Mapping):
+        return Rate(_amount(key, value) / per)
+    if not key.endswith("_mtok"):
+        raise ValueError(f"{key}: only prices per tokens may have tiers. Give a number.")
+    if value.keys() != {"base", "tiers"} or not isinstance(value["tiers"], list):
+        raise ValueError(f'{key}: write tiers as {{"base": PRICE, "tiers": [{{"start": TOKENS, "price": PRICE}}]}}.')
+    tiers: list[tuple[int, Fraction]] = []
+    for tier in value["tiers"]:
+        if not isinstance(tier, Mapping) or tier.keys() != {"start", "price"}:
+            raise ValueError(f'{key}: a tier is {{"start": TOKENS, "price": PRICE}}.')
+        start = tier["start"]
+        if isinstance(start, bool) or not isinstance(start, int) or start < 0:
+            raise ValueError(f"{key}: {start!r} is no number of tokens for a tier to start at.")
+        if tiers and start <= tiers[-1][0]:
+            raise ValueError(f"{key}: tiers have to start at rising numbers of tokens.")
+        tiers.append((start, _amount(key, tier["price"]) / per))
+    return Rate(_amount(key, value["base"]) / per, tuple(tiers))
+
+
+def _variants(key: str, value: object) -> dict[str, Rate]:
+    unit = VARIANT_KEYS[key]
+    if not isinstance(value, list):
+        return {unit: Rate(_amount(key, value))}
+    rates: dict[str, Rate] = {}
+    for entry in value:
+        if not isinstance(entry, Mapping) or "price" not in entry or entry.keys() - {"size", "quality", "price"}:
+            raise ValueError(f'{key}: an entry is {{"size": "1024x1024", "quality": "hd", "price": PRICE}}.')
+        parts = [entry[name] for name in ("quality", "size") if name in entry]
+        if not all(isinstance(part, str) and part and ":" not in part for part in parts):
+            raise ValueError(f"{key}: size and quality are texts without a colon.")
+        name = ":".join((unit, *parts))
+        if name in rates:
+            raise ValueError(f"{key}: the same size and quality are given twice.")
+        rates[name] = Rate(_amount(key, entry["price"]))
+    if not rates:
+        raise ValueError(f"{key}: give at least one price.")
+    return rates
+
+
+def _amount(key: str, value: object) -> Fraction:
     try:
-        price = Decimal(str(value))
+        amount = Decimal(str(value)) if isinstance(value, str | int | float | Decimal) else Decimal("NaN")
     except InvalidOperation:
-        price = Decimal("NaN")
-    if isinstance(value, bool) or not price.is_finite() or price < 0:
-        raise ValueError(f"{key}: {value!r} is no price. Give a number of US dollars of zero or more.")
-    return Fraction(price)
+        amount = Decimal("NaN")
+    if isinstance(value, bool) or not amount.is_finite() or not 0 <= amount <= HIGHEST:
+        raise ValueError(f"{key}: {value!r} is no price. Give US dollars from 0 to {HIGHEST}.")
+    if -int(amount.as_tuple().exponent) > DECIMALS:
+        raise ValueError(f"{key}: {value!r} has more than {DECIMALS} decimals.")
+    return Fraction(amount)

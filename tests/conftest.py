@@ -1,10 +1,15 @@
 """Fixtures that every room's tests may use. The settings under test are in ``tests/settings.py``."""
 
 import pytest
+from hypothesis import settings
 
 from tests import servers
 
 pytest_plugins = ["tests.fixtures"]
+
+# A shared machine may stall an example; what is slow is for the benchmarks to say.
+settings.register_profile("gatehouse", deadline=None)
+settings.load_profile("gatehouse")
 
 
 @pytest.fixture
