@@ -2,13 +2,14 @@
 
 import argparse
 import logging
+import os
 import socket
 import sys
 from collections.abc import Sequence
 
 import uvicorn
 
-from sandbox.app import DEFAULT_KEY, MAX_BODY, Sandbox, create_app
+from sandbox.app import DEFAULT_KEY, JOB_SECONDS, MAX_BODY, Sandbox, create_app
 from sandbox.connection import SandboxProtocol, SandboxWebSocketProtocol
 
 MAX_WEBSOCKET_MESSAGE = 64 * 1024 * 1024
@@ -57,10 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--key", action="append", dest="keys", help=f"an accepted API key, repeatable (default: {DEFAULT_KEY})"
     )
     parser.add_argument("--no-record", action="store_true", help="do not keep requests for GET /sandbox/requests")
+    parser.add_argument(
+        "--job-seconds",
+        type=float,
+        default=os.environ.get("SANDBOX_JOB_SECONDS", JOB_SECONDS),
+        help="how long a batch or a fine-tuning job takes (default: $SANDBOX_JOB_SECONDS, or %(default)s)",
+    )
     parser.add_argument("--max-body", type=int, default=MAX_BODY, help="largest request body in bytes")
     options = parser.parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    app = create_app(options.keys or (DEFAULT_KEY,), record=not options.no_record, max_body=options.max_body)
+    app = create_app(
+        options.keys or (DEFAULT_KEY,),
+        record=not options.no_record,
+        max_body=options.max_body,
+        job_seconds=options.job_seconds,
+    )
     server(app, options.host, options.port).run()
     return 0
 

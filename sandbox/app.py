@@ -13,7 +13,7 @@ from sandbox.errors import ApiError
 from sandbox.faults import NO_FAULTS, Faults
 from sandbox.http import Answer, ClientGone, Message, Receive, Request, Response, Scope, Send, error_response
 from sandbox.recorder import Record, Recorder, Stats
-from sandbox.resources import chat, completions, control, embeddings, models, moderations
+from sandbox.resources import batches, chat, completions, control, embeddings, files, models, moderations, uploads
 from sandbox.routing import Route, Router
 from sandbox.state import State
 from sandbox.websocket import SocketClosed, WebSocket
@@ -28,24 +28,31 @@ ROUTES: tuple[Route, ...] = tuple(
         embeddings.ROUTES,
         models.ROUTES,
         moderations.ROUTES,
+        files.ROUTES,
+        uploads.ROUTES,
+        batches.ROUTES,
         control.ROUTES,
     )
 )
 
 DEFAULT_KEY = "sk-sandbox"
 MAX_BODY = 100 * 1024 * 1024
+JOB_SECONDS = 1.0
 
 
 class Sandbox:
     """An ASGI 3 application. Its parts are public so that resources and tests can reach them."""
 
-    def __init__(self, *, keys: Iterable[str], record: bool, clock: Callable[[], float], max_body: int) -> None:
+    def __init__(
+        self, *, keys: Iterable[str], record: bool, clock: Callable[[], float], max_body: int, job_seconds: float
+    ) -> None:
         self.keys = frozenset(key.encode() for key in keys)
         self.state = State(clock)
         self.recorder: Recorder | None = Recorder() if record else None
         self.stats = Stats()
         self.router = Router(ROUTES)
         self.max_body = max_body
+        self.job_seconds = job_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -215,10 +222,12 @@ def create_app(
     record: bool = True,
     clock: Callable[[], float] = time.time,
     max_body: int = MAX_BODY,
+    job_seconds: float = JOB_SECONDS,
 ) -> Sandbox:
     """The sandbox as an ASGI application.
 
     `keys` are the accepted API keys, `record` keeps requests for `GET /sandbox/requests`, `clock` gives
-    seconds since the epoch, `max_body` limits request bodies in bytes.
+    seconds since the epoch, `max_body` limits request bodies in bytes, `job_seconds` is how long a batch or a
+    fine-tuning job takes that does not say otherwise (see switches.py).
     """
-    return Sandbox(keys=keys, record=record, clock=clock, max_body=max_body)
+    return Sandbox(keys=keys, record=record, clock=clock, max_body=max_body, job_seconds=job_seconds)
