@@ -77,7 +77,8 @@ def _event(delta: dict[str, Any] | None, finish: str | None = None, usage: dict[
 
 
 STREAM_START = _event({"role": "assistant", "content": "", "refusal": None})
-STREAM_TOKEN = _event({"content": f" {MARK.decode()}"})
+# They differ, because LiteLLM ends a stream that repeats a chunk a hundred times.
+STREAM_TOKENS = tuple(_event({"content": f" {MARK.decode()}-{number}"}) for number in range(10))
 STREAM_END = _event({}, finish="stop")
 STREAM_USAGE = _event(None, usage={"prompt_tokens": 34, "completion_tokens": 100, "total_tokens": 134})
 STREAM_DONE = b"data: [DONE]\n\n"

@@ -10,7 +10,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs
 
-from benchmarks.payloads import STREAM_DONE, STREAM_END, STREAM_START, STREAM_TOKEN, STREAM_USAGE
+from benchmarks.payloads import STREAM_DONE, STREAM_END, STREAM_START, STREAM_TOKENS, STREAM_USAGE
 
 MOST_CHUNKS = 1_000_000
 
@@ -69,10 +69,10 @@ async def _stream(receive: Any, send: Any) -> None:
     try:
         await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
         await _chunk(send, STREAM_START)
-        for _ in range(mine.chunks):
+        for number in range(mine.chunks):
             if gone.done():
                 return
-            await _chunk(send, STREAM_TOKEN)
+            await _chunk(send, STREAM_TOKENS[number % len(STREAM_TOKENS)])
             mine.sent += 1
             if mine.released:
                 break

@@ -15,15 +15,17 @@ from benchmarks.payloads import MARK, chat_body
 CONNECT_SECONDS = 60
 # Streams whose first chunk is awaited at the same time while many are opened.
 OPENING_AT_ONCE = 50
+# What is kept of a stream's end, to tell how it ended.
+END_BYTES = 200
 
 
 class Counter:
-    """Counts a mark in a byte stream, also where two reads cut it, and sees whether it ended with ``[DONE]``."""
+    """Counts a mark in a byte stream, also where two reads cut it, and keeps the end of it."""
 
     def __init__(self) -> None:
         self.chunks = 0
         self._tail = b""
-        self._end = b""
+        self.end = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -31,12 +33,12 @@ class Counter:
         self.chunks += joined.count(MARK)
         # Shorter than the mark, so nothing is counted twice.
         self._tail = joined[1 - len(MARK) :]
-        self._end = (self._end + data)[-32:]
+        self.end = (self.end + data)[-END_BYTES:]
 
     @property
     def done(self) -> bool:
         """Whether the last event so far is ``data: [DONE]``."""
-        return self._end.rstrip().endswith(b"data: [DONE]")
+        return self.end.rstrip().endswith(b"data: [DONE]")
 
 
 @dataclass
@@ -75,7 +77,7 @@ async def read(session: aiohttp.ClientSession, endpoint: Endpoint, stream: Strea
                     if counter.chunks and not stream.first_ms:
                         stream.first_ms = (time.perf_counter() - started) * 1000
                         stream.began.set()
-                stream.fault = "" if counter.done else "ended without [DONE]"
+                stream.fault = "" if counter.done else f"ended without [DONE], but with {counter.end!r}"
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         stream.fault = f"{type(error).__name__}: {error}"
     finally:

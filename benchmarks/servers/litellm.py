@@ -20,6 +20,9 @@ ENVIRONMENT = {
     # Without this it fetches its price list from the network at start.
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "NO_DOCS": "True",
+    # By default it opens 500 connections to one upstream, and a thousand streams need a thousand.
+    "AIOHTTP_CONNECTOR_LIMIT": "4096",
+    "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "4096",
 }
 
 

@@ -58,7 +58,7 @@ def test_the_command_line_carries_headers_and_bounds() -> None:
     assert command[-6:] == [endpoint.url, "--", "2.5", "100", "4", "/body"]
 
 
-WHOLE = payloads.STREAM_START + payloads.STREAM_TOKEN * 3 + payloads.STREAM_END + payloads.STREAM_DONE
+WHOLE = payloads.STREAM_START + b"".join(payloads.STREAM_TOKENS[:3]) + payloads.STREAM_END + payloads.STREAM_DONE
 
 
 @pytest.mark.parametrize("size", [*range(1, 40), len(WHOLE)])
@@ -133,7 +133,7 @@ async def test_a_released_stream_ends_after_its_chunk() -> None:
 
 
 def test_only_content_chunks_carry_the_mark() -> None:
-    assert payloads.STREAM_TOKEN.count(payloads.MARK) == 1
+    assert [event.count(payloads.MARK) for event in payloads.STREAM_TOKENS] == [1] * 10
     others = (payloads.STREAM_START, payloads.STREAM_END, payloads.STREAM_USAGE, payloads.STREAM_DONE)
     assert not any(payloads.MARK in event for event in others)
 
