@@ -182,7 +182,7 @@ class ApiToken(Announced):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = ApiTokenQuerySet.as_manager()
+    objects = ApiTokenQuerySet.as_manager()  # type: ignore[misc]  # the base's manager, with more methods
 
     class Meta:
         verbose_name = "API token"

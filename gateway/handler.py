@@ -7,8 +7,9 @@ directly. Every other path stays with the stock handler.
 
 import asyncio
 import contextlib
+import io
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,9 +27,9 @@ from gateway.runtime import runtime
 
 logger = logging.getLogger("gateway.handler")
 
-Scope = MutableMapping[str, Any]
+Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 WATCH_AFTER_SECONDS = 0.05
 DISCARD_BYTES = 64 * 2**20
@@ -58,12 +59,12 @@ class InferenceRequest(ASGIRequest):
         self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     @cached_property
-    def META(self) -> dict[str, Any]:
+    def META(self) -> dict[str, Any]:  # type: ignore[override]  # built when asked for
         """WSGI-like headers, for whoever asks for them."""
-        return ASGIRequest(self.scope, None).META
+        return ASGIRequest(self.scope, io.BytesIO()).META
 
     @cached_property
-    def GET(self) -> QueryDict:
+    def GET(self) -> QueryDict:  # type: ignore[override]  # built when asked for
         """The query's parameters."""
         return QueryDict(self.scope.get("query_string", b""))
 
@@ -222,14 +223,12 @@ async def _ended_from_outside(request: InferenceRequest, state: "_Sending") -> b
         return True
     ended_by = request.call.ended_by if request.call is not None else None
     task = asyncio.current_task()
-    if ended_by is None or task is None:
-        state.status = 499
-        return False
-    task.uncancel()
+    if task is not None:
+        task.uncancel()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_WORDS_SECONDS):
-            await _fail(request, ended_by, state)
-    return True
+            await _fail(request, ended_by or errors.Unavailable("Gatehouse is shutting down."), state)
+    return ended_by is not None
 
 
 def _own_headers(request: InferenceRequest) -> list[tuple[bytes, bytes]]:

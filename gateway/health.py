@@ -15,19 +15,29 @@ from redis.exceptions import RedisError
 from gateway.call import Reply
 from gateway.handler import InferenceRequest
 from gateway.runtime import runtime
-from gateway.views import json_reply
+from gateway.views import OpenView, json_reply
 
 PICTURE_AGE_SECONDS = 10.0
 REDIS_TIMEOUT_SECONDS = 1.0
 
 
-async def healthz(request: InferenceRequest) -> Reply:
-    """Answer that the process is alive."""
-    return json_reply({"status": "ok"})
+class Healthz(OpenView):
+    """Whether the process is alive."""
+
+    async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Answer that it is."""
+        return json_reply({"status": "ok"})
 
 
-async def readyz(request: InferenceRequest) -> Reply:
-    """Answer with the state of every part: ``ok``, ``degraded`` or ``failed``."""
+class Readyz(OpenView):
+    """Whether the process is fit for calls."""
+
+    async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Answer with the state of every part: ``ok``, ``degraded`` or ``failed``."""
+        return await _ready()
+
+
+async def _ready() -> Reply:
     checks = {"directory": _directory(), "database": _database(), "spool": _spool(), "redis": await _redis()}
     if runtime.draining:
         checks["server"] = {"state": "failed", "detail": "shutting down"}

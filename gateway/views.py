@@ -25,6 +25,7 @@ BEARER = b"bearer "
 FORWARDED = frozenset(
     b"accept user-agent openai-beta idempotency-key x-client-request-id traceparent tracestate".split()
 )
+METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
 JSON_HEADERS = [(b"content-type", b"application/json")]
 
 
@@ -77,32 +78,40 @@ def _masked(token: str) -> str:
     return f"{shown}…" if len(token) > 12 else "…"
 
 
-class InferenceView(APIView):
-    """A view of the inference paths. Methods are coroutines ``(request, **kwargs) -> Reply``; errors go to one table.
+class OpenView(APIView):
+    """A view served by the lean handler. Methods are coroutines ``(request, **kwargs) -> Reply``; errors go to one table."""
 
-    Every subclass passes the same admission: :func:`authenticate` before anything of the body is read.
-    """
-
-    authentication_classes: ClassVar[list[Any]] = []
-    permission_classes: ClassVar[list[Any]] = []
     view_is_async = True
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Reply:  # type: ignore[override]
         assert isinstance(request, InferenceRequest)  # these views are served by the lean handler only
         handler = getattr(self, (request.method or "").lower(), None)
-        if handler is None or request.method not in self.implemented_methods():
+        if handler is None or request.method not in METHODS:
+            methods = ", ".join(self.implemented_methods())
             raise errors.MethodNotAllowed(
-                f"{request.method} is not supported here. Use {', '.join(self.implemented_methods())}.",
-                headers={"allow": ", ".join(self.implemented_methods())},
+                f"{request.method} is not supported here. Use {methods}.", headers={"allow": methods}
             )
-        self.caller = authenticate(request)
+        self.admit(request)
         reply: Reply = await handler(request, *args, **kwargs)
         return reply
+
+    def admit(self, request: InferenceRequest) -> None:
+        """Let anybody in."""
 
     @classmethod
     def implemented_methods(cls) -> list[str]:
         """Return the HTTP methods that the view answers."""
-        return [name.upper() for name in ("get", "post", "delete", "put", "patch") if hasattr(cls, name)]
+        return [name for name in METHODS if hasattr(cls, name.lower())]
+
+
+class InferenceView(OpenView):
+    """A view of the inference paths. Every subclass passes the same admission, before anything of the body is read."""
+
+    caller: Caller
+
+    def admit(self, request: InferenceRequest) -> None:
+        """Let in whoever has a live token."""
+        self.caller = authenticate(request)
 
 
 class ModelCallView(InferenceView):

@@ -6,7 +6,7 @@ import msgspec
 
 from gateway import ownership, streaming
 from gateway.call import Call, Reply
-from gateway.objects import objects
+from gateway.objects import NewObject, objects
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -41,7 +41,7 @@ async def _recorded(call: Call, stream: AsyncIterator[bytes]) -> AsyncIterator[b
         yield events
 
 
-def _made_by_events(call: Call, events: bytes) -> list[ownership.NewObject]:
+def _made_by_events(call: Call, events: bytes) -> list[NewObject]:
     made = []
     for event in streaming.split_events(events):
         try:

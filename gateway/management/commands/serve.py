@@ -67,7 +67,7 @@ class Command(BaseCommand):
         from uvicorn.supervisors import Multiprocess  # only needed with several workers
 
         socket = config.bind_socket()
-        Multiprocess(config, target=uvicorn.Server(config).run, sockets=[socket]).run()
+        Multiprocess(config, sockets=[socket]).run()
 
 
 def server_config(host: str, port: int, workers: int) -> uvicorn.Config:
