@@ -127,6 +127,11 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
 )
 
 
+def shutting_down() -> Unavailable:
+    """Return the error of a call that the end of the server cuts off."""
+    return Unavailable("Gatehouse is shutting down. Try again.", code="shutting_down", headers={"retry-after": "1"})
+
+
 def row_of(error: BaseException) -> Row:
     """Return the table's row for ``error``."""
     for kind, row in TABLE:

@@ -206,8 +206,9 @@ async def _fail(request: InferenceRequest, error: Exception, state: "_Sending") 
         state.status = 499
         return
     if state.started:
-        await state.part(errors.render_sse(error))
-        await state.finish()
+        if state.events:  # of anything else the client must see that it is incomplete: the server cuts the connection
+            await state.part(errors.render_sse(error))
+            await state.finish()
         return
     if not request.body_read:
         await request.discard_body()
@@ -242,12 +243,18 @@ def _own_headers(request: InferenceRequest) -> list[tuple[bytes, bytes]]:
 class _Sending:
     """What has gone to the client so far."""
 
-    __slots__ = ("_send", "started", "status")
+    __slots__ = ("_headers", "_send", "started", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
         self.started = False
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def events(self) -> bool:
+        """Whether what has begun is a stream of server-sent events."""
+        return any(name == b"content-type" and value[:17] == b"text/event-stream" for name, value in self._headers)
 
     async def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         headers.append((b"content-length", str(len(body)).encode()))
@@ -257,6 +264,7 @@ class _Sending:
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         self.started = True
+        self._headers = headers
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def part(self, body: bytes) -> None:

@@ -17,7 +17,7 @@ from gateway.call import Call, Reply
 from gateway.policies import POLICIES, compose
 from gateway.runtime import runtime
 from providers.adapters import openai as openai_dialect
-from providers.client import UpstreamAnswer, UpstreamFailure, UpstreamRequest
+from providers.client import BrokenAnswer, UpstreamAnswer, UpstreamFailure, UpstreamRequest
 from providers.picture import Target
 from usage.records import Attempt, new_id
 
@@ -78,6 +78,7 @@ async def attempt(call: Call, target: Target, number: int) -> Reply:
             call.timings["upstream"] = (perf_counter_ns() - finish.started_ns) / 1e6
             record.upstream_status = record.status = answer.status
             record.upstream_request_id = answer.headers.get(UPSTREAM_ID_HEADER, "")[:200]
+            _check_kind(answer)
             streamed = answer.status == 200 and answer.headers.get("content-type", "").startswith("text/event-stream")
             if streamed and call.options.first_token_timeout is not None:
                 first = await answer.first_chunk()
@@ -114,18 +115,28 @@ def _is_json(answer: UpstreamAnswer) -> bool:
     return media == "application/json" or media.endswith("+json") or answer.status == 204
 
 
+def _check_kind(answer: UpstreamAnswer) -> None:
+    """Raise ``BrokenAnswer`` for what no API answers: a redirect, which is never followed, and a web page as a success."""
+    if 300 <= answer.status < 400:
+        raise BrokenAnswer(f"The upstream answered with a redirect ({answer.status}). Check the account's base URL.")
+    if answer.status < 300 and answer.headers.get("content-type", "").lower().startswith("text/html"):
+        raise BrokenAnswer("The upstream answered with a web page. Check the account's base URL.")
+
+
 def _raw_reply(call: Call, target: Target, record: Attempt, answer: UpstreamAnswer, finish: "_Finisher") -> Reply:
     def on_close() -> None:
         answer.close()
         finish(call.ended_by or asyncio.CancelledError())
 
-    stream = streaming.raw_bytes(call, record, answer, finish)
+    finish.replied = True
+    stream = streaming.raw_bytes(record, answer, finish)
     return Reply(answer.status, _reply_headers(call, target, answer), stream=stream, on_close=on_close)
 
 
 def _stream_reply(
     call: Call, target: Target, record: Attempt, answer: UpstreamAnswer, finish: "_Finisher", first: bytes
 ) -> Reply:
+    finish.replied = True
     stream = streaming.EventStream(call, record, answer, finish)
 
     def on_close() -> None:
@@ -152,15 +163,19 @@ async def _first_token_timeout(call: Call) -> AsyncIterator[None]:
 
 
 class _Finisher:
-    """Completes an attempt's record, once: what it used, cost and took goes to the spool."""
+    """Completes an attempt's record, once: what it used, cost and took goes to the spool.
 
-    __slots__ = ("_call", "_done", "_record", "_target", "started_ns")
+    ``replied`` says that the answer's head goes to the client, so that its status is what the client sees.
+    """
+
+    __slots__ = ("_call", "_done", "_record", "_target", "replied", "started_ns")
 
     def __init__(self, call: Call, target: Target, record: Attempt) -> None:
         self._call = call
         self._target = target
         self._record = record
         self._done = False
+        self.replied = False
         self.started_ns = perf_counter_ns()
 
     def __call__(self, error: BaseException | None) -> None:
@@ -170,18 +185,25 @@ class _Finisher:
         record, call = self._record, self._call
         record.latency_us = (perf_counter_ns() - self.started_ns) // 1000
         if error is not None:
-            cause = call.ended_by or error
+            cause = _cause(call, error)
             record.error_class = errors.code_of(cause)
-            if not record.upstream_status or record.upstream_status >= 400:
+            if not self.replied:
                 record.status = errors.status_of(cause)
-            record.client_gone = call.client_gone or (
-                isinstance(error, asyncio.CancelledError) and call.ended_by is None
-            )
+            record.client_gone = call.client_gone
             call.error = record.error_class
         if call.units and 200 <= record.status < 300:
             record.units = {**call.units, **record.units}
         metering.price(record, self._target)
         runtime.spool.append(record)
+
+
+def _cause(call: Call, error: BaseException) -> BaseException:
+    """Return why an attempt ended; a call that is cancelled by nobody else is so by the server, which shuts down."""
+    if call.ended_by is not None:
+        return call.ended_by
+    if isinstance(error, asyncio.CancelledError) and not call.client_gone:
+        return errors.shutting_down()
+    return error
 
 
 def _new_record(call: Call, target: Target, number: int) -> Attempt:

@@ -1,14 +1,15 @@
 """From an upstream's answer to the reply: JSON with the provider's name added, or server-sent events as they come."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from time import perf_counter_ns
+from typing import Protocol
 
 import msgspec
 
 from gateway import errors, metering
 from gateway.call import Call
-from providers.client import UpstreamAnswer, UpstreamFailure
+from providers.client import BrokenAnswer, UpstreamAnswer, UpstreamFailure
 from providers.picture import Target
 from usage.records import Attempt
 
@@ -18,15 +19,29 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
 
+class Finish(Protocol):
+    """Completes an attempt, once, with what ended it. ``started_ns`` is when the attempt began."""
+
+    started_ns: int
+
+    def __call__(self, error: BaseException | None) -> None:
+        """Write the attempt's record down."""
+
+
 def read_answer(record: Attempt, body: bytes, target: Target) -> bytes:
     """Meter a whole JSON answer and return it with ``"provider"`` added at its end, otherwise byte for byte.
 
-    An answer that is no JSON object, or that names a provider itself, is returned as it came.
+    An answer that is no JSON object, or that names a provider itself, is returned as it came. Raises ``BrokenAnswer`` when
+    it is no JSON at all.
     """
     try:
         fields = _fields.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.ValidationError:
         return body
+    except (msgspec.DecodeError, RecursionError):
+        if not body.strip():
+            return body
+        raise BrokenAnswer("The upstream's answer is not valid JSON.") from None
     metering.read_fields(record, fields)
     if "provider" in fields:
         return body
@@ -43,9 +58,7 @@ class EventStream:
     ``[DONE]`` of ours.
     """
 
-    def __init__(
-        self, call: Call, record: Attempt, answer: UpstreamAnswer, finish: Callable[[BaseException | None], None]
-    ) -> None:
+    def __init__(self, call: Call, record: Attempt, answer: UpstreamAnswer, finish: Finish) -> None:
         self._call = call
         self._record = record
         self._answer = answer
@@ -55,7 +68,7 @@ class EventStream:
 
     async def events(self, first: bytes = b"") -> AsyncIterator[bytes]:
         """Yield what goes to the client. ``first`` are bytes of the stream that were already read."""
-        call, record = self._call, self._record
+        record = self._record
         try:
             if first:
                 passed = self._take(first)
@@ -63,14 +76,15 @@ class EventStream:
                     yield passed
             async for chunk in self._answer.chunks():
                 if record.ttft_us is None:
-                    record.ttft_us = (perf_counter_ns() - call.started_ns) // 1000
+                    record.ttft_us = (perf_counter_ns() - self._finish.started_ns) // 1000
                 passed = self._take(chunk)
                 if passed:
                     yield passed
             if self._complete():
                 fault: Exception | None = None
-                if self._rest:
-                    yield self._rest
+                passed = self._metered(self._rest)
+                if passed:
+                    yield passed
             else:
                 fault = errors.TruncatedStream("The upstream ended the stream before it was complete.")
         except UpstreamFailure as error:
@@ -82,7 +96,7 @@ class EventStream:
         self._finish(fault)
 
     def _take(self, chunk: bytes) -> bytes:
-        """Return the whole events of what has come so far, metered; keep the rest."""
+        """Return what the client gets of the events that are whole by now; keep the rest."""
         if self._rest:
             chunk = self._rest + chunk
         end = _last_event_end(chunk)
@@ -93,12 +107,16 @@ class EventStream:
                 raise UpstreamFailure("The upstream sent an event larger than 16 MB.")
         else:
             self._rest = b""
-        if _has_usage(chunk):
-            chunk = self._read_usage(chunk)
-        if self._ends is not None and self._ends.search(chunk):
+        return self._metered(chunk)
+
+    def _metered(self, events: bytes) -> bytes:
+        """Return what the client gets of whole events, after reading what they tell."""
+        if _has_usage(events):
+            events = self._read_usage(events)
+        if self._ends is not None and self._ends.search(events):
             self._ends = None
-        self._record.bytes_out += len(chunk)
-        return chunk
+        self._record.bytes_out += len(events)
+        return events
 
     def _read_usage(self, events: bytes) -> bytes:
         passed = []
@@ -123,16 +141,14 @@ class EventStream:
         return self._ends is None or self._ends.search(self._rest) is not None
 
 
-async def raw_bytes(
-    call: Call, record: Attempt, answer: UpstreamAnswer, finish: Callable[[BaseException | None], None]
-) -> AsyncIterator[bytes]:
+async def raw_bytes(record: Attempt, answer: UpstreamAnswer, finish: Finish) -> AsyncIterator[bytes]:
     """Yield an answer that is neither JSON nor events, as it comes: audio, images, files.
 
     A break in the middle is raised: the client sees an incomplete body, as it would without us.
     """
     async for chunk in answer.chunks():
         if record.ttft_us is None:
-            record.ttft_us = (perf_counter_ns() - call.started_ns) // 1000
+            record.ttft_us = (perf_counter_ns() - finish.started_ns) // 1000
         record.bytes_out += len(chunk)
         yield chunk
     finish(None)
