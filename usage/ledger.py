@@ -128,6 +128,18 @@ class Ledger:
         self._move_memory()
         self.spool.hold(0)
 
+    def sweep(self) -> None:
+        """Store everything that is finished on this machine: what the dead left, and a copy of what the living hold.
+
+        A living process goes on to store its own; the database then knows those records already.
+        """
+        self.recover()
+        for folder in recovery.folders(self.spool.directory):
+            with suppress(FileNotFoundError):  # its process was quicker
+                for segment in segments(folder):
+                    for batch in recovery.lines(segment, BATCH):
+                        self._store(batch)
+
     def recover(self) -> None:
         """Bring in what dead processes left: finished records, then the begun ones as interrupted."""
         recovery.remove_drafts(self.spool.directory)

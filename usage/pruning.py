@@ -1,0 +1,23 @@
+"""Deleting usage records that are older than the retention, a bounded batch at a time."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from usage.models import UsageRecord
+
+BATCH = 5000
+
+
+def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Iterator[int]:
+    """Delete the records from before ``before``, oldest first, ``batch`` a transaction; yield how many each time.
+
+    Batches are ranges of the time index. Ids would not do: those of batch lines don't rise with time.
+    """
+    records = UsageRecord.objects.using(using)
+    while True:
+        oldest = records.filter(created_at__lt=before).order_by("created_at").values("pk")[:batch]
+        # Not delete(): it would load every row for receivers of the deletion signal, and none means these.
+        deleted = records.filter(pk__in=oldest)._raw_delete(using)
+        if not deleted:
+            return
+        yield deleted
