@@ -146,11 +146,15 @@ async def raw_bytes(record: Attempt, answer: UpstreamAnswer, finish: Finish) -> 
 
     A break in the middle is raised: the client sees an incomplete body, as it would without us.
     """
-    async for chunk in answer.chunks():
-        if record.ttft_us is None:
-            record.ttft_us = (perf_counter_ns() - finish.started_ns) // 1000
-        record.bytes_out += len(chunk)
-        yield chunk
+    try:
+        async for chunk in answer.chunks():
+            if record.ttft_us is None:
+                record.ttft_us = (perf_counter_ns() - finish.started_ns) // 1000
+            record.bytes_out += len(chunk)
+            yield chunk
+    except UpstreamFailure as error:
+        finish(error)
+        raise
     finish(None)
 
 
