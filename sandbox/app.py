@@ -13,7 +13,19 @@ from sandbox.errors import ApiError
 from sandbox.faults import NO_FAULTS, Faults
 from sandbox.http import Answer, ClientGone, Message, Receive, Request, Response, Scope, Send, error_response
 from sandbox.recorder import Record, Recorder, Stats
-from sandbox.resources import batches, chat, completions, control, embeddings, files, models, moderations, uploads
+from sandbox.resources import (
+    batches,
+    chat,
+    completions,
+    control,
+    conversations,
+    embeddings,
+    files,
+    models,
+    moderations,
+    responses,
+    uploads,
+)
 from sandbox.routing import Route, Router
 from sandbox.state import State
 from sandbox.websocket import SocketClosed, WebSocket
@@ -28,6 +40,8 @@ ROUTES: tuple[Route, ...] = tuple(
         embeddings.ROUTES,
         models.ROUTES,
         moderations.ROUTES,
+        responses.ROUTES,
+        conversations.ROUTES,
         files.ROUTES,
         uploads.ROUTES,
         batches.ROUTES,

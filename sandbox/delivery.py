@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.connection import Connection
 from sandbox.errors import ApiError
 from sandbox.faults import NO_FAULTS, Faults
-from sandbox.http import DONE, Answer, Headers, Response, Send, Stream, error_response, event
+from sandbox.http import DONE, Answer, Headers, Response, Send, Stream, error_response
 
 if TYPE_CHECKING:
     from sandbox.recorder import Record, Stats
@@ -143,7 +143,7 @@ class Delivery:
         if self.faults is NO_FAULTS and isinstance(chunks, Iterable):
             await self._quickly(chunks)
             return
-        async for chunk in _bend(chunks, self.faults):
+        async for chunk in _bend(answer, self.faults):
             await self._pace()
             for piece in _pieces(chunk, self.faults.split):
                 await self.send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -189,12 +189,12 @@ class Delivery:
         raise ConnectionCut
 
 
-async def _bend(chunks: Iterable[bytes] | AsyncIterable[bytes], faults: Faults) -> AsyncIterator[bytes]:
+async def _bend(answer: Stream, faults: Faults) -> AsyncIterator[bytes]:
     """The chunks with the faults that change, add or drop events."""
     count = 0
-    async for chunk in _each(chunks):
+    async for chunk in _each(answer.chunks):
         if count == faults.error_after:
-            yield event(status_error(faults).body())
+            yield answer.error(status_error(faults), count)
             return
         if faults.garbage and count == 1:
             yield GARBAGE_EVENT

@@ -69,6 +69,10 @@ class Faults:
     tokens: int = -1  # the answer's length in tokens
     big: int = 0  # the answer's length in bytes
     refusal: bool = False  # the model refuses
+    fail: bool = False  # a response ends as failed, with `code` and `message` if given
+    queued: float = 100  # milliseconds that a background response stays queued
+    working: float = 300  # milliseconds that it then stays in progress
+    max_file: int = 0  # refuse an uploaded file of more than N bytes, as OpenAI does above 25 MB
     usage: dict[str, int] = field(default_factory=dict)  # overrides: prompt_tokens=..., cached_tokens=...
 
     @property

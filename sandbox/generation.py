@@ -92,7 +92,7 @@ def generate(prompt: Prompt, settings: Settings, faults: Faults, variant: int = 
             output.finish_reason = "stop" if settings.named_tool else "tool_calls"
         else:
             output.pieces = tokens.split(stopped(_text(prompt, settings, variant), settings.stop))
-    _limit(output, settings.max_tokens)
+    limit(output, settings.max_tokens)
     return output
 
 
@@ -116,13 +116,13 @@ def _big(size: int) -> Iterator[str]:
         yield line[: min(BIG_PIECE, size - start)]
 
 
-def _limit(output: Output, limit: int | None) -> None:
-    """Cuts the answer to `limit` tokens, reasoning first."""
-    if limit is None or output.endless or output.tokens <= limit:
+def limit(output: Output, most: int | None) -> None:
+    """Cuts the answer to `most` tokens, reasoning first."""
+    if most is None or output.endless or output.tokens <= most:
         return
     output.finish_reason = "length"
-    output.reasoning_tokens = min(output.reasoning_tokens, limit)
-    left = limit - output.reasoning_tokens
+    output.reasoning_tokens = min(output.reasoning_tokens, most)
+    left = most - output.reasoning_tokens
     output.pieces = output.pieces[:left]
     for call in output.calls:
         left -= tokens.count(call.name)

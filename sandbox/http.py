@@ -133,9 +133,12 @@ class Response:
 
 
 class Stream:
-    """An answer in chunks. For server-sent events a chunk is one event, so that faults can count them."""
+    """An answer in chunks. For server-sent events a chunk is one event, so that faults can count them.
 
-    __slots__ = ("chunks", "content_type", "headers", "status")
+    `error` writes the event of an error that comes instead of chunk number N.
+    """
+
+    __slots__ = ("chunks", "content_type", "error", "headers", "status")
 
     def __init__(
         self,
@@ -143,9 +146,11 @@ class Stream:
         *,
         content_type: bytes = EVENT_STREAM,
         headers: Headers | None = None,
+        error: Callable[[ApiError, int], bytes] | None = None,
     ) -> None:
         self.chunks = chunks
         self.status = 200
+        self.error = error or error_event
         self.content_type = content_type
         self.headers = headers
 
@@ -169,6 +174,11 @@ def too_large(limit: int) -> ApiError:
 def event(value: Any) -> bytes:
     """One server-sent event, as chat and completions send them."""
     return b"data: " + encode(value) + b"\n\n"
+
+
+def error_event(error: ApiError, number: int) -> bytes:
+    """An error amid a stream, as most endpoints send it; `number` is that of the chunk that it replaces."""
+    return event(error.body())
 
 
 def named_event(value: dict[str, Any]) -> bytes:

@@ -1,10 +1,10 @@
 """Objects that belong to an API key, in bounded memory."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
 
+from sandbox.auth import owned
 from sandbox.http import Request
 
 T = TypeVar("T")
@@ -51,8 +51,7 @@ class Shelf(Generic[T]):
 
 
 def shelf(request: Request, name: str) -> Shelf[Any]:
-    """The shelf `name` of the API key that made the request."""
-    owner = hashlib.blake2b(request.headers.get(b"authorization", b""), digest_size=16).hexdigest()
-    shelves = request.app.state.store("shelves")
-    key = f"{name}/{owner}"
-    return cast(Shelf[Any], shelves.get(key) or shelves.put(key, Shelf()))
+    """The shelf `name` of the API key that the request at hand came with."""
+    kept = owned(request.app.state, f"shelf {name}", 1)
+    found = kept.get(name)
+    return cast(Shelf[Any], kept.put(name, Shelf()) if found is None else found)

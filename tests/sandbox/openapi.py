@@ -12,6 +12,10 @@ from referencing.jsonschema import DRAFT202012
 
 ROOT = "urn:openai"
 
+# Where OpenAI sends null, its examples included, although its schemas allow none: usage before the end of a
+# response, and these.
+_NULLS = {"ModelResponseProperties": ("user", "safety_identifier", "prompt_cache_key")}
+
 
 def assert_valid(schema_name: str, instance: Any) -> None:
     """Fails unless `instance` is a `components/schemas/{schema_name}`; raises KeyError for an unknown name."""
@@ -33,7 +37,12 @@ def _document() -> dict[str, Any]:
     path = load_spec_path("openai", "official")
     with open(path, encoding="utf-8") as file:
         document = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return {"components": {"schemas": _plain(document["components"]["schemas"])}}
+    schemas = _plain(document["components"]["schemas"])
+    for name, properties in _NULLS.items():
+        for key in properties:
+            schemas[name]["properties"][key] = {"anyOf": [schemas[name]["properties"][key], {"type": "null"}]}
+    schemas["ResponseUsage"] = {"anyOf": [schemas["ResponseUsage"], {"type": "null"}]}
+    return {"components": {"schemas": schemas}}
 
 
 def _plain(node: Any) -> Any:

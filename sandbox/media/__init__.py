@@ -1,0 +1,1 @@
+"""Pictures and sound made by hand, so that the sandbox needs no codec library."""

@@ -1,0 +1,206 @@
+"""`/v1/responses`: making, streaming, keeping, cancelling, counting and compacting."""
+
+from itertools import repeat
+from typing import Any
+
+from sandbox import paging, params
+from sandbox.catalog import Model
+from sandbox.errors import ApiError
+from sandbox.faults import Faults
+from sandbox.http import JSON, Answer, Request, Stream, json_response
+from sandbox.params import Body
+from sandbox.responses import context, output, settings, toolbox, turn, usage
+from sandbox.responses.context import Context
+from sandbox.responses.items import Item
+from sandbox.responses.life import STREAMABLE, Life, error_event, replay, stream, visible
+from sandbox.responses.lookup import find_response, lives, query_list
+from sandbox.responses.toolbox import Toolbox
+from sandbox.responses.turn import Turn
+from sandbox.routing import Route
+
+_FAILURE = "The server had an error while processing your request. Sorry about that!"
+
+
+async def create(request: Request) -> Answer:
+    body = request.json()
+    settings.check_names(body)
+    row = settings.model(request.app.state, body)
+    streamed = params.boolean(body, "stream")
+    options = params.mapping(body, "stream_options")
+    if options and not streamed:
+        raise ApiError(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"
+        )
+    if request.faults.endless and not streamed:
+        return Stream(repeat(b" " * 1024), content_type=JSON)
+    life = _begin(request, body, row)
+    life.streamed, life.obfuscated = streamed, options.get("include_obfuscation") is True
+    if life.background:
+        if streamed:
+            return Stream(replay(life, request.app.state), error=error_event)
+        return json_response(life.body("queued"))
+    if streamed:
+        return Stream(stream(life), error=error_event)
+    life.finished = True
+    return json_response(life.body(life.ending))
+
+
+def _begin(request: Request, body: Body, row: Model) -> Life:
+    """The response with its whole future; remembered if it is to be stored."""
+    state, faults = request.app.state, request.faults
+    store, background = params.boolean(body, "store", True), params.boolean(body, "background")
+    if background and not store:
+        raise ApiError("Background mode requires 'store' to be true.", param="store")
+    asked = turn.read(request, body)
+    seen = context.read(asked.items, params.string(body, "instructions"))
+    tools = toolbox.read(body, seen.prompt.user_text, asked.has_results())
+    plan = settings.plan(body, row, tools, asked.approved())
+    settings.check_json_mode(plan.settings, seen.prompt)
+    made = output.make(seen, plan, faults, state)
+    now = state.now()
+    starts = now + faults.queued / 1000 if background else now
+    life = Life(
+        id=state.new_id("resp_", 48),
+        base=settings.base(body, row, tools, store),
+        items=made.items,
+        input=asked.items,
+        usage=None if faults.no_usage else _usage(request, body, row, asked, seen, made, tools),
+        include=settings.include(body.get("include")),
+        created=now,
+        starts=starts,
+        ends=starts + faults.working / 1000 if background else now,
+        ending="failed" if faults.fail else "incomplete" if made.cut_off else "completed",
+        error=_failure(faults),
+        background=background,
+        endless=faults.endless and not background,
+        sketches=made.sketches,
+    )
+    if asked.conversation is not None:
+        life.base["conversation"] = {"id": asked.conversation.id}
+        asked.conversation.pending.append((life, asked.new))
+    if store:
+        lives(request).put(life.id, life, _size(request, life))
+    return life
+
+
+def _usage(
+    request: Request, body: Body, row: Model, asked: Turn, seen: Context, made: output.Made, tools: Toolbox
+) -> dict[str, Any]:
+    total = seen.prompt.tokens + usage.tokens_of_tools(tools.shown)
+    key = params.string(body, "prompt_cache_key")
+    sent = [body.get("instructions"), tools.shown, *asked.items]
+    cached = usage.cached(request.app.state, row.id, key, sent, total)
+    return usage.usage(total, made, cached, request.faults)
+
+
+def _failure(faults: Faults) -> dict[str, str]:
+    return {"code": faults.code or "server_error", "message": faults.message.replace("_", " ") or _FAILURE}
+
+
+def _size(request: Request, life: Life) -> int:
+    """About how much memory a response takes, in bytes."""
+    written = sum(len(str(item.get("result") or item.get("content") or "")) for item in life.items)
+    return 4096 + len(request.body) + written + sum(len(sketch) for part in life.sketches.values() for sketch in part)
+
+
+def _named(request: Request) -> Life:
+    return find_response(request, request.params["response_id"])
+
+
+async def retrieve(request: Request) -> Answer:
+    life, query, state = _named(request), request.query(), request.app.state
+    wanted = settings.include(query_list(request, "include"))
+    if query.get("stream") == "true":
+        _check_streamable(life, state.now())
+        return Stream(replay(life, state, _starting_after(query)), error=error_event)
+    return json_response(life.body(life.status(state.now()), wanted))
+
+
+def _check_streamable(life: Life, now: float) -> None:
+    if not life.background or not life.streamed:
+        raise ApiError(
+            "This response cannot be streamed because it was not created with background=true and stream=true.",
+            param="stream",
+        )
+    if now > life.created + STREAMABLE:
+        raise ApiError("This response can no longer be streamed because it is more than 5 minutes old.", param="stream")
+
+
+def _starting_after(query: dict[str, str]) -> int:
+    value = query.get("starting_after", "-1")
+    if not value.removeprefix("-").isdigit():
+        raise ApiError(
+            f"Invalid type for 'starting_after': expected an integer, but got '{value}' instead.",
+            param="starting_after",
+            code="invalid_type",
+        )
+    return int(value)
+
+
+async def delete(request: Request) -> Answer:
+    life = _named(request)
+    lives(request).pop(life.id)
+    return json_response({"id": life.id, "object": "response", "deleted": True})
+
+
+async def cancel(request: Request) -> Answer:
+    """Twice is as good as once; a response that is over stays as it is."""
+    life = _named(request)
+    if not life.background:
+        raise ApiError("Cannot cancel a synchronous response.", param="response_id")
+    now = request.app.state.now()
+    if not life.is_over(now):
+        life.cancelled = True
+    return json_response(life.body(life.status(now)))
+
+
+async def list_input_items(request: Request) -> Answer:
+    life = _named(request)
+    wanted = settings.include(query_list(request, "include"))
+    return json_response(paging.page([visible(item, wanted) for item in life.input], request.query()))
+
+
+async def count_input_tokens(request: Request) -> Answer:
+    body = request.json()
+    if body.get("model") is not None:
+        settings.model(request.app.state, body)
+    asked = turn.read(request, body, needs_input=False)
+    seen = context.read(asked.items, params.string(body, "instructions"))
+    tools = toolbox.read(body, "", after_results=True)
+    total = seen.prompt.tokens + usage.tokens_of_tools(tools.shown)
+    return json_response({"object": "response.input_tokens", "input_tokens": total})
+
+
+async def compact(request: Request) -> Answer:
+    """The user's messages as they are, and one sealed item that stands for all the rest."""
+    body, state = request.json(), request.app.state
+    settings.model(state, body)
+    asked = turn.read(request, body)
+    seen = context.read(asked.items, params.string(body, "instructions"))
+    said = [*seen.earlier, seen.prompt.user_text]
+    sealed: Item = {
+        "id": state.new_id("cmp_", 48),
+        "type": "compaction",
+        "encrypted_content": context.sealed(said),
+    }
+    kept = [item for item in asked.items if item["type"] == "message" and item["role"] == "user"]
+    return json_response(
+        {
+            "id": state.new_id("resp_", 48),
+            "object": "response.compaction",
+            "created_at": state.created(),
+            "output": [*kept, sealed],
+            "usage": usage.compaction_usage(seen.prompt.tokens, [*kept, sealed]),
+        }
+    )
+
+
+ROUTES = (
+    Route("POST", "/v1/responses", create),
+    Route("POST", "/v1/responses/input_tokens", count_input_tokens),
+    Route("POST", "/v1/responses/compact", compact),
+    Route("GET", "/v1/responses/{response_id}", retrieve),
+    Route("DELETE", "/v1/responses/{response_id}", delete),
+    Route("POST", "/v1/responses/{response_id}/cancel", cancel),
+    Route("GET", "/v1/responses/{response_id}/input_items", list_input_items),
+)

@@ -1,0 +1,60 @@
+"""What a conversation is: items that responses read from and write to."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.errors import ApiError
+from sandbox.http import Request
+from sandbox.responses.items import Item
+from sandbox.responses.life import Life
+from sandbox.responses.lookup import CONVERSATIONS
+from sandbox.shelf import Shelf, shelf
+
+# The oldest items of a conversation are forgotten.
+MAX_ITEMS = 5_000
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A conversation. `pending` are responses that are not over, with the input to add when they are."""
+
+    id: str
+    created_at: int
+    metadata: dict[str, str]
+    items: list[Item] = field(default_factory=list)
+    pending: list[tuple[Life, list[Item]]] = field(default_factory=list)
+
+    def add(self, items: list[Item]) -> None:
+        self.items += items
+        del self.items[:-MAX_ITEMS]
+
+    def settle(self, now: float) -> None:
+        """Takes in what the responses that have ended said."""
+        waiting = []
+        for life, asked in self.pending:
+            if not life.is_over(now):
+                waiting.append((life, asked))
+            elif life.status(now) in ("completed", "incomplete"):
+                self.add([*asked, *life.items])
+        self.pending = waiting
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "conversation",
+            "created_at": self.created_at,
+            "metadata": self.metadata,
+        }
+
+
+def find(request: Request, conversation_id: str) -> Conversation:
+    """The conversation with what responses have added; raises ApiError 404 for an unknown one."""
+    found: Conversation | None = conversations(request).get(conversation_id)
+    if found is None:
+        raise ApiError(f"Conversation with id '{conversation_id}' not found.", status=404)
+    found.settle(request.app.state.now())
+    return found
+
+
+def conversations(request: Request) -> Shelf[Conversation]:
+    return shelf(request, CONVERSATIONS)

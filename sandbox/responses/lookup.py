@@ -1,0 +1,50 @@
+"""Finding what an API key made before."""
+
+import urllib.parse
+from collections.abc import Iterator
+
+from sandbox import stored_files
+from sandbox.errors import ApiError
+from sandbox.http import Request
+from sandbox.responses.items import Item, Lookup
+from sandbox.responses.life import Life
+from sandbox.shelf import Shelf, shelf
+
+RESPONSES = "responses"
+CONVERSATIONS = "conversations"
+
+
+def lives(request: Request) -> Shelf[Life]:
+    return shelf(request, RESPONSES)
+
+
+def find_response(request: Request, response_id: str) -> Life:
+    """Raises ApiError 404 for a response that was not stored, is gone, or is another key's."""
+    found = lives(request).get(response_id)
+    if found is None:
+        raise ApiError(f"Response with id '{response_id}' not found.", status=404)
+    return found
+
+
+def lookup(request: Request) -> Lookup:
+    """What reading items needs, of the key that makes the request."""
+    state = request.app.state
+    return Lookup(
+        new_id=lambda prefix: state.new_id(prefix, 48),
+        # The newest item with this id in the key's responses and conversations.
+        item=lambda item_id: next((item for item in _items(request) if item["id"] == item_id), None),
+        filename=lambda file_id: str(stored_files.find(state, file_id, "input").shape["filename"]),
+    )
+
+
+def _items(request: Request) -> Iterator[Item]:
+    for life in reversed(list(lives(request))):
+        yield from reversed(life.context())
+    for conversation in shelf(request, CONVERSATIONS):
+        yield from conversation.items
+
+
+def query_list(request: Request, name: str) -> list[str]:
+    """The values of a query parameter that is a list, written `name`, `name[]` or `name[0]`."""
+    pairs = urllib.parse.parse_qsl(request.query_string.decode("latin-1"))
+    return [value for key, value in pairs if key == name or (key.startswith(f"{name}[") and key.endswith("]"))]
