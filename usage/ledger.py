@@ -6,6 +6,7 @@ segments wait on disk, up to the spool's limit.
 """
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -122,8 +123,11 @@ class Ledger:
         if self._closed or self.spool.in_memory:
             connections[self.using].close_if_unusable_or_obsolete()
         while self._closed:
-            path = self._closed[0][0]
-            self.spool.settle(self._move(path))
+            try:
+                self.spool.settle(self._move(self._closed[0][0]))
+            except OSError:
+                self._closed.rotate(-1)  # one segment that can't be read does not hold up the others
+                raise
             self._closed.popleft()
         self._move_memory()
         self.spool.hold(0)
@@ -146,9 +150,12 @@ class Ledger:
         for folder in recovery.folders(self.spool.directory):
             if folder == self.spool.folder:
                 continue
-            with recovery.claimed(folder) as dead:
-                if dead:
-                    self._bring_in(folder)
+            try:
+                with recovery.claimed(folder) as dead:
+                    if dead:
+                        self._bring_in(folder)
+            except OSError as error:  # a folder that can't be read or removed does not hold up the others
+                logger.error("The spool folder %s can't be brought in: %s.", folder.name, error.strerror)
 
     def _bring_in(self, folder: Path) -> None:
         connections[self.using].close_if_unusable_or_obsolete()
@@ -193,7 +200,7 @@ class Ledger:
         logger.error("%d usage records can't be stored; they are in %s.", len(lines), REJECTED_NAME)
         with suppress(OSError):
             if not path.exists() or path.stat().st_size < REJECTED_LIMIT:
-                with path.open("ab") as file:
+                with open(path, "ab", opener=_private) as file:
                     file.writelines(lines)
 
     def _run(self) -> None:
@@ -260,6 +267,10 @@ class Ledger:
         if dropped > self._reported:
             logger.error("%d usage records were lost: disk and memory are full.", dropped - self._reported)
             self._reported = dropped
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _no_pause() -> None:

@@ -11,7 +11,8 @@ from django.db import OperationalError, connections
 
 from tests.servers import wait_until
 from tests.usage.factory import attempt
-from usage import rows
+from usage import ledger as ledger_module
+from usage import recovery, rows
 from usage.ledger import REJECTED_NAME, Ledger
 from usage.models import UsageRecord
 from usage.records import new_id
@@ -198,6 +199,48 @@ def test_what_was_begun_and_never_ended_becomes_an_interrupted_record(database: 
     assert found[cut.attempt_id].cost_pico is None
     assert [path for path in later.spool.directory.iterdir() if path.is_dir()] == [later.spool.folder]
     assert later.state()["recovered"] == 1
+
+
+def test_a_folder_that_cannot_be_brought_in_holds_up_no_other(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    for _ in range(3):
+        dead = Spool(tmp_path)
+        written.append(attempt())
+        dead.append(written[-1])
+        dead.close()
+    first = recovery.folders(tmp_path)[0]
+    real = ledger_module.remove_folder
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "remove_folder", lambda folder: real(folder / "x" if folder == first else folder))
+        Ledger(Spool(tmp_path), using=database).recover()
+    assert stored(database).keys() == {record.attempt_id for record in written}
+    assert first.exists()
+
+
+def test_a_segment_that_cannot_be_read_holds_up_no_other(database: str, ledger: Ledger) -> None:
+    first, second = attempt(), attempt()
+    ledger.spool.append(first)
+    assert ledger.spool.folder is not None
+    (path,) = segments(ledger.spool.folder)
+    hidden = path.rename(path.with_suffix(".hidden"))
+    path.mkdir()
+    (path / "something").touch()
+    with pytest.raises(IsADirectoryError):
+        ledger.flush()
+    ledger.spool.append(second)
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError):
+            ledger.flush()
+    assert second.attempt_id in stored(database)
+    assert ledger.spool.pending == 1
+    (path / "something").unlink()
+    path.rmdir()
+    hidden.rename(path)
+    ledger.flush()
+    assert first.attempt_id in stored(database)
+    assert ledger.spool.pending == 0
 
 
 def test_token_uses_are_handed_over_now_and_then(database: str, tmp_path: Path) -> None:
