@@ -85,6 +85,17 @@ def text_field(fields: dict[str, msgspec.Raw], name: str, missing: str) -> str:
     return value
 
 
+def text_of(raw: msgspec.Raw | None) -> str:
+    """Return a field as a text: a text's own characters, a number's digits; empty for anything else."""
+    if raw is None:
+        return ""
+    try:
+        value = msgspec.json.decode(raw, type=str | int | float | None)
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    return "" if value is None else str(value)
+
+
 def is_true(raw: msgspec.Raw | None) -> bool:
     """Whether a field is the JSON value ``true``."""
     return raw is not None and bytes(raw) == b"true"

@@ -26,7 +26,8 @@ class Operation:
 
     ``name`` stands in records, ``model_type`` is the capability that a model needs for it (empty: the call names no model),
     ``path`` the upstream's path, ``makes`` the kind of object that an answer's ``id`` names (empty: none). ``ends`` matches
-    what the last event of a whole stream holds (``None``: any end is a proper end).
+    what the last event of a whole stream holds (``None``: any end is a proper end). ``units`` counts what is billed by the
+    request itself, for example characters to be spoken; it is asked when the answer is complete.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Operation:
     path: str
     makes: str = ""
     ends: re.Pattern[bytes] | None = None
+    units: "Callable[[Call], dict[str, int]] | None" = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +85,10 @@ class Upload(Protocol):
     fault: Exception | None
     sent: int
 
+    @property
+    def values(self) -> dict[str, str]:
+        """The wanted text parts that have been seen so far."""
+
     def length(self, upstream_model: str) -> int | None:
         """Return the length of what :meth:`body` yields, or ``None`` when the client did not tell."""
 
@@ -94,7 +100,7 @@ class Call:
     """One call on its way. The policies and the pipeline read and fill it; nobody else keeps it.
 
     ``account_name`` names the account of a call without a model; ``references`` are ids of objects that the request mentions,
-    with the field that did; ``units`` are billed units that the request itself tells, for example characters to be spoken.
+    with the field that did.
     """
 
     __slots__ = (
@@ -123,7 +129,6 @@ class Call:
         "targets",
         "task",
         "timings",
-        "units",
         "upload",
         "wants_usage",
     )
@@ -139,7 +144,6 @@ class Call:
         self.path = operation.path
         self.account_name = ""
         self.references: list[tuple[str, str]] = []
-        self.units: dict[str, int] = {}
         self.body: bytes = b""
         self.upload: Upload | None = None
         self.fields: dict[str, msgspec.Raw] = {}

@@ -1,7 +1,8 @@
 """Reads what an answer says it used, and turns it into a record's tokens and cost.
 
 One shape reads every usage object of OpenAI's: chat and completions count ``prompt_tokens`` and ``completion_tokens``,
-responses, images and audio ``input_tokens`` and ``output_tokens``; details are named after the side they belong to.
+responses, images and audio ``input_tokens`` and ``output_tokens``; details are named after the side they belong to. A
+transcription may be billed by ``seconds`` instead.
 """
 
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ class Usage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
+    seconds: float | None = None
     prompt_tokens_details: InputDetails | None = None
     completion_tokens_details: OutputDetails | None = None
     input_tokens_details: InputDetails | None = None
@@ -64,6 +66,8 @@ def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
         return False
     inputs = usage.prompt_tokens_details or usage.input_tokens_details or usage.input_token_details or _NO_INPUT
     outputs = usage.completion_tokens_details or usage.output_tokens_details or usage.output_token_details or _NO_OUTPUT
+    if usage.seconds is not None:
+        record.units = {**record.units, "input_audio_ms": round(usage.seconds * 1000)}
     record.input_tokens = usage.prompt_tokens or usage.input_tokens or 0
     record.output_tokens = usage.completion_tokens or usage.output_tokens or 0
     if not record.output_tokens and usage.total_tokens and usage.completion_tokens is usage.output_tokens is None:
@@ -123,7 +127,7 @@ def billed_units(record: Attempt) -> dict[str, int]:
 
 
 def price(record: Attempt, target: Target, *, tier: str | None = None) -> None:
-    """Set the record's cost from its usage; it stays ``None`` (unpriced) when no price is known for what was used.
+    """Set the record's cost from its usage; it stays ``None`` (unpriced) when no price, or no usage, is known.
 
     ``tier`` overrides the service tier that the vendor reported, for example ``batch``.
     """
@@ -133,6 +137,8 @@ def price(record: Attempt, target: Target, *, tier: str | None = None) -> None:
     if record.service_tier or tier:
         sheet = sheet.tier(tier or record.service_tier)
     units = billed_units(record)
+    if not units and not sheet.free:
+        return  # the upstream did not tell what it used: unknown is not free
     record.price_version = sheet.version
     record.cost_pico = sheet.cost(units, target.account.discount_bp)
     gaps = sheet.gaps(units)

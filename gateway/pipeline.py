@@ -67,7 +67,7 @@ async def attempt(call: Call, target: Target, number: int) -> Reply:
     """Send the call to one target. Leaves exactly one record, when the answer is complete or given up."""
     record = _new_record(call, target, number)
     request = _encode(call, target)
-    record.bytes_in = len(call.body)
+    record.bytes_in = len(call.body)  # of an upload, what was sent is counted at its end
     runtime.spool.begin(record)
     finish = _Finisher(call, target, record)
     answer: UpstreamAnswer | None = None
@@ -184,6 +184,8 @@ class _Finisher:
         self._done = True
         record, call = self._record, self._call
         record.latency_us = (perf_counter_ns() - self.started_ns) // 1000
+        if call.upload is not None:
+            record.bytes_in = call.upload.sent
         if error is not None:
             cause = _cause(call, error)
             record.error_class = errors.code_of(cause)
@@ -191,9 +193,12 @@ class _Finisher:
                 record.status = errors.status_of(cause)
             record.client_gone = call.client_gone
             call.error = record.error_class
-        if call.units and 200 <= record.status < 300:
-            record.units = {**call.units, **record.units}
-        metering.price(record, self._target)
+        if call.operation.units is not None and 200 <= record.upstream_status < 300:
+            record.units = {**call.operation.units(call), **record.units}
+        if not call.operation.model_type or record.upstream_status >= 400 or not record.upstream_status:
+            record.cost_pico = 0  # calls without a model, and refused or unsent ones, are charged by nobody
+        else:
+            metering.price(record, self._target)
         runtime.spool.append(record)
 
 

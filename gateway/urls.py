@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from gateway import health
-from gateway.endpoints import chat, embeddings, models, moderations
+from gateway.endpoints import audio, chat, embeddings, images, models, moderations
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
 API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
@@ -15,6 +15,12 @@ api: list[URLPattern | URLResolver] = [
     path("completions", chat.Completions.as_view(), name="completions"),
     path("embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
     path("moderations", moderations.Moderations.as_view(), name="moderations"),
+    path("images/generations", images.ImageGenerations.as_view(), name="images-generations"),
+    path("images/edits", images.ImageEdits.as_view(), name="images-edits"),
+    path("images/variations", images.ImageVariations.as_view(), name="images-variations"),
+    path("audio/speech", audio.Speech.as_view(), name="audio-speech"),
+    path("audio/transcriptions", audio.Transcriptions.as_view(), name="audio-transcriptions"),
+    path("audio/translations", audio.Translations.as_view(), name="audio-translations"),
     path("models", models.ModelList.as_view(), name="models"),
     path("models/<path:name>", models.ModelDetail.as_view(), name="model"),
 ]

@@ -15,6 +15,7 @@ from gateway import body as json_body
 from gateway import errors, ownership, pipeline
 from gateway.call import Call, Caller, Operation, Reply, read_options
 from gateway.handler import InferenceRequest
+from gateway.multipart import MultipartUpload
 from gateway.objects import mark_deleted, objects
 from gateway.policies import access
 from gateway.references import find_references
@@ -138,6 +139,26 @@ class ModelCallView(InferenceView):
         if call.stream:
             call.wants_usage = json_body.wants_usage(fields.get("stream_options"))
         return call
+
+
+class ModelUploadView(InferenceView):
+    """A ``POST`` of a multipart body that names a model and streams through."""
+
+    operation: ClassVar[Operation]
+    wanted: ClassVar[tuple[str, ...]] = ("stream",)
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Read up to the model, then send everything on as it comes."""
+        call = begin_call(request, self.caller, self.operation)
+        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, self.wanted)
+        try:
+            await upload.open()
+            call.upload = upload
+            call.model_asked = upload.values["model"].strip()
+            call.stream = upload.values.get("stream", "").strip().lower() in {"true", "1"}
+            return await pipeline.run(call)
+        finally:
+            upload.close()
 
 
 class ObjectView(InferenceView):

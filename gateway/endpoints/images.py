@@ -1,0 +1,44 @@
+"""``/images/generations``, ``/images/edits`` and ``/images/variations``.
+
+Sizes, formats and numbers belong to the upstream; ours is the bound of the body alone.
+"""
+
+import re
+
+from gateway import body as json_body
+from gateway.call import Call, Operation
+from gateway.views import ModelCallView, ModelUploadView
+
+ENDS = re.compile(rb"image_(?:generation|edit)\.completed")
+
+
+def images(call: Call) -> dict[str, int]:
+    """Count the images that were asked for, by quality and size: what models without image tokens are billed by."""
+    if call.upload is not None:
+        asked = call.upload.values
+    else:
+        asked = {name: json_body.text_of(call.fields.get(name)) for name in ("n", "size", "quality")}
+    number = asked.get("n", "").strip()
+    marks = [asked.get(name, "").strip() for name in ("quality", "size")]
+    unit = ":".join(["images", *(mark for mark in marks if mark and mark != "auto")])
+    return {unit: int(number) if number.isdigit() else 1}
+
+
+class ImageGenerations(ModelCallView):
+    """Create images from a text, whole or streamed."""
+
+    operation = Operation("image_generation", "image", "images/generations", ends=ENDS, units=images)
+
+
+class ImageEdits(ModelUploadView):
+    """Change one or many images by a text, whole or streamed."""
+
+    operation = Operation("image_edit", "image", "images/edits", ends=ENDS, units=images)
+    wanted = ("stream", "n", "size", "quality")
+
+
+class ImageVariations(ModelUploadView):
+    """Create variations of an image."""
+
+    operation = Operation("image_variation", "image", "images/variations", units=images)
+    wanted = ("n", "size")
