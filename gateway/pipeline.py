@@ -195,7 +195,8 @@ class _Finisher:
             call.error = record.error_class
         if call.operation.units is not None and 200 <= record.upstream_status < 300:
             record.units = {**call.operation.units(call), **record.units}
-        if not call.operation.model_type or record.upstream_status >= 400 or not record.upstream_status:
+        unsent = error is not None and not getattr(error, "sent", True)
+        if not call.operation.model_type or record.upstream_status >= 400 or unsent:
             record.cost_pico = 0  # calls without a model, and refused or unsent ones, are charged by nobody
         else:
             metering.price(record, self._target)
