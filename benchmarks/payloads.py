@@ -6,6 +6,7 @@ from typing import Any
 
 MODEL = "gpt-4o-mini"
 CREATED = 1_760_000_000
+PROMPT_TOKENS = 34
 MEGABYTE = 2**20
 # Stands once in every content chunk and nowhere else, so chunks can be counted in a byte stream.
 MARK = b"gatehouse-token"
@@ -33,9 +34,9 @@ CHAT_ANSWER = json.dumps(
             }
         ],
         "usage": {
-            "prompt_tokens": 34,
+            "prompt_tokens": PROMPT_TOKENS,
             "completion_tokens": 41,
-            "total_tokens": 75,
+            "total_tokens": PROMPT_TOKENS + 41,
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
         },
@@ -80,5 +81,7 @@ STREAM_START = _event({"role": "assistant", "content": "", "refusal": None})
 # They differ, because LiteLLM ends a stream that repeats a chunk a hundred times.
 STREAM_TOKENS = tuple(_event({"content": f" {MARK.decode()}-{number}"}) for number in range(10))
 STREAM_END = _event({}, finish="stop")
-STREAM_USAGE = _event(None, usage={"prompt_tokens": 34, "completion_tokens": 100, "total_tokens": 134})
+STREAM_USAGE = _event(
+    None, usage={"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 100, "total_tokens": PROMPT_TOKENS + 100}
+)
 STREAM_DONE = b"data: [DONE]\n\n"

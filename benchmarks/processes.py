@@ -146,6 +146,15 @@ def cpu_seconds(root: int) -> float:
     return ticks / CLOCK_TICKS
 
 
+def core_seconds(core: int) -> float:
+    """Return the CPU time, in seconds, that processes of anybody have spent on a core, interrupts left out."""
+    for line in (PROC / "stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            return sum(int(value) for value in ticks[:3]) / CLOCK_TICKS
+    raise BenchmarkError(f"There is no core {core} here.")
+
+
 def rss_bytes(root: int) -> int:
     """Return the resident bytes of a process tree: the sum over its processes."""
     pages = 0

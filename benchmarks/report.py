@@ -11,7 +11,8 @@ from benchmarks.servers import BY_KEY as SERVERS
 Results = dict[str, dict[str, dict[str, Any]]]
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 OURS, YARDSTICK = "gatehouse", "nginx"
-PEERS = ("portkey", "litellm")
+# More than this share of the server's core in other hands makes numbers doubtful.
+QUIET_PERCENT = 5
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,21 @@ def void_runs(results: Results) -> list[str]:
             if "void" in metrics:
                 spoiled.setdefault((server, metrics["void"]), []).append(scenario)
     return [f"{server} ({', '.join(scenarios)}): {why}" for (server, why), scenarios in spoiled.items()]
+
+
+def noise(results: Results) -> str:
+    """Return how much of the server's core others used at most, or nothing when that is not known."""
+    shares = [
+        (metrics["foreign_percent"], f"{server}, {scenario}")
+        for scenario, rows in results.items()
+        for server, metrics in rows.items()
+        if "foreign_percent" in metrics
+    ]
+    if not shares:
+        return ""
+    most, where = max(shares)
+    verdict = "" if most <= QUIET_PERCENT else " NOT a quiet machine: measure again."
+    return f"at most {max(most, 0):.0f}% of the server's core went to others ({where}).{verdict}"
 
 
 def ratio(results: Results, scenario: str, metric: str, over: str, under: str) -> float | None:
@@ -133,6 +149,8 @@ def render(document: dict[str, Any]) -> str:
     parts = [f"`{document['command']}`"]
     parts += ["\n".join(f"- {name}: {text}" for name, text in document["machine"].items())]
     parts[-1] += "\n- versions: " + ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    if noise(results):
+        parts[-1] += f"\n- noise: {noise(results)}"
     goals = goals_table(results)
     if goals:
         parts += ["### Goals", goals]

@@ -19,6 +19,7 @@ from benchmarks import streams, wrk
 from benchmarks.errors import BenchmarkError, VoidRun
 from benchmarks.options import Options
 from benchmarks.payloads import CHAT_TEXT, chat_body
+from benchmarks.processes import core_seconds
 from benchmarks.scenarios import Bench, Metrics, Scenario
 from benchmarks.servers import Server
 from benchmarks.servers.base import CHAT, Host
@@ -70,18 +71,24 @@ def _measure(server: Server, host: Host, plan: Plan) -> dict[str, dict[str, Any]
             bench = Bench(running, host.upstreams, plan.options)
             _warm_up(bench)
             wanted = [one for one in rows if running.pid or not one.needs_process]
-            return {one.key: _scenario(one, bench, server) for one in wanted}
+            return {one.key: _scenario(one, bench, server, plan.cores[0]) for one in wanted}
     except (BenchmarkError, VoidRun) as error:
         say(f"{server.title}: VOID: {error}")
         return {one.key: {"void": str(error)} for one in rows}
 
 
-def _scenario(scenario: Scenario, bench: Bench, server: Server) -> dict[str, Any]:
+def _scenario(scenario: Scenario, bench: Bench, server: Server, core: int) -> dict[str, Any]:
     metrics: dict[str, Any]
     started = time.monotonic()
+    before = core_seconds(core) - bench.cpu()
     try:
+        found = scenario.run(bench)
+        # The part of the server's core that went to others: with much of it the numbers mean little.
+        foreign = (core_seconds(core) - bench.cpu() - before) / (time.monotonic() - started) * 100
         # What a server without a process can't have is not a number.
-        metrics = {name: value for name, value in scenario.run(bench).items() if not math.isnan(value)}
+        metrics = {
+            name: value for name, value in (found | {"foreign_percent": foreign}).items() if not math.isnan(value)
+        }
     except VoidRun as error:
         metrics = {"void": str(error)}
         if bench.server.recorded:

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.endpoint import Endpoint
 from benchmarks.errors import BenchmarkError
-from benchmarks.payloads import MODEL
+from benchmarks.payloads import MODEL, PROMPT_TOKENS
 from benchmarks.processes import environment, free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 
@@ -106,5 +106,11 @@ def _git(*arguments: str) -> str:
 
 
 def recorded(host: Host, env: dict[str, str]) -> int:
-    """Return how many successful calls the usage report counts."""
-    return int(manage(host, env, "usage_report", "--since", "2000-01-01", "--group-by", "model", "--json"))
+    """Return how many calls the usage report counts as :func:`metered`."""
+    return metered(json.loads(manage(host, env, "usage_report", "--since", "all", "--group-by", "model", "--json")))
+
+
+def metered(report: dict[str, Any]) -> int:
+    """Return how many attempts of a usage report succeeded, have a price, and have the tokens of the upstream's answer."""
+    total = report["total"]
+    return min(total["attempts"] - total["errors"] - total["unpriced"], total["input_tokens"] // PROMPT_TOKENS)

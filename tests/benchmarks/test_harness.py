@@ -15,6 +15,7 @@ from benchmarks import __main__ as command
 from benchmarks import processes, runner, tools
 from benchmarks.errors import BenchmarkError, VoidRun
 from benchmarks.options import Options, quick
+from benchmarks.payloads import PROMPT_TOKENS
 from benchmarks.scenarios import SCENARIOS, Bench, Column, Scenario
 from benchmarks.servers import BY_KEY, SERVERS, gatehouse
 from benchmarks.servers.base import Running
@@ -62,7 +63,7 @@ def test_a_child_is_watched_and_stopped_with_its_children(tmp_path: Path) -> Non
         assert len(pids) == 2
         assert os.sched_getaffinity(child.pid) == {core}
         assert processes.rss_bytes(child.pid) > 2**20
-        assert processes.cpu_seconds(child.pid) >= 0
+        assert 0 < processes.cpu_seconds(child.pid) < processes.core_seconds(core)
     end = time.monotonic() + 10
     while any(map(alive, pids)) and time.monotonic() < end:
         time.sleep(0.02)
@@ -115,6 +116,11 @@ def scenario(run: Any) -> Scenario:
     return Scenario("chat-16", "Chat", run, "rps", True, (Column("rps", "requests/s"),))
 
 
+def measure(row: Scenario, subject: Bench) -> dict[str, Any]:
+    core = min(os.sched_getaffinity(0))
+    return runner._scenario(row, subject, BY_KEY["gatehouse"], core)
+
+
 @pytest.fixture
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10_000))
@@ -133,7 +139,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_run_counts_only_when_every_call_is_on_record(recorded: list[int], outcome: dict[str, Any]) -> None:
     subject = bench(recorded, sent=10)
-    assert runner._scenario(scenario(lambda _: {"rps": 5.0}), subject, BY_KEY["gatehouse"]) == outcome
+    assert measure(scenario(lambda _: {"rps": 5.0}), subject) == outcome
     assert subject.sent == recorded[-1]
 
 
@@ -143,7 +149,7 @@ def test_a_void_run_does_not_spoil_the_next_ones_audit() -> None:
         raise VoidRun("1 status errors in 12 requests")
 
     subject = bench([22], sent=10)
-    assert runner._scenario(scenario(fail), subject, BY_KEY["gatehouse"]) == {"void": "1 status errors in 12 requests"}
+    assert measure(scenario(fail), subject) == {"void": "1 status errors in 12 requests"}
     assert subject.sent == 22
 
 
@@ -161,3 +167,11 @@ def test_gatehouses_token_is_read_from_its_command() -> None:
     assert gatehouse.made_token(f"Token for bench@example.com, shown once:\n{token}\n") == token
     with pytest.raises(BenchmarkError, match="printed no token"):
         gatehouse.made_token("done\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "calls"), [({}, 10), ({"errors": 1}, 9), ({"unpriced": 2}, 8), ({"input_tokens": 9 * PROMPT_TOKENS}, 9)]
+)
+def test_a_call_of_gatehouse_counts_when_it_is_recorded_priced_and_metered(changes: dict[str, int], calls: int) -> None:
+    total = {"attempts": 10, "errors": 0, "unpriced": 0, "input_tokens": 10 * PROMPT_TOKENS}
+    assert gatehouse.metered({"total": total | changes}) == calls

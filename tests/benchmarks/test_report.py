@@ -61,6 +61,16 @@ def test_a_void_run_gives_no_ratio() -> None:
     assert report.ratio(RESULTS, "chat-16", "rps", "gatehouse", "portkey") == 3.75
 
 
+def test_noise_is_told_with_the_worst_run() -> None:
+    shares = {"nginx": {"foreign_percent": 2.0}, "litellm": {"foreign_percent": 30.4}}
+    told = report.noise({"chat-16": shares, "stream": {"nginx": {"void": "x"}}})
+    assert told == (
+        "at most 30% of the server's core went to others (litellm, chat-16). NOT a quiet machine: measure again."
+    )
+    assert "NOT" not in report.noise({"chat-16": {"nginx": {"foreign_percent": 2.0}}})
+    assert report.noise(RESULTS) == ""
+
+
 def test_goals_are_judged_in_both_directions() -> None:
     verdicts = {
         goal.title: report.reached(goal, value)
