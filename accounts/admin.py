@@ -55,6 +55,9 @@ class TeamsOfUserInline(ScopedInline):
     verbose_name_plural = "Teams"
     autocomplete_fields = ("team",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        return super().get_queryset(request).select_related("team")
+
 
 class MemberInline(ScopedInline):
     model = Membership

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
 from django.db.models import Field, Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
+from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 ALL_RIGHTS = frozenset({"view", "add", "change", "delete"})
@@ -161,11 +162,40 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
         raise Http404(f"There is no {opts.verbose_name} with this id.")
 
 
+class KnowingSelect(AutocompleteSelect):
+    """A search field that is told the label of its value, instead of asking the database for it in every row."""
+
+    known: tuple[str, str] | None = None
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> list[Any]:
+        if self.known is None or [str(entry) for entry in value] != [self.known[0]]:
+            return list(super().optgroups(name, value, attr))
+        empty = [] if self.is_required else [self.create_option(name, "", "", False, 0)]
+        return [(None, [*empty, self.create_option(name, *self.known, True, len(empty))], 0)]
+
+
+class RowsFormSet(PaginationInlineFormSet):
+    """Rows of an inline whose related objects were fetched with them."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        for name, shown in form.fields.items():
+            if isinstance(shown.widget, KnowingSelect):
+                related = form.instance._state.fields_cache.get(name)
+                shown.widget.known = (str(related.pk), str(related)) if related else None
+
+
 class ScopedInline(ScopedFields, TabularInline):
     """Rows shown on another model's page; whoever may change that page may change them."""
 
+    formset = RowsFormSet
     extra = 0
     hide_title = True
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", KnowingSelect(db_field, self.admin_site))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def _parent_allows(self, request: HttpRequest, obj: Model | None) -> bool:
         parent = self.admin_site.get_model_admin(self.parent_model)

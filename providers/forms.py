@@ -7,7 +7,6 @@ from django.core.exceptions import ValidationError
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from fernet_fields import DecryptionError
-from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminExpandableTextareaWidget,
@@ -16,6 +15,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from accounts.admin_base import RowsFormSet
 from accounts.fields import LinesField, PairsField
 from providers.catalog import FEATURES, MODEL_TYPES, base_url_choices
 from providers.models import Grant, Model, ProviderAccount, origin
@@ -205,7 +205,7 @@ class GrantForm(forms.ModelForm):
             self.add_error(None, f"{grant} has this role on {grant.account} already.")
 
 
-class SubjectFormSet(PaginationInlineFormSet):
+class SubjectFormSet(RowsFormSet):
     """Rows of one page: the same subject may not stand in two of them."""
 
     def clean(self) -> None:

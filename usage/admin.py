@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -9,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter, TextFilter
 from unfold.decorators import display
@@ -118,17 +120,35 @@ class PeriodFilter(DropdownFilter):
     parameter_name = "period"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(key, title) for key, (title, _) in PERIODS.items()]
+        return [("today", "Today (UTC)"), *((key, title) for key, (title, _) in PERIODS.items())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() not in PERIODS:
-            return queryset
-        return queryset.filter(created_at__gte=since(PERIODS[self.value()][1]))
+        now = timezone.now()
+        if self.value() == "today":
+            return queryset.filter(created_at__gte=midnight(now))
+        if self.value() in PERIODS:
+            return queryset.filter(created_at__gte=now - timedelta(hours=PERIODS[self.value()][1]))
+        return queryset
 
 
-def since(hours: int) -> datetime:
-    """Return the time ``hours`` ago."""
-    return timezone.now() - timedelta(hours=hours)
+class TimeFilter(RangeDateTimeFilter):
+    """From and to, in UTC. A day without a time of day counts whole."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        for end, lookup, default in (("from", "gte", "00:00:00"), ("to", "lte", "23:59:59.999999")):
+            day, hour = (self.used_parameters.get(f"created_at_{end}_{part}") for part in (0, 1))
+            try:
+                moment = parse_datetime(f"{day}T{hour or default}") if day else None
+            except ValueError:
+                moment = None
+            if moment:
+                queryset = queryset.filter(**{f"created_at__{lookup}": timezone.make_aware(moment)})
+        return queryset
+
+
+def midnight(now: datetime) -> datetime:
+    """Return the time at which the day of ``now`` began."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Pages:
@@ -212,7 +232,7 @@ class UsageAdmin(ScopedAdmin):
     )
     list_filter = (
         PeriodFilter,
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
         AccountFilter,
         ModelFilter,
         SubjectFilter,
@@ -278,7 +298,8 @@ class UsageAdmin(ScopedAdmin):
     def parts(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[QuerySet[Any]]:
         """Return ``queryset`` in parts that each walk one index: see ``usage.keyset.fetch``."""
         scope = self.scope(request)
-        if scope.everything or len(scope.accounts) < 2 or request.GET.get("account"):
+        one_index = any(request.GET.get(name) for name in ("account", "model_asked", "subject_name", "q"))
+        if scope.everything or len(scope.accounts) < 2 or one_index:
             return [queryset]
         return [queryset.filter(account=name) for name in scope.accounts.values()]
 
@@ -296,9 +317,10 @@ class UsageAdmin(ScopedAdmin):
         if not term:
             return queryset, False
         try:
-            return queryset.filter(Q(request_id=term) | Q(pk=term)), False
-        except (ValueError, TypeError):
+            attempt = UUID(term)
+        except ValueError:
             return queryset.filter(request_id=term), False
+        return queryset.filter(Q(request_id=term) | Q(pk=attempt)), False
 
     def get_urls(self) -> list[Any]:
         export = path("export/", self.admin_site.admin_view(self.export), name="usage_usagerecord_export")

@@ -1,8 +1,8 @@
 """Users and teams in the console."""
 
 import pytest
-from django.contrib.auth.models import Group
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from accounts.changes import Change

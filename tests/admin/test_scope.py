@@ -51,7 +51,7 @@ def test_a_manager_reaches_own_rows_by_id_and_no_others(house, as_mia, base):
         assert other.status_code == nowhere.status_code, f"{page} tells a hidden row from none"
 
 
-NOBODY = {key: 999_999 for key in ("account", "model", "grant", "team", "bot", "token")} | {
+NOBODY = dict.fromkeys(("account", "model", "grant", "team", "bot", "token"), 999999) | {
     "usage": "00000000-0000-0000-0000-000000000000"
 }
 
