@@ -16,11 +16,14 @@ from sandbox.recorder import Record, Recorder, Stats
 from sandbox.resources import (
     batches,
     chat,
+    checkpoint_permissions,
     completions,
     control,
     conversations,
     embeddings,
     files,
+    fine_tuning,
+    graders,
     models,
     moderations,
     responses,
@@ -45,6 +48,9 @@ ROUTES: tuple[Route, ...] = tuple(
         files.ROUTES,
         uploads.ROUTES,
         batches.ROUTES,
+        fine_tuning.ROUTES,
+        checkpoint_permissions.ROUTES,
+        graders.ROUTES,
         control.ROUTES,
     )
 )

@@ -75,8 +75,15 @@ class Job:
         return not self.window_is_over and self.status != "cancelling"
 
     def hangs_in(self, status: str) -> bool:
-        wanted = self.switches.hang
-        return wanted == status or (wanted == "running" and status == "in_progress")
+        return _same(self.switches.hang, status)
+
+    def fails_in(self, status: str) -> bool:
+        return _same(self.switches.fail, status)
+
+
+def _same(wanted: str, status: str) -> bool:
+    """A fine-tuning job's "running" is a batch's "in_progress"."""
+    return wanted == status or (wanted == "running" and status == "in_progress")
 
 
 def shape(state: State, body: dict[str, Any], metadata: dict[str, str] | None) -> dict[str, Any]:

@@ -56,7 +56,7 @@ async def run(app: Sandbox, job: Job) -> None:
 async def _validate(state: State, job: Job) -> bool:
     """Whether there is something to execute."""
     found = await batch_input.check(state, job.input, job.shape["endpoint"])
-    if job.switches.fail and not found.errors:
+    if job.fails_in("validating") and not found.errors:
         message = "Enqueued token limit reached for this model. Please try again once some batches have completed."
         found.errors.append(batch_input.error("token_limit_exceeded", message))
     await _pass(state, job, job.begun + (job.ends - job.begun) * VALIDATING)
@@ -72,7 +72,7 @@ async def _validate(state: State, job: Job) -> bool:
 
 
 async def _finalize(state: State, job: Job) -> None:
-    if job.goes_on(state):
+    if job.goes_on(state) and not job.is_over:
         job.move(state, "finalizing")
         await _pass(state, job, job.ends)
 
@@ -103,22 +103,30 @@ class _Runner:
         first = job.begun + (job.ends - job.begun) * VALIDATING
         last = job.ends - (job.ends - job.begun) * FINALIZING
         step = TICK if job.hangs_in("in_progress") else max((last - first) / STEPS, MIN_STEP)
-        while job.done < total and job.goes_on(state):
+        while job.done < total and job.goes_on(state) and not job.is_over:
             past = (state.now() - first) / (last - first) if last > first else 1.0
             due = self._limit(math.ceil(total * min(past, 1.0)))
             if due <= job.done:
                 await sleep_until(state, state.now() + step, lambda: job.goes_on(state))
             else:
                 await self._slice(lines, due)
-            if job.switches.expire and job.done * 2 >= total:
-                job.shape["expires_at"] = state.created()
+            if job.done * 2 >= total:
+                self._halfway()
+
+    def _halfway(self) -> None:
+        job, state = self.job, self.app.state
+        if job.switches.expire:
+            job.shape["expires_at"] = state.created()
+        elif job.fails_in(job.status):
+            job.fail(state, [batch_input.error("server_error", "The batch failed while it was in progress.")])
 
     def _limit(self, due: int) -> int:
-        """A batch that hangs in_progress or expires by switch gets half of its lines done."""
+        """A batch that hangs in_progress, or expires or fails there by switch, gets half of its lines done."""
         job, total = self.job, self.job.counts["total"]
         if job.hangs_in("in_progress"):
             return min(due, total // 2)
-        return min(due, (total + 1) // 2) if job.switches.expire else due
+        ends_early = job.switches.expire or job.fails_in("in_progress")
+        return min(due, (total + 1) // 2) if ends_early else due
 
     def _lines(self) -> Iterator[Line]:
         lines = batch_input.lines(self.job.input)

@@ -28,7 +28,7 @@ class Switches:
     duration: float = -1.0  # seconds from the job's creation to its end, instead of the process's default
     slow: bool = False  # a duration of 30 seconds
     hang: str = ""  # stay in this status until cancelled or expired; alone it means in_progress or running
-    fail: bool = False  # fail while validating
+    fail: str = ""  # fail in this status, half of the work done; alone it means while validating
     expire: bool = False  # a batch expires with half of its lines done
     shuffle: bool = False  # a batch writes its lines out of order
     fail_lines: frozenset[int] = field(default_factory=frozenset)  # "3+5-7": these lines of a batch fail
@@ -81,7 +81,7 @@ class Switches:
 
 
 _WORDS = {item.name: item for item in fields(Switches)}
-_WHEN_BARE: dict[str, Any] = {"hang": "running", "vanish": 0}
+_WHEN_BARE: dict[str, Any] = {"hang": "running", "fail": "validating", "vanish": 0}
 
 
 def of_job(metadata: Mapping[str, str] | None, suffix: str = "") -> Switches:

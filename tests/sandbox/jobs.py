@@ -60,6 +60,17 @@ def finished(client: OpenAI, batch: Batch) -> Batch:
     return until(lambda: client.batches.retrieve(batch.id), lambda answer: answer.status in OVER)
 
 
+def chat_example(number: int) -> dict[str, Any]:
+    """A line of a training file."""
+    return {
+        "messages": [
+            {"role": "system", "content": "You answer briefly."},
+            {"role": "user", "content": f"What is {number} + {number}?"},
+            {"role": "assistant", "content": str(number * 2)},
+        ]
+    }
+
+
 def rows(client: OpenAI, file_id: str | None) -> list[dict[str, Any]]:
     """The lines of a file, decoded."""
     assert file_id is not None

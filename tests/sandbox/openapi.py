@@ -48,7 +48,7 @@ def _document() -> dict[str, Any]:
 def _plain(node: Any) -> Any:
     """The description's OpenAPI habits as JSON Schema.
 
-    `nullable` is OpenAPI 3.0's word for "or null". The alternatives of many `oneOf` overlap, which a discriminator
+    `nullable` is OpenAPI 3.0's word for "or null", and `exclusiveMinimum` was a boolean there. The alternatives of many `oneOf` overlap, which a discriminator
     would tell apart: any of them will do.
     """
     if isinstance(node, list):
@@ -56,6 +56,8 @@ def _plain(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     plain = {("anyOf" if key == "oneOf" else key): _plain(value) for key, value in node.items()}
+    if plain.get("exclusiveMinimum") is True:
+        plain["exclusiveMinimum"] = plain.pop("minimum")
     # A property may be called "nullable"; then it is a schema and no boolean.
     if plain.get("nullable") is True:
         del plain["nullable"]

@@ -56,11 +56,17 @@ def test_a_moved_clock_finishes_a_slow_batch() -> None:
         assert finished(client, batch).status == "completed"
 
 
-def test_a_batch_fails_on_request(client: OpenAI) -> None:
-    batch = finished(client, submit(client, TEN, "fail duration=0"))
+@pytest.mark.parametrize(
+    ("switch", "code", "done"), [("fail", "token_limit_exceeded", 0), ("fail=in_progress", "server_error", 5)]
+)
+def test_a_batch_fails_on_request(client: OpenAI, switch: str, code: str, done: int) -> None:
+    batch = finished(client, submit(client, TEN, f"{switch} duration=0"))
     assert batch.status == "failed"
+    assert batch.output_file_id is None
+    assert batch.request_counts is not None
+    assert batch.request_counts.completed == done
     assert batch.errors is not None
-    assert [error.code for error in batch.errors.data or []] == ["token_limit_exceeded"]
+    assert [error.code for error in batch.errors.data or []] == [code]
 
 
 @pytest.mark.parametrize("status", ["validating", "in_progress", "finalizing"])
@@ -148,7 +154,7 @@ def test_fifty_thousand_lines_in_bounded_memory() -> None:
         client.models.list()
         before = _peak_megabytes(sandbox)
         batch = submit(
-            client, jsonl(chat_line(f"r{number}", f"Say {number}") for number in range(50_000)), "duration=0"
+            client, jsonl(chat_line(f"r{number}", f"Say {number % 1000}") for number in range(50_000)), "duration=0"
         )
         slowest = 0.0
 
