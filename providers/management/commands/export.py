@@ -1,0 +1,26 @@
+"""``manage.py export``: write the configuration as manifests."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from providers.manifests import export_documents, to_yaml
+
+
+class Command(BaseCommand):
+    help = "Print the configuration as manifests, without secrets. Applying them again changes nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--account",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="only this provider account; may be repeated (default: everything)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self.stdout.write(to_yaml(export_documents(options["account"])), ending="")
+        except ValueError as error:
+            raise CommandError(str(error)) from None

@@ -1,0 +1,237 @@
+"""Writing provider accounts as manifests want them: their fields, secrets, models and grants."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from fernet_fields import DecryptionError
+
+from providers import egress
+from providers.lookup import undecryptable
+from providers.manifest_cursor import Cursor, Secret
+from providers.manifest_people import Run, changed_fields
+from providers.manifest_plan import Change
+from providers.manifest_wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedModel
+from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subject
+
+SECRET_COLUMNS = ("credentials", "extra_headers_json")
+
+
+def write_accounts(run: Run, wanted: Wanted) -> None:
+    """Write the accounts of ``wanted`` with their models and grants, then the grants that virtual accounts ask for."""
+    told: dict[str, list[GrantKey]] = {}
+    for application in wanted.virtual_accounts:
+        for name, role in application.grants or ():
+            told.setdefault(name, []).append((f"virtualaccount:{application.name}", role))
+    spoken_for = set()
+    for account in wanted.accounts:
+        if run.skips(account.where):
+            continue
+        written = _write_account(run, account)
+        if account.models is not None:
+            _write_models(run, written, account.models)
+        if account.grants is not None:
+            spoken_for.add(account.name)
+            grants = dict.fromkeys([*account.grants, *told.get(account.name, ())])
+            _write_grants(run, written, grants, account.where.get("collaborators"))
+    _write_permissions(run, wanted, spoken_for)
+
+
+def _write_account(run: Run, wanted: WantedAccount) -> ProviderAccount:
+    account, readable = _stored(wanted)
+    new = account.pk is None
+    changes = changed_fields(account, {"kind": wanted.kind, **wanted.fields})
+    problem = egress.url_fault(account.url) if account.url else None
+    if problem:
+        wanted.where.get("base_url").fault(problem)
+        return account
+    moved = account.origin_changed()
+    if not readable and (wanted.key.action != "store" or wanted.key.secret.value is None):
+        wanted.where.get("auth_data").fault(undecryptable(wanted.name))
+        return account
+    changes += _write_key(account, wanted, moved, new)
+    changes += _write_headers(account, wanted, moved)
+    if new or changes:
+        run.save(account, wanted.where)
+    if new:
+        key = "with a key" if account.api_key else "without a key"
+        run.plan.add("add", "provider-account", wanted.name, detail=f"{wanted.kind}, {account.url}, {key}")
+    else:
+        run.plan.add("change" if changes else "keep", "provider-account", wanted.name, *changes)
+    return account
+
+
+def _stored(wanted: WantedAccount) -> tuple[ProviderAccount, bool]:
+    """Return the account as it is stored, or a new one, and whether its secrets can be read."""
+    found = ProviderAccount.objects.filter(name=wanted.name)
+    try:
+        return found.first() or ProviderAccount(name=wanted.name), True
+    except DecryptionError:
+        account = found.defer(*SECRET_COLUMNS).get()
+        account.credentials = account.extra_headers_json = ""
+        return account, False
+
+
+def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new: bool) -> list[Change]:
+    """Set the account's key. ``moved`` says that scheme, host or port change, which a stored key doesn't survive."""
+    stored, secret, where = account.api_key, wanted.key.secret, wanted.key.where
+    if wanted.key.action == "none":
+        account.api_key = ""
+        return [Change("credentials", note="removed")] if stored else []
+    if wanted.key.action == "store" and secret.value is not None:
+        account.api_key = secret.value
+        return [] if stored == secret.value else [Change("credentials", note="changed" if stored else "added")]
+    if stored and not moved:
+        return []
+    if moved and stored:
+        mend = f"Set {secret.variable}" if secret.variable else "Give auth_data"
+        where.fault(f"the address gets another host, which the stored key may not be sent to. {mend}, or type: none.")
+    elif secret.variable:
+        where.fault(f"the environment variable {secret.variable} is not set, and no key is stored.")
+    elif new and account.vendor.needs_key:
+        where.fault("is missing: a new account needs {type: api-key, api_key: ${NAME}}, or {type: none} for no key.")
+    return []
+
+
+def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool) -> list[Change]:
+    stored = account.extra_headers
+    headers, changes = {}, []
+    for name, secret in wanted.headers.items():
+        if secret.value is not None:
+            headers[name] = secret.value
+        elif name in stored and not moved:
+            headers[name] = stored[name]
+        else:
+            _header_fault(wanted.where.get("extra_headers").get(name), secret, moved and name in stored)
+        if name not in stored:
+            changes.append(Change("extra_headers", note=f"+ {name}"))
+        elif headers.get(name) != stored[name]:
+            changes.append(Change("extra_headers", note=f"~ {name}"))
+    changes += [Change("extra_headers", note=f"- {name}") for name in stored if name not in wanted.headers]
+    if changes or moved:
+        account.extra_headers = headers
+    return changes
+
+
+def _header_fault(where: Cursor, secret: Secret, moved: bool) -> None:
+    why = "the address gets another host, which the stored header may not be sent to." if moved else ""
+    where.fault(
+        f"the environment variable {secret.variable} is not set{'. ' + why if why else ', and no such header is stored.'}"
+    )
+
+
+def _write_models(run: Run, account: ProviderAccount, wanted: list[WantedModel]) -> None:
+    """Make the account's models those of ``wanted``. Models that a fine-tuning job registered stay."""
+    present = {model.name: model for model in account.models.all()} if account.pk else {}
+    for entry in wanted:
+        model = present.get(entry.name) or Model(account=account, name=entry.name)
+        model.upstream_id = model.upstream_id or model.name
+        new = model.pk is None
+        changes = changed_fields(model, entry.fields)
+        if new or changes:
+            run.save(model, entry.where, exclude={"account"})
+        moves = _write_subjects(run, model, entry)
+        name = f"{account.name}/{entry.name}"
+        if new:
+            run.plan.add("add", "model", name, *moves, detail=", ".join(model.model_types))
+        else:
+            run.plan.add("change" if changes or moves else "keep", "model", name, *changes, *moves)
+    names = {entry.name for entry in wanted}
+    for name, model in present.items():
+        if name not in names and not model.owner_key:
+            run.plan.add("remove", "model", f"{account.name}/{name}")
+            if not run.reading.faults:
+                model.delete()
+
+
+def _write_subjects(run: Run, model: Model, wanted: WantedModel) -> list[Change]:
+    if wanted.subjects is None:
+        return []
+    rows = (
+        ModelSubject.objects.filter(model=model).select_related("user", "team", "virtual_account") if model.pk else []
+    )
+    present = {subject_text(row): row for row in rows}
+    where = wanted.where.get("authorized_subjects")
+    changes = []
+    for text in wanted.subjects:
+        columns = run.subject(text, where)
+        if text not in present:
+            changes.append(Change("authorized_subjects", note=f"+ {text}"))
+            if columns and not run.reading.faults:
+                ModelSubject.objects.create(model=model, **columns)
+    for text, row in present.items():
+        if text not in wanted.subjects:
+            changes.append(Change("authorized_subjects", note=f"- {text}"))
+            if not run.reading.faults:
+                row.delete()
+    return changes
+
+
+def _write_grants(run: Run, account: ProviderAccount, wanted: Iterable[GrantKey], where: Cursor) -> None:
+    """Make the account's grants those of ``wanted``."""
+    present = _grants_of(account)
+    for text, role in wanted:
+        columns = run.subject(text, where)
+        if (text, role) in present:
+            run.plan.add("keep", "grant", f"{account.name}: {text} as {role}")
+            continue
+        _add_grant(run, account, text, role, columns)
+    wanted = set(wanted)
+    for (text, role), grant in present.items():
+        if (text, role) not in wanted:
+            _remove_grant(run, account, text, role, grant)
+
+
+def _write_permissions(run: Run, wanted: Wanted, spoken_for: set[str]) -> None:
+    """Give virtual accounts their permissions on accounts whose own manifest doesn't say who may use them."""
+    coming = {account.name for account in wanted.accounts}
+    there = {account.name: account for account in ProviderAccount.objects.defer(*SECRET_COLUMNS)}
+    for application in wanted.virtual_accounts:
+        if application.grants is None or run.skips(application.where):
+            continue
+        text, where = f"virtualaccount:{application.name}", application.where.get("permissions")
+        mine = Grant.objects.filter(virtual_account__name=application.name).exclude(account__name__in=spoken_for)
+        present = {
+            (grant.account.name, grant.role): grant
+            for grant in mine.select_related("account").defer(*(f"account__{column}" for column in SECRET_COLUMNS))
+        }
+        for name, role in sorted(application.grants):
+            if name not in there and name not in coming:
+                where.fault(f"there is no provider account {name!r}.")
+            elif (name, role) in present:
+                run.plan.add("keep", "grant", f"{name}: {text} as {role}")
+            elif name in there and name not in spoken_for:
+                _add_grant(run, there[name], text, role, run.subject(text, where))
+        for (name, role), grant in present.items():
+            if (name, role) not in application.grants:
+                _remove_grant(run, there[name], text, role, grant)
+
+
+def _grants_of(account: ProviderAccount) -> dict[GrantKey, Grant]:
+    if account.pk is None:
+        return {}
+    rows = Grant.objects.filter(account=account).select_related("user", "team", "virtual_account")
+    return {(subject_text(grant), grant.role): grant for grant in rows}
+
+
+def _add_grant(run: Run, account: ProviderAccount, text: str, role: str, columns: dict[str, Any] | None) -> None:
+    run.plan.add("add", "grant", f"{account.name}: {text} as {role}")
+    if columns and not run.reading.faults:
+        Grant.objects.create(account=account, role=role, **columns)
+
+
+def _remove_grant(run: Run, account: ProviderAccount, text: str, role: str, grant: Grant) -> None:
+    run.plan.add("remove", "grant", f"{account.name}: {text} as {role}")
+    if not run.reading.faults:
+        grant.delete()
+
+
+def subject_text(row: Subject) -> str:
+    """Return a subject as manifests write it."""
+    if row.everyone:
+        return EVERYONE
+    if row.user:
+        return f"user:{row.user.email}"
+    if row.team:
+        return f"team:{row.team.name}"
+    assert row.virtual_account is not None
+    return f"virtualaccount:{row.virtual_account.name}"

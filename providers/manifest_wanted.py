@@ -1,0 +1,87 @@
+"""What manifests ask for, as plain data: the step between reading a manifest and writing it to the tables.
+
+Subjects are texts as the contract spells them: ``user:EMAIL``, ``team:NAME``, ``virtualaccount:NAME``, and ``team:everyone``
+for all users.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from providers.manifest_cursor import Cursor, Secret
+
+EVERYONE = "team:everyone"
+GrantKey = tuple[str, str]
+"""A subject and a role (``manager`` or ``user``)."""
+
+
+@dataclass(slots=True)
+class WantedUser:
+    """``flags`` holds only what the manifest names."""
+
+    where: Cursor
+    email: str
+    flags: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class WantedTeam:
+    """``members`` maps e-mail addresses to roles; ``None`` leaves them as they are."""
+
+    where: Cursor
+    name: str
+    fields: dict[str, Any]
+    members: dict[str, str] | None
+
+
+@dataclass(slots=True)
+class WantedVirtualAccount:
+    """``grants`` are pairs of an account's name and a role; ``None`` leaves them as they are."""
+
+    where: Cursor
+    name: str
+    fields: dict[str, Any]
+    team: str
+    grants: set[tuple[str, str]] | None
+
+
+@dataclass(slots=True)
+class WantedKey:
+    """An account's key: a secret to store, ``none`` to store none, ``keep`` to leave it as it is."""
+
+    where: Cursor
+    action: Literal["keep", "none", "store"]
+    secret: Secret = field(default_factory=Secret)
+
+
+@dataclass(slots=True)
+class WantedModel:
+    """A model of an account. ``subjects`` narrow it; ``None`` leaves them as they are."""
+
+    where: Cursor
+    name: str
+    fields: dict[str, Any]
+    subjects: list[str] | None
+
+
+@dataclass(slots=True)
+class WantedAccount:
+    """An account with all that belongs to it. ``models`` or ``grants`` of ``None`` are left as they are."""
+
+    where: Cursor
+    kind: str
+    name: str
+    fields: dict[str, Any]
+    key: WantedKey
+    headers: dict[str, Secret]
+    models: list[WantedModel] | None
+    grants: list[GrantKey] | None
+
+
+@dataclass(slots=True)
+class Wanted:
+    """Everything that a set of manifests asks for."""
+
+    users: list[WantedUser] = field(default_factory=list)
+    teams: list[WantedTeam] = field(default_factory=list)
+    virtual_accounts: list[WantedVirtualAccount] = field(default_factory=list)
+    accounts: list[WantedAccount] = field(default_factory=list)
