@@ -5,13 +5,16 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import uuid_utils
 
 from gateway.errors import CallError, InvalidRequest
 from providers.picture import Target
+
+if TYPE_CHECKING:
+    from gateway.objects import Owned
 
 METADATA_VALUE_CHARACTERS = 128
 METADATA_ENTRIES = 64
@@ -27,7 +30,8 @@ class Operation:
     ``name`` stands in records, ``model_type`` is the capability that a model needs for it (empty: the call names no model),
     ``path`` the upstream's path, ``makes`` the kind of object that an answer's ``id`` names (empty: none). ``ends`` matches
     what the last event of a whole stream holds (``None``: any end is a proper end). ``units`` counts what is billed by the
-    request itself, for example characters to be spoken; it is asked when the answer is complete.
+    request itself, for example characters to be spoken; it is asked when the answer is complete. ``charges`` is false where
+    the usage in an answer is not this call's to pay: a look at something that was paid for before, or will be.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Operation:
     makes: str = ""
     ends: re.Pattern[bytes] | None = None
     units: "Callable[[Call], dict[str, int]] | None" = None
+    charges: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,12 +105,13 @@ class Call:
     """One call on its way. The policies and the pipeline read and fill it; nobody else keeps it.
 
     ``account_name`` names the account of a call without a model; ``references`` are ids of objects that the request mentions,
-    with the field that did.
+    with the field that did; ``parent`` is the record of the object that the path names.
     """
 
     __slots__ = (
         "account_name",
         "attempts",
+        "base_url",
         "body",
         "caller",
         "client_gone",
@@ -114,10 +120,12 @@ class Call:
         "error",
         "fields",
         "forwarded",
+        "id_field",
         "method",
         "model_asked",
         "operation",
         "options",
+        "parent",
         "path",
         "query",
         "references",
@@ -141,8 +149,11 @@ class Call:
         self.started_ns = perf_counter_ns()
         self.endpoint = operation.path
         self.method = "POST"
+        self.base_url = ""
+        self.id_field = "id"
         self.path = operation.path
         self.account_name = ""
+        self.parent: Owned | None = None
         self.references: list[tuple[str, str]] = []
         self.body: bytes = b""
         self.upload: Upload | None = None
@@ -240,7 +251,7 @@ def _metadata(text: bytes) -> dict[str, str]:
 
 def _milliseconds(name: str, text: bytes) -> float:
     digits = text.strip()
-    if not digits.isdigit() or not 0 < int(digits[:12]) <= MAX_TIMEOUT_MS:
+    if not digits.isdigit() or len(digits) > 12 or not 0 < int(digits) <= MAX_TIMEOUT_MS:
         raise InvalidRequest(f"{name} must be a whole number of milliseconds, at most {MAX_TIMEOUT_MS}.", param=name)
     return int(digits) / 1000
 

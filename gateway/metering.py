@@ -32,6 +32,27 @@ class OutputDetails(msgspec.Struct):
     text_tokens: int | None = None
 
 
+class OutputItem(msgspec.Struct):
+    """What an output item of a response tells about the tool that was used."""
+
+    type: str | None = None
+    action: msgspec.Raw = msgspec.Raw(b"null")
+    quality: str | None = None
+    size: str | None = None
+
+
+class WebSearchUsage(msgspec.Struct):
+    """Web searches that the vendor bills."""
+
+    num_requests: int | None = None
+
+
+class ToolUsage(msgspec.Struct):
+    """What a response says its built-in tools used, where it says so."""
+
+    web_search: WebSearchUsage | None = None
+
+
 class Usage(msgspec.Struct):
     """OpenAI's usage object in either naming."""
 
@@ -49,11 +70,22 @@ class Usage(msgspec.Struct):
     output_token_details: OutputDetails | None = None
 
 
+TOKEN_FIELDS = tuple(name for name in Attempt.__struct_fields__ if name.endswith("_tokens"))
 _NO_INPUT = InputDetails()
 _NO_OUTPUT = OutputDetails()
 _usage = msgspec.json.Decoder(Usage | None)
 _text = msgspec.json.Decoder(str | None)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[OutputItem])
+_tool_usage = msgspec.json.Decoder(ToolUsage | None)
+# Output items that cost on their own, by the price list's unit.
+TOOL_UNITS = {
+    "web_search_call": "web_searches",
+    "file_search_call": "storage_searches",
+    "code_interpreter_call": "code_executions",
+}
+# Of a web search only the search is billed; opening a page or looking for something in it is not.
+UNBILLED_ACTIONS = (b'"open_page"', b'"find_in_page"', b'"find"')
 
 
 def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
@@ -97,7 +129,49 @@ def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
     if usage is None:
         return False
     read_service_tier(record, fields.get("service_tier"))
+    if b'_call"' in bytes(fields.get("output", b"")):
+        read_tools(record, fields)
     return read_usage(record, usage)
+
+
+def read_tools(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> None:
+    """Take the tool calls among a response's output items into ``record.units``.
+
+    Images are counted by quality and size, the rest by what ``TOOL_UNITS`` calls it. Searches are the vendor's own count where
+    the response has one.
+    """
+    try:
+        items = _items.decode(fields["output"])
+        told = _tool_usage.decode(fields.get("tool_usage", b"null"))
+    except (msgspec.DecodeError, RecursionError):
+        return
+    units = dict.fromkeys(TOOL_UNITS.values(), 0)
+    for item in items:
+        if item.type == "image_generation_call":
+            name = ":".join(part for part in ("images", item.quality, item.size) if part)
+            units[name] = units.get(name, 0) + 1
+        elif item.type in TOOL_UNITS and not _unbilled(item):
+            units[TOOL_UNITS[item.type]] += 1
+    if told is not None and told.web_search is not None and told.web_search.num_requests is not None:
+        units["web_searches"] = told.web_search.num_requests
+    record.units = {**record.units, **{name: count for name, count in units.items() if count}}
+
+
+def _unbilled(item: OutputItem) -> bool:
+    action = bytes(item.action)
+    return (
+        item.type == "web_search_call"
+        and b'"search"' not in action
+        and any(kind in action for kind in UNBILLED_ACTIONS)
+    )
+
+
+def waive(record: Attempt) -> None:
+    """Take back what was read of a usage that is not this attempt's to pay."""
+    for name in TOKEN_FIELDS:
+        setattr(record, name, 0)
+    record.units = {}
+    record.cost_pico = 0
 
 
 def read_service_tier(record: Attempt, raw: bytes | msgspec.Raw | None) -> None:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from time import perf_counter_ns, time_ns
 
 from django.conf import settings
-from multidict import CIMultiDict
 
 from gateway import errors, metering, streaming
 from gateway.call import Call, Reply
@@ -196,7 +195,9 @@ class _Finisher:
         if call.operation.units is not None and 200 <= record.upstream_status < 300:
             record.units = {**call.operation.units(call), **record.units}
         unsent = error is not None and not getattr(error, "sent", True)
-        if not call.operation.model_type or record.upstream_status >= 400 or unsent:
+        if not call.operation.charges:
+            metering.waive(record)
+        elif not call.operation.model_type or record.upstream_status >= 400 or unsent:
             record.cost_pico = 0  # calls without a model, and refused or unsent ones, are charged by nobody
         else:
             metering.price(record, self._target)
@@ -237,8 +238,7 @@ def _new_record(call: Call, target: Target, number: int) -> Attempt:
 
 
 def _encode(call: Call, target: Target) -> UpstreamRequest:
-    headers: CIMultiDict[str] = CIMultiDict(call.forwarded)
-    headers["accept-encoding"] = "identity"
+    headers = openai_dialect.headers(target.account, call.forwarded)
     body: bytes | AsyncIterator[bytes] | None
     if call.upload is not None:
         body = call.upload.body(target.model.upstream_id)
@@ -255,9 +255,7 @@ def _encode(call: Call, target: Target) -> UpstreamRequest:
         body = call.body or None
         if body is not None:
             headers["content-type"] = "application/json"
-    for name, value in target.account.headers:
-        headers[name] = value
-    url = openai_dialect.url(target, call.path, call.query)
+    url = openai_dialect.url(target, call.path, call.query, call.base_url)
     return UpstreamRequest(call.method, url, headers, body, call.options.request_timeout)
 
 
