@@ -205,7 +205,7 @@ def _account(cursor: Cursor, kind: str, wanted: Wanted) -> str:
 
 
 def _default(name: str) -> Any:
-    return ProviderAccount._meta.get_field(name).get_default()
+    return getattr(BLANK, name)
 
 
 def _account_fields(cursor: Cursor) -> dict[str, Any]:
@@ -297,7 +297,7 @@ def _model(item: Cursor, vendor: str) -> WantedModel:
         types.fault(f"is missing. Write what the model may be called for: {', '.join(MODEL_TYPES)}.")
     features, window = item.get("features"), item.get("context_window")
     longest, shutdown = item.get("max_output_tokens"), item.get("deprecated_on")
-    fields = {
+    fields: dict[str, Any] = {
         "upstream_id": upstream_id,
         "model_types": types.choices(MODEL_TYPES) if types.given or not known else list(known.model_types),
         "features": features.choices(FEATURES) if features.given or not known else list(known.features),
@@ -323,6 +323,7 @@ def _day(cursor: Cursor) -> date | None:
         return None
 
 
+BLANK = ProviderAccount()
 READERS: dict[str, Callable[[Cursor, str, Wanted], str]] = {
     "user": _user,
     "team": _team,
