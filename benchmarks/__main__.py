@@ -21,22 +21,25 @@ from benchmarks.servers import SERVERS
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 LAST = tools.CACHE / "last.json"
 OPEN_FILES = 16_384
+DESCRIPTION = "Measure Gatehouse beside nginx, the Portkey gateway and the LiteLLM proxy, one at a time on one core."
 EPILOG = """Exit codes: 0 every run counts; 1 a run is void (calls failed, or records are missing); 2 the harness could
 not run; 130 interrupted. Progress goes to stderr, the report to stdout. It needs two cores and loopback only."""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    found = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=EPILOG)
+    found = argparse.ArgumentParser(prog="python -m benchmarks", description=DESCRIPTION, epilog=EPILOG)
     for name, rows in (("servers", SERVERS), ("scenarios", SCENARIOS)):
         keys = ", ".join(row.key for row in rows)
         found.add_argument(f"--{name}", metavar="A,B", help=f"only these, of: {keys}")
     found.add_argument("--quick", action="store_true", help="short runs: they show that it works, not how fast it is")
-    found.add_argument("--rounds", type=_count, help="rounds of each chat load; the median counts")
-    found.add_argument("--seconds", type=_count, help="seconds of a round")
-    found.add_argument("--memory-requests", type=_count, help="requests of the long run")
-    found.add_argument("--memory-seconds", type=_count, help="bound of the long run for a server that is slow")
-    found.add_argument("--open-streams", type=_count, help="streams to hold open at once")
+    found.add_argument("--rounds", type=_count, metavar="N", help="rounds of each chat load; the median counts")
+    found.add_argument("--seconds", type=_count, metavar="N", help="seconds of a round")
+    found.add_argument("--memory-requests", type=_count, metavar="N", help="requests of the long run")
+    found.add_argument(
+        "--memory-seconds", type=_count, metavar="N", help="bound of the long run for a server that is slow"
+    )
+    found.add_argument("--open-streams", type=_count, metavar="N", help="streams to hold open at once")
     found.add_argument("--cores", type=_cores, default=(0, 1), metavar="A,B", help="server's core, load's core (0,1)")
     found.add_argument("--json", action="store_true", help="print JSON instead of tables")
     found.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")

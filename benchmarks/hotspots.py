@@ -143,7 +143,9 @@ def profile(seconds: int) -> str:
 
 def main() -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.hotspots", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.hotspots", description="Show where Gatehouse's time goes under load."
+    )
     parser.add_argument("--seconds", type=int, default=10, choices=range(2, 121), metavar="2..120")
     parser.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")
     arguments = parser.parse_args()
