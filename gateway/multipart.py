@@ -165,13 +165,16 @@ class MultipartUpload:
         """The wanted text parts that have been seen so far."""
         return {name: value.decode("utf-8", "replace") for name, value in self._scanner.values.items()}
 
-    async def open(self, *, needs_model: bool = True) -> None:
-        """Read until the model is known; raise when the body ends without one, or is not sound."""
-        if not needs_model:
-            return
+    async def open(self, *, model: str = "required") -> None:
+        """Read until the model is known; raise when the body is not sound, or ends without a ``required`` one.
+
+        An ``optional`` model is looked for through the whole body, which is kept on disk meanwhile.
+        """
         while self._scanner.model_span is None:
             if self._request.body_read:
                 self._check_end()
+                if model == "optional":
+                    return
                 raise InvalidRequest(
                     "You must provide a 'model' part, named 'account/model' like 'openai-main/whisper-1'.",
                     param="model",
@@ -181,7 +184,7 @@ class MultipartUpload:
 
     def length(self, upstream_model: str) -> int | None:
         """Return the length of the body that goes upstream, or ``None`` when the client did not tell its own."""
-        if self._length is None or self._scanner.model_span is None:
+        if self._length is None or self._scanner.model_span is None or not upstream_model:
             return self._length
         start, end = self._scanner.model_span
         return self._length + len(upstream_model.encode()) - (end - start)
@@ -214,10 +217,11 @@ class MultipartUpload:
         return piece
 
     def _rewritten_head(self, upstream_model: str) -> Iterable[bytes]:
-        span = self._scanner.model_span
-        if span is None:
-            return
+        span = self._scanner.model_span if upstream_model else None
         self._head.seek(0)
+        if span is None:
+            yield from self._read_head(None)
+            return
         yield from self._read_head(span[0])
         yield upstream_model.encode()
         self._head.seek(span[1])

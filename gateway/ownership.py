@@ -5,7 +5,7 @@ isolation is ``account`` lets ids through that the gateway has not made.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,16 +18,21 @@ from gateway.policies import access
 from gateway.runtime import runtime
 from providers.picture import AccountPicture
 
-ID_FORM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}$")
+ID_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}\Z")
 
 Fields = Mapping[str, msgspec.Raw]
 Maker = Callable[[Call, Fields], list[NewObject]]
 _text = msgspec.json.Decoder(str | None)
 
 
+def is_id(object_id: str) -> bool:
+    """Whether ``object_id`` has the form of an id, so that it can be placed in an upstream address."""
+    return ID_FORM.match(object_id) is not None and ".." not in object_id
+
+
 def check_id(object_id: str) -> str:
     """Return ``object_id`` when it can be placed in an upstream address; raise :class:`NotFound` otherwise."""
-    if not ID_FORM.match(object_id) or ".." in object_id:
+    if not is_id(object_id):
         raise unknown(object_id)
     return object_id
 
@@ -37,28 +42,26 @@ def unknown(object_id: str, param: str | None = None) -> NotFound:
     return NotFound(f"No object with id {object_id[:200]!r} was found.", param=param, code="not_found")
 
 
-async def locate(caller: Caller, object_id: str, provider_name: str = "") -> tuple[AccountPicture, Owned | None]:
+async def locate(
+    caller: Caller, object_id: str, provider_name: str = "", param: str | None = None
+) -> tuple[AccountPicture, Owned | None]:
     """Return the account that ``object_id`` lives on, and its record, for a caller who may know of it.
 
-    The record is ``None`` for an id that was made outside the gateway, on an account that shares everything. Raises
-    :class:`NotFound`, or :class:`InvalidRequest` when the id alone does not tell the account.
+    A record knows better than ``provider_name``, which only chooses where several accounts know the id. The record is ``None``
+    for an id that was made outside the gateway, on an account that shares everything. Raises :class:`NotFound` (with
+    ``param``, the field that named the id), or :class:`InvalidRequest` when the id does not tell the account.
     """
-    check_id(object_id)
-    if provider_name:
-        account = access.account_of(caller, provider_name)
-        found = await objects.find(object_id, account.name)
-        if found and visible(caller, found[0], account.isolation):
-            return account, found[0]
-        if not found and account.isolation == "account":
-            return account, None
-        raise unknown(object_id)
-    candidates = []
-    for owned in await objects.find(object_id):
-        account_there = runtime.directory.accounts.get(owned.account_name)
-        if account_there and access.may_use(caller, account_there) and visible(caller, owned, account_there.isolation):
-            candidates.append((account_there, owned))
+    if not is_id(object_id):
+        raise unknown(object_id, param)
+    asked = access.account_of(caller, provider_name) if provider_name else None
+    records = (await objects.find_many([object_id], provider_name))[object_id]
+    candidates = list(_known_to(caller, records))
+    if asked is not None:
+        candidates = [entry for entry in candidates if entry[0] is asked] or candidates
     if not candidates:
-        raise unknown(object_id)
+        if asked is not None and not records and asked.isolation == "account":
+            return asked, None
+        raise unknown(object_id, param)
     if len(candidates) > 1:
         names = ", ".join(sorted(account.name for account, _ in candidates))
         raise InvalidRequest(
@@ -71,17 +74,44 @@ async def locate(caller: Caller, object_id: str, provider_name: str = "") -> tup
     return account, owned
 
 
+def _known_to(caller: Caller, records: Iterable[Owned]) -> Iterator[tuple[AccountPicture, Owned]]:
+    """Yield the records that ``caller`` may know of, with their accounts."""
+    for owned in records:
+        account = runtime.directory.accounts.get(owned.account_name)
+        if account is not None and access.may_use(caller, account) and visible(caller, owned, account.isolation):
+            yield account, owned
+
+
 async def check_references(call: Call, account: AccountPicture) -> None:
-    """Raise :class:`NotFound` unless every object that the request mentions is the caller's to use on ``account``."""
-    for field, object_id in call.references:
-        if not ID_FORM.match(object_id):
-            continue  # not an id: {"container": {"type": "auto"}}, or a value that the upstream refuses better
-        found = await objects.find(object_id, account.name)
-        if found and visible(call.caller, found[0], account.isolation):
+    """Raise unless every object that the request mentions is the caller's to use on ``account``.
+
+    :class:`NotFound` for what the caller may not know of; :class:`InvalidRequest` for an object of the caller's on another
+    account.
+    """
+    asked = {object_id: field for field, object_id in call.references}
+    for object_id, field in asked.items():
+        if not is_id(object_id):
+            raise unknown(object_id, field)
+    found = await objects.find_many(asked, account.name)
+    for object_id, field in asked.items():
+        records = found[object_id]
+        here = next((owned for owned in records if owned.account_name == account.name), None)
+        if here is not None and visible(call.caller, here, account.isolation):
             continue
-        if not found and account.isolation == "account":
+        if not records and account.isolation == "account":
             continue
+        elsewhere = next(_known_to(call.caller, records), None)
+        if here is None and elsewhere is not None:
+            raise _on_other_account(object_id, field, elsewhere[0].name, account.name)
         raise unknown(object_id, field)
+
+
+def _on_other_account(object_id: str, field: str, home: str, asked: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{object_id!r} lives on the provider account {home!r}, but this call goes to {asked!r}. Call a model of {home!r}.",
+        param=field,
+        code="object_on_other_account",
+    )
 
 
 def made_by(call: Call, fields: Fields) -> list[NewObject]:
@@ -116,13 +146,28 @@ def record_for(call: Call, kind: str, object_id: str, **details: Any) -> NewObje
     )
 
 
+def child_of(parent: Owned, kind: str, object_id: str, **details: Any) -> NewObject:
+    """Return the record of an object that an answer showed as part of ``parent``: it has the same owner."""
+    return NewObject(
+        object_id=object_id,
+        account_name=parent.account_name,
+        kind=kind,
+        owner_key=parent.owner_key,
+        owner_name=parent.owner_name,
+        team_keys=parent.team_keys,
+        token_id=parent.token_id,
+        model_name=parent.model_name,
+        **details,
+    )
+
+
 def soon(seconds: float) -> datetime:
     """Return the moment ``seconds`` from now."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 def _by_id(call: Call, fields: Fields) -> list[NewObject]:
-    object_id = text(fields, "id")
+    object_id = text(fields, call.id_field)
     return [record_for(call, call.operation.makes, object_id, state=text(fields, "status")[:32])] if object_id else []
 
 

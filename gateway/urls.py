@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from gateway import health
-from gateway.endpoints import audio, chat, embeddings, images, models, moderations
+from gateway.endpoints import audio, chat, embeddings, images, models, moderations, passthrough
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
 API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
@@ -23,6 +23,8 @@ api: list[URLPattern | URLResolver] = [
     path("audio/translations", audio.Translations.as_view(), name="audio-translations"),
     path("models", models.ModelList.as_view(), name="models"),
     path("models/<path:name>", models.ModelDetail.as_view(), name="model"),
+    *passthrough.resource_urls(),
+    path("proxy/<path:rest>", passthrough.ProxyView.as_view(), name="proxy"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

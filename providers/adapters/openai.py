@@ -1,10 +1,11 @@
 """OpenAI's own wire dialect: the body goes on as it came, with the model's upstream name. Pure: no Django, no client."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
+from multidict import CIMultiDict
 
-from providers.picture import Target
+from providers.picture import AccountPicture, Target
 
 STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
 USAGE_OPERATIONS = frozenset({"chat/completions", "completions"})
@@ -26,9 +27,18 @@ def encode_body(
     return _encode(changed)
 
 
-def url(target: Target, path: str, query: str = "") -> str:
+def headers(account: AccountPicture, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
+    """Return the upstream headers: what is forwarded from the client, and over it what the account sets."""
+    made: CIMultiDict[str] = CIMultiDict(forwarded)
+    made["accept-encoding"] = "identity"
+    for name, value in account.headers:
+        made[name] = value
+    return made
+
+
+def url(target: Target, path: str, query: str = "", base_url: str = "") -> str:
     """Return the upstream address of an operation's path."""
-    base = f"{target.account.url}/{path}"
+    base = f"{base_url or target.account.url}/{path}"
     return f"{base}?{query}" if query else base
 
 
