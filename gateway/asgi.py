@@ -16,7 +16,7 @@ from gateway.handler import Receive, Scope, Send  # noqa: E402
 from gateway.runtime import runtime  # noqa: E402
 from gateway.urls import API_ROOTS  # noqa: E402
 
-LEAN_PATHS = frozenset({"/healthz", "/readyz"})
+LEAN_PATHS = frozenset({"/healthz", "/readyz", *(root.rstrip("/") for root in API_ROOTS)})
 _django = get_asgi_application()
 
 

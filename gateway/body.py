@@ -15,7 +15,7 @@ _flags = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def check_json_type(content_type: bytes) -> None:
     """Raise :class:`UnsupportedMedia` unless the content type is JSON or absent."""
-    if content_type[:16] == b"application/json" or not content_type:
+    if content_type == b"application/json" or not content_type:
         return
     media = content_type.split(b";", 1)[0].strip().lower()
     if media != b"application/json" and not media.endswith(b"+json"):

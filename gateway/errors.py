@@ -179,4 +179,7 @@ def render_sse(error: BaseException) -> bytes:
 
 def headers_of(error: BaseException) -> dict[str, str]:
     """Return the headers that an answer for ``error`` carries."""
-    return {ORIGIN_HEADER: "gateway", **(error.headers if isinstance(error, CallError) else {})}
+    headers = {ORIGIN_HEADER: "gateway", **(error.headers if isinstance(error, CallError) else {})}
+    if isinstance(error, BadToken):
+        headers["www-authenticate"] = "Bearer"
+    return headers

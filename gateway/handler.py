@@ -210,7 +210,7 @@ async def _fail(request: InferenceRequest, error: Exception, state: "_Sending") 
             await state.part(errors.render_sse(error))
             await state.finish()
         return
-    if not request.body_read:
+    if not request.body_read and not isinstance(error, errors.BodyTimedOut):
         await request.discard_body()
     headers = [(name.encode(), value.encode("latin1", "replace")) for name, value in errors.headers_of(error).items()]
     headers += [(b"content-type", b"application/json"), *_own_headers(request)]

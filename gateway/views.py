@@ -62,15 +62,15 @@ def check_alive(caller: Caller) -> None:
 
 def _presented_token(request: InferenceRequest) -> str:
     header = request.raw_headers.get(b"authorization", b"")
-    if header[:7].lower() == BEARER:
-        return header[7:].strip().decode("latin1")
+    bearer = header[7:].strip() if header[:7].lower() == BEARER else b""
+    if bearer:
+        return bearer.decode("latin1")
     azure = request.raw_headers.get(b"api-key", b"").strip()
     if azure:
         return azure.decode("latin1")
     raise errors.BadToken(
         "You didn't provide an API key. Send it in the Authorization header: 'Authorization: Bearer YOUR_TOKEN'.",
         code="missing_api_key",
-        headers={"www-authenticate": "Bearer"},
     )
 
 

@@ -29,6 +29,12 @@ CATALOGUE = (
     "omni-moderation-latest",
     "whisper-1",
 )
+TIGHT = {
+    "GATEHOUSE_BODY_TIMEOUT_S": "1",
+    "GATEHOUSE_MAX_BODY_MB": "1",
+    "GATEHOUSE_MAX_ANSWER_MB": "1",
+    "GATEHOUSE_FORWARD_HEADERS": "x-sandbox, X-Team",
+}
 
 HouseMaker = Callable[..., House]
 
@@ -131,3 +137,24 @@ async def async_sdk(gateway: Gateway, user_token: str) -> AsyncIterator[AsyncOpe
     """The customer's asynchronous SDK in front of the shared gateway."""
     async with gateway.async_sdk(user_token) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def tight_gateway(tight_house: House, tight_token: str) -> Gateway:
+    """A gateway with tight bounds: a second for a body, a megabyte for a body and for an answer."""
+    return tight_house.gateway()
+
+
+@pytest.fixture(scope="session")
+def tight_house(
+    tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, running_upstream: SandboxProcess
+) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("tight") / "data", migrated_data, TIGHT) as house:
+        furnish(house, running_upstream.url)
+        yield house
+
+
+@pytest.fixture(scope="session")
+def tight_token(tight_house: House) -> str:
+    token: str = tight_house.do("token", "tight", user=USER)
+    return token

@@ -57,6 +57,11 @@ def change_account(name: str, **fields: Any) -> None:
     row.save()
 
 
+def move_account(name: str, base_url: str) -> None:
+    """Let an account point where no form would let it: as a name that is moved to another address does."""
+    ProviderAccount.objects.filter(name=name).update(base_url=base_url)
+
+
 def stored_key(account: str) -> str:
     """Return the key that is stored for an account."""
     return ProviderAccount.objects.get(name=account).api_key
