@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -151,7 +152,7 @@ class TokenAdmin(ScopedAdmin):
             "token": obj,
             "secret": request.issued_token,  # type: ignore[attr-defined]
             "copy_attrs": {"type": "button", "data-copy": "token"},
-            "base_url": request.build_absolute_uri("/v1"),
+            "base_url": f"{settings.PUBLIC_URL}/v1" if settings.PUBLIC_URL else request.build_absolute_uri("/v1"),
         }
         return TemplateResponse(request, "accounts/token_issued.html", context)
 

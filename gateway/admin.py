@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 
 from accounts.admin_base import VIEW_ONLY, ScopedAdmin
@@ -27,6 +27,9 @@ class LogEntryAdmin(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("user", "content_type")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+        return super().render_change_form(request, {**context, "show_history": False}, **kwargs)
 
     @display(description="action", label={"added": "success", "changed": "info", "deleted": "danger"})
     def what_was_done(self, entry: LogEntry) -> str:

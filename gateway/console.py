@@ -85,6 +85,8 @@ def scope_of(user: Any) -> Scope:
 class SignInForm(AuthenticationForm):
     """Lets in who may enter the console, instead of staff only."""
 
+    error_messages = {**AuthenticationForm.error_messages, "invalid_login": "Wrong e-mail address or password."}
+
     def confirm_login_allowed(self, user: Any) -> None:
         # The admin's form asks for staff status here, Django's plain one only for an active user.
         DjangoAuthenticationForm.confirm_login_allowed(self, user)

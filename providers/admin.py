@@ -17,7 +17,14 @@ from unfold.decorators import action, display
 from accounts.admin_base import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
 from providers import account_pages
 from providers.catalog import MODEL_TYPES
-from providers.forms import CapabilitiesForm, GrantForm, ProviderAccountForm, SubjectFormSet, stored_key
+from providers.forms import (
+    CapabilitiesForm,
+    GrantForm,
+    ProviderAccountForm,
+    SubjectFormSet,
+    stored_header_names,
+    stored_key,
+)
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, origin
 from providers.price_text import price_summary
 
@@ -144,17 +151,11 @@ class ProviderAccountAdmin(ScopedAdmin):
         return (*self.fieldsets, *about)
 
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
-        moved = change and obj.origin_changed()
-        entered = form.cleaned_data
+        lost = _lost_by_moving(obj, form.cleaned_data) if change and obj.origin_changed() else []
         super().save_model(request, obj, form, change)
-        host = origin(obj.url)[1]
-        if moved and not (entered["api_key"] and entered["headers"]):
-            kept = [name for name, value in (("key", "api_key"), ("extra headers", "headers")) if not entered[value]]
-            self.message_user(
-                request,
-                f"The address now leads to {host}. What was stored for the old one is cleared: {' and '.join(kept)}.",
-                messages.WARNING,
-            )
+        if lost:
+            said = f"The address now leads to {origin(obj.url)[1]}. What was stored for the old one is cleared: "
+            self.message_user(request, f"{said}{' and '.join(lost)}.", messages.WARNING)
         if obj.vendor.needs_key and stored_key(obj) is False:
             self.message_user(request, f"{obj} has no key: calls will fail until one is entered.", messages.WARNING)
 
@@ -199,6 +200,14 @@ class ProviderAccountAdmin(ScopedAdmin):
     @action(description="Test credentials", url_path="test", icon="network_check")
     def test_credentials(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return account_pages.test_page(self, request, self.found_or_404(request, object_id))
+
+
+def _lost_by_moving(account: ProviderAccount, entered: dict[str, Any]) -> list[str]:
+    """Return what is stored and was not entered anew: saving under another host clears it."""
+    stored = {"key": (stored_key(account), "api_key"), "extra headers": (stored_header_names(account), "headers")}
+    return [
+        name for name, (there, field) in stored.items() if there != [] and there is not False and not entered[field]
+    ]
 
 
 def usage_link(filters: dict[str, str], text: str) -> str:

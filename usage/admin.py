@@ -246,6 +246,7 @@ class UsageAdmin(ScopedAdmin):
     search_fields = ("=request_id",)
     search_help_text = "Request id or attempt id, whole"
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     ordering = ("-created_at", "-id")
     actions = ("export_selected",)
@@ -278,8 +279,8 @@ class UsageAdmin(ScopedAdmin):
             {
                 "fields": (
                     "request_id",
-                    "id",
-                    "attempt_number",
+                    "attempt",
+                    "number",
                     "upstream_request_id",
                     "object_id",
                     "batch_key",
@@ -321,6 +322,9 @@ class UsageAdmin(ScopedAdmin):
         except ValueError:
             return queryset.filter(request_id=term), False
         return queryset.filter(Q(request_id=term) | Q(pk=attempt)), False
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+        return super().render_change_form(request, {**context, "show_history": False}, **kwargs)
 
     def get_urls(self) -> list[Any]:
         export = path("export/", self.admin_site.admin_view(self.export), name="usage_usagerecord_export")
@@ -394,6 +398,14 @@ class UsageAdmin(ScopedAdmin):
     @display(description="first token")
     def first_token(self, record: UsageRecord) -> str:
         return words.duration(record.ttft_us)
+
+    @display(description="attempt id")
+    def attempt(self, record: UsageRecord) -> str:
+        return str(record.id)
+
+    @display(description="attempt number")
+    def number(self, record: UsageRecord) -> int:
+        return record.attempt_number
 
     @display(description="bytes in and out")
     def sizes(self, record: UsageRecord) -> str:

@@ -123,6 +123,11 @@ def test_a_new_key_comes_along_to_the_new_host(page):
     assert "entered for eu.api.openai.com" in page.get()
 
 
+def test_nothing_is_said_to_be_cleared_when_nothing_was_stored(page):
+    page.send(clear_key="on", clear_headers="on")
+    assert "now leads" not in messages(page.send(base_url="https://eu.api.openai.com/v1"))
+
+
 def test_another_path_on_the_same_host_keeps_the_key(page):
     response = page.send(base_url="https://api.openai.com/v2")
     assert page.stored().api_key == KEY

@@ -285,6 +285,17 @@ def test_the_form_says_why_somebody_stays_outside(house, client):
     assert "manages nothing here" in response.content.decode()
 
 
+def test_a_wrong_password_and_an_unknown_address_look_the_same(house, client):
+    said = []
+    for data in (
+        {"username": "root@example.com", "password": "wrong"},
+        {"username": "no@example.com", "password": "wrong"},
+    ):
+        said.append(str(client.post(reverse("admin:login"), data).context["form"].non_field_errors()))
+    assert "Wrong e-mail address or password" in said[0]
+    assert said[0] == said[1]
+
+
 def test_pages_are_closed_to_strangers(house, client):
     for base, (key, _) in PAGES.items():
         for address in (

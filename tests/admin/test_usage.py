@@ -164,6 +164,12 @@ def test_other_columns_are_no_filters(add, as_root):
         assert as_root.get(LIST, {lookup: "1"}).status_code == 400
 
 
+def test_nothing_is_counted_on_request(add, as_root):
+    page = as_root.get(LIST, {"_facets": "True"})
+    assert not page.context["cl"].add_facets
+    assert "Show counts" not in page.content.decode()
+
+
 def test_what_the_list_shows(add, as_root):
     add(
         record(stream=True, model_served="gpt-4o-mini-2024-07-18", cost_pico=1),
@@ -191,7 +197,7 @@ def test_the_detail_page_shows_everything_and_takes_nothing(add, as_root):
     assert "<b>bold</b>" not in page
     fields = {name for _, block in response.context["adminform"].fieldsets for name in flat(block["fields"])}
     told_otherwise = {"created_at", "subject_type", "subject_id", "subject_name", "token_id", "latency_us", "ttft_us"}
-    told_otherwise |= {"cost_pico", "bytes_in", "bytes_out"}
+    told_otherwise |= {"cost_pico", "bytes_in", "bytes_out", "id", "attempt_number"}
     assert {field.name for field in UsageRecord._meta.concrete_fields} - told_otherwise <= fields
     assert 'name="_save"' not in page
 
