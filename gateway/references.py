@@ -1,5 +1,6 @@
 """Finds the ids of other objects that a request body mentions, wherever they can stand."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ REFERENCE_FIELDS = frozenset(
     {
         "assistant_id",
         "batch_id",
+        "comparison_response_id",
         "container",
         "container_id",
         "conversation",
@@ -21,6 +23,7 @@ REFERENCE_FIELDS = frozenset(
         "input_file_id",
         "previous_response_id",
         "response_id",
+        "skill_id",
         "thread_id",
         "training_file",
         "upload_id",
@@ -30,10 +33,20 @@ REFERENCE_FIELDS = frozenset(
         "video_id",
     }
 )
+# Ids without this beginning are the vendor's own, for everybody.
+OWN_PREFIXES = {"skill_id": "skill_"}
+# Fields that hold what callers or models wrote, or what an earlier answer cited: names in there refer to nothing.
+INERT_FIELDS = frozenset({"annotations", "input_schema", "metadata", "parameters", "schema"})
 # An item of a response's input that stands for an earlier item: {"type": "item_reference", "id": "msg_..."}.
 ITEM_REFERENCE = "item_reference"
-# Where a bare {"id": "msg_..."} in a list stands for an earlier item, too.
+# Where an item with an id but without what it says stands for an earlier item, too.
 ITEM_LISTS = frozenset({"input", "items"})
+# What an item of the kind says; without any of it, the upstream looks the item up.
+CONTENTS = {
+    "compaction": ("encrypted_content",),
+    "image_generation_call": ("result",),
+    "reasoning": ("encrypted_content", "content"),
+}
 # A field without any of these bytes mentions nothing. Escapes of ASCII characters could hide a name, so they count too.
 MARKS = (
     *(name.encode() for name in sorted(REFERENCE_FIELDS - {"file_ids", "vector_store_ids"})),
@@ -41,25 +54,59 @@ MARKS = (
     b"\\u00",
 )
 MAX_REFERENCES = 1000
+SEARCHED_BYTES = 4096
 
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 def find_references(body: bytes, fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
     """Return ``(field, id)`` for every reference in ``body``, whose top-level ``fields`` are given. Without doubles.
 
-    Raises :class:`~gateway.errors.InvalidRequest` for more than ``MAX_REFERENCES``.
+    Raises :class:`~gateway.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a name that is given twice where
+    references stand: another reader could see the other one.
     """
-    marked = any(mark in body for mark in MARKS)
+    marked = len(body) > SEARCHED_BYTES or any(mark in body for mark in MARKS)
     listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in bytes(fields[name])]
     if not marked and not listed:
         return []
     found: dict[tuple[str, str], None] = {}
     for name, raw in fields.items():
-        value = bytes(raw)
-        if name in REFERENCE_FIELDS or name in listed or (marked and any(mark in value for mark in MARKS)):
-            _walk({name: _decode(value)}, found, items=name in ITEM_LISTS)
-    return list(found)
+        if name in INERT_FIELDS:
+            continue
+        if name in REFERENCE_FIELDS or name in listed or (marked and _mentions(raw)):
+            known = len(found)
+            value = _decode(raw)
+            _walk({name: value}, found, items=name in ITEM_LISTS)
+            if len(found) > known or len(bytes(raw)) <= SEARCHED_BYTES:
+                _refuse_doubled_names(raw, value)
+    return [reference for reference in found if reference[1]]
+
+
+def _mentions(raw: msgspec.Raw) -> bool:
+    """Whether a field can mention anything. Decoding a long one is quicker than to search it for every mark."""
+    value = bytes(raw)
+    if len(value) > SEARCHED_BYTES:
+        return value[:1] in b"[{"
+    return any(mark in value for mark in MARKS)
+
+
+def _refuse_doubled_names(raw: msgspec.Raw, value: Any) -> None:
+    # Without blanks and doubled names, what it encodes to has the same length.
+    if len(_encode(value)) != len(bytes(raw)):
+        try:
+            json.loads(bytes(raw), object_pairs_hook=_unique)
+        except RecursionError:
+            raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)[:80]
+        raise InvalidRequest(f"The field {twice!r} is given twice in one object.", param=twice, code="duplicate_field")
+    return unique
 
 
 def _walk(value: Any, found: dict[tuple[str, str], None], *, items: bool) -> None:
@@ -70,30 +117,41 @@ def _walk(value: Any, found: dict[tuple[str, str], None], *, items: bool) -> Non
             pending.extend(entry for entry in node if isinstance(entry, dict | list))
             if items:
                 found.update((reference, None) for reference in map(_item_reference, node) if reference)
-            continue
-        for name, child in node.items():
-            if name in REFERENCE_FIELDS:
-                found.update(dict.fromkeys((name, entry) for entry in _ids(child)))
-            if isinstance(child, dict | list):
-                pending.append(child)
+        else:
+            _walk_object(node, found, pending)
         if len(found) > MAX_REFERENCES:
             raise InvalidRequest(f"The request mentions more than {MAX_REFERENCES} other objects.")
+
+
+def _walk_object(node: dict[str, Any], found: dict[tuple[str, str], None], pending: list[Any]) -> None:
+    kind = node.get("type")
+    for name, child in node.items():
+        if name in REFERENCE_FIELDS:
+            prefix = OWN_PREFIXES.get(name, "")
+            found[name, ""] = None  # even without an id: its doubled name could hide one
+            found.update(((name, entry), None) for entry in _ids(child) if entry.startswith(prefix))
+        inert = name in INERT_FIELDS or (name == "results" and kind == "file_search_call")
+        if isinstance(child, dict | list) and not inert:
+            pending.append(child)
+    if kind == "file_id" and isinstance(node.get("id"), str):
+        found["file_id", node["id"]] = None  # a data source of evals
 
 
 def _item_reference(node: Any) -> tuple[str, str] | None:
     if not isinstance(node, dict) or not isinstance(node.get("id"), str):
         return None
     kind = node.get("type")
-    if kind == ITEM_REFERENCE or (kind is None and node.keys() <= {"id", "type"}):
+    hollow = kind in CONTENTS and not any(node.get(name) for name in CONTENTS[kind])
+    if kind == ITEM_REFERENCE or hollow or node.keys() <= {"id", "type", "status"}:
         return ITEM_REFERENCE, node["id"]
     return None
 
 
 def _ids(value: Any) -> Iterable[str]:
     if isinstance(value, str):
-        return [value]
+        return [value] if value else []
     if isinstance(value, dict) and isinstance(value.get("id"), str):
-        return [value["id"]]
+        return [value["id"]] if value["id"] else []
     if isinstance(value, list):
-        return [entry for entry in value if isinstance(entry, str)]
+        return [entry for entry in value if isinstance(entry, str) and entry]
     return []
