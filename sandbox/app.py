@@ -24,6 +24,7 @@ from sandbox.resources import (
     files,
     fine_tuning,
     graders,
+    images,
     models,
     moderations,
     responses,
@@ -45,6 +46,7 @@ ROUTES: tuple[Route, ...] = tuple(
         moderations.ROUTES,
         responses.ROUTES,
         conversations.ROUTES,
+        images.ROUTES,
         files.ROUTES,
         uploads.ROUTES,
         batches.ROUTES,
@@ -136,6 +138,10 @@ class Sandbox:
             answer = await delivery.instead()
             if answer is None:
                 answer = await route.handler(request)
+            if request.faults is not delivery.faults:
+                # A form has told its directives only while it was read.
+                delivery.faults = request.faults
+                answer = await delivery.instead() or answer
             return answer
         except ApiError as error:
             return error_response(error)
@@ -148,7 +154,12 @@ class Sandbox:
 
     def _faults(self, request: Request) -> Faults:
         header = request.headers.get(b"x-sandbox")
-        faults = directives.parse(header.decode("latin-1")) if header else directives.from_body(request.body)
+        return self.counted(
+            directives.parse(header.decode("latin-1")) if header else directives.from_body(request.body)
+        )
+
+    def counted(self, faults: Faults) -> Faults:
+        """The directives that hold for this request, by `times`."""
         if faults.times:
             counts = self.state.store("fault-counts")
             count = (counts.get(faults.key) or 0) + 1

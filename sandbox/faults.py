@@ -116,9 +116,12 @@ def _default_when_bare(name: str) -> Any:
 
 def from_body(body: bytes) -> Faults:
     """The directives in the last user text of a request body; NO_FAULTS when there are none."""
-    if MARKER not in body:
-        return NO_FAULTS
-    found = _IN_TEXT.findall(_last_user_text(body))
+    return in_text(_last_user_text(body)) if MARKER in body else NO_FAULTS
+
+
+def in_text(text: str) -> Faults:
+    """The directives in `text`; NO_FAULTS when there are none."""
+    found = _IN_TEXT.findall(text)
     return parse(" ".join(found)) if found else NO_FAULTS
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sandbox.errors import ApiError
-from sandbox.faults import NO_FAULTS, Faults
+from sandbox.faults import NO_FAULTS, Faults, in_text
 from sandbox.forms import Form, parse_form
 
 if TYPE_CHECKING:
@@ -112,6 +112,11 @@ class Request:
     async def form(self) -> Form:
         """The multipart body, files spooled to disk above 1 MB; raises ApiError 400 when it is none."""
         return await parse_form(self.header("content-type"), self.stream())
+
+    def read_directives(self, text: str) -> None:
+        """Takes the directives in a form's text, unless the header gave some; they hold for the answer's delivery."""
+        if self.faults is NO_FAULTS:
+            self.faults = self.app.counted(in_text(text))
 
 
 class ClientGone(Exception):

@@ -5,14 +5,17 @@ import hashlib
 import re
 from array import array
 from operator import itemgetter
+from typing import BinaryIO
 
-from sandbox.media import png
+from sandbox.media import jpeg, png, webp
 from sandbox.media.png import Picture
 
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
 TILES = 8
 BADGE = 8  # a drawing made for the prompt covers an eighth of an edited picture
 MAX_SIDE = 4096
+MAX_FILE = 32 * 1024 * 1024
+MAX_PIECE = 1024 * 1024
 
 
 def measures(size: str) -> tuple[int, int]:
@@ -54,12 +57,22 @@ def _tile(colour: bytes, clear: bool) -> bytes:
     return colour + (b"\0" if clear else b"\xff")
 
 
-def from_bytes(data: bytes) -> Picture:
-    """The picture in a PNG; for other formats a drawing that depends on each of their bytes."""
-    try:
-        return png.read(data)
-    except png.PngError:
-        return drawn(hashlib.sha256(data).hexdigest(), 256, 256)
+def from_file(file: BinaryIO) -> Picture:
+    """The picture in a PNG; for other formats, and very large files, a drawing that depends on each of their bytes."""
+    file.seek(0)
+    head = file.read(len(png.SIGNATURE))
+    size = file.seek(0, 2)
+    file.seek(0)
+    if head == png.SIGNATURE and size <= MAX_FILE:
+        data = file.read()
+        try:
+            return png.read(data)
+        except png.PngError:
+            file.seek(0)
+    digest = hashlib.sha256()
+    while piece := file.read(MAX_PIECE):
+        digest.update(piece)
+    return drawn(digest.hexdigest(), 256, 256)
 
 
 def scaled(picture: Picture, width: int, height: int) -> Picture:
@@ -77,6 +90,13 @@ def scaled(picture: Picture, width: int, height: int) -> Picture:
             lines[source] = array("I", pick(pixels[source * picture.width : (source + 1) * picture.width])).tobytes()
         rows.append(lines[source])
     return Picture(width, height, b"".join(rows))
+
+
+def coarse(picture: Picture, stage: int) -> Picture:
+    """A sketch of the picture: stages 1, 2, 3 have 8, 16, 32 dots to its side."""
+    dots = 4 << stage
+    small = scaled(picture, min(dots, picture.width), min(dots, picture.height))
+    return scaled(small, picture.width, picture.height)
 
 
 def edited(
@@ -144,6 +164,12 @@ def _through(base: Picture, changed: Picture, mask: Picture) -> Picture:
     return Picture(base.width, base.height, mixed.to_bytes(size, "little"))
 
 
-def as_base64(picture: Picture, *, alpha: bool = False) -> str:
-    """The picture as a PNG in base64."""
-    return base64.b64encode(png.write(picture, alpha=alpha)).decode()
+def encoded(picture: Picture, form: str = "png", *, alpha: bool = False) -> bytes:
+    """The picture as a file; `form` is png, jpeg or webp."""
+    if form == "jpeg":
+        return jpeg.write(picture)
+    return webp.write(picture, alpha=alpha) if form == "webp" else png.write(picture, alpha=alpha)
+
+
+def as_base64(picture: Picture, form: str = "png", *, alpha: bool = False) -> str:
+    return base64.b64encode(encoded(picture, form, alpha=alpha)).decode()
