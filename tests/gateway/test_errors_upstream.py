@@ -1,0 +1,365 @@
+"""What goes wrong behind us: an upstream's own errors come through as they are, everything else gets a true 5xx."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from openai import APIError, InternalServerError, OpenAI, RateLimitError
+
+from tests.gateway.calls import CHAT_PATH, assert_body, assert_ours, chat, stream_error
+from tests.gateway.scripted import ScriptedUpstream, deaf_port
+from tests.gateway.server import Gateway, within
+from tests.sandbox.server import SandboxProcess
+from tests.servers import free_port, wait_until
+
+OK_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+EVENTS_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"hello"}}]}\n\n'
+
+
+def add_account(gateway: Gateway, token: str, name: str, url: str, **fields: Any) -> str:
+    """Make an account on ``url`` that all users may use, wait until the gateway knows it, and return its model's name."""
+    house = gateway.house
+    house.do("account", name, url, models={"m": {"model_types": ["chat"]}}, **fields)
+    house.do("grant", name, "everyone")
+    wait_until(lambda: gateway.get(token, f"/v1/models/{name}/m").status_code == 200)
+    return f"{name}/m"
+
+
+# --- the upstream's own errors --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504])
+def test_an_error_keeps_status_body_and_retry_after(
+    gateway: Gateway, token: str, upstream: SandboxProcess, status: int, stream: bool
+) -> None:
+    prompt = f"hi [[sandbox: status={status} retry-after=7]]"
+    plain = upstream.post("/chat/completions", {**chat(prompt), "model": "gpt-4o-mini"})
+    governed = gateway.post(token, CHAT_PATH, chat(prompt, stream=stream))
+
+    assert governed.status_code == plain.status_code == status
+    assert governed.content == plain.content
+    assert governed.headers["content-type"] == plain.headers["content-type"]
+    assert governed.headers["retry-after"] == "7"
+    assert governed.headers["x-gatehouse-error-origin"] == "upstream"
+    assert governed.headers["x-request-id"].startswith("req_")
+
+
+def test_the_sdk_sees_the_upstreams_own_error(sdk: OpenAI) -> None:
+    with pytest.raises(RateLimitError) as limited:
+        sdk.chat.completions.create(**chat("hi [[sandbox: status=429 retry-after=3 code=slow_down]]"))
+    assert limited.value.code == "slow_down"
+    assert limited.value.response.headers["retry-after"] == "3"
+    with pytest.raises(InternalServerError):
+        sdk.chat.completions.create(**chat("hi [[sandbox: status=503]]"), stream=True)
+
+
+def test_the_sdks_own_retries_work_through_us(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
+    with gateway.sdk(token, max_retries=2) as client:
+        call = chat("hi [[sandbox: status=429 retry-after=0 times=2 key=sdk-retries]]")
+        assert client.chat.completions.create(**call).choices
+    assert [request["status"] for request in upstream.requests()] == [429, 429, 200]
+
+
+def test_a_wrong_key_of_ours_is_told_as_the_upstream_tells_it(
+    gateway: Gateway, token: str, upstream: SandboxProcess
+) -> None:
+    gateway.house.do(
+        "account",
+        "wrong-key",
+        upstream.url,
+        key="sk-not-known-secret",
+        models={"gpt-4o-mini": {"model_types": ["chat"]}},
+    )
+    gateway.house.do("grant", "wrong-key", "everyone")
+    wait_until(lambda: gateway.get(token, "/v1/models/wrong-key/gpt-4o-mini").status_code == 200)
+    response = gateway.post(token, CHAT_PATH, chat(model="wrong-key/gpt-4o-mini"))
+
+    assert response.status_code == 401
+    assert response.headers["x-gatehouse-error-origin"] == "upstream"
+    assert "sk-not-known-secret" not in response.text
+
+
+def test_an_error_page_keeps_its_status_and_type(gateway: Gateway, token: str) -> None:
+    response = gateway.post(token, CHAT_PATH, chat("hi [[sandbox: html status=502]]"))
+    assert response.status_code == 502
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["x-gatehouse-error-origin"] == "upstream"
+
+
+# --- answers that are none --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("directive", "status", "code"),
+    [
+        ("garbage", 502, "upstream_broken_answer"),
+        ("html", 502, "upstream_broken_answer"),
+        ("redirect=http://127.0.0.1:9/v1", 502, "upstream_broken_answer"),
+        ("cut", 502, "upstream_disconnected"),
+        ("reset", 502, "upstream_disconnected"),
+        ("cut-after=0", 502, "upstream_disconnected"),
+        ("cut-after=0 reset", 502, "upstream_disconnected"),
+    ],
+)
+def test_no_answer(gateway: Gateway, token: str, directive: str, status: int, code: str) -> None:
+    response = gateway.post(token, CHAT_PATH, chat(f"hi [[sandbox: {directive}]]"))
+    assert_ours(response, status, code)
+    assert "127.0.0.1" not in response.text
+    (record,) = gateway.house.records(1, request_id=response.headers["x-request-id"])
+    assert (record["status"], record["error_class"]) == (status, code)
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as upstream:
+        yield upstream
+
+
+def test_no_redirect_is_followed(gateway: Gateway, token: str, scripted: ScriptedUpstream) -> None:
+    for status in ("", "; status=307"):
+        response = gateway.post(token, CHAT_PATH, chat(f"hi [[sandbox: redirect={scripted.origin}/v1{status}]]"))
+        assert_ours(response, 502, "upstream_broken_answer")
+        assert "location" not in response.headers
+        assert "base URL" in response.json()["message"]
+    assert scripted.requests == 0
+
+
+SCRIPTS: dict[str, tuple[list[bytes], str]] = {
+    "nothing": ([b""], "upstream_disconnected"),
+    "no-http": ([b"SSH-2.0-OpenSSH_9.2\r\n"], "upstream_broken_answer"),
+    "a-bad-status": ([b"HTTP/1.1 abc OK\r\n\r\n"], "upstream_broken_answer"),
+    "a-bad-header": ([b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n{}"], "upstream_broken_answer"),
+    "endless-headers": ([OK_HEAD + b"x-long: " + b"a" * 200_000 + b"\r\n\r\n{}"], "upstream_broken_answer"),
+    "half-a-head": ([b"HTTP/1.1 200 OK\r\ncontent-ty"], "upstream_disconnected"),
+    "half-a-body": ([OK_HEAD + b'content-length: 100\r\n\r\n{"id":'], "upstream_disconnected"),
+    "half-a-chunk": ([OK_HEAD + b'transfer-encoding: chunked\r\n\r\nff\r\n{"id":'], "upstream_disconnected"),
+    "a-bad-chunk": ([OK_HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n{}"], "upstream_broken_answer"),
+    "a-bad-gzip": ([OK_HEAD + b"content-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello"], "upstream_disconnected"),
+}
+
+
+@pytest.fixture(scope="module")
+def scripted_model(running_gateway: Gateway, user_token: str, scripted: ScriptedUpstream) -> str:
+    return add_account(running_gateway, user_token, "scripted", f"{scripted.origin}/v1")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_broken_http(gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str, name: str) -> None:
+    pieces, code = SCRIPTS[name]
+    scripted.answer(*pieces)
+    with within(3, "noticing broken HTTP"):
+        assert_ours(gateway.post(token, CHAT_PATH, chat(model=scripted_model)), 502, code)
+
+
+def test_a_success_that_is_not_json(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    """JSON that is no object, and nothing at all, go on as they came."""
+    for body in (b"[1, 2]", b"null", b""):
+        scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+        response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
+        assert (response.status_code, response.content) == (200, body)
+
+
+def test_bytes_that_break_off_are_not_mended(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n"
+    scripted.answer(head + b"5\r\nhello\r\n", b"5\r\nhel", pause=0.1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        gateway.post(token, CHAT_PATH, chat(model=scripted_model))
+    (record,) = gateway.house.records(1, model_asked=scripted_model, error_class="upstream_disconnected", status=200)
+    assert 5 <= record["bytes_out"] <= 8
+    scripted.answer(head + b"5\r\nhello\r\n0\r\n\r\n")
+    assert gateway.post(token, CHAT_PATH, chat(model=scripted_model)).content == b"hello"
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("directive", "code"),
+    [
+        ("cut-after=3", "upstream_disconnected"),
+        ("cut-after=3 reset", "upstream_disconnected"),
+        ("cut-after=0", "upstream_disconnected"),
+        ("cut-after=3 split=5", "upstream_disconnected"),
+    ],
+)
+def test_a_stream_that_is_cut_ends_in_an_error(gateway: Gateway, token: str, directive: str, code: str) -> None:
+    response = gateway.post(token, CHAT_PATH, chat(f"Count from 1 to 9. [[sandbox: {directive}]]", stream=True))
+
+    error = assert_body(stream_error(response.content), code)
+    assert response.status_code == 200
+    assert error["type"] == "server_error"
+    (record,) = gateway.house.records(1, request_id=response.headers["x-request-id"])
+    assert (record["status"], record["error_class"], record["client_gone"]) == (200, code, False)
+    assert record["bytes_out"] == len(response.content)
+
+
+def test_the_sdk_raises_in_a_stream_that_is_cut(sdk: OpenAI) -> None:
+    stream = sdk.chat.completions.create(**chat("Count from 1 to 9. [[sandbox: cut-after=4]]"), stream=True)
+    assert len([next(stream) for _ in range(4)]) == 4
+    with pytest.raises(APIError, match="closed the connection"):
+        next(stream)
+
+
+def test_an_error_event_of_the_upstream_goes_on(gateway: Gateway, token: str, sdk: OpenAI) -> None:
+    prompt = "Count from 1 to 9. [[sandbox: error-after=2 status=503]]"
+    response = gateway.post(token, CHAT_PATH, chat(prompt, stream=True))
+    assert b"currently overloaded" in response.content
+    assert b"[DONE]" not in response.content
+    with pytest.raises(APIError, match="overloaded"):
+        list(sdk.chat.completions.create(**chat(prompt), stream=True))
+
+
+def test_a_garbled_event_goes_on_as_it_came(gateway: Gateway, token: str) -> None:
+    response = gateway.post(token, CHAT_PATH, chat("Count from 1 to 3. [[sandbox: garbage]]", stream=True))
+    assert b'data: {"id": "garbage", "choices": [{"index": 0, "del\n\n' in response.content
+    assert response.content.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_stream_that_ends_properly_but_too_early(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    scripted.answer(EVENTS_HEAD + EVENT)
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model, stream=True))
+    assert response.content.startswith(EVENT)
+    assert_body(stream_error(response.content), "upstream_stream_truncated")
+
+
+def test_an_event_without_end_is_bounded(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    scripted.answer(EVENTS_HEAD + EVENT + b"data: ", *[b"x" * 2**20] * 18)
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model, stream=True))
+    assert response.content.startswith(EVENT)
+    assert "16 MB" in stream_error(response.content)["message"]
+
+
+# --- time -------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_upstream_that_never_answers(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
+    with within(2, "a request timeout of 0.3 s") as elapsed:
+        response = gateway.post(
+            token, CHAT_PATH, chat("hi [[sandbox: hang]]"), headers={"x-tfy-request-timeout": "300"}
+        )
+    assert elapsed() >= 0.3
+    assert_ours(response, 504, "upstream_timeout")
+    wait_until(lambda: upstream.requests()[0]["disconnected"], 2)
+
+
+def test_an_upstream_that_falls_silent(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
+    gateway.house.do(
+        "account", "hasty", upstream.url, read_timeout=0.4, models={"gpt-4o-mini": {"model_types": ["chat"]}}
+    )
+    gateway.house.do("grant", "hasty", "everyone")
+    wait_until(lambda: gateway.get(token, "/v1/models/hasty/gpt-4o-mini").status_code == 200)
+    whole = gateway.post(token, CHAT_PATH, chat("hi [[sandbox: hang]]", model="hasty/gpt-4o-mini"))
+    assert_ours(whole, 504, "upstream_timeout")
+
+    stream = chat("Count from 1 to 9. [[sandbox: hang-after=2]]", model="hasty/gpt-4o-mini", stream=True)
+    with within(3, "noticing silence"):
+        response = gateway.post(token, CHAT_PATH, stream)
+    assert_body(stream_error(response.content), "upstream_timeout")
+    assert response.content.count(b'"delta"') == 2
+
+
+def test_a_stream_longer_than_its_time(gateway: Gateway, token: str) -> None:
+    with within(2, "a request timeout of 0.4 s"):
+        response = gateway.post(
+            token,
+            CHAT_PATH,
+            chat("hi [[sandbox: tokens=100 token-delay=40]]", stream=True),
+            headers={"x-tfy-request-timeout": "400"},
+        )
+    assert_body(stream_error(response.content), "upstream_timeout")
+    assert response.content.count(b'"delta"') > 2
+
+
+@pytest.mark.parametrize("directive", ["hang", "latency=3000", "token-delay=3000"])
+def test_a_first_token_that_does_not_come(gateway: Gateway, token: str, directive: str) -> None:
+    body = chat(f"hi [[sandbox: {directive}]]", stream=True)
+    with within(2, "a first-token timeout of 0.3 s"):
+        response = gateway.post(token, CHAT_PATH, body, headers={"x-tfy-ttft-timeout-ms": "300"})
+    assert_ours(response, 408, "first_token_timeout")
+    (record,) = gateway.house.records(1, request_id=response.headers["x-request-id"])
+    assert (record["status"], record["ttft_us"]) == (408, None)
+
+
+def test_the_first_token_timeout_binds_the_first_token_only(gateway: Gateway, token: str) -> None:
+    headers = {"x-tfy-ttft-timeout-ms": "400"}
+    body = chat("hi [[sandbox: tokens=12 token-delay=60]]", stream=True)
+    response = gateway.post(token, CHAT_PATH, body, headers=headers)
+    assert response.content.endswith(b"data: [DONE]\n\n")
+    whole = gateway.post(token, CHAT_PATH, chat("hi [[sandbox: latency=600]]"), headers=headers)
+    assert whole.status_code == 200
+
+
+# --- no connection ------------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_listens(gateway: Gateway, token: str) -> None:
+    model = add_account(gateway, token, "nobody", f"http://127.0.0.1:{free_port()}/v1")
+    error = assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 502, "upstream_unreachable")
+    assert "127.0.0.1" in error["message"]
+
+
+def test_no_tls(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
+    model = add_account(gateway, token, "no-tls", upstream.url.replace("http://", "https://"))
+    assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 502, "upstream_unreachable")
+
+
+def test_no_such_name(gateway: Gateway, token: str) -> None:
+    model = add_account(gateway, token, "no-name", "https://no-such-host.invalid/v1", connect_timeout=5)
+    error = assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 502, "upstream_unreachable")
+    assert "no-such-host.invalid" in error["message"]
+
+
+def test_nobody_accepts(gateway: Gateway, token: str) -> None:
+    with deaf_port() as port:
+        model = add_account(gateway, token, "deaf", f"http://127.0.0.1:{port}/v1", connect_timeout=0.4)
+        with within(3, "a connect timeout of 0.4 s"):
+            assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 504, "upstream_connect_timeout")
+
+
+@pytest.mark.parametrize("address", ["https://10.11.12.13/v1", "http://169.254.169.254/latest", "http://[::1]:9/v1"])
+def test_an_address_that_may_not_be_dialled(
+    gateway: Gateway, token: str, upstream: SandboxProcess, address: str
+) -> None:
+    """As when a name that was allowed resolves to such an address later."""
+    name = "moved-" + re.sub("[^a-z0-9]", "", address)
+    model = add_account(gateway, token, name, upstream.url)
+    gateway.house.do("move_account", name, address)
+    wait_until(lambda: gateway.post(token, CHAT_PATH, chat(model=model)).status_code == 502)
+
+    with within(1, "refusing an address"):
+        response = gateway.post(token, CHAT_PATH, chat(model=model))
+    error = assert_ours(response, 502, "upstream_address_refused")
+    assert "GATEHOUSE_EGRESS_ALLOW" in error["message"]
+
+
+# --- too much -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("directive", ["big=2000000", "endless"])
+def test_an_answer_that_is_too_large(tight_gateway: Gateway, tight_token: str, directive: str) -> None:
+    with within(10, "refusing a large answer"):
+        response = tight_gateway.post(tight_token, CHAT_PATH, chat(f"hi [[sandbox: {directive}]]"))
+    assert_ours(response, 502, "upstream_broken_answer")
+
+
+def test_headers_that_the_operator_lets_through(
+    tight_gateway: Gateway, tight_token: str, upstream: SandboxProcess
+) -> None:
+    headers = {"x-sandbox": "status=418", "x-team": "blue", "x-other": "red"}
+    response = tight_gateway.post(tight_token, CHAT_PATH, chat(), headers=headers)
+    received = dict(upstream.requests()[0]["headers"])
+    assert response.status_code == 418
+    assert received["x-team"] == "blue"
+    assert "x-other" not in received
