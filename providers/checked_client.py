@@ -32,7 +32,7 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: ``body`` is cut at :data:`MAX_ANSWER_BYTES`, ``location`` is where a redirect pointed."""
+    """An answer: ``body`` is cut at the client's ``max_bytes``, ``location`` is where a redirect pointed."""
 
     status: int
     content_type: str
@@ -59,7 +59,9 @@ class CheckedClient:
         read_timeout: float = 30,
         resolve: Resolve = resolve,
         verify: ssl.SSLContext | None = None,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
+        self._max_bytes = max_bytes
         self._deadline = connect_timeout + read_timeout
         transport = _CheckedTransport(resolve, verify or ssl.create_default_context())
         self._client = httpx.Client(
@@ -100,14 +102,14 @@ class CheckedClient:
         )
 
     def _read(self, response: httpx.Response, deadline: float) -> bytes:
-        content = b""
+        content = bytearray()
         for chunk in response.iter_raw():
             content += chunk
-            if len(content) >= MAX_ANSWER_BYTES:
-                return content[:MAX_ANSWER_BYTES]
+            if len(content) >= self._max_bytes:
+                return bytes(content[: self._max_bytes])
             if time.monotonic() > deadline:
                 raise Unreachable("timeout", f"the answer did not end within {self._deadline:g} s")
-        return content
+        return bytes(content)
 
 
 class _CheckedTransport(httpx.HTTPTransport):

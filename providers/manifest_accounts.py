@@ -24,8 +24,6 @@ def write_accounts(run: Run, wanted: Wanted) -> None:
             told.setdefault(name, []).append((f"virtualaccount:{application.name}", role))
     spoken_for = set()
     for account in wanted.accounts:
-        if run.skips(account.where):
-            continue
         written = _write_account(run, account)
         if account.models is not None:
             _write_models(run, written, account.models)
@@ -40,17 +38,14 @@ def _write_account(run: Run, wanted: WantedAccount) -> ProviderAccount:
     account, readable = _stored(wanted)
     new = account.pk is None
     changes = changed_fields(account, {"kind": wanted.kind, **wanted.fields})
-    problem = egress.url_fault(account.url) if account.url else None
-    if problem:
-        wanted.where.get("base_url").fault(problem)
-        return account
-    moved = account.origin_changed()
-    if not readable and (wanted.key.action != "store" or wanted.key.secret.value is None):
+    dialable = bool(account.url) and egress.url_fault(account.url) is None
+    if dialable and not readable and (wanted.key.action != "store" or wanted.key.secret.value is None):
         wanted.where.get("auth_data").fault(undecryptable(wanted.name))
-        return account
-    changes += _write_key(account, wanted, moved, new)
-    changes += _write_headers(account, wanted, moved)
-    if new or changes:
+    elif dialable:
+        moved = account.origin_changed()
+        changes += _write_key(account, wanted, moved, new)
+        changes += _write_headers(account, wanted, moved)
+    if new or changes or not dialable:
         run.save(account, wanted.where)
     if new:
         key = "with a key" if account.api_key else "without a key"
@@ -186,7 +181,7 @@ def _write_permissions(run: Run, wanted: Wanted, spoken_for: set[str]) -> None:
     coming = {account.name for account in wanted.accounts}
     there = {account.name: account for account in ProviderAccount.objects.defer(*SECRET_COLUMNS)}
     for application in wanted.virtual_accounts:
-        if application.grants is None or run.skips(application.where):
+        if application.grants is None:
             continue
         text, where = f"virtualaccount:{application.name}", application.where.get("permissions")
         mine = Grant.objects.filter(virtual_account__name=application.name).exclude(account__name__in=spoken_for)

@@ -19,11 +19,27 @@ SECRET_STORE = "tfy-secret://"
 
 @dataclass(slots=True)
 class Reading:
-    """What is shared while manifests are read: the environment, and the faults and notes found so far."""
+    """What is shared while manifests are read: the environment, and the faults and notes found so far.
+
+    ``settled`` holds the faults of reading while things are written: what follows from one of them is not told again.
+    """
 
     environment: Mapping[str, str]
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    settled: tuple[Fault, ...] = ()
+
+    def add(self, fault: Fault) -> None:
+        """Note a fault, unless its place, or what is around or within it, is known to be wrong already."""
+        if not any(_one_follows(fault, known) for known in self.settled):
+            self.faults.append(fault)
+
+
+def _one_follows(one: Fault, other: Fault) -> bool:
+    if (one.source, one.document) != (other.source, other.document):
+        return False
+    short, long = sorted((one.path, other.path), key=len)
+    return short == long or (short != "" and long.startswith((f"{short}.", f"{short}[")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +68,7 @@ class Cursor:
 
     def fault(self, problem: str) -> None:
         """Note what is wrong here."""
-        self.reading.faults.append(Fault(self.document.source, self.document.index, self.path, problem))
+        self.reading.add(Fault(self.document.source, self.document.index, self.path, problem))
 
     def note(self, text: str) -> None:
         """Note something to tell the operator that is no fault."""

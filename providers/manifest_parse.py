@@ -234,6 +234,8 @@ def _key(cursor: Cursor) -> WantedKey:
     if not key.given:
         key.fault("is missing. Write ${NAME} with the name of an environment variable, or type: none for no key.")
         return WantedKey(cursor, "keep")
+    if isinstance(key.value, str) and "${" not in key.value:
+        key.note("the key stands in the file itself; ${NAME} would keep it out of there.")
     return WantedKey(key, "store", key.secret())
 
 

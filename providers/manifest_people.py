@@ -29,19 +29,14 @@ PATHS = {
 class Run:
     """One application of manifests: the plan so far, and the subjects that are known.
 
-    ``faulty`` are the documents (file and number) whose own faults are known already: what they define is not judged again.
+    Once there is a fault nothing more is saved, but all is still judged, so that every fault is told.
     """
 
     reading: Reading
     plan: Plan
-    faulty: set[tuple[str, int]]
     users: dict[str, User] = field(default_factory=dict)
     teams: dict[str, Team | None] = field(default_factory=dict)
     virtual_accounts: dict[str, VirtualAccount | None] = field(default_factory=dict)
-
-    def skips(self, where: Cursor) -> bool:
-        """Whether the document at ``where`` has faults of its own."""
-        return (where.document.source, where.document.index) in self.faulty
 
     def save(self, thing: DjangoModel, where: Cursor, *, exclude: set[str] | None = None) -> None:
         """Check ``thing`` and save it, unless there are faults."""
@@ -113,14 +108,11 @@ def write_people(run: Run, wanted: Wanted) -> None:
         found = VirtualAccount.objects.filter(name=account.name).first()
         run.virtual_accounts[account.name] = found or VirtualAccount(name=account.name)
     for user in wanted.users:
-        if not run.skips(user.where):
-            _write_user(run, user)
+        _write_user(run, user)
     for team in wanted.teams:
-        if not run.skips(team.where):
-            _write_team(run, team)
+        _write_team(run, team)
     for account in wanted.virtual_accounts:
-        if not run.skips(account.where):
-            _write_virtual_account(run, account)
+        _write_virtual_account(run, account)
 
 
 def changed_fields(thing: Any, fields: dict[str, Any]) -> list[Change]:

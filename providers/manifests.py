@@ -36,16 +36,18 @@ def apply_manifests(
     be. Raises :class:`ManifestError` with all faults; nothing is written then.
     """
     reading = Reading(environment)
-    wanted = parse(read_documents(sources), reading)
-    faulty = {(fault.source, fault.document) for fault in reading.faults}
-    run = Run(reading, Plan(dry_run=dry_run, notes=reading.notes), faulty)
+    documents = read_documents(sources)
+    wanted = parse(documents, reading)
+    reading.settled = tuple(reading.faults)
+    run = Run(reading, Plan(dry_run=dry_run, notes=reading.notes))
     with transaction.atomic():
         write_people(run, wanted)
         write_accounts(run, wanted)
         if prune:
             _prune(run, wanted)
         if reading.faults:
-            raise ManifestError(reading.faults)
+            places = [(document.source, document.index) for document in documents]
+            raise ManifestError(sorted(reading.faults, key=lambda fault: places.index((fault.source, fault.document))))
         transaction.set_rollback(dry_run)
     return run.plan
 

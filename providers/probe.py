@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from providers import probe_verdict
+from providers import egress, probe_verdict
 from providers.checked_client import CheckedClient, Reply, Resolve, Unreachable, resolve
 from providers.models import Model, ProviderAccount
 from providers.probe_verdict import State, Verdict
@@ -116,6 +116,11 @@ def _plan(model: Model) -> _Plan:
 
 
 def _fault_before_calling(account: ProviderAccount) -> Verdict | None:
+    if not account.url:
+        return Verdict("wrong_url", "the account has no address")
+    problem = egress.url_fault(account.url)
+    if problem:
+        return Verdict("egress_refused", problem)
     if account.vendor.needs_key and not account.api_key:
         return Verdict("bad_key", "no key is stored; a change of the address's host clears it")
     for value in request_headers(account).values():

@@ -7,6 +7,11 @@ from providers.models import Grant, Model, ModelSubject, ProviderAccount
 
 KEY = "sk-0123456789"
 ENVIRONMENT = {"OPENAI_API_KEY": KEY}
+SMALL = """
+type: provider-account/openai
+name: openai-main
+auth_data: {type: api-key, api_key: "${OPENAI_API_KEY}"}
+"""
 ACCOUNT_COLUMNS = [
     field.name
     for field in ProviderAccount._meta.concrete_fields
@@ -15,6 +20,11 @@ ACCOUNT_COLUMNS = [
 MODEL_COLUMNS = [
     field.name for field in Model._meta.concrete_fields if field.name not in ("id", "account", "created_at")
 ]
+
+
+def account():
+    """Return the account that most tests are about."""
+    return ProviderAccount.objects.get(name="openai-main")
 
 
 def apply(*texts, environment=ENVIRONMENT, **options):

@@ -176,13 +176,46 @@ def test_all_faults_of_all_files_are_told_at_once():
     told = [(fault.source, fault.document, fault.path) for fault in caught.value.faults]
     assert told == [
         ("a.yaml", 1, ""),
+        ("a.yaml", 2, "name"),
         ("b.yaml", 1, "isolation"),
         ("b.yaml", 1, "integrations[0].model_types[0]"),
-        ("a.yaml", 2, "name"),
         ("c.yaml", 1, "base_url"),
         ("c.yaml", 1, "collaborators"),
     ]
     assert str(caught.value).splitlines()[0] == ("a.yaml, document 1: unknown field 'membres'. Did you mean 'members'?")
+
+
+def test_a_document_with_faults_of_reading_is_judged_to_its_end():
+    with pytest.raises(ManifestError) as caught:
+        apply(
+            """
+type: provider-account/openai
+name: Open AI
+isolation: teams
+base_url: http://api.openai.com
+auth_data: {type: api-key}
+discount_percent: 300
+colaborators: []
+collaborators: [{subject: "team:nope", role_id: provider-account-access}]
+integrations:
+  - {name: a b, model_types: [chats], authorized_subjects: ["virtualaccount:nope"]}
+  - {name: m, model_types: [chat], context_window: -5, cost: {metric: per_unit, value: {}}}
+"""
+        )
+    assert sorted(fault.path for fault in caught.value.faults) == [
+        "",
+        "auth_data.api_key",
+        "base_url",
+        "collaborators",
+        "discount_percent",
+        "integrations[0].authorized_subjects",
+        "integrations[0].model_types[0]",
+        "integrations[0].name",
+        "integrations[1].context_window",
+        "integrations[1].cost.value",
+        "isolation",
+        "name",
+    ]
 
 
 def test_nothing_is_written_when_the_last_document_is_wrong():
