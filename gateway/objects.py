@@ -1,7 +1,7 @@
 """Who owns an upstream object: look-ups and records, for every worker at once.
 
 The database is the truth. Records are written by one thread that commits many at a time (:meth:`Objects.record` returns when
-its record is committed); look-ups are remembered in a bounded cache, misses ask the database in a thread.
+its record is committed); what the database has is remembered in a bounded cache, misses ask the database in a thread.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from gateway.models import OwnedObject
 
 REMEMBERED = 50_000
 COMMIT_ROWS = 500
+COMMIT_SECONDS = 15.0
 LOOKUP_THREADS = 4
 
 
@@ -36,11 +37,13 @@ class Owned:
     team_keys: tuple[str, ...] = ()
     parent_id: str = ""
     model_name: str = ""
+    owner_name: str = ""
+    token_id: int = 0
 
 
 @dataclass(slots=True)
 class NewObject:
-    """An object to be written down. ``due_at`` makes a job look at it; ``replace`` updates state and data of a known one."""
+    """An object to be written down. ``due_at`` makes a job look at it."""
 
     object_id: str
     account_name: str
@@ -68,7 +71,7 @@ class Objects:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
-        self._queue: queue.SimpleQueue[tuple[list[NewObject], Future[None]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[list[NewObject], Future[list[Owned]]] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._starting = threading.Lock()
@@ -79,21 +82,27 @@ class Objects:
 
         Raises :class:`~gateway.errors.Unavailable` when the database can't be written: then the ids must not be told.
         """
-        if not objects:
-            return
+        fresh = [entry for entry in objects if (entry.account_name, entry.object_id) not in self._known]
+        if fresh:
+            await self.committed(self.submit(fresh))
+
+    async def committed(self, done: "Future[list[Owned]]") -> None:
+        """Wait for what :meth:`submit` queued. Raises :class:`~gateway.errors.Unavailable` like :meth:`record`."""
         try:
-            await asyncio.wrap_future(self.submit(objects))
-        except DatabaseError:
+            stored = await asyncio.wait_for(asyncio.wrap_future(done), COMMIT_SECONDS)
+        except (DatabaseError, TimeoutError):
             raise Unavailable(
                 "The object was made, but its owner can't be recorded at the moment, so its id is withheld. Try again.",
                 code="ownership_unavailable",
                 headers={"retry-after": "5"},
             ) from None
+        for entry in stored:
+            self._remember(entry)
 
-    def submit(self, objects: list[NewObject]) -> "Future[None]":
-        """Queue ``objects`` for the next commit; the future ends with it. For threads; coroutines use :meth:`record`."""
+    def submit(self, objects: list[NewObject]) -> "Future[list[Owned]]":
+        """Queue ``objects`` for the next commit; the future brings what the database has of them then."""
         self._start()
-        done: Future[None] = Future()
+        done: Future[list[Owned]] = Future()
         self._queue.put((objects, done))
         return done
 
@@ -113,31 +122,48 @@ class Objects:
         finally:
             connection.close()
 
-    def _commit(self, batch: list[tuple[list[NewObject], "Future[None]"]]) -> None:
+    def _commit(self, batch: list[tuple[list[NewObject], "Future[list[Owned]]"]]) -> None:
         objects = [entry for group, _ in batch for entry in group]
         try:
             close_old_connections()
             with transaction.atomic():
                 OwnedObject.objects.bulk_create([entry.row() for entry in objects], ignore_conflicts=True)
+                # Read back: whoever was written down first stays the owner.
+                stored = {
+                    (entry.account_name, entry.object_id): entry for entry in _find([o.object_id for o in objects])
+                }
         except Exception as error:  # the thread's boundary: whoever waits is told, the thread goes on
             connection.close()
             for _, done in batch:
-                done.set_exception(error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__))
+                if done.set_running_or_notify_cancel():
+                    done.set_exception(
+                        error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__)
+                    )
             return
-        for _, done in batch:
-            done.set_result(None)
+        for group, done in batch:
+            keys = [(entry.account_name, entry.object_id) for entry in group]
+            if done.set_running_or_notify_cancel():
+                done.set_result([stored[key] for key in keys if key in stored])
 
     # --- reading ----------------------------------------------------------------------------------------------------
     async def find(self, object_id: str, account_name: str = "") -> list[Owned]:
         """Return the records of ``object_id``: of one account when it is named, else of every account that has it."""
-        if account_name:
-            known = self._known.get((account_name, object_id))
+        found = (await self.find_many([object_id], account_name))[object_id]
+        return [entry for entry in found if entry.account_name == account_name] if account_name else found
+
+    async def find_many(self, object_ids: Iterable[str], preferred: str = "") -> dict[str, list[Owned]]:
+        """Return the records of each id, of all accounts; only that of the account ``preferred`` when it is remembered."""
+        found: dict[str, list[Owned]] = {object_id: [] for object_id in object_ids}
+        for object_id, entries in found.items():
+            known = self._known.get((preferred, object_id))
             if known is not None:
-                self._known.move_to_end((account_name, object_id))
-                return [known]
-        found = await self.run(_find, object_id, account_name)
-        for entry in found:
-            self._remember(entry)
+                self._known.move_to_end((preferred, object_id))
+                entries.append(known)
+        missing = [object_id for object_id, entries in found.items() if not entries]
+        if missing:
+            for entry in await self.run(_find, missing):
+                self._remember(entry)
+                found[entry.object_id].append(entry)
         return found
 
     def forget(self, object_id: str, account_name: str) -> None:
@@ -212,19 +238,20 @@ def visible(caller: Caller, owned: Owned, isolation: str) -> bool:
     return False
 
 
-def _find(object_id: str, account_name: str) -> list[Owned]:
-    rows = OwnedObject.objects.filter(object_id=object_id, deleted_at=None)
-    if account_name:
-        rows = rows.filter(account_name=account_name)
-    columns = ("object_id", "account_name", "kind", "owner_key", "team_keys", "parent_id", "model_name")
-    found = rows.values_list(*columns)[:20]
-    return [Owned(a, b, c, d, tuple(teams), parent, model) for a, b, c, d, teams, parent, model in found]
+def _find(object_ids: list[str]) -> list[Owned]:
+    names = [column.name for column in fields(Owned)]
+    rows = OwnedObject.objects.filter(object_id__in=object_ids, deleted_at=None).values(*names)
+    return [Owned(**{**row, "team_keys": tuple(row["team_keys"])}) for row in rows]
 
 
 def mark_deleted(object_id: str, account_name: str, now: datetime) -> None:
-    """Note that an object is gone; its record stays for the books and answers 404 from now on."""
+    """Note that an object is gone; its record stays for the books and answers 404 from now on.
+
+    No job looks at it any more, but for a response that is still to be charged.
+    """
     rows = OwnedObject.objects.filter(object_id=object_id, account_name=account_name)
-    rows.update(deleted_at=now, due_at=None)
+    rows.update(deleted_at=now)
+    rows.exclude(kind="response").update(due_at=None)
 
 
 def _with_connection(function: Any, args: Iterable[Any]) -> Any:

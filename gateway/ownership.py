@@ -82,6 +82,17 @@ def _known_to(caller: Caller, records: Iterable[Owned]) -> Iterator[tuple[Accoun
             yield account, owned
 
 
+async def home_of(call: Call) -> str:
+    """Return the account of the first object of the caller's that the request refers to; empty when there is none."""
+    if not call.references:
+        return ""
+    found = await objects.find_many(object_id for _, object_id in call.references)
+    for records in found.values():
+        for account, _ in _known_to(call.caller, records):
+            return account.name
+    return ""
+
+
 async def check_references(call: Call, account: AccountPicture) -> None:
     """Raise unless every object that the request mentions is the caller's to use on ``account``.
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import ApiToken
+from gateway.background import Poller
 from gateway.call import Call
 from gateway.directory import Directory
 from gateway.objects import objects
@@ -42,6 +43,7 @@ class Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recheck: Callable[[], None] = lambda: None
         self._loading: asyncio.Task[None] | None = None
+        self._poller: Poller | None = None
 
     def open(self, recheck: Callable[[], None]) -> None:
         """Start everything, inside the running event loop. ``recheck`` is called in it after every change of the picture."""
@@ -55,6 +57,9 @@ class Runtime:
         self.directory = Directory(self._changed)
         self.ledger.start()
         self.directory.start()
+        if settings.BACKGROUND_POLL_SECONDS:
+            self._poller = Poller(settings.BACKGROUND_POLL_SECONDS)
+            self._poller.start()
         # The ledger's thread shares the interpreter with the event loop: it must give way quickly.
         sys.setswitchinterval(THREAD_SWITCH_SECONDS)
         self.draining = False
@@ -77,6 +82,8 @@ class Runtime:
         self.started = False
         await self.client.close()
         self.directory.stop()
+        if self._poller is not None:
+            await asyncio.to_thread(self._poller.stop)
         await asyncio.to_thread(objects.close)
         await asyncio.to_thread(self.ledger.drain)
         self.spool.close()

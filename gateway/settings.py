@@ -136,6 +136,8 @@ CHANGE_POLL_SECONDS = number("GATEHOUSE_CHANGE_POLL_SECONDS", 0.25, least=0.05, 
 USAGE_FLUSH_SECONDS = number("GATEHOUSE_USAGE_FLUSH_SECONDS", 0.5, least=0.05, most=60)
 USAGE_SPOOL_MAX_BYTES = int(number("GATEHOUSE_USAGE_SPOOL_MAX_MB", 1024, least=1, most=1_048_576) * 2**20)
 USAGE_RETENTION_DAYS = int(number("GATEHOUSE_USAGE_RETENTION_DAYS", 400, least=1, most=36_500))
+OBJECT_RETENTION_DAYS = int(number("GATEHOUSE_OBJECT_RETENTION_DAYS", 60, least=1, most=36_500))
+BACKGROUND_POLL_SECONDS = number("GATEHOUSE_BACKGROUND_POLL_SECONDS", 2, least=0, most=3600)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Django ---------------------------------------------------------------------------------------------------------------
@@ -260,5 +262,6 @@ LOGGING: dict[str, Any] = {
         "django.server": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         "aiohttp": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
     },
 }

@@ -4,7 +4,17 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from gateway import health
-from gateway.endpoints import audio, chat, embeddings, images, models, moderations, passthrough
+from gateway.endpoints import (
+    audio,
+    chat,
+    conversations,
+    embeddings,
+    images,
+    models,
+    moderations,
+    passthrough,
+    responses,
+)
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
 API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
@@ -23,6 +33,18 @@ api: list[URLPattern | URLResolver] = [
     path("audio/translations", audio.Translations.as_view(), name="audio-translations"),
     path("models", models.ModelList.as_view(), name="models"),
     path("models/<path:name>", models.ModelDetail.as_view(), name="model"),
+    path("responses", responses.Responses.as_view(), name="responses"),
+    path("responses/input_tokens", responses.InputTokens.as_view(), name="responses-input-tokens"),
+    path("responses/compact", responses.Compact.as_view(), name="responses-compact"),
+    path("responses/<str:response_id>", responses.Response.as_view(), name="response"),
+    path("responses/<str:response_id>/cancel", responses.CancelResponse.as_view(), name="response-cancel"),
+    path("responses/<str:response_id>/input_items", responses.InputItems.as_view(), name="response-input-items"),
+    path("conversations", conversations.Conversations.as_view(), name="conversations"),
+    path("conversations/<str:conversation_id>", conversations.Conversation.as_view(), name="conversation"),
+    path("conversations/<str:conversation_id>/items", conversations.ConversationItems.as_view(), name="items"),
+    path(
+        "conversations/<str:conversation_id>/items/<str:item_id>", conversations.ConversationItem.as_view(), name="item"
+    ),
     *passthrough.resource_urls(),
     path("proxy/<path:rest>", passthrough.ProxyView.as_view(), name="proxy"),
 ]

@@ -27,6 +27,7 @@ FORWARDED = frozenset(
     b"accept user-agent openai-beta idempotency-key x-client-request-id traceparent tracestate".split()
 )
 METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
+MODEL_MISSING = "You must provide a 'model', named 'account/model' like 'openai-main/gpt-4o-mini'."
 JSON_HEADERS = [(b"content-type", b"application/json")]
 
 
@@ -116,9 +117,14 @@ class InferenceView(OpenView):
 
 
 class ModelCallView(InferenceView):
-    """A ``POST`` of a JSON body that names a model: the shape of most of OpenAI's endpoints."""
+    """A ``POST`` of a JSON body that names a model: the shape of most of OpenAI's endpoints.
+
+    Where no model is required, a call without one goes to the account of the header, of an object that it refers to, or to
+    the only one that fits.
+    """
 
     operation: ClassVar[Operation]
+    model_required: ClassVar[bool] = True
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Describe the call and run it."""
@@ -131,10 +137,10 @@ class ModelCallView(InferenceView):
         json_body.check_json_type(headers.get(b"content-type", b""))
         call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
         call.fields = fields = json_body.decode_fields(call.body)
-        call.model_asked = json_body.text_field(
-            fields, "model", "You must provide a 'model', named 'account/model' like 'openai-main/gpt-4o-mini'."
-        )
+        if self.model_required or bytes(fields.get("model", b"null")) != b"null":
+            call.model_asked = json_body.text_field(fields, "model", MODEL_MISSING)
         call.references = find_references(call.body, fields)
+        await choose_account(call)
         call.stream = json_body.is_true(fields.get("stream"))
         if call.stream:
             call.wants_usage = json_body.wants_usage(fields.get("stream_options"))
@@ -168,43 +174,76 @@ class ObjectView(InferenceView):
     """
 
     operations: ClassVar[dict[str, Operation]]
+    model_type: ClassVar[str] = ""
 
     async def forward(self, request: InferenceRequest, path: str, object_id: str = "") -> Reply:
-        """Send the request to ``path`` at the object's account (the header's account when no object is named)."""
+        """Send the request to ``path`` at the object's account; a successful ``DELETE`` ends the object's record.
+
+        Without an object it goes to the account of the header, of an object that the body refers to, or to the only one that fits.
+        """
+        call = await self.describe(request, path, object_id)
+        return await self.run(call, deletes=object_id if request.method == "DELETE" else "")
+
+    async def describe(self, request: InferenceRequest, path: str, object_id: str = "") -> Call:
+        """Return the call; its ``parent`` is the object's record, when the gateway has one."""
         call = begin_call(request, self.caller, self.operations[request.method or ""])
         call.method, call.path = request.method or "", path
-        name = call.options.provider_name
         if object_id:
-            account, _ = await ownership.locate(self.caller, object_id, name)
-            name = account.name
-        call.account_name = name or self.only_account()
+            account, call.parent = await ownership.locate(self.caller, object_id, call.options.provider_name)
+            call.account_name = account.name
+        if request.method == "GET":
+            call.stream = request.GET.get("stream") == "true"
         if request.method in ("POST", "PUT", "PATCH"):
             call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
             if call.body:
                 json_body.check_json_type(request.raw_headers.get(b"content-type", b""))
                 call.fields = json_body.decode_fields(call.body)
                 call.references = find_references(call.body, call.fields)
+        if not object_id:
+            await choose_account(call, self.model_type)
+        return call
+
+    async def run(self, call: Call, deletes: str = "") -> Reply:
+        """Run the call; when it succeeds, the record of the object ``deletes`` ends."""
         reply = await pipeline.run(call)
-        if request.method == "DELETE" and object_id and reply.status < 300:
-            await objects.run(mark_deleted, object_id, call.account_name, datetime.now(UTC))
-            objects.forget(object_id, call.account_name)
+        if deletes and reply.status < 300:
+            await objects.run(mark_deleted, deletes, call.account_name, datetime.now(UTC))
+            objects.forget(deletes, call.account_name)
         return reply
 
     def only_account(self) -> str:
         """Return the one account that the caller may use when no header says which; raise when there are several."""
-        names = sorted(
-            account.name
-            for account in runtime.directory.accounts.values()
-            if account.enabled and access.may_use(self.caller, account)
-        )
-        if len(names) == 1:
-            return names[0]
-        raise errors.InvalidRequest(
-            "Set the header x-tfy-provider-name to the provider account that this call is for"
-            + (f", for example {names[0]}." if names else "."),
-            param="x-tfy-provider-name",
-            code="provider_account_required",
-        )
+        return only_account(self.caller)
+
+
+async def choose_account(call: Call, model_type: str = "") -> None:
+    """Set the account of a call that names none: of the header, of an object that it refers to, or the only one that fits.
+
+    A model without its account means that account's, too, when the call refers to an object there.
+    """
+    named = call.model_asked.partition("/")[0] in runtime.directory.accounts
+    if call.references and not named and not call.options.provider_name:
+        call.options.provider_name = await ownership.home_of(call)
+    if not call.model_asked:
+        name = call.options.provider_name
+        call.account_name = name or only_account(call.caller, model_type or call.operation.model_type)
+
+
+def only_account(caller: Caller, model_type: str = "") -> str:
+    """Return the one account that ``caller`` may use (for ``model_type``); raise when there are several, or none."""
+    names = sorted(
+        account.name
+        for account in runtime.directory.accounts.values()
+        if account.enabled and access.may_use(caller, account) and access.offers(caller, account, model_type)
+    )
+    if len(names) == 1:
+        return names[0]
+    raise errors.InvalidRequest(
+        "Set the header x-tfy-provider-name to the provider account that this call is for"
+        + (f", for example {names[0]}." if names else "."),
+        param="x-tfy-provider-name",
+        code="provider_account_required",
+    )
 
 
 def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) -> Call:

@@ -90,6 +90,15 @@ def may_call(caller: Caller, account: AccountPicture, model: ModelPicture) -> bo
     return limits is None or account.name in limits or f"{account.name}/{model.name}" in limits
 
 
+def offers(caller: Caller, account: AccountPicture, model_type: str) -> bool:
+    """Whether the account has a model for ``model_type`` that the caller may call; every account has one for no type."""
+    if not model_type or account.any_model:
+        return True
+    return any(
+        model_type in model.model_types and may_call(caller, account, model) for model in account.models.values()
+    )
+
+
 def callable_models(caller: Caller) -> Iterator[tuple[AccountPicture, ModelPicture]]:
     """Yield every listed model that the caller may call now, by account and name."""
     for _, account in sorted(runtime.directory.accounts.items()):

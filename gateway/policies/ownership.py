@@ -1,13 +1,17 @@
 """Ownership: ids in a request must be the caller's; ids in an answer are written down before the client sees them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
 
 import msgspec
 
 from gateway import ownership, streaming
 from gateway.call import Call, Reply
-from gateway.objects import NewObject, objects
+from gateway.errors import CallError
+from gateway.objects import NewObject, Owned, objects
 
+# Ids of these kinds are of use to a client only when the stream is over: their commit is waited for at its end.
+COMMITTED_AT_THE_END = frozenset({"item"})
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -32,20 +36,32 @@ async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Rep
 async def _recorded(call: Call, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Pass events on; one that tells new ids waits until they are committed."""
     known: set[str] = set()
+    waiting: list[Future[list[Owned]]] = []
+    ends = call.operation.ends
     async for events in stream:
         if b'"id"' in events:
             made = [entry for entry in _made_by_events(call, events) if entry.object_id not in known]
-            if made:
-                await objects.record(made)
-                known.update(entry.object_id for entry in made)
+            known.update(entry.object_id for entry in made)
+            later = [entry for entry in made if ends is not None and entry.kind in COMMITTED_AT_THE_END]
+            try:
+                if later:
+                    waiting.append(objects.submit(later))
+                await objects.record([entry for entry in made if entry not in later])
+                if waiting and ends is not None and ends.search(events):
+                    while waiting:
+                        await objects.committed(waiting.pop())
+            except CallError as error:
+                call.ended_by = error  # so that the attempt's record tells it
+                raise
         yield events
 
 
 def _made_by_events(call: Call, events: bytes) -> list[NewObject]:
     made = []
     for event in streaming.split_events(events):
-        try:
-            made += ownership.made_by(call, _fields.decode(streaming.event_data(event)))
-        except (msgspec.DecodeError, RecursionError):
-            continue
+        if b'"id"' in event:
+            try:
+                made += ownership.made_by(call, _fields.decode(streaming.event_data(event)))
+            except (msgspec.DecodeError, RecursionError):
+                continue
     return made

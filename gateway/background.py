@@ -1,0 +1,304 @@
+"""Background responses: each is charged once, when it is over. That is found out by asking, not by whoever retrieves it.
+
+A record that waits for its charge has ``due_at`` set. Whoever looks at it takes a lease with a conditional update, asks the
+upstream, and either sets the next look or, in one transaction, writes the usage record and clears ``due_at``. The usage
+record's id follows from account and response, so no number of lookers, crashes or repeats makes a second charge.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from fernet_fields.fields import DecryptionError
+
+from gateway import metering
+from gateway.models import OwnedObject
+from gateway.objects import Owned, objects
+from gateway.pictures import account_picture, unlisted_model
+from providers.checked_client import CheckedClient, Unreachable
+from providers.models import ProviderAccount
+from providers.picture import Target
+from usage import rows
+from usage.records import Attempt
+
+logger = logging.getLogger("gateway.background")
+
+KIND = "response"
+RUNNING = frozenset({"queued", "in_progress"})
+WORKERS = 4
+RUN_SECONDS = 20.0
+"""A round takes no new response after this long; what is left stays due."""
+LEASE = timedelta(seconds=120)
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
+MAX_ANSWER_BYTES = 64 * 2**20
+PAUSE_SHARE = 0.25
+"""The next look comes after this share of the response's age, within the two bounds below."""
+SHORTEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 60.0
+FAILURE_PAUSE_SECONDS = 5.0
+LONGEST_FAILURE_PAUSE_SECONDS = 900.0
+MISSED_TIMES = 3
+"""A response that the upstream does not know so many times is gone."""
+GIVE_UP = timedelta(days=3)
+CHARGE_IDS = uuid.UUID("6f0d6a5e-3f57-4f4e-9b0c-5f1c2f6f2a10")
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_text = msgspec.json.Decoder(str | None)
+_number = msgspec.json.Decoder(float | None)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What asking for a response brought: the upstream's ``status`` (0: none) and the response's fields, or a ``fault``."""
+
+    status: int
+    fields: Mapping[str, msgspec.Raw]
+    fault: str = ""
+
+    @property
+    def state(self) -> str:
+        """The response's own status, empty when there is none."""
+        return _text_of(self.fields, "status")
+
+    @property
+    def over(self) -> bool:
+        """Whether the response will not change any more."""
+        return bool(self.state) and self.state not in RUNNING
+
+
+def poll_due(limit: int = 50) -> int:
+    """Look at up to ``limit`` responses that are due, charge those that are over, and return how many were looked at.
+
+    Any number of processes may call it at once. It ends after about ``RUN_SECONDS``, and raises ``django.db.Error`` only.
+    """
+    started, looked = time.monotonic(), 0
+    waiting = due_responses(limit)
+    if not waiting:
+        return 0
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="gatehouse-looks") as pool:
+        while waiting and time.monotonic() - started < RUN_SECONDS:
+            taken = [row for row in map(claim, waiting[:WORKERS]) if row is not None]
+            del waiting[:WORKERS]
+            targets = [_target(row) for row in taken]
+            for row, target, look in zip(taken, targets, pool.map(_look, taken, targets), strict=True):
+                _take_in(row, target, look)
+            looked += len(taken)
+    return looked
+
+
+def due_responses(limit: int) -> list[int]:
+    """Return the keys of responses that are due and not leased, those that wait longest first."""
+    now = timezone.now()
+    free = Q(lease_until=None) | Q(lease_until__lt=now)
+    due = OwnedObject.objects.filter(free, kind=KIND, due_at__lte=now)
+    return list(due.order_by("due_at").values_list("pk", flat=True)[:limit])
+
+
+def claim(pk: int) -> OwnedObject | None:
+    """Take the lease on a due response and return it; ``None`` when somebody else was quicker."""
+    now = timezone.now()
+    free = Q(lease_until=None) | Q(lease_until__lt=now)
+    if not OwnedObject.objects.filter(free, pk=pk, due_at__lte=now).update(lease_until=now + LEASE):
+        return None
+    return OwnedObject.objects.get(pk=pk)
+
+
+async def settle(owned: Owned) -> None:
+    """Charge a background response that is about to be deleted; one that still runs is cancelled first."""
+    if owned.kind == KIND and await objects.run(_unsettled, owned) is not None:
+        await asyncio.to_thread(_settle_now, owned)
+
+
+def _unsettled(owned: Owned) -> OwnedObject | None:
+    known = OwnedObject.objects.filter(object_id=owned.object_id, account_name=owned.account_name)
+    return known.filter(kind=KIND, due_at__isnull=False).first()
+
+
+def _settle_now(owned: Owned) -> None:
+    close_old_connections()
+    try:
+        row = _unsettled(owned)
+        if row is None:
+            return
+        target = _target(row)
+        look = _look(row, target)
+        if look.state in RUNNING:
+            look = _look(row, target, cancel=True)
+        _take_in(row, target, look)
+    finally:
+        connection.close()
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------------
+def _target(row: OwnedObject) -> Target | None:
+    """Return where the response lives and what its model costs now; ``None`` when the account is gone or can't be read."""
+    try:
+        account = ProviderAccount.objects.filter(name=row.account_name).first()
+    except DecryptionError:
+        return None
+    if account is None:
+        return None
+    picture = account_picture(account, list(account.models.prefetch_related("subjects")), [])
+    upstream_model = str(row.data.get("upstream_model", ""))
+    model = picture.models.get(row.model_name.partition("/")[2]) or picture.upstream_ids.get(upstream_model)
+    return Target(picture, model or unlisted_model(picture, upstream_model))
+
+
+def _look(row: OwnedObject, target: Target | None, cancel: bool = False) -> Look:
+    if target is None:
+        return Look(0, {}, "the provider account is gone, or its key can't be read")
+    account = target.account
+    client = CheckedClient(
+        account.url + "/",
+        dict(account.headers),
+        connect_timeout=min(account.connect_timeout, CONNECT_SECONDS),
+        read_timeout=min(account.read_timeout, READ_SECONDS),
+        max_bytes=MAX_ANSWER_BYTES,
+    )
+    path = f"responses/{row.object_id}"
+    try:
+        with client:
+            answer = client.call("POST", f"{path}/cancel") if cancel else client.call("GET", path)
+    except Unreachable as error:
+        return Look(0, {}, str(error))
+    if answer.status != 200:
+        return Look(answer.status, {}, f"the upstream answered {answer.status}")
+    try:
+        return Look(answer.status, _fields.decode(answer.body))
+    except (msgspec.DecodeError, RecursionError):
+        return Look(answer.status, {}, "the upstream's answer is no response, or too large")
+
+
+# --- what follows from it ---------------------------------------------------------------------------------------------------
+def _take_in(row: OwnedObject, target: Target | None, look: Look) -> None:
+    age = timezone.now() - row.created_at
+    missed = row.failures + 1
+    if look.over:
+        _charge(row, target, look)
+    elif look.state in RUNNING:
+        pause = min(max(age.total_seconds() * PAUSE_SHARE, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+        _look_again(row, pause, state=look.state, failures=0, fault="")
+    elif (look.status == 404 and missed >= MISSED_TIMES) or age > GIVE_UP:
+        logger.error("Background response %s can't be charged: %s.", row.object_id, look.fault)
+        _charge(row, target, look)
+    else:
+        pause = min(FAILURE_PAUSE_SECONDS * 2 ** min(row.failures, 10), LONGEST_FAILURE_PAUSE_SECONDS)
+        _look_again(row, pause, failures=missed, fault=(look.fault or "the answer has no status")[:300])
+
+
+def _look_again(row: OwnedObject, pause: float, **changes: object) -> None:
+    now = timezone.now()
+    due = now + timedelta(seconds=pause * random.uniform(0.8, 1.2))
+    waiting = OwnedObject.objects.filter(pk=row.pk, due_at__isnull=False)
+    waiting.update(due_at=due, lease_until=None, updated_at=now, **changes)
+
+
+def _charge(row: OwnedObject, target: Target | None, look: Look) -> None:
+    """Write what the response used, and that this is done: both or neither, and only once."""
+    line = msgspec.json.encode(charge(row, target, look))
+    now = timezone.now()
+    state = look.state[:32] or "unknown"
+    with transaction.atomic():
+        waiting = OwnedObject.objects.filter(pk=row.pk, due_at__isnull=False)
+        done = waiting.update(due_at=None, lease_until=None, state=state, fault=look.fault[:300], updated_at=now)
+        if done and rows.store([line], DEFAULT_DB_ALIAS, _no_pause):
+            logger.error("The usage record of background response %s can't be stored.", row.object_id)
+
+
+def charge(row: OwnedObject, target: Target | None, look: Look) -> Attempt:
+    """Return the usage record of a background response: what its usage says, or unpriced when it says nothing."""
+    subject_type, _, subject_id = row.owner_key.partition(":")
+    data = row.data
+    record = Attempt(
+        attempt_id=str(uuid.uuid5(CHARGE_IDS, f"{row.account_name}/{row.object_id}")),
+        request_id=str(data.get("request_id", "")),
+        started_at=int(row.created_at.timestamp() * 1_000_000),
+        subject_type=subject_type,
+        subject_id=int(subject_id),
+        subject_name=row.owner_name,
+        token_id=row.token_id,
+        token_prefix=str(data.get("token_prefix", "")),
+        teams=list(data.get("teams", [])),
+        account=row.account_name,
+        provider=target.account.provider if target else "",
+        model_asked=row.model_name,
+        model_served=str(data.get("upstream_model", "")),
+        operation="background_response",
+        endpoint="responses",
+        status=200,
+        upstream_status=look.status,
+        metadata={**row.metadata, **data.get("tags", {})},
+        object_id=row.object_id,
+    )
+    if look.state != "completed":
+        record.error_class = f"response_{look.state or 'unknown'}"[:40]
+    began, ended = (_number_of(look.fields, name) for name in ("created_at", "completed_at"))
+    if began and ended:
+        record.latency_us = max(0, int((ended - began) * 1_000_000))
+    metering.read_fields(record, look.fields)
+    if target is not None:
+        metering.price(record, target)
+    return record
+
+
+def _text_of(fields: Mapping[str, msgspec.Raw], name: str) -> str:
+    try:
+        return _text.decode(fields.get(name, b"null")) or ""
+    except msgspec.DecodeError:
+        return ""
+
+
+def _number_of(fields: Mapping[str, msgspec.Raw], name: str) -> float:
+    try:
+        return _number.decode(fields.get(name, b"null")) or 0.0
+    except msgspec.DecodeError:
+        return 0.0
+
+
+def _no_pause() -> None:
+    """One record is stored without giving way."""
+
+
+# --- where no other scheduler runs ------------------------------------------------------------------------------------------
+class Poller:
+    """A thread that calls :func:`poll_due` every ``seconds``, more or less."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gatehouse-background", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a round that is under way is waited for a little, and leaves its leases to others after that."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stopping.wait(self._seconds * random.uniform(0.75, 1.25)):
+            try:
+                close_old_connections()
+                poll_due()
+                failing = False
+            except Exception as error:  # the thread's boundary: whatever it is, the next round tries again
+                if not failing:
+                    logger.warning("Background responses can't be looked at: %s.", type(error).__name__)
+                failing = True
+                connection.close()
+        connection.close()

@@ -1,0 +1,69 @@
+"""``/conversations`` and their items, which responses read from and write to."""
+
+from typing import Any, ClassVar
+
+from gateway.call import Operation, Reply
+from gateway.handler import InferenceRequest
+from gateway.views import ObjectView
+
+
+class Conversations(ObjectView):
+    """Create a conversation."""
+
+    model_type = "responses"
+    operations: ClassVar[dict[str, Operation]] = {
+        "POST": Operation("conversations.create", "", "conversations", makes="conversation", charges=False)
+    }
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Create it on the header's account, on that of an item it refers to, or on the only one that makes responses."""
+        return await self.forward(request, "conversations")
+
+
+class Conversation(ObjectView):
+    """A conversation by its id."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("conversations.retrieve", "", "conversations", charges=False),
+        "POST": Operation("conversations.update", "", "conversations", charges=False),
+        "DELETE": Operation("conversations.delete", "", "conversations", charges=False),
+    }
+
+    async def get(self, request: InferenceRequest, conversation_id: str, **kwargs: Any) -> Reply:
+        """Return it, change its metadata, or delete it; its items stay with the responses that they are part of."""
+        return await self.forward(request, f"conversations/{conversation_id}", conversation_id)
+
+    post = delete = get
+
+
+class ConversationItems(ObjectView):
+    """The items of a conversation."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("conversations.items.list", "", "conversations/items", makes="shown", charges=False),
+        "POST": Operation("conversations.items.create", "", "conversations/items", makes="shown", charges=False),
+    }
+
+    async def get(self, request: InferenceRequest, conversation_id: str, **kwargs: Any) -> Reply:
+        """Return a page of items, or add some."""
+        return await self.forward(request, f"conversations/{conversation_id}/items", conversation_id)
+
+    post = get
+
+
+class ConversationItem(ObjectView):
+    """An item of a conversation by its id."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("conversations.items.retrieve", "", "conversations/items", makes="shown", charges=False),
+        "DELETE": Operation("conversations.items.delete", "", "conversations/items", charges=False),
+    }
+
+    async def get(self, request: InferenceRequest, conversation_id: str, item_id: str, **kwargs: Any) -> Reply:
+        """Return the item, or take it out of the conversation."""
+        path = f"conversations/{conversation_id}/items/{item_id}"
+        call = await self.describe(request, path, conversation_id)
+        call.references.append(("item_id", item_id))
+        return await self.run(call)
+
+    delete = get
