@@ -54,8 +54,8 @@ $(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/bin/python
 
 lock: $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install -q uv
-	@$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-header -q -U -o requirements-dev.lock
-	@$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header -q -c requirements-dev.lock -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -U -o requirements-dev.lock
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -c requirements-dev.lock -o requirements.lock
 
 clean:
 	@rm -rf $(VENV) data .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov benchmarks/.cache
