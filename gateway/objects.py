@@ -11,9 +11,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
 from gateway.call import Caller
@@ -245,12 +246,12 @@ def _find(object_ids: list[str]) -> list[Owned]:
 
 
 def mark_deleted(object_id: str, account_name: str, now: datetime) -> None:
-    """Note that an object is gone; its record stays for the books and answers 404 from now on.
+    """Note that an object is gone: it answers 404 from now on. Its record stays for the books until the retention is over.
 
     No job looks at it any more, but for a response that is still to be charged.
     """
     rows = OwnedObject.objects.filter(object_id=object_id, account_name=account_name)
-    rows.update(deleted_at=now)
+    rows.update(deleted_at=now, expires_at=now + timedelta(days=settings.OBJECT_RETENTION_DAYS))
     rows.exclude(kind="response").update(due_at=None)
 
 

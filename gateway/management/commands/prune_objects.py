@@ -1,0 +1,24 @@
+"""``manage.py prune_objects``: forget the owners of objects whose time is over."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from gateway.retention import BATCH, prune_objects
+
+
+class Command(BaseCommand):
+    help = (
+        "Delete the ownership records of responses older than GATEHOUSE_OBJECT_RETENTION_DAYS, of deleted objects as old, "
+        "and of objects that expired at the upstream. Safe to run while serving."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--batch", type=int, default=BATCH, help=f"records a transaction ({BATCH})")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["batch"] < 1:
+            raise CommandError("--batch has to be at least 1.", returncode=2)
+        deleted = sum(prune_objects(batch=options["batch"]))
+        self.stdout.write(f"Deleted {deleted} records of objects whose time is over.")
