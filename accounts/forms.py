@@ -23,6 +23,11 @@ class UserCreationForm(UnfoldUserCreationForm):
         model = User
         fields = ("email",)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["usable_password"].label = "Sign-in"
+        self.fields["usable_password"].help_text = "Disabled: no sign-in with a password; tokens work all the same."
+
 
 class UserChangeForm(forms.ModelForm):
     """Edits a user; refuses to leave the house without a superuser."""

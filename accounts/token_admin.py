@@ -189,7 +189,7 @@ class TokenAdmin(ScopedAdmin):
             "title": f"Revoke {token.name}",
             "opts": self.opts,
             "question": format_html(
-                "Revoke <strong>{}</strong> ({}…) of {}? Calls with it fail within a second, and open streams end. "
+                "Revoke <strong>{}</strong> ({}…) of {}? Calls with it fail within a second. "
                 "A revoked token can't be brought back.",
                 token.name,
                 token.prefix,
