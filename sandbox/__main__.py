@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 
 import uvicorn
@@ -65,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="how long a batch or a fine-tuning job takes (default: $SANDBOX_JOB_SECONDS, or %(default)s)",
     )
     parser.add_argument("--max-body", type=int, default=MAX_BODY, help="largest request body in bytes")
+    parser.add_argument(
+        "--until-eof", action="store_true", help="end when standard input ends, so with the process that started it"
+    )
     options = parser.parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     app = create_app(
@@ -73,8 +77,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         max_body=options.max_body,
         job_seconds=options.job_seconds,
     )
-    server(app, options.host, options.port).run()
+    running = server(app, options.host, options.port)
+    if options.until_eof:
+        threading.Thread(target=_end_at_eof, args=(running,), daemon=True).start()
+    running.run()
     return 0
+
+
+def _end_at_eof(running: Server) -> None:
+    sys.stdin.buffer.read()
+    running.should_exit = True
 
 
 if __name__ == "__main__":
