@@ -28,7 +28,10 @@ from sandbox.resources import (
     models,
     moderations,
     responses,
+    speech,
+    transcriptions,
     uploads,
+    voices,
 )
 from sandbox.routing import Route, Router
 from sandbox.state import State
@@ -47,6 +50,9 @@ ROUTES: tuple[Route, ...] = tuple(
         responses.ROUTES,
         conversations.ROUTES,
         images.ROUTES,
+        speech.ROUTES,
+        transcriptions.ROUTES,
+        voices.ROUTES,
         files.ROUTES,
         uploads.ROUTES,
         batches.ROUTES,

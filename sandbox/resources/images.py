@@ -16,6 +16,7 @@ from sandbox.media.png import Picture
 from sandbox.params import Body
 from sandbox.routing import Route
 from sandbox.shelf import Shelf
+from sandbox.upload_limits import read_form
 
 # Draws variant N; the stage is that of a sketch, 0 for the finished picture.
 Draw = Callable[[int, int], Picture]
@@ -51,7 +52,7 @@ async def edit(request: Request) -> Answer:
         body = request.json()
         files, mask = referenced(request, body)
     else:
-        form = await request.form()
+        form = await read_form(request)
         body = _form_body(form)
         files, mask = uploaded(request, form)
     request.read_directives(str(body.get("prompt", "")))
@@ -69,7 +70,7 @@ async def edit(request: Request) -> Answer:
 
 
 async def vary(request: Request) -> Answer:
-    form = await request.form()
+    form = await read_form(request)
     body = _form_body(form)
     files, _ = uploaded(request, form)
     settings = image_settings.read(request.app.state, body, "dall-e-2", needs_prompt=False)
