@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from accounts.admin_base import Scope
 from accounts.models import ApiToken
 from providers.models import Model, ProviderAccount
-from usage.admin import midnight
+from usage.filters import midnight
 from usage.models import PICO, UsageRecord
 from usage.words import money
 

@@ -1,0 +1,135 @@
+"""The filters of the usage list. Each walks an index; only the price filter goes through the records one by one, newest first."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter, TextFilter
+
+PERIODS = {
+    "1h": ("Last hour", 1),
+    "24h": ("Last 24 hours", 24),
+    "7d": ("Last 7 days", 168),
+    "30d": ("Last 30 days", 720),
+}
+
+
+class AccountFilter(DropdownFilter):
+    title = "account"
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in model_admin.admin_site.account_names(request)]
+
+    def has_output(self) -> bool:
+        return True
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(account=self.value()) if self.value() else queryset
+
+
+class ModelFilter(TextFilter):
+    """The whole public name: a part of one could not use the index."""
+
+    title = "model as asked (whole name)"
+    parameter_name = "model_asked"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(model_asked=self.value().strip()) if self.value() else queryset
+
+
+class SubjectFilter(TextFilter):
+    """The whole e-mail address or virtual account's name."""
+
+    title = "who (whole e-mail or name)"
+    parameter_name = "subject_name"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(subject_name=self.value().strip()) if self.value() else queryset
+
+
+class StatusFilter(DropdownFilter):
+    """How it ended. All but the first walk the small index of what went wrong."""
+
+    title = "status"
+    parameter_name = "ended"
+    went_wrong = ~Q(error_class="")
+    rules = {
+        "ok": Q(error_class=""),
+        "error": went_wrong,
+        "4xx": went_wrong & Q(status__gte=400, status__lt=500),
+        "5xx": went_wrong & Q(status__gte=500),
+        "none": went_wrong & Q(status=0),
+        "gone": went_wrong & Q(client_gone=True),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("ok", "Answered"),
+            ("error", "Any error"),
+            ("4xx", "4xx"),
+            ("5xx", "5xx"),
+            ("none", "No answer"),
+            ("gone", "Client left"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        rule = self.rules.get(self.value() or "")
+        return queryset.filter(rule) if rule else queryset
+
+
+class PriceFilter(DropdownFilter):
+    title = "price"
+    parameter_name = "priced"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "Unpriced"), ("gaps", "With a gap"), ("yes", "Priced")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "no":
+                return queryset.filter(cost_pico=None)
+            case "gaps":
+                return queryset.exclude(price_gaps="")
+            case "yes":
+                return queryset.exclude(cost_pico=None)
+        return queryset
+
+
+class PeriodFilter(DropdownFilter):
+    title = "period"
+    parameter_name = "period"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("today", "Today (UTC)"), *((key, title) for key, (title, _) in PERIODS.items())]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        now = timezone.now()
+        if self.value() == "today":
+            return queryset.filter(created_at__gte=midnight(now))
+        if self.value() in PERIODS:
+            return queryset.filter(created_at__gte=now - timedelta(hours=PERIODS[self.value()][1]))
+        return queryset
+
+
+class TimeFilter(RangeDateTimeFilter):
+    """From and to, in UTC. A day without a time of day counts whole."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        for end, lookup, default in (("from", "gte", "00:00:00"), ("to", "lte", "23:59:59.999999")):
+            day, hour = (self.used_parameters.get(f"created_at_{end}_{part}") for part in (0, 1))
+            try:
+                moment = parse_datetime(f"{day}T{hour or default}") if day else None
+            except ValueError:
+                moment = None
+            if moment:
+                queryset = queryset.filter(**{f"created_at__{lookup}": timezone.make_aware(moment)})
+        return queryset
+
+
+def midnight(now: datetime) -> datetime:
+    """Return the time at which the day of ``now`` began."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
