@@ -1,6 +1,7 @@
 """``manage.py demo``: everything that ``make run`` serves: a sandbox upstream, an account on it, an admin, a token."""
 
 import atexit
+import io
 import os
 import secrets
 import subprocess
@@ -21,6 +22,17 @@ ADMIN_EMAIL = "admin@example.com"
 ACCOUNT = "openai-main"
 SANDBOX_KEY = "sk-sandbox"
 LOOPBACK = "127.0.0.1"
+# Models that OpenAI has shut down but that examples still name; the sandbox answers for them.
+OLDER_MODELS = [
+    "dall-e-2",
+    "dall-e-3",
+    "gpt-3.5-turbo",
+    "gpt-3.5-turbo-instruct",
+    "gpt-4o-mini-realtime-preview",
+    "gpt-4o-realtime-preview",
+    "gpt-image-1",
+    "o4-mini",
+]
 
 
 class Command(BaseCommand):
@@ -46,12 +58,19 @@ class Command(BaseCommand):
         call_command("serve", host=options["host"], port=options["port"])
 
     def _make_account(self, url: str) -> None:
-        account = ProviderAccount.objects.filter(name=ACCOUNT).first() or ProviderAccount(name=ACCOUNT)
+        account = ProviderAccount.objects.filter(name=ACCOUNT).first()
+        if account is None:
+            account = ProviderAccount(name=ACCOUNT, open_resources=["*"], register_fine_tuned=True)
         account.kind, account.base_url, account.api_key = "openai", url, SANDBOX_KEY
         account.full_clean()
         account.save()
         if not account.models.exists():
-            call_command("seed_catalogue", ACCOUNT, all=True, stdout=self.stderr)
+            quiet = io.StringIO()
+            call_command("seed_catalogue", ACCOUNT, all=True, stdout=quiet, stderr=quiet)
+            call_command("seed_catalogue", ACCOUNT, model=OLDER_MODELS, stdout=quiet, stderr=quiet)
+            Model(
+                account=account, name="gpt-3-5-turbo", upstream_id="gpt-3.5-turbo", model_types=["chat", "responses"]
+            ).save()
         if not Grant.objects.filter(account=account).exists():
             Grant(account=account, role=Grant.Role.USER, everyone=True).save()
         if not Model.objects.filter(account=account, name="gpt-4o-mini").exists():
