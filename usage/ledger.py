@@ -121,7 +121,7 @@ class Ledger:
         if segment is not None:
             self._closed.append(segment)
         if self._closed or self.spool.in_memory:
-            connections[self.using].close_if_unusable_or_obsolete()
+            self._refresh_connection()
         while self._closed:
             try:
                 self.spool.settle(self._move(self._closed[0][0]))
@@ -158,13 +158,19 @@ class Ledger:
                 logger.error("The spool folder %s can't be brought in: %s.", folder.name, error.strerror)
 
     def _bring_in(self, folder: Path) -> None:
-        connections[self.using].close_if_unusable_or_obsolete()
+        self._refresh_connection()
         for segment in segments(folder):
             self.recovered += self._move(segment)
         for batch in recovery.interrupted(folder):
             self._store(batch)
         remove_folder(folder)
         logger.info("Brought in the usage records that process %s left.", folder.name.partition("-")[0])
+
+    def _refresh_connection(self) -> None:
+        """Let Django renew a connection that is old or dead. A file is neither, and opening it anew costs more."""
+        connection = connections[self.using]
+        if connection.vendor != "sqlite":
+            connection.close_if_unusable_or_obsolete()
 
     def _move(self, path: Path) -> int:
         """Store a segment's records, delete it, and return how many it had."""

@@ -66,6 +66,7 @@ def recover(database: str, directory: Path) -> dict[str, str]:
     """Bring in what the dead left, as the next process does; return the error classes by attempt."""
     successor = Ledger(Spool(directory), using=database)
     successor.recover()
+    assert successor.rejected == 0
     successor.spool.close()
     found = UsageRecord.objects.using(database).values_list("id", "error_class")
     by_attempt = {str(key): error for key, error in found}

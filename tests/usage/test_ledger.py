@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import OperationalError, connections
 
@@ -87,6 +88,7 @@ def test_lines_that_are_stored_already_change_nothing(database: str, ledger: Led
     found = stored(database)
     assert len(found) == 30
     assert sum(record.cost_pico == 1 for record in found.values()) == 10
+    assert ledger.rejected == 0
 
 
 def test_a_second_record_of_an_attempt_is_not_another(database: str, ledger: Ledger) -> None:
@@ -159,6 +161,25 @@ def test_while_the_database_is_away_records_wait_and_state_says_so(
     state = ledger.state()
     assert (state["pending"], state["oldest_seconds"], state["dropped"]) == (0, 0.0, 0)
     assert ledger.drain()
+
+
+def test_what_the_disk_did_not_take_goes_from_memory_to_the_database(
+    database: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = [attempt() for _ in range(5)]
+    ledger.spool.give_back([msgspec.json.encode(record) + b"\n" for record in written])
+
+    def store(*args: Any) -> Any:
+        raise OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "store", store)
+        with pytest.raises(OperationalError):
+            ledger.flush()
+    assert ledger.state()["memory"] == ledger.state()["pending"] == 5
+    ledger.flush()
+    assert stored(database).keys() == {record.attempt_id for record in written}
+    assert ledger.state()["memory"] == 0
 
 
 def test_a_drain_without_a_database_leaves_all_for_the_next_process(

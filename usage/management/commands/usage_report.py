@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from usage import recovery
 from usage.exports import FORMULA_SIGNS
@@ -58,6 +59,9 @@ class Command(BaseCommand):
             found = report(list(dict.fromkeys(groups)) or ["account"], since, until)
         except ValueError as error:
             raise CommandError(str(error), returncode=WRONG_ARGUMENTS) from None
+        except DatabaseError as error:
+            name = type(error).__name__
+            raise CommandError(f"The database gave no answer ({name}). Is it up, and migrated?") from None
         if options["json"]:
             self.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
         elif options["csv"]:
