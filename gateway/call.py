@@ -31,7 +31,8 @@ class Operation:
     ``path`` the upstream's path, ``makes`` the kind of object that an answer's ``id`` names (empty: none). ``ends`` matches
     what the last event of a whole stream holds (``None``: any end is a proper end). ``units`` counts what is billed by the
     request itself, for example characters to be spoken; it is asked when the answer is complete. ``charges`` is false where
-    the usage in an answer is not this call's to pay: a look at something that was paid for before, or will be.
+    the usage in an answer is not this call's to pay: a look at something that was paid for before, or will be. ``raw`` says that
+    a good answer is a file: its bytes go on as they are, whatever its content type says.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Operation:
     ends: re.Pattern[bytes] | None = None
     units: "Callable[[Call], dict[str, int]] | None" = None
     charges: bool = True
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +107,8 @@ class Call:
     """One call on its way. The policies and the pipeline read and fill it; nobody else keeps it.
 
     ``account_name`` names the account of a call without a model; ``references`` are ids of objects that the request mentions,
-    with the field that did; ``parent`` is the record of the object that the path names.
+    with the field that did; ``parent`` is the record of the object that the path names. ``notes`` are what an endpoint found out
+    about the request and its own maker of records wants to know.
     """
 
     __slots__ = (
@@ -123,6 +126,7 @@ class Call:
         "id_field",
         "method",
         "model_asked",
+        "notes",
         "operation",
         "options",
         "parent",
@@ -155,6 +159,7 @@ class Call:
         self.account_name = ""
         self.parent: Owned | None = None
         self.references: list[tuple[str, str]] = []
+        self.notes: dict[str, object] = {}
         self.body: bytes = b""
         self.upload: Upload | None = None
         self.fields: dict[str, msgspec.Raw] = {}

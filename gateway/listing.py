@@ -7,13 +7,16 @@ from typing import Any
 from django.db.models import QuerySet
 
 from gateway.call import Caller
-from gateway.errors import InvalidRequest
+from gateway.errors import Forbidden, InvalidRequest
+from gateway.handler import InferenceRequest
 from gateway.models import OwnedObject
 from gateway.objects import Owned, objects, visible
+from gateway.policies import access
 from providers.picture import AccountPicture
 
 CHUNK_ROWS = 200
 MAX_SCANNED_ROWS = 20_000
+SCOPE_HEADER = b"x-gatehouse-scope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +40,30 @@ def read_page(query: Mapping[str, Any], *, default: int = 20, most: int = 100) -
     return Page(int(text), order, str(query.get("after") or ""), str(query.get("before") or ""))
 
 
+def asks_for_all(request: InferenceRequest, caller: Caller, account: AccountPicture) -> bool:
+    """Whether ``x-gatehouse-scope: account`` asks for everybody's objects; raise :class:`Forbidden` for whoever may not."""
+    scope = request.raw_headers.get(SCOPE_HEADER, b"").decode("latin1").strip()
+    if scope not in ("", "own", "account"):
+        raise InvalidRequest("x-gatehouse-scope is 'own' or 'account'.", param="x-gatehouse-scope")
+    if scope == "account" and not access.manages(caller, account):
+        raise Forbidden(
+            f"Only managers of the provider account {account.name!r} may list everybody's objects.",
+            param="x-gatehouse-scope",
+        )
+    return scope == "account"
+
+
 async def list_owned(
-    caller: Caller, account: AccountPicture, kind: str, page: Page, **filters: Any
+    caller: Caller, account: AccountPicture, kind: str, page: Page, *, everybody: bool = False, **filters: Any
 ) -> tuple[list[OwnedObject], bool]:
     """Return a page of the objects of ``kind`` that ``caller`` may see on ``account``, and whether there are more.
 
-    ``filters`` are further column filters. An ``after`` or ``before`` that the caller may not see is an
+    ``everybody``: of all owners. ``filters`` are further column filters. An ``after`` or ``before`` that the caller may not see is an
     :class:`InvalidRequest`.
     """
-    found: tuple[list[OwnedObject], bool] = await objects.run(_page, caller, account, kind, page, filters)
+    found: tuple[list[OwnedObject], bool] = await objects.run(
+        _page, caller, "account" if everybody else account.isolation, account.name, kind, page, filters
+    )
     return found
 
 
@@ -62,22 +80,22 @@ def list_body(data: list[Any], has_more: bool) -> dict[str, Any]:
 
 
 def _page(
-    caller: Caller, account: AccountPicture, kind: str, page: Page, filters: dict[str, Any]
+    caller: Caller, isolation: str, account_name: str, kind: str, page: Page, filters: dict[str, Any]
 ) -> tuple[list[OwnedObject], bool]:
-    rows = OwnedObject.objects.filter(account_name=account.name, kind=kind, deleted_at=None, **filters)
-    if account.isolation == "owner":
+    rows = OwnedObject.objects.filter(account_name=account_name, kind=kind, deleted_at=None, **filters)
+    if isolation == "owner":
         rows = rows.filter(owner_key=caller.key)
     descending = page.order == "desc"
     for cursor, name in ((page.after, "after"), (page.before, "before")):
         if cursor:
             known = rows.filter(object_id=cursor).first()
-            if known is None or not _seen(caller, account, known):
+            if known is None or not _seen(caller, isolation, known):
                 raise InvalidRequest(f"{name!r} names no object of this list: {cursor[:200]!r}.", param=name)
             older = (name == "after") == descending
             rows = rows.filter(pk__lt=known.pk) if older else rows.filter(pk__gt=known.pk)
     taken: list[OwnedObject] = []
     for row in _scan(rows, descending):
-        if _seen(caller, account, row):
+        if _seen(caller, isolation, row):
             taken.append(row)
             if len(taken) > page.limit:
                 return taken[:-1], True
@@ -96,6 +114,6 @@ def _scan(rows: "QuerySet[OwnedObject]", descending: bool) -> Iterator[OwnedObje
         scanned, last = scanned + len(found), found[-1].pk
 
 
-def _seen(caller: Caller, account: AccountPicture, row: OwnedObject) -> bool:
+def _seen(caller: Caller, isolation: str, row: OwnedObject) -> bool:
     owned = Owned(row.object_id, row.account_name, row.kind, row.owner_key, tuple(row.team_keys))
-    return visible(caller, owned, account.isolation)
+    return visible(caller, owned, isolation)

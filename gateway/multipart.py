@@ -5,7 +5,7 @@ Every byte but the value of the ``model`` part goes on as it came. What comes be
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from python_multipart.multipart import parse_options_header
 
@@ -18,16 +18,18 @@ MAX_HEADER_BYTES = 16 * 2**10
 MAX_PARTS = 512
 MAX_FIELD_BYTES = 4096
 MAX_BOUNDARY_CHARACTERS = 70
+FILE_PART = "file"
 
 
 class PartScanner:
     """Follows the parts of a multipart body, fed piece by piece; keeps the values of the wanted text parts.
 
-    ``model_span`` is where the model's value stands in the body, as soon as it is known. Raises :class:`InvalidRequest` for what
-    is not a sound multipart body.
+    ``model_span`` is where the model's value stands in the body, as soon as it is known. ``on_file`` gets the content of the part
+    ``file`` as it comes. Raises :class:`InvalidRequest` for what is not a sound multipart body, and for a doubled part where
+    another reader could see the other one.
     """
 
-    def __init__(self, boundary: bytes, wanted: Iterable[str]) -> None:
+    def __init__(self, boundary: bytes, wanted: Iterable[str], on_file: Callable[[bytes], None] | None = None) -> None:
         self.values: dict[str, bytes] = {}
         self.model_span: tuple[int, int] | None = None
         self.ended = False
@@ -40,6 +42,9 @@ class PartScanner:
         self._field: str | None = None
         self._value = bytearray()
         self._value_start = 0
+        self._on_file = on_file
+        self._in_file = False
+        self._seen: set[str] = set()
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body."""
@@ -107,8 +112,20 @@ class PartScanner:
             raise InvalidRequest("A multipart part has no name.", code="invalid_multipart")
         if name == "model" and (is_file or "model" in self.values):
             raise InvalidRequest("The part 'model' must be one text.", param="model", code="invalid_multipart")
+        if self._on_file is not None:
+            self._check_single(name, is_file)
+        self._in_file = self._on_file is not None and name == FILE_PART
         self._field = name if name in self._wanted and not is_file else None
         self._value.clear()
+
+    def _check_single(self, name: str, is_file: bool) -> None:
+        if name in self._seen and (name in self._wanted or name == FILE_PART):
+            raise InvalidRequest(f"The part {name!r} is given twice.", param=name, code="invalid_multipart")
+        if is_file and name != FILE_PART:
+            raise InvalidRequest(
+                f"The part {name[:80]!r} must not be a file.", param=name[:80], code="invalid_multipart"
+            )
+        self._seen.add(name)
 
     def _data(self) -> bool:
         found = self._buffer.find(self._delimiter)
@@ -125,6 +142,10 @@ class PartScanner:
         return False
 
     def _take(self, data: bytes) -> None:
+        if self._in_file and self._on_file is not None:
+            skipped = max(0, self._value_start - self._position)  # the line break that we set before the data
+            if len(data) > skipped:
+                self._on_file(data[skipped:])
         if self._field is None:
             return
         self._value += data
@@ -146,14 +167,20 @@ class PartScanner:
 class MultipartUpload:
     """The body of a multipart request; :meth:`open` reads it up to the model, :meth:`body` sends it on."""
 
-    def __init__(self, request: InferenceRequest, limit: int, wanted: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        request: InferenceRequest,
+        limit: int,
+        wanted: Iterable[str] = (),
+        on_file: Callable[[bytes], None] | None = None,
+    ) -> None:
         self.content_type = request.raw_headers.get(b"content-type", b"").decode("latin1")
         self.fault: Exception | None = None
         self.sent = 0
         self.received = 0
         self._request = request
         self._limit = limit
-        self._scanner = PartScanner(boundary_of(request.raw_headers.get(b"content-type", b"")), wanted)
+        self._scanner = PartScanner(boundary_of(request.raw_headers.get(b"content-type", b"")), wanted, on_file)
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
         length = request.raw_headers.get(b"content-length", b"")
         self._length = int(length) if length.isdigit() else None
@@ -181,6 +208,14 @@ class MultipartUpload:
                     code="missing_required_parameter",
                 )
             self._head.write(await self._receive())
+
+    async def keep(self) -> bool:
+        """Read the next piece and keep it, on disk when there is much; return whether there was one."""
+        if self._request.body_read:
+            self._check_end()
+            return False
+        self._head.write(await self._receive())
+        return True
 
     def length(self, upstream_model: str) -> int | None:
         """Return the length of the body that goes upstream, or ``None`` when the client did not tell its own."""

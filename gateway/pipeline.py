@@ -28,6 +28,7 @@ UPSTREAM_ID_HEADER = "x-request-id"
 PASSED_HEADERS = frozenset(
     {"content-type", "content-disposition", "retry-after", "retry-after-ms", "cache-control", "x-should-retry"}
 )
+FILE_HEADERS = frozenset({"accept-ranges", "content-range", "content-length", "etag", "last-modified"})
 PASSED_PREFIXES = ("x-ratelimit-", "openai-processing", "openai-version", "openai-model")
 
 
@@ -84,7 +85,7 @@ async def attempt(call: Call, target: Target, number: int) -> Reply:
                 record.ttft_us = (perf_counter_ns() - finish.started_ns) // 1000
         if streamed:
             return _stream_reply(call, target, record, answer, finish, first)
-        if answer.status < 300 and not _is_json(answer):
+        if answer.status < 300 and (call.operation.raw or not _is_json(answer)):
             return _raw_reply(call, target, record, answer, finish)
         return await _whole_reply(call, target, record, answer, finish)
     except BaseException as error:  # the attempt's boundary: whatever ends it, it leaves its record
@@ -266,9 +267,10 @@ def _reply_headers(call: Call, target: Target, answer: UpstreamAnswer) -> list[t
     ]
     if answer.status >= 400:
         headers.append((errors.ORIGIN_HEADER.encode(), b"upstream"))
+    whole_file = call.operation.raw and answer.status < 300 and "content-encoding" not in answer.headers
     for name, value in answer.headers.items():
         name = name.lower()
-        if name in PASSED_HEADERS or name.startswith(PASSED_PREFIXES):
+        if name in PASSED_HEADERS or name.startswith(PASSED_PREFIXES) or (whole_file and name in FILE_HEADERS):
             headers.append((name.encode("latin1"), value.encode("latin1", "replace")))
         elif name == UPSTREAM_ID_HEADER:
             headers.append((b"x-upstream-request-id", value.encode("latin1", "replace")))

@@ -9,11 +9,13 @@ from gateway.endpoints import (
     chat,
     conversations,
     embeddings,
+    files,
     images,
     models,
     moderations,
     passthrough,
     responses,
+    uploads,
 )
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
@@ -45,6 +47,13 @@ api: list[URLPattern | URLResolver] = [
     path(
         "conversations/<str:conversation_id>/items/<str:item_id>", conversations.ConversationItem.as_view(), name="item"
     ),
+    path("files", files.Files.as_view(), name="files"),
+    path("files/<str:file_id>", files.File.as_view(), name="file"),
+    path("files/<str:file_id>/content", files.FileContent.as_view(), name="file-content"),
+    path("uploads", uploads.Uploads.as_view(), name="uploads"),
+    path("uploads/<str:upload_id>/parts", uploads.UploadParts.as_view(), name="upload-parts"),
+    path("uploads/<str:upload_id>/complete", uploads.CompleteUpload.as_view(), name="upload-complete"),
+    path("uploads/<str:upload_id>/cancel", uploads.CancelUpload.as_view(), name="upload-cancel"),
     *passthrough.resource_urls(),
     path("proxy/<path:rest>", passthrough.ProxyView.as_view(), name="proxy"),
 ]

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from rest_framework.views import APIView
 
 from accounts import tokens
+from gateway import abilities, errors, ownership, pipeline
 from gateway import body as json_body
-from gateway import errors, ownership, pipeline
 from gateway.call import Call, Caller, Operation, Reply, read_options
 from gateway.handler import InferenceRequest
 from gateway.multipart import MultipartUpload
@@ -175,6 +175,8 @@ class ObjectView(InferenceView):
 
     operations: ClassVar[dict[str, Operation]]
     model_type: ClassVar[str] = ""
+    ability: ClassVar[str] = ""
+    """What the account's vendor must offer, where no object tells the account (``gateway.abilities``)."""
 
     async def forward(self, request: InferenceRequest, path: str, object_id: str = "") -> Reply:
         """Send the request to ``path`` at the object's account; a successful ``DELETE`` ends the object's record.
@@ -199,7 +201,10 @@ class ObjectView(InferenceView):
                 json_body.check_json_type(request.raw_headers.get(b"content-type", b""))
                 call.fields = json_body.decode_fields(call.body)
                 call.references = find_references(call.body, call.fields)
-        if not object_id:
+        if not object_id and self.ability:
+            name = call.options.provider_name or await ownership.home_of(call)
+            call.account_name = abilities.account_for(self.caller, name, self.ability).name
+        elif not object_id:
             await choose_account(call, self.model_type)
         return call
 

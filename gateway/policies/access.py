@@ -77,6 +77,11 @@ def may_use(caller: Caller, account: AccountPicture) -> bool:
     return caller.is_superuser or not caller.principals.isdisjoint(account.users)
 
 
+def manages(caller: Caller, account: AccountPicture) -> bool:
+    """Whether the caller may see everybody's objects on the account: its managers, and superusers."""
+    return may_use(caller, account) and (caller.is_superuser or not caller.principals.isdisjoint(account.managers))
+
+
 def may_call(caller: Caller, account: AccountPicture, model: ModelPicture) -> bool:
     """Whether the caller may call this model of the account."""
     if not model.enabled:

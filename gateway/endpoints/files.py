@@ -1,0 +1,186 @@
+"""``/files``: uploads that stream through, lists of one's own, metadata, content, deletion.
+
+The input of a batch is checked while it comes and sent on when it is sound; everything else is sent on as it comes.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from django.conf import settings
+
+from gateway import abilities, file_objects, ownership, pipeline
+from gateway.batch_input import InputCheck
+from gateway.call import Call, Operation, Reply
+from gateway.endpoints.passthrough import read_object
+from gateway.errors import CallError, InvalidRequest
+from gateway.file_objects import FILE, keep_body, stored_body, unpaid_batch
+from gateway.handler import InferenceRequest
+from gateway.listing import asks_for_all, list_body, list_owned, read_page
+from gateway.models import OwnedObject
+from gateway.multipart import MultipartUpload
+from gateway.objects import mark_deleted, objects
+from gateway.policies import access
+from gateway.views import InferenceView, ObjectView, begin_call, json_reply
+from providers.picture import AccountPicture, Target
+
+LIST_LIMIT = 10_000
+READ_AT_ONCE = 8
+BATCH = "batch"
+
+
+ownership.MAKERS.update(file_objects.MAKERS)
+
+
+class FileUpload(MultipartUpload):
+    """An upload whose file is looked at on its way: a batch's input is kept until it was found sound."""
+
+    def __init__(self, request: InferenceRequest, call: Call, account: AccountPicture) -> None:
+        super().__init__(request, settings.MAX_UPLOAD_BYTES, ("purpose",), on_file=self._look)
+        self.check = InputCheck(call.caller, account)
+        self._call = call
+        self._account = account
+        self._fault: CallError | None = None
+        self._is_batch: bool | None = None
+
+    async def begin(self) -> None:
+        """Read until the purpose is known; of a batch's input read everything and raise what is wrong with it."""
+        while "purpose" not in self.values and await self.keep():
+            await self._look_up()
+        self._is_batch = self.values.get("purpose") == BATCH
+        if not self._is_batch:
+            return
+        self._raise_fault()
+        while await self.keep():
+            self._raise_fault()
+            await self._look_up()
+        summary = self.check.finish()
+        await self._look_up()
+        self._call.notes["batch_input"] = summary.as_json()
+
+    def _look(self, data: bytes) -> None:
+        if self._is_batch is False or self._fault is not None:
+            return
+        try:
+            self.check.feed(data)
+        except CallError as error:  # it may turn out that the file is no batch's
+            self._fault = error
+
+    def _raise_fault(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    async def _look_up(self) -> None:
+        if self._fault is None:
+            try:
+                await check_mentioned(self._call, self._account, self.check)
+            except CallError as error:
+                self._fault = error
+        if self._is_batch:
+            self._raise_fault()
+
+
+async def check_mentioned(call: Call, account: AccountPicture, check: InputCheck) -> None:
+    """Raise, naming the line, unless what the lines mention so far is the caller's to use."""
+    known, call.references = call.references, []
+    try:
+        for number, field, object_id in check.take_mentioned():
+            call.references = [(field, object_id)]
+            try:
+                await ownership.check_references(call, account)
+            except CallError as error:
+                raise check.fault(error.message, error.code or "not_found", number) from None
+    finally:
+        call.references = known
+
+
+class Files(InferenceView):
+    """The collection: upload a file, list one's own."""
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Upload a file."""
+        call = begin_call(request, self.caller, Operation("file.create", "", "files", makes=FILE))
+        account = abilities.account_for(self.caller, call.options.provider_name, "files")
+        call.account_name = account.name
+        upload = FileUpload(request, call, account)
+        try:
+            await upload.begin()
+            call.upload = upload
+            return await pipeline.run(call)
+        finally:
+            upload.close()
+
+    async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """List the caller's files, newest first."""
+        call = begin_call(request, self.caller, Operation("file.list", "", "files"))
+        account = abilities.account_for(self.caller, call.options.provider_name, "files")
+        page = read_page(request.GET, default=LIST_LIMIT, most=LIST_LIMIT)
+        filters = {"data__body__purpose": request.GET["purpose"]} if request.GET.get("purpose") else {}
+        everybody = asks_for_all(request, self.caller, account)
+        rows, more = await list_owned(self.caller, account, FILE, page, everybody=everybody, **filters)
+        return json_reply(list_body(await bodies_of(account, rows), more))
+
+
+async def bodies_of(account: AccountPicture, rows: list[OwnedObject]) -> list[dict[str, Any]]:
+    """Return the files' bodies; one that is not known yet (the output of a batch) is read from the upstream, once."""
+    gate = asyncio.Semaphore(READ_AT_ONCE)
+    target = Target(account, access.no_model(account))
+
+    async def body_of(row: OwnedObject) -> dict[str, Any]:
+        known = stored_body(row)
+        if "bytes" in known:
+            return known
+        async with gate:
+            found = await read_object(target, f"files/{row.object_id}")
+        if isinstance(found, dict):
+            await objects.run(keep_body, row.account_name, row.object_id, found)
+            return found
+        return known
+
+    return list(await asyncio.gather(*(body_of(row) for row in rows)))
+
+
+class File(ObjectView):
+    """One file: its metadata, and its end."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("file.retrieve", "", "files/{id}"),
+        "DELETE": Operation("file.delete", "", "files/{id}"),
+    }
+
+    async def get(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:
+        """Return the file's metadata, as it stands at the upstream."""
+        call = await self.describe(request, f"files/{file_id}", file_id)
+        reply = await self.run(call)
+        if reply.status == 404 and call.parent is not None:
+            await objects.run(mark_deleted, file_id, call.account_name, datetime.now(UTC))
+            objects.forget(file_id, call.account_name)
+        return reply
+
+    async def delete(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:
+        """Delete the file. The output of a batch stays until its lines are in the books."""
+        call = await self.describe(request, f"files/{file_id}", file_id)
+        if call.parent is not None and call.parent.parent_id:
+            batch_id = call.parent.parent_id
+            if await objects.run(unpaid_batch, call.account_name, batch_id):
+                raise InvalidRequest(
+                    f"The cost of {batch_id!r} is still being counted from this file. Delete it in a minute.",
+                    code="file_in_use",
+                )
+        return await self.run(call, deletes=file_id)
+
+
+class FileContent(ObjectView):
+    """A file's bytes, streamed; a range of them when the request asks so."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("file.content", "", "files/{id}/content", raw=True),
+    }
+
+    async def get(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:
+        """Return the content."""
+        call = await self.describe(request, f"files/{file_id}/content", file_id)
+        for name in (b"range", b"if-range"):
+            if name in request.raw_headers:
+                call.forwarded.append((name.decode(), request.raw_headers[name].decode("latin1")))
+        return await self.run(call)

@@ -1,0 +1,63 @@
+"""``/uploads``: a large file in parts. What a completed upload becomes is a file of the same owner."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+
+from gateway import file_objects, ownership, pipeline
+from gateway.call import Operation, Reply
+from gateway.file_objects import COMPLETED, PART, UPLOAD
+from gateway.handler import InferenceRequest
+from gateway.multipart import MultipartUpload
+from gateway.views import ObjectView, begin_call
+
+ownership.MAKERS.update(file_objects.MAKERS)
+
+
+class Uploads(ObjectView):
+    """Begin an upload."""
+
+    operations: ClassVar[dict[str, Operation]] = {"POST": Operation("upload.create", "", "uploads", makes=UPLOAD)}
+    ability: ClassVar[str] = "uploads"
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Begin an upload."""
+        return await self.forward(request, "uploads")
+
+
+class UploadParts(ObjectView):
+    """The parts of an upload."""
+
+    async def post(self, request: InferenceRequest, upload_id: str, **kwargs: Any) -> Reply:
+        """Send a part, as it comes."""
+        call = begin_call(request, self.caller, Operation("upload.part", "", "uploads/{id}/parts", makes=PART))
+        account, call.parent = await ownership.locate(self.caller, upload_id, call.options.provider_name)
+        call.account_name, call.path = account.name, f"uploads/{upload_id}/parts"
+        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES)
+        try:
+            call.upload = upload
+            return await pipeline.run(call)
+        finally:
+            upload.close()
+
+
+class CompleteUpload(ObjectView):
+    """The end of an upload: the parts become a file."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "POST": Operation("upload.complete", "", "uploads/{id}/complete", makes=COMPLETED)
+    }
+
+    async def post(self, request: InferenceRequest, upload_id: str, **kwargs: Any) -> Reply:
+        """Put the parts together."""
+        return await self.forward(request, f"uploads/{upload_id}/complete", upload_id)
+
+
+class CancelUpload(ObjectView):
+    """An upload that is given up."""
+
+    operations: ClassVar[dict[str, Operation]] = {"POST": Operation("upload.cancel", "", "uploads/{id}/cancel")}
+
+    async def post(self, request: InferenceRequest, upload_id: str, **kwargs: Any) -> Reply:
+        """Cancel the upload."""
+        return await self.forward(request, f"uploads/{upload_id}/cancel", upload_id)
