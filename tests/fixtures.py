@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from tests.gateway.manifests import chat_model, provider
 from tests.gateway.server import Gateway, House
 from tests.sandbox.server import SandboxProcess
 
@@ -41,11 +42,11 @@ HouseMaker = Callable[..., House]
 
 def furnish(house: House, upstream_url: str) -> None:
     """Set up what most tests use: the account ``openai-main`` for all users, and ``foreign``, which nobody may use."""
-    house.do("account", ACCOUNT, upstream_url)
-    house.do("manage", "seed_catalogue", ACCOUNT, *(f"--model={name}" for name in CATALOGUE))
-    house.do("model", f"{ACCOUNT}/house-model", upstream_id="gpt-4o-mini", model_types=["chat"])
-    house.do("grant", ACCOUNT, "everyone")
-    house.do("account", "foreign", upstream_url, models={"gpt-4o-mini": {"model_types": ["chat"]}})
+    named = chat_model("house-model", model_id="gpt-4o-mini")
+    house.apply(
+        provider(ACCOUNT, upstream_url, models=[*CATALOGUE, named]),
+        provider("foreign", upstream_url, models=["gpt-4o-mini"], access=()),
+    )
 
 
 @pytest.fixture(scope="session")

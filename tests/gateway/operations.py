@@ -5,7 +5,9 @@ are plain data.
 """
 
 import io
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 from django.core.management import call_command
@@ -14,7 +16,9 @@ from django.forms.models import model_to_dict
 from django.utils import timezone
 
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
-from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from gateway import background
+from gateway.models import OwnedObject
+from providers.models import Grant, ProviderAccount
 from usage.models import UsageRecord
 
 
@@ -30,22 +34,6 @@ def token(name: str, limits: list[str] | None = None, **owner: str) -> str:
     options = [f"--{key.replace('_', '-')}={value}" for key, value in owner.items()]
     options += [f"--limit={limit}" for limit in limits or []]
     return manage("create_token", f"--name={name}", *options).strip()
-
-
-def account(
-    name: str, base_url: str, key: str = "sk-sandbox", models: dict[str, Any] | None = None, **fields: Any
-) -> None:
-    """Make or change an account and its models. ``models`` maps names to the columns of ``Model``."""
-    row = ProviderAccount.objects.filter(name=name).first() or ProviderAccount(name=name, kind="openai")
-    row.base_url = base_url
-    for field, value in fields.items():
-        setattr(row, field, value)
-    if key:
-        row.api_key = key
-    row.full_clean()
-    row.save()
-    for model_name, columns in (models or {}).items():
-        model(f"{name}/{model_name}", **columns)
 
 
 def change_account(name: str, **fields: Any) -> None:
@@ -65,19 +53,6 @@ def move_account(name: str, base_url: str) -> None:
 def stored_key(account: str) -> str:
     """Return the key that is stored for an account."""
     return ProviderAccount.objects.get(name=account).api_key
-
-
-def model(name: str, subjects: list[str] | None = None, **columns: Any) -> None:
-    """Make or change the model ``account/name``; ``subjects`` narrows who may call it."""
-    account_name, _, model_name = name.partition("/")
-    parent = ProviderAccount.objects.get(name=account_name)
-    row = Model.objects.filter(account=parent, name=model_name).first() or Model(account=parent, name=model_name)
-    for column, value in columns.items():
-        setattr(row, column, value)
-    row.full_clean()
-    row.save()
-    for subject in subjects or []:
-        ModelSubject(model=row, **_subject(subject)).save()
 
 
 def grant(account: str, subject: str, role: str = "user") -> None:
@@ -144,6 +119,62 @@ def records(**filters: Any) -> list[dict[str, Any]]:
     """Return usage records, oldest attempt first, as plain data."""
     found = UsageRecord.objects.filter(**filters).order_by("created_at", "attempt_number")
     return [{**model_to_dict(row), "id": str(row.pk), "created_at": row.created_at.isoformat()} for row in found]
+
+
+def owned(**filters: Any) -> list[dict[str, Any]]:
+    """Return the records of owned objects, oldest first, as plain data; moments as ISO texts."""
+    found = OwnedObject.objects.filter(**filters).order_by("pk")
+    return [
+        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+        for row in found.values()
+    ]
+
+
+def own(object_id: str, kind: str, account: str, email: str) -> None:
+    """Write down that a user owns an object, as if a call had made it."""
+    owner = _user(email)
+    teams = [f"team:{team_id}" for team_id in owner.memberships.values_list("team_id", flat=True)]
+    names = {"account_name": account, "owner_key": f"user:{owner.pk}", "owner_name": email, "team_keys": teams}
+    OwnedObject(object_id=object_id, kind=kind, **names).save()
+
+
+def age_objects(seconds: float, **filters: Any) -> int:
+    """Let owned objects be older: all of their moments move back. Return how many there were."""
+    changed = 0
+    for row in OwnedObject.objects.filter(**filters):
+        moments = ("created_at", "expires_at", "deleted_at", "due_at", "lease_until")
+        moved = {name: getattr(row, name) - timedelta(seconds=seconds) for name in moments if getattr(row, name)}
+        changed += OwnedObject.objects.filter(pk=row.pk).update(**moved)
+    return changed
+
+
+def poll_background(threads: int = 1, lease_seconds: float | None = None) -> int:
+    """Let ``threads`` pollers look for due background responses at once; return how many looks there were together.
+
+    With ``lease_seconds`` a lease lasts so long, a negative one makes every poller take what another one has.
+    """
+    lease = background.LEASE
+    if lease_seconds is not None:
+        background.LEASE = timedelta(seconds=lease_seconds)
+    gate = Barrier(threads)
+
+    def poll(_: int) -> int:
+        try:
+            gate.wait(10)
+            return background.poll_due()
+        finally:
+            connection.close()
+
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return sum(pool.map(poll, range(threads)))
+    finally:
+        background.LEASE = lease
+
+
+def settle_background() -> None:
+    """Let nothing wait for its charge."""
+    OwnedObject.objects.filter(kind=background.KIND).update(due_at=None)
 
 
 def forget_connection() -> None:

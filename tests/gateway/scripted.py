@@ -46,9 +46,13 @@ class ScriptedUpstream:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            received = b""
-            while b"\r\n\r\n" not in received:
-                received += connection.recv(65536) or b"\r\n\r\n"
+            # All of the request is read first: closing with something unread would reset the connection.
+            with connection.makefile("rb") as stream:
+                length = 0
+                while line := stream.readline().strip():
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                stream.read(length)
             self.requests += 1
             for piece in self.pieces:
                 connection.sendall(piece)

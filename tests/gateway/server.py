@@ -77,6 +77,13 @@ class House:
             raise RuntimeError(f"{operation} failed:\n{answer['error']}")
         return answer["result"]
 
+    def apply(self, *manifests: dict[str, Any]) -> str:
+        """Apply manifests, as ``manage.py apply`` does, and return the plan that it printed."""
+        file = self.data / "manifests.yaml"
+        file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests))
+        plan: str = self.do("manage", "apply", "-f", str(file))
+        return plan
+
     def manage(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run ``manage.py`` in a process of its own and return how it went."""
         return subprocess.run(

@@ -14,6 +14,7 @@ from accounts.tokens import new_token
 from tests.fixtures import ACCOUNT, CHAT
 from tests.gateway.calls import CHAT_PATH, assert_body, assert_ours, chat, open_call, read_answer
 from tests.gateway.chat_examples import user
+from tests.gateway.manifests import chat_model, provider
 from tests.gateway.server import Gateway, within
 from tests.sandbox.server import SandboxProcess
 from tests.servers import wait_until
@@ -117,7 +118,8 @@ def test_a_disabled_virtual_account(gateway: Gateway) -> None:
 
 def test_a_disabled_account(gateway: Gateway, token: str) -> None:
     house = gateway.house
-    house.do("account", "resting", "http://127.0.0.1:9/v1", models={"m": {"model_types": ["chat"]}}, enabled=False)
+    resting = {"models": [chat_model("m")], "enabled": False}
+    house.apply(provider("resting", "http://127.0.0.1:9/v1", access=(), **resting))
     unseen = gateway.post(token, CHAT_PATH, chat(model="resting/m"))
     assert_ours(unseen, 404, "model_not_found", "model")
 

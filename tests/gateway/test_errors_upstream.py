@@ -9,6 +9,7 @@ import pytest
 from openai import APIError, InternalServerError, OpenAI, RateLimitError
 
 from tests.gateway.calls import CHAT_PATH, assert_body, assert_ours, chat, stream_error
+from tests.gateway.manifests import chat_model, provider
 from tests.gateway.scripted import ScriptedUpstream, deaf_port
 from tests.gateway.server import Gateway, within
 from tests.sandbox.server import SandboxProcess
@@ -21,9 +22,7 @@ EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0
 
 def add_account(gateway: Gateway, token: str, name: str, url: str, **fields: Any) -> str:
     """Make an account on ``url`` that all users may use, wait until the gateway knows it, and return its model's name."""
-    house = gateway.house
-    house.do("account", name, url, models={"m": {"model_types": ["chat"]}}, **fields)
-    house.do("grant", name, "everyone")
+    gateway.house.apply(provider(name, url, models=[chat_model("m", model_id="gpt-4o-mini")], **fields))
     wait_until(lambda: gateway.get(token, f"/v1/models/{name}/m").status_code == 200)
     return f"{name}/m"
 
@@ -67,16 +66,8 @@ def test_the_sdks_own_retries_work_through_us(gateway: Gateway, token: str, upst
 def test_a_wrong_key_of_ours_is_told_as_the_upstream_tells_it(
     gateway: Gateway, token: str, upstream: SandboxProcess
 ) -> None:
-    gateway.house.do(
-        "account",
-        "wrong-key",
-        upstream.url,
-        key="sk-not-known-secret",
-        models={"gpt-4o-mini": {"model_types": ["chat"]}},
-    )
-    gateway.house.do("grant", "wrong-key", "everyone")
-    wait_until(lambda: gateway.get(token, "/v1/models/wrong-key/gpt-4o-mini").status_code == 200)
-    response = gateway.post(token, CHAT_PATH, chat(model="wrong-key/gpt-4o-mini"))
+    model = add_account(gateway, token, "wrong-key", upstream.url, key="sk-not-known-secret")
+    response = gateway.post(token, CHAT_PATH, chat(model=model))
 
     assert response.status_code == 401
     assert response.headers["x-gatehouse-error-origin"] == "upstream"
@@ -255,15 +246,11 @@ def test_an_upstream_that_never_answers(gateway: Gateway, token: str, upstream: 
 
 
 def test_an_upstream_that_falls_silent(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
-    gateway.house.do(
-        "account", "hasty", upstream.url, read_timeout=0.4, models={"gpt-4o-mini": {"model_types": ["chat"]}}
-    )
-    gateway.house.do("grant", "hasty", "everyone")
-    wait_until(lambda: gateway.get(token, "/v1/models/hasty/gpt-4o-mini").status_code == 200)
-    whole = gateway.post(token, CHAT_PATH, chat("hi [[sandbox: hang]]", model="hasty/gpt-4o-mini"))
+    model = add_account(gateway, token, "hasty", upstream.url, read_timeout=0.4)
+    whole = gateway.post(token, CHAT_PATH, chat("hi [[sandbox: hang]]", model=model))
     assert_ours(whole, 504, "upstream_timeout")
 
-    stream = chat("Count from 1 to 9. [[sandbox: hang-after=2]]", model="hasty/gpt-4o-mini", stream=True)
+    stream = chat("Count from 1 to 9. [[sandbox: hang-after=2]]", model=model, stream=True)
     with within(3, "noticing silence"):
         response = gateway.post(token, CHAT_PATH, stream)
     assert_body(stream_error(response.content), "upstream_timeout")

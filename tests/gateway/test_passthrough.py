@@ -15,6 +15,7 @@ from openai import OpenAI
 
 from tests.fixtures import ACCOUNT, CHAT
 from tests.gateway.chat_examples import user
+from tests.gateway.manifests import provider
 from tests.gateway.server import Gateway
 from tests.sandbox.server import SandboxProcess
 from tests.servers import wait_until
@@ -192,17 +193,15 @@ def test_headers_that_the_upstream_understands_go_on(gateway: Gateway, token: st
 
 
 def test_the_accounts_own_headers_go_upstream(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
-    house = gateway.house
-    house.do(
-        "account",
+    manifest = provider(
         "with-headers",
         upstream.url,
+        models=["gpt-4o-mini"],
         extra_headers={"X-Team": "blue", "OpenAI-Beta": "v9"},
         organization="org-1",
         project="proj-1",
     )
-    house.do("model", "with-headers/gpt-4o-mini", model_types=["chat"])
-    house.do("grant", "with-headers", "everyone")
+    gateway.house.apply(manifest)
     body = {**chat("hi"), "model": "with-headers/gpt-4o-mini"}
     wait_until(lambda: gateway.get(token, f"/v1/models/{body['model']}").status_code == 200)
 
