@@ -19,7 +19,7 @@ from gateway.call import Call
 from gateway.directory import Directory
 from gateway.objects import objects
 from providers.client import UpstreamClient
-from usage.ledger import Ledger
+from usage.ledger import Ledger, open_ledger
 from usage.spool import Spool
 
 logger = logging.getLogger("gateway.runtime")
@@ -42,7 +42,6 @@ class Runtime:
         self.started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recheck: Callable[[], None] = lambda: None
-        self._loading: asyncio.Task[None] | None = None
         self._poller: Poller | None = None
 
     def open(self, recheck: Callable[[], None]) -> None:
@@ -52,8 +51,8 @@ class Runtime:
         self._loop = asyncio.get_running_loop()
         self._recheck = recheck
         self.client = UpstreamClient()
-        self.spool = Spool(settings.DATA_DIR / "spool")
-        self.ledger = Ledger(self.spool, flush_seconds=settings.USAGE_FLUSH_SECONDS, on_touch=note_last_use)
+        self.ledger = open_ledger(note_last_use)
+        self.spool = self.ledger.spool
         self.directory = Directory(self._changed)
         self.ledger.start()
         self.directory.start()

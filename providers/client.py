@@ -174,6 +174,9 @@ class UpstreamClient:
         known = self._sessions.get(account.name)
         if known is not None and known[0] == account.revision:
             return known[1]
+        fault = egress.url_fault(account.url)
+        if fault:  # the operator's list may have changed since the account was saved
+            raise EgressRefused(fault)
         session = _new_session(account)
         self._sessions[account.name] = (account.revision, session)
         if known is not None:

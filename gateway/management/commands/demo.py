@@ -1,7 +1,6 @@
 """``manage.py demo``: everything that ``make run`` serves: a sandbox upstream, an account on it, an admin, a token."""
 
 import atexit
-import io
 import os
 import secrets
 import subprocess
@@ -16,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import ApiToken, User
 from accounts.tokens import digest
+from providers import catalogue
 from providers.models import Grant, Model, ProviderAccount
 
 ADMIN_EMAIL = "admin@example.com"
@@ -65,9 +65,7 @@ class Command(BaseCommand):
         account.full_clean()
         account.save()
         if not account.models.exists():
-            quiet = io.StringIO()
-            call_command("seed_catalogue", ACCOUNT, all=True, stdout=quiet, stderr=quiet)
-            call_command("seed_catalogue", ACCOUNT, model=OLDER_MODELS, stdout=quiet, stderr=quiet)
+            catalogue.seed(account, [*catalogue.choose("openai", []), *catalogue.choose("openai", OLDER_MODELS)])
             Model(
                 account=account, name="gpt-3-5-turbo", upstream_id="gpt-3.5-turbo", model_types=["chat", "responses"]
             ).save()
