@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -137,12 +138,15 @@ def _public_sheet(price_source: str, upstream_id: str, day: date) -> PriceSheet 
 
 
 def _shown_price(sheet: PriceSheet | None) -> dict[str, Any] | None:
-    """Return what callers see of a price: US dollars as texts, per million of a token unit, else per unit."""
+    """Return what callers see of a price: US dollars as texts, per million tokens or characters, per minute, else per unit."""
     if sheet is None:
         return None
     shown = {}
     for unit, rate in sheet.rates.items():
-        per_million = unit.endswith(("_tokens", "_characters"))
-        value = float(rate.base * (1_000_000 if per_million else 1))
-        shown[f"{unit}_per_million" if per_million else unit] = f"{value:.10g}"
+        name, count = unit, 1
+        if unit.endswith(("_tokens", "_characters")):
+            name, count = f"{unit}_per_million", 1_000_000
+        elif unit.endswith("_ms"):
+            name, count = f"{unit.removesuffix('_ms')}_per_minute", 60_000
+        shown[name] = f"{Decimal(rate.base.numerator * count) / rate.base.denominator:f}"
     return {"currency": "USD", **shown}

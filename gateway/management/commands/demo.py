@@ -132,6 +132,9 @@ Gatehouse is ready when the next line says that it listens.
   Admin      {address}/admin/      {ADMIN_EMAIL} / {password}
   Token      {token}
 
+The sandbox upstream listens on {LOOPBACK}; other commands that dial it, like test_credentials, want
+GATEHOUSE_EGRESS_ALLOW={LOOPBACK} in their environment.
+
 Python (pip install openai):
 
 from openai import OpenAI
