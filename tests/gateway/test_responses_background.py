@@ -1,0 +1,240 @@
+"""A background response is charged once, when it is over, by whoever looks first; nobody's retrieval charges anything."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openai import NotFoundError, OpenAI
+
+from tests.fixtures import ACCOUNT, CHAT, USER, furnish
+from tests.gateway.response_calls import COUNT
+from tests.gateway.server import Gateway, House
+from tests.sandbox.server import SandboxProcess
+from tests.servers import postgres_url, wait_until
+
+QUICK = "[[sandbox: queued=1 working=1]]"
+SLOW = "[[sandbox: queued=60000]]"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, running_upstream: SandboxProcess) -> Iterator[House]:
+    """An installation on PostgreSQL whose server looks at nothing by itself: the tests do."""
+    env = {"DATABASE_URL": postgres_url(), "GATEHOUSE_BACKGROUND_POLL_SECONDS": "0"}
+    with House(tmp_path_factory.mktemp("background") / "data", env=env) as made:
+        done = made.manage("migrate", "--verbosity=0")
+        assert done.returncode == 0, done.stderr
+        furnish(made, running_upstream.url)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def quiet(house: House) -> Gateway:
+    return house.gateway()
+
+
+@pytest.fixture(scope="module")
+def client(quiet: Gateway) -> Iterator[OpenAI]:
+    with quiet.sdk(quiet.token("ada", user=USER)) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_waits(house: House) -> Iterator[None]:
+    """What a test left unfinished is no other test's business."""
+    yield
+    house.do("settle_background")
+
+
+def made(client: OpenAI, directives: str = QUICK, **more: Any) -> str:
+    body: dict[str, Any] = {"model": CHAT, "input": f"{COUNT} {directives}", "background": True, **more}
+    return str(client.responses.create(**body).id)
+
+
+def over(client: OpenAI, response_id: str) -> None:
+    wait_until(lambda: client.responses.retrieve(response_id).status not in ("queued", "in_progress"))
+
+
+def due(house: House, response_id: str) -> None:
+    assert house.do("age_objects", 10, object_id=response_id) == 1
+
+
+def charges(house: House, response_id: str) -> list[dict[str, Any]]:
+    return house.records(object_id=response_id)
+
+
+def created(house: House, charge: dict[str, Any]) -> dict[str, Any]:
+    """The record of the call that made the response."""
+    found = house.records(2, request_id=charge["request_id"])
+    return next(row for row in found if row["operation"] == "responses")
+
+
+def record(house: House, response_id: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = house.do("owned", object_id=response_id)
+    return found[0]
+
+
+def test_it_is_charged_when_it_is_over_and_not_before(house: House, client: OpenAI) -> None:
+    response_id = made(client, "[[sandbox: queued=1 working=60000]]", metadata={"thread_id": "x"})
+    assert house.do("poll_background") == 0, "it is not due yet"
+    due(house, response_id)
+    assert house.do("poll_background") == 1
+    assert charges(house, response_id) == []
+    waiting = record(house, response_id)
+    assert (waiting["lease_until"], waiting["state"]) == (None, "in_progress")
+    client.responses.cancel(response_id)
+    due(house, response_id)
+    assert house.do("poll_background") == 1
+    assert [row["error_class"] for row in charges(house, response_id)] == ["response_cancelled"]
+
+
+def test_its_charge_says_whose_it_is_and_what_it_used(house: House, quiet: Gateway, client: OpenAI) -> None:
+    raw = client.responses.with_raw_response.create(
+        model=CHAT,
+        input="hi [[sandbox: queued=1 working=1 input_tokens=1000 cached_tokens=400 output_tokens=200 reasoning_tokens=50]]",
+        background=True,
+        extra_headers={"x-tfy-metadata": '{"project": "search"}'},
+    )
+    response_id = raw.parse().id
+    over(client, response_id)
+    due(house, response_id)
+    house.do("poll_background")
+    row = charges(house, response_id)[0]
+    assert row["cost_pico"] == 600 * 150_000 + 400 * 75_000 + 200 * 600_000
+    assert (row["input_tokens"], row["cached_tokens"], row["output_tokens"], row["reasoning_tokens"]) == (
+        1000,
+        400,
+        200,
+        50,
+    )
+    assert (row["operation"], row["model_asked"], row["account"]) == ("background_response", CHAT, ACCOUNT)
+    assert (row["subject_name"], row["metadata"], row["status"]) == (USER, {"project": "search"}, 200)
+    assert row["model_served"] == "gpt-4o-mini"
+    creation = created(house, row)
+    assert creation["request_id"] == raw.headers["x-request-id"]
+    assert (creation["input_tokens"], creation["cost_pico"]) == (0, 0)
+    done = record(house, response_id)
+    assert (done["state"], done["due_at"], done["lease_until"]) == ("completed", None, None)
+
+
+@pytest.mark.parametrize("lease_seconds", [None, -1], ids=["with-leases", "although-every-lease-has-run-out"])
+def test_racing_pollers_charge_once(house: House, client: OpenAI, lease_seconds: float | None) -> None:
+    ids = [made(client) for _ in range(6)]
+    for response_id in ids:
+        over(client, response_id)
+        due(house, response_id)
+    looks = house.do("poll_background", threads=6, lease_seconds=lease_seconds)
+    assert looks == 6 if lease_seconds is None else looks > 6
+    for response_id in ids:
+        assert [row["error_class"] for row in charges(house, response_id)] == [""]
+    assert house.do("poll_background") == 0
+
+
+def test_no_retrieval_charges(house: House, client: OpenAI) -> None:
+    response_id = made(client)
+    over(client, response_id)
+    for _ in range(3):
+        client.responses.retrieve(response_id)
+    due(house, response_id)
+    house.do("poll_background")
+    house.do("poll_background")
+    rows = [row for row in house.records() if row["cost_pico"] and response_id in (row["object_id"], "")]
+    assert len(rows) == len(charges(house, response_id)) == 1
+
+
+def test_a_background_stream_is_charged_once_too(house: House, client: OpenAI) -> None:
+    stream = client.responses.create(model=CHAT, input=f"{COUNT} {QUICK}", background=True, stream=True)
+    events: list[Any] = list(stream)
+    response_id = events[0].response.id
+    assert events[-1].response.usage.output_tokens > 0
+    due(house, response_id)
+    house.do("poll_background")
+    row = charges(house, response_id)[0]
+    assert row["output_tokens"] == events[-1].response.usage.output_tokens
+    creation = created(house, row)
+    assert (creation["output_tokens"], creation["cost_pico"], creation["stream"]) == (0, 0, True)
+
+
+def test_one_that_a_client_left_is_charged(house: House, client: OpenAI) -> None:
+    stream = client.responses.create(
+        model=CHAT, input=f"{COUNT} [[sandbox: queued=1 working=200]]", background=True, stream=True
+    )
+    first: Any = next(iter(stream))
+    stream.close()
+    over(client, first.response.id)
+    due(house, first.response.id)
+    house.do("poll_background")
+    assert charges(house, first.response.id)[0]["output_tokens"] > 0
+
+
+def test_one_that_failed_says_so(house: House, client: OpenAI) -> None:
+    response_id = made(client, "[[sandbox: queued=1 working=1 fail]]")
+    over(client, response_id)
+    due(house, response_id)
+    house.do("poll_background")
+    row = charges(house, response_id)[0]
+    # the upstream tells no usage of a failed one, so it is unpriced, and counted as such
+    assert (row["error_class"], row["cost_pico"]) == ("response_failed", None)
+
+
+def test_deleting_it_first_does_not_save_the_cost(house: House, client: OpenAI) -> None:
+    response_id = made(client)
+    over(client, response_id)
+    client.responses.delete(response_id)
+    assert [row["output_tokens"] > 0 for row in charges(house, response_id)] == [True]
+    with pytest.raises(NotFoundError):
+        client.responses.retrieve(response_id)
+    assert house.do("poll_background") == 0
+
+
+def test_deleting_a_running_one_cancels_it(house: House, client: OpenAI, running_upstream: SandboxProcess) -> None:
+    response_id = made(client, SLOW)
+    running_upstream.clear()
+    client.responses.delete(response_id)
+    asked = [(row["method"], row["path"].rpartition(response_id)[2]) for row in running_upstream.requests()]
+    assert asked == [("GET", ""), ("POST", "/cancel"), ("DELETE", "")]
+    assert [row["error_class"] for row in charges(house, response_id)] == ["response_cancelled"]
+
+
+def test_an_upstream_that_forgot_it(house: House, client: OpenAI, running_upstream: SandboxProcess) -> None:
+    response_id = made(client, SLOW)
+    running_upstream.http.delete(f"{running_upstream.url}/responses/{response_id}").raise_for_status()
+    for failures in (1, 2):
+        due(house, response_id)
+        house.do("poll_background")
+        waiting = record(house, response_id)
+        assert (waiting["failures"], waiting["fault"]) == (failures, "the upstream answered 404")
+        assert charges(house, response_id) == []
+        house.do("age_objects", 100, object_id=response_id)
+    house.do("poll_background")
+    row = charges(house, response_id)[0]
+    assert (row["error_class"], row["cost_pico"]) == ("response_unknown", None)
+    assert record(house, response_id)["due_at"] is None
+
+
+def test_an_upstream_that_is_away_is_waited_for(house: House, client: OpenAI, running_upstream: SandboxProcess) -> None:
+    response_id = made(client)
+    over(client, response_id)
+    house.do("move_account", ACCOUNT, "http://127.0.0.1:9/v1")
+    try:
+        due(house, response_id)
+        house.do("poll_background")
+        assert "refused" in record(house, response_id)["fault"]
+        assert charges(house, response_id) == []
+    finally:
+        house.do("move_account", ACCOUNT, running_upstream.url)
+    house.do("age_objects", 60, object_id=response_id)
+    house.do("poll_background")
+    assert len(charges(house, response_id)) == 1
+    assert record(house, response_id)["fault"] == ""
+
+
+def test_two_servers_look_by_themselves(house: House, quiet: Gateway, client: OpenAI) -> None:
+    servers = [house.gateway(env={"GATEHOUSE_BACKGROUND_POLL_SECONDS": "0.1"}) for _ in range(2)]
+    try:
+        ids = [made(client) for _ in range(4)]
+        for response_id in ids:
+            wait_until(lambda response_id=response_id: charges(house, response_id))
+        assert [len(charges(house, response_id)) for response_id in ids] == [1, 1, 1, 1]
+    finally:
+        for server in servers:
+            server.stop()
