@@ -183,12 +183,17 @@ class Gateway:
         return self.http.get(self.origin + path, headers={"authorization": f"Bearer {token}"})
 
     def post(
-        self, token: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **options: Any
+        self, token: str, path: str, body: Any = None, headers: Mapping[str, str | bytes] | None = None, **options: Any
     ) -> httpx.Response:
         """Send a JSON body, or bytes as they are (``content=``), past the SDK."""
-        sent = {"authorization": f"Bearer {token}", "content-type": "application/json", **(headers or {})}
+        sent: dict[str, str | bytes] = {
+            "authorization": f"Bearer {token}",
+            "content-type": "application/json",
+            **(headers or {}),
+        }
         given = options if "content" in options else {"content": json.dumps(body).encode(), **options}
-        return self.http.post(self.origin + path, headers=sent, **given)
+        pairs = [(name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in sent.items()]
+        return self.http.post(self.origin + path, headers=pairs, **given)
 
     def stop(self) -> int:
         """Ask the process to end and return its exit code."""
