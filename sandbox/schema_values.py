@@ -139,8 +139,10 @@ class Filler:
         return str(kind)
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
-        properties = schema.get("properties") or {}
-        wanted = schema.get("required", [])
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
+        wanted = schema.get("required")
+        wanted = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
         made = {}
         for name, part in properties.items():
             if name in wanted or (depth < CUT_OPTIONAL_DEPTH and self._is_offered(part, name)):

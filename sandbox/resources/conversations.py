@@ -4,7 +4,7 @@ from sandbox import paging, params
 from sandbox.errors import ApiError, missing_parameter
 from sandbox.http import Answer, Request, json_response
 from sandbox.params import Body
-from sandbox.responses.conversation import Conversation, conversations, find
+from sandbox.responses.conversation import Conversation, conversations, find, keep
 from sandbox.responses.items import Item, read_items
 from sandbox.responses.life import visible
 from sandbox.responses.lookup import lookup, query_list
@@ -37,7 +37,7 @@ async def create(request: Request) -> Answer:
     state = request.app.state
     items = _new_items(request, body) if body.get("items") is not None else []
     made = Conversation(state.new_id("conv_", 48), state.created(), params.metadata(body), items)
-    conversations(request).put(made.id, made, len(request.body) + 512)
+    keep(request, made)
     return json_response(made.body())
 
 
@@ -64,6 +64,7 @@ async def create_items(request: Request) -> Answer:
     conversation = _named(request)
     items = _new_items(request, request.json())
     conversation.add(items)
+    keep(request, conversation)
     return json_response(
         {
             "object": "list",

@@ -5,13 +5,14 @@ from typing import Any
 
 from sandbox.errors import ApiError
 from sandbox.http import Request
-from sandbox.responses.items import Item
+from sandbox.responses.items import Item, newest, weight
 from sandbox.responses.life import Life
 from sandbox.responses.lookup import CONVERSATIONS
 from sandbox.shelf import Shelf, shelf
 
 # The oldest items of a conversation are forgotten.
 MAX_ITEMS = 5_000
+MAX_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -25,18 +26,19 @@ class Conversation:
     pending: list[tuple[Life, list[Item]]] = field(default_factory=list)
 
     def add(self, items: list[Item]) -> None:
-        self.items += items
-        del self.items[:-MAX_ITEMS]
+        self.items = newest([*self.items, *items], MAX_ITEMS, MAX_BYTES)
 
-    def settle(self, now: float) -> None:
-        """Takes in what the responses that have ended said."""
+    def settle(self, now: float) -> bool:
+        """Takes in what the responses that have ended said; whether any has."""
         waiting = []
         for life, asked in self.pending:
             if not life.is_over(now):
                 waiting.append((life, asked))
             elif life.status(now) in ("completed", "incomplete"):
                 self.add([*asked, *life.items])
+        ended = len(self.pending) > len(waiting)
         self.pending = waiting
+        return ended
 
     def body(self) -> dict[str, Any]:
         return {
@@ -52,8 +54,15 @@ def find(request: Request, conversation_id: str) -> Conversation:
     found: Conversation | None = conversations(request).get(conversation_id)
     if found is None:
         raise ApiError(f"Conversation with id '{conversation_id}' not found.", status=404)
-    found.settle(request.app.state.now())
+    if found.settle(request.app.state.now()):
+        keep(request, found)
     return found
+
+
+def keep(request: Request, conversation: Conversation) -> None:
+    """Puts a new or changed conversation on the shelf, with its weight."""
+    size = 512 + sum(map(weight, conversation.items))
+    conversations(request).put(conversation.id, conversation, size)
 
 
 def conversations(request: Request) -> Shelf[Conversation]:

@@ -53,6 +53,11 @@ _WITHOUT_STATUS = frozenset(
         *("custom_tool_call", "custom_tool_call_output", "compaction_trigger", "additional_tools", "reasoning"),
     }
 )
+# Fields that are texts wherever they stand.
+_TEXTS = (
+    *("id", "type", "role", "status", "call_id", "name", "arguments", "input", "encrypted_content", "server_label"),
+    "approval_request_id",
+)
 # A call's output answers a call of this type.
 ANSWERS = {
     "function_call_output": "function_call",
@@ -86,6 +91,7 @@ def read_items(value: Any, lookup: Lookup, param: str = "input") -> list[Item]:
 def _item(item: Any, where: str, lookup: Lookup) -> Item:
     if not isinstance(item, dict):
         raise invalid_type(where, "an object", item)
+    _check_texts(item, where)
     kind = item.get("type")
     if kind is None:
         kind = "item_reference" if "role" not in item and "id" in item else "message"
@@ -99,12 +105,30 @@ def _item(item: Any, where: str, lookup: Lookup) -> Item:
     for name in required:
         if item.get(name) is None:
             raise missing_parameter(f"{where}.{name}")
+    _check_lists(item, where)
     made = {**item, "id": item.get("id") or lookup.new_id(prefix)}
     if kind not in _WITHOUT_STATUS:
         made["status"] = item.get("status") or "completed"
     if kind == "mcp_approval_response":
         made["request_id"] = item["approval_request_id"]
     return made
+
+
+def _check_texts(item: Item, where: str) -> None:
+    for name in _TEXTS:
+        if item.get(name) is not None and not isinstance(item[name], str):
+            raise invalid_type(f"{where}.{name}", "a string", item[name])
+
+
+def _check_lists(item: Item, where: str) -> None:
+    for name in ("summary", "output"):
+        value = item.get(name)
+        if isinstance(value, list):
+            for index, part in enumerate(value):
+                if not isinstance(part, dict):
+                    raise invalid_type(f"{where}.{name}[{index}]", "an object", part)
+        elif name == "summary" and value is not None:
+            raise invalid_type(f"{where}.summary", "an array of objects", value)
 
 
 def _referenced(item: Item, where: str, lookup: Lookup) -> Item:
@@ -214,18 +238,36 @@ def _file(part: Item, where: str, lookup: Lookup) -> Item:
     return part
 
 
-def check_calls(items: list[Item]) -> None:
-    """Every output must answer a call, and every call must have its output."""
+def weight(item: Item) -> int:
+    """About how much memory an item takes, in bytes."""
+    content = item.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return 512 + sum(len(value) for part in (item, *parts) for value in part.values() if isinstance(value, str))
+
+
+def newest(items: list[Item], most: int, max_bytes: int) -> list[Item]:
+    """The last `most` items, or as many of them as take no more than `max_bytes`."""
+    kept = items[-most:]
+    total = 0
+    for index in range(len(kept) - 1, -1, -1):
+        total += weight(kept[index])
+        if total > max_bytes:
+            return kept[index + 1 :]
+    return kept
+
+
+def check_calls(items: list[Item], old: int) -> None:
+    """Every call must have its output, and every output, but for the first `old` items, must answer a call."""
     waiting: dict[tuple[str, str], str] = {}
     seen: set[tuple[str, str]] = set()
-    for item in items:
+    for index, item in enumerate(items):
         kind, call_id = item["type"], item.get("call_id", "")
         if kind in ANSWERS.values():
             waiting[kind, call_id] = call_id
             seen.add((kind, call_id))
         elif kind in ANSWERS:
             asked = (ANSWERS[kind], call_id)
-            if asked not in seen:
+            if asked not in seen and index >= old:
                 what = "custom tool call" if kind.startswith("custom") else "function call"
                 raise ApiError(
                     f"No tool call found for {what} output with call_id {call_id}.",

@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox import catalog, params, strict_schema
 from sandbox.catalog import Model
-from sandbox.errors import ApiError, invalid_value, missing_parameter, unsupported_parameter
+from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter, unsupported_parameter
 from sandbox.generation import REASONING_TOKENS, Settings
 from sandbox.params import Body
 from sandbox.prompt import Prompt
@@ -53,6 +53,8 @@ def check_names(body: Body) -> None:
 
 def include(names: Any) -> frozenset[str]:
     """What `include` asks for; raises ApiError 400 for names that do not exist."""
+    if names is not None and not isinstance(names, list):
+        raise invalid_type("include", "an array of strings", names)
     for index, name in enumerate(names or ()):
         if name not in INCLUDABLE:
             raise invalid_value(f"include[{index}]", name, params.quoted(INCLUDABLE))
@@ -76,7 +78,7 @@ def plan(body: Body, row: Model, toolbox: Toolbox, approved: list[Item]) -> Plan
         params.choice({"reasoning.summary": summary}, "reasoning.summary", ("auto", "concise", "detailed"), "auto")
     schema, json_object = _format(params.mapping(body, "text"))
     top = params.integer(body, "top_logprobs", 0, 20)
-    wants_logprobs = top or "message.output_text.logprobs" in (body.get("include") or ())
+    wants_logprobs = top or "message.output_text.logprobs" in include(body.get("include"))
     settings = Settings(
         tools=toolbox.functions,
         tool_choice=toolbox.choice,

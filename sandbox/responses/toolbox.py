@@ -134,9 +134,12 @@ def _narrow(box: Toolbox, choice: Body, built_in: list[Offered]) -> list[Offered
     """Applies a `tool_choice` object; returns the built-in tools that are left."""
     kind = choice.get("type")
     if kind == "allowed_tools":
-        allowed = [item for item in choice.get("tools", []) if isinstance(item, dict)]
-        names = {item.get("name") for item in allowed if item.get("type") in ("function", "custom")}
-        types = {item.get("type") for item in allowed}
+        listed = choice.get("tools") or []
+        if not isinstance(listed, list):
+            raise invalid_type("tool_choice.tools", "an array of objects", listed)
+        allowed = [item for item in listed if isinstance(item, dict)]
+        names = [item.get("name") for item in allowed if item.get("type") in ("function", "custom")]
+        types = [item.get("type") for item in allowed]
         box.choice = params.choice(choice, "mode", ("auto", "required"), "auto")
         box.functions = [tool for tool in box.functions if tool.name in names]
         return [tool for tool in built_in if tool["type"] in types]

@@ -8,11 +8,12 @@ from sandbox.http import Request
 from sandbox.params import Body
 from sandbox.responses import conversation as conversations
 from sandbox.responses.conversation import Conversation
-from sandbox.responses.items import Item, check_calls, read_items
+from sandbox.responses.items import Item, check_calls, newest, read_items
 from sandbox.responses.lookup import lives, lookup
 
 # Older items are out of the model's sight.
 MAX_CONTEXT = 1_000
+MAX_CONTEXT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -66,8 +67,9 @@ def read(request: Request, body: Body, *, needs_input: bool = True) -> Turn:
                 code="missing_required_parameter",
             )
     new = read_items(given, lookup(request))
-    items = [*before[-MAX_CONTEXT:], *new]
-    check_calls(items)
+    seen = newest(before, MAX_CONTEXT, MAX_CONTEXT_BYTES)
+    items = [*seen, *new]
+    check_calls(items, len(seen))
     return Turn(new, items, conversation)
 
 

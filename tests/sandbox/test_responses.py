@@ -381,6 +381,10 @@ class TestBuiltInTools:
     [
         ({"max_output_tokens": 5}, "max_output_tokens"),
         ({"include": ["everything"]}, "include[0]"),
+        ({"extra_body": {"include": 5}}, "include"),
+        ({"input": [{"type": ["message"]}]}, "input[0].type"),
+        ({"input": [{"type": "reasoning", "summary": ["x"]}]}, "input[0].summary[0]"),
+        ({"input": [{"type": "function_call", "call_id": {}}]}, "input[0].call_id"),
         ({"truncation": "maybe"}, "truncation"),
         ({"extra_body": {"messages": []}}, "messages"),
         ({"stream_options": {"include_obfuscation": True}}, "stream_options"),

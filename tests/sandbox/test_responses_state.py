@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
+from sandbox.responses.items import newest, weight
 from tests.sandbox import sse
 from tests.sandbox.openapi import assert_valid
 from tests.sandbox.server import SandboxProcess
@@ -292,3 +293,11 @@ class TestConversations:
             client.conversations.create(items=[{"role": "user", "content": "x"}] * 21)
         with pytest.raises(BadRequestError, match="metadata"):
             client.conversations.update(client.conversations.create().id, metadata={str(n): "" for n in range(17)})
+
+
+def test_only_so_much_is_remembered() -> None:
+    items = [{"type": "message", "content": [{"type": "input_text", "text": "x" * 1000}]} for _ in range(10)]
+    assert newest(items, 4, 10**6) == items[6:]
+    assert newest(items, 10, 3 * weight(items[0])) == items[7:]
+    assert newest(items, 10, 10**6) == items
+    assert newest(items, 10, 0) == []
