@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from gateway import background
 from gateway.models import OwnedObject
-from providers.models import Grant, ProviderAccount
+from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from usage.models import UsageRecord
 
 
@@ -55,6 +55,39 @@ def stored_key(account: str) -> str:
     return ProviderAccount.objects.get(name=account).api_key
 
 
+def delete_account(name: str) -> None:
+    """Delete an account with its models."""
+    ProviderAccount.objects.get(name=name).delete()
+
+
+def add_model(name: str, **columns: Any) -> None:
+    """Add a chat model ``account/model``."""
+    account_name, _, model_name = name.partition("/")
+    parent = ProviderAccount.objects.get(name=account_name)
+    row = Model(account=parent, name=model_name, model_types=["chat"], **columns)
+    row.full_clean()
+    row.save()
+
+
+def change_model(name: str, **columns: Any) -> None:
+    """Change columns of a model as the admin does: read, set, save."""
+    row = _model(name)
+    for column, value in columns.items():
+        setattr(row, column, value)
+    row.full_clean()
+    row.save()
+
+
+def delete_model(name: str) -> None:
+    """Delete the model ``account/model``."""
+    _model(name).delete()
+
+
+def narrow(name: str, subject: str) -> None:
+    """Narrow a model to a subject."""
+    ModelSubject(model=_model(name), **_subject(subject)).save()
+
+
 def grant(account: str, subject: str, role: str = "user") -> None:
     """Give a role on an account to ``user:MAIL``, ``team:NAME``, ``virtualaccount:NAME`` or ``everyone``."""
     Grant(account=ProviderAccount.objects.get(name=account), role=role, **_subject(subject)).save()
@@ -72,6 +105,16 @@ def team(name: str, members: list[str]) -> None:
         Membership.objects.create(team=made, user=_user(email))
 
 
+def team_key(name: str) -> int:
+    """Return a team's key."""
+    return Team.objects.get(name=name).pk
+
+
+def join_team(name: str, email: str) -> None:
+    """Take a user into a team."""
+    Membership.objects.create(team=Team.objects.get(name=name), user=_user(email))
+
+
 def leave_team(name: str, email: str) -> None:
     """Take a user out of a team."""
     Membership.objects.get(team__name=name, user__email=email).delete()
@@ -83,6 +126,11 @@ def user(email: str, **fields: Any) -> None:
     for field, value in fields.items():
         setattr(row, field, value)
     row.save()
+
+
+def deactivate(email: str) -> None:
+    """Disable a user."""
+    user(email, is_active=False)
 
 
 def virtual_account(name: str, **fields: Any) -> None:
@@ -180,6 +228,11 @@ def settle_background() -> None:
 def forget_connection() -> None:
     """Close the operator's own database connection."""
     connection.close()
+
+
+def _model(name: str) -> Model:
+    account_name, _, model_name = name.partition("/")
+    return Model.objects.get(account__name=account_name, name=model_name)
 
 
 def _user(email: str) -> User:
