@@ -14,13 +14,16 @@ from sandbox.faults import NO_FAULTS, Faults
 from sandbox.http import Answer, ClientGone, Message, Receive, Request, Response, Scope, Send, error_response
 from sandbox.recorder import Record, Recorder, Stats
 from sandbox.resources import (
+    assistants,
     batches,
     chat,
     checkpoint_permissions,
     completions,
+    containers,
     control,
     conversations,
     embeddings,
+    evals,
     files,
     fine_tuning,
     graders,
@@ -28,9 +31,15 @@ from sandbox.resources import (
     models,
     moderations,
     responses,
+    skills,
     speech,
+    thread_runs,
+    threads,
     transcriptions,
     uploads,
+    vector_store_files,
+    vector_stores,
+    videos,
     voices,
 )
 from sandbox.routing import Route, Router
@@ -59,6 +68,15 @@ ROUTES: tuple[Route, ...] = tuple(
         fine_tuning.ROUTES,
         checkpoint_permissions.ROUTES,
         graders.ROUTES,
+        vector_stores.ROUTES,
+        vector_store_files.ROUTES,
+        containers.ROUTES,
+        evals.ROUTES,
+        videos.ROUTES,
+        skills.ROUTES,
+        assistants.ROUTES,
+        threads.ROUTES,
+        thread_runs.ROUTES,
         control.ROUTES,
     )
 )

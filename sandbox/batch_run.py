@@ -1,7 +1,4 @@
-"""Running a batch: each line is answered by the sandbox itself, in slices that let other requests through.
-
-Of the directives in a line's prompt those count that shape the answer, and `status`, which fails the line.
-"""
+"""Running a batch: each line is answered by the sandbox itself, in slices that let other requests through."""
 
 from __future__ import annotations
 
@@ -14,13 +11,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from sandbox import batch_input, faults, stored_files
+from sandbox import batch_input, stored_files
 from sandbox.batch_input import Line
 from sandbox.batch_job import Job
 from sandbox.delivery import status_error
-from sandbox.errors import ApiError
 from sandbox.faults import Faults
-from sandbox.http import JSON, Request, Response, Stream, encode, error_response
+from sandbox.http import Response, encode, error_response
+from sandbox.inside import ask
 from sandbox.work import SLICE, TICK, Breather, sleep_until, sleep_while
 
 if TYPE_CHECKING:
@@ -158,18 +155,7 @@ class _Runner:
         switches = self.job.switches
         if line.number in switches.fail_lines:
             return error_response(status_error(Faults(status=switches.fail_status)))
-        headers = {b"content-type": JSON, b"authorization": self.job.authorization}
-        request = Request(self.app, "POST", line.url, line.body, headers=headers)
-        try:
-            request.faults = faults.from_body(line.body)
-        except ApiError as error:
-            return error_response(error)
-        if request.faults.status:
-            return error_response(status_error(request.faults))
-        answer = await self.app.answer(request)
-        if isinstance(answer, Stream):
-            return error_response(ApiError("Streaming is not supported in the Batch API.", param="stream"))
-        return answer
+        return await ask(self.app, line.url, line.body, self.job.authorization)
 
     def _write(self, file: BinaryIO, line: Line, response: object, error: object) -> None:
         line_id = self.app.state.new_id("batch_req_", 32)

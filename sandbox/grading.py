@@ -72,13 +72,13 @@ def score(grader: Grader, sample: str, item: Mapping[str, Any]) -> float:
         return _calculate(grader["calculate_output"], parts)
     if kind not in ("string_check", "text_similarity"):
         return zlib.crc32(f"{grader['name']}\0{sample}".encode()) / 2**32
-    text, reference = (_filled(str(grader[name]), sample, item) for name in ("input", "reference"))
+    text, reference = (filled(str(grader[name]), sample, item) for name in ("input", "reference"))
     if kind == "string_check":
         return float(OPERATIONS[grader["operation"]](text, reference))
     return round(SequenceMatcher(None, text.lower(), reference.lower()).ratio(), 4)
 
 
-def _filled(template: str, sample: str, item: Mapping[str, Any]) -> str:
+def filled(template: str, sample: str, item: Mapping[str, Any]) -> str:
     """`template` with `{{sample.output_text}}` and `{{item.name}}` filled in."""
 
     def value(match: re.Match[str]) -> str:

@@ -91,10 +91,15 @@ def keep(
     return files(state).put(shape["id"], StoredFile(shape, content, switches or Switches()))
 
 
-def keep_bytes(state: State, data: bytes, filename: str, purpose: str) -> StoredFile:
+def loose(data: bytes, filename: str) -> StoredFile:
+    """A file that is nobody's, for what belongs to another object."""
     content = new_content()
     content.write(data)
-    return keep(state, content, filename, purpose)
+    return StoredFile({"id": "", "bytes": len(data), "filename": filename}, content)
+
+
+def keep_bytes(state: State, data: bytes, filename: str, purpose: str) -> StoredFile:
+    return keep(state, loose(data, filename).content, filename, purpose)
 
 
 def files(state: State) -> Store[str, StoredFile]:

@@ -2,9 +2,6 @@
 
 import struct
 
-# A WebP picture of one transparent pixel.
-THUMBNAIL = bytes.fromhex("524946461a000000574542505650384c0d0000002f0000001007101111888808fe0700")[:34]
-
 
 def film(seconds: int, payload: bytes) -> bytes:
     """An MP4 file of this length; `payload` goes into its media data."""

@@ -16,7 +16,15 @@ from sandbox.stored_files import CHUNK, StoredFile
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 DELAYED_CHUNK = 1024
 # filename's end: what a download says it is
-_TYPES = {".jsonl": b"application/jsonl", ".csv": b"text/csv", ".txt": b"text/plain", ".json": b"application/json"}
+_TYPES = {
+    ".jsonl": b"application/jsonl",
+    ".json": b"application/json",
+    ".csv": b"text/csv",
+    ".txt": b"text/plain",
+    ".mp4": b"video/mp4",
+    ".webp": b"image/webp",
+    ".zip": b"application/zip",
+}
 
 
 async def create(request: Request) -> Answer:

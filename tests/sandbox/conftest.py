@@ -25,3 +25,16 @@ def sandbox(running_sandbox: SandboxProcess) -> SandboxProcess:
 def client(running_sandbox: SandboxProcess) -> Iterator[OpenAI]:
     with running_sandbox.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def quick_sandbox() -> Iterator[SandboxProcess]:
+    """A process whose jobs take a tenth of a second."""
+    with SandboxProcess("--job-seconds", "0.1") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def quick_client(quick_sandbox: SandboxProcess) -> Iterator[OpenAI]:
+    with quick_sandbox.client() as client:
+        yield client

@@ -25,12 +25,16 @@ ANSWERS = {
     "/v1/completions": ({"prompt": "Say this is a test."}, "gpt-3.5-turbo-instruct"),
     "/v1/embeddings": ({"input": "hello"}, "text-embedding-3-small"),
     "/v1/moderations": ({"input": "I will kill you"}, "omni-moderation-latest"),
+    "/v1/responses": ({"input": "Say hi in French."}, MODEL),
+    "/v1/videos": ({"prompt": "A cat"}, "sora-2"),
 }
 SCHEMAS = {
     "/v1/chat/completions": "CreateChatCompletionResponse",
     "/v1/completions": "CreateCompletionResponse",
     "/v1/embeddings": "CreateEmbeddingResponse",
     "/v1/moderations": "CreateModerationResponse",
+    "/v1/responses": "Response",
+    "/v1/videos": "VideoResource",
 }
 
 
@@ -76,7 +80,7 @@ def test_every_endpoint_answers_its_lines(client: OpenAI, endpoint: str) -> None
     assert output["response"]["status_code"] == 200
     assert_valid(SCHEMAS[endpoint], output["response"]["body"])
     assert batch.usage is not None
-    assert (batch.usage.input_tokens > 0) == (endpoint != "/v1/moderations")
+    assert (batch.usage.input_tokens > 0) == (endpoint not in ("/v1/moderations", "/v1/videos"))
 
 
 def test_counts_grow_while_it_runs() -> None:
