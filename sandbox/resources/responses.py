@@ -33,7 +33,7 @@ async def create(request: Request) -> Answer:
         )
     if request.faults.endless and not streamed:
         return Stream(repeat(b" " * 1024), content_type=JSON)
-    life = _begin(request, body, row)
+    life = begin(request, body, row)
     life.streamed, life.obfuscated = streamed, options.get("include_obfuscation") is True
     if life.background:
         if streamed:
@@ -45,7 +45,7 @@ async def create(request: Request) -> Answer:
     return json_response(life.body(life.ending))
 
 
-def _begin(request: Request, body: Body, row: Model) -> Life:
+def begin(request: Request, body: Body, row: Model) -> Life:
     """The response with its whole future; remembered if it is to be stored."""
     state, faults = request.app.state, request.faults
     store, background = params.boolean(body, "store", True), params.boolean(body, "background")
