@@ -1,6 +1,6 @@
 """Lists of owned objects: a page of what a caller may see, in OpenAI's paging, answered from our own records."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,16 +54,23 @@ def asks_for_all(request: InferenceRequest, caller: Caller, account: AccountPict
 
 
 async def list_owned(
-    caller: Caller, account: AccountPicture, kind: str, page: Page, *, everybody: bool = False, **filters: Any
+    caller: Caller,
+    account: AccountPicture,
+    kind: str,
+    page: Page,
+    *,
+    everybody: bool = False,
+    conditions: Sequence[Any] = (),
+    **filters: Any,
 ) -> tuple[list[OwnedObject], bool]:
     """Return a page of the objects of ``kind`` that ``caller`` may see on ``account``, and whether there are more.
 
-    ``everybody``: of all owners. ``filters`` are further column filters. An ``after`` or ``before`` that the caller may not see is an
+    ``everybody``: of all owners. ``conditions`` and ``filters`` are further column filters. An ``after`` or ``before`` that the caller may not see is an
     :class:`InvalidRequest`.
     """
-    found: tuple[list[OwnedObject], bool] = await objects.run(
-        _page, caller, "account" if everybody else account.isolation, account.name, kind, page, filters
-    )
+    rows = OwnedObject.objects.filter(*conditions, account_name=account.name, kind=kind, deleted_at=None, **filters)
+    isolation = "account" if everybody else account.isolation
+    found: tuple[list[OwnedObject], bool] = await objects.run(_page, caller, isolation, page, rows)
     return found
 
 
@@ -79,10 +86,7 @@ def list_body(data: list[Any], has_more: bool) -> dict[str, Any]:
     }
 
 
-def _page(
-    caller: Caller, isolation: str, account_name: str, kind: str, page: Page, filters: dict[str, Any]
-) -> tuple[list[OwnedObject], bool]:
-    rows = OwnedObject.objects.filter(account_name=account_name, kind=kind, deleted_at=None, **filters)
+def _page(caller: Caller, isolation: str, page: Page, rows: "QuerySet[OwnedObject]") -> tuple[list[OwnedObject], bool]:
     if isolation == "owner":
         rows = rows.filter(owner_key=caller.key)
     descending = page.order == "desc"

@@ -71,6 +71,7 @@ class Usage(msgspec.Struct):
 
 
 TOKEN_FIELDS = tuple(name for name in Attempt.__struct_fields__ if name.endswith("_tokens"))
+BATCH_TIER = "batch"
 _NO_INPUT = InputDetails()
 _NO_OUTPUT = OutputDetails()
 _usage = msgspec.json.Decoder(Usage | None)
@@ -200,10 +201,19 @@ def billed_units(record: Attempt) -> dict[str, int]:
     return {name: count for name, count in units.items() if count}
 
 
-def price(record: Attempt, target: Target, *, tier: str | None = None) -> None:
+def price_batch_line(record: Attempt, target: Target) -> None:
+    """Set the record's cost at batch prices: the list's own, or half the standard ones where OpenAI's list has none."""
+    sheet = target.model.sheet
+    listed = sheet is not None and BATCH_TIER in sheet.variants
+    halved = not listed and target.account.vendor.price_source == "openai"
+    price(record, target, tier=BATCH_TIER, factor=(1, 2) if halved else (1, 1))
+    record.service_tier = BATCH_TIER
+
+
+def price(record: Attempt, target: Target, *, tier: str | None = None, factor: tuple[int, int] = (1, 1)) -> None:
     """Set the record's cost from its usage; it stays ``None`` (unpriced) when no price, or no usage, is known.
 
-    ``tier`` overrides the service tier that the vendor reported, for example ``batch``.
+    ``tier`` overrides the service tier that the vendor reported, for example ``batch``; ``factor`` is a fraction to multiply by.
     """
     sheet = target.model.sheet
     if sheet is None:
@@ -214,7 +224,7 @@ def price(record: Attempt, target: Target, *, tier: str | None = None) -> None:
     if not units and not sheet.free:
         return  # the upstream did not tell what it used: unknown is not free
     record.price_version = sheet.version
-    record.cost_pico = sheet.cost(units, target.account.discount_bp)
+    record.cost_pico = sheet.cost(units, target.account.discount_bp, factor)
     gaps = sheet.gaps(units)
     if gaps:
         record.price_gaps = ",".join(gaps)

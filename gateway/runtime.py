@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import ApiToken
+from gateway import embedded
 from gateway.background import Poller
 from gateway.call import Call
 from gateway.directory import Directory
@@ -43,6 +44,7 @@ class Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recheck: Callable[[], None] = lambda: None
         self._poller: Poller | None = None
+        self._jobs: embedded.EmbeddedCelery | None = None
 
     def open(self, recheck: Callable[[], None]) -> None:
         """Start everything, inside the running event loop. ``recheck`` is called in it after every change of the picture."""
@@ -59,6 +61,9 @@ class Runtime:
         if settings.BACKGROUND_POLL_SECONDS:
             self._poller = Poller(settings.BACKGROUND_POLL_SECONDS)
             self._poller.start()
+        if embedded.wanted():
+            self._jobs = embedded.EmbeddedCelery()
+            self._jobs.start()
         # The ledger's thread shares the interpreter with the event loop: it must give way quickly.
         sys.setswitchinterval(THREAD_SWITCH_SECONDS)
         self.draining = False
@@ -83,6 +88,8 @@ class Runtime:
         self.directory.stop()
         if self._poller is not None:
             await asyncio.to_thread(self._poller.stop)
+        if self._jobs is not None:
+            await asyncio.to_thread(self._jobs.stop)
         await asyncio.to_thread(objects.close)
         await asyncio.to_thread(self.ledger.drain)
         self.spool.close()

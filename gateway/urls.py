@@ -6,10 +6,12 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from gateway import health
 from gateway.endpoints import (
     audio,
+    batches,
     chat,
     conversations,
     embeddings,
     files,
+    fine_tuning,
     images,
     models,
     moderations,
@@ -54,6 +56,24 @@ api: list[URLPattern | URLResolver] = [
     path("uploads/<str:upload_id>/parts", uploads.UploadParts.as_view(), name="upload-parts"),
     path("uploads/<str:upload_id>/complete", uploads.CompleteUpload.as_view(), name="upload-complete"),
     path("uploads/<str:upload_id>/cancel", uploads.CancelUpload.as_view(), name="upload-cancel"),
+    path("batches", batches.Batches.as_view(), name="batches"),
+    path("batches/<str:batch_id>", batches.Batch.as_view(), name="batch"),
+    path("batches/<str:batch_id>/cancel", batches.CancelBatch.as_view(), name="batch-cancel"),
+    path("fine_tuning/jobs", fine_tuning.Jobs.as_view(), name="fine-tuning-jobs"),
+    path("fine_tuning/jobs/<str:job_id>", fine_tuning.Job.as_view(), name="fine-tuning-job"),
+    path("fine_tuning/jobs/<str:job_id>/cancel", fine_tuning.CancelJob.as_view(), name="fine-tuning-cancel"),
+    path("fine_tuning/jobs/<str:job_id>/pause", fine_tuning.PauseJob.as_view(), name="fine-tuning-pause"),
+    path("fine_tuning/jobs/<str:job_id>/resume", fine_tuning.ResumeJob.as_view(), name="fine-tuning-resume"),
+    path("fine_tuning/jobs/<str:job_id>/events", fine_tuning.Events.as_view(), name="fine-tuning-events"),
+    path(
+        "fine_tuning/jobs/<str:job_id>/checkpoints", fine_tuning.Checkpoints.as_view(), name="fine-tuning-checkpoints"
+    ),
+    path("fine_tuning/checkpoints/<str:checkpoint>/permissions", fine_tuning.Permissions.as_view(), name="permissions"),
+    path(
+        "fine_tuning/checkpoints/<str:checkpoint>/permissions/<str:permission>",
+        fine_tuning.Permissions.as_view(),
+        name="permission",
+    ),
     *passthrough.resource_urls(),
     path("proxy/<path:rest>", passthrough.ProxyView.as_view(), name="proxy"),
 ]

@@ -8,7 +8,7 @@ is used, answers are bounded in size and time.
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -18,6 +18,7 @@ import httpx
 from providers import egress
 
 MAX_ANSWER_BYTES = 2**18
+STREAM_BYTES = 2**16
 Resolve = Callable[[str, int], list[str]]
 Reason = Literal["egress", "dns", "refused", "timeout", "tls", "broken"]
 
@@ -30,15 +31,28 @@ class Unreachable(Exception):
         self.reason = reason
 
 
+class Refused(Exception):
+    """The upstream answered with a status that is no success; ``retry_after`` is in seconds."""
+
+    def __init__(self, status: int, retry_after: float | None) -> None:
+        super().__init__(f"the upstream answered {status}")
+        self.status = status
+        self.retry_after = retry_after
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: ``body`` is cut at the client's ``max_bytes``, ``location`` is where a redirect pointed."""
+    """An answer: ``body`` is cut at the client's ``max_bytes``, ``location`` is where a redirect pointed.
+
+    ``retry_after`` is in seconds, when the upstream asked for a pause.
+    """
 
     status: int
     content_type: str
     body: bytes
     milliseconds: int
     location: str = ""
+    retry_after: float | None = None
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -99,7 +113,21 @@ class CheckedClient:
             body=content,
             milliseconds=round((time.monotonic() - start) * 1000),
             location=response.headers.get("location", ""),
+            retry_after=_retry_after(response.headers),
         )
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Yield what ``GET path`` answers as it comes, however long it is.
+
+        Raises :class:`Refused` for a status that is no success, :class:`Unreachable` for an answer that is not whole.
+        """
+        try:
+            with self._client.stream("GET", path) as response:
+                if response.status_code != 200:
+                    raise Refused(response.status_code, _retry_after(response.headers))
+                yield from response.iter_raw(STREAM_BYTES)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
+            raise _unreachable(error) from None
 
     def _read(self, response: httpx.Response, deadline: float) -> bytes:
         content = bytearray()
@@ -135,6 +163,13 @@ class _CheckedTransport(httpx.HTTPTransport):
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    try:
+        return max(0.0, float(headers["retry-after"])) if "retry-after" in headers else None
+    except ValueError:
+        return None
 
 
 def _unreachable(error: Exception) -> Unreachable:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.call import Reply
+from gateway.endpoints.fine_tuning import FineTunedModel
 from gateway.handler import InferenceRequest
 from gateway.policies import access
 from gateway.views import InferenceView, json_reply
@@ -26,6 +27,12 @@ class ModelDetail(InferenceView):
         header = request.raw_headers.get(b"x-tfy-provider-name", b"").decode("latin1").strip()
         target = access.resolve(self.caller, name, header)
         return json_reply(describe(target.account, target.model))
+
+    async def delete(self, request: InferenceRequest, name: str, **kwargs: Any) -> Reply:
+        """Delete a fine-tuned model of the caller's."""
+        view = FineTunedModel()
+        view.caller = self.caller
+        return await view.remove(request, name)
 
 
 def describe(account: AccountPicture, model: ModelPicture) -> dict[str, Any]:

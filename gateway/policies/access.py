@@ -12,7 +12,10 @@ from providers.picture import AccountPicture, ModelPicture, Target
 async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Reply:
     """Resolve the model or account that the call names into targets; refuse what the caller may not use."""
     if call.model_asked:
-        call.targets = (resolve(call.caller, call.model_asked, call.options.provider_name),)
+        target = resolve(call.caller, call.model_asked, call.options.provider_name)
+        if not target.model.listed and target.model.upstream_id.startswith("ft:"):
+            call.references.append(("model", target.model.upstream_id))  # it has an owner, whom the records know
+        call.targets = (target,)
     else:
         account = account_of(call.caller, call.account_name)
         call.targets = (Target(account, no_model(account)),)
@@ -84,7 +87,7 @@ def manages(caller: Caller, account: AccountPicture) -> bool:
 
 def may_call(caller: Caller, account: AccountPicture, model: ModelPicture) -> bool:
     """Whether the caller may call this model of the account."""
-    if not model.enabled:
+    if not model.enabled or (model.owner_key and not _shares(caller, account, model)):
         return False
     if not caller.is_superuser:
         if caller.principals.isdisjoint(account.users):
@@ -93,6 +96,13 @@ def may_call(caller: Caller, account: AccountPicture, model: ModelPicture) -> bo
             return False
     limits = caller.limits
     return limits is None or account.name in limits or f"{account.name}/{model.name}" in limits
+
+
+def _shares(caller: Caller, account: AccountPicture, model: ModelPicture) -> bool:
+    """Whether a fine-tuned model is the caller's to use, as the account's isolation says: also administrators' it is not."""
+    if account.isolation == "account" or caller.key == model.owner_key:
+        return True
+    return account.isolation == "team" and not caller.principals.isdisjoint(model.subjects or ())
 
 
 def offers(caller: Caller, account: AccountPicture, model_type: str) -> bool:

@@ -1,0 +1,207 @@
+"""What a batch cost: a usage record for each line of its output, under a key that follows from account, batch and line.
+
+A line is charged once, whoever counts it and however often: the record's id is the key. Lines that failed cost nothing.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db import DEFAULT_DB_ALIAS
+
+from gateway import metering
+from gateway.bare_models import SNAPSHOT
+from gateway.batch_input import ENDPOINTS
+from gateway.models import OwnedObject
+from gateway.pictures import unlisted_model
+from providers.picture import AccountPicture, ModelPicture, Target
+from usage import rows
+from usage.records import Attempt
+
+logger = logging.getLogger("batches")
+
+LINE_IDS = uuid.UUID("0b7f1f2a-6a0e-4a7e-9d53-2c4e8a7d5b11")
+CHUNK_LINES = 500
+MAX_LINE_KEY = 200
+# What a line's usage is filed under, by what its endpoint needs of a model.
+OPERATIONS = {
+    "chat": "chat",
+    "completion": "text_completion",
+    "responses": "responses",
+    "embedding": "embeddings",
+    "moderation": "moderation",
+    "image": "image_generation",
+}
+
+
+class Response(msgspec.Struct):
+    """What the upstream answered to a line."""
+
+    status_code: int = 0
+    request_id: str | None = None
+    body: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Line(msgspec.Struct):
+    """A line of an output file."""
+
+    custom_id: str = ""
+    response: Response | None = None
+
+
+class Named(msgspec.Struct):
+    """The model that an answer names."""
+
+    model: str | None = None
+
+
+_line = msgspec.json.Decoder(Line)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_named = msgspec.json.Decoder(Named)
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Charged:
+    """What was counted: ``lines`` of the file, of them ``paid``, and ``unreadable``."""
+
+    lines: int = 0
+    paid: int = 0
+    unreadable: int = 0
+
+
+def charge_lines(
+    row: OwnedObject, account: AccountPicture, lines: Iterable[bytes], after_chunk: Callable[[], None]
+) -> Charged:
+    """Write the usage records of a batch's output, ``CHUNK_LINES`` at a time, with ``after_chunk()`` after each.
+
+    Raises ``django.db.Error`` when the database is out of order. What was written before stays, and is skipped next time.
+    """
+    books = Books(row, account)
+    charged, chunk = Charged(), []
+    for text in lines:
+        if not text.strip():
+            continue
+        charged.lines += 1
+        record = books.record(text)
+        if record is None:
+            charged.unreadable += 1
+            continue
+        charged.paid += record.status == 200
+        chunk.append(_encode(record))
+        if len(chunk) >= CHUNK_LINES:
+            _store(row, chunk)
+            chunk.clear()
+            after_chunk()
+    _store(row, chunk)
+    return charged
+
+
+class Books:
+    """Makes the usage records of one batch's lines."""
+
+    def __init__(self, row: OwnedObject, account: AccountPicture) -> None:
+        self._row = row
+        self._account = account
+        self._origin: dict[str, Any] = row.data.get("origin") or {}
+        self._targets: dict[str, Target] = {}
+        self._base = self._base_record()
+
+    def record(self, text: bytes) -> Attempt | None:
+        """Return the usage record of an output line; ``None`` when it can't be read."""
+        try:
+            line = _line.decode(text)
+            response = line.response or Response()
+            fields = _fields.decode(response.body) if response.status_code == 200 else {}
+            model = (_named.decode(response.body).model or "") if fields else ""
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        target = self._target(model)
+        record = msgspec.structs.replace(
+            self._base,
+            attempt_id=line_id(self._row, line.custom_id),
+            request_id=(response.request_id or self._row.object_id)[:64],
+            model_asked=target.model.public_name,
+            model_served=target.model.upstream_id,
+            status=response.status_code,
+            upstream_status=response.status_code,
+            batch_line=line.custom_id[:MAX_LINE_KEY],
+            bytes_out=len(text),
+            units={},
+        )
+        if not fields:
+            record.error_class, record.cost_pico = "upstream_error", 0
+            return record
+        metering.read_fields(record, fields)
+        metering.price_batch_line(record, target)
+        return record
+
+    def _base_record(self) -> Attempt:
+        row, origin = self._row, self._origin
+        subject_type, _, subject_id = row.owner_key.partition(":")
+        endpoint = str(origin.get("endpoint") or row.data.get("body", {}).get("endpoint") or "")
+        return Attempt(
+            attempt_id="",
+            request_id="",
+            started_at=int(ended_at(row).timestamp() * 1_000_000),
+            subject_type=subject_type,
+            subject_id=int(subject_id or 0),
+            subject_name=row.owner_name,
+            token_id=row.token_id,
+            token_prefix=str(origin.get("token_prefix", "")),
+            teams=list(origin.get("teams", [])),
+            account=row.account_name,
+            provider=self._account.provider,
+            operation=OPERATIONS.get(ENDPOINTS.get(endpoint, ""), "batch"),
+            endpoint=endpoint.removeprefix("/v1/")[:64],
+            metadata={**row.metadata, **origin.get("tags", {})},
+            object_id=row.object_id,
+            batch_key=batch_key(row),
+        )
+
+    def _target(self, served: str) -> Target:
+        """Return what a line is priced by: the model that the input named, not the snapshot that answered."""
+        if served not in self._targets:
+            self._targets[served] = Target(self._account, self._model(served))
+        return self._targets[served]
+
+    def _model(self, served: str) -> ModelPicture:
+        asked: dict[str, str] = self._origin.get("models") or {}
+        base = SNAPSHOT.sub("", served)
+        name = (
+            next(iter(asked)) if len(asked) == 1 else next((each for each in (served, base) if each in asked), served)
+        )
+        public = asked.get(name, "").removeprefix(f"{self._account.name}/")
+        listed = self._account.models.get(public) or self._account.upstream_ids.get(name)
+        if listed is not None:
+            return listed if listed.upstream_id == name else replace(listed, upstream_id=name)
+        return unlisted_model(self._account, name)
+
+
+def batch_key(row: OwnedObject) -> str:
+    """Return the key that all usage records of a batch share."""
+    return f"{row.account_name}/{row.object_id}"[:200]
+
+
+def line_id(row: OwnedObject, custom_id: str) -> str:
+    """Return the id of a line's usage record: always the same one."""
+    return str(uuid.uuid5(LINE_IDS, f"{row.account_name}/{row.object_id}/{custom_id}"))
+
+
+def ended_at(row: OwnedObject) -> datetime:
+    """Return when a batch ended, as its body says; else when it was made. Never the present: a record stays the same."""
+    body = row.data.get("body") or {}
+    for name in ("completed_at", "cancelled_at", "expired_at", "failed_at", "created_at"):
+        moment = body.get(name)
+        if isinstance(moment, int | float) and moment > 0:
+            return datetime.fromtimestamp(moment, tz=row.created_at.tzinfo)
+    return row.created_at
+
+
+def _store(row: OwnedObject, chunk: list[bytes]) -> None:
+    if chunk and (rejected := rows.store(chunk, DEFAULT_DB_ALIAS)):
+        logger.error("%d usage records of batch %s can't be stored.", len(rejected), row.object_id)

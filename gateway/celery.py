@@ -1,0 +1,51 @@
+"""The Celery application: work that finishes later. Its schedule is here, its tasks are in the apps' ``tasks`` modules.
+
+Without a broker of its own it runs inside ``manage.py serve`` (``gateway.embedded``); with Redis or RabbitMQ run
+``celery -A gateway worker`` and ``celery -A gateway beat``.
+"""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+
+HOUR_SECONDS = 3600.0
+BACKGROUND_SECONDS = 5.0
+QUEUE = "gatehouse"
+EMBEDDED = settings.CELERY_BROKER_URL.startswith("memory:")
+
+app = Celery("gatehouse")
+app.conf.update(
+    broker_url=settings.CELERY_BROKER_URL,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"polling_interval": 0.2} if EMBEDDED else {},
+    task_default_queue=QUEUE,
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    timezone="UTC",
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    worker_enable_remote_control=False,
+    worker_prefetch_multiplier=1,
+    # Every entry runs at short intervals, so nothing needs to be remembered between starts.
+    beat_scheduler="celery.beat:Scheduler",
+    # What waits longer than to the next round is of no use: workers were away.
+    beat_schedule={
+        "sweep": {
+            "task": "batches.sweep",
+            "schedule": settings.JOB_SWEEP_SECONDS,
+            "options": {"expires": max(settings.JOB_SWEEP_SECONDS * 5, 10)},
+        },
+        "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS, "options": {"expires": HOUR_SECONDS}},
+    },
+)
+if not EMBEDDED:  # the server looks after these itself (gateway.background.Poller)
+    app.conf.beat_schedule["background"] = {
+        "task": "batches.background",
+        "schedule": BACKGROUND_SECONDS,
+        "options": {"expires": BACKGROUND_SECONDS * 5},
+    }
+app.autodiscover_tasks()

@@ -1,0 +1,113 @@
+"""``/batches``: the provider's own batches, owned, checked before they are created, followed to their end."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+
+from gateway import abilities, ownership
+from gateway.batch_input import ENDPOINTS, InputCheck, Summary, check_again, check_endpoint
+from gateway.body import text_field
+from gateway.call import Call, Operation, Reply
+from gateway.endpoints.files import check_mentioned
+from gateway.errors import InvalidRequest
+from gateway.handler import InferenceRequest
+from gateway.job_views import JobView
+from gateway.jobs import BATCH, find
+from gateway.objects import objects
+from gateway.policies import access
+from gateway.runtime import runtime
+from providers.adapters import openai as openai_dialect
+from providers.client import UpstreamRequest
+from providers.picture import AccountPicture, Target
+
+PARAM = "input_file_id"
+
+
+class Batches(JobView):
+    """The collection: create a batch, list one's own."""
+
+    job = BATCH
+    ability = BATCH.ability
+    operations: ClassVar[dict[str, Operation]] = {"POST": Operation("batch.create", "", "batches", makes=BATCH.kind)}
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Create a batch of an input file that the caller may use, after checking it again."""
+        call = await self.describe(request, "batches")
+        account = access.account_of(self.caller, call.account_name)
+        abilities.check_ability(account, BATCH.ability)
+        file_id = text_field(call.fields, PARAM, "You must provide 'input_file_id', the id of an uploaded file.")
+        endpoint = text_field(call.fields, "endpoint", "You must provide 'endpoint', like '/v1/chat/completions'.")
+        if endpoint not in ENDPOINTS:
+            raise InvalidRequest(
+                f"'endpoint' must be one of {', '.join(ENDPOINTS)}.", param="endpoint", code="invalid_endpoint"
+            )
+        await ownership.check_references(call, account)
+        summary = await check_input(call, account, file_id, endpoint)
+        call.notes.update(models=summary.models, lines=summary.lines, endpoint=endpoint)
+        return await self.run(call)
+
+    async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """List the caller's batches, newest first."""
+        return await self.listing(request)
+
+
+class Batch(JobView):
+    """One batch."""
+
+    job = BATCH
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("batch.retrieve", "", "batches/{id}", makes="job_seen")
+    }
+
+    async def get(self, request: InferenceRequest, batch_id: str, **kwargs: Any) -> Reply:
+        """Return the batch."""
+        return await self.look(request, batch_id)
+
+
+class CancelBatch(JobView):
+    """The end of a batch before its time."""
+
+    job = BATCH
+    operations: ClassVar[dict[str, Operation]] = {
+        "POST": Operation("batch.cancel", "", "batches/{id}/cancel", makes="job_seen")
+    }
+
+    async def post(self, request: InferenceRequest, batch_id: str, **kwargs: Any) -> Reply:
+        """Cancel the batch."""
+        return await self.steer(request, batch_id, "cancel")
+
+
+async def check_input(call: Call, account: AccountPicture, file_id: str, endpoint: str) -> Summary:
+    """Return what the input file says, when the caller may run it now; raise an error that names the line otherwise.
+
+    The file's record tells what its upload found. A file that came in parts, from outside, or whose lines mention other
+    objects is read from the upstream.
+    """
+    row = await objects.run(find, account.name, file_id)
+    known = row.data.get("batch_input") if row is not None else None
+    if isinstance(known, dict) and not known["references"]:
+        return check_again(call.caller, account, known, endpoint)
+    check = InputCheck(call.caller, account, PARAM)
+    target = Target(account, access.no_model(account))
+    url = openai_dialect.url(target, f"files/{file_id}/content")
+    answer = await runtime.client.send(account, UpstreamRequest("GET", url, openai_dialect.headers(account)))
+    try:
+        if answer.status != 200:
+            raise InvalidRequest(
+                f"The input file {file_id!r} can't be read: the upstream answered {answer.status}.",
+                param=PARAM,
+                code="input_file_unreadable",
+            )
+        size = 0
+        async for piece in answer.chunks():
+            size += len(piece)
+            if size > settings.MAX_UPLOAD_BYTES:
+                raise InvalidRequest(f"The input file {file_id!r} is too large.", param=PARAM, code="file_too_large")
+            check.feed(piece)
+            await check_mentioned(call, account, check)
+    finally:
+        answer.close()
+    summary = check.finish()
+    await check_mentioned(call, account, check)
+    check_endpoint(summary, endpoint)
+    return summary

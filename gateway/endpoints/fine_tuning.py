@@ -1,0 +1,158 @@
+"""``/fine_tuning``: jobs that end in a model of one's own, their events and checkpoints."""
+
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from gateway import abilities, bare_models, ownership
+from gateway.body import text_field
+from gateway.call import Operation, Reply
+from gateway.endpoints.passthrough import check_nested_models
+from gateway.errors import ModelNotFound
+from gateway.handler import InferenceRequest
+from gateway.job_views import JobView
+from gateway.jobs import FINE_TUNING, MODEL
+from gateway.policies import access
+from gateway.views import ObjectView
+
+CHECKPOINTS = "fine_tuning/checkpoints"
+MODEL_MISSING = "You must provide a 'model', by the vendor's own name like 'gpt-4o-mini-2024-07-18'."
+
+
+class Jobs(JobView):
+    """The collection: begin a job, list one's own."""
+
+    job = FINE_TUNING
+    ability = FINE_TUNING.ability
+    operations: ClassVar[dict[str, Operation]] = {
+        "POST": Operation("fine_tuning.create", "", FINE_TUNING.path, makes=FINE_TUNING.kind)
+    }
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Begin a job on files and a model that the caller may use."""
+        call = await self.describe(request, FINE_TUNING.path)
+        account = access.account_of(self.caller, call.account_name)
+        abilities.check_ability(account, FINE_TUNING.ability)
+        name = text_field(call.fields, "model", MODEL_MISSING)
+        target = bare_models.resolve(self.caller, account, name, "fine_tuning")
+        if bare_models.is_fine_tuned(target):
+            call.references.append(("model", name))
+        check_nested_models(call, account)
+        call.notes.update(models={name: target.model.public_name}, model_types=sorted(target.model.model_types))
+        return await self.run(call)
+
+    async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """List the caller's jobs, newest first."""
+        return await self.listing(request)
+
+
+class Job(JobView):
+    """One job."""
+
+    job = FINE_TUNING
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("fine_tuning.retrieve", "", "fine_tuning/jobs/{id}", makes="job_seen")
+    }
+
+    async def get(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
+        """Return the job."""
+        return await self.look(request, job_id)
+
+
+class SteerJob(JobView):
+    """Cancel, pause or resume a job."""
+
+    job = FINE_TUNING
+    verb: ClassVar[str] = ""
+    operations: ClassVar[dict[str, Operation]] = {
+        "POST": Operation("fine_tuning.steer", "", "fine_tuning/jobs/{id}/steer", makes="job_seen")
+    }
+
+    async def post(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
+        """Steer the job."""
+        return await self.steer(request, job_id, self.verb)
+
+
+class CancelJob(SteerJob):
+    """End a job before its time."""
+
+    verb = "cancel"
+
+
+class PauseJob(SteerJob):
+    """Let a job rest."""
+
+    verb = "pause"
+
+
+class ResumeJob(SteerJob):
+    """Let a job go on."""
+
+    verb = "resume"
+
+
+class Events(ObjectView):
+    """What happened in a job."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("fine_tuning.events", "", "fine_tuning/jobs/{id}/events")
+    }
+
+    async def get(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
+        """List the job's events."""
+        return await self.forward(request, f"{FINE_TUNING.path}/{job_id}/events", job_id)
+
+
+class Checkpoints(ObjectView):
+    """The models that a job made on its way."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("fine_tuning.checkpoints", "", "fine_tuning/jobs/{id}/checkpoints", makes="checkpoints")
+    }
+
+    async def get(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
+        """List the job's checkpoints."""
+        return await self.forward(request, f"{FINE_TUNING.path}/{job_id}/checkpoints", job_id)
+
+
+class Permissions(ObjectView):
+    """Which of the vendor's projects may use a checkpoint. For the checkpoint's owner."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("checkpoint_permission.list", "", "fine_tuning/checkpoints/{id}/permissions"),
+        "POST": Operation("checkpoint_permission.create", "", "fine_tuning/checkpoints/{id}/permissions"),
+        "DELETE": Operation("checkpoint_permission.delete", "", "fine_tuning/checkpoints/{id}/permissions/{id}"),
+    }
+
+    async def get(self, request: InferenceRequest, checkpoint: str, permission: str = "", **kwargs: Any) -> Reply:
+        """List the permissions."""
+        return await self._send(request, checkpoint, "")
+
+    async def post(self, request: InferenceRequest, checkpoint: str, permission: str = "", **kwargs: Any) -> Reply:
+        """Give a permission."""
+        return await self._send(request, checkpoint, "")
+
+    async def delete(self, request: InferenceRequest, checkpoint: str, permission: str = "", **kwargs: Any) -> Reply:
+        """Take a permission back."""
+        return await self._send(request, checkpoint, f"/{ownership.check_id(permission)}")
+
+    async def _send(self, request: InferenceRequest, checkpoint: str, rest: str) -> Reply:
+        path = f"{CHECKPOINTS}/{quote(checkpoint, safe=':')}/permissions{rest}"
+        return await self.run(await self.describe(request, path, checkpoint))
+
+
+class FineTunedModel(ObjectView):
+    """A model that somebody had fine-tuned, and its deletion by its owner."""
+
+    operations: ClassVar[dict[str, Operation]] = {"DELETE": Operation("model.delete", "", "models/{id}")}
+
+    async def remove(self, request: InferenceRequest, name: str) -> Reply:
+        """Delete the model ``name``, with or without its account; raise :class:`ModelNotFound` for anybody's but one's own."""
+        prefix, slash, rest = name.partition("/")
+        header = request.raw_headers.get(b"x-tfy-provider-name", b"").decode("latin1").strip()
+        account_name, model = (prefix, rest) if slash else (header, name)
+        account, owned = await ownership.locate(self.caller, model, account_name, param="model")
+        mine = owned is not None and owned.kind == MODEL and owned.owner_key == self.caller.key
+        if not mine and not (owned is not None and owned.kind == MODEL and access.manages(self.caller, account)):
+            raise ModelNotFound(f"The model {name[:200]!r} is not yours to delete.", param="model")
+        call = await self.describe(request, f"models/{quote(model, safe=':')}", model)
+        return await self.run(call, deletes=model)

@@ -1,0 +1,107 @@
+"""What the endpoints of batches and fine-tuning jobs share: a look at one, a list of one's own, and steering.
+
+A look is answered from the record while it is fresh or the job is over; otherwise the upstream is asked, and what it says is
+written down. When the upstream can't be asked, the record answers all the same.
+"""
+
+from typing import Any, ClassVar
+
+import msgspec
+from django.conf import settings
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from gateway import abilities, jobs, ownership
+from gateway.call import Call, Operation, Reply
+from gateway.file_objects import stored_body
+from gateway.handler import InferenceRequest
+from gateway.jobs import JobKind
+from gateway.listing import asks_for_all, list_body, list_owned, read_page
+from gateway.models import OwnedObject
+from gateway.objects import objects
+from gateway.runtime import runtime
+from gateway.views import JSON_HEADERS, ObjectView, begin_call
+from providers.client import UpstreamFailure
+
+_body = msgspec.json.Decoder(dict[str, Any])
+_encode = msgspec.json.Encoder().encode
+
+ownership.MAKERS.update(jobs.MAKERS)
+
+
+class JobView(ObjectView):
+    """One job, or the collection of jobs, of ``job``'s kind."""
+
+    job: ClassVar[JobKind]
+
+    async def look(self, request: InferenceRequest, job_id: str) -> Reply:
+        """Return the job as it stands."""
+        call = await self.describe(request, f"{self.job.path}/{job_id}", job_id)
+        row = None if call.parent is None else await objects.run(jobs.find, call.account_name, job_id)
+        if row is not None and (self.job.is_over(row.state) or _fresh(row)):
+            return known_reply(row)
+        try:
+            reply = await self.run(call)
+        except UpstreamFailure:
+            if row is None:
+                raise
+            return known_reply(row)
+        if row is not None and (reply.status == 429 or reply.status >= 500):
+            reply.close()
+            return known_reply(row)
+        await note_reply(call, job_id, reply)
+        return reply
+
+    async def steer(self, request: InferenceRequest, job_id: str, verb: str) -> Reply:
+        """Send ``cancel``, ``pause`` or ``resume`` and write down what the job says to it."""
+        call = await self.describe(request, f"{self.job.path}/{job_id}/{verb}", job_id)
+        reply = await self.run(call)
+        await note_reply(call, job_id, reply)
+        return reply
+
+    async def listing(self, request: InferenceRequest) -> Reply:
+        """Return a page of the caller's jobs, from the records."""
+        call = begin_call(request, self.caller, Operation(f"{self.job.kind}.list", "", self.job.path))
+        account = abilities.account_for(self.caller, call.options.provider_name, self.job.ability)
+        page = read_page(request.GET)
+        everybody = asks_for_all(request, self.caller, account)
+        conditions = metadata_conditions(request)
+        rows, more = await list_owned(
+            self.caller, account, self.job.kind, page, everybody=everybody, conditions=conditions
+        )
+        return Reply(200, list(JSON_HEADERS), _encode(list_body([stored_body(row) for row in rows], more)))
+
+
+def metadata_conditions(request: InferenceRequest) -> list[Any]:
+    """Return the conditions for ``metadata[key]=value`` in the query, as fine-tuning lists take them."""
+    held = KeyTransform("metadata", KeyTransform("body", "data"))
+    return [
+        Exact(KeyTextTransform(name[9:-1], held), value)
+        for name, value in request.GET.items()
+        if name.startswith("metadata[") and name.endswith("]")
+    ]
+
+
+async def note_reply(call: Call, job_id: str, reply: Reply) -> None:
+    """Write down what an answer says of the job."""
+    if call.parent is None or not 200 <= reply.status < 300:
+        return
+    try:
+        body = _body.decode(reply.body)
+    except (msgspec.DecodeError, RecursionError):
+        return
+    body.pop("provider", None)
+    await objects.run(jobs.note, call.account_name, job_id, body)
+
+
+def known_reply(row: OwnedObject) -> Reply:
+    """Return a job's record as an answer, with the provider's name as every answer has it."""
+    account = runtime.directory.accounts.get(row.account_name)
+    body = {**stored_body(row), "provider": account.provider if account is not None else ""}
+    age = max(0, int((timezone.now() - row.updated_at).total_seconds()))
+    return Reply(200, [*JSON_HEADERS, (b"age", str(age).encode())], _encode(body))
+
+
+def _fresh(row: OwnedObject) -> bool:
+    return (timezone.now() - row.updated_at).total_seconds() < settings.JOB_FRESH_SECONDS
