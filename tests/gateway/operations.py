@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from gateway import background
 from gateway.models import OwnedObject
+from gateway.objects import NewObject, Objects
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from usage.models import UsageRecord
 
@@ -184,6 +185,30 @@ def own(object_id: str, kind: str, account: str, email: str) -> None:
     teams = [f"team:{team_id}" for team_id in owner.memberships.values_list("team_id", flat=True)]
     names = {"account_name": account, "owner_key": f"user:{owner.pk}", "owner_name": email, "team_keys": teams}
     OwnedObject(object_id=object_id, kind=kind, **names).save()
+
+
+def commit_together(count: int) -> dict[str, Any]:
+    """Write ``count`` records down at once, and the first of them again for somebody else.
+
+    Return how many went into each commit, and who owns the first.
+    """
+    commits: list[int] = []
+
+    class Counting(Objects):
+        def _commit(self, batch: Any) -> None:
+            commits.append(len(batch))
+            super()._commit(batch)
+
+    def made(number: int, owner: str) -> list[NewObject]:
+        return [NewObject(f"together_{number}", "nowhere", "response", owner, owner)]
+
+    door = Counting()
+    waiting = [door.submit(made(number, "user:1")) for number in range(count)]
+    stored = [future.result(30) for future in waiting]
+    again = door.submit(made(0, "user:2")).result(30)
+    door.close()
+    OwnedObject.objects.filter(account_name="nowhere").delete()
+    return {"commits": commits, "stored": sum(map(len, stored)), "owner": again[0].owner_key}
 
 
 def age_objects(seconds: float, **filters: Any) -> int:

@@ -204,6 +204,14 @@ def test_the_owner_is_told_where_an_object_lives(tenants: Tenants) -> None:
             assert "'owner'" in error["message"]
 
 
+def test_what_a_colleague_lists_first_stays_the_owners(tenants: Tenants, house: House) -> None:
+    body = {"model": f"team/{MODEL}", "input": "hi"}
+    made = tenants.gateway.post(tenants.tokens["owner"], "/v1/responses", body).json()
+    listed = tenants.gateway.get(tenants.tokens["same-team"], f"/v1/responses/{made['id']}/input_items").json()
+    item = house.do("owned", object_id=listed["data"][0]["id"])[0]
+    assert (item["kind"], item["owner_name"]) == ("item", OWNER)
+
+
 def test_a_revoked_token_opens_nothing(tenants: Tenants, upstream: SandboxProcess) -> None:
     for place in PLACES:
         assert_ours(tenants.call("revoked", "owner", place, tenants.ids["owner"][place.kind]), 401, "token_revoked")
