@@ -48,5 +48,5 @@ def describe(account: AccountPicture, model: ModelPicture) -> dict[str, Any]:
         "context_window": model.context_window,
         "max_output_tokens": model.max_output_tokens,
         "pricing": model.price,
-        "deprecated_on": model.deprecated_on,
+        "shutdown_date": model.deprecated_on,
     }
