@@ -78,7 +78,7 @@ def find_references(body: bytes, fields: Mapping[str, msgspec.Raw]) -> list[tupl
             value = _decode(raw)
             _walk({name: value}, found, items=name in ITEM_LISTS)
             _refuse_doubled_names(bytes(raw), value)
-    return [reference for reference in found if reference[1]]
+    return list(found)
 
 
 def _mentions(raw: msgspec.Raw) -> bool:
@@ -126,7 +126,6 @@ def _walk_object(node: dict[str, Any], found: dict[tuple[str, str], None], pendi
     for name, child in node.items():
         if name in REFERENCE_FIELDS:
             prefix = OWN_PREFIXES.get(name, "")
-            found[name, ""] = None  # even without an id: its doubled name could hide one
             found.update(((name, entry), None) for entry in _ids(child) if entry.startswith(prefix))
         inert = name in INERT_FIELDS or (name == "results" and kind == "file_search_call")
         if isinstance(child, dict | list) and not inert:

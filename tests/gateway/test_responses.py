@@ -1,16 +1,20 @@
 """Responses and conversations through the unmodified SDK: every method in every form, the guides' examples, streams."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, NotFoundError, OpenAI
 
 from tests.fixtures import ACCOUNT, CHAT, USER
-from tests.gateway.calls import assert_ours
+from tests.gateway.calls import assert_ours, stream_error
+from tests.gateway.manifests import provider
 from tests.gateway.response_calls import COUNT, METHODS, PROVIDER, SUM, Method, Person, World, find, make_world
+from tests.gateway.scripted import ScriptedUpstream
 from tests.gateway.server import Gateway
 from tests.sandbox.server import SandboxProcess
+from tests.servers import wait_until
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.path)
 
@@ -208,6 +212,56 @@ def test_a_background_stream_is_taken_up_again(sdk: OpenAI) -> None:
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert [event.type for event in again] == [event.type for event in events[4:]]
     assert final.output_text == SUM
+
+
+SCRIPT = (
+    b": hello\r\n\r\nevent: response.created\r\ndata: "
+    b'{"type":"response.created","response":{"id":"resp_script","object":"response","output":[]},"sequence_number":0}\r\n\r\n'
+    b'event: response.brand_new\ndata: {"type": "response.brand_new",  "x": [1, 2.0, 3e5], "x": 1}\n\n'
+    b'id: 7\nretry: 10\nevent: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"\\u00e4"}\n\n'
+    b"data: not JSON at all\n\n"
+)
+SCRIPT_END = (
+    b'event: response.completed\ndata: {"type":"response.completed","response":{"id":"resp_script","object":"response",'
+    b'"output":[],"usage":{"input_tokens":10,"output_tokens":20,"total_tokens":30}}}\n\n'
+)
+EVENTS_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def scripted(running_gateway: Gateway) -> Iterator[tuple[ScriptedUpstream, str]]:
+    """An upstream that says what a test gives it, and the token of its only user."""
+    with ScriptedUpstream() as upstream:
+        url = f"{upstream.origin}/v1"
+        model = {"name": "m", "model_types": ["responses"]}
+        manifest = provider("scripted-responses", url, models=[model], access=["user:script@example.com"])
+        running_gateway.house.do("user", "script@example.com")
+        running_gateway.house.apply(manifest)
+        token = running_gateway.token("script", user="script@example.com")
+        path = "/v1/models/scripted-responses/m"
+        wait_until(lambda: running_gateway.get(token, path).status_code == 200)
+        yield upstream, token
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_events_go_on_as_they_come(gateway: Gateway, scripted: tuple[ScriptedUpstream, str], size: int) -> None:
+    upstream, token = scripted
+    told = SCRIPT + SCRIPT_END
+    upstream.answer(EVENTS_HEAD, *(told[start : start + size] for start in range(0, len(told), size)))
+    got = gateway.post(token, "/v1/responses", {"model": "scripted-responses/m", "input": "hi", "stream": True})
+    assert got.content == told
+    row = gateway.house.records(1, request_id=got.headers["x-request-id"])[0]
+    assert (row["input_tokens"], row["output_tokens"], row["error_class"]) == (10, 20, "")
+
+
+def test_a_stream_that_ends_early_is_said_to_be_broken(
+    gateway: Gateway, scripted: tuple[ScriptedUpstream, str]
+) -> None:
+    upstream, token = scripted
+    upstream.answer(EVENTS_HEAD, SCRIPT)
+    got = gateway.post(token, "/v1/responses", {"model": "scripted-responses/m", "input": "hi", "stream": True})
+    assert got.content.startswith(SCRIPT)
+    assert stream_error(got.content)["error"]["code"] == "upstream_stream_truncated"
 
 
 # --- paging, and what passes through ------------------------------------------------------------------------------------
