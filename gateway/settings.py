@@ -4,14 +4,37 @@ It starts with nothing set. Every variable is described in ``docs/settings.md``;
 the variable's name and the mend.
 """
 
+import re
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.bootstrap import data_directory, key_from_file
+from providers.egress import parse_allow_list
 
 env = environ.Env()
+HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+# Credentials, what belongs to a single connection, and what we set ourselves are never the client's to send upstream.
+NEVER_FORWARDED = frozenset(
+    [
+        "authorization",
+        "api-key",
+        "cookie",
+        "proxy-authorization",
+        "host",
+        "connection",
+        "keep-alive",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "accept-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ]
+)
 
 
 def fail(name: str, why: str, mend: str) -> ImproperlyConfigured:
@@ -49,6 +72,22 @@ def flag(name: str, default: bool) -> bool:
     if text in {"0", "false", "no", "off"}:
         return False
     raise fail(name, f"{text!r} is neither true nor false.", "Use true or false.")
+
+
+def names(name: str) -> list[str]:
+    """Return the variable ``name``, a list of texts separated by commas."""
+    return [entry.strip() for entry in env.str(name, default="").split(",") if entry.strip()]
+
+
+def header_names(name: str) -> list[str]:
+    """Return the variable ``name``, a list of headers, in lower case; raise when one may not go upstream."""
+    found = [entry.lower() for entry in names(name)]
+    for entry in found:
+        if not HEADER_NAME.fullmatch(entry):
+            raise fail(name, f"{entry!r} is no header's name.", "Use names separated by commas: x-team,x-session.")
+        if entry in NEVER_FORWARDED or entry.startswith("x-tfy-"):
+            raise fail(name, f"{entry!r} never goes upstream.", "Leave it out; accounts have headers of their own.")
+    return found
 
 
 def database(url: str) -> dict[str, Any]:
@@ -98,9 +137,7 @@ ENVIRONMENT = choice("GATEHOUSE_ENV", "production", ("production", "development"
 DEBUG = flag("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or key_from_file(DATA_DIR / "secret_key")
 # The first key encrypts, all of them decrypt: put a new one in front to rotate.
-FERNET_KEYS = [key.strip() for key in env.str("GATEHOUSE_ENCRYPTION_KEYS", default="").split(",") if key.strip()] or [
-    key_from_file(DATA_DIR / "encryption_key")
-]
+FERNET_KEYS = names("GATEHOUSE_ENCRYPTION_KEYS") or [key_from_file(DATA_DIR / "encryption_key")]
 DATABASE_URL = env.str("DATABASE_URL", default="").strip()
 REDIS_URL = env.str("REDIS_URL", default="").strip()
 if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
@@ -110,11 +147,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- who may reach us, and under which name ---------------------------------------------------------------------------
 PUBLIC_URL = env.str("GATEHOUSE_PUBLIC_URL", default="").rstrip("/")
-if PUBLIC_URL and not PUBLIC_URL.startswith(("http://", "https://")):
+if PUBLIC_URL and not re.match("https?://[^/]", PUBLIC_URL):
     raise fail("GATEHOUSE_PUBLIC_URL", f"{PUBLIC_URL!r} is no web address.", "Use https://ai.example.com.")
-ALLOWED_HOSTS = [
-    host.strip() for host in env.str("GATEHOUSE_ALLOWED_HOSTS", default="").split(",") if host.strip()
-] or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
+ALLOWED_HOSTS = names("GATEHOUSE_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
 if PUBLIC_URL:
     ALLOWED_HOSTS.append(PUBLIC_URL.split("://", 1)[1].split("/", 1)[0].rsplit(":", 1)[0])
     CSRF_TRUSTED_ORIGINS = ["/".join(PUBLIC_URL.split("/", 3)[:3])]
@@ -127,14 +162,13 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("GATEHOUSE
 SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 
 # --- what may be dialled, and within which bounds ---------------------------------------------------------------------
-EGRESS_ALLOW = [entry.strip() for entry in env.str("GATEHOUSE_EGRESS_ALLOW", default="").split(",") if entry.strip()]
+EGRESS_ALLOW = names("GATEHOUSE_EGRESS_ALLOW")
+parse_allow_list(EGRESS_ALLOW)  # fails here, at start
 MAX_BODY_BYTES = int(number("GATEHOUSE_MAX_BODY_MB", 25, least=0.01, most=1024) * 2**20)
 MAX_UPLOAD_BYTES = int(number("GATEHOUSE_MAX_UPLOAD_MB", 512, least=0.01, most=65_536) * 2**20)
 BODY_TIMEOUT = number("GATEHOUSE_BODY_TIMEOUT_S", 60, least=1, most=3600)
 MAX_ANSWER_BYTES = int(number("GATEHOUSE_MAX_ANSWER_MB", 256, least=1, most=4096) * 2**20)
-FORWARD_HEADERS = [
-    name.strip().lower() for name in env.str("GATEHOUSE_FORWARD_HEADERS", default="").split(",") if name.strip()
-]
+FORWARD_HEADERS = header_names("GATEHOUSE_FORWARD_HEADERS")
 DRAIN_SECONDS = number("GATEHOUSE_DRAIN_SECONDS", 30, least=0, most=3600)
 CHANGE_POLL_SECONDS = number("GATEHOUSE_CHANGE_POLL_SECONDS", 0.25, least=0.05, most=5)
 USAGE_FLUSH_SECONDS = number("GATEHOUSE_USAGE_FLUSH_SECONDS", 0.5, least=0.05, most=60)
