@@ -15,12 +15,18 @@ _flags = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def check_json_type(content_type: bytes) -> None:
     """Raise :class:`UnsupportedMedia` unless the content type is JSON or absent."""
-    if content_type == b"application/json" or not content_type:
+    if not content_type or is_json(content_type):
         return
+    shown = content_type.split(b";", 1)[0].strip().lower().decode("latin1")[:80]
+    raise UnsupportedMedia(f"This endpoint takes application/json, not {shown!r}. Set the Content-Type header.")
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether a content type is JSON."""
+    if content_type == b"application/json":
+        return True
     media = content_type.split(b";", 1)[0].strip().lower()
-    if media != b"application/json" and not media.endswith(b"+json"):
-        shown = media.decode("latin1")[:80]
-        raise UnsupportedMedia(f"This endpoint takes application/json, not {shown!r}. Set the Content-Type header.")
+    return media == b"application/json" or media.endswith(b"+json")
 
 
 def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:

@@ -204,6 +204,17 @@ class Reply:
         self.stream = stream
         self._on_close = on_close
 
+    def also_on_close(self, action: Callable[[], None]) -> None:
+        """Let ``action`` run when the reply is closed, after what runs already."""
+        before = self._on_close
+
+        def both() -> None:
+            if before is not None:
+                before()
+            action()
+
+        self._on_close = both
+
     def close(self) -> None:
         """Release what the reply holds and record what is known. Safe to call twice, and for a stream never begun."""
         on_close, self._on_close = self._on_close, None

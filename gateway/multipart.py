@@ -4,164 +4,18 @@ Every byte but the value of the ``model`` part goes on as it came. What comes be
 ``MEMORY_BYTES``), because only the model tells where the call goes; what comes after it is never kept.
 """
 
+import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from python_multipart.multipart import parse_options_header
-
 from gateway.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from gateway.handler import InferenceRequest
+from gateway.parts import PartScanner, parameters
+from gateway.references import REFERENCE_FIELDS
 
 MEMORY_BYTES = 2**20
 CHUNK_BYTES = 2**16
-MAX_HEADER_BYTES = 16 * 2**10
-MAX_PARTS = 512
-MAX_FIELD_BYTES = 4096
-MAX_BOUNDARY_CHARACTERS = 70
-FILE_PART = "file"
-
-
-class PartScanner:
-    """Follows the parts of a multipart body, fed piece by piece; keeps the values of the wanted text parts.
-
-    ``model_span`` is where the model's value stands in the body, as soon as it is known. ``on_file`` gets the content of the part
-    ``file`` as it comes. Raises :class:`InvalidRequest` for what is not a sound multipart body, and for a doubled part where
-    another reader could see the other one.
-    """
-
-    def __init__(self, boundary: bytes, wanted: Iterable[str], on_file: Callable[[bytes], None] | None = None) -> None:
-        self.values: dict[str, bytes] = {}
-        self.model_span: tuple[int, int] | None = None
-        self.ended = False
-        self._wanted = frozenset(wanted) | {"model"}
-        self._delimiter = b"\r\n--" + boundary
-        self._buffer = b"\r\n"  # the first delimiter may do without its line break
-        self._position = -2
-        self._step = self._before_first
-        self._parts = 0
-        self._field: str | None = None
-        self._value = bytearray()
-        self._value_start = 0
-        self._on_file = on_file
-        self._in_file = False
-        self._seen: set[str] = set()
-
-    def feed(self, data: bytes) -> None:
-        """Take the next piece of the body."""
-        self._buffer += data
-        while not self.ended and self._step():
-            continue
-        if self.ended:
-            self._buffer = b""
-
-    def _advance(self, count: int) -> None:
-        self._buffer = self._buffer[count:]
-        self._position += count
-
-    def _before_first(self) -> bool:
-        if self._buffer.startswith(b"\r\n\r\n"):
-            self._advance(2)
-        if len(self._buffer) < len(self._delimiter):
-            return False
-        if not self._buffer.startswith(self._delimiter):
-            raise InvalidRequest(
-                "The multipart body does not begin with the boundary of the Content-Type header.",
-                code="invalid_multipart",
-            )
-        self._advance(len(self._delimiter))
-        self._step = self._after_delimiter
-        return True
-
-    def _after_delimiter(self) -> bool:
-        if len(self._buffer) < 2:
-            return False
-        if self._buffer.startswith(b"--"):
-            self.ended = True
-            return False
-        if not self._buffer.startswith(b"\r\n"):
-            raise InvalidRequest("A multipart boundary is not followed by a line break.", code="invalid_multipart")
-        self._step = self._headers
-        return True
-
-    def _headers(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or end > MAX_HEADER_BYTES:
-            if len(self._buffer) > MAX_HEADER_BYTES:
-                raise InvalidRequest("The headers of a multipart part are too long.", code="invalid_multipart")
-            return False
-        self._begin_part(self._buffer[2:end])
-        self._advance(end + 4)
-        # An empty part's delimiter begins with the line break that ends its headers.
-        self._buffer, self._position = b"\r\n" + self._buffer, self._position - 2
-        self._value_start = self._position + 2
-        self._step = self._data
-        return True
-
-    def _begin_part(self, block: bytes) -> None:
-        self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise InvalidRequest(f"The multipart body has more than {MAX_PARTS} parts.", code="invalid_multipart")
-        name, is_file = "", False
-        for line in block.split(b"\r\n"):
-            key, _, value = line.partition(b":")
-            if key.strip().lower() == b"content-disposition":
-                _, options = parse_options_header(value.strip())
-                name = options.get(b"name", b"").decode("utf-8", "replace")
-                is_file = b"filename" in options
-        if not name:
-            raise InvalidRequest("A multipart part has no name.", code="invalid_multipart")
-        if name == "model" and (is_file or "model" in self.values):
-            raise InvalidRequest("The part 'model' must be one text.", param="model", code="invalid_multipart")
-        if self._on_file is not None:
-            self._check_single(name, is_file)
-        self._in_file = self._on_file is not None and name == FILE_PART
-        self._field = name if name in self._wanted and not is_file else None
-        self._value.clear()
-
-    def _check_single(self, name: str, is_file: bool) -> None:
-        if name in self._seen and (name in self._wanted or name == FILE_PART):
-            raise InvalidRequest(f"The part {name!r} is given twice.", param=name, code="invalid_multipart")
-        if is_file and name != FILE_PART:
-            raise InvalidRequest(
-                f"The part {name[:80]!r} must not be a file.", param=name[:80], code="invalid_multipart"
-            )
-        self._seen.add(name)
-
-    def _data(self) -> bool:
-        found = self._buffer.find(self._delimiter)
-        if found >= 0:
-            self._take(self._buffer[:found])
-            self._end_part()
-            self._advance(found + len(self._delimiter))
-            self._step = self._after_delimiter
-            return True
-        safe = len(self._buffer) - len(self._delimiter) + 1
-        if safe > 0:
-            self._take(self._buffer[:safe])
-            self._advance(safe)
-        return False
-
-    def _take(self, data: bytes) -> None:
-        if self._in_file and self._on_file is not None:
-            skipped = max(0, self._value_start - self._position)  # the line break that we set before the data
-            if len(data) > skipped:
-                self._on_file(data[skipped:])
-        if self._field is None:
-            return
-        self._value += data
-        if len(self._value) > MAX_FIELD_BYTES:
-            if self._field == "model":
-                raise InvalidRequest("The part 'model' is too long.", param="model", code="invalid_multipart")
-            self._field = None
-
-    def _end_part(self) -> None:
-        if self._field is None:
-            return
-        value = bytes(self._value[2:])  # the line break that we set before the data
-        self.values[self._field] = value
-        if self._field == "model":
-            self.model_span = (self._value_start, self._value_start + len(value))
-        self._field = None
+_boundary = re.compile(rb"[ -~]{0,69}[!-~]\Z").match
 
 
 class MultipartUpload:
@@ -180,7 +34,10 @@ class MultipartUpload:
         self.received = 0
         self._request = request
         self._limit = limit
-        self._scanner = PartScanner(boundary_of(request.raw_headers.get(b"content-type", b"")), wanted, on_file)
+        names = frozenset(wanted)
+        boundary = boundary_of(request.raw_headers.get(b"content-type", b""))
+        self._scanner = PartScanner(boundary, lambda name: name in names or bool(reference_field(name)), on_file)
+        self._sent_references: int | None = None
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
         length = request.raw_headers.get(b"content-length", b"")
         self._length = int(length) if length.isdigit() else None
@@ -191,6 +48,17 @@ class MultipartUpload:
     def values(self) -> dict[str, str]:
         """The wanted text parts that have been seen so far."""
         return {name: value.decode("utf-8", "replace") for name, value in self._scanner.values.items()}
+
+    @property
+    def references(self) -> list[tuple[str, str]]:
+        """The ids of other objects that the parts seen so far mention, with the field that did."""
+        return [
+            (field, value.decode("utf-8", "replace"))
+            for name, values in self._scanner.lists.items()
+            if (field := reference_field(name))
+            for value in values
+            if value
+        ]
 
     async def open(self, *, model: str = "required") -> None:
         """Read until the model is known; raise when the body is not sound, or ends without a ``required`` one.
@@ -227,6 +95,7 @@ class MultipartUpload:
     async def body(self, upstream_model: str) -> AsyncIterator[bytes]:
         """Yield the body for the upstream. What goes wrong on the client's side is kept in ``fault`` and raised."""
         try:
+            self._sent_references = len(self.references)
             for piece in self._rewritten_head(upstream_model):
                 self.sent += len(piece)
                 yield piece
@@ -249,6 +118,11 @@ class MultipartUpload:
         if self.received > self._limit:
             raise self._too_large()
         self._scanner.feed(piece)
+        if self._sent_references is not None and len(self.references) > self._sent_references:
+            field, _ = self.references[-1]  # it can't be checked any more: what stands before it is on its way
+            raise InvalidRequest(
+                f"Place the part {field!r} before the part 'model'.", param=field, code="invalid_multipart"
+            )
         return piece
 
     def _rewritten_head(self, upstream_model: str) -> Iterable[bytes]:
@@ -283,11 +157,23 @@ class MultipartUpload:
 
 def boundary_of(content_type: bytes) -> bytes:
     """Return the boundary of a multipart content type; raise when it is another type, or has no sound boundary."""
-    media, options = parse_options_header(content_type)
+    fault = InvalidRequest("The Content-Type header has no sound multipart boundary.", code="invalid_multipart")
+    try:
+        media, options = parameters(content_type)
+    except ValueError:
+        raise fault from None
     if media != b"multipart/form-data":
         shown = media.decode("latin1")[:80] or "nothing"
         raise UnsupportedMedia(f"This endpoint takes multipart/form-data, not {shown!r}.")
     boundary = options.get(b"boundary", b"")
-    if not boundary or len(boundary) > MAX_BOUNDARY_CHARACTERS or not boundary.isascii():
-        raise InvalidRequest("The Content-Type header has no sound multipart boundary.", code="invalid_multipart")
+    if not _boundary(boundary) or b"\\" in boundary or b"boundary*" in options:
+        raise fault
     return boundary
+
+
+def reference_field(name: str) -> str:
+    """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``); empty for any other part."""
+    words = [word for word in re.split(r"[\[\].]+", name) if word and not word.isdigit()]
+    if words and words[-1] == "id" and len(words) > 1:
+        words.pop()
+    return words[-1] if words and words[-1] in REFERENCE_FIELDS else ""

@@ -65,7 +65,7 @@ async def deliver(call: Call) -> Reply:
 
 async def attempt(call: Call, target: Target, number: int) -> Reply:
     """Send the call to one target. Leaves exactly one record, when the answer is complete or given up."""
-    record = _new_record(call, target, number)
+    record = new_record(call, target, number)
     request = _encode(call, target)
     record.bytes_in = len(call.body)  # of an upload, what was sent is counted at its end
     runtime.spool.begin(record)
@@ -137,6 +137,7 @@ def _stream_reply(
     call: Call, target: Target, record: Attempt, answer: UpstreamAnswer, finish: "_Finisher", first: bytes
 ) -> Reply:
     finish.replied = True
+    call.stream = record.stream = True  # a multipart body may ask for it after the model, unseen until now
     stream = streaming.EventStream(call, record, answer, finish)
 
     def on_close() -> None:
@@ -214,7 +215,8 @@ def _cause(call: Call, error: BaseException) -> BaseException:
     return error
 
 
-def _new_record(call: Call, target: Target, number: int) -> Attempt:
+def new_record(call: Call, target: Target, number: int) -> Attempt:
+    """Return the record of an attempt that begins now."""
     caller = call.caller
     return Attempt(
         attempt_id=new_id(),

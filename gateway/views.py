@@ -1,6 +1,8 @@
 """The views of the inference paths: DRF's APIView, awaited by the lean handler."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from time import time
 from typing import Any, ClassVar
@@ -36,11 +38,12 @@ def authenticate(request: InferenceRequest) -> Caller:
 
     The token stands in ``Authorization: Bearer``, or in ``api-key`` as Azure's clients send it.
     """
-    if not runtime.directory.loaded:
-        raise errors.Unavailable(
-            "Gatehouse is starting: its configuration is not loaded yet.", headers={"retry-after": "1"}
-        )
-    presented = _presented_token(request)
+    return caller_of(presented_token(request.raw_headers))
+
+
+def caller_of(presented: str) -> Caller:
+    """Return whom a token belongs to. Raises :class:`~gateway.errors.BadToken`, or ``Unavailable`` before the picture is loaded."""
+    check_loaded()
     caller = runtime.directory.caller(tokens.digest(presented))
     if caller is None:
         fault = tokens.fault(presented)
@@ -49,6 +52,14 @@ def authenticate(request: InferenceRequest) -> Caller:
     check_alive(caller)
     runtime.ledger.touch(caller.token_id, time())
     return caller
+
+
+def check_loaded() -> None:
+    """Raise :class:`~gateway.errors.Unavailable` until the picture is loaded."""
+    if not runtime.directory.loaded:
+        raise errors.Unavailable(
+            "Gatehouse is starting: its configuration is not loaded yet.", headers={"retry-after": "1"}
+        )
 
 
 def check_alive(caller: Caller) -> None:
@@ -61,12 +72,13 @@ def check_alive(caller: Caller) -> None:
         raise errors.BadToken(f"The token {caller.prefix}… has expired. Ask for a new one.", code="token_expired")
 
 
-def _presented_token(request: InferenceRequest) -> str:
-    header = request.raw_headers.get(b"authorization", b"")
+def presented_token(headers: Mapping[bytes, bytes]) -> str:
+    """Return the token that a request's headers present. Raises :class:`~gateway.errors.BadToken`."""
+    header = headers.get(b"authorization", b"")
     bearer = header[7:].strip() if header[:7].lower() == BEARER else b""
     if bearer:
         return bearer.decode("latin1")
-    azure = request.raw_headers.get(b"api-key", b"").strip()
+    azure = headers.get(b"api-key", b"").strip()
     if azure:
         return azure.decode("latin1")
     raise errors.BadToken(
@@ -157,14 +169,42 @@ class ModelUploadView(InferenceView):
         """Read up to the model, then send everything on as it comes."""
         call = begin_call(request, self.caller, self.operation)
         upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, self.wanted)
-        try:
+        with closing_on_error(upload):
             await upload.open()
-            call.upload = upload
             call.model_asked = upload.values["model"].strip()
+            if not call.model_asked:
+                raise errors.InvalidRequest(MODEL_MISSING, param="model", code="missing_required_parameter")
+            call.references = upload.references
             call.stream = upload.values.get("stream", "").strip().lower() in {"true", "1"}
-            return await pipeline.run(call)
-        finally:
-            upload.close()
+        return await send_upload(request, call, upload)
+
+
+async def send_upload(request: InferenceRequest, call: Call, upload: MultipartUpload) -> Reply:
+    """Run a call whose body is ``upload``, and close the upload with it.
+
+    An upstream may answer before it has read everything: then the rest of the body is read here, so that a client which only
+    reads after it has written gets to see the answer.
+    """
+    call.upload = upload
+    with closing_on_error(upload):
+        reply = await pipeline.run(call)
+    if reply.stream is not None:
+        reply.also_on_close(upload.close)
+        return reply
+    upload.close()
+    if not request.body_read:
+        await request.discard_body()
+    return reply
+
+
+@contextlib.contextmanager
+def closing_on_error(upload: MultipartUpload) -> Iterator[None]:
+    """Close ``upload`` when the block raises."""
+    try:
+        yield
+    except BaseException:  # whatever ends the call: the disk space goes back
+        upload.close()
+        raise
 
 
 class ObjectView(InferenceView):

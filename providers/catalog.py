@@ -15,10 +15,11 @@ MODEL_TYPES = (
     "realtime",
     "rerank",
     "ocr",
+    "video",
     "batch",
     "fine_tuning",
 )
-"""What a model may be called for: the contract's model types, then the two kinds of work that finish later."""
+"""What a model may be called for: the contract's model types, then ours: videos, and the two kinds of work that finish later."""
 
 FEATURES = (
     "streaming",

@@ -5,7 +5,7 @@ from hypothesis import settings
 
 from tests import servers
 
-pytest_plugins = ["tests.fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.gateway.surface"]
 
 # A shared machine may stall an example; what is slow is for the benchmarks to say.
 settings.register_profile("gatehouse", deadline=None)

@@ -25,11 +25,11 @@ class Transcriptions(ModelUploadView):
     """Write down what is said, in its own language, whole or streamed."""
 
     operation = Operation("transcription", "audio_transcription", "audio/transcriptions", ends=TRANSCRIPT_ENDS)
-    wanted = ("stream", "response_format")
+    wanted = ("stream",)
 
 
 class Translations(ModelUploadView):
     """Write down in English what is said in any language."""
 
     operation = Operation("translation", "audio_translation", "audio/translations")
-    wanted = ("response_format",)
+    wanted = ()

@@ -4,9 +4,12 @@ Sizes, formats and numbers belong to the upstream; ours is the bound of the body
 """
 
 import re
+from typing import Any
 
 from gateway import body as json_body
-from gateway.call import Call, Operation
+from gateway.body import is_json
+from gateway.call import Call, Operation, Reply
+from gateway.handler import InferenceRequest
 from gateway.views import ModelCallView, ModelUploadView
 
 ENDS = re.compile(rb"image_(?:generation|edit)\.completed")
@@ -31,10 +34,24 @@ class ImageGenerations(ModelCallView):
 
 
 class ImageEdits(ModelUploadView):
-    """Change one or many images by a text, whole or streamed."""
+    """Change one or many images by a text, whole or streamed. The images come as files, or are named in a JSON body."""
 
     operation = Operation("image_edit", "image", "images/edits", ends=ENDS, units=images)
     wanted = ("stream", "n", "size", "quality")
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Send files on as they come, a JSON body as a whole."""
+        if is_json(request.raw_headers.get(b"content-type", b"")):
+            named = NamedImageEdits()
+            named.caller = self.caller
+            return await named.post(request, **kwargs)
+        return await super().post(request, **kwargs)
+
+
+class NamedImageEdits(ModelCallView):
+    """The JSON form of an edit: its images are URLs or ids of files."""
+
+    operation = ImageEdits.operation
 
 
 class ImageVariations(ModelUploadView):
