@@ -5,6 +5,7 @@ its record is committed); what the database has is remembered in a bounded cache
 """
 
 import asyncio
+import logging
 import queue
 import threading
 from collections import OrderedDict
@@ -21,9 +22,13 @@ from gateway.call import Caller
 from gateway.errors import Unavailable
 from gateway.models import OwnedObject
 
+logger = logging.getLogger("gateway.objects")
+
 REMEMBERED = 50_000
 COMMIT_ROWS = 500
 COMMIT_SECONDS = 15.0
+LATE_ROWS = 10_000
+LATE_SECONDS = 2.0
 LOOKUP_THREADS = 4
 
 
@@ -73,6 +78,7 @@ class Objects:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
         self._queue: queue.SimpleQueue[tuple[list[NewObject], Future[list[Owned]]] | None] = queue.SimpleQueue()
+        self._late: list[NewObject] = []
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._starting = threading.Lock()
@@ -110,15 +116,21 @@ class Objects:
     def _write(self) -> None:
         try:
             while True:
-                waiting = [self._queue.get()]
+                try:
+                    waiting = [self._queue.get(timeout=LATE_SECONDS if self._late else None)]
+                except queue.Empty:
+                    waiting = []
                 rows = 0
                 while not self._queue.empty() and rows < COMMIT_ROWS:
                     waiting.append(self._queue.get())
                     rows += len(waiting[-1][0]) if waiting[-1] is not None else 0
                 batch = [entry for entry in waiting if entry is not None]
-                if batch:
-                    self._commit(batch)
+                late, self._late = self._late, []
+                if batch or late:
+                    self._commit([*batch, (late, Future())] if late else batch)
                 if len(batch) < len(waiting):
+                    if self._late:
+                        logger.error("%d objects at work have no record: the database is away.", len(self._late))
                     return
         finally:
             connection.close()
@@ -135,6 +147,8 @@ class Objects:
                 }
         except Exception as error:  # the thread's boundary: whoever waits is told, the thread goes on
             connection.close()
+            # Work that goes on at the upstream costs, although its id was withheld: it is written down later.
+            self._late = [entry for entry in objects if entry.due_at is not None][:LATE_ROWS]
             for _, done in batch:
                 if done.set_running_or_notify_cancel():
                     done.set_exception(

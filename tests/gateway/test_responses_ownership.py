@@ -143,6 +143,21 @@ def test_without_a_database_no_id_is_told(fragile: tuple[PostgresServer, Gateway
     assert client.responses.retrieve(known.id).id == known.id
 
 
+def test_what_runs_on_without_a_database_is_charged_later(fragile: tuple[PostgresServer, Gateway, str]) -> None:
+    """Its id is withheld, but it was begun, so it costs."""
+    database, gateway, token = fragile
+    body = {"model": CHAT, "input": f"{COUNT} [[sandbox: queued=1 working=1]]", "background": True}
+    database.stop()
+    try:
+        withheld = gateway.post(token, "/v1/responses", body)
+        assert_ours(withheld, 503, "ownership_unavailable")
+    finally:
+        database.start()
+    gateway.house.do("forget_connection")
+    request_id = withheld.headers["x-request-id"]
+    wait_until(lambda: [row for row in gateway.house.records(request_id=request_id) if row["output_tokens"]], 30)
+
+
 # --- many at once -------------------------------------------------------------------------------------------------------
 
 
