@@ -38,8 +38,8 @@ def register(row: OwnedObject) -> Model | None:
 
 
 def _types(row: OwnedObject) -> list[str]:
-    known = (row.data.get("origin") or {}).get("model_types") or DEFAULT_TYPES
-    return [kind for kind in known if kind != "fine_tuning"]
+    known = (row.data.get("origin") or {}).get("model_types")
+    return list(known) if known else DEFAULT_TYPES
 
 
 def _features(account: ProviderAccount, row: OwnedObject) -> list[str]:

@@ -11,8 +11,10 @@ from gateway.errors import ModelNotFound
 from gateway.handler import InferenceRequest
 from gateway.job_views import JobView
 from gateway.jobs import FINE_TUNING, MODEL
+from gateway.objects import objects
 from gateway.policies import access
 from gateway.views import ObjectView
+from providers.models import Model
 
 CHECKPOINTS = "fine_tuning/checkpoints"
 MODEL_MISSING = "You must provide a 'model', by the vendor's own name like 'gpt-4o-mini-2024-07-18'."
@@ -155,4 +157,12 @@ class FineTunedModel(ObjectView):
         if not mine and not (owned is not None and owned.kind == MODEL and access.manages(self.caller, account)):
             raise ModelNotFound(f"The model {name[:200]!r} is not yours to delete.", param="model")
         call = await self.describe(request, f"models/{quote(model, safe=':')}", model)
-        return await self.run(call, deletes=model)
+        reply = await self.run(call, deletes=model)
+        if reply.status < 300:
+            await objects.run(unregister, account.name, model)
+        return reply
+
+
+def unregister(account_name: str, upstream_id: str) -> None:
+    """Take a fine-tuned model that is gone off its account."""
+    Model.objects.filter(account__name=account_name, upstream_id=upstream_id).exclude(owner_key="").delete()

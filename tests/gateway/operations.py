@@ -250,6 +250,30 @@ def settle_background() -> None:
     OwnedObject.objects.filter(kind=background.KIND).update(due_at=None)
 
 
+def make_due(object_id: str, seconds: float = 0) -> None:
+    """Let a job be looked at in ``seconds``."""
+    due = timezone.now() + timedelta(seconds=seconds)
+    OwnedObject.objects.filter(object_id=object_id).update(due_at=due, lease_until=None)
+
+
+def hurry(object_id: str) -> None:
+    """Let a job that is waiting be looked at now."""
+    waiting = OwnedObject.objects.filter(object_id=object_id, due_at__isnull=False, lease_until=None)
+    waiting.update(due_at=timezone.now())
+
+
+def is_due(object_id: str) -> bool:
+    """Whether anything is left to do for a job."""
+    return OwnedObject.objects.filter(object_id=object_id, due_at__isnull=False).exists()
+
+
+def seconds_until_due(object_id: str) -> float:
+    """Return in how many seconds a job is looked at next."""
+    due = OwnedObject.objects.get(object_id=object_id).due_at
+    assert due is not None
+    return (due - timezone.now()).total_seconds()
+
+
 def forget_connection() -> None:
     """Close the operator's own database connection."""
     connection.close()

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 
+from tests.gateway.manifests import provider
 from tests.gateway.server import Gateway
 from tests.sandbox.server import SandboxProcess
 from tests.servers import wait_until
@@ -223,8 +224,9 @@ async def test_the_asynchronous_sdk(gateway: Gateway, token: str) -> None:
 
 
 def test_an_account_without_files_says_so(gateway: Gateway, upstream: SandboxProcess) -> None:
-    gateway.house.do("account", "groq-files", upstream.url, kind="groq")
-    gateway.house.do("grant", "groq-files", "user:files-groq@example.com")
+    someone = "user:files-groq@example.com"
+    groq = provider("groq-files", upstream.url, models=[], access=(someone,))
+    gateway.house.apply({**groq, "type": "provider-account/groq"})
     client = gateway.sdk(
         gateway.token("files-groq", user="files-groq@example.com"),
         default_headers={"x-tfy-provider-name": "groq-files"},
