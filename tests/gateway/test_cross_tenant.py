@@ -204,6 +204,17 @@ def test_the_owner_is_told_where_an_object_lives(tenants: Tenants) -> None:
             assert "'owner'" in error["message"]
 
 
+def test_which_account_a_conversation_is_made_on(tenants: Tenants) -> None:
+    token, post = tenants.tokens["owner"], tenants.gateway.post
+    assert_ours(post(token, "/v1/conversations", {}), 400, "provider_account_required", "x-tfy-provider-name")
+    for account in ISOLATIONS:
+        item = {"type": "item_reference", "id": tenants.ids[account]["item"]}
+        made = post(token, "/v1/conversations", {"items": [item]})
+        assert made.headers["x-tfy-resolved-model"] == account, made.text
+        record = tenants.gateway.house.do("owned", object_id=made.json()["id"])[0]
+        assert (record["kind"], record["account_name"], record["owner_name"]) == ("conversation", account, OWNER)
+
+
 def test_what_a_colleague_lists_first_stays_the_owners(tenants: Tenants, house: House) -> None:
     body = {"model": f"team/{MODEL}", "input": "hi"}
     made = tenants.gateway.post(tenants.tokens["owner"], "/v1/responses", body).json()
