@@ -16,6 +16,7 @@ from django.forms.models import model_to_dict
 from django.utils import timezone
 
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from batches import following, leases
 from gateway import background
 from gateway.models import OwnedObject
 from gateway.objects import NewObject, Objects
@@ -265,6 +266,41 @@ def hurry(object_id: str) -> None:
 def is_due(object_id: str) -> bool:
     """Whether anything is left to do for a job."""
     return OwnedObject.objects.filter(object_id=object_id, due_at__isnull=False).exists()
+
+
+def count_records(**filters: Any) -> int:
+    """Return how many usage records there are."""
+    return UsageRecord.objects.filter(**filters).count()
+
+
+def claim_together(threads: int) -> list[int]:
+    """Let ``threads`` workers claim what is due at once; return the keys of all that they got."""
+    gate = Barrier(threads)
+
+    def claim(_: int) -> list[int]:
+        try:
+            gate.wait(10)
+            return [pk for pk, _ in leases.claim_due(100)]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(threads) as pool:
+        return [pk for found in pool.map(claim, range(threads)) for pk in found]
+
+
+def steal_a_claim() -> dict[str, Any]:
+    """Let a claim run out and another worker claim the job; return what the first can still do with it."""
+    (first,) = leases.claim_due(1)
+    lease = leases.Lease.take(*first)
+    assert lease is not None
+    make_due(lease.row.object_id)
+    leases.claim_due(1)
+    try:
+        lease.renew()
+        renewed = "held"
+    except leases.LeaseLost:
+        renewed = "LeaseLost"
+    return {"late": following.follow(*first), "renewed": renewed, "released": lease.release(None)}
 
 
 def seconds_until_due(object_id: str) -> float:

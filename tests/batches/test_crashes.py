@@ -1,0 +1,148 @@
+"""Workers killed at the worst moments, and several at once: the output is the same and each line is charged once."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+from tests.batches.inputs import HEADERS, QUICK, ended, submit
+from tests.batches.workers import clock, worker
+from tests.fixtures import USER, furnish
+from tests.gateway.server import Gateway, House
+from tests.sandbox.server import SandboxProcess
+from tests.servers import wait_until
+
+LINES = 800
+MANY_LINES = 5000
+# A download of 800 lines takes about two seconds.
+SLOW_OUTPUT = "duration=1; output_delay=5"
+
+
+class Embedded:
+    """The gateway that does the work itself, on SQLite."""
+
+    def __init__(self, house: House, _: ExitStack) -> None:
+        self.house = house
+        self.gateway = house.gateway()
+
+    def kill(self) -> None:
+        self.gateway.kill()
+        self.gateway = self.house.gateway()
+
+
+class Brokered:
+    """Two workers and a clock of Celery's own, over Valkey, on PostgreSQL."""
+
+    def __init__(self, house: House, stack: ExitStack) -> None:
+        self.house = house
+        self._stack = stack
+        self.gateway = house.gateway()
+        stack.enter_context(clock(house))
+        self._workers = [stack.enter_context(worker(house)) for _ in range(2)]
+
+    def kill(self) -> None:
+        for each in self._workers:
+            each.kill()
+        self._workers = [self._stack.enter_context(worker(self.house)) for _ in range(2)]
+
+
+@pytest.fixture
+def jobs(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> Any:
+    """The parties of a test: ``embedded`` or ``brokered``."""
+    with ExitStack() as stack:
+        if request.param == "embedded":
+            house = stack.enter_context(House(tmp_path / "house", migrated_data, QUICK))
+        else:
+            env = {
+                **QUICK,
+                "DATABASE_URL": request.getfixturevalue("postgres_url"),
+                "REDIS_URL": request.getfixturevalue("redis_url"),
+            }
+            house = stack.enter_context(House(tmp_path / "house", None, env))
+            assert house.manage("migrate", "--verbosity=0").returncode == 0
+        furnish(house, quick_upstream.url)
+        yield (Embedded if request.param == "embedded" else Brokered)(house, stack)
+
+
+def charged(house: House, batch_id: str) -> int:
+    """Return how many records there are of a batch."""
+    count: int = house.do("count_records", batch_key=f"openai-main/{batch_id}")
+    return count
+
+
+@pytest.mark.parametrize("jobs", ["embedded", "brokered"], indirect=True)
+def test_a_worker_killed_again_and_again_changes_nothing(jobs: Any, quick_upstream: SandboxProcess) -> None:
+    house: House = jobs.house
+    token = jobs.gateway.token("crashes", user=USER)
+    client: OpenAI = jobs.gateway.sdk(token, default_headers=HEADERS)
+    batch = submit(client, LINES, sandbox=SLOW_OUTPUT)
+    polls = f"/v1/batches/{batch.id}"
+    wait_until(lambda: quick_upstream.requests(polls), 40)
+    jobs.kill()  # while it polls
+
+    def download_begun() -> bool:
+        return any(re.search("/files/[^/]+/content", each["path"]) for each in quick_upstream.requests())
+
+    quick_upstream.clear()
+    wait_until(download_begun, 40)
+    assert charged(house, batch.id) < LINES
+    jobs.kill()  # while it downloads
+    wait_until(lambda: charged(house, batch.id) >= 500, 40)
+    assert charged(house, batch.id) < LINES
+    jobs.kill()  # while it charges
+    wait_until(lambda: not house.do("is_due", batch.id), 60, 0.1)
+    records = house.records(LINES, batch_key=f"openai-main/{batch.id}")
+    assert Counter(each["batch_line"] for each in records) == {f"req-{number}": 1 for number in range(LINES)}
+    assert all(each["cost_pico"] for each in records)
+    again: OpenAI = jobs.gateway.sdk(token, default_headers=HEADERS)
+    done = again.batches.retrieve(batch.id)
+    assert done.status == "completed"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def house(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path) -> Iterator[House]:
+    """An installation without a server."""
+    if request.param == "sqlite":
+        made = House(tmp_path / "house", migrated_data)
+    else:
+        made = House(tmp_path / "house", None, {"DATABASE_URL": request.getfixturevalue("postgres_url")})
+    with made:
+        if request.param == "postgres":
+            assert made.manage("migrate", "--verbosity=0").returncode == 0
+        yield made
+
+
+def test_of_many_workers_one_gets_a_job(house: House) -> None:
+    for number in range(5):
+        house.do("own", f"batch_{number}", "batch", "openai-main", "ada@example.com")
+        house.do("make_due", f"batch_{number}")
+    claims = house.do("claim_together", 6)
+    assert Counter(claims) == dict.fromkeys(set(claims), 1)
+    assert len(claims) == 5
+    assert house.do("claim_together", 2) == []
+
+
+def test_a_claim_that_ran_out_is_worth_nothing(house: House) -> None:
+    house.do("own", "batch_1", "batch", "openai-main", "ada@example.com")
+    house.do("make_due", "batch_1")
+    assert house.do("steal_a_claim") == {"late": False, "renewed": "LeaseLost", "released": False}
+
+
+def test_many_lines_in_bounded_memory(quick: Gateway, client: OpenAI) -> None:
+    def peak() -> int:
+        status = Path(f"/proc/{quick.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024  # type: ignore[index]
+
+    before = peak()
+    started = time.monotonic()
+    batch = submit(client, MANY_LINES)
+    assert ended(client, batch.id, 60).status == "completed"
+    wait_until(lambda: charged(quick.house, batch.id) == MANY_LINES, 60, 0.1)
+    took = time.monotonic() - started
+    assert peak() - before < 60, f"{peak() - before} MB more, in {took:.1f} s"
