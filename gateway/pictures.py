@@ -15,6 +15,7 @@ from providers.catalog import VENDORS
 from providers.models import Grant, Model, ProviderAccount
 from providers.picture import AccountPicture, ModelPicture
 from providers.prices import PriceSheet, private_sheet, public_sheet
+from providers.probe import request_headers
 
 logger = logging.getLogger("gateway.directory")
 
@@ -43,7 +44,7 @@ def account_pictures(last: Mapping[str, AccountPicture]) -> dict[str, AccountPic
 def account_picture(account: ProviderAccount, models: list[Model], grants: list[Grant]) -> AccountPicture:
     """Return the picture of one account with its models and grants."""
     vendor = VENDORS[account.kind]
-    headers = _headers(account)
+    headers = request_headers(account)
     pictures = [_model_picture(account, model) for model in models]
     managers = frozenset(grant.key for grant in grants if grant.role == Grant.Role.MANAGER)
     users = frozenset(grant.key for grant in grants)  # whoever manages an account may call it too
@@ -80,18 +81,6 @@ def unlisted_model(account: AccountPicture, name: str) -> ModelPicture:
         sheet=_public_sheet(account.vendor.price_source, name, date.today()),
         listed=False,
     )
-
-
-def _headers(account: ProviderAccount) -> dict[str, str]:
-    vendor = VENDORS[account.kind]
-    headers = {name.lower(): value for name, value in account.extra_headers.items()}
-    if account.api_key:
-        headers[vendor.auth_header] = f"{vendor.auth_prefix}{account.api_key}"
-    if account.organization:
-        headers["openai-organization"] = account.organization
-    if account.project:
-        headers["openai-project"] = account.project
-    return headers
 
 
 def _revision(account: ProviderAccount, headers: Mapping[str, str]) -> str:
