@@ -228,7 +228,7 @@ async def _ended_from_outside(request: InferenceRequest, state: "_Sending") -> b
         task.uncancel()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_WORDS_SECONDS):
-            await _fail(request, ended_by or errors.Unavailable("Gatehouse is shutting down."), state)
+            await _fail(request, ended_by or errors.shutting_down(), state)
     return ended_by is not None
 
 

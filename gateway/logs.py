@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from time import perf_counter_ns
@@ -18,7 +19,9 @@ logger = logging.getLogger("gateway.calls")
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 FLUSH_SECONDS = 0.1
 HEAD = frozenset({"time", "level", "event"})
-LINE_BREAKS = {ord("\n"): "\\n", ord("\r"): "\\r"}
+PLAIN = re.compile(r"[!#-<>-~]+")
+# What JSON leaves as it is and a terminal or a reader of lines may act on.
+ODD = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
 class LineBuffer:
@@ -79,10 +82,14 @@ def _json_line(fields: dict[str, Any]) -> bytes:
 
 
 def _text_line(fields: dict[str, Any]) -> bytes:
-    words = [f"{name}={value}" for name, value in fields.items() if value not in (None, "") and name not in HEAD]
-    # A caller chooses model and path: a line break in them must not make a line of its own.
-    line = f"{fields['time']} INFO    call {' '.join(words)}".translate(LINE_BREAKS)
-    return line.encode("utf-8", "replace") + b"\n"
+    words = [f"{name}={_word(value)}" for name, value in fields.items() if value not in (None, "") and name not in HEAD]
+    return f"{fields['time']} INFO    call {' '.join(words)}\n".encode("utf-8", "replace")
+
+
+def _word(value: object) -> str:
+    """Return a value as one word. A caller chooses model and path: they must not make words or lines of their own."""
+    text = str(value)
+    return text if PLAIN.fullmatch(text) else _encode(text).decode().translate(ODD)
 
 
 _encode = msgspec.json.Encoder().encode

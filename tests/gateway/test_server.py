@@ -1,0 +1,295 @@
+"""Starting, refusing to start, and ending: the server as an operator runs it."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import servers
+from tests.fixtures import USER, HouseMaker
+from tests.gateway.calls import CHAT_PATH, assert_body, chat, stream_error
+from tests.gateway.open_stream import OpenStream
+from tests.gateway.server import ROOT, Gateway, House, environment, within
+from tests.sandbox.server import SandboxProcess
+from tests.servers import wait_until
+
+STRONG = "k3" + "Vw9xQ2mLr8TzN5bHs1Yd7Jf4Pg6Ac0Ku"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> House:
+    """A house on an empty data directory: no database yet."""
+    return House(tmp_path / "fresh")
+
+
+# --- daphne ---------------------------------------------------------------------------------------------------------------
+
+
+def test_daphne_serves_too(make_house: HouseMaker, upstream: SandboxProcess) -> None:
+    house = make_house()
+    token = house.do("token", "t", user=USER)
+    gateway = house.gateway(server="daphne")
+    with gateway.sdk(token) as client:
+        assert client.chat.completions.create(**chat("What is 6*7?")).choices[0].message.content == "42"
+        pieces = [
+            chunk.choices[0].delta.content or ""
+            for chunk in client.chat.completions.create(**chat("Count from 1 to 5."), stream=True)
+        ]
+    assert "".join(pieces) == "1 2 3 4 5"
+    assert gateway.http.get(f"{gateway.origin}/admin/login/").status_code == 200
+    assert gateway.http.get(f"{gateway.origin}/healthz").json() == {"status": "ok"}
+
+    with OpenStream(gateway, token) as stream:
+        house.do("revoke", "t")
+        stream.wait(5)
+    assert_body(stream_error(stream.content), "token_revoked")
+    records = house.records(3)
+    assert [record["error_class"] for record in records] == ["", "", "token_revoked"]
+
+
+def test_daphne_notices_a_client_that_leaves(make_house: HouseMaker, upstream: SandboxProcess) -> None:
+    house = make_house()
+    token = house.do("token", "t", user=USER)
+    gateway = house.gateway(server="daphne")
+    with OpenStream(gateway, token):
+        pass
+    wait_until(lambda: upstream.requests()[-1]["disconnected"], 5)
+    (record,) = house.records(1)
+    assert record["client_gone"]
+
+
+# --- refusing to start ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("env", "options", "says"),
+    [
+        ({"DEBUG": "true"}, [], "DEBUG: is on in production"),
+        ({"SECRET_KEY": "django-insecure-" + STRONG}, [], "SECRET_KEY: is a default or too short"),
+        ({"SECRET_KEY": "short"}, [], "SECRET_KEY: is a default or too short"),
+        ({"GATEHOUSE_ENCRYPTION_KEYS": f"{STRONG},changeme"}, [], "GATEHOUSE_ENCRYPTION_KEYS: holds a default"),
+        ({}, ["--workers", "2"], "REDIS_URL: 2 workers share"),
+        ({}, ["--workers", "0"], "--workers: must be at least 1"),
+        ({"GATEHOUSE_MAX_BODY_MB": "lots"}, [], "GATEHOUSE_MAX_BODY_MB: 'lots' is not a number."),
+        ({"DATABASE_URL": "postgres://nobody@127.0.0.1:9/none"}, [], "Check DATABASE_URL"),
+    ],
+)
+def test_a_start_that_is_refused(make_house: HouseMaker, env: dict[str, str], options: list[str], says: str) -> None:
+    house = make_house(env, furnished=False)
+    done = house.manage("serve", "--port", "0", *options)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert STRONG not in done.stderr
+
+
+def test_all_faults_are_told_at_once(make_house: HouseMaker) -> None:
+    done = make_house({"DEBUG": "1", "SECRET_KEY": "x"}, furnished=False).manage("serve", "--workers", "3")
+    assert {"DEBUG:", "SECRET_KEY:", "REDIS_URL:"} <= set(done.stderr.split())
+
+
+BAD_SETTINGS = [
+    ("GATEHOUSE_ENV", "prod"),
+    ("DEBUG", "maybe"),
+    ("DATABASE_URL", "mysql://root@127.0.0.1/x"),
+    ("DATABASE_URL", "nonsense"),
+    ("REDIS_URL", "http://127.0.0.1:6379"),
+    ("GATEHOUSE_PUBLIC_URL", "ai.example.com"),
+    ("GATEHOUSE_PUBLIC_URL", "https://"),
+    ("GATEHOUSE_BEHIND_PROXY", "2"),
+    ("GATEHOUSE_EGRESS_ALLOW", "10.0.0.0/33"),
+    ("GATEHOUSE_EGRESS_ALLOW", "two words"),
+    ("GATEHOUSE_FORWARD_HEADERS", "x-team,bad name"),
+    ("GATEHOUSE_FORWARD_HEADERS", "Authorization"),
+    ("GATEHOUSE_FORWARD_HEADERS", "x-tfy-metadata"),
+    ("GATEHOUSE_MAX_BODY_MB", "0"),
+    ("GATEHOUSE_MAX_BODY_MB", "nan"),
+    ("GATEHOUSE_MAX_ANSWER_MB", "inf"),
+    ("GATEHOUSE_MAX_UPLOAD_MB", "-1"),
+    ("GATEHOUSE_BODY_TIMEOUT_S", "0.5"),
+    ("GATEHOUSE_DRAIN_SECONDS", "soon"),
+    ("GATEHOUSE_CHANGE_POLL_SECONDS", "60"),
+    ("GATEHOUSE_USAGE_FLUSH_SECONDS", "0"),
+    ("GATEHOUSE_USAGE_RETENTION_DAYS", "0"),
+    ("GATEHOUSE_LOG_FORMAT", "xml"),
+    ("GATEHOUSE_LOG_LEVEL", "loud"),
+    ("GATEHOUSE_DATA_DIR", "/proc/none/such"),
+]
+READ_SETTINGS = """
+import importlib, json, os, sys
+for name, value in json.load(sys.stdin):
+    kept = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        importlib.import_module("gateway.settings")
+        print("started")
+    except Exception as error:
+        print(type(error).__name__, str(error).replace("\\n", " "))
+    os.environ.pop(name) if kept is None else os.environ.update({name: kept})
+    sys.modules.pop("gateway.settings", None)
+"""
+
+
+def test_a_bad_setting_is_named(fresh: House) -> None:
+    cases = [*BAD_SETTINGS, ("GATEHOUSE_LOG_FORMAT", "json")]
+    done = subprocess.run(
+        [sys.executable, "-c", READ_SETTINGS],
+        input=json.dumps(cases),
+        cwd=ROOT,
+        env=environment(fresh.data, {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert lines.pop() == "started"
+    for (name, _), line in zip(BAD_SETTINGS, lines, strict=True):
+        assert line.startswith(f"ImproperlyConfigured {name}: "), line
+        assert line.count(". ") >= 1, f"says no mend: {line}"
+
+
+def test_the_database_must_be_migrated(fresh: House) -> None:
+    refused = fresh.manage("serve")
+    assert refused.returncode == 1
+    assert re.search(
+        r"The database lacks \d+ migrations\. Run 'manage\.py migrate', or serve with --migrate\.", refused.stderr
+    )
+    with fresh:
+        gateway = fresh.gateway("--migrate")
+        assert gateway.http.get(f"{gateway.origin}/readyz").json()["status"] == "ok"
+
+
+def test_a_first_start_makes_keys_that_only_the_owner_reads(fresh: House) -> None:
+    assert fresh.manage("check").returncode == 0
+    for name in ("secret_key", "encryption_key"):
+        file = fresh.data / name
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert len(file.read_text()) >= 60
+
+
+def test_a_port_in_use_is_told(gateway: Gateway) -> None:
+    done = gateway.house.manage("serve", "--port", str(gateway.port))
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr.lower()
+
+
+def test_development_may_debug(make_house: HouseMaker) -> None:
+    gateway = make_house({"DEBUG": "true", "GATEHOUSE_ENV": "development"}, furnished=False).gateway()
+    page = gateway.http.get(f"{gateway.origin}/v1/none", headers={"accept": "text/html"})
+    assert page.headers["content-type"] == "application/json"
+
+
+# --- several workers ----------------------------------------------------------------------------------------------------------
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that run Gatehouse."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = entry.read_text().rpartition(") ")[2].split()
+            command = (entry.parent / "cmdline").read_bytes()
+            if int(fields[1]) == pid and b"spawn_main" in command:
+                found.append(int(entry.parent.name))
+    return found
+
+
+def test_two_workers(make_house: HouseMaker) -> None:
+    house = make_house({"REDIS_URL": servers.redis_url()})
+    token = house.do("token", "t", user=USER)
+    gateway = house.gateway("--workers", "2")
+    wait_until(lambda: len(children(gateway.process.pid)) == 2)
+
+    def ask() -> int:
+        """A call over a connection of its own, which either worker may take."""
+        return httpx.post(
+            gateway.origin + CHAT_PATH, json=chat(), headers={"authorization": f"Bearer {token}"}, trust_env=False
+        ).status_code
+
+    ready = gateway.http.get(f"{gateway.origin}/readyz").json()
+    assert ready["checks"]["redis"] == {"state": "ok"}
+    wait_until(lambda: len({path.name.partition("-")[0] for path in (house.data / "spool").iterdir()}) == 2)
+    assert [ask() for _ in range(20)] == [200] * 20
+    assert len(house.records(20)) == 20
+
+    killed = children(gateway.process.pid)[0]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len(set(children(gateway.process.pid)) - {killed}) == 2)
+    wait_until(lambda: [ask() for _ in range(5)] == [200] * 5)
+
+    house.do("revoke", "t")
+    time.sleep(1)
+    assert [ask() for _ in range(10)] == [401] * 10
+    workers = children(gateway.process.pid)
+    with within(15, "ending two workers"):
+        gateway.stop()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+# --- ending -------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_open_stream_is_finished_first(make_house: HouseMaker) -> None:
+    house = make_house()
+    token = house.do("token", "t", user=USER)
+    gateway = house.gateway()
+    with OpenStream(gateway, token, "hi [[sandbox: tokens=40 token-delay=40]]") as stream, within(8, "draining"):
+        gateway.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(gateway), 2)
+        assert not stream.ended_at, "the stream must outlive the door's closing"
+        code = gateway.process.wait(10)
+    assert code in (0, -signal.SIGTERM)
+    assert stream.fault is None
+    assert stream.content.endswith(b"data: [DONE]\n\n")
+    assert stream.content.count(b'"delta"') == 42
+    (record,) = house.records()
+    assert (record["error_class"], record["client_gone"]) == ("", False)
+    assert "event=call" in gateway.log or " call status=200 " in gateway.log
+
+
+def refuses(gateway: Gateway) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        httpx.get(f"{gateway.origin}/healthz", trust_env=False, timeout=1)
+    except httpx.TransportError:
+        return True
+    return False
+
+
+def test_a_call_that_outlasts_the_drain(make_house: HouseMaker, upstream: SandboxProcess) -> None:
+    house = make_house({"GATEHOUSE_DRAIN_SECONDS": "1"})
+    token = house.do("token", "t", user=USER)
+    gateway = house.gateway()
+    with OpenStream(gateway, token) as stream, OpenStream(gateway, token, "hi [[sandbox: hang]]", stream=False) as call:
+        wait_until(lambda: len(upstream.requests()) == 2)
+        with within(6, "ending with calls that never end"):
+            gateway.stop()
+        stream.wait()
+        call.wait()
+    assert_body(stream_error(stream.content), "shutting_down")
+    assert call.status == 503
+    assert_body(json.loads(call.content), "shutting_down")
+    assert call.headers["retry-after"] == "1"
+    records = house.records()
+    assert sorted((row["status"], row["error_class"], row["client_gone"]) for row in records) == [
+        (200, "shutting_down", False),
+        (503, "shutting_down", False),
+    ]
+    assert all(request["disconnected"] for request in upstream.requests())
+
+
+def test_the_last_lines_of_the_log_are_written(make_house: HouseMaker) -> None:
+    house = make_house()
+    token = house.do("token", "t", user=USER)
+    gateway = house.gateway()
+    response = gateway.post(token, CHAT_PATH, chat())
+    gateway.stop()
+    assert response.headers["x-request-id"] in gateway.log
