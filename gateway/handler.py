@@ -53,6 +53,7 @@ class InferenceRequest(ASGIRequest):
         self.request_id = new_request_id()
         self.resolver_match = None
         self.call: Call | None = None
+        self.body_begun = False
         self.body_read = False
         self.task = asyncio.current_task()
         self.client_gone = False
@@ -111,6 +112,7 @@ class InferenceRequest(ASGIRequest):
         return piece
 
     async def _receive_body(self) -> MutableMapping[str, Any]:
+        self.body_begun = True
         event = await self.receive()
         if event["type"] == "http.disconnect":
             self.client_gone = True
@@ -145,7 +147,12 @@ class InferenceRequest(ASGIRequest):
         task.cancel()
 
     async def discard_body(self) -> None:
-        """Read on a little after a refusal, so that a client which still sends its body gets to see the answer."""
+        """Read on a little after a refusal, so that a client which still sends its body gets to see the answer.
+
+        A client that waits for ``100 Continue`` sends nothing yet: it sees the answer at once.
+        """
+        if not self.body_begun and self.raw_headers.get(b"expect", b"").lower() == b"100-continue":
+            return
         size = 0
         with contextlib.suppress(TimeoutError, errors.ClientGone):
             async with asyncio.timeout(DISCARD_SECONDS):
