@@ -31,6 +31,8 @@ FEED_RETENTION_SECONDS = 3600.0
 FEED_PRUNE_ROWS = 5000
 BACKOFF_SECONDS = 2.0
 DEAD_TOKEN_DAYS = 90
+# More news of tokens than this are one query for all of them: a condition for each would be too deep for SQLite.
+FEW_TOKENS = 200
 TOKEN_KIND = "accounts.apitoken"
 SUBJECT_FILTERS = {"accounts.user": "user_id", "accounts.virtualaccount": "virtual_account_id"}
 
@@ -111,29 +113,29 @@ class Directory:
         if not self.loaded or now - self._reloaded_at > FULL_RELOAD_SECONDS:
             self._reload_all(now)
         else:
-            news = self._news(now)
+            news = self._news()
             if news:
-                self._take_in(news)
+                self._take_in(list(news.values()))
+            self._settle(news, now)
         self.refreshed_at = now
         if now - self._pruned_at > FEED_RETENTION_SECONDS / 6:
             self._pruned_at = now
             self._prune()
 
     # --- the feed ---------------------------------------------------------------------------------------------------
-    def _news(self, now: float) -> list[tuple[str, str]]:
-        news = []
+    def _news(self) -> dict[int, tuple[str, str]]:
         rows = Change.objects.filter(id__gt=self._floor).order_by("id").values_list("id", "kind", "object_id")
-        for row_id, kind, object_id in rows:
-            if row_id not in self._seen:
-                self._seen[row_id] = now
-                news.append((kind, object_id))
+        return {row_id: (kind, object_id) for row_id, kind, object_id in rows if row_id not in self._seen}
+
+    def _settle(self, news: Iterable[int], now: float) -> None:
+        """Note that the picture has the news: only now, for a database that failed in between must be asked again."""
+        self._seen.update(dict.fromkeys(news, now))
         window = self._late_commit_seconds()
         for row_id in list(self._seen):
             if now - self._seen[row_id] < window:
                 break
             del self._seen[row_id]
             self._floor = max(self._floor, row_id)
-        return news
 
     def _take_in(self, news: list[tuple[str, str]]) -> None:
         tokens: set[str] = set()
@@ -148,7 +150,7 @@ class Directory:
                 reload_tokens = True
             else:
                 reload_accounts = True
-        if reload_tokens:
+        if reload_tokens or len(tokens) + len(subjects) > FEW_TOKENS:
             self._load_tokens(None)
         elif tokens or subjects:
             self._load_tokens([("pk", pk) for pk in tokens] + sorted(subjects))
@@ -208,13 +210,15 @@ class Directory:
 
     def _affected(self, conditions: Iterable[tuple[str, str]]) -> Iterable[int]:
         """Yield the ids of the tokens we hold that the conditions speak of: those not found again are gone."""
+        holders = set()
         for column, value in conditions:
             if column == "pk":
                 yield int(value)
-                continue
-            kind = "user" if column == "user_id" else "virtualaccount"
+            else:
+                holders.add(("user" if column == "user_id" else "virtualaccount", int(value)))
+        if holders:
             held = list(self._tokens.values())
-            yield from (c.token_id for c in held if c.subject_type == kind and c.subject_id == int(value))
+            yield from (c.token_id for c in held if (c.subject_type, c.subject_id) in holders)
 
 
 def caller_of(token: ApiToken) -> Caller:
