@@ -10,14 +10,25 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from fernet_fields import EncryptedTextField
 
-from accounts.changes import Announced
+from accounts.changes import Announced, AnnouncedQuerySet
 from accounts.models import Team, User, VirtualAccount, slug_validator
 from providers import egress
 from providers.catalog import FEATURES, KIND_CHOICES, MODEL_TYPES, VENDORS
 
 HEADER_NAME = RegexValidator(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 FORBIDDEN_HEADERS = frozenset(
-    "authorization host content-length transfer-encoding connection upgrade te trailer cookie proxy-authorization".split()
+    [
+        "authorization",
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "te",
+        "trailer",
+        "cookie",
+        "proxy-authorization",
+    ]
 )
 model_name_validator = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$",
@@ -30,6 +41,17 @@ def origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return parts.scheme, (parts.hostname or "").lower(), port
+
+
+class ProviderAccountQuerySet(AnnouncedQuerySet):
+    """A query set that can't move an account to another address behind its key's back."""
+
+    def update(self, **kwargs: Any) -> int:
+        if not {"base_url", "kind"}.isdisjoint(kwargs):
+            raise ValueError(
+                "Change an account's address with save(): it clears the key that was entered for the old one."
+            )
+        return super().update(**kwargs)
 
 
 class ProviderAccount(Announced):
@@ -93,6 +115,11 @@ class ProviderAccount(Announced):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects = ProviderAccountQuerySet.as_manager()  # type: ignore[misc]  # the base's manager, with one rule more
+
+    _stored_url: str | None = None
+    _stored_kind: str | None = None
+
     class Meta:
         ordering = ["name"]
 
@@ -103,6 +130,14 @@ class ProviderAccount(Announced):
         instance._stored_url = instance.__dict__.get("base_url")
         instance._stored_kind = instance.__dict__.get("kind")
         return instance
+
+    def _stored_address(self) -> tuple[str, str] | None:
+        """Return the saved base URL and kind; columns that were not loaded are asked for. ``None``: not saved yet."""
+        if self._stored_url is not None and self._stored_kind is not None:
+            return self._stored_url, self._stored_kind
+        if self._state.adding:
+            return None
+        return type(self).objects.filter(pk=self.pk).values_list("base_url", "kind").first()
 
     @property
     def vendor(self) -> Any:
@@ -136,10 +171,10 @@ class ProviderAccount(Announced):
 
     def origin_changed(self) -> bool:
         """Whether scheme, host or port differ from what the stored key was entered for."""
-        stored_kind = getattr(self, "_stored_kind", None)
-        if stored_kind is None:
+        stored = self._stored_address()
+        if stored is None:
             return False
-        stored_url = (getattr(self, "_stored_url", None) or VENDORS[stored_kind].base_url).rstrip("/")
+        stored_url = (stored[0] or VENDORS[stored[1]].base_url).rstrip("/")
         return origin(stored_url) != origin(self.url)
 
     def clean(self) -> None:
