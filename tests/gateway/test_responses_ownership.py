@@ -141,6 +141,9 @@ def test_without_a_database_no_id_is_told(fragile: tuple[PostgresServer, Gateway
         database.start()
     wait_until(lambda: gateway.post(token, "/v1/responses", body).status_code == 200)
     assert client.responses.retrieve(known.id).id == known.id
+    gateway.house.do("forget_connection")
+    row = gateway.house.records(1, request_id=streamed.headers["x-request-id"])[0]
+    assert (row["error_class"], row["client_gone"]) == ("ownership_unavailable", False)
 
 
 def test_what_runs_on_without_a_database_is_charged_later(fragile: tuple[PostgresServer, Gateway, str]) -> None:
