@@ -17,6 +17,7 @@ from gateway.endpoints import (
     moderations,
     passthrough,
     responses,
+    stored_chat,
     uploads,
 )
 
@@ -26,6 +27,8 @@ API_ROOTS = ("/v1/", "/api/llm/")
 
 api: list[URLPattern | URLResolver] = [
     path("chat/completions", chat.ChatCompletions.as_view(), name="chat-completions"),
+    path("chat/completions/<str:completion_id>", stored_chat.StoredCompletion.as_view(), name="stored-completion"),
+    path("chat/completions/<str:completion_id>/messages", stored_chat.StoredMessages.as_view(), name="stored-messages"),
     path("completions", chat.Completions.as_view(), name="completions"),
     path("embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
     path("moderations", moderations.Moderations.as_view(), name="moderations"),

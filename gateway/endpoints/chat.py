@@ -1,18 +1,38 @@
 """``/chat/completions`` and the older ``/completions``."""
 
 import re
+from typing import Any
 
-from gateway.call import Operation
+from gateway.body import is_true
+from gateway.call import Call, Operation, Reply
+from gateway.endpoints import stored_chat
+from gateway.handler import InferenceRequest
 from gateway.views import ModelCallView
 
 # Some vendors end a stream without [DONE]; then a finish reason tells that it is whole.
 ENDS = re.compile(rb'^data: ?\[DONE\]|"finish_reason":\s*"', re.MULTILINE)
+CREATE = Operation("chat", "chat", "chat/completions", ends=ENDS)
+# One that the vendor keeps has an owner.
+STORE = Operation("chat", "chat", "chat/completions", makes=stored_chat.KIND, ends=ENDS)
 
 
 class ChatCompletions(ModelCallView):
-    """Create a chat completion, whole or streamed."""
+    """Create a chat completion, whole or streamed; list those that were stored."""
 
-    operation = Operation("chat", "chat", "chat/completions", ends=ENDS)
+    operation = CREATE
+
+    async def describe(self, request: InferenceRequest) -> Call:
+        """Return the call; one with ``store: true`` makes an object."""
+        call = await super().describe(request)
+        if is_true(call.fields.get("store")):
+            call.operation = STORE
+        return call
+
+    async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """List the caller's stored completions."""
+        view = stored_chat.StoredCompletions()
+        view.caller = self.caller
+        return await view.get(request, **kwargs)
 
 
 class Completions(ModelCallView):

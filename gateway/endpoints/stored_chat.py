@@ -1,0 +1,138 @@
+"""Stored chat completions: what ``store: true`` keeps at the vendor. Lists come from our own records.
+
+A record's ``data`` is ``{"metadata": the completion's metadata, "model": the model that the answer names}``.
+"""
+
+import asyncio
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import msgspec
+from django.db.models import Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.lookups import Exact
+
+from gateway import ownership
+from gateway.call import Call, Operation, Reply
+from gateway.endpoints.passthrough import read_object
+from gateway.errors import ModelNotFound
+from gateway.handler import InferenceRequest
+from gateway.listing import list_body, list_owned, read_page
+from gateway.models import OwnedObject
+from gateway.objects import NewObject, objects
+from gateway.ownership import Fields
+from gateway.policies import access
+from gateway.views import ObjectView, begin_call, json_reply, only_account
+from providers.picture import AccountPicture, Target
+
+KIND = "chat_completion"
+READ_AT_ONCE = 8
+_metadata = msgspec.json.Decoder(dict[str, str] | None)
+
+
+def record_of(call: Call, fields: Fields) -> list[NewObject]:
+    """Return the record of a completion that the vendor keeps."""
+    completion_id = ownership.text(fields, "id")
+    if not completion_id:
+        return []
+    data = {"metadata": metadata_of(call.fields), "model": ownership.text(fields, "model")}
+    return [ownership.record_for(call, KIND, completion_id, data=data)]
+
+
+def metadata_of(fields: Fields) -> dict[str, str]:
+    """Return the metadata of a request's fields; empty when there is none, or none that the vendor takes."""
+    try:
+        return _metadata.decode(fields.get("metadata", b"null")) or {}
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+ownership.MAKERS[KIND] = record_of
+
+
+class StoredCompletion(ObjectView):
+    """A stored completion by its id: read, given other metadata, deleted."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("chat.retrieve", "", "chat/completions/{id}", charges=False),
+        "POST": Operation("chat.update", "", "chat/completions/{id}", charges=False),
+        "DELETE": Operation("chat.delete", "", "chat/completions/{id}", charges=False),
+    }
+
+    async def get(self, request: InferenceRequest, completion_id: str, **kwargs: Any) -> Reply:
+        """Return the completion."""
+        return await self.forward(request, f"chat/completions/{completion_id}", completion_id)
+
+    async def post(self, request: InferenceRequest, completion_id: str, **kwargs: Any) -> Reply:
+        """Replace the completion's metadata, and what lists know of it."""
+        call = await self.describe(request, f"chat/completions/{completion_id}", completion_id)
+        reply = await self.run(call)
+        if reply.status < 300:
+            await objects.run(keep_metadata, call.account_name, completion_id, metadata_of(call.fields))
+        return reply
+
+    async def delete(self, request: InferenceRequest, completion_id: str, **kwargs: Any) -> Reply:
+        """Delete the completion."""
+        return await self.forward(request, f"chat/completions/{completion_id}", completion_id)
+
+
+class StoredMessages(ObjectView):
+    """What a stored completion was asked."""
+
+    operations: ClassVar[dict[str, Operation]] = {
+        "GET": Operation("chat.messages", "", "chat/completions/{id}/messages", charges=False)
+    }
+
+    async def get(self, request: InferenceRequest, completion_id: str, **kwargs: Any) -> Reply:
+        """Return a page of the messages."""
+        return await self.forward(request, f"chat/completions/{completion_id}/messages", completion_id)
+
+
+class StoredCompletions(ObjectView):
+    """The collection of stored completions."""
+
+    async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """List the caller's stored completions, oldest first, narrowed by ``model`` and ``metadata[key]``."""
+        call = begin_call(request, self.caller, Operation("chat.list", "", "chat/completions"))
+        name = call.options.provider_name or only_account(self.caller, "chat")
+        account = access.account_of(self.caller, name)
+        page = read_page(request.GET)
+        if not request.GET.get("order"):
+            page = replace(page, order="asc")
+        conditions = [
+            Exact(KeyTextTransform(key[9:-1], KeyTransform("metadata", "data")), Value(value))
+            for key, value in request.GET.items()
+            if key.startswith("metadata[") and key.endswith("]")
+        ]
+        filters = self._model_filter(account, str(request.GET.get("model") or ""))
+        rows, more = await list_owned(self.caller, account, KIND, page, conditions=conditions, **filters)
+        return json_reply(list_body(await read_all(account, rows), more))
+
+    def _model_filter(self, account: AccountPicture, model: str) -> dict[str, str]:
+        """Return the filter for a model, by one of our names or by the vendor's own."""
+        if not model:
+            return {}
+        try:
+            return {"model_name": access.resolve(self.caller, model, account.name).model.public_name}
+        except ModelNotFound:
+            return {"data__model": model}
+
+
+async def read_all(account: AccountPicture, rows: list[OwnedObject]) -> list[Any]:
+    """Return the completions as they stand at the vendor now, without those that are gone."""
+    gate = asyncio.Semaphore(READ_AT_ONCE)
+    target = Target(account, access.no_model(account))
+
+    async def read(object_id: str) -> Any:
+        async with gate:
+            return await read_object(target, f"chat/completions/{object_id}")
+
+    found = await asyncio.gather(*(read(row.object_id) for row in rows))
+    return [completion for completion in found if completion is not None]
+
+
+def keep_metadata(account_name: str, completion_id: str, metadata: dict[str, str]) -> None:
+    """Write down a completion's new metadata."""
+    row = OwnedObject.objects.filter(account_name=account_name, object_id=completion_id).first()
+    if row is not None:
+        OwnedObject.objects.filter(pk=row.pk).update(data={**row.data, "metadata": metadata})
