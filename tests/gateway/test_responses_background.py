@@ -214,14 +214,15 @@ def test_an_upstream_that_forgot_it(house: House, client: OpenAI, running_upstre
 def test_an_upstream_that_is_away_is_waited_for(house: House, client: OpenAI, running_upstream: SandboxProcess) -> None:
     response_id = made(client)
     over(client, response_id)
-    house.do("move_account", ACCOUNT, "http://127.0.0.1:9/v1")
+    house.do("change_account", ACCOUNT, base_url="http://127.0.0.1:9/v1")
     try:
         due(house, response_id)
         house.do("poll_background")
         assert "refused" in record(house, response_id)["fault"]
         assert charges(house, response_id) == []
     finally:
-        house.do("move_account", ACCOUNT, running_upstream.url)
+        house.do("change_account", ACCOUNT, base_url=running_upstream.url)
+        house.do("change_account", ACCOUNT, api_key="sk-sandbox")  # another address clears the key
     house.do("age_objects", 60, object_id=response_id)
     house.do("poll_background")
     assert len(charges(house, response_id)) == 1
