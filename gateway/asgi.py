@@ -13,6 +13,7 @@ django.setup(set_prefix=False)
 from gateway import handler  # noqa: E402 - needs the app registry
 from gateway.admission import recheck_running_calls  # noqa: E402
 from gateway.handler import Receive, Scope, Send  # noqa: E402
+from gateway.realtime.routing import sockets  # noqa: E402
 from gateway.runtime import runtime  # noqa: E402
 from gateway.urls import API_ROOTS  # noqa: E402
 
@@ -25,8 +26,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     kind = scope["type"]
     if kind == "http":
         if not runtime.started:  # daphne has no lifespan: the first request opens
-            runtime.open(recheck_running_calls)
-            await runtime.ready()
+            await _open()
         path = scope["path"]
         if path.startswith(API_ROOTS) or path in LEAN_PATHS:
             await handler.handle(scope, receive, send)
@@ -35,22 +35,23 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif kind == "lifespan":
         await _lifespan(receive, send)
     elif kind == "websocket":
-        await _refuse_socket(receive, send)
+        if not runtime.started:
+            await _open()
+        await sockets(scope, receive, send)
+
+
+async def _open() -> None:
+    runtime.open(recheck_running_calls)
+    await runtime.ready()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message: MutableMapping[str, Any] = await receive()
         if message["type"] == "lifespan.startup":
-            runtime.open(recheck_running_calls)
-            await runtime.ready()
+            await _open()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await runtime.close()
             await send({"type": "lifespan.shutdown.complete"})
             return
-
-
-async def _refuse_socket(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.close", "code": 4404, "reason": "No such socket."})

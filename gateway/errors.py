@@ -78,6 +78,10 @@ class TooManyRequests(CallError):
     """A limit of ours is reached."""
 
 
+class SessionOver(CallError):
+    """A socket was open, or silent, for as long as it may be."""
+
+
 class ClientGone(CallError):
     """The client closed the connection; nobody reads this."""
 
@@ -108,6 +112,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (Forbidden, Row(403, "invalid_request_error", "permission_denied", "authorization")),
     (MethodNotAllowed, Row(405, "invalid_request_error", "method_not_allowed", "routing")),
     (BodyTimedOut, Row(408, "invalid_request_error", "request_timeout", "request")),
+    (SessionOver, Row(408, "invalid_request_error", "session_expired", "limits")),
     (FirstTokenTimedOut, Row(408, "server_error", "first_token_timeout", "model")),
     (TooLarge, Row(413, "invalid_request_error", "request_too_large", "request")),
     (UnsupportedMedia, Row(415, "invalid_request_error", "unsupported_media_type", "request")),

@@ -7,13 +7,13 @@ import re
 import sys
 from datetime import UTC, datetime
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from django.conf import settings
 
 if TYPE_CHECKING:
-    from gateway.handler import InferenceRequest
+    from gateway.call import Call
 
 logger = logging.getLogger("gateway.calls")
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
@@ -22,6 +22,18 @@ HEAD = frozenset({"time", "level", "event"})
 PLAIN = re.compile(r"[!#-<>-~]+")
 # What JSON leaves as it is and a terminal or a reader of lines may act on.
 ODD = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+
+
+class Logged(Protocol):
+    """What a log line tells of a request or a socket."""
+
+    path: str
+    request_id: str
+    call: "Call | None"
+
+    @property
+    def method(self) -> str | None:
+        """The HTTP method, or ``WEBSOCKET``."""
 
 
 class LineBuffer:
@@ -50,7 +62,7 @@ class LineBuffer:
 buffer = LineBuffer()
 
 
-def log_call(request: "InferenceRequest", status: int) -> None:
+def log_call(request: Logged, status: int) -> None:
     """Log one finished call."""
     if request.path in QUIET_PATHS or not logger.isEnabledFor(logging.INFO):
         return

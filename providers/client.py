@@ -171,14 +171,21 @@ class UpstreamClient:
 
     def session(self, account: AccountPicture) -> aiohttp.ClientSession:
         """Return the account's session; a changed account gets a new one, the old one closes when its calls are done."""
-        known = self._sessions.get(account.name)
+        return self._session(account.name, account, account.connection_limit)
+
+    def socket_session(self, account: AccountPicture) -> aiohttp.ClientSession:
+        """Return the session for the account's sockets: they stay open for long, and calls must not wait for them."""
+        return self._session(f"{account.name} sockets", account, 0)
+
+    def _session(self, key: str, account: AccountPicture, limit: int) -> aiohttp.ClientSession:
+        known = self._sessions.get(key)
         if known is not None and known[0] == account.revision:
             return known[1]
         fault = egress.url_fault(account.url)
         if fault:  # the operator's list may have changed since the account was saved
             raise EgressRefused(fault)
-        session = _new_session(account)
-        self._sessions[account.name] = (account.revision, session)
+        session = _new_session(limit)
+        self._sessions[key] = (account.revision, session)
         if known is not None:
             self._retire(known[1])
         return session
@@ -216,10 +223,10 @@ async def _close_when_idle(session: aiohttp.ClientSession) -> None:
         await session.close()
 
 
-def _new_session(account: AccountPicture) -> aiohttp.ClientSession:
+def _new_session(limit: int) -> aiohttp.ClientSession:
     guard = Guard()
     connector = aiohttp.TCPConnector(
-        limit=account.connection_limit,
+        limit=limit,
         resolver=guard,
         ttl_dns_cache=DNS_CACHE_SECONDS,
         keepalive_timeout=KEEPALIVE_SECONDS,

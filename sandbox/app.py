@@ -30,6 +30,7 @@ from sandbox.resources import (
     images,
     models,
     moderations,
+    realtime,
     responses,
     responses_socket,
     skills,
@@ -79,6 +80,7 @@ ROUTES: tuple[Route, ...] = tuple(
         assistants.ROUTES,
         threads.ROUTES,
         thread_runs.ROUTES,
+        realtime.ROUTES,
         control.ROUTES,
     )
 )

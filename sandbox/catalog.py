@@ -92,6 +92,8 @@ _NAMES: dict[str, str] = {
         gpt-realtime-mini gpt-realtime-mini-2025-10-06 gpt-realtime-mini-2025-12-15 gpt-realtime-1.5
         gpt-realtime-2 gpt-realtime-2.1 gpt-realtime-2.1-mini gpt-realtime-whisper
         """,
+    "translation": "gpt-realtime-translate",
+    "live": "gpt-live-1",
     "video": "sora-2 sora-2-pro",
 }
 

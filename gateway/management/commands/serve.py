@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from gateway.checks import start_faults
+from gateway.realtime.server import SocketProtocol
 
 WEBSOCKET_BYTES = 64 * 2**20
 
@@ -79,7 +80,8 @@ def server_config(host: str, port: int, workers: int) -> uvicorn.Config:
         workers=workers,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws=SocketProtocol,
+        ws_per_message_deflate=False,
         ws_max_size=WEBSOCKET_BYTES,
         lifespan="on",
         log_config=None,

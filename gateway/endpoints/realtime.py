@@ -1,0 +1,202 @@
+"""``/realtime`` over HTTP: client secrets of ours for browsers, and what is refused because nobody could meter it."""
+
+import uuid
+from time import time
+from typing import Any, ClassVar
+
+import msgspec
+from django.conf import settings
+
+from gateway import body as json_body
+from gateway import ownership
+from gateway.call import Call, Operation, Reply
+from gateway.errors import InvalidRequest
+from gateway.handler import InferenceRequest
+from gateway.policies import access
+from gateway.realtime import admission, credentials
+from gateway.realtime.admission import REALTIME, TRANSLATION, Kind
+from gateway.realtime.credentials import ClientSecret
+from gateway.references import find_references
+from gateway.views import InferenceView, begin_call, json_reply
+from providers.picture import AccountPicture, Target
+
+LIFETIME_SECONDS = (10, 7200)
+DEFAULT_SECONDS = 600
+LEGACY_SECONDS = 60
+_object = msgspec.json.Decoder(dict[str, Any])
+
+
+class Expiry(msgspec.Struct):
+    """When a client secret ends: ``seconds`` after it is made."""
+
+    anchor: str = "created_at"
+    seconds: int = DEFAULT_SECONDS
+
+
+_expiry = msgspec.json.Decoder(Expiry | None)
+
+
+class ClientSecrets(InferenceView):
+    """Make a client secret. The upstream is not asked: no credential of the vendor's is ever told."""
+
+    operation: ClassVar[Operation] = Operation("realtime.client_secrets", "", "realtime/client_secrets", charges=False)
+    kind: ClassVar[Kind] = REALTIME
+    session_type: ClassVar[str] = ""
+    """The type of every session; empty: the settings say whether it is ``realtime`` or ``transcription``."""
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Return the secret with the session's settings."""
+        call = begin_call(request, self.caller, self.operation)
+        json_body.check_json_type(request.raw_headers.get(b"content-type", b""))
+        call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+        call.fields = json_body.decode_fields(call.body) if call.body else {}
+        session, seconds = self.read(call.fields)
+        secret = await self._secret(call, session, seconds)
+        return json_reply(self.answer(secret, credentials.mint(secret), session))
+
+    def read(self, fields: dict[str, msgspec.Raw]) -> tuple[dict[str, Any], int]:
+        """Return the session's settings and for how many seconds the secret lives."""
+        return _settings(fields.get("session"), "session"), _seconds(fields.get("expires_after"))
+
+    def answer(self, secret: ClientSecret, value: str, session: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer's body."""
+        return {"value": value, "expires_at": secret.expires_at, "session": shown(secret, session)}
+
+    async def _secret(self, call: Call, session: dict[str, Any], seconds: int) -> ClientSecret:
+        kind = self.session_type or session.get("type") or "realtime"
+        if kind not in admission.SECRET_KINDS or admission.SECRET_KINDS[kind] is not self.kind:
+            raise InvalidRequest("'session.type' must be 'realtime' or 'transcription'.", param="session.type")
+        named = dict(_named_models(session))
+        model = named.get("model", "") or named.get("transcription", "")
+        if not model and kind != "transcription":
+            raise InvalidRequest(
+                "Name the session's model: the secret is good for that model only.",
+                param="session.model",
+                code="missing_required_parameter",
+            )
+        account = admission.account_for(self.caller, self.kind, "", call.options.provider_name, model)
+        assert account is not None  # only kinds whose models are named by events leave it open
+        target = await _admit(call, account, session, named.get("model", ""))
+        settings_kept = {**session, "type": kind}
+        settings_kept.pop("model", None)
+        settings_kept.pop("client_secret", None)
+        if self.kind is TRANSLATION:
+            settings_kept.pop("type")
+        return ClientSecret(
+            token_id=self.caller.token_id,
+            account=account.name,
+            model=target.model.name,
+            kind=kind,
+            expires_at=int(time()) + seconds,
+            session=msgspec.json.encode(
+                settings_kept if len(settings_kept) > 1 or "audio" in settings_kept else {}
+            ).decode(),
+        )
+
+
+class TranslationSecrets(ClientSecrets):
+    """Make a client secret for a translation session."""
+
+    operation = Operation(
+        "realtime.translations.client_secrets", "", "realtime/translations/client_secrets", charges=False
+    )
+    kind = TRANSLATION
+    session_type = "translation"
+
+
+class Sessions(ClientSecrets):
+    """Make a client secret the older way: the settings are the body, the secret is part of the answer."""
+
+    operation = Operation("realtime.sessions", "", "realtime/sessions", charges=False)
+    session_type = "realtime"
+
+    def read(self, fields: dict[str, msgspec.Raw]) -> tuple[dict[str, Any], int]:
+        session = _settings(msgspec.Raw(msgspec.json.encode(fields)), "body")
+        session.pop("client_secret", None)
+        return session, _seconds(fields.get("expires_after"), LEGACY_SECONDS)
+
+    def answer(self, secret: ClientSecret, value: str, session: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **shown(secret, session),
+            "client_secret": {"value": value, "expires_at": secret.expires_at},
+        }
+
+
+class TranscriptionSessions(Sessions):
+    """Make a client secret for a transcription session the older way."""
+
+    operation = Operation("realtime.transcription_sessions", "", "realtime/transcription_sessions", charges=False)
+    session_type = "transcription"
+
+
+class Calls(InferenceView):
+    """Refuses calls over WebRTC and SIP: their sound would pass the gateway by, and so would what they cost."""
+
+    def admit(self, request: InferenceRequest) -> None:
+        """Let in whoever may open a socket: browsers come with a client secret."""
+        self.caller, _ = credentials.identify(request.raw_headers, ())
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        raise InvalidRequest(
+            "Sessions over WebRTC and SIP are not supported: their sound and events go past the gateway, so it could not meter or "
+            "end them. Open a WebSocket with a client secret instead.",
+            code="calls_not_supported",
+        )
+
+
+def shown(secret: ClientSecret, session: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings as a client may see them: what was asked for, with the session's id and model."""
+    told: dict[str, Any] = {**session, "type": secret.kind, "id": f"sess_{uuid.uuid4().hex[:21]}"}
+    if secret.kind == "translation":
+        return {**told, "expires_at": secret.expires_at, "model": secret.model, "audio": session.get("audio") or {}}
+    told["object"] = "realtime.session" if secret.kind == "realtime" else "realtime.transcription_session"
+    told["expires_at"] = 0
+    if secret.kind == "realtime":
+        told["model"] = secret.model
+    return told
+
+
+async def _admit(call: Call, account: AccountPicture, session: dict[str, Any], model: str) -> Target:
+    """Return the session's model, after everything that its settings name was checked. They keep the names as given."""
+    copy = msgspec.json.decode(msgspec.json.encode(session))
+    targets = admission.admit_settings(call.caller, account, copy)
+    call.references = [
+        (field, name) for field, name in find_references(call.body, call.fields) if field != "item_reference"
+    ]
+    for target in targets.values():
+        call.references += admission.references_of(target)
+    await ownership.check_references(call, account)
+    return targets[("realtime",)] if model else Target(account, access.no_model(account))
+
+
+def _named_models(session: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the models that settings name: the session's own as ``model``, a transcription's as ``transcription``."""
+    return [
+        ("model" if types == ("realtime",) else "transcription", name)
+        for _, name, types in admission.models_in(session)
+        if "responses" not in types
+    ]
+
+
+def _settings(raw: msgspec.Raw | None, param: str) -> dict[str, Any]:
+    try:
+        return _object.decode(raw or b"{}")
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidRequest(f"'{param}' must be an object.", param=param, code="invalid_type") from None
+
+
+def _seconds(raw: msgspec.Raw | None, default: int = DEFAULT_SECONDS) -> int:
+    least, most = LIFETIME_SECONDS
+    try:
+        expiry = _expiry.decode(raw) if raw is not None else None
+    except (msgspec.DecodeError, RecursionError):
+        expiry = Expiry(seconds=0)
+    if expiry is None:
+        return default
+    if not least <= expiry.seconds <= most or expiry.anchor != "created_at":
+        raise InvalidRequest(
+            f'\'expires_after\' must be like {{"anchor": "created_at", "seconds": 600}}, from {least} to {most} seconds.',
+            param="expires_after",
+            code="invalid_value",
+        )
+    return expiry.seconds

@@ -1,0 +1,252 @@
+"""The Channels consumer of every socket: who opens it, what for, and the session that follows."""
+
+import asyncio
+import urllib.parse
+
+import msgspec
+from channels.consumer import AsyncConsumer
+from django.conf import settings
+
+from gateway import errors, ownership
+from gateway.call import Caller, Operation, read_options
+from gateway.handler import Receive, Scope, Send
+from gateway.logs import log_call
+from gateway.policies import access
+from gateway.realtime import admission, credentials
+from gateway.realtime.admission import RESPONSES, Kind
+from gateway.realtime.credentials import ClientSecret
+from gateway.realtime.events import Dialogue as RealtimeDialogue
+from gateway.realtime.frames import fields_of, text
+from gateway.realtime.link import ClientGone, Link
+from gateway.realtime.responses import ResponsesDialogue
+from gateway.realtime.server import watch_shutdown
+from gateway.realtime.session import SETTLE_SECONDS, Dialogue, Session, SessionCall
+from gateway.realtime.slots import Slots
+from gateway.runtime import runtime
+from gateway.views import FORWARDED
+from providers.adapters import openai as openai_dialect
+from providers.client import UpstreamFailure
+from providers.picture import AccountPicture, Target
+from providers.socket import UpstreamSocket, open_socket
+
+# Of the address' query these are ours to answer; the rest goes on to the upstream. Keys never do.
+OWN_PARAMETERS = frozenset({"model", "api-key", "api_key", "key", "token", "access_token"})
+FIRST_EVENT_SECONDS = 30.0
+
+
+class Opening:
+    """A socket that is being opened: what its handshake says."""
+
+    def __init__(self, link: Link, kind: Kind, in_path: str) -> None:
+        self.link = link
+        self.kind = kind
+        self.in_path = in_path
+        query = urllib.parse.parse_qsl(link.scope.get("query_string", b"").decode("latin1"), keep_blank_values=True)
+        self.query = [(name, value) for name, value in query if name.lower() not in OWN_PARAMETERS]
+        self.model = next((value for name, value in query if name == "model"), "")
+        self.intent = next((value for name, value in query if name == "intent"), "")
+        self.options = read_options(link.raw_headers)
+        self.first: str | bytes | None = None
+        self.caller: Caller
+        self.secret: ClientSecret | None = None
+
+    def identify(self) -> None:
+        """Find out who opens the socket, and what a client secret lets it be opened for."""
+        self.caller, self.secret = credentials.identify(self.link.raw_headers, self.link.subprotocols)
+        if any(name == "call_id" for name, _ in self.query):
+            raise errors.InvalidRequest(
+                "Joining a call (call_id) is not supported: the gateway does not carry WebRTC and SIP calls.",
+                param="call_id",
+                code="calls_not_supported",
+            )
+        if self.secret is not None:
+            admission.check_secret(self.secret, self.kind, self.in_path, self.options.provider_name, self.intent)
+            self.in_path = self.secret.account
+            self.model = self.model or self.secret.model
+            if self.secret.kind == "transcription" and not self.intent:
+                self.query.append(("intent", "transcription"))
+                self.intent = "transcription"
+
+    async def account(self) -> AccountPicture:
+        """Return the account; where only the first event tells it, open the socket and read that."""
+        in_header = self.options.provider_name
+        found = admission.account_for(self.caller, self.kind, self.in_path, in_header, self.model)
+        if found is None:
+            await self.link.accept([])
+            async with asyncio.timeout(FIRST_EVENT_SECONDS):
+                self.first = await self.link.receive()
+            name = _model_of_event(self.first)
+            prefix, slash, _ = name.partition("/")
+            found = runtime.directory.accounts.get(prefix) if slash else None
+            found = access.account_of(self.caller, prefix) if found else access.resolve(self.caller, name, "").account
+        return found
+
+    def target(self, account: AccountPicture) -> Target:
+        """Return the model that the session begins with, which may be none yet. Refuses what the caller may not call."""
+        if self.kind.models_in_events:
+            return Target(account, access.no_model(account))
+        if self.model:
+            target = admission.resolve(self.caller, account, self.model, self.kind.model_type)
+            if self.secret is not None and self.secret.model:
+                meant = admission.resolve(self.caller, account, self.secret.model, self.kind.model_type)
+                admission.check_secret_model(self.secret, target, meant)
+            return target
+        if self.intent == "transcription":
+            return Target(account, access.no_model(account))
+        raise errors.InvalidRequest(
+            "Name the model in the address, like ?model=gpt-realtime.", param="model", code="missing_required_parameter"
+        )
+
+    def address(self, target: Target) -> str:
+        """Return the upstream's address."""
+        query = list(self.query)
+        if target.model.name:
+            query.insert(0, ("model", target.model.upstream_id))
+        return openai_dialect.url(target, self.kind.path, urllib.parse.urlencode(query))
+
+    def forwarded(self) -> list[tuple[str, str]]:
+        """Return the client's headers that go on to the upstream."""
+        headers = self.link.raw_headers
+        found = {name.decode("latin1"): value.decode("latin1") for name, value in headers.items() if name in FORWARDED}
+        beta = credentials.beta_header(self.link.subprotocols)
+        if beta:
+            found.setdefault("openai-beta", beta)
+        return list(found.items())
+
+
+class SocketConsumer(AsyncConsumer):
+    """One socket of a kind. Messages pass it directly, without a task for each as Channels' dispatch would make."""
+
+    kind: Kind
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        link = Link(scope, receive, send)
+        try:
+            opening = Opening(link, self.kind, scope["url_route"]["kwargs"].get("account", ""))
+            opening.identify()
+            await self._serve(opening)
+        except (errors.CallError, UpstreamFailure) as error:
+            if link.call is not None:
+                link.call.error = errors.code_of(error)
+            await link.refuse(error)
+        except ClientGone:
+            link.status = 499
+        except TimeoutError:
+            await link.refuse(errors.BodyTimedOut(f"No first event came within {FIRST_EVENT_SECONDS:g} seconds."))
+        except asyncio.CancelledError:
+            # While the upstream is dialled, the session's end cancels the task; so does the server when it stops.
+            ended_by = link.call.ended_by if link.call is not None else None
+            _uncancel()
+            await link.refuse(ended_by or errors.shutting_down())
+        finally:
+            runtime.running.discard(link.call)
+            log_call(link, link.status)
+
+    async def _serve(self, opening: Opening) -> None:
+        link, kind = opening.link, opening.kind
+        operation = Operation(f"{kind.name}_session", kind.model_type, kind.path)
+        call = SessionCall(opening.caller, operation, opening.options, link.request_id)
+        call.model_asked = opening.model
+        call.task = asyncio.current_task()
+        account = await opening.account()
+        call.target = target = opening.target(account)
+        call.account_name = account.name
+        link.call = call
+        runtime.running.add(call)
+        call.references = admission.references_of(target)
+        await ownership.check_references(call, account)
+        with Slots() as slots:
+            _take_slots(slots, opening.caller, account)
+            headers = openai_dialect.headers(account, opening.forwarded())
+            upstream = await open_socket(runtime.client, account, opening.address(target), headers)
+            try:
+                await self._converse(opening, call, target, upstream)
+            finally:
+                await upstream.close()
+
+    async def _converse(self, opening: Opening, call: SessionCall, target: Target, upstream: UpstreamSocket) -> None:
+        link, account = opening.link, target.account
+        dialogue: Dialogue
+        if opening.kind is RESPONSES:
+            dialogue = ResponsesDialogue(call, account, target)
+        else:
+            dialogue = RealtimeDialogue(call, account, opening.kind, target)
+        session = Session(link, upstream, dialogue)
+        try:
+            if opening.secret is not None:
+                await _apply(opening.secret, dialogue, upstream)
+            if not link.accepted:
+                await link.accept(_answer_headers(target, upstream))
+        except BaseException as error:  # whatever ends it, the session leaves its record
+            dialogue.finish(error, error, client_gone=isinstance(error, OSError))
+            raise
+        watch_shutdown(link.scope, session.drain, max(0.0, settings.DRAIN_SECONDS - SETTLE_SECONDS - 1))
+        call.attach(session)
+        ending = await session.run(opening.first)
+        if ending.error is not None:
+            call.error = errors.code_of(ending.error)
+
+
+class UnknownSocket(AsyncConsumer):
+    """Refuses every other path."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        link = Link(scope, receive, send)
+        await link.refuse(
+            errors.NotFound(
+                f"No socket at {link.path[:200]!r}. Sockets are at /live/ACCOUNT/realtime, /live/ACCOUNT/realtime/translations, "
+                "/live/ACCOUNT/live/sessions and /live/ACCOUNT/responses, and at the same paths under /v1.",
+                code="unknown_url",
+            )
+        )
+        log_call(link, link.status)
+
+
+async def _apply(secret: ClientSecret, dialogue: Dialogue, upstream: UpstreamSocket) -> None:
+    """Send the settings that a client secret holds, as the session's first event."""
+    session = credentials.settings_of(secret)
+    if session:
+        event = msgspec.json.encode({"type": "session.update", "session": session}).decode()
+        passed = await dialogue.from_client(event)
+        if passed is not None:
+            await upstream.send(passed)
+
+
+def _take_slots(slots: Slots, caller: Caller, account: AccountPicture) -> None:
+    slots.take(f"subject {caller.key}", settings.REALTIME_SESSIONS_PER_SUBJECT, caller.subject_name)
+    slots.take(f"account {account.name}", settings.REALTIME_SESSIONS_PER_ACCOUNT, f"The account {account.name!r}")
+
+
+def _answer_headers(target: Target, upstream: UpstreamSocket) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-tfy-resolved-model", target.model.public_name.encode("latin1", "replace"))]
+    upstream_id = upstream.headers.get("x-request-id")
+    if upstream_id:
+        headers.append((b"x-upstream-request-id", upstream_id.encode("latin1", "replace")))
+    return headers
+
+
+def _model_of_event(message: str | bytes) -> str:
+    """Return the model that a socket's first event names: a response's, or a live session's. Empty when it names none."""
+    fields = fields_of(message) or {}
+    if text(fields, "type") == "session.start":
+        try:
+            fields = msgspec.json.decode(fields.get("session", b"{}"), type=dict[str, msgspec.Raw])
+        except (msgspec.DecodeError, RecursionError):
+            fields = {}
+    name = text(fields, "model")
+    if not name:
+        raise errors.InvalidRequest(
+            "The first event must name a model, as 'account/model'.", param="model", code="missing_required_parameter"
+        )
+    return name
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

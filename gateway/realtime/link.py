@@ -1,0 +1,172 @@
+"""The client's side of a socket: accepting, refusing, error events and closing, under any ASGI server."""
+
+import asyncio
+import contextlib
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway import errors
+from gateway.call import Call, new_request_id
+from gateway.handler import Receive, Scope, Send
+from gateway.realtime.credentials import answered_subprotocol
+from providers.client import UpstreamFailure
+from providers.socket import HandshakeRefused, clipped, sendable
+
+LAST_WORDS_SECONDS = 2.0
+# How a session of ours ends that is not closed by either side: the close code for an error's HTTP status.
+CLOSE_CODES = {400: 4400, 401: 4401, 403: 4403, 404: 4404, 408: 4408, 413: 1009, 429: 4429, 503: 1013}
+INTERNAL_ERROR = 1011
+GOING_AWAY = 1001
+
+
+@dataclass(slots=True)
+class Ending:
+    """What ended a session: ``side`` is ``client``, ``upstream`` or ``gateway``; ``error`` goes to the client as an event."""
+
+    side: str
+    code: int
+    reason: str = ""
+    error: Exception | None = None
+
+
+class ClientGone(Exception):
+    """The client closed the socket, or is lost; ``code`` is 1006 then."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class Link:
+    """A client's socket. Errors go out as HTTP answers before it is accepted, and as OpenAI's error events after."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.path: str = scope["path"]
+        self.method: str | None = "WEBSOCKET"
+        self.raw_headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.subprotocols: list[str] = scope.get("subprotocols", [])
+        self.request_id = new_request_id()
+        self.call: Call | None = None
+        self.accepted = False
+        self.status = 0
+        self._receive = receive
+        self._send = send
+        self._can_refuse = "websocket.http.response" in (scope.get("extensions") or {})
+
+    async def accept(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Open the socket."""
+        self.accepted = True
+        self.status = 101
+        subprotocol = answered_subprotocol(self.subprotocols)
+        own = [(b"x-request-id", self.request_id.encode()), *headers]
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": own})
+
+    async def receive(self) -> str | bytes:
+        """Return the next message; raise :class:`ClientGone`. What is not asked for stays with the client."""
+        event: MutableMapping[str, Any] = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            raise ClientGone(event.get("code") or 1005, event.get("reason") or "")
+        text: str | None = event.get("text")
+        if text is not None:
+            return text
+        data: bytes = event["bytes"]
+        return data
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message; return when the client can take another. Raises ``OSError`` when it is gone."""
+        if isinstance(message, str):
+            await self._send({"type": "websocket.send", "text": message})
+        else:
+            await self._send({"type": "websocket.send", "bytes": message})
+
+    async def send_error(self, error: Exception, event_id: str | None = None) -> None:
+        """Send ``error`` as an error event; ``event_id`` is that of the client's event at fault."""
+        await self.send(error_event(error, event_id))
+
+    async def refuse(self, error: Exception) -> None:
+        """Answer the handshake with an HTTP error, or, where the server can't, open the socket to say it there."""
+        if errors.row_of(error).status == 500:
+            raise error
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                if self.accepted or not self._can_refuse:
+                    if not self.accepted:
+                        await self.accept([])
+                    await self.send_error(error)
+                    await self.close(close_code(error), brief(error))
+                    return
+                self.status = status_of(error)
+                headers = [(name.encode(), value.encode("latin1", "replace")) for name, value in headers_of(error)]
+                headers += [(b"content-type", b"application/json"), (b"x-request-id", self.request_id.encode())]
+                body = errors.render_json(error)
+                headers.append((b"content-length", str(len(body)).encode()))
+                await self._send({"type": "websocket.http.response.start", "status": self.status, "headers": headers})
+                await self._send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close the socket."""
+        await self._send({"type": "websocket.close", "code": sendable(code), "reason": clipped(reason).decode()})
+
+    async def end(self, ending: Ending) -> None:
+        """Tell the client how its session ended, unless it ended it."""
+        if ending.side == "client":
+            return
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                if ending.error is not None:
+                    await self.send_error(ending.error)
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self.close(ending.code, ending.reason)
+
+
+def error_event(error: Exception, event_id: str | None = None) -> str:
+    """Return ``error`` as an event that every kind of session's clients understand.
+
+    Realtime and live clients look into ``error``; clients of responses sockets look at ``code``, ``message`` and ``param``.
+    """
+    told = errors.describe(error)["error"]
+    detail = {"type": told["type"], "code": told["code"], "message": told["message"], "param": told["param"]}
+    event = {
+        "type": "error",
+        "event_id": f"event_{new_request_id()[4:]}",
+        "status": status_of(error),
+        "error": {**detail, "event_id": event_id, "client_event_id": event_id},
+        "code": told["code"],
+        "message": told["message"],
+        "param": told["param"],
+        "sequence_number": 0,
+    }
+    return msgspec.json.encode(event).decode()
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of ``error``: an upstream's own when it refused the handshake."""
+    return error.status if isinstance(error, HandshakeRefused) else errors.status_of(error)
+
+
+def headers_of(error: Exception) -> list[tuple[str, str]]:
+    """Return the headers of an answer for ``error``."""
+    if isinstance(error, HandshakeRefused):
+        kept = [
+            (name.lower(), value) for name, value in error.headers.items() if name.lower().startswith("retry-after")
+        ]
+        return [(errors.ORIGIN_HEADER, "upstream"), *kept]
+    return list(errors.headers_of(error).items())
+
+
+def close_code(error: Exception) -> int:
+    """Return the close code for ``error``."""
+    if isinstance(error, UpstreamFailure) and not isinstance(error, HandshakeRefused):
+        return INTERNAL_ERROR
+    return CLOSE_CODES.get(status_of(error), INTERNAL_ERROR)
+
+
+def brief(error: Exception) -> str:
+    """Return the reason in a close frame for ``error``: its code."""
+    return errors.code_of(error)

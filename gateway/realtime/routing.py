@@ -1,0 +1,25 @@
+"""The sockets' paths, a line per kind: below ``/live/{account}``, where SDKs dial with ``websocket_base_url``, and below the API prefixes."""
+
+from channels.routing import URLRouter
+from django.urls import re_path
+
+from gateway.realtime.admission import LIVE, REALTIME, RESPONSES, TRANSLATION
+from gateway.realtime.consumer import SocketConsumer, UnknownSocket
+
+PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?"
+ACCOUNT = r"^live/(?P<account>[^/]+)"
+KINDS = {
+    "realtime": REALTIME,
+    "realtime/translations": TRANSLATION,
+    "responses": RESPONSES,
+    "live/sessions": LIVE,
+}
+
+sockets = URLRouter(
+    [
+        *(re_path(f"{ACCOUNT}/{path}/?$", SocketConsumer.as_asgi(kind=kind)) for path, kind in KINDS.items()),
+        re_path(f"{ACCOUNT}/?$", SocketConsumer.as_asgi(kind=REALTIME)),
+        *(re_path(f"{PREFIX}/{path}/?$", SocketConsumer.as_asgi(kind=kind)) for path, kind in KINDS.items()),
+        re_path("", UnknownSocket.as_asgi()),
+    ]
+)

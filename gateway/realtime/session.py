@@ -1,0 +1,236 @@
+"""A session: two pumps between the client's socket and the upstream's, and everything that can end it.
+
+Each pump holds one message: it takes the next one when the other side has taken the last. So a slow side slows the other, and
+no more is buffered than the two connections' own windows.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from django.conf import settings
+
+from gateway import errors
+from gateway.call import Call, Caller, Operation, Options
+from gateway.realtime.link import GOING_AWAY, ClientGone, Ending, Link, brief, close_code
+from providers.client import Disconnected
+from providers.socket import ABNORMAL, SocketEnded, UpstreamSocket
+
+logger = logging.getLogger("gateway.realtime")
+
+# How long the vendor may take to tell what a response used that a client left behind.
+SETTLE_SECONDS = 2.0
+
+
+class Dialogue(Protocol):
+    """What is done with the messages of a kind of session."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a response is being made."""
+
+    async def from_client(self, message: str | bytes) -> str | bytes | None:
+        """Return what goes on to the upstream; raise ``CallError`` for what must not."""
+
+    async def from_upstream(self, message: str | bytes) -> str | bytes | None:
+        """Return what goes on to the client."""
+
+    def error_for(self, error: Exception, message: str | bytes) -> str:
+        """Return the error event for a refused message."""
+
+    def stop_event(self) -> str:
+        """Return the event that ends what is being made; empty when there is none."""
+
+    def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
+        """Write the records down: ``error`` is the session's, ``cut`` what ended the responses that are not complete."""
+
+
+class SessionCall(Call):
+    """The call that a session is to the rest of the gateway: :meth:`end` ends the session."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, caller: Caller, operation: Operation, options: Options, request_id: str) -> None:
+        super().__init__(caller, operation, options, request_id)
+        self.stream = True
+        self._session: Session | None = None
+
+    def attach(self, session: "Session") -> None:
+        """Let this call's end be the session's."""
+        self._session = session
+        if self.ended_by is not None:
+            session.fail(self.ended_by)
+
+    def end(self, error: errors.CallError) -> None:
+        if self.ended_by is None:
+            self.ended_by = error
+            if self._session is not None:
+                self._session.fail(error)
+            elif self.task is not None and not self.task.done():
+                self.task.cancel()  # still dialling
+
+
+class Session:
+    """An open session. :meth:`run` returns when it is over, its records written and both sides closed."""
+
+    def __init__(self, link: Link, upstream: UpstreamSocket, dialogue: Dialogue) -> None:
+        self._link = link
+        self._upstream = upstream
+        self._dialogue = dialogue
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[Ending] = self._loop.create_future()
+        self._moved = self._loop.time()
+        self._draining = False
+        self._timers: list[asyncio.TimerHandle] = []
+
+    async def run(self, first: str | bytes | None = None) -> Ending:
+        """Pump until something ends the session. ``first`` is a client's message that was read already."""
+        self._arm(settings.REALTIME_MAX_SECONDS, self._too_long)
+        self._arm(settings.REALTIME_IDLE_SECONDS, self._look_for_idleness)
+        pumps = [
+            self._loop.create_task(self._from_client(first)),
+            self._loop.create_task(self._from_upstream()),
+        ]
+        hurry = False
+        try:
+            ending = await self._ended
+        except asyncio.CancelledError:  # the server cuts off what did not end in time
+            hurry = True
+            ending = Ending("gateway", GOING_AWAY, "shutting_down")
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+        for timer in self._timers:
+            timer.cancel()
+        for pump in pumps:
+            pump.cancel()
+        error = ending.error or (errors.shutting_down() if ending.code == GOING_AWAY else None)
+        if hurry:
+            self._finish(ending, error)
+        await asyncio.gather(*pumps, return_exceptions=True)
+        if not hurry:
+            if ending.side != "upstream" and self._dialogue.busy:
+                await self._settle()
+            self._finish(ending, error)
+        await asyncio.gather(self._link.end(ending), self._close_upstream(ending))
+        return ending
+
+    def fail(self, error: Exception) -> None:
+        """End the session with an error that the client is told."""
+        self._end(Ending("gateway", close_code(error), brief(error), error))
+
+    def drain(self, seconds: float) -> None:
+        """End the session as soon as nothing is being made, within ``seconds``: the server goes away."""
+        self._draining = True
+        if not self._dialogue.busy or seconds <= 0:
+            self._go_away()
+        else:
+            self._arm(seconds, self._go_away)
+
+    # --- pumps ------------------------------------------------------------------------------------------------------
+    async def _from_client(self, first: str | bytes | None) -> None:
+        link, upstream, dialogue, loop = self._link, self._upstream, self._dialogue, self._loop
+        try:
+            while True:
+                message = await link.receive() if first is None else first
+                first = None
+                self._moved = loop.time()
+                try:
+                    passed = await dialogue.from_client(message)
+                except errors.CallError as error:
+                    await link.send(dialogue.error_for(error, message))
+                    continue
+                if passed is not None:
+                    await upstream.send(passed)
+        except ClientGone as gone:
+            self._end(Ending("client", gone.code, gone.reason))
+        except Disconnected:
+            return  # the other pump learns why
+        except OSError:
+            self._end(Ending("client", ABNORMAL))
+        except Exception as error:  # the pump's boundary: the session ends, told and logged
+            logger.exception("Session %s failed.", link.request_id)
+            self.fail(error)
+
+    async def _from_upstream(self) -> None:
+        link, upstream, dialogue, loop = self._link, self._upstream, self._dialogue, self._loop
+        try:
+            while True:
+                message = await upstream.receive()
+                passed = await dialogue.from_upstream(message)
+                if passed is not None:
+                    await link.send(passed)
+                self._moved = loop.time()
+                if self._draining and not dialogue.busy:
+                    self._go_away()
+        except SocketEnded as ended:
+            if ended.code == ABNORMAL:
+                self.fail(Disconnected("The upstream closed the connection without a word."))
+            else:
+                self._end(Ending("upstream", ended.code, ended.reason))
+        except OSError:
+            self._end(Ending("client", ABNORMAL))
+        except errors.CallError as error:
+            self.fail(error)
+        except Exception as error:  # the pump's boundary: the session ends, told and logged
+            logger.exception("Session %s failed.", link.request_id)
+            self.fail(error)
+
+    # --- endings ----------------------------------------------------------------------------------------------------
+    def _end(self, ending: Ending) -> None:
+        if not self._ended.done():
+            self._ended.set_result(ending)
+
+    def _go_away(self) -> None:
+        self._end(Ending("gateway", GOING_AWAY, "shutting_down"))
+
+    def _too_long(self) -> None:
+        self.fail(
+            errors.SessionOver(
+                f"The session lasted {settings.REALTIME_MAX_SECONDS:g} seconds, which is the limit.",
+                code="session_expired",
+            )
+        )
+
+    def _look_for_idleness(self) -> None:
+        left = self._moved + settings.REALTIME_IDLE_SECONDS - self._loop.time()
+        if left > 0:
+            self._arm(left, self._look_for_idleness)
+            return
+        self.fail(
+            errors.SessionOver(f"Nothing was sent for {settings.REALTIME_IDLE_SECONDS:g} seconds.", code="session_idle")
+        )
+
+    def _arm(self, seconds: float, function: Callable[[], None]) -> None:
+        self._timers = [timer for timer in self._timers if not timer.cancelled() and timer.when() > self._loop.time()]
+        self._timers.append(self._loop.call_later(seconds, function))
+
+    async def _settle(self) -> None:
+        """Have what is being made ended, and wait for what the vendor says it used: nobody else will ask."""
+        stop = self._dialogue.stop_event()
+        if not stop:
+            return
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._upstream.send(stop)
+                while self._dialogue.busy:
+                    await self._dialogue.from_upstream(await self._upstream.receive())
+        except (TimeoutError, SocketEnded, Disconnected, errors.CallError):
+            return
+
+    def _finish(self, ending: Ending, error: BaseException | None) -> None:
+        by_client = ending.side == "client"
+        if by_client and ending.code == ABNORMAL:
+            self._link.status = 499
+            error = errors.ClientGone("The client is lost.")
+        by_whom = (
+            errors.ClientGone("The client left.") if by_client else Disconnected("The upstream closed the socket.")
+        )
+        self._dialogue.finish(error, error or by_whom, client_gone=by_client)
+
+    async def _close_upstream(self, ending: Ending) -> None:
+        if ending.side == "client" and ending.code != ABNORMAL:
+            await self._upstream.close(ending.code, ending.reason)
+        else:
+            await self._upstream.close(GOING_AWAY if ending.side == "client" else 1000)

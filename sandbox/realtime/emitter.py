@@ -1,0 +1,87 @@
+"""Sending a session's events, and what goes wrong with them when the client asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sandbox.errors import ApiError
+from sandbox.faults import NO_FAULTS, Faults
+from sandbox.http import encode
+
+if TYPE_CHECKING:
+    from sandbox.websocket import WebSocket
+
+Event = dict[str, Any]
+
+# Without delays other sessions still run now and then.
+YIELD_EVERY = 32
+_decode = msgspec.json.Decoder().decode
+
+
+class SocketCut(Exception):
+    """The connection is over, by our own doing."""
+
+
+class Emitter:
+    """Sends events with ids. `faults` hold from `begin` on: cut-after, hang-after and error-after count deltas."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+        self.state = socket.app.state
+        self.faults: Faults = socket.faults
+        self.deltas = 0
+        self._sent = 0
+
+    def begin(self, asked: Faults) -> Faults:
+        """Starts an answer: the prompt's own directives, or those of the handshake."""
+        self.faults = self.socket.app.counted(asked) if asked is not NO_FAULTS else self.socket.faults
+        self.deltas = 0
+        return self.faults
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        event = {"type": kind, "event_id": self.state.new_id("event_", 21), **fields}
+        if kind.endswith(".delta"):
+            await self._misbehave()
+        await self.socket.send(encode(event).decode())
+        self._sent += 1
+        if self._sent % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+
+    async def error(self, error: ApiError, event_id: str | None = None) -> None:
+        detail = {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
+        await self.send("error", error={**detail, "event_id": event_id})
+
+    async def _misbehave(self) -> None:
+        faults, connection = self.faults, self.socket.connection
+        if faults.token_delay:
+            await connection.pause(faults.token_delay / 1000)
+        if self.deltas == faults.cut_after:
+            await connection.close(reset=faults.reset)
+            raise SocketCut
+        if self.deltas == faults.hang_after:
+            await connection.pause(None)
+            raise SocketCut
+        if self.deltas == faults.error_after:
+            await self.error(ApiError("The server had an error while processing your request.", type="server_error"))
+            await self.socket.close(1011, "server error")
+            raise SocketCut
+        self.deltas += 1
+
+
+def read_event(message: str | bytes) -> Event:
+    """A client's event; raises ApiError for anything else."""
+    try:
+        event = _decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError("Unable to parse the event as JSON.", code="invalid_json") from error
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise ApiError("Missing required parameter: 'type'.", param="type", code="missing_required_parameter")
+    return event
+
+
+def unknown_event(kind: str, known: Any) -> ApiError:
+    names = ", ".join(f"'{name}'" for name in sorted(known))
+    return ApiError(f"Invalid value: '{kind}'. Supported values are: {names}.", param="type", code="invalid_value")
