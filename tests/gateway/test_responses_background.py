@@ -129,6 +129,16 @@ def test_racing_pollers_charge_once(house: House, client: OpenAI, lease_seconds:
     assert house.do("poll_background") == 0
 
 
+def test_one_that_comes_due_again_is_not_charged_again(house: House, client: OpenAI) -> None:
+    response_id = made(client)
+    over(client, response_id)
+    for _ in range(3):
+        house.do("make_due", response_id)
+        assert house.do("poll_background") == 1
+    assert len(charges(house, response_id)) == 1
+    assert record(house, response_id)["due_at"] is None
+
+
 def test_no_retrieval_charges(house: House, client: OpenAI) -> None:
     response_id = made(client)
     over(client, response_id)
