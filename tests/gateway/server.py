@@ -96,9 +96,14 @@ class House:
             check=False,
         )
 
-    def gateway(self, *options: str, env: Mapping[str, str] | None = None, server: str = "serve") -> "Gateway":
-        """Start a server process that ends with the house; ``options`` are those of ``manage.py serve``."""
-        made = Gateway(self, *options, env=env, server=server)
+    def gateway(
+        self, *options: str, env: Mapping[str, str] | None = None, server: str = "serve", awaits: str = "/readyz"
+    ) -> "Gateway":
+        """Start a server process that ends with the house, and wait until its path ``awaits`` answers 200.
+
+        ``options`` are those of ``manage.py serve``; ``server`` may be ``daphne``.
+        """
+        made = Gateway(self, *options, env=env, server=server, awaits=awaits)
         return self._exits.enter_context(made)
 
     def records(self, count: int = 0, seconds: float = 10, **filters: Any) -> list[dict[str, Any]]:
@@ -128,12 +133,18 @@ class Gateway:
     """A server process on a free port. ``origin`` is its address; use :meth:`sdk` for calls and ``http`` for the rest."""
 
     def __init__(
-        self, house: House, *options: str, env: Mapping[str, str] | None = None, server: str = "serve"
+        self,
+        house: House,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        server: str = "serve",
+        awaits: str = "/readyz",
     ) -> None:
         self.house = house
         self.options = options
         self.env = {**house.env, **(env or {})}
         self.server = server
+        self.awaits = awaits
         self.http = httpx.Client(timeout=30, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -228,7 +239,7 @@ class Gateway:
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
-                if self.http.get(f"{self.origin}/readyz").status_code == 200:
+                if self.http.get(self.origin + self.awaits).status_code == 200:
                     return True
             time.sleep(0.03)
         return False
