@@ -1,7 +1,6 @@
 """A JSON body: decoded at its top level only, checked for what would make two readers see two different requests."""
 
-import json
-from typing import Any
+import re
 
 import msgspec
 
@@ -11,6 +10,15 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str)
 _flags = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+# How many values a body may have. Reading one with millions would keep every other call waiting for seconds; what people
+# send has its megabytes in long texts. Counted roughly, in texts too, and far above what the largest model reads.
+MAX_CONTAINERS = 300_000
+MAX_VALUES = 1_000_000
+MAX_FIELDS = 1000
+UNCOUNTED_BYTES = 100_000
+_name = re.compile(rb'[\s,{]*+("(?:[^"\\]++|\\.)*+")\s*+:\s*+')
+_gap = re.compile(rb"\s*[,}]")
 
 
 def check_json_type(content_type: bytes) -> None:
@@ -34,6 +42,8 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
 
     Raises :class:`InvalidRequest` for anything that is not one JSON object in UTF-8 with unique names.
     """
+    if len(body) > UNCOUNTED_BYTES:
+        _check_count(body)
     if not body.isascii():
         try:
             body.decode()
@@ -51,30 +61,39 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
         ) from None
     except RecursionError:
         raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
+    if len(fields) > MAX_FIELDS:
+        raise InvalidRequest(f"The body has more than {MAX_FIELDS} fields.", code="too_many_values")
     # A body without blanks and without doubled names has exactly the length of what it encodes to.
     if len(_encode(fields)) != len(body):
-        _refuse_doubled_names(body, len(fields))
+        _refuse_doubled_names(body, fields)
     return fields
 
 
-def _refuse_doubled_names(body: bytes, known: int) -> None:
-    outermost: list[tuple[str, Any]] = []
+def _check_count(body: bytes) -> None:
+    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS or body.count(b",") > MAX_VALUES:
+        raise InvalidRequest("The JSON body has too many values. Send fewer objects and lists.", code="too_many_values")
 
-    def keep(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal outermost
-        outermost = pairs  # the outermost object is the last to be complete
 
-    try:
-        json.loads(body, object_pairs_hook=keep)
-    except (ValueError, RecursionError):
-        raise InvalidRequest("We could not parse the JSON body of your request.", code="invalid_json") from None
-    if len(outermost) == known:
-        return
-    seen: set[str] = set()
-    for name, _ in outermost:
-        if name in seen:
-            raise InvalidRequest(f"The field {name[:80]!r} is given twice.", param=name[:80], code="duplicate_field")
-        seen.add(name)
+def _refuse_doubled_names(body: bytes, fields: dict[str, msgspec.Raw]) -> None:
+    """Go from name to name past the values that are known: where a value is another one, its name comes again."""
+    missing = dict(fields)
+    position = 0
+    while missing:
+        found = _name.match(body, position)
+        if found is None:  # it was decoded before, so there is a name
+            raise InvalidRequest("We could not parse the JSON body of your request.", code="invalid_json")
+        name = _text.decode(found[1])
+        value = bytes(missing.pop(name, b""))
+        position = found.end() + len(value)
+        if not value or not body.startswith(value, found.end()) or not _gap.match(body, position):
+            raise _doubled(name)
+    again = _name.match(body, position)
+    if again is not None:
+        raise _doubled(_text.decode(again[1]))
+
+
+def _doubled(name: str) -> InvalidRequest:
+    return InvalidRequest(f"The field {name[:80]!r} is given twice.", param=name[:80], code="duplicate_field")
 
 
 def text_field(fields: dict[str, msgspec.Raw], name: str, missing: str) -> str:

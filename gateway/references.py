@@ -1,6 +1,7 @@
 """Finds the ids of other objects that a request body mentions, wherever they can stand."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -75,10 +76,21 @@ def find_references(body: bytes, fields: Mapping[str, msgspec.Raw]) -> list[tupl
         if name in INERT_FIELDS:
             continue
         if name in REFERENCE_FIELDS or name in listed or (marked and _mentions(raw)):
-            value = _decode(raw)
+            value = _value(raw)
             _walk({name: value}, found, items=name in ITEM_LISTS)
             _refuse_doubled_names(bytes(raw), value)
     return list(found)
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError as error:  # a number that no reader takes
+        raise InvalidRequest(
+            f"We could not parse the JSON body of your request: {error}.", code="invalid_json"
+        ) from None
+    except RecursionError:
+        raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
 
 
 def _mentions(raw: msgspec.Raw) -> bool:
@@ -101,8 +113,7 @@ def _refuse_doubled_names(raw: bytes, value: Any) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)[:80]
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0][:80]
         raise InvalidRequest(f"The field {twice!r} is given twice in one object.", param=twice, code="duplicate_field")
     return unique
 
