@@ -45,6 +45,8 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "What happened",
         (
             ("Usage", "monitoring", "usage.usagerecord"),
+            ("Batches and fine-tuning", "pending_actions", "batches.job"),
+            ("Files", "draft", "batches.storedfile"),
             ("Admin log", "history", "admin.logentry"),
         ),
     ),

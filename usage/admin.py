@@ -132,7 +132,7 @@ class UsageAdmin(ScopedAdmin):
     sortable_by = ()
     ordering = ("-created_at", "-id")
     actions = ("export_selected",)
-    filter_names = frozenset({"period", "account", "model_asked", "subject_name", "ended", "priced", OLDER, NEWER})
+    filter_names = frozenset({"period", "account", "model_asked", "subject_name", "batch_key", "ended", "priced", OLDER, NEWER})
     fieldsets = (
         ("Call", {"fields": ("time_exact", "subject", "token_prefix", "teams", "metadata")}),
         (
@@ -181,7 +181,7 @@ class UsageAdmin(ScopedAdmin):
     def parts(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[QuerySet[Any]]:
         """Return ``queryset`` in parts that each walk one index: see ``usage.keyset.fetch``."""
         scope = self.scope(request)
-        one_index = any(request.GET.get(name) for name in ("account", "model_asked", "subject_name", "q"))
+        one_index = any(request.GET.get(name) for name in ("account", "model_asked", "subject_name", "batch_key", "q"))
         if scope.everything or len(scope.accounts) < 2 or one_index:
             return [queryset]
         return [queryset.filter(account=name) for name in scope.accounts.values()]

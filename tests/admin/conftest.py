@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from gateway.models import OwnedObject
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from tests.admin.records import record
 from usage.models import UsageRecord
@@ -42,6 +43,7 @@ def furnish(name: str, manager: User | None, member: User) -> dict[str, Any]:
     bot = VirtualAccount.objects.create(name=f"{name}-bot", team=team)
     usage = record(account=account.name, model_asked=model.public_name)
     UsageRecord.objects.bulk_create([usage])
+    owned = {"account_name": account.name, "owner_key": f"user:{member.pk}", "owner_name": member.email}
     return {
         "account": account,
         "model": model,
@@ -51,6 +53,8 @@ def furnish(name: str, manager: User | None, member: User) -> dict[str, Any]:
         "bot": bot,
         "token": ApiToken.objects.issue(name=f"{name}-token", virtual_account=bot)[0],
         "usage": usage,
+        "job": OwnedObject.objects.create(kind="batch", object_id=f"batch_{name}", **owned),
+        "file": OwnedObject.objects.create(kind="file", object_id=f"file-{name}", **owned),
     }
 
 

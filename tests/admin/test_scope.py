@@ -24,6 +24,8 @@ PAGES = {
     "accounts_virtualaccount": ("bot", {"change", "history"}),
     "accounts_apitoken": ("token", {"change", "history", "revoke_one"}),
     "usage_usagerecord": ("usage", {"change", "history"}),
+    "batches_job": ("job", {"change", "history", "look_now", "cancel_job", "download_output"}),
+    "batches_storedfile": ("file", {"change", "history"}),
 }
 
 
@@ -51,7 +53,7 @@ def test_a_manager_reaches_own_rows_by_id_and_no_others(house, as_mia, base):
         assert other.status_code == nowhere.status_code, f"{page} tells a hidden row from none"
 
 
-NOBODY = dict.fromkeys(("account", "model", "grant", "team", "bot", "token"), 999999) | {
+NOBODY = dict.fromkeys(("account", "model", "grant", "team", "bot", "token", "job", "file"), 999999) | {
     "usage": "00000000-0000-0000-0000-000000000000"
 }
 

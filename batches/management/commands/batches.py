@@ -1,0 +1,107 @@
+"""``manage.py batches``: list jobs, watch one until it ends, look at one again."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError
+
+from batches import steering
+from gateway.jobs import KINDS
+from gateway.models import OwnedObject
+
+WATCH_SECONDS = 1.0
+BAR = 30
+
+
+class Command(BaseCommand):
+    """Tell how batches and fine-tuning jobs stand."""
+
+    help = "List batches and fine-tuning jobs, watch one until it ends and is charged, or look at one again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        shown = verbs.add_parser("list", help="the newest jobs")
+        shown.add_argument("--account", default="", help="of this provider account only")
+        shown.add_argument("--state", default="", help="in this state only, for example in_progress")
+        shown.add_argument("--limit", type=int, default=20)
+        watched = verbs.add_parser("watch", help="follow one until it has ended and is charged")
+        watched.add_argument("--timeout", type=float, default=0, help="seconds; 0: for ever")
+        again = verbs.add_parser("retry", help="look at one again, also one that was given up")
+        for each in (watched, again):
+            each.add_argument("id", help="batch_... or ftjob-...")
+        for each in (shown, watched, again):
+            each.add_argument("--json", action="store_true", help="a JSON object a line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        {"list": self._list, "watch": self._watch, "retry": self._retry}[options["verb"]](options)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        rows = OwnedObject.objects.filter(kind__in=KINDS, deleted_at=None).order_by("-pk")
+        if options["account"]:
+            rows = rows.filter(account_name=options["account"])
+        if options["state"]:
+            rows = rows.filter(state=options["state"])
+        found = list(rows[: options["limit"]])
+        costs = steering.costs_of(found)
+        for row in found:
+            self._show(row, costs.get(row.pk), as_json=options["json"])
+
+    def _watch(self, options: dict[str, Any]) -> None:
+        started = time.monotonic()
+        while True:
+            row = self._find(options["id"])
+            if row.due_at is None:
+                break
+            if not options["json"] and sys.stderr.isatty():
+                self.stderr.write(f"\r{_bar(row)}", ending="")
+            if options["timeout"] and time.monotonic() - started > options["timeout"]:
+                raise CommandError(f"{row.object_id} is {row.state} after {options['timeout']:g} s. {row.fault}")
+            time.sleep(WATCH_SECONDS)
+        self._show(row, steering.costs_of([row]).get(row.pk), as_json=options["json"])
+
+    def _retry(self, options: dict[str, Any]) -> None:
+        row = self._find(options["id"])
+        steering.look_now([row.pk])
+        self._show(self._find(options["id"]), None, as_json=options["json"])
+
+    def _find(self, object_id: str) -> OwnedObject:
+        row = OwnedObject.objects.filter(object_id=object_id, kind__in=KINDS).first()
+        if row is None:
+            raise CommandError(
+                f"There is no batch or fine-tuning job {object_id!r}. 'batches list' shows what there is."
+            )
+        return row
+
+    def _show(self, row: OwnedObject, cost: dict[str, Any] | None, *, as_json: bool) -> None:
+        done, failed, total = steering.progress(row)
+        told = {
+            "id": row.object_id,
+            "kind": row.kind,
+            "account": row.account_name,
+            "owner": row.owner_name,
+            "model": row.model_name,
+            "state": row.state,
+            "done": done,
+            "failed": failed,
+            "total": total,
+            "charged_lines": cost["lines"] if cost else 0,
+            "cost_usd": str(cost["cost"].normalize()) if cost else None,
+            "fault": row.fault,
+            "finished": row.due_at is None,
+        }
+        if as_json:
+            self.stdout.write(msgspec.json.encode(told).decode())
+            return
+        money = f"${cost['cost']:.6f}" if cost else "-"
+        self.stdout.write(
+            f"{row.object_id}  {row.state:<12} {done}/{total}  {money}  {row.account_name}  {row.owner_name}  {row.fault}"
+        )
+
+
+def _bar(row: OwnedObject) -> str:
+    done, failed, total = steering.progress(row)
+    filled = BAR * done // total if total else 0
+    return f"{row.state:<12} [{'#' * filled}{'.' * (BAR - filled)}] {done}/{total}, {failed} failed "

@@ -1,0 +1,93 @@
+"""What an operator does with jobs, from the console and from the command: look now, cancel, tell what they cost."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+from django.utils import timezone
+
+from batches.charging import batch_key
+from batches.upstream import upstream_of
+from gateway import jobs
+from gateway.jobs import BATCH, KINDS
+from gateway.models import OwnedObject
+from usage.models import PICO, UsageRecord
+
+# The moments that a job's body tells, in their order.
+MOMENTS = (
+    "created_at",
+    "in_progress_at",
+    "finalizing_at",
+    "cancelling_at",
+    "completed_at",
+    "finished_at",
+    "failed_at",
+    "expired_at",
+    "cancelled_at",
+)
+
+
+def look_now(pks: Iterable[int]) -> int:
+    """Let jobs be looked at with the next sweep, also those that were given up; return how many."""
+    rows = OwnedObject.objects.filter(pk__in=list(pks), kind__in=KINDS, deleted_at=None)
+    return rows.update(due_at=timezone.now(), lease_until=None, failures=0)
+
+
+def cancel(row: OwnedObject) -> OwnedObject:
+    """Ask the upstream to cancel a job; return its record as it is then. Raises what the upstream raises."""
+    with upstream_of(row.account_name) as upstream:
+        body = upstream.send(f"{KINDS[row.kind].path}/{row.object_id}/cancel")
+    jobs.note(row.account_name, row.object_id, body)
+    look_now([row.pk])
+    return OwnedObject.objects.get(pk=row.pk)
+
+
+def costs_of(rows: Iterable[OwnedObject]) -> dict[int, dict[str, Any]]:
+    """Return by key what batches cost so far: ``cost`` in US dollars, ``lines`` in the books, ``unpriced`` of them."""
+    keys = {batch_key(row): row.pk for row in rows if row.kind == BATCH.kind}
+    sums = (
+        UsageRecord.objects.filter(batch_key__in=keys)
+        .values("batch_key")
+        .annotate(pico=Sum("cost_pico"), lines=Count("pk"), unpriced=Count("pk", filter=Q(cost_pico=None)))
+        .order_by()
+    )
+    return {
+        keys[entry["batch_key"]]: {
+            "cost": Decimal(entry["pico"] or 0) * PICO,
+            "lines": entry["lines"],
+            "unpriced": entry["unpriced"],
+        }
+        for entry in sums
+    }
+
+
+def history(row: OwnedObject) -> list[tuple[str, datetime]]:
+    """Return the states that a job went through, with the moments that its body tells."""
+    body = row.data.get("body") or {}
+    return [
+        (name.removesuffix("_at"), datetime.fromtimestamp(body[name], UTC))
+        for name in MOMENTS
+        if isinstance(body.get(name), int | float) and body[name] > 0
+    ]
+
+
+def progress(row: OwnedObject) -> tuple[int, int, int]:
+    """Return of a batch how many lines are done, how many of them failed, and how many there are."""
+    counts = (row.data.get("body") or {}).get("request_counts") or {}
+    total = counts.get("total") or (row.data.get("origin") or {}).get("lines") or 0
+    failed = counts.get("failed") or 0
+    return (counts.get("completed") or 0) + failed, failed, total
+
+
+def errors(row: OwnedObject) -> list[str]:
+    """Return what a job's body tells of errors, a line each."""
+    body = row.data.get("body") or {}
+    listed = (body.get("errors") or {}).get("data") or []
+    single = body.get("error") or {}
+    found = [
+        f"line {entry['line']}: {entry.get('message')}" if entry.get("line") else str(entry.get("message"))
+        for entry in listed
+    ]
+    return [*found, *([str(single["message"])] if single.get("message") else [])]

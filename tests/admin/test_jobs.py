@@ -1,0 +1,142 @@
+"""Batches, fine-tuning jobs and files in the console and in the command: how they stand, what they cost, what can be done."""
+
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+
+from batches.charging import batch_key
+from gateway.models import OwnedObject
+from tests.admin.conftest import messages
+from tests.admin.records import record
+from tests.batches.inputs import chat_lines
+from tests.sandbox.server import SandboxProcess
+from usage.models import UsageRecord
+
+JOBS = "/admin/batches/job/"
+FILES = "/admin/batches/storedfile/"
+BODY = {
+    "id": "batch_1",
+    "object": "batch",
+    "status": "in_progress",
+    "created_at": 1_790_000_000,
+    "in_progress_at": 1_790_000_060,
+    "input_file_id": "file-in",
+    "request_counts": {"total": 10, "completed": 3, "failed": 1},
+    "errors": {"object": "list", "data": [{"line": 4, "message": "This line is bad.", "code": "bad"}]},
+}
+
+
+def job(account: str, object_id: str = "batch_1", kind: str = "batch", **columns: Any) -> OwnedObject:
+    """Write a job of ada's down."""
+    given = {
+        "owner_key": "user:1",
+        "owner_name": "ada@example.com",
+        "state": "in_progress",
+        "data": {"body": {**BODY, "id": object_id}, "origin": {}},
+        "due_at": timezone.now() + timedelta(hours=1),
+        **columns,
+    }
+    return OwnedObject.objects.create(account_name=account, object_id=object_id, kind=kind, **given)
+
+
+def test_a_job_tells_how_it_stands(house: Any, as_mia: Client) -> None:
+    row = job("mine-openai", fault="The upstream refuses the account's key (401).")
+    row_cost = record(account="mine-openai", batch_key=batch_key(row), batch_line="a", cost_pico=3_000_000)
+    UsageRecord.objects.bulk_create([row_cost])
+    listed = as_mia.get(JOBS).content.decode()
+    assert "batch_1" in listed
+    assert "4 of 10 (1 failed)" in listed
+    page = as_mia.get(f"{JOBS}{row.pk}/change/").content.decode()
+    for text in (
+        "ada@example.com",
+        "refuses the account",
+        "line 4: This line is bad.",
+        "file-in",
+        "$0.000003 for 1 lines",
+    ):
+        assert text in page.replace("&#x27;", "'")
+    assert f"batch_key={batch_key(row).replace('/', '%2F')}" in page
+    shown = as_mia.get("/admin/usage/usagerecord/", {"batch_key": batch_key(row)})
+    assert [each.id for each in shown.context["cl"].result_list] == [row_cost.id]
+
+
+def test_poll_now(house: Any, as_mia: Client) -> None:
+    row = job("mine-openai", failures=5)
+    answer = as_mia.get(f"{JOBS}{row.pk}/look/", follow=True)
+    assert "looked at in a moment" in messages(answer)
+    row.refresh_from_db()
+    assert row.due_at is not None
+    assert row.due_at <= timezone.now()
+    assert row.failures == 0
+
+
+@pytest.fixture
+def submitted(house: Any, settings: Any, running_upstream: SandboxProcess) -> OwnedObject:
+    """A batch that runs on a real upstream."""
+    settings.EGRESS_ALLOW = ["127.0.0.1"]
+    account = house.mine["account"]
+    account.base_url, account.api_key, account.extra_headers = running_upstream.url, "sk-sandbox", {}
+    account.save()
+    client = running_upstream.client()
+    file = client.files.create(file=("in.jsonl", chat_lines(2)), purpose="batch")
+    made = client.batches.create(
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        metadata={"sandbox": "hang=in_progress"},
+    )
+    return job("mine-openai", made.id, data={"body": made.model_dump(), "origin": {}}, state="validating")
+
+
+def test_cancel(submitted: OwnedObject, as_mia: Client) -> None:
+    assert submitted.object_id in as_mia.get(f"{JOBS}{submitted.pk}/cancel/").content.decode()
+    answer = as_mia.post(f"{JOBS}{submitted.pk}/cancel/", follow=True)
+    assert "The upstream says: cancell" in messages(answer)
+    submitted.refresh_from_db()
+    assert submitted.state in {"cancelling", "cancelled"}
+
+
+def test_download(submitted: OwnedObject, as_mia: Client, running_upstream: SandboxProcess) -> None:
+    file_id = running_upstream.client().files.create(file=("out.jsonl", b'{"a": 1}\n'), purpose="user_data").id
+    assert "no output" in messages(as_mia.get(f"{JOBS}{submitted.pk}/output/", follow=True))
+    submitted.data["body"]["output_file_id"] = file_id
+    submitted.save()
+    answer = as_mia.get(f"{JOBS}{submitted.pk}/output/")
+    assert b"".join(answer.streaming_content) == b'{"a": 1}\n'  # type: ignore[attr-defined]
+    assert "no-store" in answer["cache-control"]
+
+
+def test_files(house: Any, as_mia: Client) -> None:
+    body = {"filename": "in.jsonl", "purpose": "batch", "bytes": 12_345}
+    row = job("mine-openai", "file-1", "file", data={"body": body}, due_at=None)
+    assert "12,345" in as_mia.get(FILES).content.decode()
+    assert "in.jsonl" in as_mia.get(f"{FILES}{row.pk}/change/").content.decode()
+    assert as_mia.get(f"{JOBS}{row.pk}/change/").status_code == 404
+
+
+def run(*arguments: str) -> list[dict[str, Any]]:
+    out = io.StringIO()
+    call_command("batches", *arguments, "--json", stdout=out)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_the_command(house: Any) -> None:
+    row = job("mine-openai", failures=3, due_at=None, state="completed", fault="gone")
+    job("other-openai", "ftjob-1", "fine_tuning.job")
+    assert [each["id"] for each in run("list")][:2] == ["ftjob-1", "batch_1"]
+    assert [each["id"] for each in run("list", "--account=mine-openai", "--state=completed")] == ["batch_1"]
+    (told,) = run("watch", "batch_1")
+    assert (told["finished"], told["done"], told["total"], told["fault"]) == (True, 4, 10, "gone")
+    with pytest.raises(CommandError, match="is in_progress"):
+        call_command("batches", "watch", "ftjob-1", "--timeout=0.1")
+    assert run("retry", "batch_1")[0]["finished"] is False
+    row.refresh_from_db()
+    assert row.due_at is not None
+    with pytest.raises(CommandError, match="There is no batch"):
+        call_command("batches", "retry", "batch_nobody")
