@@ -1,0 +1,179 @@
+"""Rules of the house that a reader would otherwise have to keep in mind: imports, documented settings, one admission."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.views import APIView
+
+from gateway.health import Healthz, Readyz
+from gateway.urls import API_ROOTS
+from gateway.views import InferenceView, OpenView
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("gateway", "accounts", "providers", "usage", "batches", "sandbox")
+READERS = {"number", "flag", "choice", "names", "header_names"}
+SETTINGS = ROOT / "gateway" / "settings.py"
+DOCUMENT = ROOT / "docs" / "settings.md"
+# Views of the lean handler that need no token.
+OPEN = {Healthz, Readyz}
+
+
+def test_imports_go_one_way() -> None:
+    program = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+# --- settings -------------------------------------------------------------------------------------------------------------
+
+
+def read_variables() -> dict[str, ast.Call]:
+    """Every environment variable that the settings read, and the call that reads it."""
+    found = {}
+    for node in ast.walk(ast.parse(SETTINGS.read_text())):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            function = ast.unparse(node.func)
+            if function in READERS or function == "env.str":
+                found[str(node.args[0].value)] = node
+    return found
+
+
+def documented() -> dict[str, tuple[str, str, str]]:
+    """The rows of the tables in the document: default, range, meaning."""
+    rows = {}
+    for line in DOCUMENT.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        name = re.fullmatch(r"`([A-Z_]+)`", cells[0].strip("| "))
+        if name:
+            assert name[1] not in rows, f"{name[1]} is documented twice"
+            rows[name[1]] = _cells(line)
+    return rows
+
+
+def _cells(line: str) -> tuple[str, str, str]:
+    _, _, default, bounds, meaning, _ = (cell.strip() for cell in line.split("|"))
+    return default.strip("`"), bounds, meaning
+
+
+def test_every_setting_is_documented() -> None:
+    assert set(read_variables()) | {"PORT"} == set(documented())
+
+
+def test_no_other_file_reads_the_environment() -> None:
+    allowed = {"PORT", "DJANGO_SETTINGS_MODULE"}
+    read = re.compile(r"os\.(?:environ(?:\.get|\.setdefault)?[\[(]|getenv\()\s*\"([A-Z_]+)\"")
+    for path in python_files():
+        if path.parent.name != "sandbox":  # a program of its own
+            assert set(read.findall(path.read_text())) <= allowed, path
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, call in read_variables().items() if ast.unparse(call.func) == "number"]
+)
+def test_the_document_tells_default_and_range(name: str) -> None:
+    call = read_variables()[name]
+    values = [ast.literal_eval(argument) for argument in (call.args[1], *(keyword.value for keyword in call.keywords))]
+    default, bounds, meaning = documented()[name]
+    assert float(default) == values[0]
+    assert [float(bound) for bound in bounds.split(" to ")] == values[1:]
+    assert meaning.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, call in read_variables().items() if ast.unparse(call.func) == "choice"]
+)
+def test_the_document_tells_the_choices(name: str) -> None:
+    call = read_variables()[name]
+    default, bounds, _ = documented()[name]
+    assert default == ast.literal_eval(call.args[1])
+    assert tuple(re.findall("`([^`]+)`", bounds)) == ast.literal_eval(call.args[2])
+
+
+# --- one admission --------------------------------------------------------------------------------------------------------
+
+
+def patterns(found: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every route of the URLconf, with the pattern as text and its view."""
+    for entry in found:
+        text = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from patterns(entry.url_patterns, text)
+        elif isinstance(entry, URLPattern):
+            yield text, entry.callback
+
+
+def routes() -> list[tuple[str, Any]]:
+    return [(text, view) for text, view in patterns(get_resolver().url_patterns) if not text.startswith("admin/")]
+
+
+def test_every_route_of_the_api_passes_the_same_admission() -> None:
+    views = {text: getattr(view, "cls", None) or getattr(view, "view_class", None) for text, view in routes()}
+    assert len(views) > 10
+    for text, view in views.items():
+        assert view is not None, f"{text} is no class"
+        assert issubclass(view, InferenceView) or view in OPEN, f"{text} is not admitted"
+        assert not issubclass(view, InferenceView) or view.admit is InferenceView.admit, f"{text} admits by itself"
+        assert view.dispatch is OpenView.dispatch, f"{text} dispatches by itself"
+
+
+def test_every_route_of_the_api_is_served_by_the_lean_handler() -> None:
+    for text, view in routes():
+        cls = getattr(view, "cls", None) or getattr(view, "view_class", None)
+        assert cls in OPEN or text.startswith("^(?:v1|api/llm"), text
+    assert API_ROOTS == ("/v1/", "/api/llm/")
+
+
+def test_no_method_of_a_view_hides_behind_the_table() -> None:
+    """Every coroutine of a view that is named like an HTTP method is one that the dispatcher lets through."""
+    for text, view in routes():
+        cls: type[APIView] = getattr(view, "cls", None) or view.view_class
+        named = {name.upper() for name in dir(cls) if name in {"get", "post", "put", "patch", "delete", "head"}}
+        assert named == set(cls.implemented_methods()), text  # type: ignore[attr-defined]
+
+
+# --- plain code -------------------------------------------------------------------------------------------------------------
+
+
+def python_files() -> Iterator[Path]:
+    for room in ROOMS:
+        yield from (path for path in (ROOT / room).rglob("*.py") if "migrations" not in path.parts)
+
+
+def test_adapters_are_pure() -> None:
+    for path in (ROOT / "providers" / "adapters").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.split(".")[0] in {"django", "aiohttp", "httpx"}], path
+
+
+def test_files_and_functions_stay_readable() -> None:
+    for path in python_files():
+        text = path.read_text()
+        assert len(text.splitlines()) <= 450, f"{path} is long"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or 0) - node.lineno
+                assert length <= 60, f"{path}: {node.name} has {length} lines"
+                count = len(node.args.args) + len(node.args.kwonlyargs)
+                assert count <= 10, f"{path}: {node.name} has {count} parameters"
+
+
+def test_nothing_is_left_to_do() -> None:
+    """No unfinished work in the code, and no way around a test."""
+    marks = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
+    skips = re.compile(r"pytest\.(?:mark\.)?(skip|xfail)|type: ignore(?!\[)")
+    own = Path(__file__)
+    for path in python_files():
+        assert not marks.search(path.read_text()), path
+        assert not skips.search(path.read_text()), path
+    for path in (ROOT / "tests").rglob("*.py"):
+        assert path == own or not skips.search(path.read_text()), path
