@@ -14,6 +14,8 @@ from providers.picture import Target
 from usage.records import Attempt
 
 MAX_EVENT_BYTES = 16 * 2**20
+BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")  # what ends an event, in each of SSE's line endings
+TAIL_BYTES = 3  # of a blank line that is cut in two, at most so much came before the cut
 _has_usage = re.compile(rb'"usage":\s*\{').search
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -63,7 +65,9 @@ class EventStream:
         self._record = record
         self._answer = answer
         self._finish = finish
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+        self._tail = b""
         self._ends = call.operation.ends
 
     async def events(self, first: bytes = b"") -> AsyncIterator[bytes]:
@@ -82,7 +86,7 @@ class EventStream:
                     yield passed
             if self._complete():
                 fault: Exception | None = None
-                passed = self._metered(self._rest)
+                passed = self._metered(b"".join(self._rest))
                 if passed:
                     yield passed
             else:
@@ -97,17 +101,25 @@ class EventStream:
 
     def _take(self, chunk: bytes) -> bytes:
         """Return what the client gets of the events that are whole by now; keep the rest."""
-        if self._rest:
-            chunk = self._rest + chunk
-        end = _last_event_end(chunk)
-        if end < len(chunk):
-            self._rest = chunk[end:]
-            chunk = chunk[:end]
-            if len(self._rest) > MAX_EVENT_BYTES:
-                raise UpstreamFailure("The upstream sent an event larger than 16 MB.")
-        else:
-            self._rest = b""
-        return self._metered(chunk)
+        if not self._rest:
+            end = _last_event_end(chunk)
+            if end == len(chunk):
+                return self._metered(chunk)
+        else:  # what is kept holds no blank line: only the new bytes are searched, however large the event gets
+            end = max(0, _last_event_end(self._tail + chunk) - len(self._tail))
+        events = b"".join((*self._rest, chunk[:end])) if end else b""
+        self._keep(chunk[end:], first=bool(end))
+        return self._metered(events) if events else b""
+
+    def _keep(self, rest: bytes, *, first: bool) -> None:
+        if first:
+            self._rest, self._rest_bytes, self._tail = [], 0, b""
+        if rest:
+            self._rest.append(rest)
+            self._rest_bytes += len(rest)
+            self._tail = (self._tail + rest[-TAIL_BYTES:])[-TAIL_BYTES:]
+        if self._rest_bytes > MAX_EVENT_BYTES:
+            raise UpstreamFailure("The upstream sent an event larger than 16 MB.")
 
     def _metered(self, events: bytes) -> bytes:
         """Return what the client gets of whole events, after reading what they tell."""
@@ -138,7 +150,7 @@ class EventStream:
 
     def _complete(self) -> bool:
         """Whether the stream came to the end that its operation has."""
-        return self._ends is None or self._ends.search(self._rest) is not None
+        return self._ends is None or self._ends.search(b"".join(self._rest)) is not None
 
 
 async def raw_bytes(record: Attempt, answer: UpstreamAnswer, finish: Finish) -> AsyncIterator[bytes]:
@@ -165,16 +177,22 @@ def event_data(event: bytes) -> bytes:
 
 
 def _last_event_end(data: bytes) -> int:
-    """Return where the last whole event of ``data`` ends: behind a blank line in any of SSE's line endings."""
-    end = data.rfind(b"\n\n")
-    if end >= 0:
-        end += 2
-        if end == len(data):
-            return end
-    crlf = data.rfind(b"\r\n\r\n")
-    return max(end, crlf + 4 if crlf >= 0 else 0, 0)
+    """Return where the last whole event of ``data`` ends, behind a blank line; 0 when there is none."""
+    if data.endswith(b"\n\n"):
+        return len(data)
+    return max((end + len(line) for line in BLANK_LINES if (end := data.rfind(line)) >= 0), default=0)
 
 
 def split_events(events: bytes) -> list[bytes]:
     """Return the server-sent events of a piece of a stream, each with its blank line."""
-    return re.findall(rb".+?(?:\r\n\r\n|\n\n|\Z)", events, re.DOTALL)
+    parts, start = [], 0
+    following = {line: events.find(line) for line in BLANK_LINES}
+    while found := [(place, line) for line, place in following.items() if place >= 0]:
+        place, line = min(found)
+        parts.append(events[start : place + len(line)])
+        start = place + len(line)
+        following = {
+            line: place if place < 0 or place >= start else events.find(line, start)
+            for line, place in following.items()
+        }
+    return [*parts, events[start:]] if start < len(events) else parts
