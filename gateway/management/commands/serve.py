@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from gateway.checks import start_faults
+from gateway.protocol import BoundedHttp
 from gateway.realtime.server import SocketProtocol
 
 WEBSOCKET_BYTES = 64 * 2**20
@@ -79,7 +80,7 @@ def server_config(host: str, port: int, workers: int) -> uvicorn.Config:
         port=port,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws=SocketProtocol,
         ws_per_message_deflate=False,
         ws_max_size=WEBSOCKET_BYTES,
