@@ -118,6 +118,7 @@ class Call:
         "body",
         "caller",
         "client_gone",
+        "content_type",
         "ended_by",
         "endpoint",
         "error",
@@ -161,6 +162,7 @@ class Call:
         self.references: list[tuple[str, str]] = []
         self.notes: dict[str, object] = {}
         self.body: bytes = b""
+        self.content_type = "application/json"
         self.upload: Upload | None = None
         self.fields: dict[str, msgspec.Raw] = {}
         self.forwarded: list[tuple[str, str]] = []

@@ -120,6 +120,8 @@ def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
 
     The events of a responses stream carry both inside their ``response``.
     """
+    if "seconds" in fields and bytes(fields.get("object", b"")) == b'"video"':
+        return read_video(record, fields)
     usage = fields.get("usage")
     if usage is None and "response" in fields:
         try:
@@ -133,6 +135,17 @@ def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
     if b'_call"' in bytes(fields.get("output", b"")):
         read_tools(record, fields)
     return read_usage(record, usage)
+
+
+def read_video(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Take the seconds and the size of a video into ``record.units``; return whether they could be read."""
+    try:
+        seconds = round(float(_text.decode(fields["seconds"]) or 0))
+        size = _text.decode(fields.get("size", b"null"))
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        return False
+    record.units = {**record.units, ":".join(part for part in ("video_seconds", size) if part): max(0, seconds)}
+    return True
 
 
 def read_tools(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> None:

@@ -27,6 +27,7 @@ class MultipartUpload:
         limit: int,
         wanted: Iterable[str] = (),
         on_file: Callable[[bytes], None] | None = None,
+        refers: frozenset[str] = frozenset(),
     ) -> None:
         self.content_type = request.raw_headers.get(b"content-type", b"").decode("latin1")
         self.fault: Exception | None = None
@@ -36,7 +37,8 @@ class MultipartUpload:
         self._limit = limit
         names = frozenset(wanted)
         boundary = boundary_of(request.raw_headers.get(b"content-type", b""))
-        self._scanner = PartScanner(boundary, lambda name: name in names or bool(reference_field(name)), on_file)
+        self._reference_fields = REFERENCE_FIELDS | refers
+        self._scanner = PartScanner(boundary, lambda name: name in names or bool(self._reference(name)), on_file)
         self._sent_references: int | None = None
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
         length = request.raw_headers.get(b"content-length", b"")
@@ -55,21 +57,19 @@ class MultipartUpload:
         return [
             (field, value.decode("utf-8", "replace"))
             for name, values in self._scanner.lists.items()
-            if (field := reference_field(name))
+            if (field := self._reference(name))
             for value in values
             if value
         ]
 
-    async def open(self, *, model: str = "required") -> None:
-        """Read until the model is known; raise when the body is not sound, or ends without a ``required`` one.
+    def _reference(self, name: str) -> str:
+        return reference_field(name, self._reference_fields)
 
-        An ``optional`` model is looked for through the whole body, which is kept on disk meanwhile.
-        """
+    async def open(self) -> None:
+        """Read until the model is known; raise when the body is not sound, or ends without one."""
         while self._scanner.model_span is None:
             if self._request.body_read:
                 self._check_end()
-                if model == "optional":
-                    return
                 raise InvalidRequest(
                     "You must provide a 'model' part, named 'account/model' like 'openai-main/whisper-1'.",
                     param="model",
@@ -171,9 +171,9 @@ def boundary_of(content_type: bytes) -> bytes:
     return boundary
 
 
-def reference_field(name: str) -> str:
+def reference_field(name: str, known: frozenset[str] = REFERENCE_FIELDS) -> str:
     """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``); empty for any other part."""
     words = [word for word in re.split(r"[\[\].]+", name) if word and not word.isdigit()]
     if words and words[-1] == "id" and len(words) > 1:
         words.pop()
-    return words[-1] if words and words[-1] in REFERENCE_FIELDS else ""
+    return words[-1] if words and words[-1] in known else ""

@@ -256,8 +256,8 @@ def _encode(call: Call, target: Target) -> UpstreamRequest:
         )
     else:
         body = call.body or None
-        if body is not None:
-            headers["content-type"] = "application/json"
+        if body is not None and call.content_type:
+            headers["content-type"] = call.content_type
     url = openai_dialect.url(target, call.path, call.query, call.base_url)
     return UpstreamRequest(call.method, url, headers, body, call.options.request_timeout)
 

@@ -1,4 +1,4 @@
-"""OpenAI's other resources, a row each: their paths, the objects they make, and who owns them.
+"""OpenAI's other resources, a row each: their paths, the objects they make, what they refer to, what is billed, who opens them.
 
 Whatever stands below an object's id belongs to that object. A row is closed on every account until the account opens it by name.
 """
@@ -11,44 +11,78 @@ from dataclasses import dataclass, field
 class Resource:
     """One resource.
 
-    ``path`` is its collection, ``kind`` what a ``POST`` there makes. ``actions`` are words that stand where an id would, with the
-    kind that a ``POST`` there makes and the field of the answer that holds its id (empty kind: it makes nothing). ``makes`` are
-    the words behind an object's id whose ``POST`` makes another root object. ``model`` says that a body's ``model``
-    names a model of the account. ``switch`` is the name that opens it.
+    ``path`` is its collection, ``kind`` what a ``POST`` there makes (empty: nothing). ``actions`` are words that stand where an
+    id would, with the kind that a ``POST`` there makes. ``makes`` are the words behind an object's id whose ``POST`` makes
+    another object with an id of its own. ``refers`` are fields whose ids are other objects, beside those that are so in every
+    body. ``bills`` are the words whose ``POST`` costs money (empty: the collection's), with the type that a model needs for
+    it. ``model`` says that bodies name models of the account. ``lists`` is false where there is nothing to list.
     """
 
     path: str
     kind: str
     switch: str
-    actions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    actions: Mapping[str, str] = field(default_factory=dict)
     makes: Mapping[str, str] = field(default_factory=dict)
+    refers: frozenset[str] = frozenset()
+    bills: Mapping[str, str] = field(default_factory=dict)
     model: bool = False
+    lists: bool = True
 
+
+AGENT_FIELDS = frozenset(
+    {"agent_id", "automation_id", "environment_id", "environment_template_id", "session_id", "vault_id", "vault_ids"}
+)
+RUN = "run"
 
 RESOURCES: tuple[Resource, ...] = (
     Resource("vector_stores", "vector_store", "vector_stores"),
-    Resource("containers", "container", "containers"),
-    Resource("evals", "eval", "evals", model=True),
+    Resource("containers", "container", "containers", bills={"": "container"}),
+    Resource("evals", "eval", "evals", bills={"runs": "eval"}, model=True),
     Resource(
         "videos",
         "video",
         "videos",
-        actions={
-            "characters": ("video_character", "id"),
-            "edits": ("video", "id"),
-            "extensions": ("video", "id"),
-        },
+        actions={"characters": "video_character", "edits": "video", "extensions": "video"},
         makes={"remix": "video"},
+        refers=frozenset({"video", "characters"}),
+        bills={"": "video", "edits": "video", "extensions": "video", "remix": "video"},
         model=True,
     ),
     Resource("skills", "skill", "skills"),
     Resource("assistants", "assistant", "assistants", model=True),
-    Resource("threads", "thread", "assistants", actions={"runs": ("thread", "thread_id")}, model=True),
-    Resource("chatkit/sessions", "chatkit_session", "chatkit"),
+    Resource(
+        "threads",
+        "thread",
+        "assistants",
+        actions={"runs": "thread"},
+        makes={"runs": RUN},
+        bills={"runs": "chat", "submit_tool_outputs": "chat"},
+        model=True,
+        lists=False,
+    ),
+    Resource("chatkit/sessions", "chatkit_session", "chatkit", lists=False),
     Resource("chatkit/threads", "chatkit_thread", "chatkit"),
-    Resource("audio/voices", "voice", "voices"),
+    Resource("agents/environments/templates", "agent_template", "agents", refers=AGENT_FIELDS, model=True),
+    Resource("agents/environments", "agent_environment", "agents", refers=AGENT_FIELDS, model=True),
+    Resource("agents/automations", "agent_automation", "agents", refers=AGENT_FIELDS, model=True),
+    Resource(
+        "agents/sessions",
+        "agent_session",
+        "agents",
+        refers=AGENT_FIELDS,
+        bills={"": "agent", "events": "agent"},
+        model=True,
+    ),
+    Resource("agents", "agent", "agents", refers=AGENT_FIELDS, model=True),
+    Resource("vaults", "vault", "agents", refers=AGENT_FIELDS),
+    Resource("audio/voices", "voice", "voices", lists=False),
     Resource("audio/voice_consents", "voice_consent", "voices"),
-    Resource("content_provenance_checks", "content_provenance_check", "content_provenance_checks"),
+    Resource("decisions", "", "decisions", bills={"": "responses"}, model=True, lists=False),
+    Resource("content_provenance_checks", "content_provenance_check", "content_provenance_checks", lists=False),
+    Resource("safety/alerts", "", "safety", lists=False),
+    Resource("safety/cases", "", "safety", lists=False),
+    Resource("webhook_endpoints", "webhook_endpoint", "webhooks"),
+    Resource("webhook_event_types", "", "webhooks"),
 )
 
 SWITCHES = tuple(sorted({resource.switch for resource in RESOURCES}))

@@ -16,6 +16,7 @@ from gateway.endpoints import (
     models,
     moderations,
     passthrough,
+    proxy,
     responses,
     stored_chat,
     uploads,
@@ -78,7 +79,7 @@ api: list[URLPattern | URLResolver] = [
         name="permission",
     ),
     *passthrough.resource_urls(),
-    path("proxy/<path:rest>", passthrough.ProxyView.as_view(), name="proxy"),
+    path("proxy/<path:rest>", proxy.ProxyView.as_view(), name="proxy"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

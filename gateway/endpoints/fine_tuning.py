@@ -6,11 +6,11 @@ from urllib.parse import quote
 from gateway import abilities, bare_models, ownership
 from gateway.body import text_field
 from gateway.call import Operation, Reply
-from gateway.endpoints.passthrough import check_nested_models
 from gateway.errors import ModelNotFound
 from gateway.handler import InferenceRequest
 from gateway.job_views import JobView
 from gateway.jobs import FINE_TUNING, MODEL
+from gateway.nested_models import resolve_nested_models
 from gateway.objects import objects
 from gateway.policies import access
 from gateway.views import ObjectView
@@ -38,7 +38,7 @@ class Jobs(JobView):
         target = bare_models.resolve(self.caller, account, name, "fine_tuning")
         if bare_models.is_fine_tuned(target):
             call.references.append(("model", name))
-        check_nested_models(call, account)
+        resolve_nested_models(call, account)
         call.notes.update(models={name: target.model.public_name}, model_types=sorted(target.model.model_types))
         return await self.run(call)
 

@@ -1,10 +1,12 @@
-"""OpenAI's other resources through one table, and ``/proxy/`` for what no row covers.
+"""OpenAI's other resources through one table (``gateway.resources``): the vendor's own paths and bodies, with our admission.
 
-Both send the vendor's own path and body on, with the same admission, ownership, streaming and records as everything else.
+Ownership, streaming, multipart bodies and records are those of every other endpoint.
 """
 
 import asyncio
-import fnmatch
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -14,161 +16,270 @@ from django.conf import settings
 from django.urls import URLPattern, re_path
 
 from gateway import body as json_body
-from gateway import errors, ownership, pipeline
+from gateway import errors, ownership, pipeline, resource_objects
 from gateway.call import Call, Operation, Reply
 from gateway.handler import InferenceRequest
 from gateway.listing import list_body, list_owned, read_page
 from gateway.multipart import MultipartUpload
+from gateway.nested_models import resolve_nested_models
 from gateway.objects import mark_deleted, objects
 from gateway.policies import access
 from gateway.references import find_references
-from gateway.resources import RESOURCES, Resource
+from gateway.resources import RESOURCES, RUN, Resource
 from gateway.runtime import runtime
-from gateway.views import ObjectView, begin_call, json_reply
+from gateway.views import InferenceView, begin_call, closing_on_error, json_reply, send_upload
 from providers.adapters import openai as openai_dialect
 from providers.client import UpstreamFailure, UpstreamRequest
 from providers.picture import AccountPicture, Target
 
 LIST_CONCURRENCY = 8
+LIST_ROUNDS = 5
+LIST_PARAMETERS = frozenset({"limit", "order", "after", "before"})
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-MULTIPART = b"multipart/form-data"
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_any = msgspec.json.Decoder()
+MULTIPART = b"multipart/"
+RANGE_HEADERS = (b"range", b"if-range")
+OPERATION_CHARACTERS = 64
+# How the stream of a run ends; OpenAI closes it with an event of this name.
+RUN_ENDS = re.compile(rb"^event: ?(?:done|error)", re.MULTILINE)
+VERBS = {"POST": "create", "GET": "list", "DELETE": "delete"}
+OBJECT_VERBS = {"POST": "update", "GET": "retrieve", "DELETE": "delete"}
+
+ownership.MAKERS.update(resource_objects.MAKERS)
 
 
-class PassthroughView(ObjectView):
-    """What the resources and the proxy share: a request that is sent on with its own method, path, query and body."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path below a row leads: ``root`` is the object that it belongs to, ``word`` what is done there.
 
-    async def send(self, request: InferenceRequest, call: Call, account: AccountPicture, *, model: bool) -> Reply:
-        """Send ``call`` to ``account``; with ``model``, a model that the body names is checked and given its upstream name."""
-        call.account_name = account.name
-        call.options.provider_name = account.name
-        if request.method not in BODY_METHODS:
-            return await pipeline.run(call)
-        if request.raw_headers.get(b"content-type", b"").lower().startswith(MULTIPART):
-            return await self._send_upload(request, call, model=model)
-        call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
-        if call.body:
-            json_body.check_json_type(request.raw_headers.get(b"content-type", b""))
-            call.fields = json_body.decode_fields(call.body)
-            call.references += find_references(call.body, call.fields)
-            call.stream = json_body.is_true(call.fields.get("stream"))
-            if model:
-                call.model_asked = json_body.text_of(call.fields.get("model"))
-                check_nested_models(call, account)
-        return await pipeline.run(call)
+    ``word`` is empty for the collection itself, and ``None`` for an object. ``shape`` is the path with its ids left out.
+    """
 
-    async def _send_upload(self, request: InferenceRequest, call: Call, *, model: bool) -> Reply:
-        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES)
-        try:
-            if model:
-                await upload.open(model="optional")
-                call.model_asked = upload.values.get("model", "").strip()
-            call.upload = upload
-            return await pipeline.run(call)
-        finally:
-            upload.close()
+    segments: tuple[str, ...]
+    root: str
+    action: str
+    word: str | None
+    shape: tuple[str, ...]
 
 
-class ResourceView(PassthroughView):
+def place_of(row: Resource, rest: str) -> Place:
+    """Resolve the path below a row. Raises :class:`~gateway.errors.NotFound` for what can't be part of an address."""
+    segments = tuple(ownership.check_id(segment) for segment in rest.split("/") if segment)
+    action = segments[0] if segments and segments[0] in row.actions else ""
+    ids = 1 if action else 0  # ids and words alternate
+    root = segments[ids] if len(segments) > ids else ""
+    shape = tuple("{id}" if index % 2 == ids else segment for index, segment in enumerate(segments))
+    word = "" if not segments else None if shape[-1] == "{id}" else segments[-1]
+    return Place(segments, root, action, word, shape)
+
+
+class ResourceView(InferenceView):
     """One row of the table: its collection, its objects, and what stands below them."""
 
     resource: Resource = RESOURCES[0]
 
     async def get(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
         """List the caller's objects, or read one, or what belongs to it."""
-        return await self.serve(request, rest)
+        return await self.serve(request, rest or "")
 
     async def post(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
         """Make an object, change one, or do something with it."""
-        return await self.serve(request, rest)
+        return await self.serve(request, rest or "")
 
     async def delete(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
         """Delete an object, or what belongs to it."""
-        return await self.serve(request, rest)
+        return await self.serve(request, rest or "")
 
     async def serve(self, request: InferenceRequest, rest: str) -> Reply:
         """Resolve the path against the row, check who owns what it names, and send it on."""
-        row = self.resource
-        segments = [ownership.check_id(segment) for segment in rest.split("/") if segment]
-        action = row.actions.get(segments[0]) if segments else None
-        root = segments[0] if segments and action is None else segments[1] if len(segments) > 1 else ""
-        makes, id_field = self._made(request, segments, action)
-        operation = Operation(f"{row.kind}.{(request.method or '').lower()}", "", row.path, makes=makes)
-        call = begin_call(request, self.caller, operation)
+        row, place = self.resource, place_of(self.resource, rest)
+        call = begin_call(request, self.caller, operation_of(row, place, request.method or ""))
         call.method = request.method or ""
-        call.path = "/".join([row.path, *(quote(segment, safe="") for segment in segments)])
-        call.id_field = id_field
-        account = await self._account(call, root)
-        check_open(account, row)
-        if request.method == "GET" and not segments and account.isolation != "account":
-            return await self._list(request, account)
-        reply = await self.send(request, call, account, model=row.model)
-        if request.method == "DELETE" and len(segments) == 1 and reply.status < 300:
-            await objects.run(mark_deleted, root, account.name, datetime.now(UTC))
-            objects.forget(root, account.name)
+        call.path = "/".join([row.path, *(quote(segment, safe="") for segment in place.segments)])
+        call.endpoint = "/".join([row.path, *place.shape])
+        account = await self._told_account(call, place)
+        if account is not None:
+            check_open(account, row)
+        if request.method == "GET" and not place.segments:
+            listed = await self._list(request, account or self._only_account(call))
+            if listed is not None:
+                return listed
+        upload = await read_body(request, call, row) if request.method in BODY_METHODS else None
+        if upload is None:
+            return await self._send(request, call, place, account)
+        with closing_on_error(upload):
+            return await self._send(request, call, place, account, upload)
+
+    async def _send(
+        self,
+        request: InferenceRequest,
+        call: Call,
+        place: Place,
+        account: AccountPicture | None,
+        upload: MultipartUpload | None = None,
+    ) -> Reply:
+        row = self.resource
+        if account is None:
+            account = await self._account_of_body(call)
+            check_open(account, row)
+        call.account_name = call.options.provider_name = account.name
+        if row.model:
+            check_model(call, account)
+            resolve_nested_models(call, account)
+        await resource_objects.find_model(call, account, row, place.root, place.segments)
+        if call.operation.raw:
+            call.forwarded += [
+                (name.decode(), request.raw_headers[name].decode("latin1"))
+                for name in RANGE_HEADERS
+                if name in request.raw_headers
+            ]
+        reply = await (send_upload(request, call, upload) if upload is not None else pipeline.run(call))
+        if reply.status < 300 and len(place.segments) == 1 and place.root:
+            await self._changed(request, call, place.root, account)
         return reply
 
-    def _made(self, request: InferenceRequest, segments: list[str], action: tuple[str, str] | None) -> tuple[str, str]:
-        """Return the kind that this request makes, and the answer's field with its id."""
-        if request.method != "POST":
-            return "", "id"
-        if not segments:
-            return self.resource.kind, "id"
-        if action is not None and len(segments) == 1:
-            return action
-        return (self.resource.makes.get(segments[-1], ""), "id") if len(segments) == 2 else ("", "id")
+    async def _changed(self, request: InferenceRequest, call: Call, root: str, account: AccountPicture) -> None:
+        """Note what a call on the object itself changed in its record."""
+        if request.method == "DELETE":
+            await objects.run(mark_deleted, root, account.name, datetime.now(UTC))
+            objects.forget(root, account.name)
+        elif request.method == "POST" and call.model_asked and call.target is not None:
+            await objects.run(resource_objects.keep_model, account.name, root, call.target.model.public_name)
 
-    async def _account(self, call: Call, root: str) -> AccountPicture:
+    async def _told_account(self, call: Call, place: Place) -> AccountPicture | None:
+        """Return the account that the path's object or the header tells; ``None`` when neither does."""
         name = call.options.provider_name
-        if root:
-            account, _ = await ownership.locate(self.caller, root, name)
+        if place.root:
+            account, call.parent = await ownership.locate(self.caller, place.root, name)
             return account
-        return access.account_of(self.caller, name or self.only_account())
+        return access.account_of(self.caller, name) if name else None
 
-    async def _list(self, request: InferenceRequest, account: AccountPicture) -> Reply:
-        """Answer a list with the caller's own objects, each as it stands at the upstream now."""
-        page = read_page(request.GET)
-        rows, more = await list_owned(self.caller, account, self.resource.kind, page)
-        gate = asyncio.Semaphore(LIST_CONCURRENCY)
-        target = Target(account, access.no_model(account))
+    async def _account_of_body(self, call: Call) -> AccountPicture:
+        """Return the account that the body tells: by its model, by an object that it refers to; else the only one."""
+        prefix = call.model_asked.partition("/")[0]
+        if prefix in runtime.directory.accounts:
+            return access.resolve(self.caller, call.model_asked, "").account
+        home = await ownership.home_of(call)
+        return access.account_of(self.caller, home) if home else self._only_account(call)
 
-        async def fetch(object_id: str) -> Any:
-            async with gate:
-                return await read_object(target, f"{self.resource.path}/{quote(object_id, safe='')}")
+    def _only_account(self, call: Call) -> AccountPicture:
+        """Return the one account of the caller's that opens the row, or the only one at all; raise when it is not clear."""
+        usable = [
+            account
+            for _, account in sorted(runtime.directory.accounts.items())
+            if account.enabled and access.may_use(self.caller, account)
+        ]
+        opened = [account for account in usable if is_open(account, self.resource)]
+        found = opened or usable
+        if len(found) == 1:
+            check_open(found[0], self.resource)
+            return found[0]
+        raise errors.InvalidRequest(
+            "Set the header x-tfy-provider-name to the provider account that this call is for"
+            + (f", for example {found[0].name}." if found else "."),
+            param="x-tfy-provider-name",
+            code="provider_account_required",
+        )
 
-        bodies = await asyncio.gather(*(fetch(row.object_id) for row in rows))
-        return json_reply(list_body([body for body in bodies if body is not None], more))
-
-
-class ProxyView(PassthroughView):
-    """``/proxy/{path}``: the vendor's own path and body, on accounts that allow the path."""
-
-    async def get(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
-        """Pass a GET on."""
-        return await self.serve(request, rest)
-
-    post = put = patch = delete = get
-
-    async def serve(self, request: InferenceRequest, rest: str) -> Reply:
-        """Check the path against the account's patterns and send the request on."""
-        call = begin_call(request, self.caller, Operation("proxy", "", "proxy"))
-        if not call.options.provider_name:
+    async def _list(self, request: InferenceRequest, account: AccountPicture) -> Reply | None:
+        """Answer a list with the caller's own objects as they stand at the upstream now; ``None``: the upstream answers."""
+        row = self.resource
+        if not row.lists:
+            raise errors.MethodNotAllowed(f"There is no list of /{row.path}.", headers={"allow": "POST"})
+        if not row.kind or account.isolation == "account":
+            return None
+        unknown = sorted(set(request.GET) - LIST_PARAMETERS)
+        if unknown:
             raise errors.InvalidRequest(
-                "Set the header x-tfy-provider-name to the provider account that this path is for.",
-                param="x-tfy-provider-name",
-                code="provider_account_required",
+                f"{unknown[0][:80]!r} is not supported: the list holds your own objects, from Gatehouse's records. It takes "
+                f"{', '.join(sorted(LIST_PARAMETERS))}.",
+                param=unknown[0][:80],
+                code="unsupported_parameter",
             )
-        account = access.account_of(self.caller, call.options.provider_name)
-        path = check_proxy_path(account, rest)
-        call.method, call.path, call.endpoint = request.method or "", path, f"proxy/{path}"[:100]
-        call.base_url = vendor_root(account.url)
-        return await self.send(request, call, account, model=False)
+        page, target = read_page(request.GET), Target(account, access.no_model(account))
+        found: list[Any] = []
+        gone: list[str] = []
+        for _ in range(LIST_ROUNDS):
+            rows, more = await list_owned(self.caller, account, row.kind, page)
+            bodies = await read_objects(target, row.path, [entry.object_id for entry in rows])
+            found += [body for body in bodies if body is not None]
+            gone += [entry.object_id for entry, body in zip(rows, bodies, strict=True) if body is None]
+            if not more or page.before or len(found) >= read_page(request.GET).limit:
+                break
+            page = replace(page, limit=read_page(request.GET).limit - len(found), after=rows[-1].object_id)
+        for object_id in gone:
+            await objects.run(mark_deleted, object_id, account.name, datetime.now(UTC))
+            objects.forget(object_id, account.name)
+        return json_reply(list_body(found, more))
+
+
+def operation_of(row: Resource, place: Place, method: str) -> Operation:
+    """Return what a method does at a place: its name in records, what it makes and what it costs."""
+    words = [word for word in place.shape if word != "{id}"]
+    verbs = OBJECT_VERBS if place.word is None else VERBS
+    name = ".".join([row.kind or row.path.replace("/", "."), *words, verbs.get(method, method.lower())])
+    billed = row.bills.get(place.word) if method == "POST" and place.word is not None else None
+    makes = ""
+    if method == "POST" and not place.segments:
+        makes = row.kind
+    elif method == "POST" and place.action and len(place.segments) == 1:
+        makes = row.actions[place.action]
+    elif method == "POST" and place.word and len(place.segments) == 2:
+        makes = row.makes.get(place.word, "")
+    return Operation(
+        name[:OPERATION_CHARACTERS],
+        billed or "",
+        row.path,
+        makes=makes,
+        ends=RUN_ENDS if row.makes.get("runs") == RUN and billed else None,
+        charges=billed is not None,
+        raw=method == "GET" and place.word == "content",
+    )
+
+
+async def read_body(request: InferenceRequest, call: Call, row: Resource) -> MultipartUpload | None:
+    """Read the body: its fields, references, model and whether it asks for a stream go into ``call``.
+
+    A multipart body is kept on disk until all of it was looked at, and returned.
+    """
+    content_type = request.raw_headers.get(b"content-type", b"")
+    if content_type.lower().startswith(MULTIPART):
+        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",), refers=row.refers)
+        with closing_on_error(upload):
+            while await upload.keep():
+                continue
+        call.references += upload.references
+        call.model_asked = upload.values.get("model", "").strip() if row.model else ""
+        return upload
+    call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+    if call.body:
+        json_body.check_json_type(content_type)
+        call.fields = json_body.decode_fields(call.body)
+        call.references += find_references(call.body, call.fields)
+        call.references += resource_objects.own_references(row, call.fields)
+        call.stream = json_body.is_true(call.fields.get("stream"))
+        if row.model:
+            call.model_asked = json_body.text_of(call.fields.get("model"))
+    return None
+
+
+def check_model(call: Call, account: AccountPicture) -> None:
+    """Raise unless the model that the body names is one of ``account``, which the caller may call."""
+    if call.model_asked and access.resolve(call.caller, call.model_asked, account.name).account is not account:
+        raise errors.InvalidRequest(
+            f"The model {call.model_asked[:200]!r} is on another account than this call, which goes to {account.name!r}.",
+            param="model",
+            code="object_on_other_account",
+        )
+
+
+def is_open(account: AccountPicture, row: Resource) -> bool:
+    """Whether the account opens the row's resource."""
+    return row.switch in account.open_resources or "*" in account.open_resources
 
 
 def check_open(account: AccountPicture, row: Resource) -> None:
     """Raise :class:`~gateway.errors.Forbidden` unless the account opens the row's resource."""
-    if row.switch not in account.open_resources and "*" not in account.open_resources:
+    if not is_open(account, row):
         raise errors.Forbidden(
             f"{row.switch!r} is not open on the provider account {account.name!r}. A manager of the account opens it by adding "
             f"{row.switch!r} to its open resources (manifest: open_resources: [{row.switch}]).",
@@ -176,52 +287,15 @@ def check_open(account: AccountPicture, row: Resource) -> None:
         )
 
 
-def check_proxy_path(account: AccountPicture, path: str) -> str:
-    """Return ``path`` when the account's patterns allow it; raise :class:`~gateway.errors.Forbidden` otherwise."""
-    segments = path.split("/")
-    if any(segment in ("", ".", "..") or "\\" in segment or "%" in segment for segment in segments):
-        raise errors.InvalidRequest(f"{path[:200]!r} is not a plain path.", code="invalid_path")
-    allowed = any(
-        len(pattern.strip("/").split("/")) <= len(segments) and fnmatch.fnmatchcase(path, pattern.strip("/"))
-        for pattern in account.proxy_paths
-    )
-    if not allowed:
-        raise errors.Forbidden(
-            f"The path {path[:200]!r} is not open on the provider account {account.name!r}. A manager of the account opens it "
-            "by adding a pattern to its proxy paths (manifest: proxy_paths: [v1/rerank, v1/agents/*]).",
-            code="proxy_path_closed",
-        )
-    return "/".join(quote(segment, safe="!$&'()*+,;=:@-._~") for segment in segments)
+async def read_objects(target: Target, path: str, object_ids: Iterable[str]) -> list[Any]:
+    """Return objects as they stand at the upstream now, ``None`` for one that is gone; a few at a time."""
+    gate = asyncio.Semaphore(LIST_CONCURRENCY)
 
+    async def read(object_id: str) -> Any:
+        async with gate:
+            return await read_object(target, f"{path}/{quote(object_id, safe='')}")
 
-def vendor_root(url: str) -> str:
-    """Return an account's address without its version: the vendor's own paths begin with it."""
-    return url.removesuffix("/v1")
-
-
-def check_nested_models(call: Call, account: AccountPicture) -> None:
-    """Refuse models below the top level that the caller may not call: graders and data sources of evals name some."""
-    for name, raw in call.fields.items():
-        if b'"model"' in bytes(raw) or b"\\u00" in bytes(raw):
-            for model in _models(_any.decode(raw)):
-                target = access.resolve(call.caller, model, account.name)
-                if target.model.upstream_id != model:
-                    raise errors.InvalidRequest(
-                        f"Inside {name!r} write the vendor's own model name, {target.model.upstream_id!r}.", param=name
-                    )
-
-
-def _models(value: Any) -> list[str]:
-    found, pending = [], [value]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending.extend(node)
-        elif isinstance(node, dict):
-            if isinstance(node.get("model"), str):
-                found.append(node["model"])
-            pending.extend(node.values())
-    return found
+    return list(await asyncio.gather(*(read(object_id) for object_id in object_ids)))
 
 
 async def read_object(target: Target, path: str) -> Any:
@@ -242,12 +316,12 @@ async def read_object(target: Target, path: str) -> Any:
 
 
 def resource_urls() -> list[URLPattern]:
-    """Return the URL pattern of every row of the table."""
+    """Return the URL pattern of every row of the table; the longer path first where one begins like another."""
     return [
         re_path(
             rf"^{row.path}(?:/(?P<rest>.+?))?/?$",
             ResourceView.as_view(resource=row),
             name=row.path.replace("/", "-"),
         )
-        for row in RESOURCES
+        for row in sorted(RESOURCES, key=lambda row: -len(row.path))
     ]

@@ -3,18 +3,17 @@
 A record's ``data`` is ``{"metadata": the completion's metadata, "model": the model that the answer names}``.
 """
 
-import asyncio
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
-from django.db.models import Value
+from django.db.models import Q, Value
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.lookups import Exact
 
 from gateway import ownership
 from gateway.call import Call, Operation, Reply
-from gateway.endpoints.passthrough import read_object
+from gateway.endpoints.passthrough import read_objects
 from gateway.errors import ModelNotFound
 from gateway.handler import InferenceRequest
 from gateway.listing import list_body, list_owned, read_page
@@ -26,7 +25,6 @@ from gateway.views import ObjectView, begin_call, json_reply, only_account
 from providers.picture import AccountPicture, Target
 
 KIND = "chat_completion"
-READ_AT_ONCE = 8
 _metadata = msgspec.json.Decoder(dict[str, str] | None)
 
 
@@ -99,36 +97,25 @@ class StoredCompletions(ObjectView):
         page = read_page(request.GET)
         if not request.GET.get("order"):
             page = replace(page, order="asc")
-        conditions = [
+        conditions: list[Any] = [
             Exact(KeyTextTransform(key[9:-1], KeyTransform("metadata", "data")), Value(value))
             for key, value in request.GET.items()
             if key.startswith("metadata[") and key.endswith("]")
         ]
-        filters = self._model_filter(account, str(request.GET.get("model") or ""))
-        rows, more = await list_owned(self.caller, account, KIND, page, conditions=conditions, **filters)
-        return json_reply(list_body(await read_all(account, rows), more))
+        conditions += self._model_conditions(account, str(request.GET.get("model") or ""))
+        rows, more = await list_owned(self.caller, account, KIND, page, conditions=conditions)
+        target = Target(account, access.no_model(account))
+        found = await read_objects(target, "chat/completions", [row.object_id for row in rows])
+        return json_reply(list_body([body for body in found if body is not None], more))
 
-    def _model_filter(self, account: AccountPicture, model: str) -> dict[str, str]:
+    def _model_conditions(self, account: AccountPicture, model: str) -> list[Q]:
         """Return the filter for a model, by one of our names or by the vendor's own."""
         if not model:
-            return {}
+            return []
         try:
-            return {"model_name": access.resolve(self.caller, model, account.name).model.public_name}
+            return [Q(model_name=access.resolve(self.caller, model, account.name).model.public_name)]
         except ModelNotFound:
-            return {"data__model": model}
-
-
-async def read_all(account: AccountPicture, rows: list[OwnedObject]) -> list[Any]:
-    """Return the completions as they stand at the vendor now, without those that are gone."""
-    gate = asyncio.Semaphore(READ_AT_ONCE)
-    target = Target(account, access.no_model(account))
-
-    async def read(object_id: str) -> Any:
-        async with gate:
-            return await read_object(target, f"chat/completions/{object_id}")
-
-    found = await asyncio.gather(*(read(row.object_id) for row in rows))
-    return [completion for completion in found if completion is not None]
+            return [Q(data__model=model)]
 
 
 def keep_metadata(account_name: str, completion_id: str, metadata: dict[str, str]) -> None:

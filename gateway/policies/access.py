@@ -18,7 +18,8 @@ async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Rep
         call.targets = (target,)
     else:
         account = account_of(call.caller, call.account_name)
-        call.targets = (Target(account, no_model(account)),)
+        known = call.notes.get("model")  # what an object's record tells
+        call.targets = (Target(account, known if isinstance(known, ModelPicture) else no_model(account)),)
     return await proceed(call)
 
 

@@ -1,0 +1,130 @@
+"""``/proxy/{path}``: the vendor's own path and body, on accounts that allow the path. For what no other endpoint covers."""
+
+import fnmatch
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+from django.conf import settings
+
+from gateway import body as json_body
+from gateway import errors, ownership, pipeline
+from gateway.call import Call, Operation, Reply
+from gateway.endpoints.passthrough import BODY_METHODS, MULTIPART
+from gateway.handler import InferenceRequest
+from gateway.multipart import MultipartUpload, reference_field
+from gateway.objects import objects, visible
+from gateway.policies import access
+from gateway.references import find_references
+from gateway.views import InferenceView, begin_call, closing_on_error, send_upload
+from providers.picture import AccountPicture
+
+FORM = b"application/x-www-form-urlencoded"
+PATH_CHARACTERS = 2000
+READ = Operation("proxy", "", "proxy", charges=False)
+# What a vendor asks for a call that we know nothing of is unknown, so its record is unpriced.
+WRITE = Operation("proxy", "proxy", "proxy")
+_any = msgspec.json.Decoder()
+
+
+class ProxyView(InferenceView):
+    """The vendor's own surface, as far as an account's patterns open it."""
+
+    async def get(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
+        """Pass a call on, whatever its method."""
+        return await self.serve(request, rest)
+
+    post = put = patch = delete = get
+
+    async def serve(self, request: InferenceRequest, rest: str) -> Reply:
+        """Check the path against the account's patterns, and the ids that the call mentions, and send it on."""
+        call = begin_call(request, self.caller, WRITE if request.method in BODY_METHODS else READ)
+        if not call.options.provider_name:
+            raise errors.InvalidRequest(
+                "Set the header x-tfy-provider-name to the provider account that this path is for.",
+                param="x-tfy-provider-name",
+                code="provider_account_required",
+            )
+        account = access.account_of(self.caller, call.options.provider_name)
+        path = check_proxy_path(account, rest)
+        call.account_name, call.method, call.path = account.name, request.method or "", path
+        call.endpoint = f"proxy/{path}"[:100]
+        call.base_url = vendor_root(account.url)
+        await self._check_mentioned(call, account, [*rest.split("/"), *(value for _, value in parse_qsl(call.query))])
+        if request.method not in BODY_METHODS:
+            return await pipeline.run(call)
+        content_type = request.raw_headers.get(b"content-type", b"")
+        if content_type.lower().startswith(MULTIPART):
+            return await self._send_upload(request, call)
+        call.content_type = content_type.decode("latin1")
+        call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+        read_any_body(call, content_type)
+        return await pipeline.run(call)
+
+    async def _send_upload(self, request: InferenceRequest, call: Call) -> Reply:
+        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES)
+        with closing_on_error(upload):
+            while await upload.keep():
+                continue
+            call.references = upload.references
+            return await send_upload(request, call, upload)
+
+    async def _check_mentioned(self, call: Call, account: AccountPicture, words: list[str]) -> None:
+        """Raise :class:`~gateway.errors.NotFound` when a word of the address is the id of somebody else's object.
+
+        Words that no record knows pass: whoever opened the path opened it for them.
+        """
+        ids = [word for word in words if ownership.is_id(word)]
+        for object_id, records in (await objects.find_many(ids)).items():
+            here = [owned for owned in records if owned.account_name == account.name]
+            if here and not visible(self.caller, here[0], account.isolation):
+                raise ownership.unknown(object_id)
+
+
+def read_any_body(call: Call, content_type: bytes) -> None:
+    """Note the ids that a body mentions, whatever type it says it has: vendors guess. The body itself goes on as it came."""
+    if not call.body:
+        return
+    if content_type.lower().startswith(FORM):
+        pairs = parse_qsl(call.body.decode("latin1"))
+        call.references = [(name, value) for key, value in pairs if value and (name := reference_field(key))]
+        return
+    try:
+        _any.decode(call.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if json_body.is_json(content_type):
+            raise errors.InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
+        return
+    if call.body.lstrip()[:1] == b"{":
+        call.fields = json_body.decode_fields(call.body)
+        call.stream = json_body.is_true(call.fields.get("stream"))
+        call.references = find_references(call.body, call.fields)
+    else:
+        call.references = find_references(call.body, {"": msgspec.Raw(call.body)})
+
+
+def check_proxy_path(account: AccountPicture, path: str) -> str:
+    """Return ``path`` when the account's patterns allow it; raise :class:`~gateway.errors.Forbidden` otherwise."""
+    segments = path.split("/")
+    unsafe = any(
+        segment in ("", ".", "..") or "\\" in segment or "%" in segment or not segment.isprintable()
+        for segment in segments
+    )
+    if unsafe or len(path) > PATH_CHARACTERS:
+        raise errors.InvalidRequest(f"{path[:200]!r} is not a plain path.", code="invalid_path")
+    allowed = any(
+        len(pattern.strip("/").split("/")) <= len(segments) and fnmatch.fnmatchcase(path, pattern.strip("/"))
+        for pattern in account.proxy_paths
+    )
+    if not allowed:
+        raise errors.Forbidden(
+            f"The path {path[:200]!r} is not open on the provider account {account.name!r}. A manager of the account opens it "
+            "by adding a pattern to its proxy paths (manifest: proxy_paths: [v1/rerank, v1/agents/*]).",
+            code="proxy_path_closed",
+        )
+    return "/".join(quote(segment, safe="!$&'()*+,;=:@-._~") for segment in segments)
+
+
+def vendor_root(url: str) -> str:
+    """Return an account's address without its version: the vendor's own paths begin with it."""
+    return url.removesuffix("/v1")
