@@ -41,7 +41,7 @@ class Method:
 def make_world(sdk: OpenAI) -> World:
     """Make one object of each kind."""
     response = sdk.responses.create(model=CHAT, input=COUNT)
-    later = sdk.responses.create(model=CHAT, input="hi [[sandbox: queued=60000]]", background=True)
+    later = sdk.responses.create(model=CHAT, input="hi [[sandbox: queued=3000]]", background=True)
     message: Any = {"type": "message", "role": "user", "content": "My name is Ada."}
     conversation = sdk.conversations.create(items=[message], extra_headers=PROVIDER)
     item = sdk.conversations.items.list(conversation.id).data[0]

@@ -129,6 +129,12 @@ def told(response: httpx.Response, object_id: str) -> str:
     return response.text.replace(object_id, "ID")
 
 
+def reached(upstream: SandboxProcess) -> list[str]:
+    """The paths that callers reached. Other tests' background responses may be looked at meanwhile, by the gateway itself."""
+    looked: Any = ["user-agent", "gatehouse"]
+    return [row["path"] for row in upstream.requests() if looked not in [list(pair) for pair in row["headers"]]]
+
+
 def passed_on(response: httpx.Response) -> bool:
     """Whether the upstream was asked: the answer is not a refusal of ours."""
     return response.headers.get("x-gatehouse-error-origin") != "gateway"
@@ -151,7 +157,7 @@ def test_everybody_else_everywhere(tenants: Tenants, upstream: SandboxProcess, a
         if "MODEL" in json.dumps(place.body) or place.path != "conversations":
             assert bare.status_code == 404, place.name
     if account not in OTHERS[who]:
-        assert upstream.requests() == []
+        assert reached(upstream) == []
 
 
 @pytest.mark.parametrize("account", ISOLATIONS)
@@ -184,7 +190,7 @@ def test_ids_made_outside(tenants: Tenants, upstream: SandboxProcess, account: s
             assert answer.status_code == 404
             assert told(answer, raw[place.kind]) == told(unknown, UNKNOWN[place.kind]), place.name
     if account != "account":
-        assert upstream.requests() == []
+        assert reached(upstream) == []
 
 
 def test_another_accounts_openness_opens_nothing(tenants: Tenants, upstream: SandboxProcess) -> None:
@@ -193,7 +199,7 @@ def test_another_accounts_openness_opens_nothing(tenants: Tenants, upstream: San
         theirs = tenants.ids["owner"][place.kind]
         answer = tenants.call("other-user", "account", place, theirs)
         assert_ours(answer, 404, "not_found", answer.json()["error"]["param"])
-    assert upstream.requests() == []
+    assert reached(upstream) == []
 
 
 def test_the_owner_is_told_where_an_object_lives(tenants: Tenants) -> None:
@@ -226,7 +232,7 @@ def test_what_a_colleague_lists_first_stays_the_owners(tenants: Tenants, house: 
 def test_a_revoked_token_opens_nothing(tenants: Tenants, upstream: SandboxProcess) -> None:
     for place in PLACES:
         assert_ours(tenants.call("revoked", "owner", place, tenants.ids["owner"][place.kind]), 401, "token_revoked")
-    assert upstream.requests() == []
+    assert reached(upstream) == []
 
 
 @pytest.mark.parametrize(
@@ -236,7 +242,7 @@ def test_no_id_leads_astray(tenants: Tenants, upstream: SandboxProcess, bad: str
     for path in ("responses/{}", "responses/{}/input_items", "conversations/{}", "conversations/{}/items"):
         answer = tenants.gateway.get(tenants.tokens["owner"], "/v1/" + path.format(bad))
         assert answer.status_code == 404, (path, answer.text)
-    assert upstream.requests() == []
+    assert reached(upstream) == []
 
 
 @pytest.mark.parametrize("pad", ["", "x" * 5000], ids=["short", "long"])
@@ -256,7 +262,7 @@ def test_no_spelling_hides_an_id(tenants: Tenants, upstream: SandboxProcess, sne
     body = f'{{"model":"owner/gpt-4o-mini","instructions":"{pad}","input":{sneaky.replace("THEIRS", theirs)}}}'
     answer = tenants.gateway.post(tenants.tokens["other-user"], "/v1/responses", content=body.encode())
     assert answer.json()["error"]["code"] in ("not_found", "duplicate_field"), answer.text
-    assert upstream.requests() == []
+    assert reached(upstream) == []
 
 
 def test_what_only_looks_like_an_id_passes(tenants: Tenants) -> None:

@@ -170,7 +170,7 @@ def test_queries_and_unknown_fields_pass_through(gateway: Gateway, token: str, u
     query = "include%5B%5D=reasoning.encrypted_content&x=%20y"
     answer = gateway.post(token, "/v1/responses", {"model": CHAT, "input": "hi"}).json()
     gateway.get(token, f"/v1/responses/{answer['id']}?{query}")
-    assert upstream.requests()[-1]["query"] == query
+    assert upstream.requests(f"/v1/responses/{answer['id']}")[-1]["query"] == query
 
 
 # --- which account ------------------------------------------------------------------------------------------------------
