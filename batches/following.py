@@ -8,10 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from batches import charging, fine_tuned
+from batches import charging, fine_tuned, managed
 from batches.leases import Lease, LeaseLost
 from batches.upstream import AccountGone, Upstream, upstream_of
-from gateway import jobs
+from gateway import jobs, own_batches
 from gateway.jobs import BATCH, FINE_TUNING, KINDS
 from gateway.models import OwnedObject
 from gateway.objects import NewObject
@@ -36,6 +36,9 @@ def follow(pk: int, claim: datetime) -> bool:
         return False
     row = lease.row
     try:
+        if own_batches.is_own(row.object_id):
+            managed.run(lease)
+            return True
         with upstream_of(row.account_name) as upstream:
             look_at(lease, upstream)
     except AccountGone as gone:

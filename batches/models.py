@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.db import models
+
 from gateway.models import OwnedObject
 
 
@@ -35,3 +37,18 @@ class StoredFile(OwnedObject):
 
     def __str__(self) -> str:
         return self.object_id
+
+
+class LineResult(models.Model):
+    """What a line of a batch that Gatehouse runs came to. Written before the line counts as done; gone with the output's making."""
+
+    batch_id = models.CharField(max_length=200)
+    number = models.PositiveIntegerField(help_text="The line's place in the input, from 1")
+    ok = models.BooleanField()
+    text = models.TextField(help_text="The line of the output or error file")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["batch_id", "number"], name="one_result_per_line")]
+
+    def __str__(self) -> str:
+        return f"{self.batch_id} {self.number}"

@@ -15,15 +15,18 @@ WORDS = {
 }
 
 
-def account_for(caller: Caller, name: str, ability: str) -> AccountPicture:
+def account_for(caller: Caller, name: str, ability: str, *, required: bool = True) -> AccountPicture:
     """Return the account ``name``, or the only one of the caller's that has ``ability``.
+
+    Not ``required``: a named account may lack it, for what Gatehouse does itself.
 
     Raises :class:`~gateway.errors.NotFound`, or :class:`~gateway.errors.InvalidRequest` when the account lacks the ability or
     several have it.
     """
     if name:
         account = access.account_of(caller, name)
-        check_ability(account, ability)
+        if required:
+            check_ability(account, ability)
         return account
     found = sorted(
         (

@@ -66,15 +66,16 @@ _stream = msgspec.json.Decoder(bool | None)
 class InputCheck:
     """Checks an input file piece by piece: :meth:`feed` it, then :meth:`finish`. Both raise an error that names the line.
 
-    What the lines mention waits in ``mentioned`` as ``(line, field, id)`` until somebody who can look it up takes it.
+    ``own``: the batch is for Gatehouse to run, so its models need no batches of the vendor's. What the lines mention waits in ``mentioned`` as ``(line, field, id)`` until somebody who can look it up takes it.
     """
 
-    def __init__(self, caller: Caller, account: AccountPicture, param: str = "file") -> None:
+    def __init__(self, caller: Caller, account: AccountPicture, param: str = "file", *, own: bool = False) -> None:
         self.summary = Summary()
         self.mentioned: list[tuple[int, str, str]] = []
         self._caller = caller
         self._account = account
         self._param = param
+        self._kinds = () if own else ("batch",)
         self._number = 0
         self._rest = bytearray()
         self._ids: set[bytes] = set()
@@ -175,7 +176,7 @@ class InputCheck:
         if len(self.summary.models) >= MAX_MODELS:
             raise self.fault(f"The file names more than {MAX_MODELS} models.", "too_many_models")
         try:
-            target = bare_models.resolve(self._caller, self._account, name, ENDPOINTS[url], "batch")
+            target = bare_models.resolve(self._caller, self._account, name, ENDPOINTS[url], *self._kinds)
         except CallError as error:
             raise self.fault(error.message, error.code or "model_not_found") from None
         self.summary.models[name] = target.model.public_name
@@ -183,12 +184,14 @@ class InputCheck:
             self.mentioned.append((self._number, "model", name))
 
 
-def check_again(caller: Caller, account: AccountPicture, summary: dict[str, Any], endpoint: str) -> Summary:
+def check_again(
+    caller: Caller, account: AccountPicture, summary: dict[str, Any], endpoint: str, *, own: bool = False
+) -> Summary:
     """Return what a file's record says of it, when the caller may still use its models; raise as the check itself does."""
     known = Summary(**summary)
     for name in known.models:
         try:
-            bare_models.resolve(caller, account, name, ENDPOINTS[known.endpoint], "batch")
+            bare_models.resolve(caller, account, name, ENDPOINTS[known.endpoint], *(() if own else ("batch",)))
         except CallError as error:
             raise InvalidRequest(
                 f"The batch input: {error.message}", param="input_file_id", code=error.code or "model_not_found"

@@ -12,8 +12,9 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from gateway import abilities, jobs, ownership
+from gateway import abilities, jobs, own_batches, ownership
 from gateway.call import Call, Operation, Reply
+from gateway.errors import InvalidRequest
 from gateway.file_objects import stored_body
 from gateway.handler import InferenceRequest
 from gateway.jobs import JobKind
@@ -39,7 +40,7 @@ class JobView(ObjectView):
         """Return the job as it stands."""
         call = await self.describe(request, f"{self.job.path}/{job_id}", job_id)
         row = None if call.parent is None else await objects.run(jobs.find, call.account_name, job_id)
-        if row is not None and (self.job.is_over(row.state) or _fresh(row)):
+        if row is not None and (self.job.is_over(row.state) or own_batches.is_own(job_id) or _fresh(row)):
             return known_reply(row)
         try:
             reply = await self.run(call)
@@ -60,10 +61,22 @@ class JobView(ObjectView):
         await note_reply(call, job_id, reply)
         return reply
 
+    async def cancel_own(self, request: InferenceRequest, job_id: str) -> Reply:
+        """Let a batch of Gatehouse's own end; what runs it sees that at its next step."""
+        call = await self.describe(request, f"{self.job.path}/{job_id}/cancel", job_id)
+        row = await objects.run(jobs.find, call.account_name, job_id)
+        if row is None:
+            raise ownership.unknown(job_id)
+        if self.job.is_over(row.state):
+            raise InvalidRequest(f"Cannot cancel a batch with status {row.state!r}.", code="invalid_state")
+        body = {**stored_body(row), "status": "cancelling", "cancelling_at": int(timezone.now().timestamp())}
+        row = await objects.run(jobs.note, call.account_name, job_id, body)
+        return known_reply(row)
+
     async def listing(self, request: InferenceRequest) -> Reply:
         """Return a page of the caller's jobs, from the records."""
         call = begin_call(request, self.caller, Operation(f"{self.job.kind}.list", "", self.job.path))
-        account = abilities.account_for(self.caller, call.options.provider_name, self.job.ability)
+        account = abilities.account_for(self.caller, call.options.provider_name, self.job.ability, required=False)
         page = read_page(request.GET)
         everybody = asks_for_all(request, self.caller, account)
         conditions = metadata_conditions(request)

@@ -5,6 +5,7 @@ Each attempt has an id of ours and leaves one record. Once a byte of an answer h
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import AsyncIterator
 from time import perf_counter_ns, time_ns
@@ -116,7 +117,12 @@ def _is_json(answer: UpstreamAnswer) -> bool:
 
 
 def _check_kind(answer: UpstreamAnswer) -> None:
-    """Raise ``BrokenAnswer`` for what no API answers: a redirect, which is never followed, and a web page as a success."""
+    """Raise ``BrokenAnswer`` for what no API answers.
+
+    That is a redirect, which is never followed, a web page as a success, and a status that HTTP does not have.
+    """
+    if not 200 <= answer.status < 600:
+        raise BrokenAnswer(f"The upstream answered with the status {answer.status}, which HTTP does not have.")
     if 300 <= answer.status < 400:
         raise BrokenAnswer(f"The upstream answered with a redirect ({answer.status}). Check the account's base URL.")
     if answer.status < 300 and answer.headers.get("content-type", "").lower().startswith("text/html"):
@@ -237,6 +243,9 @@ def new_record(call: Call, target: Target, number: int) -> Attempt:
         stream=call.stream,
         attempt_number=number,
         metadata={**call.options.metadata, **caller.tags} if caller.tags else call.options.metadata,
+        object_id=str(call.notes.get("object_id", "")),
+        batch_key=str(call.notes.get("batch_key", "")),
+        batch_line=str(call.notes.get("batch_line", "")),
     )
 
 
@@ -300,7 +309,8 @@ def _asked_delay(reply: Reply) -> float | None:
     for name, value in reply.headers:
         if name in (b"retry-after", b"retry-after-ms"):
             with contextlib.suppress(ValueError):
-                return float(value) / (1000 if name == b"retry-after-ms" else 1)
+                seconds = float(value) / (1000 if name == b"retry-after-ms" else 1)
+                return seconds if math.isfinite(seconds) else None
     return None
 
 

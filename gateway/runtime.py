@@ -46,6 +46,11 @@ class Runtime:
         self._poller: Poller | None = None
         self._jobs: embedded.EmbeddedCelery | None = None
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that everything runs in, once :meth:`open` was called."""
+        return self._loop
+
     def open(self, recheck: Callable[[], None]) -> None:
         """Start everything, inside the running event loop. ``recheck`` is called in it after every change of the picture."""
         if self.started:
@@ -84,12 +89,12 @@ class Runtime:
         if not self.started:
             return
         self.started = False
+        if self._jobs is not None:
+            await asyncio.to_thread(self._jobs.stop)
         await self.client.close()
         self.directory.stop()
         if self._poller is not None:
             await asyncio.to_thread(self._poller.stop)
-        if self._jobs is not None:
-            await asyncio.to_thread(self._jobs.stop)
         await asyncio.to_thread(objects.close)
         await asyncio.to_thread(self.ledger.drain)
         self.spool.close()

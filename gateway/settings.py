@@ -247,6 +247,16 @@ FORMAT_MODULE_PATH = "gateway.formats"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = env.str("GATEHOUSE_STATIC_ROOT", default="") or None
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # Files that Gatehouse keeps itself. Several hosts share them through a backend of django-storages.
+    "files": {
+        "BACKEND": env.str("GATEHOUSE_FILE_STORAGE", default="django.core.files.storage.FileSystemStorage"),
+        "OPTIONS": env.json("GATEHOUSE_FILE_STORAGE_OPTIONS", default={"location": DATA_DIR / "files"}),
+    },
+}
+MANAGED_CONCURRENCY = int(number("GATEHOUSE_MANAGED_CONCURRENCY", 8, least=1, most=256))
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -216,7 +216,8 @@ class ObjectView(InferenceView):
     operations: ClassVar[dict[str, Operation]]
     model_type: ClassVar[str] = ""
     ability: ClassVar[str] = ""
-    """What the account's vendor must offer, where no object tells the account (``gateway.abilities``)."""
+    """What the account's vendor offers, where no object tells the account (``gateway.abilities``); a named one must have it."""
+    ability_required: ClassVar[bool] = True
 
     async def forward(self, request: InferenceRequest, path: str, object_id: str = "") -> Reply:
         """Send the request to ``path`` at the object's account; a successful ``DELETE`` ends the object's record.
@@ -243,7 +244,9 @@ class ObjectView(InferenceView):
                 call.references = find_references(call.body, call.fields)
         if not object_id and self.ability:
             name = call.options.provider_name or await ownership.home_of(call)
-            call.account_name = abilities.account_for(self.caller, name, self.ability).name
+            call.account_name = abilities.account_for(
+                self.caller, name, self.ability, required=self.ability_required
+            ).name
         elif not object_id:
             await choose_account(call, self.model_type)
         return call

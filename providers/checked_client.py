@@ -5,6 +5,7 @@ judged, so a name that changes between the two can't slip through. No redirect i
 is used, answers are bounded in size and time.
 """
 
+import math
 import socket
 import ssl
 import time
@@ -19,6 +20,7 @@ from providers import egress
 
 MAX_ANSWER_BYTES = 2**18
 STREAM_BYTES = 2**16
+MAX_RETRY_AFTER_SECONDS = 3600.0
 Resolve = Callable[[str, int], list[str]]
 Reason = Literal["egress", "dns", "refused", "timeout", "tls", "broken"]
 
@@ -167,9 +169,10 @@ class _CheckedTransport(httpx.HTTPTransport):
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
-        return max(0.0, float(headers["retry-after"])) if "retry-after" in headers else None
+        seconds = float(headers.get("retry-after", "nan"))
     except ValueError:
         return None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS) if not math.isnan(seconds) else None
 
 
 def _unreachable(error: Exception) -> Unreachable:

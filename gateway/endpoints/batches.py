@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar
 
+import msgspec
 from django.conf import settings
 
-from gateway import abilities, ownership
+from gateway import own_batches, own_files, ownership
 from gateway.batch_input import ENDPOINTS, InputCheck, Summary, check_again, check_endpoint
 from gateway.body import text_field
 from gateway.call import Call, Operation, Reply
@@ -16,6 +17,7 @@ from gateway.jobs import BATCH, find
 from gateway.objects import objects
 from gateway.policies import access
 from gateway.runtime import runtime
+from gateway.views import json_reply
 from providers.adapters import openai as openai_dialect
 from providers.client import UpstreamRequest
 from providers.picture import AccountPicture, Target
@@ -28,13 +30,13 @@ class Batches(JobView):
 
     job = BATCH
     ability = BATCH.ability
+    ability_required = False
     operations: ClassVar[dict[str, Operation]] = {"POST": Operation("batch.create", "", "batches", makes=BATCH.kind)}
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Create a batch of an input file that the caller may use, after checking it again."""
         call = await self.describe(request, "batches")
         account = access.account_of(self.caller, call.account_name)
-        abilities.check_ability(account, BATCH.ability)
         file_id = text_field(call.fields, PARAM, "You must provide 'input_file_id', the id of an uploaded file.")
         endpoint = text_field(call.fields, "endpoint", "You must provide 'endpoint', like '/v1/chat/completions'.")
         if endpoint not in ENDPOINTS:
@@ -42,9 +44,28 @@ class Batches(JobView):
                 f"'endpoint' must be one of {', '.join(ENDPOINTS)}.", param="endpoint", code="invalid_endpoint"
             )
         await ownership.check_references(call, account)
+        if own_files.is_own(file_id) or own_batches.runs_here(request, account):
+            return await self._run_here(call, account, file_id, endpoint)
         summary = await check_input(call, account, file_id, endpoint)
         call.notes.update(models=summary.models, lines=summary.lines, endpoint=endpoint)
         return await self.run(call)
+
+    async def _run_here(self, call: Call, account: AccountPicture, file_id: str, endpoint: str) -> Reply:
+        """Create a batch that Gatehouse runs."""
+        row = await objects.run(find, account.name, file_id)
+        known = row.data.get("batch_input") if row is not None else None
+        if not own_files.is_own(file_id) or not isinstance(known, dict):
+            raise InvalidRequest(
+                f"{file_id!r} is kept by the provider, so Gatehouse can't run it. Upload it with the header "
+                "x-gatehouse-batch: managed.",
+                param=PARAM,
+                code="input_file_elsewhere",
+            )
+        summary = check_again(call.caller, account, known, endpoint, own=True)
+        asked = msgspec.json.decode(call.body)
+        made = own_batches.new_batch(call, account, asked, summary)
+        await objects.record([made])
+        return json_reply({**made.data["body"], "provider": account.provider})
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """List the caller's batches, newest first."""
@@ -74,6 +95,8 @@ class CancelBatch(JobView):
 
     async def post(self, request: InferenceRequest, batch_id: str, **kwargs: Any) -> Reply:
         """Cancel the batch."""
+        if own_batches.is_own(batch_id):
+            return await self.cancel_own(request, batch_id)
         return await self.steer(request, batch_id, "cancel")
 
 

@@ -4,12 +4,13 @@ The input of a batch is checked while it comes and sent on when it is sound; eve
 """
 
 import asyncio
+import tempfile
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from django.conf import settings
 
-from gateway import abilities, file_objects, ownership, pipeline
+from gateway import abilities, file_objects, own_batches, own_files, ownership, pipeline
 from gateway.batch_input import InputCheck
 from gateway.call import Call, Operation, Reply
 from gateway.endpoints.passthrough import read_object
@@ -19,7 +20,7 @@ from gateway.handler import InferenceRequest
 from gateway.listing import asks_for_all, list_body, list_owned, read_page
 from gateway.models import OwnedObject
 from gateway.multipart import MultipartUpload
-from gateway.objects import mark_deleted, objects
+from gateway.objects import mark_deleted, new_object, objects
 from gateway.policies import access
 from gateway.views import InferenceView, ObjectView, begin_call, json_reply
 from providers.picture import AccountPicture, Target
@@ -35,9 +36,10 @@ ownership.MAKERS.update(file_objects.MAKERS)
 class FileUpload(MultipartUpload):
     """An upload whose file is looked at on its way: a batch's input is kept until it was found sound."""
 
-    def __init__(self, request: InferenceRequest, call: Call, account: AccountPicture) -> None:
+    def __init__(self, request: InferenceRequest, call: Call, account: AccountPicture, *, own: bool) -> None:
         super().__init__(request, settings.MAX_UPLOAD_BYTES, ("purpose",), on_file=self._look)
-        self.check = InputCheck(call.caller, account)
+        self.check = InputCheck(call.caller, account, own=own)
+        self.content: IO[bytes] | None = tempfile.TemporaryFile() if own else None  # noqa: SIM115 - closed with the upload
         self._call = call
         self._account = account
         self._fault: CallError | None = None
@@ -58,7 +60,14 @@ class FileUpload(MultipartUpload):
         await self._look_up()
         self._call.notes["batch_input"] = summary.as_json()
 
+    def close(self) -> None:
+        super().close()
+        if self.content is not None:
+            self.content.close()
+
     def _look(self, data: bytes) -> None:
+        if self.content is not None:
+            self.content.write(data)
         if self._is_batch is False or self._fault is not None:
             return
         try:
@@ -100,20 +109,41 @@ class Files(InferenceView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Upload a file."""
         call = begin_call(request, self.caller, Operation("file.create", "", "files", makes=FILE))
-        account = abilities.account_for(self.caller, call.options.provider_name, "files")
+        name = call.options.provider_name
+        account = abilities.account_for(self.caller, name, "files", required=False)
+        own = own_batches.wanted(request) or "files" not in account.vendor.abilities
         call.account_name = account.name
-        upload = FileUpload(request, call, account)
+        upload = FileUpload(request, call, account, own=own)
         try:
             await upload.begin()
+            if own:
+                return await self._keep(call, account, upload)
             call.upload = upload
             return await pipeline.run(call)
         finally:
             upload.close()
 
+    async def _keep(self, call: Call, account: AccountPicture, upload: FileUpload) -> Reply:
+        """Keep the input of a batch that Gatehouse will run."""
+        assert upload.content is not None  # begun as one of our own
+        if upload.values.get("purpose") != BATCH:
+            raise InvalidRequest(
+                f"Gatehouse keeps inputs of batches only (purpose 'batch'); {account.vendor.label} on "
+                f"{account.name!r} has no files for other purposes here.",
+                param="purpose",
+                code="unsupported_by_provider",
+            )
+        file_id = own_files.new_id()
+        size = await asyncio.to_thread(own_files.save, file_id, upload.content)
+        body = own_files.file_body(file_id, "input.jsonl", BATCH, size)
+        data = {"body": body, "batch_input": call.notes["batch_input"]}
+        await objects.record([new_object(call.caller, account.name, FILE, file_id, data=data)])
+        return json_reply({**body, "provider": account.provider})
+
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """List the caller's files, newest first."""
         call = begin_call(request, self.caller, Operation("file.list", "", "files"))
-        account = abilities.account_for(self.caller, call.options.provider_name, "files")
+        account = abilities.account_for(self.caller, call.options.provider_name, "files", required=False)
         page = read_page(request.GET, default=LIST_LIMIT, most=LIST_LIMIT)
         filters = {"data__body__purpose": request.GET["purpose"]} if request.GET.get("purpose") else {}
         everybody = asks_for_all(request, self.caller, account)
@@ -151,6 +181,8 @@ class File(ObjectView):
     async def get(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:
         """Return the file's metadata, as it stands at the upstream."""
         call = await self.describe(request, f"files/{file_id}", file_id)
+        if call.parent is not None and own_files.is_own(file_id):
+            return json_reply(await objects.run(own_files.body_of, call.parent))
         reply = await self.run(call)
         if reply.status == 404 and call.parent is not None:
             await objects.run(mark_deleted, file_id, call.account_name, datetime.now(UTC))
@@ -167,6 +199,11 @@ class File(ObjectView):
                     f"The cost of {batch_id!r} is still being counted from this file. Delete it in a minute.",
                     code="file_in_use",
                 )
+        if call.parent is not None and own_files.is_own(file_id):
+            await asyncio.to_thread(own_files.delete, file_id)
+            await objects.run(mark_deleted, file_id, call.account_name, datetime.now(UTC))
+            objects.forget(file_id, call.account_name)
+            return json_reply({"id": file_id, "object": "file", "deleted": True})
         return await self.run(call, deletes=file_id)
 
 
@@ -180,6 +217,8 @@ class FileContent(ObjectView):
     async def get(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:
         """Return the content."""
         call = await self.describe(request, f"files/{file_id}/content", file_id)
+        if call.parent is not None and own_files.is_own(file_id):
+            return await own_files.content(call.parent, request.raw_headers.get(b"range", b"").decode("latin1"))
         for name in (b"range", b"if-range"):
             if name in request.raw_headers:
                 call.forwarded.append((name.decode(), request.raw_headers[name].decode("latin1")))

@@ -52,7 +52,7 @@ def test_lines_are_charged_once_whoever_looks(client: OpenAI, quick: Gateway) ->
     for _ in range(3):
         client.batches.retrieve(batch.id)
         client.files.content(batch.output_file_id).read()
-        quick.house.do("make_due", batch.id)
+        quick.house.do("due_in", batch.id)
         wait_until(lambda: not quick.house.do("is_due", batch.id))
     assert len(quick.house.records(2, batch_key=f"openai-main/{batch.id}")) == 2
 
@@ -202,7 +202,7 @@ def test_a_refused_key_pauses_the_account_and_says_so(quick: Gateway, quick_upst
     assert "refuses the account's key (401)" in fault()
     assert quick.house.do("seconds_until_due", batch.id) > 60
     quick.house.do("change_account", "paused", api_key="sk-sandbox")
-    quick.house.do("make_due", batch.id)
+    quick.house.do("due_in", batch.id)
     assert len(quick.house.records(1, 30, batch_key=f"paused/{batch.id}")) == 1
     assert fault() == ""
 
@@ -210,11 +210,11 @@ def test_a_refused_key_pauses_the_account_and_says_so(quick: Gateway, quick_upst
 def test_the_output_stays_until_it_is_counted(client: OpenAI, quick: Gateway) -> None:
     batch = ended(client, submit(client, 1).id)
     wait_until(lambda: not quick.house.do("is_due", batch.id))
-    quick.house.do("make_due", batch.id, seconds=60)
+    quick.house.do("due_in", batch.id, seconds=60)
     with pytest.raises(BadRequestError) as caught:
         client.files.delete(batch.output_file_id)
     assert caught.value.code == "file_in_use"
-    quick.house.do("make_due", batch.id)
+    quick.house.do("due_in", batch.id)
     wait_until(lambda: not quick.house.do("is_due", batch.id))
     assert client.files.delete(batch.output_file_id).deleted
 

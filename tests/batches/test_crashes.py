@@ -4,16 +4,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
-from tests.batches.inputs import HEADERS, QUICK, ended, submit
-from tests.batches.workers import clock, worker
-from tests.fixtures import USER, furnish
+from tests.batches.inputs import HEADERS, ended, submit
+from tests.fixtures import USER
 from tests.gateway.server import Gateway, House
 from tests.sandbox.server import SandboxProcess
 from tests.servers import wait_until
@@ -22,52 +20,6 @@ LINES = 800
 MANY_LINES = 5000
 # A download of 800 lines takes about two seconds.
 SLOW_OUTPUT = "duration=1; output_delay=5"
-
-
-class Embedded:
-    """The gateway that does the work itself, on SQLite."""
-
-    def __init__(self, house: House, _: ExitStack) -> None:
-        self.house = house
-        self.gateway = house.gateway()
-
-    def kill(self) -> None:
-        self.gateway.kill()
-        self.gateway = self.house.gateway()
-
-
-class Brokered:
-    """Two workers and a clock of Celery's own, over Valkey, on PostgreSQL."""
-
-    def __init__(self, house: House, stack: ExitStack) -> None:
-        self.house = house
-        self._stack = stack
-        self.gateway = house.gateway()
-        stack.enter_context(clock(house))
-        self._workers = [stack.enter_context(worker(house)) for _ in range(2)]
-
-    def kill(self) -> None:
-        for each in self._workers:
-            each.kill()
-        self._workers = [self._stack.enter_context(worker(self.house)) for _ in range(2)]
-
-
-@pytest.fixture
-def jobs(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> Any:
-    """The parties of a test: ``embedded`` or ``brokered``."""
-    with ExitStack() as stack:
-        if request.param == "embedded":
-            house = stack.enter_context(House(tmp_path / "house", migrated_data, QUICK))
-        else:
-            env = {
-                **QUICK,
-                "DATABASE_URL": request.getfixturevalue("postgres_url"),
-                "REDIS_URL": request.getfixturevalue("redis_url"),
-            }
-            house = stack.enter_context(House(tmp_path / "house", None, env))
-            assert house.manage("migrate", "--verbosity=0").returncode == 0
-        furnish(house, quick_upstream.url)
-        yield (Embedded if request.param == "embedded" else Brokered)(house, stack)
 
 
 def charged(house: House, batch_id: str) -> int:
@@ -121,7 +73,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path) -
 def test_of_many_workers_one_gets_a_job(house: House) -> None:
     for number in range(5):
         house.do("own", f"batch_{number}", "batch", "openai-main", "ada@example.com")
-        house.do("make_due", f"batch_{number}")
+        house.do("due_in", f"batch_{number}")
     claims = house.do("claim_together", 6)
     assert Counter(claims) == dict.fromkeys(set(claims), 1)
     assert len(claims) == 5
@@ -130,7 +82,7 @@ def test_of_many_workers_one_gets_a_job(house: House) -> None:
 
 def test_a_claim_that_ran_out_is_worth_nothing(house: House) -> None:
     house.do("own", "batch_1", "batch", "openai-main", "ada@example.com")
-    house.do("make_due", "batch_1")
+    house.do("due_in", "batch_1")
     assert house.do("steal_a_claim") == {"late": False, "renewed": "LeaseLost", "released": False}
 
 

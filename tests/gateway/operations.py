@@ -5,18 +5,21 @@ are plain data.
 """
 
 import io
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from threading import Barrier
 from typing import Any
 
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from batches import following, leases
+from batches.models import LineResult
 from gateway import background
 from gateway.models import OwnedObject
 from gateway.objects import NewObject, Objects
@@ -45,6 +48,16 @@ def change_account(name: str, **fields: Any) -> None:
         setattr(row, field, value)
     row.full_clean()
     row.save()
+
+
+def make_strange(name: str) -> None:
+    """Give an account a kind that this version does not know."""
+    ProviderAccount.objects.filter(name=name).update(kind="of-the-future")
+
+
+def delete_rows(name: str) -> None:
+    """Delete an account without looking at it."""
+    ProviderAccount.objects.filter(name=name).delete()
 
 
 def move_account(name: str, base_url: str) -> None:
@@ -147,6 +160,24 @@ def virtual_account(name: str, **fields: Any) -> None:
 def revoke(name: str) -> None:
     """Revoke every token of that name."""
     ApiToken.objects.filter(name=name).revoke()
+
+
+def revoke_late(name: str, bystander: str, seconds: float = 0.6) -> None:
+    """Revoke in a transaction that commits after another one that began later, where the database lets two write."""
+    if connection.vendor == "sqlite":
+        revoke(name)
+        return
+    with transaction.atomic():
+        revoke(name)
+        other = threading.Thread(target=_touch, args=(bystander,))
+        other.start()
+        other.join()
+        time.sleep(seconds)
+
+
+def _touch(email: str) -> None:
+    user(email, first_name=str(time.time()))
+    connection.close()
 
 
 def delete_token(name: str) -> None:
@@ -256,7 +287,7 @@ def settle_background() -> None:
     OwnedObject.objects.filter(kind=background.KIND).update(due_at=None)
 
 
-def make_due(object_id: str, seconds: float = 0) -> None:
+def due_in(object_id: str, seconds: float = 0) -> None:
     """Let a job be looked at in ``seconds``."""
     due = timezone.now() + timedelta(seconds=seconds)
     OwnedObject.objects.filter(object_id=object_id).update(due_at=due, lease_until=None)
@@ -276,6 +307,11 @@ def is_due(object_id: str) -> bool:
 def count_records(**filters: Any) -> int:
     """Return how many usage records there are."""
     return UsageRecord.objects.filter(**filters).count()
+
+
+def line_results(batch_id: str) -> list[int]:
+    """Return the numbers of the lines of a batch that have a result."""
+    return list(LineResult.objects.filter(batch_id=batch_id).values_list("number", flat=True))
 
 
 def claim_together(threads: int) -> list[int]:
@@ -298,7 +334,7 @@ def steal_a_claim() -> dict[str, Any]:
     (first,) = leases.claim_due(1)
     lease = leases.Lease.take(*first)
     assert lease is not None
-    make_due(lease.row.object_id)
+    due_in(lease.row.object_id)
     leases.claim_due(1)
     try:
         lease.renew()

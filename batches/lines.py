@@ -1,0 +1,92 @@
+"""One line of a batch that Gatehouse runs: a call of the batch's owner through the pipeline, and the line of output it makes."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import msgspec
+
+from gateway import errors, pipeline
+from gateway.batch_input import DEFAULT_MODELS
+from gateway.body import decode_fields, is_true, text_of
+from gateway.call import Call, Caller, Operation, Options, new_request_id
+from gateway.endpoints.chat import CREATE as CHAT
+from gateway.endpoints.chat import Completions
+from gateway.endpoints.embeddings import Embeddings
+from gateway.endpoints.images import ImageGenerations
+from gateway.endpoints.moderations import Moderations
+from gateway.endpoints.responses import CREATE as RESPONSES
+from gateway.models import OwnedObject
+from gateway.references import find_references
+from gateway.runtime import runtime
+from providers.client import UpstreamFailure
+
+RETRIES = 2
+OPERATIONS: dict[str, Operation] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": Completions.operation,
+    "/v1/embeddings": Embeddings.operation,
+    "/v1/moderations": Moderations.operation,
+    "/v1/images/generations": ImageGenerations.operation,
+    "/v1/responses": RESPONSES,
+}
+_encode = msgspec.json.Encoder().encode
+
+
+class Line(msgspec.Struct):
+    """A line of a checked input."""
+
+    custom_id: str
+    url: str
+    body: msgspec.Raw
+
+
+async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tuple[bool, dict[str, Any]]:
+    """Run a line as ``caller``; return whether it succeeded, and the ``response`` of its output line.
+
+    A failure is an answer, too; only a batch that is given up raises (``CancelledError``).
+    """
+    call = Call(caller, OPERATIONS[line.url], Options(row.account_name, dict(row.metadata)), new_request_id())
+    call.options.retries = RETRIES
+    call.notes = {"object_id": row.object_id, "batch_key": key, "batch_line": line.custom_id[:200]}
+    call.task = asyncio.current_task()
+    runtime.running.add(call)
+    try:
+        status, body = await _answer(row, call, line)
+    except (errors.CallError, UpstreamFailure) as error:
+        status, body = errors.status_of(error), errors.render_json(error)
+    except asyncio.CancelledError:
+        if call.ended_by is None:
+            raise
+        assert call.task is not None
+        call.task.uncancel()
+        status, body = errors.status_of(call.ended_by), errors.render_json(call.ended_by)
+    finally:
+        runtime.running.discard(call)
+    response = {"status_code": status, "request_id": call.request_id, "body": msgspec.Raw(body or b"null")}
+    return status == 200, response
+
+
+async def _answer(row: OwnedObject, call: Call, line: Line) -> tuple[int, bytes]:
+    call.body = bytes(line.body)
+    call.fields = decode_fields(call.body)
+    if is_true(call.fields.get("background")) or is_true(call.fields.get("store")):
+        raise errors.InvalidRequest(
+            "Lines that Gatehouse runs take neither 'background' nor 'store'.", param="background"
+        )
+    name = text_of(call.fields.get("model")) or DEFAULT_MODELS.get(line.url, "")
+    call.model_asked = (row.data["origin"].get("models") or {}).get(name) or f"{row.account_name}/{name}"
+    call.references = find_references(call.body, call.fields)
+    reply = await pipeline.run(call)
+    try:
+        if reply.stream is None:
+            return reply.status, reply.body
+        return reply.status, b"".join([piece async for piece in reply.stream])
+    finally:
+        reply.close()
+
+
+def line_body(row: OwnedObject, line: Line, response: dict[str, Any] | None, error: dict[str, str] | None) -> bytes:
+    """Return the line of an output or error file."""
+    line_id = f"batch_req_{uuid.uuid5(uuid.NAMESPACE_OID, f'{row.object_id}/{line.custom_id}').hex}"
+    return _encode({"id": line_id, "custom_id": line.custom_id, "response": response, "error": error})

@@ -1,0 +1,244 @@
+"""Batches that Gatehouse runs itself: each line goes through the same pipeline as a live call of the batch's owner.
+
+What a line came to is written down before it counts, so a run that dies is taken up where it stood. An account runs one such
+batch at a time, with a bounded number of lines under way.
+"""
+
+import asyncio
+import logging
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
+from typing import IO, Any
+
+import msgspec
+from django.conf import settings
+from django.db import close_old_connections
+from django.utils import timezone
+
+from batches.charging import batch_key
+from batches.leases import Lease, LeaseLost
+from batches.lines import Line, line_body, run_line
+from batches.models import LineResult
+from gateway import embedded, jobs, own_files
+from gateway.file_objects import FILE
+from gateway.jobs import BATCH
+from gateway.models import OwnedObject
+from gateway.ownership import child_of
+from gateway.runtime import runtime
+
+logger = logging.getLogger("batches")
+
+BUSY_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+ROUND_LINES = 64
+RENEW_SHARE = 4
+OUTPUT_ROWS = 500
+READY_SECONDS = 20.0
+EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")
+CANCELLED = ("batch_cancelled", "This request was not executed because the batch was cancelled.")
+_line = msgspec.json.Decoder(Line)
+_encode = msgspec.json.Encoder().encode
+_own_runtime = threading.Lock()
+
+
+class Stopped(Exception):
+    """The batch ends before all its lines are done: cancelled, expired, or its owner lost access. ``why`` is code and words."""
+
+    def __init__(self, state: str, why: tuple[str, str]) -> None:
+        super().__init__(why[1])
+        self.state = state
+        self.why = why
+
+
+def run(lease: Lease) -> None:
+    """Run a batch to its end, or until somebody else has it (``LeaseLost``)."""
+    row = lease.row
+    if BATCH.is_over(row.state):
+        LineResult.objects.filter(batch_id=row.object_id).delete()
+        lease.release(None, failures=0, fault="")
+        return
+    if _account_busy(row):
+        lease.release(BUSY_SECONDS)
+        return
+    state, why = "completed", EXPIRED
+    try:
+        in_runtime(lambda: _run_lines(lease))
+    except Stopped as stopped:
+        state, why = stopped.state, stopped.why
+    _finish(lease, state, why)
+
+
+def in_runtime(work: Callable[[], Awaitable[None]]) -> None:
+    """Run ``work`` where the pipeline is: in the server's event loop, or in one of this worker process."""
+    loop = runtime.loop
+    if loop is not None and runtime.started and loop.is_running():
+        under_way = asyncio.run_coroutine_threadsafe(_awaited(work), loop)
+        while True:
+            try:
+                return under_way.result(LOOK_SECONDS)
+            except TimeoutError:
+                if not loop.is_running():  # the server has ended, and nobody is left to answer
+                    raise LeaseLost from None
+    with _own_runtime:
+        asyncio.run(_opened(work))
+
+
+async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+async def _opened(work: Callable[[], Awaitable[None]]) -> None:
+    runtime.open(lambda: None)
+    try:
+        await runtime.ready(READY_SECONDS)
+        await work()
+    finally:
+        await runtime.close()
+
+
+def _account_busy(row: OwnedObject) -> bool:
+    """Whether an older batch of the account is being run: that one goes on, this one waits."""
+    others = OwnedObject.objects.filter(
+        account_name=row.account_name, kind=BATCH.kind, object_id__startswith="batch_gh", lease_until__gt=timezone.now()
+    )
+    return others.filter(pk__lt=row.pk).exists()
+
+
+async def _run_lines(lease: Lease) -> None:
+    """Run the lines that have no result yet, a bounded number at a time; raise :class:`Stopped` or ``LeaseLost``."""
+    row = lease.row
+    done = await asyncio.to_thread(_done_numbers, row.object_id)
+    waiting = _waiting(row, done)
+    gate = asyncio.Semaphore(settings.MANAGED_CONCURRENCY)
+    renewed = time.monotonic()
+    while group := await asyncio.to_thread(lambda: list(islice(waiting, ROUND_LINES))):
+        await asyncio.to_thread(_check, lease)
+        renewed = time.monotonic()
+        tasks = [asyncio.create_task(_one(row, gate, number, line)) for number, line in group]
+        try:
+            for task in asyncio.as_completed(tasks):
+                await task
+                if time.monotonic() - renewed > settings.JOB_LEASE_SECONDS / RENEW_SHARE:
+                    await asyncio.to_thread(_check, lease)
+                    renewed = time.monotonic()
+        finally:
+            for each in tasks:
+                each.cancel()
+    await asyncio.to_thread(_check, lease)
+
+
+async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Line) -> None:
+    async with gate:
+        if embedded.stopping.is_set():
+            raise LeaseLost
+        caller = runtime.directory.caller_of_token(row.token_id)
+        if caller is None or caller.state != "active" or (caller.expires_at or 1e12) <= time.time():
+            raise Stopped("failed", ("access_ended", "The token that made this batch opens nothing any more."))
+        ok, response = await run_line(row, caller, line, batch_key(row))
+        if not ok and embedded.stopping.is_set():
+            raise LeaseLost  # the end of this process is no fault of the line's
+        text = line_body(row, line, response, None)
+        await asyncio.to_thread(_keep, row.object_id, number, ok, text)
+
+
+def _keep(batch_id: str, number: int, ok: bool, text: bytes) -> None:
+    close_old_connections()
+    LineResult.objects.bulk_create(
+        [LineResult(batch_id=batch_id, number=number, ok=ok, text=text.decode())], ignore_conflicts=True
+    )
+
+
+def _check(lease: Lease) -> None:
+    """Renew the lease, tell how far the batch is, and raise :class:`Stopped` when it must end."""
+    close_old_connections()
+    lease.renew()
+    row = OwnedObject.objects.get(pk=lease.row.pk)
+    body = {**row.data["body"], "request_counts": _counts(row)}
+    jobs.note(row.account_name, row.object_id, body)
+    lease.row = row
+    if _account_busy(row):
+        lease.release(BUSY_SECONDS)
+        raise LeaseLost
+    if row.state == "cancelling":
+        raise Stopped("cancelled", CANCELLED)
+    if body["expires_at"] <= timezone.now().timestamp():
+        raise Stopped("expired", EXPIRED)
+
+
+def _counts(row: OwnedObject) -> dict[str, int]:
+    results = LineResult.objects.filter(batch_id=row.object_id)
+    total = row.data["origin"]["lines"]
+    return {
+        "total": total,
+        "completed": results.filter(ok=True).count(),
+        "failed": results.filter(ok=False).count(),
+    }
+
+
+def _done_numbers(batch_id: str) -> set[int]:
+    close_old_connections()
+    return set(LineResult.objects.filter(batch_id=batch_id).values_list("number", flat=True))
+
+
+def _waiting(row: OwnedObject, done: set[int]) -> Iterator[tuple[int, Line]]:
+    for number, text in enumerate(own_files.lines(row.data["body"]["input_file_id"]), 1):
+        if number not in done:
+            yield number, _line.decode(text)
+
+
+def _finish(lease: Lease, state: str, why: tuple[str, str]) -> None:
+    """Write the output and the error file, and let the batch end in ``state``. Doing it again makes the same files."""
+    row = OwnedObject.objects.get(pk=lease.row.pk)
+    lease.renew()
+    counts = _counts(row)
+    body = dict(row.data["body"])
+    if state == "failed":
+        body["errors"] = {"object": "list", "data": [{"code": why[0], "message": why[1], "param": None, "line": None}]}
+    body["output_file_id"] = _write(lease, row, "output", _results(row, ok=True))
+    body["error_file_id"] = _write(lease, row, "error", _errors(row, why, left=state != "completed"))
+    if state != "completed":
+        counts["failed"] = counts["total"] - counts["completed"]
+    body.update({"status": state, f"{state}_at": int(timezone.now().timestamp()), "request_counts": counts})
+    lease.renew()
+    jobs.note(row.account_name, row.object_id, body)
+    LineResult.objects.filter(batch_id=row.object_id).delete()
+    lease.release(None, failures=0, fault="")
+    logger.info("Batch %s is %s.", row.object_id, state)
+
+
+def _results(row: OwnedObject, *, ok: bool) -> Iterator[bytes]:
+    found = LineResult.objects.filter(batch_id=row.object_id, ok=ok).order_by("number")
+    for text in found.values_list("text", flat=True).iterator(OUTPUT_ROWS):
+        yield text.encode() + b"\n"
+
+
+def _errors(row: OwnedObject, why: tuple[str, str], *, left: bool) -> Iterator[bytes]:
+    yield from _results(row, ok=False)
+    if left:
+        for _, line in _waiting(row, _done_numbers(row.object_id)):
+            yield line_body(row, line, None, {"code": why[0], "message": why[1]}) + b"\n"
+
+
+def _write(lease: Lease, row: OwnedObject, what: str, lines: Iterator[bytes]) -> str | None:
+    """Write a file of ``lines`` for the batch's owner; return its id, or ``None`` when there is no line."""
+    with tempfile.TemporaryFile() as content:
+        for number, line in enumerate(lines):
+            content.write(line)
+            if number % OUTPUT_ROWS == OUTPUT_ROWS - 1:
+                lease.renew()
+        if not content.tell():
+            return None
+        return _keep_file(row, what, content)
+
+
+def _keep_file(row: OwnedObject, what: str, content: IO[bytes]) -> str:
+    file_id = f"{own_files.PREFIX}{uuid.uuid5(uuid.NAMESPACE_OID, f'{row.object_id}/{what}').hex}"
+    size = own_files.save(file_id, content)
+    body: dict[str, Any] = own_files.file_body(file_id, f"{row.object_id}_{what}.jsonl", "batch_output", size)
+    made = child_of(jobs.owned_of(row), FILE, file_id, parent_id=row.object_id, data={"body": body})
+    OwnedObject.objects.bulk_create([made.row()], ignore_conflicts=True)
+    return file_id

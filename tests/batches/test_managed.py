@@ -1,0 +1,161 @@
+"""Batches that Gatehouse runs itself: for accounts without batches of their own, and on demand."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+from openai import BadRequestError, NotFoundError, OpenAI
+
+from tests.batches.inputs import ended, jsonl, line
+from tests.fixtures import USER
+from tests.gateway.manifests import chat_model, provider
+from tests.gateway.server import Gateway
+from tests.sandbox.server import SandboxProcess
+from tests.servers import wait_until
+
+ACCOUNT = "plain"
+MODEL = "gpt-4o-mini"
+ENDPOINT = "/v1/chat/completions"
+BAD = "[[sandbox: status=400 message=no]]"
+
+
+@pytest.fixture(scope="module")
+def plain(quick: Gateway, quick_upstream: SandboxProcess) -> Gateway:
+    """A gateway with an account of a vendor without batches."""
+    manifest = provider(ACCOUNT, quick_upstream.url, models=[chat_model(MODEL)])
+    manifest["integrations"] = [{**each, "type": "integration/model/groq"} for each in manifest["integrations"]]
+    quick.house.apply({**manifest, "type": "provider-account/groq"})
+    return quick
+
+
+def sdk(gateway: Gateway, name: str, account: str = ACCOUNT, **headers: str) -> OpenAI:
+    token = gateway.token(f"managed-{name}", user=f"{name}@managed.example")
+    client = gateway.sdk(token, default_headers={"x-tfy-provider-name": account, **headers})
+    wait_until(lambda: f"{account}/{MODEL}" in [each.id for each in client.models.list()])
+    return client
+
+
+def begin(client: OpenAI, *prompts: str) -> Any:
+    content = jsonl(line(number, prompt) for number, prompt in enumerate(prompts))
+    uploaded = client.files.create(file=("in.jsonl", content), purpose="batch")
+    assert uploaded.id.startswith("file-gh")
+    return client.batches.create(
+        input_file_id=uploaded.id, endpoint=ENDPOINT, completion_window="24h", metadata={"a": "b"}
+    )
+
+
+def read(client: OpenAI, file_id: str) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in client.files.content(file_id).read().splitlines()]
+
+
+def test_an_account_without_batches(plain: Gateway) -> None:
+    client = sdk(plain, "first")
+    batch = begin(client, "Say hi in French.", BAD, "What is 6*7?")
+    assert batch.id.startswith("batch_gh")
+    batch = ended(client, batch.id)
+    assert (batch.status, batch.metadata) == ("completed", {"a": "b"})
+    counts = batch.request_counts
+    assert (counts.total, counts.completed, counts.failed) == (3, 2, 1)
+    output, errors = read(client, batch.output_file_id), read(client, batch.error_file_id)
+    assert [each["custom_id"] for each in output] == ["req-0", "req-2"]
+    assert output[1]["response"]["body"]["choices"][0]["message"]["content"]
+    assert [(each["custom_id"], each["response"]["status_code"]) for each in errors] == [("req-1", 400)]
+    records = plain.house.records(3, batch_key=f"{ACCOUNT}/{batch.id}")
+    assert Counter(each["batch_line"] for each in records) == {"req-0": 1, "req-1": 1, "req-2": 1}
+    assert {each["model_asked"] for each in records} == {f"{ACCOUNT}/{MODEL}"}
+    assert batch.id in [each.id for each in client.batches.list()]
+    listed = {each.id for each in client.files.list()}
+    assert {batch.input_file_id, batch.output_file_id, batch.error_file_id} <= listed
+    with pytest.raises(BadRequestError):
+        client.batches.cancel(batch.id)
+    assert client.files.delete(batch.output_file_id).deleted
+    with pytest.raises(NotFoundError):
+        client.files.content(batch.output_file_id)
+
+
+def test_on_demand_where_the_provider_has_batches(plain: Gateway) -> None:
+    client = sdk(plain, "demand", "openai-main", **{"x-gatehouse-batch": "managed"})
+    batch = ended(client, begin(client, "Say hi in French.").id)
+    assert batch.status == "completed"
+    (record,) = plain.house.records(1, batch_key=f"openai-main/{batch.id}")
+    assert record["cost_pico"] == record["input_tokens"] * 150_000 + record["output_tokens"] * 600_000
+    headers = {"authorization": f"Bearer {client.api_key}", "range": "bytes=0-0"}
+    part = httpx.get(f"{plain.origin}/v1/files/{batch.output_file_id}/content", headers=headers)
+    assert (part.status_code, part.content) == (206, b"{")
+
+
+def test_the_files_and_batches_have_an_owner(plain: Gateway) -> None:
+    client, other = sdk(plain, "owner"), sdk(plain, "stranger")
+    batch = ended(client, begin(client, "Say hi in French.").id)
+    for act in (
+        lambda: other.batches.retrieve(batch.id),
+        lambda: other.batches.cancel(batch.id),
+        lambda: other.files.content(batch.output_file_id),
+        lambda: other.files.retrieve(batch.input_file_id),
+        lambda: other.files.delete(batch.input_file_id),
+        lambda: other.batches.create(input_file_id=batch.input_file_id, endpoint=ENDPOINT, completion_window="24h"),
+    ):
+        with pytest.raises(NotFoundError):
+            act()
+
+
+def test_other_purposes_are_refused(plain: Gateway) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        sdk(plain, "purpose").files.create(file=("a.txt", b"x"), purpose="user_data")
+    assert caught.value.code == "unsupported_by_provider"
+
+
+def test_a_cancelled_batch_keeps_what_is_done(plain: Gateway) -> None:
+    client = sdk(plain, "cancel")
+    batch = begin(client, *(f"[[sandbox: latency=300]] {number}" for number in range(200)))
+    wait_until(lambda: client.batches.retrieve(batch.id).request_counts.completed, 20, 0.1)
+    assert client.batches.cancel(batch.id).status == "cancelling"
+    batch = ended(client, batch.id)
+    assert batch.status == "cancelled"
+    output, errors = read(client, batch.output_file_id), read(client, batch.error_file_id)
+    assert 0 < len(output) < 200
+    assert len(output) + len(errors) == 200
+    assert {each["error"]["code"] for each in errors} == {"batch_cancelled"}
+
+
+def test_a_revoked_token_ends_its_batches(plain: Gateway) -> None:
+    client = sdk(plain, "revoked")
+    batch = begin(client, *(f"[[sandbox: latency=300]] {number}" for number in range(200)))
+    plain.house.do("revoke", "managed-revoked")
+
+    def state() -> str:
+        (known,) = plain.house.do("owned", object_id=batch.id)
+        return str(known["state"])
+
+    wait_until(lambda: state() == "failed", 30, 0.1)
+    (known,) = plain.house.do("owned", object_id=batch.id)
+    assert known["data"]["body"]["errors"]["data"][0]["code"] == "access_ended"
+
+
+@pytest.mark.parametrize("jobs", ["embedded", "brokered"], indirect=True)
+def test_a_killed_runner_repeats_no_finished_line(jobs: Any, quick_upstream: SandboxProcess) -> None:
+    total, delay = 80, 150
+    token = jobs.gateway.token("managed-crash", user=USER)
+    headers = {"x-tfy-provider-name": "openai-main", "x-gatehouse-batch": "managed"}
+    client = jobs.gateway.sdk(token, default_headers=headers)
+    batch = begin(client, *(f"[[sandbox: latency={delay}]] number {number}." for number in range(total)))
+
+    def finished() -> list[int]:
+        found: list[int] = jobs.house.do("line_results", batch.id)
+        return found
+
+    wait_until(lambda: len(finished()) >= 20, 30)
+    jobs.kill()
+    before = set(finished())
+    assert len(before) < total
+    quick_upstream.clear()
+    again = jobs.gateway.sdk(token, default_headers=headers)
+    batch = ended(again, batch.id, 60)
+    assert batch.status == "completed"
+    assert [each["custom_id"] for each in read(again, batch.output_file_id)] == [f"req-{n}" for n in range(total)]
+    asked = [each["body"].decode() for each in quick_upstream.requests("/v1/chat/completions")]
+    assert len(asked) == total - len(before)
+    assert not any(f"number {number - 1}." in text for number in before for text in asked)
+    assert finished() == []
