@@ -86,4 +86,4 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 SWITCHES = tuple(sorted({resource.switch for resource in RESOURCES}))
-"""The names that an account's ``open_resources`` may hold; ``*`` opens all, those to come included."""
+"""The names that an account's ``open_resources`` may hold (``providers.catalog.RESOURCE_SWITCHES``), beside ``*``."""

@@ -1,5 +1,6 @@
 """The vendors that Gatehouse knows, a row each: address, auth, wire dialect and abilities. Abilities are opted in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 MODEL_TYPES = (
@@ -32,6 +33,32 @@ FEATURES = (
     "prompt_caching",
 )
 """What a model can do within a call. Shown to callers; never a gate."""
+
+RESOURCE_SWITCHES = (
+    "agents",
+    "assistants",
+    "chatkit",
+    "containers",
+    "content_provenance_checks",
+    "decisions",
+    "evals",
+    "safety",
+    "skills",
+    "vector_stores",
+    "videos",
+    "voices",
+    "webhooks",
+)
+"""The resources that an account opens by name for passthrough; ``*`` opens all of them, and those to come."""
+ALL_RESOURCES = "*"
+
+
+def resource_fault(names: Iterable[str]) -> str | None:
+    """Say what is wrong with an account's list of open resources, or ``None``."""
+    for name in names:
+        if name not in RESOURCE_SWITCHES and name != ALL_RESOURCES:
+            return f"{name!r} is no resource. Known are: {', '.join(RESOURCE_SWITCHES)}; or {ALL_RESOURCES} for all."
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from unfold.widgets import (
 
 from accounts.admin_base import RowsFormSet
 from accounts.fields import LinesField, PairsField
-from providers.catalog import FEATURES, MODEL_TYPES, base_url_choices
+from providers.catalog import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, base_url_choices
 from providers.models import Grant, Model, ProviderAccount, origin
 from providers.prices import private_price_fault
 
@@ -66,7 +66,9 @@ class ProviderAccountForm(forms.ModelForm):
     headers = PairsField(label="Extra headers", required=False)
     clear_headers = forms.BooleanField(label="Clear extra headers", required=False, widget=UnfoldBooleanSwitchWidget)
     open_resources = LinesField(
-        required=False, help_text="OpenAI resources opened for passthrough, one name a line. Empty: none."
+        required=False,
+        help_text="OpenAI resources opened for passthrough, one name a line. Empty: none; * opens all. Known are: "
+        f"{', '.join(RESOURCE_SWITCHES)}.",
     )
     proxy_paths = LinesField(
         required=False,

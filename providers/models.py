@@ -13,7 +13,7 @@ from fernet_fields import EncryptedTextField
 from accounts.changes import Announced, AnnouncedQuerySet
 from accounts.models import Team, User, VirtualAccount, slug_validator
 from providers import egress
-from providers.catalog import FEATURES, KIND_CHOICES, MODEL_TYPES, VENDORS
+from providers.catalog import FEATURES, KIND_CHOICES, MODEL_TYPES, VENDORS, resource_fault
 
 HEADER_NAME = RegexValidator(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 FORBIDDEN_HEADERS = frozenset(
@@ -193,6 +193,9 @@ class ProviderAccount(Announced):
             value = getattr(self, field)
             if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
                 raise ValidationError({field: "Give a JSON list of texts."})
+        fault = resource_fault(self.open_resources)
+        if fault:
+            raise ValidationError({"open_resources": fault})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self.origin_changed():

@@ -163,8 +163,8 @@ def test_regional_addresses_are_suggested_and_others_taken(page):
 
 
 def test_lists_are_edited_as_lines(page):
-    page.send(open_resources="files\n batches \n", proxy_paths="v1/rerank")
-    assert page.stored().open_resources == ["files", "batches"]
+    page.send(open_resources="videos\n evals \n", proxy_paths="v1/rerank")
+    assert page.stored().open_resources == ["videos", "evals"]
     assert page.stored().proxy_paths == ["v1/rerank"]
     assert "files\nbatches" in page.get()
 

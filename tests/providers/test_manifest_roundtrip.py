@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Membership, Team, User, VirtualAccount
-from providers.catalog import FEATURES, MODEL_TYPES, VENDORS
+from providers.catalog import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, VENDORS
 from providers.manifests import apply_manifests, export_documents, to_yaml
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from tests.providers.manifest_tools import picture
@@ -85,7 +85,7 @@ def accounts(draw):
         "any_model": draw(st.booleans()),
         "discount_percent": draw(st.decimals(0, 100, places=2)),
         "isolation": draw(st.sampled_from(ProviderAccount.Isolation.values)),
-        "open_resources": draw(st.lists(WORDS, unique=True, max_size=2)),
+        "open_resources": draw(st.lists(st.sampled_from(("*", *RESOURCE_SWITCHES)), unique=True, max_size=2)),
         "proxy_paths": draw(st.lists(WORDS, unique=True, max_size=2)),
         "register_fine_tuned": draw(st.booleans()),
         "api_key": draw(st.one_of(st.just(""), KEYS)),
