@@ -13,10 +13,18 @@ from providers.picture import Target
 from usage.records import Attempt
 
 
+class CachedDetails(msgspec.Struct):
+    """Parts of the cached tokens, as realtime sessions tell them: cached sound has a price of its own."""
+
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
 class InputDetails(msgspec.Struct):
     """Parts of the input tokens. All are included in their total."""
 
     cached_tokens: int | None = None
+    cached_tokens_details: CachedDetails | None = None
     cache_write_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
@@ -106,6 +114,8 @@ def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
     if not record.output_tokens and usage.total_tokens and usage.completion_tokens is usage.output_tokens is None:
         record.input_tokens = record.input_tokens or usage.total_tokens  # embeddings of some vendors
     record.cached_tokens = inputs.cached_tokens or 0
+    if inputs.cached_tokens_details is not None:
+        record.units = {**record.units, **_cached_units(inputs.cached_tokens_details)}
     record.cache_write_tokens = inputs.cache_write_tokens or 0
     record.audio_input_tokens = inputs.audio_tokens or 0
     record.image_input_tokens = inputs.image_tokens or 0
@@ -113,6 +123,14 @@ def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
     record.audio_output_tokens = outputs.audio_tokens or 0
     record.image_output_tokens = outputs.image_tokens or 0
     return True
+
+
+def _cached_units(details: CachedDetails) -> dict[str, int]:
+    units = {
+        "cache_audio_read_tokens": details.audio_tokens or 0,
+        "cache_image_read_tokens": details.image_tokens or 0,
+    }
+    return {name: count for name, count in units.items() if count}
 
 
 def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:

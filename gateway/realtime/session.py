@@ -109,11 +109,10 @@ class Session:
         if hurry:
             self._finish(ending, error)
         await asyncio.gather(*pumps, return_exceptions=True)
-        if not hurry:
-            if ending.side != "upstream" and self._dialogue.busy:
-                await self._settle()
-            self._finish(ending, error)
-        await asyncio.gather(self._link.end(ending), self._close_upstream(ending))
+        if hurry:
+            await asyncio.gather(self._link.end(ending), self._close_upstream(ending))
+        else:
+            await asyncio.gather(self._link.end(ending), self._wind_up(ending, error))
         return ending
 
     def fail(self, error: Exception) -> None:
@@ -218,6 +217,15 @@ class Session:
                     await self._dialogue.from_upstream(await self._upstream.receive())
         except (TimeoutError, SocketEnded, Disconnected, errors.CallError):
             return
+
+    async def _wind_up(self, ending: Ending, error: BaseException | None) -> None:
+        """Write the records down, after what is being made was ended; close the upstream."""
+        try:
+            if ending.side != "upstream" and self._dialogue.busy:
+                await self._settle()
+        finally:
+            self._finish(ending, error)
+        await self._close_upstream(ending)
 
     def _finish(self, ending: Ending, error: BaseException | None) -> None:
         by_client = ending.side == "client"

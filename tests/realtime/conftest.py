@@ -1,14 +1,21 @@
 """An installation whose accounts have models for every kind of socket, behind a gateway and beside a sandbox of its own."""
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as websocket_server
+from websockets.exceptions import ConnectionClosed
 
 from tests.fixtures import ACCOUNT, USER
 from tests.gateway.manifests import provider
 from tests.gateway.server import Gateway, House
 from tests.sandbox.server import SandboxProcess
+from tests.servers import wait_until
 
 LIVE = {"name": "gpt-live-1", "model_types": ["realtime"]}
 NAMED = {"name": "voice", "model_id": "gpt-realtime", "model_types": ["realtime"]}
@@ -72,3 +79,52 @@ def server(request: pytest.FixtureRequest) -> Gateway:
     """The gateway under each of the two servers."""
     found: Gateway = request.getfixturevalue(request.param)
     return found
+
+
+class Scripted:
+    """An upstream that does with its sockets what a test says. ``path`` is the gateway's socket to it."""
+
+    def __init__(self, gateway: Gateway, name: str, url: str) -> None:
+        self.path = f"/live/{name}/realtime?model=gpt-4o-realtime-preview"
+        self.close: tuple[int | None, str] | None = None
+        self.flood = 0
+        self.gateway = gateway
+        self.received: list[str | bytes] = []
+        self._closed: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
+        gateway.house.apply(provider(name, url, models=["gpt-4o-realtime-preview"]))
+
+    async def closed(self) -> tuple[int, str]:
+        """Wait for the gateway's close; return its code and reason."""
+        return await asyncio.wait_for(self._closed.get(), 10)
+
+    async def serve(self, socket: ServerConnection) -> None:
+        """Serve one socket."""
+        if self.close is not None:
+            code, reason = self.close
+            if code is None:
+                socket.protocol.send_close()
+                socket.transport.write(b"".join(socket.protocol.data_to_send()))
+            else:
+                await socket.close(code, reason)
+            return
+        with contextlib.suppress(ConnectionClosed):
+            for number in range(self.flood):
+                await socket.send(FLOOD % number)
+            async for message in socket:
+                self.received.append(message)
+        if socket.close_code is not None:
+            await self._closed.put((socket.close_code, socket.close_reason or ""))
+
+
+FLOOD = '{"type":"response.output_audio.delta","event_id":"event_%06d","delta":"' + "A" * 65536 + '"}'
+
+
+@pytest.fixture
+async def scripted(voices: Gateway, voice_token: str) -> AsyncIterator[Scripted]:
+    """A scripted upstream behind an account of its own on the shared gateway."""
+    name = f"scripted-{secrets.token_hex(4)}"
+    async with websocket_server(lambda socket: made.serve(socket), "127.0.0.1", 0, max_size=None) as server:
+        port = server.sockets[0].getsockname()[1]
+        made = Scripted(voices, name, f"http://127.0.0.1:{port}/v1")
+        await asyncio.to_thread(wait_until, lambda: name in voices.get(voice_token, "/v1/models").text)
+        yield made
