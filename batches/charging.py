@@ -14,10 +14,10 @@ import msgspec
 from django.db import DEFAULT_DB_ALIAS
 
 from gateway import metering
-from gateway.bare_models import SNAPSHOT
 from gateway.batch_input import ENDPOINTS
 from gateway.models import OwnedObject
 from gateway.pictures import unlisted_model
+from gateway.policies.access import SNAPSHOT
 from providers.picture import AccountPicture, ModelPicture, Target
 from usage import rows
 from usage.records import Attempt
@@ -176,7 +176,7 @@ class Books:
             next(iter(asked)) if len(asked) == 1 else next((each for each in (served, base) if each in asked), served)
         )
         public = asked.get(name, "").removeprefix(f"{self._account.name}/")
-        listed = self._account.models.get(public) or self._account.upstream_ids.get(name)
+        listed = self._account.models.get(public) or self._account.upstream_ids.get(name.lower())
         if listed is not None:
             return listed if listed.upstream_id == name else replace(listed, upstream_id=name)
         return unlisted_model(self._account, name)

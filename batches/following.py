@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from batches import charging, fine_tuned, managed
+from batches import charging, fine_tuned, managed, notices
 from batches.leases import Lease, LeaseLost
 from batches.upstream import AccountGone, Upstream, upstream_of
 from gateway import jobs, own_batches
@@ -66,6 +66,7 @@ def look_at(lease: Lease, upstream: Upstream) -> None:
     lease.row = noted
     if job.is_over(noted.state):
         FINISH[job.kind](lease, upstream)
+        notices.announce(noted)
         lease.release(None, failures=0, fault="")
         logger.info("Job %s is %s.", row.object_id, noted.state)
         return

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
 
+from batches import notices
 from batches.charging import batch_key
 from batches.leases import Lease, LeaseLost
 from batches.lines import Line, line_body, run_line
@@ -58,6 +59,7 @@ def run(lease: Lease) -> None:
     """Run a batch to its end, or until somebody else has it (``LeaseLost``)."""
     row = lease.row
     if BATCH.is_over(row.state):
+        notices.announce(row)
         LineResult.objects.filter(batch_id=row.object_id).delete()
         lease.release(None, failures=0, fault="")
         return
@@ -204,7 +206,9 @@ def _finish(lease: Lease, state: str, why: tuple[str, str]) -> None:
         counts["failed"] = counts["total"] - counts["completed"]
     body.update({"status": state, f"{state}_at": int(timezone.now().timestamp()), "request_counts": counts})
     lease.renew()
-    jobs.note(row.account_name, row.object_id, body)
+    ended = jobs.note(row.account_name, row.object_id, body)
+    if ended is not None:
+        notices.announce(ended)
     LineResult.objects.filter(batch_id=row.object_id).delete()
     lease.release(None, failures=0, fault="")
     logger.info("Batch %s is %s.", row.object_id, state)

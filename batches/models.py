@@ -52,3 +52,18 @@ class LineResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.batch_id} {self.number}"
+
+
+class Notice(models.Model):
+    """A webhook that tells of a job's end. ``due_at`` is set until it is taken, or given up."""
+
+    event_id = models.CharField(max_length=64, unique=True)
+    body = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    fault = models.CharField(max_length=300, blank=True, default="")
+
+    def __str__(self) -> str:
+        return self.event_id

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from batches import following, leases
+from batches import following, leases, notices
 from gateway import background, retention
 from usage import pruning
 
@@ -28,6 +28,12 @@ def follow(pk: int, claim: str) -> bool:
     return following.follow(pk, datetime.fromisoformat(claim))
 
 
+@shared_task(name="batches.notify")
+def notify() -> int:
+    """Deliver webhooks that are due."""
+    return notices.deliver_due()
+
+
 @shared_task(name="batches.background")
 def follow_background() -> int:
     """Charge background responses that are over."""
@@ -37,5 +43,9 @@ def follow_background() -> int:
 @shared_task(name="batches.tidy")
 def tidy() -> dict[str, int]:
     """Delete what is older than its retention."""
-    kept = timedelta(days=settings.USAGE_RETENTION_DAYS)
-    return {"usage": sum(pruning.prune(timezone.now() - kept)), "objects": sum(retention.prune_objects())}
+    now, kept = timezone.now(), timedelta(days=settings.USAGE_RETENTION_DAYS)
+    return {
+        "usage": sum(pruning.prune(now - kept)),
+        "objects": sum(retention.prune_objects()),
+        "notices": notices.prune(now),
+    }

@@ -42,6 +42,12 @@ app.conf.update(
         "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS, "options": {"expires": HOUR_SECONDS}},
     },
 )
+if settings.JOB_WEBHOOK_URL:
+    app.conf.beat_schedule["notify"] = {
+        "task": "batches.notify",
+        "schedule": settings.JOB_SWEEP_SECONDS,
+        "options": {"expires": max(settings.JOB_SWEEP_SECONDS * 5, 10)},
+    }
 if not EMBEDDED:  # the server looks after these itself (gateway.background.Poller)
     app.conf.beat_schedule["background"] = {
         "task": "batches.background",

@@ -180,6 +180,14 @@ JOB_POLL_SECONDS = number("GATEHOUSE_JOB_POLL_S", 5, least=0.1, most=3600)
 JOB_POLL_MAX_SECONDS = number("GATEHOUSE_JOB_POLL_MAX_S", 60, least=0.1, most=86_400)
 JOB_SWEEP_SECONDS = number("GATEHOUSE_JOB_SWEEP_S", 2, least=0.1, most=3600)
 JOB_LEASE_SECONDS = number("GATEHOUSE_JOB_LEASE_S", 60, least=1, most=3600)
+JOB_WEBHOOK_URL = env.str("GATEHOUSE_JOB_WEBHOOK_URL", default="").strip()
+JOB_WEBHOOK_SECRET = env.str("GATEHOUSE_JOB_WEBHOOK_SECRET", default="").strip()
+if JOB_WEBHOOK_URL and not JOB_WEBHOOK_URL.startswith(("http://", "https://")):
+    raise fail("GATEHOUSE_JOB_WEBHOOK_URL", "is no web address.", "Use https://HOST/PATH, or leave it out.")
+if JOB_WEBHOOK_URL and len(JOB_WEBHOOK_SECRET) < 16:
+    raise fail(
+        "GATEHOUSE_JOB_WEBHOOK_SECRET", "is too short.", "Give at least 16 random characters: they sign the webhook."
+    )
 BACKGROUND_POLL_SECONDS = number("GATEHOUSE_BACKGROUND_POLL_SECONDS", 2, least=0, most=3600)
 REALTIME_MAX_SECONDS = number("GATEHOUSE_REALTIME_MAX_SECONDS", 3600, least=1, most=86_400)
 REALTIME_IDLE_SECONDS = number("GATEHOUSE_REALTIME_IDLE_SECONDS", 900, least=1, most=86_400)

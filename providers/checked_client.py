@@ -101,11 +101,11 @@ class CheckedClient:
         """Close all connections; calls that still run in other threads end with an error."""
         self._client.close()
 
-    def call(self, method: str, path: str, body: Any = None) -> Reply:
-        """Send one request, ``body`` as JSON, and return the answer whatever its status. Raises :class:`Unreachable`."""
+    def call(self, method: str, path: str, body: Any = None, *, content: bytes | None = None) -> Reply:
+        """Send one request, ``body`` as JSON or ``content`` as it is, and return the answer whatever its status. Raises :class:`Unreachable`."""
         start = time.monotonic()
         try:
-            with self._client.stream(method, path, json=body) as response:
+            with self._client.stream(method, path, json=body, content=content) as response:
                 content = self._read(response, start + self._deadline)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             raise _unreachable(error) from None

@@ -1,0 +1,110 @@
+"""Tells another server when a job has ended: a signed webhook, retried until it is taken.
+
+The form is that of OpenAI's own webhooks (Standard Webhooks), so the SDK's ``client.webhooks.unwrap`` checks the signature.
+"""
+
+import base64
+import hashlib
+import hmac
+import logging
+import uuid
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+
+from batches.models import Notice
+from gateway.jobs import BATCH
+from gateway.models import OwnedObject
+from providers.checked_client import CheckedClient, Unreachable
+
+logger = logging.getLogger("batches")
+
+EVENT_IDS = uuid.UUID("5d7f0f0e-4f0b-4c0a-8a52-3f7f4c1d9a61")
+SECRET_PREFIX = "whsec_"
+TRIES = 12
+FIRST_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE = timedelta(hours=6)
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 15.0
+KEPT = timedelta(days=30)
+
+
+def announce(row: OwnedObject) -> None:
+    """Write down that a job has ended, for delivery. Once for a job, however often it is said."""
+    if not settings.JOB_WEBHOOK_URL:
+        return
+    event_id = f"evt_{uuid.uuid5(EVENT_IDS, f'{row.account_name}/{row.object_id}').hex}"
+    kind = "batch" if row.kind == BATCH.kind else row.kind
+    data = {"id": row.object_id, "account": row.account_name, "owner": row.owner_name, "status": row.state}
+    event = {
+        "id": event_id,
+        "object": "event",
+        "type": f"{kind}.{row.state}",
+        "created_at": int(timezone.now().timestamp()),
+        "data": data,
+    }
+    notice = Notice(event_id=event_id, body=msgspec.json.encode(event).decode(), due_at=timezone.now())
+    Notice.objects.bulk_create([notice], ignore_conflicts=True)
+
+
+def deliver_due(limit: int = 50) -> int:
+    """Deliver what is due; return how many were taken. Any number of processes may call it at once."""
+    if not settings.JOB_WEBHOOK_URL:
+        return 0
+    due = Notice.objects.filter(due_at__lte=timezone.now()).order_by("due_at")[:limit]
+    return sum(deliver(notice) for notice in due)
+
+
+def deliver(notice: Notice) -> bool:
+    """Try a notice once; return whether it was taken. The next try is set before, so a crash only repeats it."""
+    now = timezone.now()
+    last = notice.attempts + 1 >= TRIES
+    pause = min(FIRST_PAUSE * 2**notice.attempts, LONGEST_PAUSE)
+    claimed = Notice.objects.filter(pk=notice.pk, due_at=notice.due_at)
+    if not claimed.update(due_at=None if last else now + pause, attempts=notice.attempts + 1):
+        return False
+    fault = send(notice, now)
+    if fault:
+        logger.warning("The webhook for %s was not taken (try %d): %s.", notice.event_id, notice.attempts + 1, fault)
+    changes = {"fault": fault[:300]} if fault else {"fault": "", "due_at": None, "delivered_at": now}
+    Notice.objects.filter(pk=notice.pk).update(**changes)
+    return not fault
+
+
+def send(notice: Notice, now: datetime) -> str:
+    """Send a notice; return why it was not taken, or an empty text. The address passes the egress rules."""
+    parts = urlsplit(settings.JOB_WEBHOOK_URL)
+    content, stamp = notice.body.encode(), str(int(now.timestamp()))
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": notice.event_id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": signature(notice.event_id, stamp, content),
+    }
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    client = CheckedClient(
+        f"{parts.scheme}://{parts.netloc}", headers, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+    )
+    try:
+        with client:
+            answer = client.call("POST", path, content=content)
+    except Unreachable as error:
+        return str(error)
+    return "" if 200 <= answer.status < 300 else f"it answered {answer.status}"
+
+
+def signature(event_id: str, stamp: str, content: bytes) -> str:
+    """Return the signature header for an event, under the configured secret (base64 behind ``whsec_``, or any text)."""
+    secret = settings.JOB_WEBHOOK_SECRET
+    encoded = secret.startswith(SECRET_PREFIX)
+    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX)) if encoded else secret.encode()
+    signed = hmac.new(key, f"{event_id}.{stamp}.".encode() + content, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(signed).decode()}"
+
+
+def prune(now: datetime) -> int:
+    """Delete notices that are done with; return how many."""
+    return Notice.objects.filter(due_at=None, created_at__lt=now - KEPT).delete()[0]

@@ -1,0 +1,86 @@
+"""Webhooks that tell of a job's end: signed as the SDK checks it, retried, once."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import InvalidWebhookSignatureError, OpenAI
+
+from tests.batches.inputs import HEADERS, QUICK, submit
+from tests.fixtures import USER, furnish
+from tests.gateway.server import House
+from tests.sandbox.server import SandboxProcess
+from tests.servers import wait_until
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Receiver:
+    """Takes webhooks, after it refused the first."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(500 if len(receiver.got) == 1 else 204)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/hook?x=1"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join(5)
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+def test_a_webhook_tells_when_a_job_has_ended(
+    tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess, receiver: Receiver
+) -> None:
+    env = {**QUICK, "GATEHOUSE_JOB_WEBHOOK_URL": receiver.url, "GATEHOUSE_JOB_WEBHOOK_SECRET": SECRET}
+    with House(tmp_path / "house", migrated_data, env) as house:
+        furnish(house, quick_upstream.url)
+        gateway = house.gateway()
+        client: OpenAI = gateway.sdk(gateway.token("hooks", user=USER), default_headers=HEADERS)
+        batch = submit(client, 1)
+        wait_until(lambda: len(receiver.got) >= 2, 30)
+        (refused, _), (headers, body) = receiver.got[:2]
+        assert refused["webhook-id"] == headers["webhook-id"]
+        event = client.webhooks.unwrap(body, headers, secret=SECRET)
+        assert (event.type, event.data.id) == ("batch.completed", batch.id)
+        with pytest.raises(InvalidWebhookSignatureError):
+            client.webhooks.unwrap(body + b" ", headers, secret=SECRET)
+        house.do("due_in", batch.id)
+        wait_until(lambda: not house.do("is_due", batch.id))
+        assert len(receiver.got) == 2
+
+
+def test_a_webhook_without_a_secret_does_not_start(tmp_path: Path, migrated_data: Path) -> None:
+    env = {"GATEHOUSE_JOB_WEBHOOK_URL": "https://hooks.example.com/x"}
+    with House(tmp_path / "house", migrated_data, env) as house:
+        done = house.manage("check")
+        assert done.returncode
+        assert "GATEHOUSE_JOB_WEBHOOK_SECRET" in done.stderr
