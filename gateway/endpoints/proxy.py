@@ -52,21 +52,24 @@ class ProxyView(InferenceView):
         call.base_url = vendor_root(account.url)
         await self._check_mentioned(call, account, [*rest.split("/"), *(value for _, value in parse_qsl(call.query))])
         if request.method not in BODY_METHODS:
+            check_proxy_model(call, account)
             return await pipeline.run(call)
         content_type = request.raw_headers.get(b"content-type", b"")
         if content_type.lower().startswith(MULTIPART):
-            return await self._send_upload(request, call)
+            return await self._send_upload(request, call, account)
         call.content_type = content_type.decode("latin1")
         call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
         read_any_body(call, content_type)
+        check_proxy_model(call, account)
         return await pipeline.run(call)
 
-    async def _send_upload(self, request: InferenceRequest, call: Call) -> Reply:
-        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES)
+    async def _send_upload(self, request: InferenceRequest, call: Call, account: AccountPicture) -> Reply:
+        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",))
         with closing_on_error(upload):
             while await upload.keep():
                 continue
             call.references = upload.references
+            check_proxy_model(call, account, upload.values.get("model", ""))
             return await send_upload(request, call, upload)
 
     async def _check_mentioned(self, call: Call, account: AccountPicture, words: list[str]) -> None:
@@ -101,6 +104,20 @@ def read_any_body(call: Call, content_type: bytes) -> None:
         call.references = find_references(call.body, call.fields)
     else:
         call.references = find_references(call.body, {"": msgspec.Raw(call.body)})
+
+
+def check_proxy_model(call: Call, account: AccountPicture, model: str = "") -> None:
+    """Raise :class:`~gateway.errors.ModelNotFound` for a model, by the vendor's name, that the caller may not call.
+
+    A model that the account does not list passes, but a token that is limited to some models reaches those alone.
+    """
+    model = model or json_body.text_of(call.fields.get("model"))
+    listed = [entry for entry in account.models.values() if model and model in (entry.upstream_id, entry.name)]
+    limits = call.caller.limits
+    if any(access.may_call(call.caller, account, entry) for entry in listed):
+        return
+    if listed or (limits is not None and account.name not in limits):
+        raise access.not_found(model, f" on provider account {account.name!r}")
 
 
 def check_proxy_path(account: AccountPicture, path: str) -> str:
