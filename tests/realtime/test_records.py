@@ -11,7 +11,7 @@ from sandbox.media import tones
 from tests.fixtures import ACCOUNT, USER
 from tests.gateway.server import Gateway, House
 from tests.realtime.conftest import furnish
-from tests.realtime.talk import MODEL, client, dial, events_until, say, sound_pieces
+from tests.realtime.talk import MODEL, client, dial, events_until, say, say_bare, sound_pieces
 from tests.sandbox.server import SandboxProcess
 
 ENDLESS = "[[sandbox: tokens=5000 token-delay=20]]"
@@ -209,13 +209,6 @@ async def test_an_account_disabled_during_the_session(
             assert (await socket.until("error"))["error"]["code"] == "access_ended"
             assert (await socket.closed())[0] == 4403
             assert time.monotonic() - started < 1
-
-
-async def say_bare(socket: Any, text: str) -> None:
-    content = [{"type": "input_text", "text": text}]
-    await socket.send("session.update", session={"type": "realtime", "output_modalities": ["text"]})
-    await socket.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
-    await socket.send("response.create")
 
 
 async def _begin(socket: Any, text: str = ENDLESS) -> None:
