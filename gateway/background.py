@@ -152,7 +152,7 @@ def _target(row: OwnedObject) -> Target | None:
         return None
     picture = account_picture(account, list(account.models.prefetch_related("subjects")), [])
     upstream_model = str(row.data.get("upstream_model", ""))
-    model = picture.models.get(row.model_name.partition("/")[2]) or picture.upstream_ids.get(upstream_model)
+    model = picture.models.get(row.model_name.partition("/")[2]) or picture.upstream_ids.get(upstream_model.lower())
     return Target(picture, model or unlisted_model(picture, upstream_model))
 
 

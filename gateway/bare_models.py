@@ -1,6 +1,5 @@
 """Models as batches and fine-tuning name them: the vendor's own bare name, on an account that the header names."""
 
-import re
 from dataclasses import replace
 
 from gateway.call import Caller
@@ -9,8 +8,6 @@ from gateway.pictures import unlisted_model
 from gateway.policies import access
 from gateway.runtime import runtime
 from providers.picture import AccountPicture, Target
-
-SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
 
 
 def resolve(caller: Caller, account: AccountPicture, name: str, *model_types: str) -> Target:
@@ -24,12 +21,13 @@ def resolve(caller: Caller, account: AccountPicture, name: str, *model_types: st
     if not account.enabled:
         raise Forbidden(f"The provider account {account.name!r} is disabled.", code="provider_account_disabled")
     target = _listed(caller, account, name, model_types)
-    if target is None and name not in account.upstream_ids:
-        base = SNAPSHOT.sub("", name)
+    if target is None and name.lower() not in account.upstream_ids:
+        base = access.SNAPSHOT.sub("", name)
         if base != name:
             found = _listed(caller, account, base, model_types)
             target = found and Target(account, replace(found.model, upstream_id=name))
-        if target is None and account.any_model and base not in account.upstream_ids and name:
+        listed = base.lower() in account.upstream_ids
+        if target is None and account.any_model and not listed and access.UNLISTED_NAME.fullmatch(name):
             unlisted = unlisted_model(account, name)
             target = Target(account, unlisted) if access.may_call(caller, account, unlisted) else None
     if target is None:
@@ -70,7 +68,7 @@ def _refuse_public_name(account: AccountPicture, name: str) -> None:
             code="bare_model_name_required",
         )
     listed = account.models.get(name)
-    if listed is not None and listed.upstream_id != name and name not in account.upstream_ids:
+    if listed is not None and listed.upstream_id != name and name.lower() not in account.upstream_ids:
         raise InvalidRequest(
             f"Write the vendor's own model name here, {listed.upstream_id!r}, not {name!r}.",
             param="model",

@@ -16,7 +16,8 @@ class AccountPicture:
     """A provider account: where its calls go, with which headers, and who may use it.
 
     ``users`` and ``managers`` hold subject keys (``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``). ``revision``
-    changes with everything that an open connection depends on.
+    changes with everything that an open connection depends on. ``upstream_ids`` has the models by their upstream's name in lower
+    case: some upstreams don't tell cases apart, and a model that is listed must not be reached around its listing.
     """
 
     id: int

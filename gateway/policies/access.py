@@ -1,5 +1,6 @@
 """Access: which accounts and models a caller may use. Not there and not yours look the same."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 
 from gateway.call import Call, Caller, Reply
@@ -7,6 +8,10 @@ from gateway.errors import Forbidden, InvalidRequest, ModelNotFound, NotFound
 from gateway.pictures import unlisted_model
 from gateway.runtime import runtime
 from providers.picture import AccountPicture, ModelPicture, Target
+
+# What an upstream name that nobody listed may look like. It goes into headers, logs and caches.
+UNLISTED_NAME = re.compile(r"[!-~]{1,300}")
+SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
 
 
 async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Reply:
@@ -147,12 +152,25 @@ def still_allowed(caller: Caller, target: Target) -> bool:
 
 def _of_account(caller: Caller, account: AccountPicture, name: str, asked: str) -> Target | None:
     model = account.models.get(name)
-    if model is None and account.any_model and name:
-        model = account.upstream_ids.get(name) or unlisted_model(account, name)
+    if model is None and account.any_model and UNLISTED_NAME.fullmatch(name):
+        model = _by_upstream_name(caller, account, name)
     if model is None or not may_call(caller, account, model):
         return None
     _check_enabled(account)
     return Target(account, model)
+
+
+def _by_upstream_name(caller: Caller, account: AccountPicture, name: str) -> ModelPicture | None:
+    """Return what an upstream's own name means on an ``any_model`` account: no way around the listing of a model.
+
+    A dated snapshot that is not listed is open to whoever may use the model that it is of.
+    """
+    upstream_name = name.lower()
+    listed = account.upstream_ids.get(upstream_name)
+    base = listed or account.upstream_ids.get(SNAPSHOT.sub("", upstream_name))
+    if base is not None and not may_call(caller, account, base):
+        return None
+    return listed or unlisted_model(account, name)
 
 
 def _offers(caller: Caller, name: str) -> Iterator[Target]:
