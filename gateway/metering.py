@@ -149,6 +149,8 @@ def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
         usage = fields.get("usage")
     if usage is None:
         return False
+    if bytes(fields.get("object", b"")) == b'"response"':
+        record.object_id = text_of(fields.get("id"))[:200]
     read_service_tier(record, fields.get("service_tier"))
     if b'_call"' in bytes(fields.get("output", b"")):
         read_tools(record, fields)
@@ -208,12 +210,16 @@ def waive(record: Attempt) -> None:
 
 def read_service_tier(record: Attempt, raw: bytes | msgspec.Raw | None) -> None:
     """Take the service tier that the vendor says it used into ``record``."""
-    if raw is None:
-        return
+    if raw is not None:
+        record.service_tier = text_of(raw)
+
+
+def text_of(raw: bytes | msgspec.Raw | None) -> str:
+    """Return a text of an answer, empty when it is missing or no text."""
     try:
-        record.service_tier = _text.decode(raw) or ""
+        return _text.decode(raw) or "" if raw is not None else ""
     except msgspec.DecodeError:
-        return
+        return ""
 
 
 def billed_units(record: Attempt) -> dict[str, int]:

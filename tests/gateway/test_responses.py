@@ -231,6 +231,7 @@ def test_tokens_are_charged(gateway: Gateway, token: str) -> None:
         # gpt-4o-mini: 0.15, 0.075 and 0.60 dollars a million
         assert row["cost_pico"] == 600 * 150_000 + 400 * 75_000 + 200 * 600_000
         assert (row["operation"], row["stream"], row["subject_name"]) == ("responses", stream, USER)
+        assert row["object_id"].startswith("resp_")
 
 
 @pytest.mark.parametrize("stream", [False, True])
