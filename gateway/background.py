@@ -146,11 +146,14 @@ def _target(row: OwnedObject) -> Target | None:
     """Return where the response lives and what its model costs now; ``None`` when the account is gone or can't be read."""
     try:
         account = ProviderAccount.objects.filter(name=row.account_name).first()
-    except DecryptionError:
+        if account is None:
+            return None
+        picture = account_picture(account, list(account.models.prefetch_related("subjects")), [])
+    except (DecryptionError, LookupError, TypeError, ValueError) as error:
+        logger.error(
+            "Account %s can't be read (%s): its background responses wait.", row.account_name, type(error).__name__
+        )
         return None
-    if account is None:
-        return None
-    picture = account_picture(account, list(account.models.prefetch_related("subjects")), [])
     upstream_model = str(row.data.get("upstream_model", ""))
     model = picture.models.get(row.model_name.partition("/")[2]) or picture.upstream_ids.get(upstream_model.lower())
     return Target(picture, model or unlisted_model(picture, upstream_model))

@@ -241,6 +241,18 @@ def test_an_upstream_that_is_away_is_waited_for(house: House, client: OpenAI, ru
     assert record(house, response_id)["fault"] == ""
 
 
+def test_an_account_that_is_gone_is_given_up_at_last(house: House, client: OpenAI) -> None:
+    house.do("own", "resp_left", "response", "gone", USER)
+    house.do("make_due", "resp_left")
+    house.do("poll_background")
+    assert "account is gone" in record(house, "resp_left")["fault"]
+    house.do("age_objects", 4 * 86_400, object_id="resp_left")
+    house.do("poll_background")
+    row = charges(house, "resp_left")[0]
+    assert (row["error_class"], row["cost_pico"], row["subject_name"]) == ("response_unknown", None, USER)
+    assert record(house, "resp_left")["due_at"] is None
+
+
 def test_two_servers_look_by_themselves(house: House, quiet: Gateway, client: OpenAI) -> None:
     servers = [house.gateway(env={"GATEHOUSE_BACKGROUND_POLL_SECONDS": "0.1"}) for _ in range(2)]
     try:
