@@ -70,6 +70,10 @@ class TooLarge(CallError):
     """The body is larger than the operator allows."""
 
 
+class HeadTooLarge(CallError):
+    """The request's headers are larger than we read."""
+
+
 class UnsupportedMedia(CallError):
     """The body's content type is not what the endpoint takes."""
 
@@ -115,6 +119,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (SessionOver, Row(408, "invalid_request_error", "session_expired", "limits")),
     (FirstTokenTimedOut, Row(408, "server_error", "first_token_timeout", "model")),
     (TooLarge, Row(413, "invalid_request_error", "request_too_large", "request")),
+    (HeadTooLarge, Row(431, "invalid_request_error", "headers_too_large", "request")),
     (UnsupportedMedia, Row(415, "invalid_request_error", "unsupported_media_type", "request")),
     (TooManyRequests, Row(429, "rate_limit_error", "rate_limit_exceeded", "limits")),
     (ClientGone, Row(499, "invalid_request_error", "client_closed_request", "request")),

@@ -21,7 +21,11 @@ logger = logging.getLogger("gateway.directory")
 
 
 def account_pictures(last: Mapping[str, AccountPicture]) -> dict[str, AccountPicture]:
-    """Return every account by name. An account whose key can't be decrypted keeps its last picture, or is left out."""
+    """Return every account by name.
+
+    An account whose key can't be decrypted keeps its last picture, or is left out; one that this version does not understand (a
+    newer one wrote it) is left out. Neither may keep other changes from being obeyed.
+    """
     models: dict[int, list[Model]] = {}
     for model in Model.objects.select_related(None).prefetch_related("subjects").order_by("id"):
         models.setdefault(model.account_id, []).append(model)
@@ -32,12 +36,13 @@ def account_pictures(last: Mapping[str, AccountPicture]) -> dict[str, AccountPic
     for pk, name in ProviderAccount.objects.order_by("id").values_list("id", "name"):
         try:
             account = ProviderAccount.objects.get(pk=pk)
+            pictures[name] = account_picture(account, models.get(pk, []), grants.get(pk, []))
         except DecryptionError:
             logger.error("Account %s: its key can't be decrypted. Check GATEHOUSE_ENCRYPTION_KEYS.", name)
             if name in last:
                 pictures[name] = last[name]
-            continue
-        pictures[name] = account_picture(account, models.get(pk, []), grants.get(pk, []))
+        except (LookupError, TypeError, ValueError) as error:
+            logger.error("Account %s: what is stored of it can't be read (%s). It is left out.", name, type(error).__name__)
     return pictures
 
 

@@ -1,64 +1,97 @@
 """uvicorn's HTTP protocol with bounds on a request's head: uvicorn itself waits for any length of head, for any time.
 
-A head is read before anybody can know who asks, so its size and its time must be small.
+A head is read before anybody can know who asks, so its size and its time must be small. What is no HTTP, too large or too
+slow gets an error in the form that all of ours have.
 """
 
 import asyncio
+from http import HTTPStatus
+from typing import Any
 
+from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import errors
 
 HEAD_BYTES = 2**16
 HEAD_SECONDS = 30.0
-STATUS_LINE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-HEADERS = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes connections whose request line and headers are larger than 64 kB or take longer than 30 seconds."""
+    """Ends connections whose request line and headers are larger than 64 kB or take longer than 30 seconds.
+
+    A shorter ``GATEHOUSE_BODY_TIMEOUT_S`` holds for the head too.
+    """
 
     _in_head = True
+    _begun = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.close)
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        # A head that begins in the middle of this piece, behind another request's body, is counted from the next one on.
+        counted = self._in_head
         super().data_received(data)
         if not self._in_head or self.transport.is_closing():
             return
-        self._head_bytes += len(data)
+        if counted:
+            self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES:
-            self._refuse()
+            self._refuse(errors.HeadTooLarge(f"The headers are larger than {HEAD_BYTES} bytes."))
         elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._stop_timer()
-        super().on_headers_complete()
+            self._start_timer()
 
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._in_head = self._begun = True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = self._begun = False
+        self._head_bytes = 0
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse(errors.InvalidRequest("This is not a valid HTTP request.", code="invalid_http"))
+
+    def _start_timer(self) -> None:
+        seconds = min(HEAD_SECONDS, settings.BODY_TIMEOUT)
+        self._head_timer = self.loop.call_later(seconds, self._too_late, seconds)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _refuse(self) -> None:
-        body = errors.render_json(
-            errors.InvalidRequest(f"The headers are larger than {HEAD_BYTES} bytes.", code="headers_too_large")
-        )
-        self.transport.write(STATUS_LINE + HEADERS % len(body) + body)
-        self.transport.close()
+    def _too_late(self, seconds: float) -> None:
+        if self._begun:
+            self._refuse(errors.BodyTimedOut(f"The headers did not arrive within {seconds:g} seconds."))
+        else:
+            self.transport.close()  # nothing was asked
+
+    def _refuse(self, error: errors.CallError) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(rendered(error))
+            self.transport.close()
+
+
+def rendered(error: errors.CallError) -> bytes:
+    """Return a whole HTTP answer for an error that no request of ASGI's stands behind."""
+    status, body = errors.status_of(error), errors.render_json(error)
+    headers: dict[str, Any] = {
+        **errors.headers_of(error),
+        "content-type": "application/json",
+        "content-length": len(body),
+        "connection": "close",
+    }
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -327,6 +327,7 @@ LOGGING: dict[str, Any] = {
         "django.server": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         "aiohttp": {"level": "WARNING"},
+        "celery": {"level": "WARNING"},  # it would tell of every look for work that is due
         "httpx": {"level": "WARNING"},
     },
 }

@@ -14,9 +14,11 @@ from typing import Any
 
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
+from accounts.changes import announce
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from batches import following, leases
 from batches.models import LineResult
@@ -52,7 +54,7 @@ def change_account(name: str, **fields: Any) -> None:
 
 def make_strange(name: str) -> None:
     """Give an account a kind that this version does not know."""
-    ProviderAccount.objects.filter(name=name).update(kind="of-the-future")
+    _rewrite(name, kind="of-the-future")
 
 
 def delete_rows(name: str) -> None:
@@ -62,7 +64,7 @@ def delete_rows(name: str) -> None:
 
 def move_account(name: str, base_url: str) -> None:
     """Let an account point where no form would let it: as a name that is moved to another address does."""
-    ProviderAccount.objects.filter(name=name).update(base_url=base_url)
+    _rewrite(name, base_url=base_url)
 
 
 def stored_key(account: str) -> str:
@@ -354,6 +356,14 @@ def seconds_until_due(object_id: str) -> float:
 def forget_connection() -> None:
     """Close the operator's own database connection."""
     connection.close()
+
+
+def _rewrite(account: str, **columns: Any) -> None:
+    """Change an account's columns past every rule of ours, as another program could, and announce it."""
+    row = ProviderAccount.objects.filter(name=account)
+    with transaction.atomic():
+        QuerySet.update(row, **columns)
+        announce("providers.provideraccount")
 
 
 def _model(name: str) -> Model:

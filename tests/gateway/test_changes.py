@@ -274,6 +274,26 @@ def test_an_applied_manifest_reaches_both(pair: Pair, who: str, running_upstream
     pair.within_a_second(answers(token, 200, model=f"{name}/m"), "manage", "apply", "-f", str(file))
 
 
+def test_a_change_that_is_committed_late(pair: Pair, who: str) -> None:
+    """Its row in the feed has a lower number than one that was seen before; on SQLite there is one writer at a time."""
+    token = pair.token(user=who)
+    pair.within_a_second(answers(token, 401, "token_revoked"), "revoke_late", who, "bystander@example.com")
+
+
+def test_an_account_that_is_not_understood(pair: Pair, who: str, running_upstream: SandboxProcess) -> None:
+    """As while a newer version is rolled out: it is left out, and every other change is obeyed."""
+    token = pair.token(user=who)
+    name = new_account(pair, running_upstream, "team:everyone")
+    pair.wait(answers(token, 200, model=f"{name}/m"))
+    pair.within_a_second(answers(token, 404, model=f"{name}/m"), "make_strange", name)
+    try:
+        assert all(answers(token, 200)(gateway) for gateway in pair.gateways)
+        pair.within_a_second(answers(token, 401, "token_revoked"), "revoke", who)
+        assert all(f"Account {name}: " in gateway.log for gateway in pair.gateways)
+    finally:
+        pair.house.do("delete_rows", name)
+
+
 def test_the_shared_account_still_works(pair: Pair, who: str) -> None:
     token = pair.token(user=who)
     assert all(answers(token, 200, model=CHAT)(gateway) for gateway in pair.gateways)

@@ -1,5 +1,6 @@
 """What goes wrong behind us: an upstream's own errors come through as they are, everything else gets a true 5xx."""
 
+import gzip
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -125,6 +126,7 @@ SCRIPTS: dict[str, tuple[list[bytes], str]] = {
     "a-bad-status": ([b"HTTP/1.1 abc OK\r\n\r\n"], "upstream_broken_answer"),
     "a-bad-header": ([b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n{}"], "upstream_broken_answer"),
     "endless-headers": ([OK_HEAD + b"x-long: " + b"a" * 200_000 + b"\r\n\r\n{}"], "upstream_broken_answer"),
+    "an-odd-status": ([b"HTTP/1.1 999 Odd\r\ncontent-length: 2\r\n\r\n{}"], "upstream_broken_answer"),
     "half-a-head": ([b"HTTP/1.1 200 OK\r\ncontent-ty"], "upstream_disconnected"),
     "half-a-body": ([OK_HEAD + b'content-length: 100\r\n\r\n{"id":'], "upstream_disconnected"),
     "half-a-chunk": ([OK_HEAD + b'transfer-encoding: chunked\r\n\r\nff\r\n{"id":'], "upstream_disconnected"),
@@ -154,6 +156,29 @@ def test_a_success_that_is_not_json(
         scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
         response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
         assert (response.status_code, response.content) == (200, body)
+
+
+def test_an_answer_that_is_packed_although_nobody_asked(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    body = gzip.compress(b'{"id": "x"}')
+    scripted.answer(OK_HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
+    assert response.json() == {"id": "x", "provider": "openai"}
+    assert "content-encoding" not in response.headers
+
+
+def test_a_wait_that_is_no_number(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    for wait in (b"nan", b"inf", b"-inf", b"-5", b"Wed, 21 Oct 2026 07:28:00 GMT", b"soon"):
+        scripted.answer(b"HTTP/1.1 503 Busy\r\nretry-after: %s\r\ncontent-length: 2\r\n\r\n{}" % wait)
+        with within(2, "a retry"):
+            response = gateway.post(
+                token, CHAT_PATH, chat(model=scripted_model), headers={"x-tfy-retry-config": '{"attempts": 1}'}
+            )
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == wait.decode()
 
 
 def test_bytes_that_break_off_are_not_mended(
@@ -338,6 +363,15 @@ def test_an_address_that_may_not_be_dialled(
 def test_an_answer_that_is_too_large(tight_gateway: Gateway, tight_token: str, directive: str) -> None:
     with within(10, "refusing a large answer"):
         response = tight_gateway.post(tight_token, CHAT_PATH, chat(f"hi [[sandbox: {directive}]]"))
+    assert_ours(response, 502, "upstream_broken_answer")
+
+
+def test_a_small_answer_that_unpacks_to_a_large_one(tight_gateway: Gateway, tight_token: str) -> None:
+    body = gzip.compress(b'{"id": "' + b"x" * 50_000_000 + b'"}')
+    with ScriptedUpstream() as packed:
+        model = add_account(tight_gateway, tight_token, "packed", f"{packed.origin}/v1")
+        packed.answer(OK_HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        response = tight_gateway.post(tight_token, CHAT_PATH, chat(model=model))
     assert_ours(response, 502, "upstream_broken_answer")
 
 
