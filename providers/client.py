@@ -84,7 +84,7 @@ class UpstreamAnswer:
         if (response.content_length or 0) > limit:
             raise BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")
         try:
-            if response.content_length is not None:
+            if response.content_length is not None and "content-encoding" not in response.headers:
                 return await response.read()
             parts, size = [], 0
             async for part in response.content.iter_any():
