@@ -160,6 +160,9 @@ def _target(row: OwnedObject) -> Target | None:
 
 
 def _look(row: OwnedObject, target: Target | None, cancel: bool = False) -> Look:
+    answer = row.data.get("answer")
+    if answer:
+        return Look(200, {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in answer.items()})
     if target is None:
         return Look(0, {}, "the provider account is gone, or its key can't be read")
     account = target.account

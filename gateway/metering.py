@@ -191,6 +191,17 @@ def read_tools(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> None:
     record.units = {**record.units, **{name: count for name, count in units.items() if count}}
 
 
+def tool_calls(fields: Mapping[str, msgspec.Raw]) -> list[dict[str, object]]:
+    """Return a response's tool calls, no more of each than :func:`read_tools` reads."""
+    try:
+        items = _items.decode(fields.get("output", b"[]"))
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    calls = [item for item in items if item.type and item.type.endswith("_call")]
+    found: list[dict[str, object]] = msgspec.json.decode(msgspec.json.encode(calls))
+    return found
+
+
 def _unbilled(item: OutputItem) -> bool:
     action = bytes(item.action)
     return (

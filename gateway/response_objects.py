@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from django.conf import settings
 
+from gateway import metering
+from gateway.background import RUNNING
 from gateway.call import Call
 from gateway.objects import NewObject
 from gateway.ownership import Fields, Maker, child_of, record_for, text
 
+CHARGED_FIELDS = ("object", "id", "status", "usage", "tool_usage", "service_tier", "created_at", "completed_at")
 # A new background response is looked at this soon.
 FIRST_LOOK_SECONDS = 2.0
 
@@ -109,6 +113,8 @@ def _response(call: Call, response_id: str, fields: Fields, conversation: str) -
         "tags": dict(call.caller.tags),
     }
     due = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK_SECONDS)
+    if state and state not in RUNNING:  # a vendor that knows no background has answered at once, and may keep nothing
+        later["answer"] = _charged(fields)
     return record_for(
         call,
         "response",
@@ -119,6 +125,12 @@ def _response(call: Call, response_id: str, fields: Fields, conversation: str) -
         expires_at=expires(),
         due_at=due,
     )
+
+
+def _charged(fields: Fields) -> dict[str, Any]:
+    """Return what of an answer is needed to charge it."""
+    kept = {name: msgspec.json.decode(fields[name]) for name in CHARGED_FIELDS if name in fields}
+    return {**kept, "output": metering.tool_calls(fields)}
 
 
 def _stored(call: Call, response: Fields) -> bool:

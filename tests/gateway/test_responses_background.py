@@ -1,5 +1,6 @@
 """A background response is charged once, when it is over, by whoever looks first; nobody's retrieval charges anything."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 from openai import NotFoundError, OpenAI
 
 from tests.fixtures import ACCOUNT, CHAT, USER, furnish
+from tests.gateway.manifests import provider
 from tests.gateway.response_calls import COUNT
+from tests.gateway.scripted import ScriptedUpstream
 from tests.gateway.server import Gateway, House
 from tests.sandbox.server import SandboxProcess
 from tests.servers import postgres_url, wait_until
@@ -251,6 +254,31 @@ def test_an_account_that_is_gone_is_given_up_at_last(house: House, client: OpenA
     row = charges(house, "resp_left")[0]
     assert (row["error_class"], row["cost_pico"], row["subject_name"]) == ("response_unknown", None, USER)
     assert record(house, "resp_left")["due_at"] is None
+
+
+def test_a_vendor_that_knows_no_background_is_charged_for_its_answer(house: House, quiet: Gateway) -> None:
+    """It answers at once, and keeps nothing that could be asked for."""
+    usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+    calls = [
+        {"type": "web_search_call", "id": "ws_1", "action": {"type": "search", "query": "x"}, "results": "x" * 1000}
+    ]
+    answer = {"id": "resp_once", "object": "response", "status": "completed", "output": calls, "usage": usage}
+    body = json.dumps(answer).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    with ScriptedUpstream() as upstream:
+        upstream.answer(head.encode() + body)
+        house.apply(provider("simple", f"{upstream.origin}/v1", models=["gpt-4o-mini"]))
+        token = quiet.token("simple", user=USER)
+        asked = {"model": "simple/gpt-4o-mini", "input": "hi", "background": True}
+        wait_until(lambda: quiet.post(token, "/v1/responses", asked).status_code == 200)
+        house.do("make_due", "resp_once")
+        before = upstream.requests
+        house.do("poll_background")
+        assert upstream.requests == before
+    row = charges(house, "resp_once")[0]
+    assert (row["input_tokens"], row["units"]) == (100, {"web_searches": 1})
+    assert row["cost_pico"] == 100 * 150_000 + 10 * 600_000 + 10_000_000_000
+    assert len(json.dumps(record(house, "resp_once")["data"])) < 700
 
 
 def test_two_servers_look_by_themselves(house: House, quiet: Gateway, client: OpenAI) -> None:
