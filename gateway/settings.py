@@ -4,6 +4,7 @@ It starts with nothing set. Every variable is described in ``docs/settings.md``;
 the variable's name and the mend.
 """
 
+import json
 import re
 from typing import Any
 
@@ -77,6 +78,18 @@ def flag(name: str, default: bool) -> bool:
 def names(name: str) -> list[str]:
     """Return the variable ``name``, a list of texts separated by commas."""
     return [entry.strip() for entry in env.str(name, default="").split(",") if entry.strip()]
+
+
+def json_object(name: str, default: dict[str, Any]) -> dict[str, Any]:
+    """Return the variable ``name``, a JSON object; raise when it is none."""
+    text = env.str(name, default="").strip()
+    try:
+        value = json.loads(text) if text else default
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise fail(name, "is no JSON object.", 'Write it like {"location": "/srv/files"}.')
+    return value
 
 
 def header_names(name: str) -> list[str]:
@@ -261,7 +274,7 @@ STORAGES: dict[str, Any] = {
     # Files that Gatehouse keeps itself. Several hosts share them through a backend of django-storages.
     "files": {
         "BACKEND": env.str("GATEHOUSE_FILE_STORAGE", default="django.core.files.storage.FileSystemStorage"),
-        "OPTIONS": env.json("GATEHOUSE_FILE_STORAGE_OPTIONS", default={"location": DATA_DIR / "files"}),
+        "OPTIONS": json_object("GATEHOUSE_FILE_STORAGE_OPTIONS", {"location": DATA_DIR / "files"}),
     },
 }
 MANAGED_CONCURRENCY = int(number("GATEHOUSE_MANAGED_CONCURRENCY", 8, least=1, most=256))

@@ -20,7 +20,7 @@ from gateway.views import InferenceView, OpenView
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("gateway", "accounts", "providers", "usage", "batches", "sandbox")
-READERS = {"number", "flag", "choice", "names", "header_names"}
+READERS = {"number", "flag", "choice", "names", "header_names", "json_object", "env.str"}
 SETTINGS = ROOT / "gateway" / "settings.py"
 DOCUMENT = ROOT / "docs" / "settings.md"
 # Views of the lean handler that need no token.
@@ -46,7 +46,8 @@ def read_variables() -> dict[str, ast.Call]:
     for node in ast.walk(ast.parse(SETTINGS.read_text())):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             function = ast.unparse(node.func)
-            if function in READERS or function == "env.str":
+            assert not re.fullmatch(r"env\.(?!str)\w+", function), f"{function} names no variable in its errors"
+            if function in READERS:
                 found[str(node.args[0].value)] = node
     return found
 
