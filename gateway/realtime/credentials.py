@@ -46,8 +46,9 @@ class ClientSecret(msgspec.Struct, array_like=True, frozen=True):
 
 def mint(secret: ClientSecret) -> str:
     """Return ``secret`` as a text. Raises :class:`~gateway.errors.InvalidRequest` when its settings are too long."""
-    sealed = _cipher().encrypt(zlib.compress(_encode(secret), 9)).decode().rstrip("=")
-    if len(sealed) > SECRET_CHARACTERS:
+    said = _encode(secret)
+    sealed = _cipher().encrypt(zlib.compress(said, 9)).decode().rstrip("=")
+    if len(sealed) > SECRET_CHARACTERS or len(said) > SESSION_BYTES:
         raise InvalidRequest(
             "The session's settings are too long for a client secret. Send the long ones (instructions, tools) with "
             "session.update when the session is open.",

@@ -22,6 +22,12 @@ from providers.picture import AccountPicture, Target
 
 # Sound: most of what clients send, and nothing in it names anything.
 SOUND = frozenset({"input_audio_buffer.append", "session.input_audio_buffer.append", "session.input_audio.append"})
+# Such an event as SDKs write it, wholly: it is seen at a glance, without being parsed.
+PLAIN_SOUND = re.compile(
+    r'\{(?:"event_id": ?"[\w-]*", ?)?"type": ?"(?:session\.)?input_audio(?:_buffer)?\.append", ?"audio": ?"[A-Za-z0-9+/=]*"'
+    r'(?:, ?"event_id": ?"[\w-]*")?\}\Z',
+    re.ASCII,
+).match
 CANCEL = '{"type":"response.cancel"}'
 # Ids in these fields are the session's own; the vendor knows no others there.
 SESSION_FIELDS = frozenset({"response_id", "item_reference", "comparison_response_id"})
@@ -118,6 +124,8 @@ class Dialogue:
     # --- from the client --------------------------------------------------------------------------------------------
     async def from_client(self, message: str | bytes) -> str | bytes | None:
         """Check a client's event. Raises :class:`~gateway.errors.CallError` for one that must not go on."""
+        if isinstance(message, str) and self.kind is not TRANSLATION and PLAIN_SOUND(message):
+            return message
         fields = fields_of(message)
         if fields is None:
             return message
