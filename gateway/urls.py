@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from gateway import health
+from gateway import health, schema
 from gateway.endpoints import (
     audio,
     batches,
@@ -95,5 +95,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(API_PREFIX, include(api)),
     path("healthz", health.Healthz.as_view(), name="healthz"),
     path("readyz", health.Readyz.as_view(), name="readyz"),
+    path("api/schema/", schema.SchemaView.as_view(), name="schema"),
+    path("api/docs/", schema.DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),
 ]
