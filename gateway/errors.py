@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from providers import client
+from providers import client, socket
 
 ORIGIN_HEADER = "x-gatehouse-error-origin"
 
@@ -126,6 +126,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (InvalidRequest, Row(400, "invalid_request_error", "invalid_request", "request")),
     (TruncatedStream, Row(502, "server_error", "upstream_stream_truncated", "model")),
     (Unavailable, Row(503, "server_error", "unavailable", "gateway")),
+    (socket.HandshakeRefused, Row(502, "server_error", "upstream_refused", "model")),
     (client.EgressRefused, Row(502, "server_error", "upstream_address_refused", "model")),
     (client.ConnectTimedOut, Row(504, "server_error", "upstream_connect_timeout", "model")),
     (client.ConnectFailed, Row(502, "server_error", "upstream_unreachable", "model")),

@@ -175,9 +175,9 @@ class UpstreamClient:
 
     def socket_session(self, account: AccountPicture) -> aiohttp.ClientSession:
         """Return the session for the account's sockets: they stay open for long, and calls must not wait for them."""
-        return self._session(f"{account.name} sockets", account, 0)
+        return self._session(f"{account.name} sockets", account, None)
 
-    def _session(self, key: str, account: AccountPicture, limit: int) -> aiohttp.ClientSession:
+    def _session(self, key: str, account: AccountPicture, limit: int | None) -> aiohttp.ClientSession:
         known = self._sessions.get(key)
         if known is not None and known[0] == account.revision:
             return known[1]
@@ -223,10 +223,19 @@ async def _close_when_idle(session: aiohttp.ClientSession) -> None:
         await session.close()
 
 
-def _new_session(limit: int) -> aiohttp.ClientSession:
+async def _refuse_redirect(*_: object) -> None:
+    raise BrokenAnswer("The upstream answered with a redirect. Check the account's base URL.")
+
+
+def _new_session(limit: int | None) -> aiohttp.ClientSession:
+    """Return a session for calls, or one for sockets, which knows no ``limit``."""
+    traces = []
+    if limit is None:  # aiohttp follows redirects of handshakes and can't be told not to: a key would go elsewhere
+        traces.append(aiohttp.TraceConfig())
+        traces[0].on_request_redirect.append(_refuse_redirect)
     guard = Guard()
     connector = aiohttp.TCPConnector(
-        limit=limit,
+        limit=limit or 0,
         resolver=guard,
         ttl_dns_cache=DNS_CACHE_SECONDS,
         keepalive_timeout=KEEPALIVE_SECONDS,
@@ -239,6 +248,7 @@ def _new_session(limit: int) -> aiohttp.ClientSession:
         read_bufsize=READ_BUFFER_BYTES,
         skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
         trust_env=False,
+        trace_configs=traces,
     )
 
 

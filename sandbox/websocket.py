@@ -91,6 +91,7 @@ class WebSocket:
         if self.record is not None:
             self.record.status = answer.status
         headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
+        headers += answer.headers or []
         await self._send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": answer.body})
 

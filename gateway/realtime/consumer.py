@@ -22,6 +22,7 @@ from gateway.realtime.responses import ResponsesDialogue
 from gateway.realtime.server import watch_shutdown
 from gateway.realtime.session import SETTLE_SECONDS, Dialogue, Session, SessionCall
 from gateway.realtime.slots import Slots
+from gateway.references import REFERENCE_FIELDS
 from gateway.runtime import runtime
 from gateway.views import FORWARDED
 from providers.adapters import openai as openai_dialect
@@ -157,7 +158,10 @@ class SocketConsumer(AsyncConsumer):
         call.account_name = account.name
         link.call = call
         runtime.running.add(call)
-        call.references = admission.references_of(target)
+        call.references = [
+            *admission.references_of(target),
+            *((name, value) for name, value in opening.query if name in REFERENCE_FIELDS),
+        ]
         await ownership.check_references(call, account)
         with Slots() as slots:
             _take_slots(slots, opening.caller, account)

@@ -3,6 +3,7 @@
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -84,8 +85,20 @@ async def test_a_token_that_is_limited_to_another_model(voices: Gateway) -> None
 
 async def test_the_upstreams_refusal_comes_with_its_status(voices: Gateway, voice_token: str) -> None:
     status, error = await refusal(voices, voice_token, f"{REALTIME}?model={MODEL}&x-sandbox=status%3D429")
-    assert status == 429
-    assert "refused the socket" in error["message"]
+    assert (status, error["code"]) == (429, "upstream_refused")
+
+
+async def test_a_redirect_is_not_followed(voices: Gateway, voice_token: str, realtime_upstream: SandboxProcess) -> None:
+    realtime_upstream.clear()
+    elsewhere = quote(f"redirect={realtime_upstream.url}/realtime?model={MODEL}", safe="")
+    status, error = await refusal(voices, voice_token, f"{REALTIME}?model={MODEL}&x-sandbox={elsewhere}")
+    assert (status, error["code"]) == (502, "upstream_broken_answer")
+    assert len(realtime_upstream.requests()) == 1
+
+
+async def test_an_object_of_others_in_the_address(voices: Gateway, voice_token: str) -> None:
+    status, error = await refusal(voices, voice_token, f"{REALTIME}?model={MODEL}&conversation=conv_of_others")
+    assert (status, error["code"]) == (404, "not_found")
 
 
 async def test_an_upstream_that_is_away(voices: Gateway, voice_token: str) -> None:
