@@ -10,6 +10,9 @@ from typing import Any, Self
 
 from django.db import models, router, transaction
 
+MANY = 100
+"""A bulk update of more rows than this is announced as "many"."""
+
 
 class Change(models.Model):
     """One change: ``kind`` is the model's label in lower case, ``object_id`` its primary key, empty for "many"."""
@@ -30,21 +33,34 @@ def announce(kind: str, object_id: object = "", *, using: str | None = None) -> 
     Change.objects.using(using).create(kind=kind, object_id=str(object_id))
 
 
+def announce_each(model: type[models.Model], keys: Iterable[object], *, using: str | None = None) -> None:
+    """Write a change for each primary key into the feed."""
+    kind = model._meta.label_lower
+    Change.objects.using(using).bulk_create([Change(kind=kind, object_id=str(key)) for key in keys])
+
+
 class AnnouncedQuerySet(models.QuerySet[Any]):
     """A query set whose bulk writes reach the change feed too."""
 
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
-            rows = super().update(**kwargs)
-            if rows:
+            keys = list(self.order_by().values_list("pk", flat=True).distinct()[: MANY + 1])
+            if len(keys) > MANY:
+                rows = super().update(**kwargs)
                 announce(self.model._meta.label_lower, using=self.db)
+            else:  # named one by one, so that no worker has to look at all rows for the sake of a few
+                rows = super(AnnouncedQuerySet, self.filter(pk__in=keys)).update(**kwargs)
+                announce_each(self.model, keys, using=self.db)
         return rows
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
             made = super().bulk_create(objs, *args, **kwargs)
-            if made:
+            if len(made) > MANY or any(row.pk is None for row in made):
                 announce(self.model._meta.label_lower, using=self.db)
+            else:
+                for row in made:
+                    row.announce(self.db)
         return made
 
     def quietly_update(self, **kwargs: Any) -> int:
@@ -67,7 +83,11 @@ class Announced(models.Model):
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
         with transaction.atomic(using=using):
             super().save(*args, **kwargs)
-            announce(self._meta.label_lower, self.pk, using=using)
+            self.announce(using)
+
+    def announce(self, using: str | None) -> None:
+        """Write a change of this row into the feed."""
+        announce(self._meta.label_lower, self.pk, using=using)
 
     @classmethod
     def announced_models(cls) -> list[type[Self]]:

@@ -14,7 +14,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.changes import Announced, AnnouncedQuerySet, Change
+from accounts.changes import Announced, AnnouncedQuerySet, Change, announce_each
 
 __all__ = ["ApiToken", "Change", "Membership", "Team", "User", "VirtualAccount"]
 
@@ -95,6 +95,19 @@ class Membership(Announced):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["team", "user"], name="one_membership_per_team")]
+
+    _stored_user_id: int | None = None
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> "Membership":
+        instance = super().from_db(*args, **kwargs)
+        instance._stored_user_id = instance.__dict__.get("user_id")
+        return instance
+
+    def announce(self, using: str | None) -> None:
+        """Announce the user whose teams these are (and were): only their tokens have to be looked at."""
+        announce_each(User, {self.user_id, self._stored_user_id or self.user_id}, using=using)
+        self._stored_user_id = self.user_id
 
     def __str__(self) -> str:
         return f"{self.user} in {self.team} ({self.role})"

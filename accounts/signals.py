@@ -5,11 +5,11 @@ from typing import Any
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
-from accounts.changes import Announced, announce
+from accounts.changes import Announced
 
 
 @receiver(post_delete, dispatch_uid="gatehouse_announce_deletion")
 def announce_deletion(sender: type[Any], instance: Any, using: str, **kwargs: Any) -> None:
     """Write a deletion of an announced model into the feed."""
     if issubclass(sender, Announced):
-        announce(sender._meta.label_lower, instance.pk, using=using)
+        instance.announce(using)

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections, connection
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from accounts.changes import Change
@@ -33,8 +33,14 @@ BACKOFF_SECONDS = 2.0
 DEAD_TOKEN_DAYS = 90
 # More news of tokens than this are one query for all of them: a condition for each would be too deep for SQLite.
 FEW_TOKENS = 200
+# All tokens are loaded a page at a time: the event loop gets its turn in between, and so does news of single tokens.
+PAGE_TOKENS = 250
+PAGE_PAUSE_SECONDS = 0.005
 TOKEN_KIND = "accounts.apitoken"
+TEAM_KIND = "accounts.team"
+TEAM_FILTERS = ("user__memberships__team_id", "virtual_account__team_id")
 SUBJECT_FILTERS = {"accounts.user": "user_id", "accounts.virtualaccount": "virtual_account_id"}
+TOKEN_FILTERS = {TOKEN_KIND: "pk", **SUBJECT_FILTERS}
 
 
 class Directory:
@@ -146,12 +152,16 @@ class Directory:
                 tokens.add(object_id)
             elif kind in SUBJECT_FILTERS and object_id:
                 subjects.add((SUBJECT_FILTERS[kind], object_id))
+            elif kind == TEAM_KIND and object_id:
+                subjects |= {(column, object_id) for column in TEAM_FILTERS}
+                key = f"team:{object_id}"
+                tokens |= {str(caller.token_id) for caller in self._tokens.values() if key in caller.team_keys}
             elif kind.startswith("accounts."):
                 reload_tokens = True
             else:
                 reload_accounts = True
         if reload_tokens or len(tokens) + len(subjects) > FEW_TOKENS:
-            self._load_tokens(None)
+            self._load_all_tokens()
         elif tokens or subjects:
             self._load_tokens([("pk", pk) for pk in tokens] + sorted(subjects))
         if reload_accounts:
@@ -165,7 +175,7 @@ class Directory:
         self._floor = Change.objects.filter(created_at__lt=settled).aggregate(end=Max("id"))["end"] or 0
         recent = Change.objects.filter(id__gt=self._floor).order_by("id").values_list("id", flat=True)
         self._seen = dict.fromkeys(recent, now)
-        self._load_tokens(None)
+        self._load_all_tokens()
         self.accounts = account_pictures(self.accounts)
         self._reloaded_at = now
         self.loaded = True
@@ -186,27 +196,48 @@ class Directory:
             Change.objects.filter(id__lte=doomed[-1]).delete()
 
     # --- building ---------------------------------------------------------------------------------------------------
-    def _load_tokens(self, conditions: list[tuple[str, str]] | None) -> None:
-        """Load the tokens that match any of ``(column, value)``, or all of them."""
-        rows = ApiToken.objects.select_related("user", "virtual_account", "virtual_account__team")
-        rows = rows.prefetch_related("user__memberships__team")
-        forgotten = timezone.now() - timedelta(days=DEAD_TOKEN_DAYS)
-        rows = rows.filter(Q(revoked_at=None) | Q(revoked_at__gt=forgotten))
-        if conditions is None:
-            loaded = {token.digest: caller_of(token) for token in rows.iterator(chunk_size=2000)}
-            self._digests = {caller.token_id: digest for digest, caller in loaded.items()}
-            self._tokens = loaded
-            return
+    def _load_all_tokens(self) -> None:
+        held, last = set(self._digests), 0
+        while page := list(_token_rows().filter(pk__gt=last).order_by("pk")[:PAGE_TOKENS]):
+            self._hold(page)
+            last = page[-1].pk
+            held.difference_update(token.pk for token in page)
+            if self.loaded:
+                self._take_in_urgent()
+                self._stopping.wait(PAGE_PAUSE_SECONDS)
+        self._drop(held)
+
+    def _take_in_urgent(self) -> None:
+        """Take in news of single tokens and holders while all are loaded: a revocation must not wait for the end of that."""
+        urgent = {
+            row_id: (TOKEN_FILTERS[kind], object_id)
+            for row_id, (kind, object_id) in self._news().items()
+            if kind in TOKEN_FILTERS and object_id
+        }
+        if urgent:
+            conditions = list(dict.fromkeys(urgent.values()))
+            for start in range(0, len(conditions), FEW_TOKENS):
+                self._load_tokens(conditions[start : start + FEW_TOKENS])
+            self._seen.update(dict.fromkeys(urgent, time.monotonic()))
+            self._on_change()
+
+    def _load_tokens(self, conditions: list[tuple[str, str]]) -> None:
+        """Load the tokens that match any of ``(column, value)``."""
         condition = Q()
         for column, value in conditions:
             condition |= Q(**{column: value})
-        found = {token.digest: caller_of(token) for token in rows.filter(condition)}
-        gone = set(self._affected(conditions)) - {caller.token_id for caller in found.values()}
-        for token_id in gone:
+        found = list(_token_rows().filter(condition))
+        self._hold(found)
+        self._drop(set(self._affected(conditions)) - {token.pk for token in found})
+
+    def _hold(self, tokens: Iterable[ApiToken]) -> None:
+        for token in tokens:
+            self._tokens[token.digest] = caller_of(token)
+            self._digests[token.pk] = token.digest
+
+    def _drop(self, token_ids: Iterable[int]) -> None:
+        for token_id in token_ids:
             self._tokens.pop(self._digests.pop(token_id, ""), None)
-        for digest, caller in found.items():
-            self._tokens[digest] = caller
-            self._digests[caller.token_id] = digest
 
     def _affected(self, conditions: Iterable[tuple[str, str]]) -> Iterable[int]:
         """Yield the ids of the tokens we hold that the conditions speak of: those not found again are gone."""
@@ -214,11 +245,18 @@ class Directory:
         for column, value in conditions:
             if column == "pk":
                 yield int(value)
-            else:
+            elif column in SUBJECT_FILTERS.values():
                 holders.add(("user" if column == "user_id" else "virtualaccount", int(value)))
         if holders:
             held = list(self._tokens.values())
             yield from (c.token_id for c in held if (c.subject_type, c.subject_id) in holders)
+
+
+def _token_rows() -> QuerySet[ApiToken]:
+    forgotten = timezone.now() - timedelta(days=DEAD_TOKEN_DAYS)
+    rows = ApiToken.objects.filter(Q(revoked_at=None) | Q(revoked_at__gt=forgotten))
+    rows = rows.select_related("user", "virtual_account", "virtual_account__team")
+    return rows.prefetch_related("user__memberships__team")
 
 
 def caller_of(token: ApiToken) -> Caller:
