@@ -23,6 +23,8 @@ def _objection(call: Call) -> errors.CallError | None:
         check_alive(caller)
     except errors.BadToken as error:
         return error
-    if call.target is not None and not access.still_allowed(caller, call.target):
+    # Between its admission and its first attempt a call may wait for the database: its targets are known by then.
+    targets = (call.target,) if call.target is not None else call.targets
+    if not all(access.still_allowed(caller, target) for target in targets):
         return errors.Forbidden("Access to the model ended while the call was running.", code="access_ended")
     return None

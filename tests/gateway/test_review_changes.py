@@ -1,5 +1,6 @@
 """Changes that are many at once, or that meet a failing database, are not lost."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from django.db import DatabaseError
 
 from accounts.changes import MANY, Change
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from gateway import admission
 from gateway import directory as directory_module
 from gateway.call import Caller
 from gateway.directory import Directory
@@ -145,3 +147,14 @@ def test_a_revocation_does_not_wait_until_all_tokens_are_loaded(monkeypatch: pyt
     assert told == ["revoked gone active active active active active active revoked"]
     directory.refresh()
     assert directory.caller_of_token(tokens[1].pk) is None
+
+
+def test_a_call_that_waits_between_admission_and_attempt_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    target: Any = object()
+    call: Any = SimpleNamespace(caller=SimpleNamespace(token_id=1), target=None, targets=(target,))
+    directory = SimpleNamespace(caller_of_token=lambda token_id: SimpleNamespace(state="active", expires_at=None))
+    monkeypatch.setattr(admission.runtime, "directory", directory)
+    monkeypatch.setattr(admission.access, "still_allowed", lambda caller, asked: asked is not target)
+    error = admission._objection(call)
+    assert error is not None
+    assert error.code == "access_ended"
