@@ -25,6 +25,7 @@ from batches import steering
 from batches.charging import batch_key
 from batches.models import Job, StoredFile
 from batches.upstream import AccountGone, upstream_of
+from gateway import own_files
 from gateway.file_objects import FILE
 from gateway.jobs import BATCH, KINDS
 from providers.checked_client import Refused, Unreachable
@@ -248,6 +249,10 @@ def download(account_name: str, file_id: str) -> HttpResponseBase:
 
 
 def _lines(account_name: str, file_id: str) -> Iterator[bytes]:
+    if own_files.is_own(file_id):
+        for line in own_files.lines(file_id):
+            yield line + b"\n"
+        return
     with upstream_of(account_name) as upstream:
         for line in upstream.lines(f"files/{file_id}/content"):
             yield line + b"\n"

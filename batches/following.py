@@ -1,7 +1,8 @@
 """Follows jobs to their end: asks the upstream how a job stands, writes that down, and does what follows on its end."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,6 +51,9 @@ def follow(pk: int, claim: datetime) -> bool:
     except LeaseLost:
         logger.info("Job %s is somebody else's by now.", row.object_id)
         return False
+    except Exception as error:  # the task's boundary: the record tells, the log has the details, and it is tried again
+        logger.exception("Job %s can't be looked at.", row.object_id)
+        fail(lease, f"Gatehouse failed on it ({type(error).__name__}); its log has more.", failure_pause(row))
     return True
 
 
@@ -85,9 +89,20 @@ def finish_batch(lease: Lease, upstream: Upstream) -> None:
     file_id = row.data["body"].get("output_file_id")
     if not file_id:
         return
-    charged = charging.charge_lines(row, upstream.account, upstream.lines(f"files/{file_id}/content"), lease.renew)
+    lines = held(lease, upstream.lines(f"files/{file_id}/content"))
+    charged = charging.charge_lines(row, upstream.account, lines, lease.renew)
     if charged.unreadable:
         logger.error("%d lines of the output of batch %s can't be read.", charged.unreadable, row.object_id)
+
+
+def held(lease: Lease, lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield ``lines``, renewing the lease while they come slowly."""
+    renewed = time.monotonic()
+    for line in lines:
+        if time.monotonic() - renewed > settings.JOB_LEASE_SECONDS / 4:
+            lease.renew()
+            renewed = time.monotonic()
+        yield line
 
 
 def finish_fine_tuning(lease: Lease, upstream: Upstream) -> None:

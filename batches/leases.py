@@ -5,6 +5,7 @@ out, and the next sweep gives the job to another.
 """
 
 import random
+import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,11 +45,12 @@ def claim_one(pk: int, now: datetime) -> datetime | None:
 
 
 class Lease:
-    """A claim on a job. ``row`` is its record as it was when the lease was taken or last changed."""
+    """A claim on a job. ``row`` is its record as it was when the lease was taken or last changed. Threads may share it."""
 
     def __init__(self, row: OwnedObject, claim: datetime) -> None:
         self.row = row
         self._claim = claim
+        self._changing = threading.Lock()
 
     @classmethod
     def take(cls, pk: int, claim: datetime) -> "Lease | None":
@@ -65,18 +67,20 @@ class Lease:
 
     def renew(self) -> None:
         """Hold the job for longer; raise :class:`LeaseLost` when it is somebody else's, or this process ends."""
-        if embedded.stopping.is_set():
-            self._held().update(lease_until=None)
-            raise LeaseLost
-        claim = _lease_end(timezone.now())
-        if not self._held().update(lease_until=claim):
-            raise LeaseLost
-        self._claim = claim
+        with self._changing:
+            if embedded.stopping.is_set():
+                self._held().update(lease_until=None)
+                raise LeaseLost
+            claim = _lease_end(timezone.now())
+            if not self._held().update(lease_until=claim):
+                raise LeaseLost
+            self._claim = claim
 
     def release(self, seconds: float | None, **changes: Any) -> bool:
         """Give the job back, due again in about ``seconds`` (``None``: there is nothing left to do); return whether it was held."""
         due = None if seconds is None else timezone.now() + timedelta(seconds=seconds * _jitter())
-        return bool(self._held().update(lease_until=None, due_at=due, **changes))
+        with self._changing:
+            return bool(self._held().update(lease_until=None, due_at=due, **changes))
 
     def _held(self) -> Any:
         return OwnedObject.objects.filter(pk=self.row.pk, lease_until=self._claim)

@@ -37,10 +37,13 @@ BUSY_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 ROUND_LINES = 64
 RENEW_SHARE = 4
+LONGEST_HOLD_SECONDS = 2.0
+"""How long at most until a cancelled batch ends, and its counts are told."""
 OUTPUT_ROWS = 500
 READY_SECONDS = 20.0
 EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")
 CANCELLED = ("batch_cancelled", "This request was not executed because the batch was cancelled.")
+NO_INPUT = ("input_file_missing", "The input file was deleted before all of its requests were executed.")
 _line = msgspec.json.Decoder(Line)
 _encode = msgspec.json.Encoder().encode
 _own_runtime = threading.Lock()
@@ -66,12 +69,14 @@ def run(lease: Lease) -> None:
     if _account_busy(row):
         lease.release(BUSY_SECONDS)
         return
-    state, why = "completed", EXPIRED
+    state, why, left = "completed", EXPIRED, False
     try:
         in_runtime(lambda: _run_lines(lease))
     except Stopped as stopped:
-        state, why = stopped.state, stopped.why
-    _finish(lease, state, why)
+        state, why, left = stopped.state, stopped.why, True
+    except FileNotFoundError:
+        state, why = "failed", NO_INPUT
+    _finish(lease, state, why, left=left)
 
 
 def in_runtime(work: Callable[[], Awaitable[None]]) -> None:
@@ -116,21 +121,36 @@ async def _run_lines(lease: Lease) -> None:
     done = await asyncio.to_thread(_done_numbers, row.object_id)
     waiting = _waiting(row, done)
     gate = asyncio.Semaphore(settings.MANAGED_CONCURRENCY)
-    renewed = time.monotonic()
-    while group := await asyncio.to_thread(lambda: list(islice(waiting, ROUND_LINES))):
-        await asyncio.to_thread(_check, lease)
-        renewed = time.monotonic()
-        tasks = [asyncio.create_task(_one(row, gate, number, line)) for number, line in group]
-        try:
-            for task in asyncio.as_completed(tasks):
-                await task
-                if time.monotonic() - renewed > settings.JOB_LEASE_SECONDS / RENEW_SHARE:
-                    await asyncio.to_thread(_check, lease)
-                    renewed = time.monotonic()
-        finally:
-            for each in tasks:
-                each.cancel()
+    holding = asyncio.create_task(_hold(lease))
+    try:
+        while group := await asyncio.to_thread(lambda: list(islice(waiting, ROUND_LINES))):
+            await _run_group(row, gate, group, holding)
+    finally:
+        holding.cancel()
     await asyncio.to_thread(_check, lease)
+
+
+async def _hold(lease: Lease) -> None:
+    """Renew the lease for as long as lines run, however long each takes; end with what ends the batch."""
+    while True:
+        await asyncio.to_thread(_check, lease)
+        await asyncio.sleep(min(settings.JOB_LEASE_SECONDS / RENEW_SHARE, LONGEST_HOLD_SECONDS))
+
+
+async def _run_group(
+    row: OwnedObject, gate: asyncio.Semaphore, group: list[tuple[int, Line]], holding: "asyncio.Task[None]"
+) -> None:
+    tasks = [asyncio.create_task(_one(row, gate, number, line)) for number, line in group]
+    lines: asyncio.Future[Any] = asyncio.gather(*tasks)
+    try:
+        await asyncio.wait((lines, holding), return_when=asyncio.FIRST_COMPLETED)
+        if holding.done():
+            holding.result()  # raises
+        await lines
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Line) -> None:
@@ -192,8 +212,11 @@ def _waiting(row: OwnedObject, done: set[int]) -> Iterator[tuple[int, Line]]:
             yield number, _line.decode(text)
 
 
-def _finish(lease: Lease, state: str, why: tuple[str, str]) -> None:
-    """Write the output and the error file, and let the batch end in ``state``. Doing it again makes the same files."""
+def _finish(lease: Lease, state: str, why: tuple[str, str], *, left: bool) -> None:
+    """Write the output and the error file, and let the batch end in ``state``. Doing it again makes the same files.
+
+    ``left``: lines without a result go to the error file, with the reason ``why``.
+    """
     row = OwnedObject.objects.get(pk=lease.row.pk)
     lease.renew()
     counts = _counts(row)
@@ -201,7 +224,7 @@ def _finish(lease: Lease, state: str, why: tuple[str, str]) -> None:
     if state == "failed":
         body["errors"] = {"object": "list", "data": [{"code": why[0], "message": why[1], "param": None, "line": None}]}
     body["output_file_id"] = _write(lease, row, "output", _results(row, ok=True))
-    body["error_file_id"] = _write(lease, row, "error", _errors(row, why, left=state != "completed"))
+    body["error_file_id"] = _write(lease, row, "error", _errors(row, why, left=left))
     if state != "completed":
         counts["failed"] = counts["total"] - counts["completed"]
     body.update({"status": state, f"{state}_at": int(timezone.now().timestamp()), "request_counts": counts})

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from batches.charging import batch_key
 from batches.upstream import upstream_of
-from gateway import jobs
+from gateway import jobs, own_batches
 from gateway.jobs import BATCH, KINDS
 from gateway.models import OwnedObject
 from usage.models import PICO, UsageRecord
@@ -36,7 +36,11 @@ def look_now(pks: Iterable[int]) -> int:
 
 
 def cancel(row: OwnedObject) -> OwnedObject:
-    """Ask the upstream to cancel a job; return its record as it is then. Raises what the upstream raises."""
+    """Cancel a job, at the upstream when it runs there; return its record as it is then. Raises what the upstream raises."""
+    if own_batches.is_own(row.object_id):
+        body = {**row.data["body"], "status": "cancelling", "cancelling_at": int(timezone.now().timestamp())}
+        jobs.note(row.account_name, row.object_id, body)
+        return OwnedObject.objects.get(pk=row.pk)
     with upstream_of(row.account_name) as upstream:
         body = upstream.send(f"{KINDS[row.kind].path}/{row.object_id}/cancel")
     jobs.note(row.account_name, row.object_id, body)

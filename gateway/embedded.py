@@ -53,7 +53,7 @@ class EmbeddedCelery:
 
     def _work(self) -> None:
         # Slow to import, and of no use to an installation that has workers of its own.
-        from celery.beat import EmbeddedService
+        from celery.beat import EmbeddedService, Scheduler
         from celery.worker import WorkController
 
         from gateway.celery import app
@@ -70,7 +70,7 @@ class EmbeddedCelery:
             without_mingle=True,
             without_gossip=True,
         )
-        clock = EmbeddedService(app, thread=True)
+        clock = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)  # nothing on disk: processes would share it
         if stopping.is_set():
             return
         self._clock = clock

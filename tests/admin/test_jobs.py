@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from batches.charging import batch_key
+from gateway import own_files
 from gateway.models import OwnedObject
 from tests.admin.conftest import messages
 from tests.admin.records import record
@@ -110,6 +111,16 @@ def test_download(submitted: OwnedObject, as_mia: Client, running_upstream: Sand
     answer = as_mia.get(f"{JOBS}{submitted.pk}/output/")
     assert b"".join(answer.streaming_content) == b'{"a": 1}\n'  # type: ignore[attr-defined]
     assert "no-store" in answer["cache-control"]
+
+
+def test_a_batch_that_gatehouse_runs(house: Any, as_mia: Client) -> None:
+    output = own_files.new_id()
+    own_files.save(output, io.BytesIO(b'{"b": 2}\n'))
+    body = {**BODY, "id": "batch_gh1", "output_file_id": output}
+    row = job("mine-openai", "batch_gh1", data={"body": body, "origin": {}})
+    answer = as_mia.get(f"{JOBS}{row.pk}/output/")
+    assert b"".join(answer.streaming_content) == b'{"b": 2}\n'  # type: ignore[attr-defined]
+    assert "cancelling" in messages(as_mia.post(f"{JOBS}{row.pk}/cancel/", follow=True))
 
 
 def test_files(house: Any, as_mia: Client) -> None:

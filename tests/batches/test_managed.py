@@ -134,6 +134,17 @@ def test_a_revoked_token_ends_its_batches(plain: Gateway) -> None:
     assert known["data"]["body"]["errors"]["data"][0]["code"] == "access_ended"
 
 
+def test_a_deleted_input_ends_its_batch(plain: Gateway) -> None:
+    client = sdk(plain, "deleted")
+    content = jsonl([line(1)])
+    uploaded = client.files.create(file=("in.jsonl", content), purpose="batch")
+    (plain.house.data / "files" / uploaded.id[7:9] / uploaded.id).unlink()
+    batch = client.batches.create(input_file_id=uploaded.id, endpoint=ENDPOINT, completion_window="24h")
+    batch = ended(client, batch.id)
+    assert batch.status == "failed"
+    assert batch.errors.data[0].code == "input_file_missing"
+
+
 @pytest.mark.parametrize("jobs", ["embedded", "brokered"], indirect=True)
 def test_a_killed_runner_repeats_no_finished_line(jobs: Any, quick_upstream: SandboxProcess) -> None:
     total, delay = 80, 150
