@@ -97,6 +97,11 @@ TOOL_UNITS = {
 UNBILLED_ACTIONS = (b'"open_page"', b'"find_in_page"', b'"find"')
 
 
+def _count(tokens: int | None) -> int:
+    """Return a reported count; less than nothing is nothing: no answer may earn money."""
+    return max(tokens or 0, 0)
+
+
 def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
     """Take the tokens of a usage object into ``record``; return whether it could be read."""
     try:
@@ -109,19 +114,19 @@ def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
     outputs = usage.completion_tokens_details or usage.output_tokens_details or usage.output_token_details or _NO_OUTPUT
     if usage.seconds is not None:
         record.units = {**record.units, "input_audio_ms": round(usage.seconds * 1000)}
-    record.input_tokens = usage.prompt_tokens or usage.input_tokens or 0
-    record.output_tokens = usage.completion_tokens or usage.output_tokens or 0
+    record.input_tokens = _count(usage.prompt_tokens or usage.input_tokens)
+    record.output_tokens = _count(usage.completion_tokens or usage.output_tokens)
     if not record.output_tokens and usage.total_tokens and usage.completion_tokens is usage.output_tokens is None:
-        record.input_tokens = record.input_tokens or usage.total_tokens  # embeddings of some vendors
-    record.cached_tokens = inputs.cached_tokens or 0
+        record.input_tokens = record.input_tokens or _count(usage.total_tokens)  # embeddings of some vendors
+    record.cached_tokens = _count(inputs.cached_tokens)
     if inputs.cached_tokens_details is not None:
         record.units = {**record.units, **_cached_units(inputs.cached_tokens_details)}
-    record.cache_write_tokens = inputs.cache_write_tokens or 0
-    record.audio_input_tokens = inputs.audio_tokens or 0
-    record.image_input_tokens = inputs.image_tokens or 0
-    record.reasoning_tokens = outputs.reasoning_tokens or 0
-    record.audio_output_tokens = outputs.audio_tokens or 0
-    record.image_output_tokens = outputs.image_tokens or 0
+    record.cache_write_tokens = _count(inputs.cache_write_tokens)
+    record.audio_input_tokens = _count(inputs.audio_tokens)
+    record.image_input_tokens = _count(inputs.image_tokens)
+    record.reasoning_tokens = _count(outputs.reasoning_tokens)
+    record.audio_output_tokens = _count(outputs.audio_tokens)
+    record.image_output_tokens = _count(outputs.image_tokens)
     return True
 
 

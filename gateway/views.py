@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from time import time
@@ -25,9 +26,9 @@ from gateway.runtime import runtime
 
 BEARER = b"bearer "
 # What of a client's request goes on to the upstream. Credentials, cookies and hop-by-hop headers never do.
-FORWARDED = frozenset(
-    b"accept user-agent openai-beta idempotency-key x-client-request-id traceparent tracestate".split()
-)
+FORWARDED = frozenset(b"accept user-agent openai-beta x-client-request-id traceparent tracestate".split())
+IDEMPOTENCY_KEY = b"idempotency-key"
+CREDENTIAL_HEADERS = frozenset({b"authorization", b"api-key"})
 METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
 MODEL_MISSING = "You must provide a 'model', named 'account/model' like 'openai-main/gpt-4o-mini'."
 JSON_HEADERS = [(b"content-type", b"application/json")]
@@ -38,7 +39,18 @@ def authenticate(request: InferenceRequest) -> Caller:
 
     The token stands in ``Authorization: Bearer``, or in ``api-key`` as Azure's clients send it.
     """
+    if len(request.raw_headers) != len(request.scope["headers"]):
+        _refuse_doubled_headers(request)
     return caller_of(presented_token(request.raw_headers))
+
+
+def _refuse_doubled_headers(request: InferenceRequest) -> None:
+    """Raise when a header that we act on came twice: whoever stands before us may have read the other one."""
+    seen: set[bytes] = set()
+    for name, _ in request.scope["headers"]:
+        if name in seen and (name in CREDENTIAL_HEADERS or name.startswith(b"x-tfy-")):
+            raise errors.InvalidRequest(f"The header {name.decode('latin1')} was sent twice. Send it once.")
+        seen.add(name)
 
 
 def caller_of(presented: str) -> Caller:
@@ -294,6 +306,11 @@ def only_account(caller: Caller, model_type: str = "") -> str:
     )
 
 
+def own_key(caller: Caller, key: bytes) -> str:
+    """Return an idempotency key of the caller's own: callers share an account's key, and must not share answers by guessing."""
+    return hashlib.sha256(caller.key.encode() + b"\0" + key).hexdigest()
+
+
 def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) -> Call:
     """Return the call for an authenticated request, its headers read, registered with the request."""
     headers = request.raw_headers
@@ -302,6 +319,8 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     call.forwarded = [
         (name.decode("latin1"), value.decode("latin1")) for name, value in headers.items() if name in FORWARDED
     ]
+    if IDEMPOTENCY_KEY in headers:
+        call.forwarded.append((IDEMPOTENCY_KEY.decode(), own_key(caller, headers[IDEMPOTENCY_KEY])))
     call.task = asyncio.current_task()
     request.call = call
     runtime.running.add(call)

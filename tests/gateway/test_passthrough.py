@@ -182,7 +182,6 @@ def test_headers_that_the_upstream_understands_go_on(gateway: Gateway, token: st
         "traceparent": TRACE,
         "tracestate": "a=b",
         "openai-beta": "assistants=v2",
-        "idempotency-key": "i-1",
         "x-client-request-id": "c-1",
     }
     response = gateway.post(token, "/v1/chat/completions", chat("hi"), headers=sent)
@@ -190,6 +189,28 @@ def test_headers_that_the_upstream_understands_go_on(gateway: Gateway, token: st
     received = headers_of(only(upstream))
     assert {name: received[name] for name in sent} == sent
     assert response.headers["traceparent"] == TRACE
+
+
+def test_an_idempotency_key_is_the_callers_own(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
+    """Callers share the account's key upstream: the same words of two of them must not name one answer."""
+    other = gateway.token("another", user="another@example.com")
+    for caller in (token, token, other):
+        gateway.post(caller, "/v1/chat/completions", chat("hi"), headers={"idempotency-key": "i-1"})
+
+    first, again, foreign = (headers_of(request)["idempotency-key"] for request in upstream.requests())
+    assert first == again != foreign
+    assert "i-1" not in (first, foreign)
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-tfy-provider-name"])
+def test_a_header_that_we_act_on_comes_once(gateway: Gateway, token: str, upstream: SandboxProcess, name: str) -> None:
+    headers = [("authorization", f"Bearer {token}"), (name, f"Bearer {token}")]
+    if name != "authorization":
+        headers.append((name, "openai-main"))
+    response = httpx.post(f"{gateway.origin}/v1/chat/completions", json=chat("hi"), headers=headers)
+    assert response.status_code == 400
+    assert name in response.json()["error"]["message"]
+    assert upstream.requests() == []
 
 
 def test_the_accounts_own_headers_go_upstream(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
@@ -338,7 +359,7 @@ def lazy_reader(gateway: Gateway, token: str, upstream: SandboxProcess) -> Itera
 
 def test_a_slow_reader_slows_its_upstream(lazy_reader: socket.socket, upstream: SandboxProcess) -> None:
     def sent() -> int:
-        return int(only(upstream)["chunks_sent"])
+        return sum(request["chunks_sent"] or 0 for request in upstream.requests())
 
     def stands_still() -> bool:
         before = sent()
