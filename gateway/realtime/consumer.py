@@ -134,10 +134,10 @@ class SocketConsumer(AsyncConsumer):
             if link.call is not None:
                 link.call.error = errors.code_of(error)
             await link.refuse(error)
-        except ClientGone:
-            link.status = 499
         except TimeoutError:
             await link.refuse(errors.BodyTimedOut(f"No first event came within {FIRST_EVENT_SECONDS:g} seconds."))
+        except (ClientGone, ConnectionError):
+            link.status = 499
         except asyncio.CancelledError:
             # While the upstream is dialled, the session's end cancels the task; so does the server when it stops.
             ended_by = link.call.ended_by if link.call is not None else None
