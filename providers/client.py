@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict
+from yarl import URL
 
 from providers import egress
 from providers.picture import AccountPicture
@@ -159,7 +160,7 @@ class UpstreamClient:
         try:
             response = await session.request(
                 request.method,
-                request.url,
+                URL(request.url, encoded=True),  # as it is: a client's escapes are its own
                 headers=request.headers,
                 data=request.body,
                 timeout=self._timeout(account, request.total_timeout),
