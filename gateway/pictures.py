@@ -42,7 +42,9 @@ def account_pictures(last: Mapping[str, AccountPicture]) -> dict[str, AccountPic
             if name in last:
                 pictures[name] = last[name]
         except (LookupError, TypeError, ValueError) as error:
-            logger.error("Account %s: what is stored of it can't be read (%s). It is left out.", name, type(error).__name__)
+            logger.error(
+                "Account %s: what is stored of it can't be read (%s). It is left out.", name, type(error).__name__
+            )
     return pictures
 
 
@@ -72,7 +74,7 @@ def account_picture(account: ProviderAccount, models: list[Model], grants: list[
         proxy_paths=tuple(account.proxy_paths),
         revision=_revision(account, headers),
         models={picture.name: picture for picture in pictures},
-        upstream_ids={picture.upstream_id: picture for picture in reversed(pictures)},
+        upstream_ids={picture.upstream_id.lower(): picture for picture in reversed(pictures)},
     )
 
 
