@@ -132,7 +132,9 @@ class UsageAdmin(ScopedAdmin):
     sortable_by = ()
     ordering = ("-created_at", "-id")
     actions = ("export_selected",)
-    filter_names = frozenset({"period", "account", "model_asked", "subject_name", "batch_key", "ended", "priced", OLDER, NEWER})
+    filter_names = frozenset(
+        {"period", "account", "model_asked", "subject_name", "batch_key", "ended", "priced", OLDER, NEWER}
+    )
     fieldsets = (
         ("Call", {"fields": ("time_exact", "subject", "token_prefix", "teams", "metadata")}),
         (
