@@ -17,7 +17,7 @@ from accounts import tokens
 from gateway import abilities, errors, ownership, pipeline
 from gateway import body as json_body
 from gateway.call import Call, Caller, Operation, Reply, read_options
-from gateway.handler import InferenceRequest
+from gateway.handler import InferenceRequest, Scope
 from gateway.multipart import MultipartUpload
 from gateway.objects import mark_deleted, objects
 from gateway.policies import access
@@ -40,14 +40,14 @@ def authenticate(request: InferenceRequest) -> Caller:
     The token stands in ``Authorization: Bearer``, or in ``api-key`` as Azure's clients send it.
     """
     if len(request.raw_headers) != len(request.scope["headers"]):
-        _refuse_doubled_headers(request)
+        refuse_doubled_headers(request.scope)
     return caller_of(presented_token(request.raw_headers))
 
 
-def _refuse_doubled_headers(request: InferenceRequest) -> None:
+def refuse_doubled_headers(scope: Scope) -> None:
     """Raise when a header that we act on came twice: whoever stands before us may have read the other one."""
     seen: set[bytes] = set()
-    for name, _ in request.scope["headers"]:
+    for name, _ in scope["headers"]:
         if name in seen and (name in CREDENTIAL_HEADERS or name.startswith(b"x-tfy-")):
             raise errors.InvalidRequest(f"The header {name.decode('latin1')} was sent twice. Send it once.")
         seen.add(name)

@@ -24,7 +24,7 @@ from gateway.realtime.session import SETTLE_SECONDS, Dialogue, Session, SessionC
 from gateway.realtime.slots import Slots
 from gateway.references import REFERENCE_FIELDS
 from gateway.runtime import runtime
-from gateway.views import FORWARDED
+from gateway.views import FORWARDED, refuse_doubled_headers
 from providers.adapters import openai as openai_dialect
 from providers.client import UpstreamFailure
 from providers.picture import AccountPicture, Target
@@ -53,6 +53,7 @@ class Opening:
 
     def identify(self) -> None:
         """Find out who opens the socket, and what a client secret lets it be opened for."""
+        refuse_doubled_headers(self.link.scope)
         self.caller, self.secret = credentials.identify(self.link.raw_headers, self.link.subprotocols)
         if any(name == "call_id" for name, _ in self.query):
             raise errors.InvalidRequest(

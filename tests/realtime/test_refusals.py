@@ -5,11 +5,13 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 from tests.fixtures import ACCOUNT
 from tests.gateway.server import Gateway
-from tests.realtime.talk import MODEL, dial, refusal
+from tests.realtime.talk import MODEL, address, dial, refusal
 from tests.sandbox.server import SandboxProcess
 from tests.servers import wait_until
 
@@ -65,6 +67,16 @@ async def test_daphne_opens_and_says_why(daphne: Gateway, voice_token: str, path
 async def test_tokens_that_open_nothing(voices: Gateway, token: str, code: str) -> None:
     status, error = await refusal(voices, token)
     assert (status, error["code"]) == (401, code)
+
+
+async def test_a_header_that_was_sent_twice(voices: Gateway, voice_token: str) -> None:
+    headers = CIMultiDict([("x-tfy-provider-name", ACCOUNT), ("x-tfy-provider-name", "other")])
+    path = f"/v1/realtime?model={MODEL}"
+    headers["authorization"] = f"Bearer {voice_token}"
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        async with aiohttp.ClientSession() as session:
+            await session.ws_connect(address(voices, path), headers=headers)
+    assert caught.value.status == 400
 
 
 async def test_a_revoked_token(voices: Gateway) -> None:
