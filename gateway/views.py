@@ -17,7 +17,7 @@ from accounts import tokens
 from gateway import abilities, errors, ownership, pipeline
 from gateway import body as json_body
 from gateway.call import Call, Caller, Operation, Reply, read_options
-from gateway.handler import InferenceRequest, Scope
+from gateway.handler import InferenceRequest
 from gateway.multipart import MultipartUpload
 from gateway.objects import mark_deleted, objects
 from gateway.policies import access
@@ -44,7 +44,7 @@ def authenticate(request: InferenceRequest) -> Caller:
     return caller_of(presented_token(request.raw_headers))
 
 
-def refuse_doubled_headers(scope: Scope) -> None:
+def refuse_doubled_headers(scope: Mapping[str, Any]) -> None:
     """Raise when a header that we act on came twice: whoever stands before us may have read the other one."""
     seen: set[bytes] = set()
     for name, _ in scope["headers"]:
