@@ -172,7 +172,9 @@ def test_a_wait_that_is_no_number(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
     for wait in (b"nan", b"inf", b"-inf", b"-5", b"Wed, 21 Oct 2026 07:28:00 GMT", b"soon"):
-        scripted.answer(b"HTTP/1.1 503 Busy\r\nretry-after: %s\r\ncontent-length: 2\r\n\r\n{}" % wait)
+        scripted.answer(
+            b"HTTP/1.1 503 Busy\r\nconnection: close\r\nretry-after: %s\r\ncontent-length: 2\r\n\r\n{}" % wait
+        )
         with within(2, "a retry"):
             response = gateway.post(
                 token, CHAT_PATH, chat(model=scripted_model), headers={"x-tfy-retry-config": '{"attempts": 1}'}
