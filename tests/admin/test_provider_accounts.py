@@ -166,7 +166,7 @@ def test_lists_are_edited_as_lines(page):
     page.send(open_resources="videos\n evals \n", proxy_paths="v1/rerank")
     assert page.stored().open_resources == ["videos", "evals"]
     assert page.stored().proxy_paths == ["v1/rerank"]
-    assert "files\nbatches" in page.get()
+    assert "videos\nevals" in page.get()
 
 
 def test_a_change_reaches_the_workers(page):

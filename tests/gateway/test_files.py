@@ -7,6 +7,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 
+from tests.fixtures import ACCOUNT
 from tests.gateway.manifests import provider
 from tests.gateway.server import Gateway
 from tests.sandbox.server import SandboxProcess
@@ -59,7 +60,8 @@ def test_the_account_comes_from_the_record_of_the_id(gateway: Gateway, token: st
     assert bare.files.content(made.id).read() == b"hello"
 
 
-def test_without_a_header_a_file_goes_to_the_only_account(gateway: Gateway, token: str) -> None:
+def test_without_a_header_a_file_goes_to_the_only_account(gateway: Gateway) -> None:
+    token = gateway.token("one-account", [ACCOUNT], user="one-account@example.com")
     made = gateway.sdk(token).files.create(file=("a.txt", b"hello"), purpose="user_data")
     assert made.purpose == "user_data"
 

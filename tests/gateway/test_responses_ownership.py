@@ -217,5 +217,5 @@ def test_the_retention_is_a_setting(make_house: Any) -> None:
         assert client.responses.retrieve(response.id).id == response.id
         house.do("manage", "prune_objects")
     fresh = house.gateway()
-    with fresh.sdk(gateway.token("again", user=USER)) as client, pytest.raises(NotFoundError):
+    with fresh.sdk(fresh.token("again", user=USER)) as client, pytest.raises(NotFoundError):
         client.responses.retrieve(response.id)

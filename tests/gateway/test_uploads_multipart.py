@@ -103,9 +103,7 @@ def test_a_large_upload_stays_out_of_memory(surface: Surface, tmp_path: Path, pl
         return int(next(row for row in status.read_text().splitlines() if row.startswith(line)).split()[1]) * 1024
 
     with SandboxProcess("--no-record", f"--max-body={2 * UPLOAD_BYTES}") as large:
-        surface.house.apply(
-            provider("large", large.url, models=["whisper-1"], access=["user:ada@example.com"], open_resources=["*"])
-        )
+        surface.house.apply(provider("large", large.url, models=["whisper-1"], access=["user:ada@example.com"]))
         wait_until(lambda: "large/whisper-1" in surface.gateway.get(surface.ada, "/v1/models").text)
         chunk = bytes(range(256)) * 256
         opening = part("file", b'; filename="a.wav"', b"")[:-2]
