@@ -118,7 +118,7 @@ class Books:
             response = line.response or Response()
             fields = _fields.decode(response.body) if response.status_code == 200 else {}
             model = (_named.decode(response.body).model or "") if fields else ""
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
         target = self._target(model)
         record = msgspec.structs.replace(

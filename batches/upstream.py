@@ -60,7 +60,7 @@ class Upstream:
             raise Refused(answer.status, answer.retry_after)
         try:
             return _object.decode(answer.body)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise Unreachable("broken", "the upstream's answer is no JSON object") from None
 
 

@@ -183,7 +183,7 @@ def _look(row: OwnedObject, target: Target | None, cancel: bool = False) -> Look
         return Look(answer.status, {}, f"the upstream answered {answer.status}")
     try:
         return Look(answer.status, _fields.decode(answer.body))
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return Look(answer.status, {}, "the upstream's answer is no response, or too large")
 
 
@@ -262,14 +262,14 @@ def charge(row: OwnedObject, target: Target | None, look: Look) -> Attempt:
 def _text_of(fields: Mapping[str, msgspec.Raw], name: str) -> str:
     try:
         return _text.decode(fields.get(name, b"null")) or ""
-    except msgspec.DecodeError:
+    except ValueError:
         return ""
 
 
 def _number_of(fields: Mapping[str, msgspec.Raw], name: str) -> float:
     try:
         return _number.decode(fields.get(name, b"null")) or 0.0
-    except msgspec.DecodeError:
+    except ValueError:
         return 0.0
 
 

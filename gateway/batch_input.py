@@ -128,7 +128,7 @@ class InputCheck:
                 f'{error}. A line is like {{"custom_id": "a", "method": "POST", "url": "/v1/...", "body": {{...}}}}.',
                 "invalid_line",
             ) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise self.fault("It is not valid JSON.", "invalid_json_line") from None
         self._check_custom_id(line.custom_id)
         self._check_url(line)

@@ -116,7 +116,7 @@ def text_of(raw: msgspec.Raw | None) -> str:
         return ""
     try:
         value = msgspec.json.decode(raw, type=str | int | float | None)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return ""
     return "" if value is None else str(value)
 

@@ -252,7 +252,7 @@ def read_options(headers: Mapping[bytes, bytes]) -> Options:
 def _metadata(text: bytes) -> dict[str, str]:
     try:
         metadata = _text_map.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise InvalidRequest(
             'x-tfy-metadata must be a JSON object of texts, for example {"project": "search"}.', param="x-tfy-metadata"
         ) from None
@@ -282,7 +282,7 @@ def _retries(text: bytes) -> tuple[int, frozenset[int]]:
         codes = given.get("onStatusCodes", given.get("on_status_codes"))
         listed = msgspec.json.decode(codes, type=list[int | str]) if codes is not None else sorted(RETRY_STATUSES)
         statuses = frozenset(int(code) for code in listed)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         raise InvalidRequest(
             'x-tfy-retry-config must be like {"attempts": 3, "onStatusCodes": [429, 500, 503]}.',
             param="x-tfy-retry-config",

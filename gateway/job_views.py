@@ -102,7 +102,7 @@ async def note_reply(call: Call, job_id: str, reply: Reply) -> None:
         return
     try:
         body = _body.decode(reply.body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return
     body.pop("provider", None)
     await objects.run(jobs.note, call.account_name, job_id, body)

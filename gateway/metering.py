@@ -106,7 +106,7 @@ def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
     """Take the tokens of a usage object into ``record``; return whether it could be read."""
     try:
         usage = _usage.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     if usage is None:
         return False
@@ -149,7 +149,7 @@ def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
     if usage is None and "response" in fields:
         try:
             fields = _object.decode(fields["response"])
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return False
         usage = fields.get("usage")
     if usage is None:
@@ -167,7 +167,7 @@ def read_video(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
     try:
         seconds = round(float(_text.decode(fields["seconds"]) or 0))
         size = _text.decode(fields.get("size", b"null"))
-    except (msgspec.DecodeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return False
     record.units = {**record.units, ":".join(part for part in ("video_seconds", size) if part): max(0, seconds)}
     return True
@@ -182,7 +182,7 @@ def read_tools(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> None:
     try:
         items = _items.decode(fields["output"])
         told = _tool_usage.decode(fields.get("tool_usage", b"null"))
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return
     units = dict.fromkeys(TOOL_UNITS.values(), 0)
     for item in items:
@@ -200,7 +200,7 @@ def tool_calls(fields: Mapping[str, msgspec.Raw]) -> list[dict[str, object]]:
     """Return a response's tool calls, no more of each than :func:`read_tools` reads."""
     try:
         items = _items.decode(fields.get("output", b"[]"))
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return []
     calls = [item for item in items if item.type and item.type.endswith("_call")]
     found: list[dict[str, object]] = msgspec.json.decode(msgspec.json.encode(calls))
@@ -234,7 +234,7 @@ def text_of(raw: bytes | msgspec.Raw | None) -> str:
     """Return a text of an answer, empty when it is missing or no text."""
     try:
         return _text.decode(raw) or "" if raw is not None else ""
-    except msgspec.DecodeError:
+    except ValueError:
         return ""
 
 

@@ -28,7 +28,7 @@ def resolve_nested_models(call: Call, account: AccountPicture) -> None:
             continue
         try:
             decoded = _decode(value)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise InvalidRequest(f"We could not parse {name!r}.", param=name, code="invalid_json") from None
         if _rewrite(call, account, decoded):
             call.fields[name] = msgspec.Raw(_encode(decoded))

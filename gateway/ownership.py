@@ -139,7 +139,7 @@ def text(fields: Fields, name: str) -> str:
         return ""
     try:
         return _text.decode(raw) or ""
-    except msgspec.DecodeError:
+    except ValueError:
         return ""
 
 

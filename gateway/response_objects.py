@@ -81,7 +81,7 @@ def _inner(fields: Fields) -> Fields:
     """Return the response inside an event, or the fields themselves."""
     try:
         return _object.decode(fields["response"]) if "response" in fields else fields
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return fields
 
 
@@ -95,7 +95,7 @@ def _items_of(fields: Fields) -> list[Item]:
             return [_item.decode(fields["item"])]
         if "object" not in fields and "sequence_number" not in fields:
             return [_item.decode(msgspec.json.encode(fields))]
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return []
     return []
 
@@ -142,7 +142,7 @@ def _conversation(fields: Fields) -> str:
     """Return the id of the conversation that a request goes into, or nothing."""
     try:
         found = _id.decode(fields.get("conversation", b"null"))
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return ""
     return (found.id if isinstance(found, Item) else found) or ""
 

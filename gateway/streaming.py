@@ -40,7 +40,7 @@ def read_answer(record: Attempt, body: bytes, target: Target) -> bytes:
         fields = _fields.decode(body)
     except msgspec.ValidationError:
         return body
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         if not body.strip():
             return body
         raise BrokenAnswer("The upstream's answer is not valid JSON.") from None
@@ -142,7 +142,7 @@ class EventStream:
         """Meter one event; return whether the client gets it."""
         try:
             fields = _fields.decode(event_data(event))
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return True
         if not metering.read_fields(self._record, fields):
             return True

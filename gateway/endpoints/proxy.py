@@ -94,7 +94,7 @@ def read_any_body(call: Call, content_type: bytes) -> None:
         return
     try:
         _any.decode(call.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         if json_body.is_json(content_type):
             raise errors.InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
         return

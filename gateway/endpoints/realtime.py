@@ -181,7 +181,7 @@ def _named_models(session: dict[str, Any]) -> list[tuple[str, str]]:
 def _settings(raw: msgspec.Raw | None, param: str) -> dict[str, Any]:
     try:
         return _object.decode(raw or b"{}")
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise InvalidRequest(f"'{param}' must be an object.", param=param, code="invalid_type") from None
 
 
@@ -189,7 +189,7 @@ def _seconds(raw: msgspec.Raw | None, default: int = DEFAULT_SECONDS) -> int:
     least, most = LIFETIME_SECONDS
     try:
         expiry = _expiry.decode(raw) if raw is not None else None
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         expiry = Expiry(seconds=0)
     if expiry is None:
         return default

@@ -41,7 +41,7 @@ def metadata_of(fields: Fields) -> dict[str, str]:
     """Return the metadata of a request's fields; empty when there is none, or none that the vendor takes."""
     try:
         return _metadata.decode(fields.get("metadata", b"null")) or {}
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
 
 

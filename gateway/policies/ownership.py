@@ -27,7 +27,7 @@ async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Rep
         return reply
     try:
         made = ownership.made_by(call, _fields.decode(reply.body)) if reply.body else []
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return reply
     await objects.record(made)
     return reply
@@ -62,6 +62,6 @@ def _made_by_events(call: Call, events: bytes) -> list[NewObject]:
         if b'"id"' in event:
             try:
                 made += ownership.made_by(call, _fields.decode(streaming.event_data(event)))
-            except (msgspec.DecodeError, RecursionError):
+            except (ValueError, RecursionError):
                 continue
     return made

@@ -241,7 +241,7 @@ def _model_of_event(message: str | bytes) -> str:
     if text(fields, "type") == "session.start":
         try:
             fields = msgspec.json.decode(fields.get("session", b"{}"), type=dict[str, msgspec.Raw])
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             fields = {}
     name = text(fields, "model")
     if not name:

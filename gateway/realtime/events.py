@@ -158,7 +158,7 @@ class Dialogue:
         for name in named:
             try:
                 settings = _object.decode(fields[name])
-            except (msgspec.DecodeError, RecursionError):
+            except (ValueError, RecursionError):
                 raise InvalidRequest(f"'{name}' must be an object.", param=name, code="invalid_type") from None
             self._take_targets(admission.admit_settings(self.call.caller, self.account, settings))
             fields[name] = msgspec.Raw(_encode(settings))
@@ -201,7 +201,7 @@ class Dialogue:
                 elif self.records.responses and kind.endswith(".delta"):
                     for running in self.records.responses.values():
                         running.first_output()
-            except (msgspec.DecodeError, RecursionError):
+            except (ValueError, RecursionError):
                 return message
         return message
 

@@ -36,7 +36,7 @@ def text(fields: Fields, name: str) -> str:
         return ""
     try:
         return _text.decode(raw)
-    except msgspec.DecodeError:
+    except ValueError:
         return ""
 
 

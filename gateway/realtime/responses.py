@@ -126,7 +126,7 @@ class ResponsesDialogue:
             return message
         try:
             fields = _fields.decode(message)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return message
         kind = text(fields, "type")
         lane = self._lanes.get(text(fields, "stream_id"))
@@ -187,5 +187,5 @@ class ResponsesDialogue:
 def _object(raw: msgspec.Raw | None) -> Fields:
     try:
         return _fields.decode(raw or b"{}")
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}

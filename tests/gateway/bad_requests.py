@@ -52,7 +52,7 @@ BAD_BODIES = {
 }
 
 # (header, value)
-BAD_HEADERS = [
+BAD_HEADERS: list[tuple[str, str | bytes]] = [
     ("x-tfy-metadata", "project=x"),
     ("x-tfy-metadata", '["a"]'),
     ("x-tfy-metadata", '{"a": 1}'),
@@ -61,6 +61,9 @@ BAD_HEADERS = [
     ("x-tfy-metadata", json.dumps({"a": "x" * 129})),
     ("x-tfy-metadata", json.dumps({"x" * 129: "a"})),
     ("x-tfy-metadata", json.dumps({f"k{number}": "v" for number in range(65)})),
+    ("x-tfy-metadata", b'{"a": "\xff"}'),
+    ("x-tfy-metadata", b'{"\xff": "a"}'),
+    ("x-tfy-metadata", "[" * 7000),
     ("x-tfy-request-timeout", "soon"),
     ("x-tfy-request-timeout", "0"),
     ("x-tfy-request-timeout", "-5"),
@@ -72,6 +75,9 @@ BAD_HEADERS = [
     ("x-tfy-ttft-timeout-ms", ""),
     ("x-tfy-retry-config", "3"),
     ("x-tfy-retry-config", "{"),
+    ("x-tfy-retry-config", b'{"\xff": 1}'),
+    ("x-tfy-retry-config", '{"attempts": ' + "[" * 7000),
+    ("x-tfy-retry-config", '{"attempts": 1e400}'),
     ("x-tfy-retry-config", '{"attempts": -1}'),
     ("x-tfy-retry-config", '{"attempts": 1000}'),
     ("x-tfy-retry-config", '{"attempts": "two"}'),

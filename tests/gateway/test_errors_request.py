@@ -288,8 +288,8 @@ def test_strange_model_names_are_only_names(gateway: Gateway, token: str) -> Non
 # --- 400: headers ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "value"), BAD_HEADERS, ids=lambda text: text[:40])
-def test_a_bad_header(gateway: Gateway, token: str, name: str, value: str) -> None:
+@pytest.mark.parametrize(("name", "value"), BAD_HEADERS, ids=lambda text: str(text)[:40])
+def test_a_bad_header(gateway: Gateway, token: str, name: str, value: str | bytes) -> None:
     error = assert_ours(gateway.post(token, CHAT_PATH, chat(), headers={name: value}), 400, "invalid_request", name)
     assert name in error["message"]
 

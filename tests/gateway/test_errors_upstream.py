@@ -158,6 +158,29 @@ def test_a_success_that_is_not_json(
         assert (response.status_code, response.content) == (200, body)
 
 
+ODD_USAGE = b'"usage":{"prompt_tokens":3,"completion_tokens":2}'
+
+
+def test_an_answer_that_is_not_utf_8(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    """Values that we don't read go on as they came; names that nobody can read are no answer."""
+    body = b'{"id":"\xff",%s,"service_tier":"\xff"}' % ODD_USAGE
+    scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
+    assert (response.status_code, response.content) == (200, body[:-1] + b',"provider":"openai"}')
+    (record,) = gateway.house.records(1, request_id=response.headers["x-request-id"])
+    assert (record["input_tokens"], record["output_tokens"], record["service_tier"]) == (3, 2, "")
+
+    scripted.answer(OK_HEAD + b'content-length: 8\r\n\r\n{"\xff": 1}')
+    assert_ours(gateway.post(token, CHAT_PATH, chat(model=scripted_model)), 502, "upstream_broken_answer")
+
+    events = b'data: {"\xff":1,%s}\n\ndata: {"choices":[],%s,"service_tier":"\xff"}\n\ndata: [DONE]\n\n'
+    scripted.answer(EVENTS_HEAD + EVENT + events % (ODD_USAGE, ODD_USAGE))
+    stream = gateway.post(token, CHAT_PATH, chat(model=scripted_model, stream=True))
+    assert stream.content == EVENT + b'data: {"\xff":1,%s}\n\ndata: [DONE]\n\n' % ODD_USAGE
+
+
 def test_an_answer_that_is_packed_although_nobody_asked(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
