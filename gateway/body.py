@@ -1,6 +1,7 @@
 """A JSON body: decoded at its top level only, checked for what would make two readers see two different requests."""
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -119,6 +120,17 @@ def text_of(raw: msgspec.Raw | None) -> str:
     except (ValueError, RecursionError):
         return ""
     return "" if value is None else str(value)
+
+
+def flag(fields: Mapping[str, msgspec.Raw], name: str) -> bool:
+    """Return a boolean field, false when it is missing or null; raise when it is anything else.
+
+    Some upstreams take ``1`` or ``"true"`` for it: we must not see another call than they do.
+    """
+    raw = bytes(fields.get(name, b"null"))
+    if raw not in (b"true", b"false", b"null"):
+        raise InvalidRequest(f"'{name}' must be true or false.", param=name, code="invalid_type")
+    return raw == b"true"
 
 
 def is_true(raw: msgspec.Raw | None) -> bool:

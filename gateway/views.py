@@ -165,7 +165,7 @@ class ModelCallView(InferenceView):
             call.model_asked = json_body.text_field(fields, "model", MODEL_MISSING)
         call.references = find_references(call.body, fields)
         await choose_account(call)
-        call.stream = json_body.is_true(fields.get("stream"))
+        call.stream = json_body.flag(fields, "stream")
         if call.stream:
             call.wants_usage = json_body.wants_usage(fields.get("stream_options"))
         return call

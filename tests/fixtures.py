@@ -5,6 +5,7 @@ changes state makes an installation of its own with ``make_house``.
 """
 
 import fcntl
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,6 +62,7 @@ def migrated_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "migrated.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not template.exists():
+            shutil.rmtree(shared / "migrating", ignore_errors=True)  # what a failed attempt left
             with House(shared / "migrating") as house:
                 done = house.manage("migrate", "--verbosity=0")
                 assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from gateway.body import is_true
+from gateway.body import flag
 from gateway.call import Call, Operation, Reply
 from gateway.endpoints import stored_chat
 from gateway.handler import InferenceRequest
@@ -24,7 +24,7 @@ class ChatCompletions(ModelCallView):
     async def describe(self, request: InferenceRequest) -> Call:
         """Return the call; one with ``store: true`` makes an object."""
         call = await super().describe(request)
-        if is_true(call.fields.get("store")):
+        if flag(call.fields, "store"):
             call.operation = STORE
         return call
 

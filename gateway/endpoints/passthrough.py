@@ -256,7 +256,7 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
         call.fields = json_body.decode_fields(call.body)
         call.references += find_references(call.body, call.fields)
         call.references += resource_objects.own_references(row, call.fields)
-        call.stream = json_body.is_true(call.fields.get("stream"))
+        call.stream = json_body.flag(call.fields, "stream")
         if row.model:
             call.model_asked = json_body.text_of(call.fields.get("model"))
     return None

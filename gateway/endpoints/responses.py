@@ -4,7 +4,7 @@ import re
 from typing import Any, ClassVar
 
 from gateway import background, ownership, response_objects
-from gateway.body import is_true
+from gateway.body import flag
 from gateway.call import Call, Operation, Reply
 from gateway.handler import InferenceRequest
 from gateway.views import ModelCallView, ObjectView
@@ -26,7 +26,7 @@ class Responses(ModelCallView):
     async def describe(self, request: InferenceRequest) -> Call:
         """Return the call; one that runs in the background is charged later."""
         call = await super().describe(request)
-        if is_true(call.fields.get("background")):
+        if flag(call.fields, "background"):
             call.operation = BACKGROUND
         return call
 

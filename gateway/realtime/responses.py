@@ -94,7 +94,7 @@ class ResponsesDialogue:
         call.endpoint = self.call.endpoint
         call.fields, call.body = fields, message.encode() if isinstance(message, str) else message
         call.model_asked = json_body.text_field(fields, "model", MODEL_MISSING)
-        if json_body.is_true(fields.get("background")):
+        if json_body.flag(fields, "background"):
             raise errors.InvalidRequest(
                 "A response over a socket can't run in the background. Use POST /responses.",
                 param="background",

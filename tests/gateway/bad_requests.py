@@ -44,6 +44,9 @@ BAD_BODIES = {
     "model-a-list": (b'{"model":["openai-main/gpt-4o-mini"]}', "invalid_type", "model"),
     "model-an-object": (b'{"model":{"id":"x"}}', "invalid_type", "model"),
     "model-a-surrogate": (b'{"model":"\\ud800"}', "invalid_json", None),
+    "stream-a-number": (json.dumps(chat(stream=1)).encode(), "invalid_type", "stream"),
+    "stream-a-text": (json.dumps(chat(stream="true")).encode(), "invalid_type", "stream"),
+    "store-a-number": (json.dumps(chat(store=1)).encode(), "invalid_type", "store"),
     "stream-options-a-text": (
         json.dumps(chat(stream=True, stream_options="usage")).encode(),
         "invalid_type",
