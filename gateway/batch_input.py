@@ -31,6 +31,8 @@ ENDPOINTS: dict[str, str] = {
     "/v1/images/generations": "image",
     "/v1/images/edits": "image",
 }
+# Image edits name pictures by upload, which a line run by Gatehouse can't.
+VENDORS_ONLY = frozenset({"/v1/images/edits"})
 DEFAULT_MODELS = {"/v1/moderations": "omni-moderation-latest"}
 
 

@@ -6,7 +6,7 @@ import msgspec
 from django.conf import settings
 
 from gateway import own_batches, own_files, ownership
-from gateway.batch_input import ENDPOINTS, InputCheck, Summary, check_again, check_endpoint
+from gateway.batch_input import ENDPOINTS, VENDORS_ONLY, InputCheck, Summary, check_again, check_endpoint
 from gateway.body import text_field
 from gateway.call import Call, Operation, Reply
 from gateway.endpoints.files import check_mentioned
@@ -52,6 +52,12 @@ class Batches(JobView):
 
     async def _run_here(self, call: Call, account: AccountPicture, file_id: str, endpoint: str) -> Reply:
         """Create a batch that Gatehouse runs."""
+        if endpoint in VENDORS_ONLY:
+            raise InvalidRequest(
+                f"Gatehouse can't run batches for {endpoint!r} itself; only the provider's own batches can.",
+                param="endpoint",
+                code="invalid_endpoint",
+            )
         row = await objects.run(find, account.name, file_id)
         known = row.data.get("batch_input") if row is not None else None
         if not own_files.is_own(file_id) or not isinstance(known, dict):
