@@ -111,11 +111,8 @@ def drive(gateway: Gateway, token: str, client: OpenAI) -> None:
     client.chat.completions.create(**chat(prompt))
 
 
-@pytest.mark.parametrize(("form", "level"), [("json", "INFO"), ("text", "DEBUG")])
-def test_no_secret_reaches_the_log(
-    make_house: HouseMaker, running_upstream: SandboxProcess, form: str, level: str
-) -> None:
-    house = make_house({"GATEHOUSE_LOG_FORMAT": form, "GATEHOUSE_LOG_LEVEL": level})
+def test_no_secret_reaches_the_log(make_house: HouseMaker, running_upstream: SandboxProcess) -> None:
+    house = make_house({"GATEHOUSE_LOG_FORMAT": "json", "GATEHOUSE_LOG_LEVEL": "DEBUG"})
     house.apply(provider("canary", running_upstream.url, models=["gpt-4o-mini"], key=CANARIES["upstream key"]))
     token = house.do("token", "t", user=USER)
     gateway = house.gateway()
@@ -128,8 +125,7 @@ def test_no_secret_reaches_the_log(
     assert {name for name, secret in secrets.items() if secret in log} == set()
     assert "sk-sandbox" not in log
     assert log.count(CHAT_PATH) >= 18
-    if form == "json":
-        check_json(log, token)
+    check_json(log, token)
 
 
 def check_json(log: str, token: str) -> None:
