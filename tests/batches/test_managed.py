@@ -109,10 +109,10 @@ def test_other_purposes_are_refused(plain: Gateway) -> None:
 
 def test_what_only_the_vendor_can_run_is_refused(plain: Gateway) -> None:
     client = sdk(plain, "edits")
-    content = jsonl([{"custom_id": "a", "method": "POST", "url": "/v1/images/edits", "body": {"model": MODEL}}])
-    with pytest.raises(BadRequestError):
-        uploaded = client.files.create(file=("in.jsonl", content), purpose="batch")
-        client.batches.create(input_file_id=uploaded.id, endpoint="/v1/images/edits", completion_window="24h")  # type: ignore[arg-type]
+    content = jsonl([line(0, "hi")])
+    uploaded = client.files.create(file=("in.jsonl", content), purpose="batch")
+    with pytest.raises(BadRequestError, match="Gatehouse can't run batches for"):
+        client.batches.create(input_file_id=uploaded.id, endpoint="/v1/images/edits", completion_window="24h")
 
 
 def test_a_cancelled_batch_keeps_what_is_done(plain: Gateway) -> None:
