@@ -39,8 +39,6 @@ class Readyz(OpenView):
 
 async def _ready() -> Reply:
     checks = {"directory": _directory(), "database": _database(), "spool": _spool(), "redis": await _redis()}
-    if runtime.draining:
-        checks["server"] = {"state": "failed", "detail": "shutting down"}
     states = {check["state"] for check in checks.values()}
     status = "failed" if "failed" in states else "degraded" if "degraded" in states else "ok"
     return json_reply({"status": status, "checks": checks}, status=503 if status == "failed" else 200)

@@ -39,7 +39,6 @@ class Runtime:
     def __init__(self) -> None:
         self.directory = Directory()
         self.running: set[Call | None] = set()
-        self.draining = False
         self.started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recheck: Callable[[], None] = lambda: None
@@ -71,7 +70,6 @@ class Runtime:
             self._jobs.start()
         # The ledger's thread shares the interpreter with the event loop: it must give way quickly.
         sys.setswitchinterval(THREAD_SWITCH_SECONDS)
-        self.draining = False
         self.started = True
 
     async def ready(self, timeout: float = 10.0) -> None:
