@@ -52,6 +52,11 @@ class MultipartUpload:
         return {name: value.decode("utf-8", "replace") for name, value in self._scanner.values.items()}
 
     @property
+    def wants_stream(self) -> bool:
+        """Whether the parts seen so far ask for a stream; the part may still come, as any other behind the model."""
+        return self._scanner.values.get("stream", b"").strip().lower() in {b"true", b"1"}
+
+    @property
     def references(self) -> list[tuple[str, str]]:
         """The ids of other objects that the parts seen so far mention, with the field that did."""
         return [

@@ -96,7 +96,8 @@ class Objects:
     async def committed(self, done: "Future[list[Owned]]") -> None:
         """Wait for what :meth:`submit` queued. Raises :class:`~gateway.errors.Unavailable` like :meth:`record`."""
         try:
-            stored = await asyncio.wait_for(asyncio.wrap_future(done), COMMIT_SECONDS)
+            async with asyncio.timeout(COMMIT_SECONDS):  # not wait_for: Python 3.11's loses a cancellation at times
+                stored = await asyncio.wrap_future(done)
         except (DatabaseError, TimeoutError):
             raise Unavailable(
                 "The object was made, but its owner can't be recorded at the moment, so its id is withheld. Try again.",

@@ -155,18 +155,33 @@ def _stream_reply(
 
 @contextlib.asynccontextmanager
 async def _first_token_timeout(call: Call) -> AsyncIterator[None]:
-    """Bound the wait for a stream's first token, when the caller asked to."""
-    timeout = call.options.first_token_timeout if call.stream else None
+    """Bound the wait for a stream's first token, when the caller asked to.
+
+    An upload may ask for a stream in a part behind the model, so that it is known only when the time is over.
+    """
+    timeout = call.options.first_token_timeout if call.stream or call.upload is not None else None
     if timeout is None:
         yield
         return
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        nonlocal timer
+        if call.stream or (call.upload is not None and call.upload.wants_stream):
+            bound.reschedule(loop.time())
+        else:
+            timer = loop.call_later(timeout, end)
+
+    timer = loop.call_later(timeout, end)
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(None) as bound:
             yield
     except TimeoutError:
         raise errors.FirstTokenTimedOut(
             f"No first token came within {timeout * 1000:.0f} ms (x-tfy-ttft-timeout-ms)."
         ) from None
+    finally:
+        timer.cancel()
 
 
 class _Finisher:

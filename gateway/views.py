@@ -187,7 +187,7 @@ class ModelUploadView(InferenceView):
             if not call.model_asked:
                 raise errors.InvalidRequest(MODEL_MISSING, param="model", code="missing_required_parameter")
             call.references = upload.references
-            call.stream = upload.values.get("stream", "").strip().lower() in {"true", "1"}
+            call.stream = upload.wants_stream
         return await send_upload(request, call, upload)
 
 

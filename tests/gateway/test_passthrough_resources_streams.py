@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -34,7 +35,7 @@ def request_of(surface: Surface, name: str, sound: bytes) -> tuple[str, dict[str
     chat = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     if name == "a-run":
         assistant = surface.sdk().beta.assistants.create(model="wide/gpt-4o-mini")
-        thread = {"messages": [{"role": "user", "content": "Count from 1 to 5."}]}
+        thread = {"messages": [{"role": "user", "content": "Count from 1 to 500."}]}  # outlasts the client
         return "threads/runs", {"json": {"assistant_id": assistant.id, "thread": thread, "stream": True}}
     forms: dict[str, Any] = {
         "an-edit": (
@@ -105,6 +106,25 @@ def test_timeouts_and_metadata(surface: Surface, sound: bytes, name: str) -> Non
 def test_a_first_token_that_does_not_come(surface: Surface, sound: bytes, name: str) -> None:
     answer = send(surface, name, sound, x_sandbox="hang", x_tfy_ttft_timeout_ms="150")
     assert_ours(answer, 408, "first_token_timeout")
+
+
+def test_a_first_token_that_does_not_come_when_the_stream_is_asked_for_late(surface: Surface) -> None:
+    def part(name: str, value: str) -> bytes:
+        return f'--gate\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+
+    def body() -> Iterator[bytes]:
+        yield part("model", "media/gpt-4o-transcribe")
+        time.sleep(0.4)  # longer than the first token may take: the call is under way, and no stream yet
+        yield part("stream", "true") + b"--gate--\r\n"
+
+    headers = {
+        "authorization": f"Bearer {surface.ada}",
+        "content-type": "multipart/form-data; boundary=gate",
+        "x-sandbox": "hang",
+        "x-tfy-ttft-timeout-ms": "150",
+    }
+    url = f"{surface.gateway.origin}/v1/audio/transcriptions"
+    assert_ours(surface.gateway.http.post(url, headers=headers, content=body()), 408, "first_token_timeout")
 
 
 @pytest.mark.parametrize(("name", "status", "attempts"), [("speech", 200, 2), ("an-edit", 503, 1)])
