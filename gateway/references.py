@@ -56,6 +56,8 @@ MARKS = (
 )
 MAX_REFERENCES = 1000
 SEARCHED_BYTES = 4096
+NAME_BYTES = 256  # no name that matters is longer, each of its characters escaped
+MOST_QUOTES = 2000
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -67,8 +69,8 @@ def find_references(body: bytes, fields: Mapping[str, msgspec.Raw]) -> list[tupl
     Raises :class:`~gateway.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a name that is given twice where
     references stand: another reader could see the other one.
     """
-    marked = len(body) > SEARCHED_BYTES or any(mark in body for mark in MARKS)
-    listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in bytes(fields[name])]
+    marked = len(body) > SEARCHED_BYTES or _has_mark(body)
+    listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in _short_texts(bytes(fields[name]))]
     if not marked and not listed:
         return []
     found: dict[tuple[str, str], None] = {}
@@ -94,16 +96,38 @@ def _value(raw: msgspec.Raw) -> Any:
 
 
 def _mentions(raw: msgspec.Raw) -> bool:
-    """Whether a field can mention anything. Decoding a long one is quicker than to search it for every mark."""
+    """Whether a field can mention anything. Decoding many texts is quicker than to search them for every mark."""
     value = bytes(raw)
-    if len(value) > SEARCHED_BYTES:
-        return value[:1] in b"[{"
+    texts = _short_texts(value)
+    return value[:1] in b"[{" if len(texts) > SEARCHED_BYTES else _has_mark(texts)
+
+
+def _has_mark(value: bytes) -> bool:
     return any(mark in value for mark in MARKS)
+
+
+def _short_texts(value: bytes) -> bytes:
+    """Return a long JSON value without its long texts: pictures and documents, that no name and no id stands in.
+
+    What lies between two quotes is short where a name stands, however the quotes before it pair up. A value with many quotes
+    is returned as it is, and so is a short one.
+    """
+    if len(value) <= SEARCHED_BYTES:
+        return value
+    pieces, start = [], 0
+    while len(pieces) < MOST_QUOTES:
+        end = value.find(b'"', start)
+        piece = value[start : end if end >= 0 else None]
+        pieces.append(piece if len(piece) <= NAME_BYTES else b"")
+        if end < 0:
+            return b'"'.join(pieces)
+        start = end + 1
+    return value
 
 
 def _refuse_doubled_names(raw: bytes, value: Any) -> None:
     # Without blanks and doubled names, what it encodes to has the same length.
-    if len(_encode(value)) != len(raw) and any(mark in raw for mark in (*MARKS, b'"id"')):
+    if len(_encode(value)) != len(raw) and ((texts := _short_texts(raw)).find(b'"id"') >= 0 or _has_mark(texts)):
         try:
             json.loads(raw, object_pairs_hook=_unique)
         except RecursionError:

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.body import decode_fields
 from gateway.errors import InvalidRequest
@@ -60,6 +62,20 @@ def test_a_name_given_twice_is_refused(inner: str, pad: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         found(f'{{"input":[{inner},{{"text":"{pad}"}}]}}'.encode())
     assert refused.value.code == "duplicate_field"
+
+
+texts = st.text('ab"\\\\{}[]:,é\n', max_size=30).map(lambda text: text * 40) | st.text('a"\\\\', max_size=5)
+
+
+@given(texts=st.lists(texts, max_size=40), place=st.integers(0, 40), ascii=st.booleans(), escaped=st.booleans())
+def test_long_texts_hide_nothing(texts: list[str], place: int, ascii: bool, escaped: bool) -> None:
+    parts: list[Any] = [{"type": "text", "text": text} for text in texts]
+    parts.insert(place, {"type": "file", "file": {"file_id": "file-1"}})
+    messages = [{"role": "user", "content": [*parts, {"text": "x" * 5000}]}]
+    body = json.dumps({"messages": messages}, ensure_ascii=ascii)
+    if escaped:
+        body = body.replace('"file_id"', '"' + "".join(f"\\u{ord(letter):04x}" for letter in "file_id") + '"')
+    assert found(body.encode()) == {("file_id", "file-1")}
 
 
 def test_there_is_a_bound() -> None:
