@@ -96,6 +96,10 @@ class Upload(Protocol):
     def values(self) -> dict[str, str]:
         """The wanted text parts that have been seen so far."""
 
+    @property
+    def wants_stream(self) -> bool:
+        """Whether the parts seen so far ask for a stream."""
+
     def length(self, upstream_model: str) -> int | None:
         """Return the length of what :meth:`body` yields, or ``None`` when the client did not tell."""
 

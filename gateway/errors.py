@@ -128,6 +128,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (Unavailable, Row(503, "server_error", "unavailable", "gateway")),
     (socket.HandshakeRefused, Row(502, "server_error", "upstream_refused", "model")),
     (client.EgressRefused, Row(502, "server_error", "upstream_address_refused", "model")),
+    (client.ConnectionsBusy, Row(503, "server_error", "connections_busy", "limits")),
     (client.ConnectTimedOut, Row(504, "server_error", "upstream_connect_timeout", "model")),
     (client.ConnectFailed, Row(502, "server_error", "upstream_unreachable", "model")),
     (client.ReadTimedOut, Row(504, "server_error", "upstream_timeout", "model")),

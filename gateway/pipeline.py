@@ -165,23 +165,26 @@ async def _first_token_timeout(call: Call) -> AsyncIterator[None]:
         return
     loop = asyncio.get_running_loop()
 
-    def end() -> None:
+    timer: asyncio.TimerHandle | None = None
+
+    def end(bound: asyncio.Timeout) -> None:
         nonlocal timer
         if call.stream or (call.upload is not None and call.upload.wants_stream):
             bound.reschedule(loop.time())
         else:
-            timer = loop.call_later(timeout, end)
+            timer = loop.call_later(timeout, end, bound)
 
-    timer = loop.call_later(timeout, end)
     try:
         async with asyncio.timeout(None) as bound:
+            timer = loop.call_later(timeout, end, bound)
             yield
     except TimeoutError:
         raise errors.FirstTokenTimedOut(
             f"No first token came within {timeout * 1000:.0f} ms (x-tfy-ttft-timeout-ms)."
         ) from None
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
 
 
 class _Finisher:

@@ -114,7 +114,8 @@ def _short_texts(value: bytes) -> bytes:
     """
     if len(value) <= SEARCHED_BYTES:
         return value
-    pieces, start = [], 0
+    pieces: list[bytes] = []
+    start = 0
     while len(pieces) < MOST_QUOTES:
         end = value.find(b'"', start)
         piece = value[start : end if end >= 0 else None]

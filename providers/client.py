@@ -22,6 +22,16 @@ from providers.picture import AccountPicture
 KEEPALIVE_SECONDS = 30.0
 DNS_CACHE_SECONDS = 30
 READ_BUFFER_BYTES = 2**18
+# The kernel asks a silent peer after a minute, four times: a socket whose upstream vanished ends in two minutes, however long
+# sessions may be silent. Not every system has every option.
+KEEP_ALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+        if hasattr(socket, name)
+    ),
+]
 
 
 class UpstreamFailure(Exception):
@@ -44,6 +54,12 @@ class ConnectFailed(UpstreamFailure):
 
 class ConnectTimedOut(ConnectFailed):
     """No connection within the account's connect timeout. Nothing was sent."""
+
+
+class ConnectionsBusy(UpstreamFailure):
+    """Each connection that the account may open was busy for the account's connect timeout. Nothing was sent."""
+
+    sent = False
 
 
 class Disconnected(UpstreamFailure):
@@ -167,6 +183,8 @@ class UpstreamClient:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error, aiohttp.ConnectionTimeoutError) and _all_busy(session):
+                raise _busy(account) from error
             raise classify(error) from error
         return UpstreamAnswer(response)
 
@@ -210,9 +228,24 @@ class UpstreamClient:
             if len(self._timeouts) > 1024:  # callers choose `total`: keep what they can make us remember small
                 self._timeouts.clear()
             timeout = self._timeouts[key] = aiohttp.ClientTimeout(
-                total=total, sock_connect=account.connect_timeout, sock_read=account.read_timeout
+                total=total,
+                connect=account.connect_timeout,  # also bounds the wait for one of the account's connections
+                sock_connect=account.connect_timeout,
+                sock_read=account.read_timeout,
             )
         return timeout
+
+
+def _all_busy(session: aiohttp.ClientSession) -> bool:
+    connector = session.connector
+    return connector is not None and 0 < connector.limit <= len(getattr(connector, "_acquired", ()))
+
+
+def _busy(account: AccountPicture) -> ConnectionsBusy:
+    return ConnectionsBusy(
+        f"All {account.connection_limit} connections of the provider account {account.name!r} were busy for "
+        f"{account.connect_timeout:g} seconds. Try again, or have a manager raise its connection limit."
+    )
 
 
 async def _close_when_idle(session: aiohttp.ClientSession) -> None:
@@ -280,7 +313,10 @@ class Guard(AbstractResolver):
         host = str(sockaddr[0])
         if host not in self._allowed_by_name:
             egress.check_address(host, host)
-        return socket.socket(family=family, type=kind, proto=protocol)
+        made = socket.socket(family=family, type=kind, proto=protocol)
+        for level, option, value in KEEP_ALIVE:
+            made.setsockopt(level, option, value)
+        return made
 
     async def close(self) -> None:
         """Release the resolver."""

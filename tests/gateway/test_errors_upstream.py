@@ -365,6 +365,20 @@ def test_nobody_accepts(gateway: Gateway, token: str) -> None:
             assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 504, "upstream_connect_timeout")
 
 
+def test_every_connection_is_busy(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
+    model = add_account(gateway, token, "narrow", upstream.url, connection_limit=1, connect_timeout=0.4)
+    body = chat("hi [[sandbox: endless token-delay=20]]", model=model, stream=True)
+    headers = {"authorization": f"Bearer {token}"}
+    with gateway.http.stream("POST", f"{gateway.origin}{CHAT_PATH}", json=body, headers=headers) as held:
+        pieces = held.iter_raw()  # kept: without it the client would close the stream
+        assert next(pieces)
+        with within(3, "a wait of 0.4 s"):
+            error = assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 503, "connections_busy")
+        assert "All 1 connections" in error["message"]
+        assert "narrow" in error["message"]
+    wait_until(lambda: gateway.post(token, CHAT_PATH, chat(model=model)).status_code == 200, 5)
+
+
 @pytest.mark.parametrize("address", ["https://10.11.12.13/v1", "http://169.254.169.254/latest", "http://[::1]:9/v1"])
 def test_an_address_that_may_not_be_dialled(
     gateway: Gateway, token: str, upstream: SandboxProcess, address: str

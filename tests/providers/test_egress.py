@@ -1,6 +1,8 @@
 """Which addresses may be dialled: every spelling that a resolver or a client could read differently than we do."""
 
+import asyncio
 import ipaddress
+import socket
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ValidationError
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import egress
+from providers.client import Guard
 from providers.models import ProviderAccount
 
 
@@ -197,6 +200,16 @@ def test_a_public_name_at_such_an_address_is_not_dialled(address):
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"])
 def test_a_public_address_is_dialled(address):
     egress.check_address("api.openai.com", address)
+
+
+def test_a_dialled_socket_notices_a_vanished_upstream():
+    async def dial() -> socket.socket:
+        return Guard().socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("1.1.1.1", 443)))
+
+    with asyncio.run(dial()) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
 @given(st.ip_addresses(v=4))
