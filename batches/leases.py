@@ -6,11 +6,13 @@ out, and the next sweep gives the job to another.
 
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -19,6 +21,8 @@ from gateway.jobs import KINDS
 from gateway.models import OwnedObject
 
 JITTER = 0.2
+RENEW_SHARE = 4
+"""A lease is renewed so many times while it lasts."""
 
 
 class LeaseLost(Exception):
@@ -75,6 +79,32 @@ class Lease:
             if not self._held().update(lease_until=claim):
                 raise LeaseLost
             self._claim = claim
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Hold the job while the block does what can't stop to renew; raise :class:`LeaseLost` at its end if it was lost."""
+        ended = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(ended,), name="gatehouse-lease", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+        self.renew()
+
+    def _keep(self, ended: threading.Event) -> None:
+        try:
+            while not ended.wait(settings.JOB_LEASE_SECONDS / RENEW_SHARE):
+                try:
+                    close_old_connections()
+                    self.renew()
+                except DatabaseError:
+                    connection.close()  # the next round tries again, and the block's end tells
+        except LeaseLost:
+            pass  # the block's end tells
+        finally:
+            connection.close()
 
     def release(self, seconds: float | None, **changes: Any) -> bool:
         """Give the job back, due again in about ``seconds`` (``None``: there is nothing left to do); return whether it was held."""

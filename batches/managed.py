@@ -11,23 +11,25 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from itertools import islice
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from batches import notices
 from batches.charging import batch_key
-from batches.leases import Lease, LeaseLost
+from batches.leases import RENEW_SHARE, Lease, LeaseLost
 from batches.lines import Line, line_body, run_line
 from batches.models import LineResult
 from gateway import embedded, jobs, own_files
 from gateway.file_objects import FILE
 from gateway.jobs import BATCH
 from gateway.models import OwnedObject
+from gateway.objects import NewObject
 from gateway.ownership import child_of
 from gateway.runtime import runtime
 
@@ -36,7 +38,6 @@ logger = logging.getLogger("batches")
 BUSY_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 ROUND_LINES = 64
-RENEW_SHARE = 4
 LONGEST_HOLD_SECONDS = 2.0
 """How long at most until a cancelled batch ends, and its counts are told."""
 OUTPUT_ROWS = 500
@@ -118,6 +119,7 @@ def _account_busy(row: OwnedObject) -> bool:
 async def _run_lines(lease: Lease) -> None:
     """Run the lines that have no result yet, a bounded number at a time; raise :class:`Stopped` or ``LeaseLost``."""
     row = lease.row
+    await asyncio.to_thread(_check, lease)  # a batch that was to end when its runner died begins no line any more
     done = await asyncio.to_thread(_done_numbers, row.object_id)
     waiting = _waiting(row, done)
     gate = asyncio.Semaphore(settings.MANAGED_CONCURRENCY)
@@ -133,8 +135,8 @@ async def _run_lines(lease: Lease) -> None:
 async def _hold(lease: Lease) -> None:
     """Renew the lease for as long as lines run, however long each takes; end with what ends the batch."""
     while True:
-        await asyncio.to_thread(_check, lease)
         await asyncio.sleep(min(settings.JOB_LEASE_SECONDS / RENEW_SHARE, LONGEST_HOLD_SECONDS))
+        await asyncio.to_thread(_check, lease)
 
 
 async def _run_group(
@@ -218,23 +220,32 @@ def _finish(lease: Lease, state: str, why: tuple[str, str], *, left: bool) -> No
     ``left``: lines without a result go to the error file, with the reason ``why``.
     """
     row = OwnedObject.objects.get(pk=lease.row.pk)
-    lease.renew()
     counts = _counts(row)
     body = dict(row.data["body"])
     if state == "failed":
         body["errors"] = {"object": "list", "data": [{"code": why[0], "message": why[1], "param": None, "line": None}]}
-    body["output_file_id"] = _write(lease, row, "output", _results(row, ok=True))
-    body["error_file_id"] = _write(lease, row, "error", _errors(row, why, left=left))
+    with lease.kept():
+        output = _write(lease, row, "output", _results(row, ok=True))
+        errors = _write(lease, row, "error", _errors(row, why, left=left))
+    body["output_file_id"] = output and output.object_id
+    body["error_file_id"] = errors and errors.object_id
     if state != "completed":
         counts["failed"] = counts["total"] - counts["completed"]
     body.update({"status": state, f"{state}_at": int(timezone.now().timestamp()), "request_counts": counts})
-    lease.renew()
+    _end(lease, row, body, [file for file in (output, errors) if file])
+    logger.info("Batch %s is %s.", row.object_id, state)
+
+
+@transaction.atomic
+def _end(lease: Lease, row: OwnedObject, body: dict[str, Any], files: list[NewObject]) -> None:
+    """Tell of the end and of the files at once: a file that anybody can know of is whole and never written again."""
+    OwnedObject.objects.bulk_create([file.row() for file in files], ignore_conflicts=True)
     ended = jobs.note(row.account_name, row.object_id, body)
     if ended is not None:
         notices.announce(ended)
     LineResult.objects.filter(batch_id=row.object_id).delete()
-    lease.release(None, failures=0, fault="")
-    logger.info("Batch %s is %s.", row.object_id, state)
+    if not lease.release(None, failures=0, fault=""):
+        raise LeaseLost
 
 
 def _results(row: OwnedObject, *, ok: bool) -> Iterator[bytes]:
@@ -246,26 +257,19 @@ def _results(row: OwnedObject, *, ok: bool) -> Iterator[bytes]:
 def _errors(row: OwnedObject, why: tuple[str, str], *, left: bool) -> Iterator[bytes]:
     yield from _results(row, ok=False)
     if left:
-        for _, line in _waiting(row, _done_numbers(row.object_id)):
-            yield line_body(row, line, None, {"code": why[0], "message": why[1]}) + b"\n"
+        with suppress(FileNotFoundError):  # the input was deleted: what else it asked for, nobody knows
+            for _, line in _waiting(row, _done_numbers(row.object_id)):
+                yield line_body(row, line, None, {"code": why[0], "message": why[1]}) + b"\n"
 
 
-def _write(lease: Lease, row: OwnedObject, what: str, lines: Iterator[bytes]) -> str | None:
-    """Write a file of ``lines`` for the batch's owner; return its id, or ``None`` when there is no line."""
+def _write(lease: Lease, row: OwnedObject, what: str, lines: Iterator[bytes]) -> NewObject | None:
+    """Write a file of ``lines``; return its record, for the batch's owner, or ``None`` when there is no line."""
+    file_id = f"{own_files.PREFIX}{uuid.uuid5(uuid.NAMESPACE_OID, f'{row.object_id}/{what}').hex}"
     with tempfile.TemporaryFile() as content:
-        for number, line in enumerate(lines):
-            content.write(line)
-            if number % OUTPUT_ROWS == OUTPUT_ROWS - 1:
-                lease.renew()
+        content.writelines(lines)
         if not content.tell():
             return None
-        return _keep_file(row, what, content)
-
-
-def _keep_file(row: OwnedObject, what: str, content: IO[bytes]) -> str:
-    file_id = f"{own_files.PREFIX}{uuid.uuid5(uuid.NAMESPACE_OID, f'{row.object_id}/{what}').hex}"
-    size = own_files.save(file_id, content)
-    body: dict[str, Any] = own_files.file_body(file_id, f"{row.object_id}_{what}.jsonl", "batch_output", size)
-    made = child_of(jobs.owned_of(row), FILE, file_id, parent_id=row.object_id, data={"body": body})
-    OwnedObject.objects.bulk_create([made.row()], ignore_conflicts=True)
-    return file_id
+        lease.renew()  # whoever has lost the job by now must not write over what another has made
+        size = own_files.save(file_id, content)
+    body = own_files.file_body(file_id, f"{row.object_id}_{what}.jsonl", "batch_output", size)
+    return child_of(jobs.owned_of(row), FILE, file_id, parent_id=row.object_id, data={"body": body})

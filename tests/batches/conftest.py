@@ -1,5 +1,6 @@
 """What the tests of batches and fine-tuning share: an upstream whose jobs are short, and a gateway that looks often."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from openai import OpenAI
 
 from tests.batches.inputs import HEADERS, QUICK
+from tests.batches.storage import Gate
 from tests.batches.workers import clock, worker
 from tests.fixtures import USER, furnish
 from tests.gateway.server import Gateway, House
@@ -47,6 +49,7 @@ class Embedded:
 
     def __init__(self, house: House, _: ExitStack) -> None:
         self.house = house
+        self.gate = Gate(house.data)
         self.gateway = house.gateway()
 
     def kill(self) -> None:
@@ -59,6 +62,7 @@ class Brokered:
 
     def __init__(self, house: House, stack: ExitStack) -> None:
         self.house = house
+        self.gate = Gate(house.data)
         self._stack = stack
         self.gateway = house.gateway()
         stack.enter_context(clock(house))
@@ -72,17 +76,20 @@ class Brokered:
 
 @pytest.fixture
 def jobs(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> Any:
-    """The parties of a test: ``embedded`` or ``brokered``."""
+    """The parties of a test: ``embedded`` or ``brokered``. Their files can halt half-way (``jobs.gate``)."""
+    data = tmp_path / "house"
+    env = {
+        **QUICK,
+        "GATEHOUSE_FILE_STORAGE": "tests.batches.storage.HaltingStorage",
+        "GATEHOUSE_FILE_STORAGE_OPTIONS": json.dumps({"location": str(data / "files"), "gate": str(data / "gate")}),
+    }
     with ExitStack() as stack:
         if request.param == "embedded":
-            house = stack.enter_context(House(tmp_path / "house", migrated_data, QUICK))
+            house = stack.enter_context(House(data, migrated_data, env))
         else:
-            env = {
-                **QUICK,
-                "DATABASE_URL": request.getfixturevalue("postgres_url"),
-                "REDIS_URL": request.getfixturevalue("redis_url"),
-            }
-            house = stack.enter_context(House(tmp_path / "house", None, env))
+            env["DATABASE_URL"] = request.getfixturevalue("postgres_url")
+            env["REDIS_URL"] = request.getfixturevalue("redis_url")
+            house = stack.enter_context(House(data, None, env))
             assert house.manage("migrate", "--verbosity=0").returncode == 0
         furnish(house, quick_upstream.url)
         yield (Embedded if request.param == "embedded" else Brokered)(house, stack)

@@ -153,6 +153,15 @@ def test_a_deleted_input_ends_its_batch(plain: Gateway) -> None:
     assert batch.errors.data[0].code == "input_file_missing"
 
 
+def test_a_cancelled_batch_ends_without_its_input(plain: Gateway) -> None:
+    client = sdk(plain, "forgotten")
+    batch = begin(client, *(f"[[sandbox: latency=300]] {number}" for number in range(100)))
+    wait_until(lambda: client.batches.retrieve(batch.id).request_counts.completed, 20, 0.1)
+    assert client.files.delete(batch.input_file_id).deleted
+    client.batches.cancel(batch.id)
+    assert ended(client, batch.id).status == "cancelled"
+
+
 @pytest.mark.parametrize("jobs", ["embedded", "brokered"], indirect=True)
 def test_a_killed_runner_repeats_no_finished_line(jobs: Any, quick_upstream: SandboxProcess) -> None:
     total, delay = 80, 150
