@@ -19,6 +19,8 @@ from providers.probe import request_headers
 
 logger = logging.getLogger("gateway.directory")
 
+SECRET_CHARACTERS = 8  # a shorter value, like "true", is no secret, and stands in many texts
+
 
 def account_pictures(last: Mapping[str, AccountPicture]) -> dict[str, AccountPicture]:
     """Return every account by name.
@@ -75,7 +77,13 @@ def account_picture(account: ProviderAccount, models: list[Model], grants: list[
         revision=_revision(account, headers),
         models={picture.name: picture for picture in pictures},
         upstream_ids={picture.upstream_id.lower(): picture for picture in reversed(pictures)},
+        secrets=_secrets(account),
     )
+
+
+def _secrets(account: ProviderAccount) -> tuple[bytes, ...]:
+    values = (account.api_key, *account.extra_headers.values())
+    return tuple(value.encode() for value in values if len(value) >= SECRET_CHARACTERS)
 
 
 def unlisted_model(account: AccountPicture, name: str) -> ModelPicture:

@@ -106,6 +106,7 @@ async def _whole_reply(
         body = streaming.read_answer(record, body, target)
     else:
         record.error_class = "upstream_error"
+        body = target.account.without_secrets(body)
     record.bytes_out = len(body)
     finish(None)
     return Reply(answer.status, _reply_headers(call, target, answer), body)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from providers.catalog import Vendor
 from providers.prices import PriceSheet
 
+REDACTED = b"[redacted]"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AccountPicture:
@@ -39,6 +41,14 @@ class AccountPicture:
     revision: str = field(repr=False)
     models: Mapping[str, "ModelPicture"] = field(repr=False)
     upstream_ids: Mapping[str, "ModelPicture"] = field(repr=False)
+    secrets: tuple[bytes, ...] = field(repr=False)
+
+    def without_secrets(self, body: bytes) -> bytes:
+        """Return an upstream's error without the account's key and header values: some upstreams repeat what they refuse."""
+        for secret in self.secrets:
+            if secret in body:
+                body = body.replace(secret, REDACTED)
+        return body
 
     @property
     def provider(self) -> str:

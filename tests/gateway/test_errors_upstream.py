@@ -148,6 +148,16 @@ def test_broken_http(gateway: Gateway, token: str, scripted: ScriptedUpstream, s
         assert_ours(gateway.post(token, CHAT_PATH, chat(model=scripted_model)), 502, code)
 
 
+def test_an_error_that_repeats_the_key(gateway: Gateway, token: str, scripted: ScriptedUpstream) -> None:
+    secrets = {"key": "sk-told-by-the-upstream", "extra_headers": {"x-partner": "partner-secret"}}
+    model = add_account(gateway, token, "telltale", f"{scripted.origin}/v1", **secrets)
+    body = b'{"error":{"message":"Incorrect API key: sk-told-by-the-upstream (partner-secret)."}}'
+    scripted.answer(b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    response = gateway.post(token, CHAT_PATH, chat(model=model))
+    assert response.status_code == 401
+    assert response.json()["error"]["message"] == "Incorrect API key: [redacted] ([redacted])."
+
+
 def test_a_success_that_is_not_json(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
