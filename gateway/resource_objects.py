@@ -1,5 +1,6 @@
 """What the passthrough's rows make and refer to: records of threads and runs, ids in a row's own fields, models by record."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,16 +8,19 @@ import msgspec
 
 from gateway.body import text_of
 from gateway.call import Call
+from gateway.errors import InvalidRequest
 from gateway.models import OwnedObject
 from gateway.objects import NewObject, objects
-from gateway.ownership import Fields, Maker, record_for, text
+from gateway.ownership import Fields, Maker, child_of, record_for, text
 from gateway.policies import access
-from gateway.resources import RUN, Resource
+from gateway.references import INERT_FIELDS
+from gateway.resources import RUN, SESSION, Resource
 from providers.picture import AccountPicture
 
 THREAD = "thread"
 SUBMIT = "submit_tool_outputs"
-_decode = msgspec.json.Decoder().decode
+# What callers call things themselves: names in there refer to nothing.
+INERT = INERT_FIELDS | {"env", "headers", "request_metadata"}
 
 
 def thread_objects(call: Call, fields: Fields) -> list[NewObject]:
@@ -31,15 +35,80 @@ def thread_objects(call: Call, fields: Fields) -> list[NewObject]:
     return made
 
 
-MAKERS: dict[str, Maker] = {THREAD: thread_objects, RUN: thread_objects}
+class Told(msgspec.Struct):
+    """What is read of an answer, or of an event, about agents: a session, or what names or holds one."""
+
+    id: str | None = None
+    object: str | None = None
+    session_id: str | None = None
+    session: "Told | None" = None
+    environment: "Told | None" = None
+    data: "list[Told] | None" = None
+
+
+_told = msgspec.json.Decoder(Told)
+
+
+def agent_objects(call: Call, fields: Fields) -> list[NewObject]:
+    """Return the records of the sessions that an answer about agents tells, and of the environments that were made for them.
+
+    What came into being for an object belongs to whoever that belongs to; somebody knows it only when the object has a record.
+    """
+    try:
+        told = _told.decode(msgspec.json.encode(fields))
+    except (ValueError, RecursionError):
+        return []
+    found = [pair for entry in (told, told.session, *(told.data or ())) if entry is not None for pair in _made(entry)]
+    if call.parent is not None:
+        return [child_of(call.parent, kind, object_id) for kind, object_id in found]
+    makes = call.method == "POST" and "{id}" not in call.endpoint
+    return [record_for(call, kind, object_id) for kind, object_id in found] if makes else []
+
+
+def _made(told: Told) -> Iterable[tuple[str, str]]:
+    """Yield kind and id of what a session, or an automation's invocation, tells."""
+    if told.object == "agent.session":
+        yield SESSION, told.id or ""
+        if told.environment is not None and told.environment.id:
+            yield "agent_environment", told.environment.id
+    elif told.object == "agent.automation.invocation" and told.session_id:
+        yield SESSION, told.session_id
+
+
+MAKERS: dict[str, Maker] = {THREAD: thread_objects, RUN: thread_objects, SESSION: agent_objects}
 
 
 def own_references(row: Resource, fields: Fields) -> list[tuple[str, str]]:
-    """Return ``(field, id)`` for the ids that stand in a row's own fields: an id, an object with one, or a list of them."""
-    found = []
-    for name in row.refers & fields.keys():
-        found += [(name, object_id) for object_id in _ids(_decode(fields[name]))]
-    return found
+    """Return ``(field, id)`` for the ids in a row's own fields, however deep: an id, an object with one, or a list of them.
+
+    Raises :class:`~gateway.errors.InvalidRequest` for such a field that is given twice: another reader could see the other one.
+    """
+    found: dict[tuple[str, str], None] = {}
+    pending = [_read(row, name, raw) for name, raw in fields.items() if name not in INERT] if row.refers else []
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending.extend(entry for entry in node if isinstance(entry, dict | list))
+            continue
+        for name, child in node.items():
+            if name in row.refers:
+                found.update(((name, object_id), None) for object_id in _ids(child))
+            if isinstance(child, dict | list) and name not in INERT:
+                pending.append(child)
+    return list(found)
+
+
+def _read(row: Resource, name: str, raw: msgspec.Raw) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [key for key, _ in pairs if key in row.refers]
+        if len(set(names)) != len(names):
+            raise InvalidRequest("A field is given twice in one object.", param=name[:80], code="duplicate_field")
+        return dict(pairs)
+
+    try:
+        return {name: json.loads(bytes(raw), object_pairs_hook=unique)}
+    except (ValueError, RecursionError):
+        raise InvalidRequest(f"We could not parse {name[:80]!r}.", param=name[:80], code="invalid_json") from None
 
 
 def _ids(value: Any) -> Iterable[str]:
@@ -53,24 +122,24 @@ def _ids(value: Any) -> Iterable[str]:
 async def find_model(call: Call, account: AccountPicture, row: Resource, root: str, segments: tuple[str, ...]) -> None:
     """Let a billed call that names no model be paid by that of the object it goes on from: ``call.notes["model"]``.
 
-    A run goes on from its assistant, a remix from its video. Raises :class:`~gateway.errors.ModelNotFound` when the caller
-    may not call that model.
+    A run goes on from its assistant, a remix from its video, a session from its agent. Raises
+    :class:`~gateway.errors.ModelNotFound` when the caller may not call that model.
     """
-    if not row.model or not call.operation.charges or call.model_asked:
+    if not row.model or not call.operation.charges or call.model_asked or "model" in call.notes:
         return
     if row.kind == THREAD:
-        source = segments[2] if segments[-1:] == (SUBMIT,) else text_of(call.fields.get("assistant_id"))
+        sources = [segments[2] if segments[-1:] == (SUBMIT,) else text_of(call.fields.get("assistant_id"))]
     else:
-        source = root or next((object_id for name, object_id in call.references if name in row.refers), "")
-    name = await objects.run(model_of, account.name, source) if source else ""
-    if "/" in name:
+        sources = [root] if root else [object_id for name, object_id in call.references if name in row.refers]
+    names = await objects.run(models_of, account.name, sources) if any(sources) else []
+    for name in names:
         call.notes["model"] = access.resolve(call.caller, name, account.name).model
 
 
-def model_of(account_name: str, object_id: str) -> str:
-    """Return the model that an object's record names, ``account/model``; empty when it is not known."""
-    row = OwnedObject.objects.filter(account_name=account_name, object_id=object_id, deleted_at=None).first()
-    return row.model_name if row is not None else ""
+def models_of(account_name: str, object_ids: list[str]) -> list[str]:
+    """Return the models that the objects' records name, ``account/model``."""
+    known = OwnedObject.objects.filter(account_name=account_name, object_id__in=object_ids, deleted_at=None)
+    return [name for name in known.order_by("pk").values_list("model_name", flat=True) if "/" in name]
 
 
 def keep_model(account_name: str, object_id: str, model_name: str) -> None:

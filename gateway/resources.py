@@ -15,7 +15,9 @@ class Resource:
     id would, with the kind that a ``POST`` there makes. ``makes`` are the words behind an object's id whose ``POST`` makes
     another object with an id of its own. ``refers`` are fields whose ids are other objects, beside those that are so in every
     body. ``bills`` are the words whose ``POST`` costs money (empty: the collection's), with the type that a model needs for
-    it. ``model`` says that bodies name models of the account. ``lists`` is false where there is nothing to list.
+    it. ``shows`` are the words behind an object's id (empty: an object's own place) whose answers tell, also to a ``GET``, of
+    agents' sessions and environments that came into being for it. ``model`` says that bodies name models of the account. ``lists`` is false where there is nothing
+    to list.
     """
 
     path: str
@@ -25,19 +27,30 @@ class Resource:
     makes: Mapping[str, str] = field(default_factory=dict)
     refers: frozenset[str] = frozenset()
     bills: Mapping[str, str] = field(default_factory=dict)
+    shows: frozenset[str] = frozenset()
     model: bool = False
     lists: bool = True
 
 
 AGENT_FIELDS = frozenset(
-    {"agent_id", "automation_id", "environment_id", "environment_template_id", "session_id", "vault_id", "vault_ids"}
+    {
+        "agent_id",
+        "automation_id",
+        "credential_id",
+        "environment_id",
+        "environment_template_id",
+        "session_id",
+        "vault_id",
+        "vault_ids",
+    }
 )
 RUN = "run"
+SESSION = "agent_session"
 
 RESOURCES: tuple[Resource, ...] = (
     Resource("vector_stores", "vector_store", "vector_stores"),
     Resource("containers", "container", "containers", bills={"": "container"}),
-    Resource("evals", "eval", "evals", bills={"runs": "eval"}, model=True),
+    Resource("evals", "eval", "evals", bills={"runs": "chat"}, model=True),
     Resource(
         "videos",
         "video",
@@ -64,18 +77,27 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("chatkit/threads", "chatkit_thread", "chatkit"),
     Resource("agents/environments/templates", "agent_template", "agents", refers=AGENT_FIELDS, model=True),
     Resource("agents/environments", "agent_environment", "agents", refers=AGENT_FIELDS, model=True),
-    Resource("agents/automations", "agent_automation", "agents", refers=AGENT_FIELDS, model=True),
     Resource(
-        "agents/sessions",
-        "agent_session",
+        "agents/automations",
+        "agent_automation",
         "agents",
         refers=AGENT_FIELDS,
-        bills={"": "agent", "events": "agent"},
+        bills={"invocations": "responses"},
+        shows=frozenset({"", "invocations"}),
+        model=True,
+    ),
+    Resource(
+        "agents/sessions",
+        SESSION,
+        "agents",
+        refers=AGENT_FIELDS,
+        bills={"": "responses", "events": "responses"},
+        shows=frozenset({"", "events"}),
         model=True,
     ),
     Resource("agents", "agent", "agents", refers=AGENT_FIELDS, model=True),
-    Resource("vaults", "vault", "agents", refers=AGENT_FIELDS),
-    Resource("audio/voices", "voice", "voices", lists=False),
+    Resource("vaults", "vault", "agents", makes={"credentials": "vault_credential"}, refers=AGENT_FIELDS),
+    Resource("audio/voices", "voice", "voices", refers=frozenset({"consent"}), lists=False),
     Resource("audio/voice_consents", "voice_consent", "voices"),
     Resource("decisions", "", "decisions", bills={"": "responses"}, model=True, lists=False),
     Resource("content_provenance_checks", "content_provenance_check", "content_provenance_checks", lists=False),

@@ -14,14 +14,18 @@ from sandbox.faults import NO_FAULTS, Faults
 from sandbox.http import Answer, ClientGone, Message, Receive, Request, Response, Scope, Send, error_response
 from sandbox.recorder import Record, Recorder, Stats
 from sandbox.resources import (
+    agent_sessions,
+    agents,
     assistants,
     batches,
     chat,
+    chatkit,
     checkpoint_permissions,
     completions,
     containers,
     control,
     conversations,
+    decisions,
     embeddings,
     evals,
     files,
@@ -33,6 +37,7 @@ from sandbox.resources import (
     realtime,
     responses,
     responses_socket,
+    safety,
     skills,
     speech,
     thread_runs,
@@ -43,6 +48,7 @@ from sandbox.resources import (
     vector_stores,
     videos,
     voices,
+    webhooks,
 )
 from sandbox.routing import Route, Router
 from sandbox.state import State
@@ -80,6 +86,12 @@ ROUTES: tuple[Route, ...] = tuple(
         assistants.ROUTES,
         threads.ROUTES,
         thread_runs.ROUTES,
+        agents.ROUTES,
+        agent_sessions.ROUTES,
+        chatkit.ROUTES,
+        decisions.ROUTES,
+        safety.ROUTES,
+        webhooks.ROUTES,
         realtime.ROUTES,
         control.ROUTES,
     )

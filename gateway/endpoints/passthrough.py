@@ -25,7 +25,7 @@ from gateway.nested_models import resolve_nested_models
 from gateway.objects import mark_deleted, objects
 from gateway.policies import access
 from gateway.references import find_references
-from gateway.resources import RESOURCES, RUN, Resource
+from gateway.resources import RESOURCES, RUN, SESSION, Resource
 from gateway.runtime import runtime
 from gateway.views import InferenceView, begin_call, closing_on_error, json_reply, send_upload
 from providers.adapters import openai as openai_dialect
@@ -223,6 +223,8 @@ def operation_of(row: Resource, place: Place, method: str) -> Operation:
         makes = row.kind
     elif method == "POST" and place.action and len(place.segments) == 1:
         makes = row.actions[place.action]
+    elif method != "DELETE" and place.root and (place.word or "") in row.shows:
+        makes = SESSION
     elif method == "POST" and place.word and len(place.segments) == 2:
         makes = row.makes.get(place.word, "")
     return Operation(

@@ -48,7 +48,7 @@ def test_the_switches_of_accounts_are_those_of_the_table() -> None:
         ("videos", "characters/char_1", "GET", "video.characters.retrieve", "", ""),
         ("videos", "video_1/content", "GET", "video.content.list", "", ""),
         ("vector_stores", "vs_1", "DELETE", "vector_store.delete", "", ""),
-        ("agents/sessions", "sess_1/events", "POST", "agent_session.events.create", "", "agent"),
+        ("agents/sessions", "sess_1/events", "POST", "agent_session.events.create", "agent_session", "responses"),
     ],
 )  # fmt: skip
 def test_operations(path: str, rest: str, method: str, name: str, makes: str, billed: str) -> None:

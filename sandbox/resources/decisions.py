@@ -1,0 +1,48 @@
+"""`/v1/decisions`: questions about an input, answered by rule: the first choice, the middle level, even odds."""
+
+from typing import Any
+
+from sandbox import catalog, params
+from sandbox.errors import invalid_type, invalid_value
+from sandbox.http import Answer, Request, encode, json_response
+from sandbox.params import Body
+from sandbox.routing import Route
+
+_MOST_QUESTIONS = 400
+
+
+async def create(request: Request) -> Answer:
+    body = request.json()
+    model = catalog.require(request.app.state, params.model_name(body), catalog.CHAT_KINDS)
+    said, questions = params.required(body, "input"), params.required(body, "questions")
+    if not isinstance(questions, list) or not 1 <= len(questions) <= _MOST_QUESTIONS:
+        raise invalid_type("questions", f"an array of 1 to {_MOST_QUESTIONS} objects", questions)
+    answers = [_answer(question) for question in questions]
+    count = len(encode([said, questions])) // 4
+    usage = {
+        "input_tokens": count,
+        "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},
+        "output_tokens": len(answers),
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": count + len(answers),
+    }
+    return json_response({"answers": answers, "model": model.id, "usage": usage})
+
+
+def _answer(question: Body) -> dict[str, Any]:
+    kind = question.get("type")
+    told = {"type": kind, "name": question.get("name")}
+    if kind == "predicate":
+        return {**told, "probability": 0.5}
+    if kind == "choice":
+        values = [each["value"] for each in params.required(question, "choices")]
+        odds = [{"value": value, "probability": 1 / len(values)} for value in values]
+        return {**told, "choice": values[0], "confidence": 1 / len(values), "probabilities": odds}
+    if kind == "score":
+        labels = [each["label"] for each in params.required(question, "levels")]
+        odds = [{"label": label, "value": place, "probability": 1 / len(labels)} for place, label in enumerate(labels)]
+        return {**told, "score": (len(labels) - 1) / 2, "confidence": 0.5, "probabilities": odds}
+    raise invalid_value("type", kind, "'predicate', 'choice', and 'score'")
+
+
+ROUTES = (Route("POST", "/v1/decisions", create),)
