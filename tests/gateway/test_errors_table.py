@@ -29,6 +29,7 @@ from gateway.errors import (
 from providers import client
 
 REQUEST, UPSTREAM = "test_errors_request", "test_errors_upstream"
+CONNECTION = "test_errors_connection"
 
 # Where each row of the table is shown. A text that begins with "not" says why no test can reach it from outside.
 SHOWN_BY: dict[str, str] = {
@@ -49,10 +50,10 @@ SHOWN_BY: dict[str, str] = {
     "TruncatedStream": f"{UPSTREAM}.test_a_stream_that_ends_properly_but_too_early",
     "Unavailable": "test_server.test_a_call_that_outlasts_the_drain",
     "HandshakeRefused": "not an answer of HTTP: tests.realtime.test_refusals shows it at a socket's handshake",
-    "EgressRefused": f"{UPSTREAM}.test_an_address_that_may_not_be_dialled",
-    "ConnectionsBusy": f"{UPSTREAM}.test_every_connection_is_busy",
-    "ConnectTimedOut": f"{UPSTREAM}.test_nobody_accepts",
-    "ConnectFailed": f"{UPSTREAM}.test_nobody_listens",
+    "EgressRefused": f"{CONNECTION}.test_an_address_that_may_not_be_dialled",
+    "ConnectionsBusy": f"{CONNECTION}.test_every_connection_is_busy",
+    "ConnectTimedOut": f"{CONNECTION}.test_nobody_accepts",
+    "ConnectFailed": f"{CONNECTION}.test_nobody_listens",
     "ReadTimedOut": f"{UPSTREAM}.test_an_upstream_that_never_answers",
     "BrokenAnswer": f"{UPSTREAM}.test_broken_http",
     "UpstreamFailure": f"{UPSTREAM}.test_no_answer",

@@ -1,31 +1,22 @@
 """What goes wrong behind us: an upstream's own errors come through as they are, everything else gets a true 5xx."""
 
 import gzip
-import re
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 from openai import APIError, InternalServerError, OpenAI, RateLimitError
 
+from tests.gateway.added import add_account
 from tests.gateway.calls import CHAT_PATH, assert_body, assert_ours, chat, stream_error
-from tests.gateway.manifests import chat_model, provider
-from tests.gateway.scripted import ScriptedUpstream, deaf_port
+from tests.gateway.scripted import ScriptedUpstream
 from tests.gateway.server import Gateway, within
 from tests.sandbox.server import SandboxProcess
-from tests.servers import free_port, wait_until
+from tests.servers import wait_until
 
 OK_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 EVENTS_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"hello"}}]}\n\n'
-
-
-def add_account(gateway: Gateway, token: str, name: str, url: str, **fields: Any) -> str:
-    """Make an account on ``url`` that all users may use, wait until the gateway knows it, and return its model's name."""
-    gateway.house.apply(provider(name, url, models=[chat_model("m", model_id="gpt-4o-mini")], **fields))
-    wait_until(lambda: gateway.get(token, f"/v1/models/{name}/m").status_code == 200)
-    return f"{name}/m"
 
 
 # --- the upstream's own errors --------------------------------------------------------------------------------------------
@@ -346,63 +337,6 @@ def test_the_first_token_timeout_binds_the_first_token_only(gateway: Gateway, to
     assert response.content.endswith(b"data: [DONE]\n\n")
     whole = gateway.post(token, CHAT_PATH, chat("hi [[sandbox: latency=600]]"), headers=headers)
     assert whole.status_code == 200
-
-
-# --- no connection ------------------------------------------------------------------------------------------------------------
-
-
-def test_nobody_listens(gateway: Gateway, token: str) -> None:
-    model = add_account(gateway, token, "nobody", f"http://127.0.0.1:{free_port()}/v1")
-    error = assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 502, "upstream_unreachable")
-    assert "127.0.0.1" in error["message"]
-
-
-def test_no_tls(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
-    model = add_account(gateway, token, "no-tls", upstream.url.replace("http://", "https://"))
-    assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 502, "upstream_unreachable")
-
-
-def test_no_such_name(gateway: Gateway, token: str) -> None:
-    model = add_account(gateway, token, "no-name", "https://no-such-host.invalid/v1", connect_timeout=5)
-    error = assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 502, "upstream_unreachable")
-    assert "no-such-host.invalid" in error["message"]
-
-
-def test_nobody_accepts(gateway: Gateway, token: str) -> None:
-    with deaf_port() as port:
-        model = add_account(gateway, token, "deaf", f"http://127.0.0.1:{port}/v1", connect_timeout=0.4)
-        with within(3, "a connect timeout of 0.4 s"):
-            assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 504, "upstream_connect_timeout")
-
-
-def test_every_connection_is_busy(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
-    model = add_account(gateway, token, "narrow", upstream.url, connection_limit=1, connect_timeout=0.4)
-    body = chat("hi [[sandbox: endless token-delay=20]]", model=model, stream=True)
-    headers = {"authorization": f"Bearer {token}"}
-    with gateway.http.stream("POST", f"{gateway.origin}{CHAT_PATH}", json=body, headers=headers) as held:
-        pieces = held.iter_raw()  # kept: without it the client would close the stream
-        assert next(pieces)
-        with within(3, "a wait of 0.4 s"):
-            error = assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 503, "connections_busy")
-        assert "All 1 connections" in error["message"]
-        assert "narrow" in error["message"]
-    wait_until(lambda: gateway.post(token, CHAT_PATH, chat(model=model)).status_code == 200, 5)
-
-
-@pytest.mark.parametrize("address", ["https://10.11.12.13/v1", "http://169.254.169.254/latest", "http://[::1]:9/v1"])
-def test_an_address_that_may_not_be_dialled(
-    gateway: Gateway, token: str, upstream: SandboxProcess, address: str
-) -> None:
-    """As when a name that was allowed resolves to such an address later."""
-    name = "moved-" + re.sub("[^a-z0-9]", "", address)
-    model = add_account(gateway, token, name, upstream.url)
-    gateway.house.do("move_account", name, address)
-    wait_until(lambda: gateway.post(token, CHAT_PATH, chat(model=model)).status_code == 502)
-
-    with within(1, "refusing an address"):
-        response = gateway.post(token, CHAT_PATH, chat(model=model))
-    error = assert_ours(response, 502, "upstream_address_refused")
-    assert "GATEHOUSE_EGRESS_ALLOW" in error["message"]
 
 
 # --- too much -----------------------------------------------------------------------------------------------------------------
