@@ -176,7 +176,7 @@ def test_nobody_else_reaches_them(surface: Surface, sdk: OpenAI) -> None:
     surface.upstream.clear()
     for method, path in PATHS:
         for names in (ids, {name: f"{name}_unknown" for name in ids}):
-            body = {} if method == "POST" else None
+            body: Any = {} if method == "POST" else None
             answer = send(surface, surface.bob, method, path.format(**names), body, x_tfy_provider_name="wide")
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), (method, path)
     assert surface.upstream.requests() == []
