@@ -5,14 +5,13 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 export PORT
 
-.PHONY: help run test check format bench bench-sockets lock clean
+.PHONY: help run test check format bench lock clean
 
 help:
 	@echo "make run    set everything up and serve a working demo on PORT (default 8000)"
 	@echo "make test   set everything up and run every test"
 	@echo "make check  formatting, lint, types, import rules, migrations"
 	@echo "make bench  measure beside nginx, LiteLLM and Portkey (ARGS=--help for more)"
-	@echo "make bench-sockets  measure sockets beside nginx (ARGS=--help for more)"
 	@echo "make lock   resolve the dependencies anew"
 	@echo "make clean  remove the environment, caches and the demo's data"
 
@@ -38,9 +37,6 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(ARGS)
-
-bench-sockets: $(VENV)/.installed
-	@$(BIN)/python -m benchmarks.sockets $(ARGS)
 
 $(VENV)/bin/python:
 	@echo "Making the environment in $(VENV)."

@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,18 @@ def parser() -> argparse.ArgumentParser:
         keys = ", ".join(row.key for row in rows)
         found.add_argument(f"--{name}", metavar="A,B", help=f"only these, of: {keys}")
     found.add_argument("--quick", action="store_true", help="short runs: they show that it works, not how fast it is")
-    found.add_argument("--rounds", type=_count, metavar="N", help="rounds of each chat load; the median counts")
+    found.add_argument(
+        "--rounds", type=_count, metavar="N", help="rounds of each load of plain calls; the median counts"
+    )
     found.add_argument("--seconds", type=_count, metavar="N", help="seconds of a round")
     found.add_argument("--memory-requests", type=_count, metavar="N", help="requests of the long run")
     found.add_argument(
         "--memory-seconds", type=_count, metavar="N", help="bound of the long run for a server that is slow"
     )
     found.add_argument("--open-streams", type=_count, metavar="N", help="streams to hold open at once")
+    found.add_argument("--idle-sockets", type=_count, metavar="N", help="sockets that stay silent")
+    found.add_argument("--talking-sockets", type=_count, metavar="N", help="sockets that talk beside them")
+    found.add_argument("--talk-seconds", type=_count, metavar="N", help="how long they talk; 600 for a soak")
     found.add_argument("--cores", type=_cores, default=(0, 1), metavar="A,B", help="server's core, load's core (0,1)")
     found.add_argument("--json", action="store_true", help="print JSON instead of tables")
     found.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")
@@ -76,8 +81,8 @@ def chosen(rows: Sequence[Any], keys: str | None) -> list[Any]:
 def options(arguments: argparse.Namespace) -> Options:
     """Return the knobs that the command line asks for."""
     base = quick(Options()) if arguments.quick else Options()
-    names = ("rounds", "seconds", "memory_requests", "memory_seconds", "open_streams")
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    known = {field.name for field in fields(Options)}
+    given = {name: value for name, value in vars(arguments).items() if name in known and value is not None}
     return replace(base, **given)
 
 

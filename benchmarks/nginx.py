@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from benchmarks.payloads import UNIQUE
+
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 HEAD = """daemon off;
 master_process off;
@@ -15,16 +17,27 @@ http {{
   client_body_buffer_size 2m;
   keepalive_timeout 3600s;
   keepalive_requests 100000000;
+  map "$http_transfer_encoding:$content_length" $large {{ default ""; "~^chunked" 1; "~:[0-9]{{6,}}$" 1; }}
   {temporary}
   {servers}
 }}
 """
+# nginx answers with canned text before it has read a body. What is large takes a way around: passed on to the same server
+# without its body, so read wholly first.
 CANNED_SERVER = """server {{
     listen 127.0.0.1:{port} backlog=4096;
     default_type application/json;
     add_header x-request-id req_benchmark;
     add_header openai-processing-ms 1;
     location = /healthz {{ return 200 ok; }}
+    error_page 418 = @read;
+    location @read {{
+      client_body_buffer_size 32m;
+      proxy_pass http://127.0.0.1:{port};
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+      proxy_set_header Transfer-Encoding "";
+    }}
     {locations}
   }}"""
 PROXY_SERVER = """upstream up{target} {{ server 127.0.0.1:{target}; keepalive 2048; keepalive_requests 100000000; }}
@@ -35,7 +48,15 @@ PROXY_SERVER = """upstream up{target} {{ server 127.0.0.1:{target}; keepalive 20
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_buffering off;
+      proxy_request_buffering off;
       proxy_read_timeout 600s;
+    }}
+    location = /v1/realtime {{
+      proxy_pass http://up{target};
+      proxy_http_version 1.1;
+      proxy_set_header Connection "upgrade";
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_read_timeout 3600s;
     }}
   }}"""
 
@@ -50,12 +71,21 @@ def config(folder: Path, *servers: str) -> Path:
 
 
 def canned_server(port: int, answers: dict[str, str]) -> str:
-    """Return a ``server`` block that answers each path at once with its text (no ``'`` or ``$`` in it)."""
+    """Return a ``server`` block that answers each path at once with its text (no ``'`` or ``$`` in it).
+
+    ``UNIQUE`` in a text becomes 32 hexadecimal digits that are others in each answer. A body of 100 kB and more, or of
+    unknown length, is read before the answer.
+    """
     for path, text in answers.items():
         if set(text) & set("'$"):
             raise ValueError(f"nginx can't quote the answer for {path}")
-    locations = "\n    ".join(f"location = {path} {{ return 200 '{text}'; }}" for path, text in answers.items())
+    locations = "\n    ".join(_location(path, text) for path, text in answers.items())
     return CANNED_SERVER.format(port=port, locations=locations)
+
+
+def _location(path: str, text: str) -> str:
+    answer = text.replace(UNIQUE, "$request_id")
+    return f"location = {path} {{ if ($large) {{ return 418; }} return 200 '{answer}'; }}"
 
 
 def proxy_server(port: int, target: int) -> str:

@@ -8,11 +8,12 @@ class Options:
     """Bounds of the scenarios. Seconds are seconds, counts are counts, intervals are milliseconds."""
 
     rounds: int = 3
-    seconds: float = 6
+    seconds: float = 5
     warm_up_seconds: float = 3
     memory_warm_up: int = 10_000
     memory_requests: int = 200_000
-    memory_seconds: float = 400
+    memory_warm_up_seconds: float = 40
+    memory_seconds: float = 160
     streams: int = 32
     stream_chunks: int = 600
     stream_interval_ms: float = 10
@@ -20,6 +21,10 @@ class Options:
     open_streams: int = 1_000
     hold_seconds: float = 5
     stream_timeout: float = 180
+    idle_sockets: int = 500
+    talking_sockets: int = 200
+    talk_rate: float = 50
+    talk_seconds: float = 10
 
 
 def quick(options: Options) -> Options:
@@ -31,6 +36,7 @@ def quick(options: Options) -> Options:
         warm_up_seconds=1,
         memory_warm_up=500,
         memory_requests=2_000,
+        memory_warm_up_seconds=5,
         memory_seconds=15,
         streams=8,
         stream_chunks=100,
@@ -38,4 +44,7 @@ def quick(options: Options) -> Options:
         open_streams=100,
         hold_seconds=2,
         stream_timeout=60,
+        idle_sockets=50,
+        talking_sockets=20,
+        talk_seconds=2,
     )

@@ -4,12 +4,14 @@ import base64
 import json
 from typing import Any
 
-MODEL = "gpt-4o-mini"
 CREATED = 1_760_000_000
 PROMPT_TOKENS = 34
 MEGABYTE = 2**20
 # Stands once in every content chunk and nowhere else, so chunks can be counted in a byte stream.
 MARK = b"gatehouse-token"
+
+# Becomes another text in each canned answer.
+UNIQUE = "@unique@"
 
 MESSAGES: list[dict[str, Any]] = [
     {"role": "system", "content": "You are a helpful assistant who answers briefly."},

@@ -36,6 +36,8 @@ GOALS = (
     Goal("CPU µs a streamed chunk", "stream", "cpu_us_chunk", 60, at_most=True, form="{:,.1f}"),
     Goal("growth of memory over the long run, %", "memory", "growth_percent", 10, at_most=True, form="{:+,.1f}"),
     Goal("requests of the long run", "memory", "requests", 200_000, form="{:,.0f}"),
+    Goal("p50 added to a socket's message, ms", "sockets", "added_p50_ms", 0.3, at_most=True),
+    Goal("frames/s answered of 10,000 over 200 sockets beside 500 idle", "sockets", "frames_s", 9_900, form="{:,.0f}"),
     Goal("open streams on one worker", "open-streams", "open", 1000, form="{:,.0f}"),
 )
 

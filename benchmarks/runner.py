@@ -1,14 +1,11 @@
 """Run the chosen scenarios against the chosen servers, one server at a time, and gather results."""
 
 import asyncio
-import json
 import math
 import os
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import streams, wrk
+from benchmarks.calls import PLAIN_CHAT
+from benchmarks.endpoint import CHAT
 from benchmarks.errors import BenchmarkError, VoidRun
 from benchmarks.options import Options
-from benchmarks.payloads import CHAT_TEXT, chat_body
 from benchmarks.processes import core_seconds
 from benchmarks.scenarios import Bench, Metrics, Scenario
 from benchmarks.servers import Server
-from benchmarks.servers.base import CHAT, Host
-from benchmarks.upstream import INSTANT, STREAMING, upstreams
+from benchmarks.servers.base import Host
+from benchmarks.upstream import STREAMING, upstreams
 
 # Scenario key -> server key -> metrics, or {"void": why}.
 Results = dict[str, dict[str, dict[str, Any]]]
@@ -117,30 +115,18 @@ def _audit(bench: Bench) -> dict[str, Any]:
 
 def _warm_up(bench: Bench) -> None:
     """See that both kinds of call come back whole, then let caches and pools fill."""
-    endpoint = bench.server.endpoint(CHAT, INSTANT)
-    headers = {"content-type": "application/json", **endpoint.headers}
-    request = urllib.request.Request(endpoint.url, chat_body(endpoint.model), headers)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=60) as answer:
-            text = json.load(answer)["choices"][0]["message"]["content"]
-    except urllib.error.HTTPError as error:
-        raise BenchmarkError(f"{endpoint.url} answered {error.code}: {error.read(500)!r}") from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise BenchmarkError(f"{endpoint.url} gave no chat completion: {type(error).__name__}: {error}") from None
-    if text != CHAT_TEXT:
-        raise BenchmarkError(f"{endpoint.url} changed the answer to {text!r}")
+    bench.probe(PLAIN_CHAT)
     bench.upstreams.plan(chunks=3, interval_ms=1)
     streams.check(asyncio.run(streams.one_by_one(bench.server.endpoint(CHAT, STREAMING), 3)), each=3)
-    bench.sent += 4
+    bench.sent += 3
     bench.load(wrk.Load(16, bench.options.warm_up_seconds))
 
 
 def _add_latency(results: Results) -> None:
-    """Set ``added_p50_ms``: what a server adds to the upstream's own median at one connection."""
-    rows: dict[str, Metrics] = results.get("chat-1", {})
-    base = rows.get("direct", {}).get("p50_ms")
-    if base is not None:
+    """Set ``added_p50_ms``: what a server adds to the median of the upstream's own, to a call or to a message one way."""
+    for key, name, parts in (("chat-1", "p50_ms", 1), ("sockets", "one_p50_ms", 2)):
+        rows: dict[str, Metrics] = results.get(key, {})
+        base = rows.get("direct", {}).get(name)
         for metrics in rows.values():
-            if "p50_ms" in metrics:
-                metrics["added_p50_ms"] = metrics["p50_ms"] - base
+            if base is not None and name in metrics:
+                metrics["added_p50_ms"] = (metrics[name] - base) / parts

@@ -6,19 +6,23 @@ A scenario's ``run`` gets a :class:`Bench` and returns its metrics by name; it r
 import asyncio
 import math
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks import streams, wrk
+from benchmarks import calls, sockets, streams, uploads, wrk
+from benchmarks.calls import PLAIN_CHAT, PLAIN_RESPONSE, UPLOAD, VISION, Call
+from benchmarks.endpoint import CHAT, REALTIME
 from benchmarks.errors import VoidRun
 from benchmarks.options import Options
-from benchmarks.payloads import MEGABYTE, chat_body
-from benchmarks.processes import cpu_seconds, rss_bytes
-from benchmarks.servers.base import CHAT, Running
-from benchmarks.upstream import INSTANT, STREAMING, Upstreams
+from benchmarks.payloads import MEGABYTE
+from benchmarks.processes import cpu_seconds, forget_peak, peak_bytes, rss_bytes
+from benchmarks.servers.base import Running
+from benchmarks.upstream import INSTANT, STREAMING, TALKING, Upstreams
 
 Metrics = dict[str, float]
+UPLOADS_AT_ONCE = 4
 
 
 @dataclass
@@ -42,13 +46,27 @@ class Bench:
         """Resident megabytes of the server; not a number when it has no process."""
         return rss_bytes(self.server.pid) / MEGABYTE if self.server.pid else math.nan
 
-    def load(self, load: wrk.Load, image_bytes: int = 0) -> Metrics:
-        """Drive plain chat completions and count them; adds ``cpu_us`` a request to wrk's metrics."""
-        endpoint = self.server.endpoint(CHAT, INSTANT)
+    def forget_peak(self) -> None:
+        """Let :meth:`peak_mb` count from now on."""
+        if self.server.pid:
+            forget_peak(self.server.pid)
+
+    def peak_mb(self) -> float:
+        """The most resident megabytes since :meth:`forget_peak`; not a number when the server has no process."""
+        return peak_bytes(self.server.pid) / MEGABYTE if self.server.pid else math.nan
+
+    def load(self, load: wrk.Load, call: Call = PLAIN_CHAT) -> Metrics:
+        """Drive plain calls and count them; adds ``cpu_us`` a request to wrk's metrics."""
+        endpoint = self.server.endpoint(call.path, INSTANT)
         before = self.cpu()
-        metrics = wrk.run(endpoint, chat_body(endpoint.model, image_bytes=image_bytes), load)
+        metrics = wrk.run(endpoint, call.body(endpoint.model), load, call.content_type)
         self.sent += metrics["completed"]
         return metrics | {"cpu_us": (self.cpu() - before) / metrics["completed"] * 1e6}
+
+    def probe(self, call: Call) -> None:
+        """Make one call and see that its answer comes back whole; raise VoidRun otherwise."""
+        calls.probe(call, self.server.endpoint(call.path, INSTANT))
+        self.sent += 1
 
 
 @dataclass(frozen=True)
@@ -78,38 +96,82 @@ class Scenario:
     servers: frozenset[str] = field(default_factory=frozenset)  # empty: every server can
 
 
-def chat(bench: Bench, *, connections: int, image_bytes: int = 0) -> Metrics:
-    """Plain chat completions for some seconds; the round with the median rate counts."""
+def plain(bench: Bench, *, connections: int, call: Call = PLAIN_CHAT) -> Metrics:
+    """Plain calls for some seconds; the round with the median rate counts."""
+    bench.probe(call)
     load = wrk.Load(connections, bench.options.seconds)
-    rounds = [bench.load(load, image_bytes) for _ in range(bench.options.rounds)]
+    rounds = [bench.load(load, call) for _ in range(bench.options.rounds)]
     rounds.sort(key=lambda metrics: metrics["rps"])
     return rounds[len(rounds) // 2]
 
 
-def stream(bench: Bench) -> Metrics:
+def upload(bench: Bench) -> Metrics:
+    """Large uploads, and the most memory that the server took for them."""
+    before = bench.rss_mb()
+    bench.forget_peak()
+    found = plain(bench, connections=UPLOADS_AT_ONCE, call=UPLOAD)
+    more = {"mb_s": found["rps"] * uploads.BYTES / MEGABYTE, "cpu_ms": found["cpu_us"] / 1000}
+    return found | more | {"before_mb": before, "peak_mb": bench.peak_mb()}
+
+
+def stream(bench: Bench, *, dialect: streams.Dialect = streams.CHAT_STREAM) -> Metrics:
     """Streams one by one for the time to the first chunk, then several together for the CPU time of a chunk."""
-    options, endpoint = bench.options, bench.server.endpoint(CHAT, STREAMING)
+    options, endpoint = bench.options, bench.server.endpoint(dialect.path, STREAMING)
     bench.upstreams.plan(chunks=5, interval_ms=0)
-    alone = asyncio.run(streams.one_by_one(endpoint, options.lone_streams))
+    alone = asyncio.run(streams.one_by_one(endpoint, options.lone_streams, dialect))
     bench.sent += len(alone)
     streams.check(alone, each=5)
     bench.upstreams.plan(options.stream_chunks, options.stream_interval_ms)
     before = bench.cpu()
-    many = asyncio.run(streams.together(endpoint, options.streams, options.stream_timeout))
+    many = asyncio.run(streams.together(endpoint, options.streams, options.stream_timeout, dialect))
     used = bench.cpu() - before
     bench.sent += len(many)
     streams.check(many, each=options.stream_chunks)
+    chunks = len(many) * (options.stream_chunks + dialect.others)
     return {
-        "cpu_us_chunk": used / (len(many) * options.stream_chunks) * 1e6,
-        "chunks": len(many) * options.stream_chunks,
+        "cpu_us_chunk": used / chunks * 1e6,
+        "chunks": chunks,
         "first_ms": statistics.median(one.first_ms for one in alone),
+    }
+
+
+def talks(bench: Bench) -> Metrics:
+    """Realtime sockets: one alone for the time that a message takes, then many silent ones, then many that talk beside them."""
+    return sockets.run(_talks(bench))
+
+
+async def _talks(bench: Bench) -> Metrics:
+    options = bench.options
+    async with sockets.client(bench.server.endpoint(REALTIME, TALKING)) as client:
+        lone = await client.open(1, options.stream_timeout)
+        alone = sorted(await sockets.say(lone, options.talk_rate, options.rounds * options.seconds))
+        before = bench.rss_mb()
+        await client.open(options.idle_sockets, options.stream_timeout)
+        idle = bench.rss_mb()
+        talking = await client.open(options.talking_sockets, options.stream_timeout)
+        bench.sent += 1 + options.idle_sockets + options.talking_sockets
+        start, cpu, started = bench.rss_mb(), bench.cpu(), time.monotonic()
+        took = sorted(await sockets.say(talking, options.talk_rate, options.talk_seconds))
+        used, seconds = bench.cpu() - cpu, time.monotonic() - started
+        end = bench.rss_mb()
+    return {
+        "one_p50_ms": statistics.median(alone),
+        "one_p99_ms": alone[len(alone) * 99 // 100],
+        "kb_idle": (idle - before) * 1024 / options.idle_sockets,
+        "frames_s": len(took) / seconds,
+        "p50_ms": statistics.median(took),
+        "p99_ms": took[len(took) * 99 // 100],
+        "cpu_us_frame": used / len(took) * 1e6,
+        "busy_percent": used / seconds * 100,
+        "start_mb": start,
+        "rss_mb": end,
     }
 
 
 def memory(bench: Bench) -> Metrics:
     """Resident memory before and after a long run, both after the same warm-up."""
     options = bench.options
-    bench.load(wrk.Load(16, options.memory_seconds, options.memory_warm_up))
+    bench.load(wrk.Load(16, options.memory_warm_up_seconds, options.memory_warm_up))
     before = bench.rss_mb()
     run = bench.load(wrk.Load(16, options.memory_seconds, options.memory_requests))
     after = bench.rss_mb()
@@ -155,7 +217,7 @@ async def _open_streams(bench: Bench) -> Metrics:
     }
 
 
-CHAT_COLUMNS = (
+CALL_COLUMNS = (
     Column("rps", "requests/s", "{:,.0f}"),
     Column("p50_ms", "p50 ms"),
     Column("p99_ms", "p99 ms"),
@@ -166,20 +228,20 @@ SCENARIOS = (
     Scenario(
         "chat-1",
         "Chat, 1 connection",
-        partial(chat, connections=1),
+        partial(plain, connections=1),
         "rps",
         True,
-        (*CHAT_COLUMNS[:2], ADDED, *CHAT_COLUMNS[2:]),
+        (*CALL_COLUMNS[:2], ADDED, *CALL_COLUMNS[2:]),
     ),
-    Scenario("chat-16", "Chat, 16 connections", partial(chat, connections=16), "rps", True, CHAT_COLUMNS),
-    Scenario("chat-64", "Chat, 64 connections", partial(chat, connections=64), "rps", True, CHAT_COLUMNS),
+    Scenario("chat-16", "Chat, 16 connections", partial(plain, connections=16), "rps", True, CALL_COLUMNS),
+    Scenario("chat-64", "Chat, 64 connections", partial(plain, connections=64), "rps", True, CALL_COLUMNS),
     Scenario(
         "vision",
         "Chat with a 1 MB picture, 4 connections",
-        partial(chat, connections=4, image_bytes=MEGABYTE),
+        partial(plain, connections=4, call=VISION),
         "rps",
         True,
-        CHAT_COLUMNS,
+        CALL_COLUMNS,
     ),
     Scenario(
         "stream",
@@ -192,6 +254,64 @@ SCENARIOS = (
             Column("first_ms", "first chunk, p50 ms"),
             Column("chunks", "chunks", "{:,.0f}"),
         ),
+    ),
+    Scenario(
+        "responses-16",
+        "Responses, 16 connections",
+        partial(plain, connections=16, call=PLAIN_RESPONSE),
+        "rps",
+        True,
+        CALL_COLUMNS,
+    ),
+    Scenario(
+        "responses-stream",
+        "Streamed responses",
+        partial(stream, dialect=streams.RESPONSE_STREAM),
+        "cpu_us_chunk",
+        False,
+        (
+            Column("cpu_us_chunk", "CPU µs an event", "{:,.0f}"),
+            Column("first_ms", "first delta, p50 ms"),
+            Column("chunks", "events", "{:,.0f}"),
+        ),
+    ),
+    Scenario(
+        "upload",
+        "Upload of a 20 MB sound file, 4 connections",
+        upload,
+        "rps",
+        True,
+        (
+            Column("rps", "uploads/s", "{:,.1f}"),
+            Column("mb_s", "MiB/s", "{:,.0f}"),
+            Column("p50_ms", "p50 ms", "{:,.0f}"),
+            Column("p99_ms", "p99 ms", "{:,.0f}"),
+            Column("cpu_ms", "CPU ms an upload", "{:,.1f}"),
+            Column("before_mb", "resident MiB before", "{:,.0f}"),
+            Column("peak_mb", "most", "{:,.0f}"),
+        ),
+    ),
+    Scenario(
+        "sockets",
+        "Realtime sockets",
+        talks,
+        "cpu_us_frame",
+        False,
+        (
+            Column("one_p50_ms", "one: p50 ms"),
+            Column("one_p99_ms", "p99 ms"),
+            Column("added_p50_ms", "added a message, p50 ms", "{:,.3f}"),
+            Column("kb_idle", "KiB an idle one", "{:,.0f}"),
+            Column("frames_s", "many: frames/s", "{:,.0f}"),
+            Column("p50_ms", "p50 ms"),
+            Column("p99_ms", "p99 ms"),
+            Column("cpu_us_frame", "CPU µs a frame", "{:,.0f}"),
+            Column("busy_percent", "CPU %", "{:,.0f}"),
+            Column("rss_mb", "resident MiB", "{:,.0f}"),
+        ),
+        servers=frozenset(
+            {"direct", "nginx", "gatehouse", "litellm"}
+        ),  # Portkey's dial OpenAI's own host, whatever it is told
     ),
     Scenario(
         "open-streams",

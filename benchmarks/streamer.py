@@ -1,4 +1,4 @@
-"""The streaming upstream: an ASGI application that sends a planned number of chat chunks at a planned pace.
+"""The streaming upstream: an ASGI application that sends a planned number of chunks, of a chat or of a response, at a planned pace.
 
 It is told the plan over its own port, so that the servers under test need no second configuration:
 ``GET /control/plan?chunks=500&interval_ms=10`` for the streams that start from now on, ``GET /control/release`` to let
@@ -7,9 +7,12 @@ all open streams end after their next chunk, ``GET /control/state`` for what hap
 
 import asyncio
 import json
+import uuid
 from typing import Any
 from urllib.parse import parse_qs
 
+from benchmarks import responses
+from benchmarks.endpoint import RESPONSES
 from benchmarks.payloads import STREAM_DONE, STREAM_END, STREAM_START, STREAM_TOKENS, STREAM_USAGE
 
 MOST_CHUNKS = 1_000_000
@@ -27,6 +30,22 @@ class Plan:
         return {name: getattr(self, name) for name in ("open", "most_open", "finished", "sent")}
 
 
+class ChatEvents:
+    """The events of one streamed chat completion."""
+
+    def __init__(self, body: bytes) -> None:
+        self._usage = STREAM_USAGE if b'"include_usage":true' in body.replace(b" ", b"") else b""
+
+    def start(self) -> bytes:
+        return STREAM_START
+
+    def chunk(self, number: int) -> bytes:
+        return STREAM_TOKENS[number % len(STREAM_TOKENS)]
+
+    def end(self) -> bytes:
+        return STREAM_END + self._usage + STREAM_DONE
+
+
 plan = Plan()
 
 
@@ -37,7 +56,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["path"].startswith("/control/"):
         await _control(scope, send)
     else:
-        await _stream(receive, send)
+        await _stream(scope["path"], receive, send)
 
 
 async def _control(scope: dict[str, Any], send: Any) -> None:
@@ -53,7 +72,7 @@ async def _control(scope: dict[str, Any], send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _stream(receive: Any, send: Any) -> None:
+async def _stream(path: str, receive: Any, send: Any) -> None:
     mine, body = plan, b""
     while True:
         message = await receive()
@@ -62,22 +81,22 @@ async def _stream(receive: Any, send: Any) -> None:
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    usage_wanted = b'"include_usage":true' in body.replace(b" ", b"")
+    events = responses.Events(uuid.uuid4().hex) if path.endswith(RESPONSES) else ChatEvents(body)
     gone = asyncio.create_task(receive())
     mine.open += 1
     mine.most_open = max(mine.most_open, mine.open)
     try:
         await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-        await _chunk(send, STREAM_START)
+        await _chunk(send, events.start())
         for number in range(mine.chunks):
             if gone.done():
                 return
-            await _chunk(send, STREAM_TOKENS[number % len(STREAM_TOKENS)])
+            await _chunk(send, events.chunk(number))
             mine.sent += 1
             if mine.released:
                 break
             await asyncio.sleep(mine.interval)
-        await _chunk(send, STREAM_END + (STREAM_USAGE if usage_wanted else b"") + STREAM_DONE)
+        await _chunk(send, events.end())
         await send({"type": "http.response.body", "body": b""})
         mine.finished += 1
     finally:

@@ -1,14 +1,16 @@
-"""A client that reads many streamed chat completions at once, counting their chunks."""
+"""A client that reads many streamed answers at once, counting their chunks."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 
-from benchmarks.endpoint import Endpoint
+from benchmarks import responses
+from benchmarks.endpoint import CHAT, RESPONSES, Endpoint
 from benchmarks.errors import VoidRun
 from benchmarks.payloads import MARK, chat_body
 
@@ -16,29 +18,56 @@ CONNECT_SECONDS = 60
 # Streams whose first chunk is awaited at the same time while many are opened.
 OPENING_AT_ONCE = 50
 # What is kept of a stream's end, to tell how it ended.
-END_BYTES = 200
+LAST_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A kind of stream: where it is asked for and how, what stands once in each chunk, and what once at its end.
+
+    ``others`` is the number of its events that are no chunks and cost about as much; those of a chat are too few to count.
+    """
+
+    path: str
+    body: Callable[[str], bytes]
+    mark: bytes
+    end: bytes
+    others: int = 0
+
+
+CHAT_STREAM = Dialect(CHAT, partial(chat_body, stream=True), MARK, b"data: [DONE]")
+RESPONSE_STREAM = Dialect(
+    RESPONSES,
+    partial(responses.body, stream=True),
+    responses.DELTA_MARK,
+    responses.END_MARK,
+    responses.OTHER_EVENTS,
+)
 
 
 class Counter:
-    """Counts a mark in a byte stream, also where two reads cut it, and keeps the end of it."""
+    """Counts the marks of a dialect in a byte stream, also where two reads cut one, and keeps the end of it."""
 
-    def __init__(self) -> None:
-        self.chunks = 0
-        self._tail = b""
-        self.end = b""
+    def __init__(self, dialect: Dialect = CHAT_STREAM) -> None:
+        self.chunks = self.ends = 0
+        self._mark, self._end = dialect.mark, dialect.end
+        self._mark_tail = self._end_tail = self.last = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        joined = self._tail + data
-        self.chunks += joined.count(MARK)
+        joined = self._mark_tail + data
+        self.chunks += joined.count(self._mark)
         # Shorter than the mark, so nothing is counted twice.
-        self._tail = joined[1 - len(MARK) :]
-        self.end = (self.end + data)[-END_BYTES:]
+        self._mark_tail = joined[1 - len(self._mark) :]
+        joined = self._end_tail + data
+        self.ends += joined.count(self._end)
+        self._end_tail = joined[1 - len(self._end) :]
+        self.last = (self.last + data)[-LAST_BYTES:]
 
     @property
     def done(self) -> bool:
-        """Whether the last event so far is ``data: [DONE]``."""
-        return self.end.rstrip().endswith(b"data: [DONE]")
+        """Whether the end has come, once and whole."""
+        return self.ends == 1 and self.last.endswith(b"\n\n")
 
 
 @dataclass
@@ -62,12 +91,14 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def read(session: aiohttp.ClientSession, endpoint: Endpoint, stream: Stream) -> None:
-    """Ask for a streamed chat completion and read it to its end into ``stream``."""
+async def read(
+    session: aiohttp.ClientSession, endpoint: Endpoint, stream: Stream, dialect: Dialect = CHAT_STREAM
+) -> None:
+    """Ask for a streamed answer and read it to its end into ``stream``."""
     headers = {"content-type": "application/json", **endpoint.headers}
-    counter, started = Counter(), time.perf_counter()
+    counter, started = Counter(dialect), time.perf_counter()
     try:
-        body = chat_body(endpoint.model, stream=True)
+        body = dialect.body(endpoint.model)
         async with session.post(endpoint.url, data=body, headers=headers) as answer:
             if answer.status != 200:
                 stream.fault = f"status {answer.status}: {(await answer.text())[:200]}"
@@ -77,7 +108,7 @@ async def read(session: aiohttp.ClientSession, endpoint: Endpoint, stream: Strea
                     if counter.chunks and not stream.first_ms:
                         stream.first_ms = (time.perf_counter() - started) * 1000
                         stream.began.set()
-                stream.fault = "" if counter.done else f"ended without [DONE], but with {counter.end!r}"
+                stream.fault = "" if counter.done else f"did not end well, but with {counter.last!r}"
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         stream.fault = f"{type(error).__name__}: {error}"
     finally:
@@ -95,23 +126,23 @@ def check(streams: Sequence[Stream], *, each: int | None = None) -> None:
         raise VoidRun(f"{len(odd)} of {len(streams)} streams lost or gained chunks: {odd[0]} instead of {each}")
 
 
-async def one_by_one(endpoint: Endpoint, count: int) -> list[Stream]:
+async def one_by_one(endpoint: Endpoint, count: int, dialect: Dialect = CHAT_STREAM) -> list[Stream]:
     """Read ``count`` streams, each after the one before."""
     streams = [Stream() for _ in range(count)]
     async with client() as session:
         for stream in streams:
-            await read(session, endpoint, stream)
+            await read(session, endpoint, stream, dialect)
     return streams
 
 
-async def together(endpoint: Endpoint, count: int, seconds: float) -> list[Stream]:
+async def together(endpoint: Endpoint, count: int, seconds: float, dialect: Dialect = CHAT_STREAM) -> list[Stream]:
     """Read ``count`` streams at the same time; raise VoidRun when they are not done in ``seconds``."""
     streams = [Stream() for _ in range(count)]
     async with client() as session:
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 for stream in streams:
-                    group.create_task(read(session, endpoint, stream))
+                    group.create_task(read(session, endpoint, stream, dialect))
         except TimeoutError:
             raise VoidRun(f"{count} streams were not done after {seconds:g} s") from None
     return streams

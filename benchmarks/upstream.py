@@ -1,4 +1,6 @@
-"""The upstreams behind every server: one that answers at once (nginx with canned bytes), one that streams to a plan."""
+"""The upstreams behind every server: one that answers at once (nginx with canned bytes), one that streams to a plan, and one
+that talks over sockets.
+"""
 
 import json
 import shutil
@@ -11,18 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import nginx, payloads
+from benchmarks import endpoint, nginx, payloads, responses, uploads
 from benchmarks.processes import free_port, running, wait_ready
 
 ROOT = Path(__file__).resolve().parent.parent
-INSTANT, STREAMING = "instant", "streaming"
+INSTANT, STREAMING, TALKING = "instant", "streaming", "talking"
 # Path -> canned answer of the instant upstream: a further endpoint is a further row.
-CANNED = {"/v1/chat/completions": payloads.CHAT_ANSWER}
+CANNED = {
+    f"/v1{endpoint.CHAT}": payloads.CHAT_ANSWER,
+    f"/v1{endpoint.RESPONSES}": responses.ANSWER,
+    f"/v1{endpoint.TRANSCRIPTIONS}": uploads.ANSWER,
+}
 
 
 @dataclass(frozen=True)
 class Upstreams:
-    """The running upstreams: a port for each of ``instant`` and ``streaming``."""
+    """The running upstreams: a port for each of ``instant``, ``streaming`` and ``talking``."""
 
     ports: dict[str, int]
 
@@ -51,8 +57,8 @@ class Upstreams:
 
 @contextmanager
 def upstreams(core: int, home: Path) -> Iterator[Upstreams]:
-    """Run both upstreams pinned to ``core``."""
-    ports = {INSTANT: free_port(), STREAMING: free_port()}
+    """Run all upstreams pinned to ``core``."""
+    ports = {which: free_port() for which in (INSTANT, STREAMING, TALKING)}
     config = nginx.config(home / "upstream", nginx.canned_server(ports[INSTANT], CANNED))
     streamer = [
         *(sys.executable, "-m", "uvicorn", "benchmarks.streamer:app", "--host", "127.0.0.1"),
@@ -64,6 +70,9 @@ def upstreams(core: int, home: Path) -> Iterator[Upstreams]:
         argv = [shutil.which("nginx") or "nginx", "-c", str(config)]
         instant = stack.enter_context(running("upstream-instant", argv, core=core, home=home, env={}))
         streaming = stack.enter_context(running("upstream-stream", streamer, core=core, home=home, env={}, cwd=ROOT))
+        talker = [sys.executable, "-m", "benchmarks.talker", str(ports[TALKING])]
+        talking = stack.enter_context(running("upstream-talk", talker, core=core, home=home, env={}, cwd=ROOT))
         wait_ready(instant, f"{found.origin(INSTANT)}/healthz", seconds=20)
         wait_ready(streaming, f"{found.origin(STREAMING)}/control/state", seconds=20)
+        wait_ready(talking, f"{found.origin(TALKING)}/healthz", seconds=20)
         yield found

@@ -25,12 +25,12 @@ class Load:
     requests: int = 0
 
 
-def run(endpoint: Endpoint, body: bytes, load: Load) -> dict[str, Any]:
+def run(endpoint: Endpoint, body: bytes, load: Load, content_type: str = "application/json") -> dict[str, Any]:
     """Drive ``load`` at ``endpoint`` and return :func:`judge`'s metrics; raise VoidRun if a call failed."""
     with tempfile.NamedTemporaryFile(prefix="gatehouse-bench-") as file:
         file.write(body)
         file.flush()
-        argv = command(endpoint, load, file.name)
+        argv = command(endpoint, load, file.name, content_type)
         limit = load.seconds + DRAIN_SECONDS + 30
         try:
             result = subprocess.run(argv, capture_output=True, text=True, timeout=limit, check=False)
@@ -39,9 +39,10 @@ def run(endpoint: Endpoint, body: bytes, load: Load) -> dict[str, Any]:
     return judge(parse(result.stdout, result.stderr), load)
 
 
-def command(endpoint: Endpoint, load: Load, body_file: str) -> list[str]:
+def command(endpoint: Endpoint, load: Load, body_file: str, content_type: str) -> list[str]:
     """Return wrk's command line. One thread: the load generator shares its core with the upstream."""
-    headers = [part for name, value in endpoint.headers.items() for part in ("-H", f"{name}: {value}")]
+    named = {"content-type": content_type, **endpoint.headers}
+    headers = [part for name, value in named.items() for part in ("-H", f"{name}: {value}")]
     bounds = [f"{load.seconds:g}", str(load.requests), str(load.connections), body_file]
     longest = int(load.seconds + DRAIN_SECONDS)
     wrk = shutil.which("wrk") or "wrk"

@@ -7,8 +7,6 @@ from pathlib import Path
 from benchmarks.endpoint import Endpoint
 from benchmarks.upstream import Upstreams
 
-CHAT = "/chat/completions"
-
 
 @dataclass(frozen=True)
 class Host:

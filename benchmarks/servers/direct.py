@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.endpoint import Endpoint
-from benchmarks.payloads import MODEL
+from benchmarks.endpoint import Endpoint, address, model_of
 from benchmarks.servers.base import Host, Running
 
 
@@ -18,6 +17,6 @@ def start(host: Host) -> Iterator[Running]:
     """Hand back the upstreams' own addresses."""
 
     def endpoint(path: str, which: str) -> Endpoint:
-        return Endpoint(f"{host.upstreams.origin(which)}/v1{path}", {}, MODEL)
+        return Endpoint(address(host.upstreams.origin(which), path, model_of(path)), {}, model_of(path))
 
     yield Running(endpoint)

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.endpoint import Endpoint
+from benchmarks.endpoint import MODEL, OTHERS, REALTIME, TRANSCRIPTIONS, Endpoint, model_of
 from benchmarks.errors import BenchmarkError
-from benchmarks.payloads import MODEL, PROMPT_TOKENS
+from benchmarks.payloads import PROMPT_TOKENS
 from benchmarks.processes import environment, free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 
@@ -21,6 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 USER = "bench@example.com"
 TOKEN = re.compile(r"\bgh-[0-9A-Za-z]{46}\b")
 COMMAND_SECONDS = 120
+MODEL_TYPES = {
+    MODEL: ["chat", "responses"],
+    OTHERS[TRANSCRIPTIONS]: ["audio_transcription"],
+    OTHERS[REALTIME]: ["realtime"],
+}
+# How its records name a socket, which has no tokens of its own.
+SESSION = "realtime_session"
 
 
 def version() -> str:
@@ -33,13 +40,16 @@ def version() -> str:
 
 def manifests(host: Host) -> list[dict[str, Any]]:
     """Return one provider account per upstream; the user is granted access to each."""
-    model = {
-        "type": "integration/model/openai",
-        "name": MODEL,
-        "model_id": MODEL,
-        "model_types": ["chat", "responses"],
-        "cost": {"metric": "public_cost"},
-    }
+    models = [
+        {
+            "type": "integration/model/openai",
+            "name": name,
+            "model_id": name,
+            "model_types": types,
+            "cost": {"metric": "public_cost"},
+        }
+        for name, types in MODEL_TYPES.items()
+    ]
     return [
         {
             "type": "provider-account/openai",
@@ -47,7 +57,7 @@ def manifests(host: Host) -> list[dict[str, Any]]:
             "auth_data": {"type": "api-key", "api_key": "sk-upstream"},
             "base_url": f"{host.upstreams.origin(which)}/v1",
             "collaborators": [{"subject": f"user:{USER}", "role_id": "provider-account-access"}],
-            "integrations": [model],
+            "integrations": models,
         }
         for which in host.upstreams.ports
     ]
@@ -56,7 +66,11 @@ def manifests(host: Host) -> list[dict[str, Any]]:
 @contextmanager
 def start(host: Host) -> Iterator[Running]:
     """Set up a fresh data directory, start one worker on it, and check its records against what was sent."""
-    env = {"GATEHOUSE_DATA_DIR": str(host.home / "data"), "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1/32"}
+    env = {
+        "GATEHOUSE_DATA_DIR": str(host.home / "data"),
+        "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1/32",
+        "GATEHOUSE_REALTIME_SESSIONS_PER_SUBJECT": "0",  # one user opens hundreds
+    }
     port = free_port()
     manage(host, env, "migrate", "--verbosity", "0")
     token = made_token(manage(host, env, "create_token", "--user", USER, "--name", "benchmark"))
@@ -65,9 +79,9 @@ def start(host: Host) -> Iterator[Running]:
     manage(host, env, "apply", "-f", str(file))
 
     def endpoint(path: str, which: str) -> Endpoint:
-        return Endpoint(
-            f"http://127.0.0.1:{port}/api/llm{path}", {"authorization": f"Bearer {token}"}, f"{which}/{MODEL}"
-        )
+        model = model_of(path)
+        base = f"live/{which}{path}?model={model}" if path == REALTIME else f"api/llm{path}"
+        return Endpoint(f"http://127.0.0.1:{port}/{base}", {"authorization": f"Bearer {token}"}, f"{which}/{model}")
 
     argv = [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", str(port)]
     served = {**env, "PORT": str(port)}
@@ -107,10 +121,17 @@ def _git(*arguments: str) -> str:
 
 def recorded(host: Host, env: dict[str, str]) -> int:
     """Return how many calls the usage report counts as :func:`metered`."""
-    return metered(json.loads(manage(host, env, "usage_report", "--since", "all", "--group-by", "model", "--json")))
+    return metered(json.loads(manage(host, env, "usage_report", "--since", "all", "--group-by", "operation", "--json")))
 
 
 def metered(report: dict[str, Any]) -> int:
-    """Return how many attempts of a usage report succeeded, have a price, and have the tokens of the upstream's answer."""
-    total = report["total"]
-    return min(total["attempts"] - total["errors"] - total["unpriced"], total["input_tokens"] // PROMPT_TOKENS)
+    """Return how many calls of a usage report by operation succeeded, have a price, and the tokens that the upstream told.
+
+    A socket is a call without tokens.
+    """
+    return sum(_whole(row) for row in report["rows"])
+
+
+def _whole(row: dict[str, Any]) -> int:
+    priced = row["attempts"] - row["errors"] - row["unpriced"]
+    return priced if row["operation"] == SESSION else min(priced, row["input_tokens"] // PROMPT_TOKENS)

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks import tools
-from benchmarks.endpoint import Endpoint
-from benchmarks.payloads import MODEL
+from benchmarks.endpoint import MODEL, OTHERS, Endpoint, address, model_of
 from benchmarks.processes import free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 
@@ -35,17 +34,18 @@ def version() -> str:
 
 
 def configuration(host: Host) -> dict[str, Any]:
-    """Return LiteLLM's configuration: one model per upstream."""
+    """Return LiteLLM's configuration: every model of every upstream."""
     models = [
         {
-            "model_name": f"{MODEL}-{which}",
+            "model_name": f"{model}-{which}",
             "litellm_params": {
-                "model": f"openai/{MODEL}",
+                "model": f"openai/{model}",
                 "api_base": f"{host.upstreams.origin(which)}/v1",
                 "api_key": "sk-upstream",
             },
         }
         for which in host.upstreams.ports
+        for model in (MODEL, *OTHERS.values())
     ]
     return {"model_list": models, "general_settings": {"master_key": MASTER_KEY}}
 
@@ -61,7 +61,8 @@ def start(host: Host) -> Iterator[Running]:
 
     def endpoint(path: str, which: str) -> Endpoint:
         headers = {"authorization": f"Bearer {MASTER_KEY}"}
-        return Endpoint(f"http://127.0.0.1:{port}/v1{path}", headers, f"{MODEL}-{which}")
+        model = f"{model_of(path)}-{which}"
+        return Endpoint(address(f"http://127.0.0.1:{port}", path, model), headers, model)
 
     argv = [
         *(str(tools.VENV_PYTHON.with_name("litellm")), "--config", str(config), "--host", "127.0.0.1"),

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks import nginx
-from benchmarks.endpoint import Endpoint
-from benchmarks.payloads import MODEL
+from benchmarks.endpoint import Endpoint, address, model_of
 from benchmarks.processes import free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 from benchmarks.upstream import INSTANT
@@ -26,7 +25,7 @@ def start(host: Host) -> Iterator[Running]:
     config = nginx.config(host.home / "nginx", *blocks)
 
     def endpoint(path: str, which: str) -> Endpoint:
-        return Endpoint(f"http://127.0.0.1:{ports[which]}/v1{path}", {}, MODEL)
+        return Endpoint(address(f"http://127.0.0.1:{ports[which]}", path, model_of(path)), {}, model_of(path))
 
     argv = [shutil.which("nginx") or "nginx", "-c", str(config)]
     with running("nginx", argv, core=host.core, home=host.home, env={}) as child:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks import tools
-from benchmarks.endpoint import Endpoint
-from benchmarks.payloads import MODEL
+from benchmarks.endpoint import Endpoint, address, model_of
 from benchmarks.processes import free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 
@@ -31,7 +30,7 @@ def start(host: Host) -> Iterator[Running]:
             "x-portkey-provider": "openai",
             "x-portkey-custom-host": f"{host.upstreams.origin(which)}/v1",
         }
-        return Endpoint(f"http://127.0.0.1:{port}/v1{path}", headers, MODEL)
+        return Endpoint(address(f"http://127.0.0.1:{port}", path, model_of(path)), headers, model_of(path))
 
     argv = [
         shutil.which("node") or "node",

@@ -35,8 +35,9 @@ def test_an_unknown_row_is_refused_with_the_known_ones(keys: str) -> None:
 
 def test_options_are_shortened_by_quick_and_overruled_by_name() -> None:
     assert all(short <= asdict(Options())[name] for name, short in asdict(quick(Options())).items())
-    arguments = command.parser().parse_args(["--quick", "--seconds", "7"])
-    assert (command.options(arguments).seconds, command.options(arguments).rounds) == (7, 1)
+    arguments = command.parser().parse_args(["--quick", "--seconds", "7", "--talk-seconds", "600"])
+    found = command.options(arguments)
+    assert (found.seconds, found.rounds, found.talk_seconds) == (7, 1, 600)
 
 
 @pytest.mark.parametrize("wrong", [["--seconds", "0"], ["--cores", "1,1"], ["--cores", "1"]])
@@ -68,6 +69,21 @@ def test_a_child_is_watched_and_stopped_with_its_children(tmp_path: Path) -> Non
     while any(map(alive, pids)) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(map(alive, pids))
+
+
+def test_the_most_memory_is_that_since_it_was_forgotten() -> None:
+    def most() -> int:
+        return processes.peak_bytes(os.getpid())
+
+    ballast = bytes(range(256)) * (64 * 2**12)
+    del ballast
+    high = most()
+    processes.forget_peak(os.getpid())
+    low = most()
+    assert low < high - 32 * 2**20
+    ballast = bytes(range(256)) * (64 * 2**12)
+    assert most() > low + 32 * 2**20
+    del ballast
 
 
 def test_a_child_that_ends_early_is_reported_with_its_last_words(tmp_path: Path) -> None:
@@ -155,10 +171,12 @@ def test_a_void_run_does_not_spoil_the_next_ones_audit() -> None:
 
 def test_latency_is_added_to_the_upstreams_own() -> None:
     results: runner.Results = {
-        "chat-1": {"direct": {"p50_ms": 0.05}, "nginx": {"p50_ms": 0.15}, "litellm": {"void": "x"}}
+        "chat-1": {"direct": {"p50_ms": 0.05}, "nginx": {"p50_ms": 0.15}, "litellm": {"void": "x"}},
+        "sockets": {"direct": {"one_p50_ms": 0.2}, "nginx": {"one_p50_ms": 0.6, "p50_ms": 9.0}},
     }
     runner._add_latency(results)
     assert results["chat-1"]["nginx"]["added_p50_ms"] == pytest.approx(0.1)
+    assert results["sockets"]["nginx"]["added_p50_ms"] == pytest.approx(0.2)  # of each of two messages
     assert "added_p50_ms" not in results["chat-1"]["litellm"]
 
 
@@ -174,4 +192,6 @@ def test_gatehouses_token_is_read_from_its_command() -> None:
 )
 def test_a_call_of_gatehouse_counts_when_it_is_recorded_priced_and_metered(changes: dict[str, int], calls: int) -> None:
     total = {"attempts": 10, "errors": 0, "unpriced": 0, "input_tokens": 10 * PROMPT_TOKENS}
-    assert gatehouse.metered({"total": total | changes}) == calls
+    sockets = {"operation": "realtime_session", "attempts": 4, "errors": 1, "unpriced": 0, "input_tokens": 0}
+    assert gatehouse.metered({"rows": [{"operation": "chat"} | total | changes]}) == calls
+    assert gatehouse.metered({"rows": [{"operation": "chat"} | total | changes, sockets]}) == calls + 3

@@ -1,11 +1,15 @@
 """What the harness makes of the load generator's report and of a stream's bytes."""
 
 import json
+import os
+import shutil
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import nginx, payloads, streamer, streams, wrk
+from benchmarks import nginx, payloads, processes, responses, streamer, streams, wrk
 from benchmarks.endpoint import Endpoint
 from benchmarks.errors import BenchmarkError, VoidRun
 
@@ -53,8 +57,9 @@ def test_no_report_says_what_wrk_said() -> None:
 
 def test_the_command_line_carries_headers_and_bounds() -> None:
     endpoint = Endpoint("http://127.0.0.1:1/v1/chat/completions", {"authorization": "Bearer x"}, "m")
-    command = wrk.command(endpoint, wrk.Load(4, 2.5, requests=100), "/body")
-    assert command[command.index("-H") + 1] == "authorization: Bearer x"
+    command = wrk.command(endpoint, wrk.Load(4, 2.5, requests=100), "/body", "multipart/form-data")
+    headers = [command[at + 1] for at, part in enumerate(command) if part == "-H"]
+    assert headers == ["content-type: multipart/form-data", "authorization: Bearer x"]
     assert command[-6:] == [endpoint.url, "--", "2.5", "100", "4", "/body"]
 
 
@@ -142,6 +147,37 @@ def test_a_picture_makes_the_body_about_as_large() -> None:
     body = payloads.chat_body("m", image_bytes=payloads.MEGABYTE)
     assert 1.0 <= len(body) / payloads.MEGABYTE < 1.01
     assert json.loads(body)["messages"][-1]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+def upstream_ids(text: str) -> set[str]:
+    return {response["id"] for response in (json.loads(text), json.loads(text)["output"][0])}
+
+
+def test_each_canned_answer_has_an_id_of_its_own() -> None:
+    block = nginx.canned_server(1, {"/v1/responses": responses.ANSWER})
+    assert '"id": "resp_$request_id"' in block
+    assert '"id": "msg_$request_id"' in block
+    assert payloads.UNIQUE not in block
+    assert upstream_ids(responses.ANSWER) == {f"resp_{payloads.UNIQUE}", f"msg_{payloads.UNIQUE}"}
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_the_instant_upstream_reads_a_large_body_before_it_answers(tmp_path: Path) -> None:
+    port, size = processes.free_port(), 3 * payloads.MEGABYTE
+    config = nginx.config(tmp_path / "nginx", nginx.canned_server(port, {"/x": payloads.UNIQUE}))
+    core = min(os.sched_getaffinity(0))
+    argv = [shutil.which("nginx") or "nginx", "-c", str(config)]
+    with processes.running("nginx", argv, core=core, home=tmp_path, env={}) as child:
+        processes.wait_ready(child, f"http://127.0.0.1:{port}/healthz", seconds=20)
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(f"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+            connection.sendall(bytes(size - 1))
+            connection.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+            connection.settimeout(20)
+            connection.sendall(b"x")
+            assert connection.recv(12) == b"HTTP/1.1 200"
 
 
 def test_nginx_is_not_given_an_answer_that_it_would_change() -> None:
