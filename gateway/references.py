@@ -18,10 +18,12 @@ REFERENCE_FIELDS = frozenset(
         "container",
         "container_id",
         "conversation",
+        "error_file_id",
         "eval_id",
         "file_id",
         "file_ids",
         "input_file_id",
+        "output_file_id",
         "previous_response_id",
         "response_id",
         "skill_id",
@@ -48,9 +50,11 @@ CONTENTS = {
     "image_generation_call": ("result",),
     "reasoning": ("encrypted_content", "content"),
 }
+# Whoever looks for "file_id" and "vector_store_id" finds these, too.
+CONTAINED = frozenset({"error_file_id", "file_ids", "input_file_id", "output_file_id", "vector_store_ids"})
 # A field without any of these bytes mentions nothing. Escapes of ASCII characters could hide a name, so they count too.
 MARKS = (
-    *(name.encode() for name in sorted(REFERENCE_FIELDS - {"file_ids", "vector_store_ids"})),
+    *(name.encode() for name in sorted(REFERENCE_FIELDS - CONTAINED)),
     ITEM_REFERENCE.encode(),
     b"\\u00",
 )
@@ -109,12 +113,14 @@ def _has_mark(value: bytes) -> bool:
 def _short_texts(value: bytes) -> bytes:
     """Return a long JSON value without its long texts: pictures and documents, that no name and no id stands in.
 
-    What lies between two quotes is short where a name stands, however the quotes before it pair up. A value of short texts
+    What lies between two quotes is short where a name stands, however the quotes before it pair up. A value with many quotes
     is returned as it is, and so is a short one.
     """
+    if len(value) <= SEARCHED_BYTES:
+        return value
     pieces: list[bytes] = []
-    start, most = 0, min(len(value) // (2 * NAME_BYTES), MOST_QUOTES) if len(value) > SEARCHED_BYTES else 0
-    while len(pieces) < most:
+    start = 0
+    while len(pieces) < MOST_QUOTES:
         end = value.find(b'"', start)
         piece = value[start : end if end >= 0 else None]
         pieces.append(piece if len(piece) <= NAME_BYTES else b"")
@@ -126,15 +132,11 @@ def _short_texts(value: bytes) -> bytes:
 
 def _refuse_doubled_names(raw: bytes, value: Any) -> None:
     # Without blanks and doubled names, what it encodes to has the same length.
-    if len(_encode(value)) == len(raw):
-        return
-    try:
-        json.loads(raw, object_pairs_hook=_unique)
-    except InvalidRequest:
-        if b'"id"' in raw or _has_mark(raw):
-            raise
-    except RecursionError:
-        raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
+    if len(_encode(value)) != len(raw) and ((texts := _short_texts(raw)).find(b'"id"') >= 0 or _has_mark(texts)):
+        try:
+            json.loads(raw, object_pairs_hook=_unique)
+        except RecursionError:
+            raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

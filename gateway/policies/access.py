@@ -98,17 +98,23 @@ def may_call(caller: Caller, account: AccountPicture, model: ModelPicture) -> bo
     if not caller.is_superuser:
         if caller.principals.isdisjoint(account.users):
             return False
-        if model.subjects is not None and caller.principals.isdisjoint(model.subjects | account.managers):
+        asked = caller.principals.union(caller.team_keys) if model.owner_key else caller.principals
+        if model.subjects is not None and asked.isdisjoint(model.subjects | account.managers):
             return False
     limits = caller.limits
     return limits is None or account.name in limits or f"{account.name}/{model.name}" in limits
 
 
 def _shares(caller: Caller, account: AccountPicture, model: ModelPicture) -> bool:
-    """Whether a fine-tuned model is the caller's to use, as the account's isolation says: also administrators' it is not."""
+    """Whether a fine-tuned model is the caller's to use, as the account's isolation says: also administrators' it is not.
+
+    A team shares it like its files, with its virtual accounts, too.
+    """
     if account.isolation == "account" or caller.key == model.owner_key:
         return True
-    return account.isolation == "team" and not caller.principals.isdisjoint(model.subjects or ())
+    return account.isolation == "team" and not (model.subjects or frozenset()).isdisjoint(
+        caller.principals.union(caller.team_keys)
+    )
 
 
 def offers(caller: Caller, account: AccountPicture, model_type: str) -> bool:

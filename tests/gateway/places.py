@@ -10,8 +10,9 @@ PAD = "x" * 5000
 class Place:
     """A place for the id of an object of ``kind``.
 
-    ``ID`` and ``MODEL`` stand for the id and the model, ``MINE`` for a conversation of the caller's own, ``ITS`` for an item of the
-    owner's. ``spoils`` means that the call ends the object.
+    ``ID`` and ``MODEL`` stand for the id and the model, ``PUBLIC`` for the id behind the account's name, ``BASE`` for the vendor's
+    name of a model. ``MINE`` is a conversation of the caller's own, ``MY_INPUT`` and ``MY_TRAINING`` are files of the caller's,
+    ``ITS`` is an item of the owner's. ``spoils`` means that the call ends the object.
     """
 
     name: str
@@ -29,6 +30,18 @@ def _ask(*content: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def _items(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"model": "MODEL", "input": [*items, {"role": "user", "content": "hi"}], **more}
+
+
+def _batch(**fields: str) -> dict[str, Any]:
+    return {"input_file_id": "MY_INPUT", "endpoint": "/v1/chat/completions", "completion_window": "24h", **fields}
+
+
+def _tuning(**fields: str) -> dict[str, Any]:
+    return {"model": "BASE", "training_file": "MY_TRAINING", **fields}
+
+
+def _chat(model: str) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": "hi"}]}
 
 
 REFERENCE = {"type": "item_reference", "id": "ID"}
@@ -128,4 +141,36 @@ PLACES = (
         "responses",
         _ask(tools=[{"type": "shell", "environment": {"type": "container_reference", "container_id": "ID"}}]),
     ),
+    *(
+        place
+        for kind in ("input_file", "output_file", "error_file", "training_file")
+        for place in (
+            Place(f"{kind}-retrieved", kind, "GET", "files/ID"),
+            Place(f"{kind}-content", kind, "GET", "files/ID/content"),
+            Place(f"{kind}-deleted", kind, "DELETE", "files/ID", spoils=True),
+        )
+    ),
+    Place("input-of-a-batch", "input_file", "POST", "batches", _batch(input_file_id="ID")),
+    Place("output-of-a-batch", "output_file", "POST", "batches", _batch(output_file_id="ID")),
+    Place("errors-of-a-batch", "error_file", "POST", "batches", _batch(error_file_id="ID")),
+    Place("output-in-a-response", "output_file", "POST", "responses", _ask(FILE)),
+    Place("training", "training_file", "POST", "fine_tuning/jobs", _tuning(training_file="ID")),
+    Place("validation", "training_file", "POST", "fine_tuning/jobs", _tuning(validation_file="ID")),
+    Place("training-on-output", "output_file", "POST", "fine_tuning/jobs", _tuning(training_file="ID")),
+    Place("batch", "batch", "GET", "batches/ID"),
+    Place("batch-cancelled", "batch", "POST", "batches/ID/cancel"),
+    Place("job", "job", "GET", "fine_tuning/jobs/ID"),
+    Place("job-events", "job", "GET", "fine_tuning/jobs/ID/events"),
+    Place("job-checkpoints", "job", "GET", "fine_tuning/jobs/ID/checkpoints"),
+    *(Place(f"job-{verb}", "job", "POST", f"fine_tuning/jobs/ID/{verb}") for verb in ("cancel", "pause", "resume")),
+    Place("checkpoint", "checkpoint", "GET", "fine_tuning/checkpoints/ID/permissions"),
+    Place(
+        "checkpoint-shared", "checkpoint", "POST", "fine_tuning/checkpoints/ID/permissions", {"project_ids": ["proj_1"]}
+    ),
+    Place("tuned", "model", "GET", "models/PUBLIC"),
+    Place("tuned-in-chat", "model", "POST", "chat/completions", _chat("PUBLIC")),
+    Place("tuned-bare", "model", "POST", "chat/completions", _chat("ID")),
+    Place("tuned-in-a-response", "model", "POST", "responses", {"model": "PUBLIC", "input": "hi"}),
+    Place("tuned-on", "model", "POST", "fine_tuning/jobs", _tuning(model="ID")),
+    Place("tuned-deleted", "model", "DELETE", "models/ID", spoils=True),
 )
