@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from gateway.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from gateway.handler import InferenceRequest
 from gateway.parts import PartScanner, parameters
-from gateway.references import REFERENCE_FIELDS
+from gateway.references import FORM_FIELDS
 
 MEMORY_BYTES = 2**20
 CHUNK_BYTES = 2**16
@@ -37,7 +37,7 @@ class MultipartUpload:
         self._limit = limit
         names = frozenset(wanted)
         boundary = boundary_of(request.raw_headers.get(b"content-type", b""))
-        self._reference_fields = REFERENCE_FIELDS | refers
+        self._reference_fields = FORM_FIELDS | refers
         self._scanner = PartScanner(boundary, lambda name: name in names or bool(self._reference(name)), on_file)
         self._sent_references: int | None = None
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
@@ -176,7 +176,7 @@ def boundary_of(content_type: bytes) -> bytes:
     return boundary
 
 
-def reference_field(name: str, known: frozenset[str] = REFERENCE_FIELDS) -> str:
+def reference_field(name: str, known: frozenset[str] = FORM_FIELDS) -> str:
     """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``); empty for any other part."""
     words = [word for word in re.split(r"[\[\].]+", name) if word and not word.isdigit()]
     if words and words[-1] == "id" and len(words) > 1:

@@ -13,6 +13,7 @@ from gateway.errors import InvalidRequest
 REFERENCE_FIELDS = frozenset(
     {
         "assistant_id",
+        "audio",
         "batch_id",
         "comparison_response_id",
         "container",
@@ -34,10 +35,13 @@ REFERENCE_FIELDS = frozenset(
         "vector_store_id",
         "vector_store_ids",
         "video_id",
+        "voice",
     }
 )
-# Ids without this beginning are the vendor's own, for everybody.
-OWN_PREFIXES = {"skill_id": "skill_"}
+# Those whose text is always an id, also in forms and queries; the others may be a vendor's word, or sound.
+FORM_FIELDS = REFERENCE_FIELDS - {"audio", "voice"}
+# Ids without this beginning are the vendor's own, for everybody, or no ids.
+OWN_PREFIXES = {"audio": "audio_", "voice": "voice_", "skill_id": "skill_"}
 # Fields that hold what callers or models wrote, or what an earlier answer cited: names in there refer to nothing.
 INERT_FIELDS = frozenset({"annotations", "input_schema", "metadata", "parameters", "schema"})
 # An item of a response's input that stands for an earlier item: {"type": "item_reference", "id": "msg_..."}.
@@ -50,11 +54,11 @@ CONTENTS = {
     "image_generation_call": ("result",),
     "reasoning": ("encrypted_content", "content"),
 }
-# Whoever looks for "file_id" and "vector_store_id" finds these, too.
-CONTAINED = frozenset({"error_file_id", "file_ids", "input_file_id", "output_file_id", "vector_store_ids"})
 # A field without any of these bytes mentions nothing. Escapes of ASCII characters could hide a name, so they count too.
+# Whoever looks for a name finds those that contain it; audio and voices are found by how their ids begin.
 MARKS = (
-    *(name.encode() for name in sorted(REFERENCE_FIELDS - CONTAINED)),
+    *(name.encode() for name in sorted(FORM_FIELDS) if not any(part in name for part in FORM_FIELDS - {name})),
+    *(OWN_PREFIXES[name].encode() for name in sorted(REFERENCE_FIELDS - FORM_FIELDS)),
     ITEM_REFERENCE.encode(),
     b"\\u00",
 )
@@ -81,7 +85,7 @@ def find_references(body: bytes, fields: Mapping[str, msgspec.Raw]) -> list[tupl
     for name, raw in fields.items():
         if name in INERT_FIELDS:
             continue
-        if name in REFERENCE_FIELDS or name in listed or (marked and _mentions(raw)):
+        if name in FORM_FIELDS or name in listed or (marked and _mentions(raw)):
             value = _value(raw)
             _walk({name: value}, found, items=name in ITEM_LISTS)
             _refuse_doubled_names(bytes(raw), value)

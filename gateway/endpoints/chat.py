@@ -14,6 +14,8 @@ ENDS = re.compile(rb'^data: ?\[DONE\]|"finish_reason":\s*"', re.MULTILINE)
 CREATE = Operation("chat", "chat", "chat/completions", ends=ENDS)
 # One that the vendor keeps has an owner.
 STORE = Operation("chat", "chat", "chat/completions", makes=stored_chat.KIND, ends=ENDS)
+# So has the audio of a spoken answer.
+SPEAK = Operation("chat", "chat", "chat/completions", makes=stored_chat.AUDIO, ends=ENDS)
 
 
 class ChatCompletions(ModelCallView):
@@ -22,10 +24,12 @@ class ChatCompletions(ModelCallView):
     operation = CREATE
 
     async def describe(self, request: InferenceRequest) -> Call:
-        """Return the call; one with ``store: true`` makes an object."""
+        """Return the call; one with ``store: true`` makes an object, and so does one that wants to hear the answer."""
         call = await super().describe(request)
         if flag(call.fields, "store"):
             call.operation = STORE
+        elif "audio" in call.fields:
+            call.operation = SPEAK
         return call
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:

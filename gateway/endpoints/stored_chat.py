@@ -4,6 +4,7 @@ A record's ``data`` is ``{"metadata": the completion's metadata, "model": the mo
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import msgspec
@@ -25,16 +26,54 @@ from gateway.views import ObjectView, begin_call, json_reply, only_account
 from providers.picture import AccountPicture, Target
 
 KIND = "chat_completion"
+AUDIO = "chat_audio"
+# The vendor forgets an answer's audio after an hour or so; its owner is remembered a little longer.
+AUDIO_LIFETIME = timedelta(days=1)
 _metadata = msgspec.json.Decoder(dict[str, str] | None)
 
 
+class Audio(msgspec.Struct):
+    """What is read of an answer's audio."""
+
+    id: str | None = None
+
+
+class Said(msgspec.Struct):
+    """What is read of a message, or of what a chunk adds to it."""
+
+    audio: Audio | None = None
+
+
+class Choice(msgspec.Struct):
+    """What is read of a choice, whole or in a stream."""
+
+    message: Said | None = None
+    delta: Said | None = None
+
+
+_choices = msgspec.json.Decoder(list[Choice])
+
+
 def record_of(call: Call, fields: Fields) -> list[NewObject]:
-    """Return the record of a completion that the vendor keeps."""
+    """Return the records of a completion that the vendor keeps, and of the audio in it."""
     completion_id = ownership.text(fields, "id")
     if not completion_id:
         return []
     data = {"metadata": metadata_of(call.fields), "model": ownership.text(fields, "model")}
-    return [ownership.record_for(call, KIND, completion_id, data=data)]
+    made = [ownership.record_for(call, KIND, completion_id, data=data)]
+    return made + audio_of(call, fields) if "audio" in call.fields else made
+
+
+def audio_of(call: Call, fields: Fields) -> list[NewObject]:
+    """Return the records of an answer's audio, which later messages may refer to."""
+    try:
+        choices = _choices.decode(fields.get("choices", b"[]"))
+    except (ValueError, RecursionError):
+        return []
+    said = [part for choice in choices for part in (choice.message, choice.delta) if part is not None]
+    ids = dict.fromkeys(part.audio.id for part in said if part.audio is not None and part.audio.id)
+    expiry = datetime.now(UTC) + AUDIO_LIFETIME
+    return [ownership.record_for(call, AUDIO, audio_id, expires_at=expiry) for audio_id in ids]
 
 
 def metadata_of(fields: Fields) -> dict[str, str]:
@@ -46,6 +85,7 @@ def metadata_of(fields: Fields) -> dict[str, str]:
 
 
 ownership.MAKERS[KIND] = record_of
+ownership.MAKERS[AUDIO] = audio_of
 
 
 class StoredCompletion(ObjectView):

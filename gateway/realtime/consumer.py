@@ -22,7 +22,7 @@ from gateway.realtime.responses import ResponsesDialogue
 from gateway.realtime.server import watch_shutdown
 from gateway.realtime.session import SETTLE_SECONDS, Dialogue, Session, SessionCall
 from gateway.realtime.slots import Slots
-from gateway.references import REFERENCE_FIELDS
+from gateway.references import FORM_FIELDS
 from gateway.runtime import runtime
 from gateway.views import FORWARDED, refuse_doubled_headers
 from providers.adapters import openai as openai_dialect
@@ -161,7 +161,7 @@ class SocketConsumer(AsyncConsumer):
         runtime.running.add(call)
         call.references = [
             *admission.references_of(target),
-            *((name, value) for name, value in opening.query if name in REFERENCE_FIELDS),
+            *((name, value) for name, value in opening.query if name in FORM_FIELDS),
         ]
         await ownership.check_references(call, account)
         with Slots() as slots:

@@ -21,6 +21,7 @@ from tests.sandbox.server import SandboxProcess
 SKETCH_PRICE = {"metric": "per_unit", "value": {"image": [{"quality": "low", "price": "0.05"}]}}
 MEDIA = (
     "gpt-4o-mini",
+    "gpt-audio",
     "gpt-image-1",
     "dall-e-2",
     "dall-e-3",
