@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from batches import charging, fine_tuned, managed, notices
@@ -17,6 +18,7 @@ from gateway.jobs import BATCH, FINE_TUNING, KINDS
 from gateway.models import OwnedObject
 from gateway.objects import NewObject
 from providers.checked_client import Refused, Unreachable
+from providers.models import ProviderAccount
 
 logger = logging.getLogger("batches")
 
@@ -28,6 +30,9 @@ GONE_SECONDS = 300.0
 LEAST_RATE_PAUSE_SECONDS = 1.0
 MISSED_TIMES = 3
 FAULT_CHARACTERS = 300
+KEY_REFUSED = "The upstream refuses the account's key"
+# How the faults begin that a change of the account may mend: those, and ``AccountGone``'s.
+ACCOUNT_FAULTS = (KEY_REFUSED, "The provider account ", "The key of the provider account ")
 
 
 def follow(pk: int, claim: datetime) -> bool:
@@ -35,7 +40,7 @@ def follow(pk: int, claim: datetime) -> bool:
     lease = Lease.take(pk, claim)
     if lease is None:
         return False
-    row = lease.row
+    row, begun = lease.row, timezone.now()
     try:
         if own_batches.is_own(row.object_id):
             managed.run(lease)
@@ -47,7 +52,7 @@ def follow(pk: int, claim: datetime) -> bool:
     except Unreachable as error:
         fail(lease, f"The upstream can't be asked: {error}.", failure_pause(row))
     except Refused as error:
-        refused(lease, error)
+        refused(lease, error, begun)
     except LeaseLost:
         logger.info("Job %s is somebody else's by now.", row.object_id)
         return False
@@ -110,11 +115,16 @@ def finish_fine_tuning(lease: Lease, upstream: Upstream) -> None:
     fine_tuned.register(lease.row)
 
 
-def refused(lease: Lease, error: Refused) -> None:
-    """Act on an answer that is no success: pause the account, wait as asked, or give up what the upstream has forgotten."""
+def refused(lease: Lease, error: Refused, begun: datetime) -> None:
+    """Act on an answer that is no success: pause the account, wait as asked, or give up what the upstream has forgotten.
+
+    ``begun`` is when the job's look began: what has been saved since, it has not used.
+    """
     row = lease.row
-    if error.status in (401, 403):
-        fault = f"The upstream refuses the account's key ({error.status}). Correct it; jobs go on by themselves."
+    if error.status in (401, 403) and changed_since(row.account_name, begun):
+        fail(lease, f"{KEY_REFUSED} ({error.status}); it was changed meanwhile.", FAILURE_SECONDS)
+    elif error.status in (401, 403):
+        fault = f"{KEY_REFUSED} ({error.status}). Correct it; jobs go on by themselves."
         fail(lease, fault, KEY_PAUSE_SECONDS)
         pause_account(row.account_name, KEY_PAUSE_SECONDS, fault)
     elif error.status == 429:
@@ -144,6 +154,19 @@ def pause_account(account_name: str, seconds: float, fault: str) -> None:
     until = timezone.now() + timedelta(seconds=seconds)
     waiting = OwnedObject.objects.filter(account_name=account_name, kind__in=KINDS, lease_until=None, due_at__lt=until)
     waiting.update(due_at=until, **({"fault": fault[:FAULT_CHARACTERS]} if fault else {}))
+
+
+def resume_account(account_name: str) -> int:
+    """Let the jobs that wait for the account to be mended be due now; return how many. Called when an account is saved."""
+    now = timezone.now()
+    waiting = OwnedObject.objects.filter(account_name=account_name, kind__in=KINDS, lease_until=None, due_at__gt=now)
+    mended = Q(*[("fault__startswith", beginning) for beginning in ACCOUNT_FAULTS], _connector=Q.OR)
+    return waiting.filter(mended).update(due_at=now)
+
+
+def changed_since(account_name: str, moment: datetime) -> bool:
+    """Whether an account was saved after ``moment``."""
+    return ProviderAccount.objects.filter(name=account_name, updated_at__gte=moment).exists()
 
 
 def record_now(made: list[NewObject]) -> None:
