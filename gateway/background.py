@@ -1,4 +1,5 @@
-"""Background responses: each is charged once, when it is over. That is found out by asking, not by whoever retrieves it.
+"""What goes on at the vendor after its call was answered is charged once, when it is over: background responses, runs of threads
+and of evals. That it is over is found out by asking, not by whoever retrieves it.
 
 A record that waits for its charge has ``due_at`` set. Whoever looks at it takes a lease with a conditional update, asks the
 upstream, and either sets the next look or, in one transaction, writes the usage record and clears ``due_at``. The usage
@@ -8,13 +9,15 @@ record's id follows from account and response, so no number of lookers, crashes 
 import asyncio
 import logging
 import random
+import re
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, transaction
@@ -23,6 +26,7 @@ from django.utils import timezone
 from fernet_fields.fields import DecryptionError
 
 from gateway import metering
+from gateway.call import Call
 from gateway.models import OwnedObject
 from gateway.objects import Owned, objects
 from gateway.pictures import account_picture, unlisted_model
@@ -35,7 +39,16 @@ from usage.records import Attempt
 logger = logging.getLogger("gateway.background")
 
 KIND = "response"
-RUNNING = frozenset({"queued", "in_progress"})
+RUN, EVAL_RUN = "run", "eval_run"
+RUNNING = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
+# kind: where it is asked for, and the operation, endpoint and error of its usage record
+KINDS = {
+    KIND: ("responses/{id}", "background_response", "responses", "response"),
+    RUN: ("threads/{parent}/runs/{id}", "polled_run", "threads/{id}/runs", "run"),
+    EVAL_RUN: ("evals/{parent}/runs/{id}", "eval_run", "evals/{id}/runs", "run"),
+}
+ASSISTANTS = {"openai-beta": "assistants=v2"}
+SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
 WORKERS = 4
 RUN_SECONDS = 20.0
 """A round takes no new response after this long; what is left stays due."""
@@ -78,6 +91,18 @@ class Look:
         return bool(self.state) and self.state not in RUNNING
 
 
+def kept_for_charge(call: Call) -> dict[str, Any]:
+    """Return what the record of an object keeps of the call that began it, so that it can be charged when it is over."""
+    assert call.target is not None  # an answer came, so a target gave it
+    return {
+        "request_id": call.request_id,
+        "token_prefix": call.caller.prefix,
+        "teams": list(call.caller.teams),
+        "upstream_model": call.target.model.upstream_id,
+        "tags": dict(call.caller.tags),
+    }
+
+
 def poll_due(limit: int = 50) -> int:
     """Look at up to ``limit`` responses that are due, charge those that are over, and return how many were looked at.
 
@@ -102,7 +127,7 @@ def due_responses(limit: int) -> list[int]:
     """Return the keys of responses that are due and not leased, those that wait longest first."""
     now = timezone.now()
     free = Q(lease_until=None) | Q(lease_until__lt=now)
-    due = OwnedObject.objects.filter(free, kind=KIND, due_at__lte=now)
+    due = OwnedObject.objects.filter(free, kind__in=KINDS, due_at__lte=now)
     return list(due.order_by("due_at").values_list("pk", flat=True)[:limit])
 
 
@@ -168,12 +193,12 @@ def _look(row: OwnedObject, target: Target | None, cancel: bool = False) -> Look
     account = target.account
     client = CheckedClient(
         account.url + "/",
-        dict(account.headers),
+        {**(ASSISTANTS if row.kind == RUN else {}), **{name.lower(): value for name, value in account.headers}},
         connect_timeout=min(account.connect_timeout, CONNECT_SECONDS),
         read_timeout=min(account.read_timeout, READ_SECONDS),
         max_bytes=MAX_ANSWER_BYTES,
     )
-    path = f"responses/{row.object_id}"
+    path = KINDS[row.kind][0].format(id=row.object_id, parent=row.parent_id)
     try:
         with client:
             answer = client.call("POST", f"{path}/cancel") if cancel else client.call("GET", path)
@@ -197,7 +222,7 @@ def _take_in(row: OwnedObject, target: Target | None, look: Look) -> None:
         pause = min(max(age.total_seconds() * PAUSE_SHARE, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         _look_again(row, pause, state=look.state, failures=0, fault="")
     elif (look.status == 404 and missed >= MISSED_TIMES) or age > GIVE_UP:
-        logger.error("Background response %s can't be charged: %s.", row.object_id, look.fault)
+        logger.error("%s can't be charged: %s.", row.object_id, look.fault)
         _charge(row, target, look)
     else:
         pause = min(FAILURE_PAUSE_SECONDS * 2 ** min(row.failures, 10), LONGEST_FAILURE_PAUSE_SECONDS)
@@ -213,22 +238,60 @@ def _look_again(row: OwnedObject, pause: float, **changes: object) -> None:
 
 def _charge(row: OwnedObject, target: Target | None, look: Look) -> None:
     """Write what the response used, and that this is done: both or neither, and only once."""
-    line = msgspec.json.encode(charge(row, target, look))
+    lines = [msgspec.json.encode(record) for record in charges(row, target, look)]
     now = timezone.now()
     state = look.state[:32] or "unknown"
     with transaction.atomic():
         waiting = OwnedObject.objects.filter(pk=row.pk, due_at__isnull=False)
         done = waiting.update(due_at=None, lease_until=None, state=state, fault=look.fault[:300], updated_at=now)
-        if done and rows.store([line], DEFAULT_DB_ALIAS, _no_pause):
-            logger.error("The usage record of background response %s can't be stored.", row.object_id)
+        if done and rows.store(lines, DEFAULT_DB_ALIAS, _no_pause):
+            logger.error("A usage record of %s can't be stored.", row.object_id)
 
 
-def charge(row: OwnedObject, target: Target | None, look: Look) -> Attempt:
-    """Return the usage record of a background response: what its usage says, or unpriced when it says nothing."""
+def charges(row: OwnedObject, target: Target | None, look: Look) -> list[Attempt]:
+    """Return the usage records of what is over: one, or of an eval's run one for each model that it says it used."""
+    told = _usages(look.fields) if row.kind == EVAL_RUN else []
+    if not told:
+        return [charge(row, target, look)]
+    made = []
+    for usage in told:
+        name = str(usage.get("model_name") or "")
+        counted = {"usage": msgspec.Raw(msgspec.json.encode(_as_chat(usage)))}
+        made.append(charge(row, _of_model(target, name), replace(look, fields={**look.fields, **counted}), name))
+    return made
+
+
+def _usages(fields: Mapping[str, msgspec.Raw]) -> list[dict[str, object]]:
+    try:
+        return msgspec.json.decode(fields.get("per_model_usage", b"[]"), type=list[dict[str, object]])
+    except ValueError:
+        return []
+
+
+def _as_chat(usage: Mapping[str, object]) -> dict[str, object]:
+    """Return a model's share of an eval's run as chat completions tell what they used."""
+    return {**usage, "prompt_tokens_details": {"cached_tokens": usage.get("cached_tokens")}}
+
+
+def _of_model(target: Target | None, name: str) -> Target | None:
+    """Return the target of the model that the vendor calls ``name``, or a dated snapshot of it."""
+    if target is None:
+        return None
+    known = target.account.upstream_ids
+    model = known.get(name.lower()) or known.get(SNAPSHOT.sub("", name.lower()))
+    return Target(target.account, model or unlisted_model(target.account, name))
+
+
+def charge(row: OwnedObject, target: Target | None, look: Look, model: str = "") -> Attempt:
+    """Return the usage record of what is over: what its usage says, or unpriced when it says nothing.
+
+    ``model`` is the vendor's name of the one that the record is about, where there may be several.
+    """
     subject_type, _, subject_id = row.owner_key.partition(":")
     data = row.data
+    _, operation, endpoint, error = KINDS[row.kind]
     record = Attempt(
-        attempt_id=str(uuid.uuid5(CHARGE_IDS, f"{row.account_name}/{row.object_id}")),
+        attempt_id=str(uuid.uuid5(CHARGE_IDS, "/".join(filter(None, (row.account_name, row.object_id, model))))),
         request_id=str(data.get("request_id", "")),
         started_at=int(row.created_at.timestamp() * 1_000_000),
         subject_type=subject_type,
@@ -240,16 +303,16 @@ def charge(row: OwnedObject, target: Target | None, look: Look) -> Attempt:
         account=row.account_name,
         provider=target.account.provider if target else "",
         model_asked=row.model_name,
-        model_served=str(data.get("upstream_model", "")),
-        operation="background_response",
-        endpoint="responses",
+        model_served=model or str(data.get("upstream_model", "")),
+        operation=operation,
+        endpoint=endpoint,
         status=200,
         upstream_status=look.status,
         metadata={**row.metadata, **data.get("tags", {})},
         object_id=row.object_id,
     )
     if look.state != "completed":
-        record.error_class = f"response_{look.state or 'unknown'}"[:40]
+        record.error_class = f"{error}_{look.state or 'unknown'}"[:40]
     began, ended = (_number_of(look.fields, name) for name in ("created_at", "completed_at"))
     if began and ended:
         record.latency_us = max(0, int((ended - began) * 1_000_000))

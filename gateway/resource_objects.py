@@ -2,23 +2,27 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from gateway import background
 from gateway.body import text_of
 from gateway.call import Call
 from gateway.errors import InvalidRequest
 from gateway.models import OwnedObject
 from gateway.objects import NewObject, objects
-from gateway.ownership import Fields, Maker, child_of, record_for, text
+from gateway.ownership import Fields, Maker, child_of, record_for, soon, text
 from gateway.policies import access
 from gateway.references import INERT_FIELDS
-from gateway.resources import RUN, SESSION, Resource
+from gateway.resources import EVAL_RUN, RUN, SESSION, Resource
 from providers.picture import AccountPicture
 
 THREAD = "thread"
 SUBMIT = "submit_tool_outputs"
+# A new run is looked at this soon.
+FIRST_LOOK_SECONDS = 2.0
 # What callers call things themselves: names in there refer to nothing.
 INERT = INERT_FIELDS | {"env", "headers", "request_metadata"}
 
@@ -31,8 +35,41 @@ def thread_objects(call: Call, fields: Fields) -> list[NewObject]:
     if thread_id and call.operation.makes == THREAD:
         made.append(record_for(call, THREAD, thread_id))
     if kind == "thread.run" and text(fields, "id"):
-        made.append(record_for(call, RUN, text(fields, "id")))
+        made.append(record_for(call, RUN, text(fields, "id"), parent_id=thread_id, **_due(call)))
     return made
+
+
+def eval_run_objects(call: Call, fields: Fields) -> list[NewObject]:
+    """Return the record of an eval's run, which is charged when it is over."""
+    run_id = text(fields, "id")
+    if not run_id:
+        return []
+    return [record_for(call, EVAL_RUN, run_id, parent_id=text(fields, "eval_id"), **_due(call))]
+
+
+def _due(call: Call) -> dict[str, Any]:
+    """Return what lets somebody look whether an object is over, when its call is charged then."""
+    if call.operation.charges:
+        return {}
+    return {"data": background.kept_for_charge(call), "due_at": soon(FIRST_LOOK_SECONDS)}
+
+
+async def charge_later(call: Call, account: AccountPicture, row: Resource, place: tuple[str, ...]) -> None:
+    """Leave what a run uses that is polled to :mod:`gateway.background`: its call is free.
+
+    A streamed run tells its own usage. One that was polled before is charged once, however its tools' outputs are sent.
+    """
+    polled = not call.stream
+    if row.kind == THREAD and place[-1:] == (SUBMIT,):
+        polled = await objects.run(is_polled, account.name, place[2])
+    if call.operation.charges and polled and (row.kind == THREAD or row.makes.get("runs") == EVAL_RUN):
+        call.operation = replace(call.operation, charges=False)
+
+
+def is_polled(account_name: str, run_id: str) -> bool:
+    """Whether a run is charged by whoever looks at it."""
+    known = OwnedObject.objects.filter(account_name=account_name, object_id=run_id, kind=RUN)
+    return known.exclude(data={}).exists()
 
 
 class Told(msgspec.Struct):
@@ -75,7 +112,12 @@ def _made(told: Told) -> Iterable[tuple[str, str]]:
         yield SESSION, told.session_id
 
 
-MAKERS: dict[str, Maker] = {THREAD: thread_objects, RUN: thread_objects, SESSION: agent_objects}
+MAKERS: dict[str, Maker] = {
+    THREAD: thread_objects,
+    RUN: thread_objects,
+    SESSION: agent_objects,
+    EVAL_RUN: eval_run_objects,
+}
 
 
 def own_references(row: Resource, fields: Fields) -> list[tuple[str, str]]:

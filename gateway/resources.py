@@ -45,12 +45,13 @@ AGENT_FIELDS = frozenset(
     }
 )
 RUN = "run"
+EVAL_RUN = "eval_run"
 SESSION = "agent_session"
 
 RESOURCES: tuple[Resource, ...] = (
     Resource("vector_stores", "vector_store", "vector_stores"),
     Resource("containers", "container", "containers", bills={"": "container"}),
-    Resource("evals", "eval", "evals", bills={"runs": "chat"}, model=True),
+    Resource("evals", "eval", "evals", makes={"runs": EVAL_RUN}, bills={"runs": "chat"}, model=True),
     Resource(
         "videos",
         "video",

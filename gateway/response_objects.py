@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from gateway import metering
-from gateway.background import RUNNING
+from gateway import background, metering
 from gateway.call import Call
 from gateway.objects import NewObject
 from gateway.ownership import Fields, Maker, child_of, record_for, text
@@ -104,16 +103,11 @@ def _response(call: Call, response_id: str, fields: Fields, conversation: str) -
     state = text(fields, "status")[:32]
     if call.operation.charges:
         return record_for(call, "response", response_id, parent_id=conversation, state=state, expires_at=expires())
-    assert call.target is not None  # an answer came, so a target gave it
-    later = {
-        "request_id": call.request_id,
-        "token_prefix": call.caller.prefix,
-        "teams": list(call.caller.teams),
-        "upstream_model": call.target.model.upstream_id,
-        "tags": dict(call.caller.tags),
-    }
+    later = background.kept_for_charge(call)
     due = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK_SECONDS)
-    if state and state not in RUNNING:  # a vendor that knows no background has answered at once, and may keep nothing
+    if (
+        state and state not in background.RUNNING
+    ):  # a vendor that knows no background has answered at once, and may keep nothing
         later["answer"] = _charged(fields)
     return record_for(
         call,

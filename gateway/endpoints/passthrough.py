@@ -126,6 +126,7 @@ class ResourceView(InferenceView):
             check_model(call, account)
             resolve_nested_models(call, account)
         await resource_objects.find_model(call, account, row, place.root, place.segments)
+        await resource_objects.charge_later(call, account, row, place.segments)
         if call.operation.raw:
             call.forwarded += [
                 (name.decode(), request.raw_headers[name].decode("latin1"))

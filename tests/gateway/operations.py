@@ -286,7 +286,7 @@ def poll_background(threads: int = 1, lease_seconds: float | None = None) -> int
 
 def settle_background() -> None:
     """Let nothing wait for its charge."""
-    OwnedObject.objects.filter(kind=background.KIND).update(due_at=None)
+    OwnedObject.objects.filter(kind__in=background.KINDS).update(due_at=None)
 
 
 def due_in(object_id: str, seconds: float = 0) -> None:
