@@ -8,12 +8,12 @@ class Options:
     """Bounds of the scenarios. Seconds are seconds, counts are counts, intervals are milliseconds."""
 
     rounds: int = 3
-    seconds: float = 5
+    seconds: float = 4
     warm_up_seconds: float = 3
     memory_warm_up: int = 10_000
     memory_requests: int = 200_000
-    memory_warm_up_seconds: float = 40
-    memory_seconds: float = 160
+    memory_warm_up_seconds: float = 20
+    memory_seconds: float = 150
     streams: int = 32
     stream_chunks: int = 600
     stream_interval_ms: float = 10

@@ -52,24 +52,32 @@ def run(plan: Plan) -> Results:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-bench-")))
         behind = stack.enter_context(upstreams(plan.cores[1], home))
         for server in plan.servers:
-            folder = home / server.key
-            folder.mkdir()
-            for key, metrics in _measure(server, Host(plan.cores[0], folder, behind), plan).items():
-                results[key][server.key] = metrics
+            for number, rows in enumerate(groups(server, plan.scenarios)):
+                folder = home / f"{server.key}-{number}"
+                folder.mkdir()
+                for key, metrics in _measure(server, Host(plan.cores[0], folder, behind), rows, plan.options).items():
+                    results[key][server.key] = metrics
     _add_latency(results)
     return results
 
 
-def _measure(server: Server, host: Host, plan: Plan) -> dict[str, dict[str, Any]]:
-    """Start one server, run its scenarios, stop it."""
-    rows = [one for one in plan.scenarios if not one.servers or server.key in one.servers]
+def groups(server: Server, scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
+    """Return the scenarios that ``server`` can do, in groups that each have a server of their own."""
+    rows = [one for one in scenarios if not one.servers or server.key in one.servers]
+    together = [one for one in rows if not one.fresh]
+    return ([together] if together else []) + [[one] for one in rows if one.fresh]
+
+
+def _measure(server: Server, host: Host, rows: list[Scenario], options: Options) -> dict[str, dict[str, Any]]:
+    """Start one server, run scenarios, stop it."""
     say(f"{server.title}: starting")
     try:
         with server.start(host) as running:
-            bench = Bench(running, host.upstreams, plan.options)
-            _warm_up(bench)
+            bench = Bench(running, host.upstreams, options)
             wanted = [one for one in rows if running.pid or not one.needs_process]
-            return {one.key: _scenario(one, bench, server, plan.cores[0]) for one in wanted}
+            if wanted:
+                _warm_up(bench)
+            return {one.key: _scenario(one, bench, server, host.core) for one in wanted}
     except (BenchmarkError, VoidRun) as error:
         say(f"{server.title}: VOID: {error}")
         return {one.key: {"void": str(error)} for one in rows}

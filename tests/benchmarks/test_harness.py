@@ -169,6 +169,17 @@ def test_a_void_run_does_not_spoil_the_next_ones_audit() -> None:
     assert subject.sent == 22
 
 
+def test_rows_about_memory_have_a_server_of_their_own() -> None:
+    def keys(server: str) -> list[list[str]]:
+        return [[row.key for row in rows] for rows in runner.groups(BY_KEY[server], SCENARIOS)]
+
+    together, *alone = keys("gatehouse")
+    assert alone == [["sockets"], ["open-streams"], ["memory"]]
+    assert set(together) == {row.key for row in SCENARIOS} - {"sockets", "open-streams", "memory"}
+    assert keys("portkey")[1:] == [["open-streams"], ["memory"]]
+    assert [[row.key for row in rows] for rows in runner.groups(BY_KEY["nginx"], SCENARIOS[-1:])] == [["memory"]]
+
+
 def test_latency_is_added_to_the_upstreams_own() -> None:
     results: runner.Results = {
         "chat-1": {"direct": {"p50_ms": 0.05}, "nginx": {"p50_ms": 0.15}, "litellm": {"void": "x"}},
