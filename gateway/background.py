@@ -103,6 +103,14 @@ def kept_for_charge(call: Call) -> dict[str, Any]:
     }
 
 
+def keep_answer(account_name: str, response_id: str, answer: dict[str, Any]) -> None:
+    """Write down what a response that is not charged yet told at its end."""
+    waiting = OwnedObject.objects.filter(account_name=account_name, object_id=response_id, kind=KIND)
+    row = waiting.filter(due_at__isnull=False).first()
+    if row is not None:
+        waiting.filter(due_at__isnull=False).update(data={**row.data, "answer": answer})
+
+
 def poll_due(limit: int = 50) -> int:
     """Look at up to ``limit`` responses that are due, charge those that are over, and return how many were looked at.
 

@@ -5,7 +5,7 @@ isolation is ``account`` lets ids through that the gateway has not made.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ ID_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}\Z")
 
 Fields = Mapping[str, msgspec.Raw]
 Maker = Callable[[Call, Fields], list[NewObject]]
+Listener = Callable[[Call, bytes], Awaitable[None]]
 _text = msgspec.json.Decoder(str | None)
 
 
@@ -182,5 +183,7 @@ def _by_id(call: Call, fields: Fields) -> list[NewObject]:
     return [record_for(call, call.operation.makes, object_id, state=text(fields, "status")[:32])] if object_id else []
 
 
+# What to do with an event of a stream whose call is charged later, by the operation's kind.
+LISTENERS: dict[str, Listener] = {}
 # Kinds whose answers make more than the one object that ``id`` names, or need more written down than that.
 MAKERS: dict[str, Maker] = {}

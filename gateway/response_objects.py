@@ -1,5 +1,7 @@
 """What an answer about responses and conversations brings into being: responses, items and containers, with their owners."""
 
+import contextlib
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,14 +9,17 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from gateway import background, metering
+from gateway import background, metering, streaming
 from gateway.call import Call
-from gateway.objects import NewObject
-from gateway.ownership import Fields, Maker, child_of, record_for, text
+from gateway.errors import CallError
+from gateway.objects import NewObject, objects
+from gateway.ownership import Fields, Listener, Maker, child_of, record_for, text
 
 CHARGED_FIELDS = ("object", "id", "status", "usage", "tool_usage", "service_tier", "created_at", "completed_at")
 # A new background response is looked at this soon.
 FIRST_LOOK_SECONDS = 2.0
+# How the stream of a response ends that has ended itself.
+ENDED = re.compile(rb'"type":\s*"response\.(?:completed|failed|incomplete|cancelled)"')
 
 
 class Environment(msgspec.Struct):
@@ -156,4 +161,18 @@ def _container_of(item: Item) -> str | None:
     return item.container_id or (item.environment.container_id if item.environment else None)
 
 
+async def hear_end(call: Call, events: bytes) -> None:
+    """Keep what the end of a background response's stream tells of its usage, so that nobody needs to ask.
+
+    A vendor that ignores ``background`` may keep nothing to be asked for. When it can't be kept, the vendor is asked.
+    """
+    for event in streaming.split_events(events) if ENDED.search(events) else ():
+        if ENDED.search(event) and call.target is not None:
+            with contextlib.suppress(CallError, ValueError, RecursionError):
+                response = _inner(_object.decode(streaming.event_data(event)))
+                account, answer = call.target.account.name, _charged(response)
+                await objects.run(background.keep_answer, account, text(response, "id"), answer)
+
+
+LISTENERS: dict[str, Listener] = {"response": hear_end}
 MAKERS: dict[str, Maker] = {"response": of_new_response, "shown": of_shown}

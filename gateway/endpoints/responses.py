@@ -16,6 +16,7 @@ CREATE = Operation("responses", "responses", "responses", makes="response", ends
 BACKGROUND = Operation("responses", "responses", "responses", makes="response", charges=False)
 
 ownership.MAKERS.update(response_objects.MAKERS)
+ownership.LISTENERS.update(response_objects.LISTENERS)
 
 
 class Responses(ModelCallView):

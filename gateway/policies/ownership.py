@@ -38,6 +38,7 @@ async def _recorded(call: Call, stream: AsyncIterator[bytes]) -> AsyncIterator[b
     known: set[str] = set()
     waiting: list[Future[list[Owned]]] = []
     ends = call.operation.ends
+    listen = None if call.operation.charges else ownership.LISTENERS.get(call.operation.makes)
     async for events in stream:
         if b'"id"' in events:
             made = [entry for entry in _made_by_events(call, events) if entry.object_id not in known]
@@ -53,6 +54,8 @@ async def _recorded(call: Call, stream: AsyncIterator[bytes]) -> AsyncIterator[b
             except CallError as error:
                 call.ended_by = error  # so that the attempt's record tells it
                 raise
+            if listen is not None:
+                await listen(call, events)
         yield events
 
 

@@ -281,6 +281,34 @@ def test_a_vendor_that_knows_no_background_is_charged_for_its_answer(house: Hous
     assert len(json.dumps(record(house, "resp_once")["data"])) < 700
 
 
+def test_a_vendor_that_ignores_background_in_a_stream(house: House, quiet: Gateway) -> None:
+    """It keeps nothing that could be asked for later: what its last event tells is charged."""
+    usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+    shape = {"id": "resp_streamed", "object": "response", "status": "in_progress", "output": [], "usage": None}
+    begun = {"type": "response.created", "sequence_number": 0, "response": shape}
+    ended = {
+        "type": "response.completed",
+        "sequence_number": 1,
+        "response": {**shape, "status": "completed", "usage": usage},
+    }
+    events = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in (begun, ended)).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(events)}\r\n\r\n"
+    with ScriptedUpstream() as upstream:
+        upstream.answer(head.encode() + events)
+        house.apply(provider("streamer", f"{upstream.origin}/v1", models=["gpt-4o-mini"]))
+        token = quiet.token("streamer", user=USER)
+        asked = {"model": "streamer/gpt-4o-mini", "input": "hi", "background": True, "stream": True}
+        wait_until(lambda: quiet.post(token, "/v1/responses", asked).status_code == 200)
+        before = upstream.requests
+        due(house, "resp_streamed")
+        house.do("poll_background")
+        assert upstream.requests == before
+    (row,) = charges(house, "resp_streamed")
+    assert (row["input_tokens"], row["output_tokens"]) == (100, 10)
+    assert row["cost_pico"] == 100 * 150_000 + 10 * 600_000
+    assert created(house, row)["cost_pico"] == 0
+
+
 def test_two_servers_look_by_themselves(house: House, quiet: Gateway, client: OpenAI) -> None:
     servers = [house.gateway(env={"GATEHOUSE_BACKGROUND_POLL_SECONDS": "0.1"}) for _ in range(2)]
     try:
