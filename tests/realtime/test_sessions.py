@@ -193,7 +193,9 @@ async def test_a_live_session(server: Gateway, voice_token: str) -> None:
 
 async def test_sessions_side_by_side(voices: Gateway, voice_token: str) -> None:
     async def one(number: int) -> str:
-        async with client(voices, voice_token).realtime.connect(model=MODEL) as connection:
+        patient: Any = {"open_timeout": 60}  # twenty handshakes at once, on a machine that may be busy
+        sdk = client(voices, voice_token)
+        async with sdk.realtime.connect(model=MODEL, websocket_connection_options=patient) as connection:
             await text_session(connection)
             await say(connection, f"Reply with exactly: {number}")
             events = await events_until(connection, "response.done")
