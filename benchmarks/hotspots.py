@@ -29,7 +29,12 @@ OUR_ROOMS = frozenset({"gateway", "accounts", "providers", "usage", "batches"})
 SAMPLES_PER_SECOND = 200
 MOST_ROWS = 18
 # A thread whose innermost frame is in one of these waits, or sleeps in the ledger's ``give_way``: py-spy takes some for busy.
-WAITING = frozenset({"concurrent/futures/thread.py", "threading.py", "selectors.py", "queue.py"})
+WAITING = frozenset(
+    {
+        *("concurrent/futures/thread.py", "threading.py", "selectors.py", "queue.py"),
+        *("kombu/transport/virtual/base.py", "celery/beat.py"),  # where idle jobs sleep
+    }
+)
 LIBRARY = re.compile(r".*/(?:site-packages|lib/python3\.\d+)/")
 Stacks = list[tuple[list[str], int]]
 

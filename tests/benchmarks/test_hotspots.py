@@ -15,6 +15,7 @@ LINES = f"""
 {SERVE};{RUN};{RUN} 1
 {SERVE};f ({LIBRARY}/django/db/models.py);dumps (/usr/lib/python3.11/json/encoder.py) 1
 _bootstrap (/usr/lib/python3.11/threading.py);_worker (/usr/lib/python3.11/concurrent/futures/thread.py) 90
+_bootstrap (/usr/lib/python3.11/threading.py);_run ({ROOT}/gateway/embedded.py);start ({LIBRARY}/celery/beat.py) 80
 """
 
 
