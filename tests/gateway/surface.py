@@ -41,7 +41,12 @@ WIDE = (
     chat_model("house-model", model_id="gpt-4o-mini"),
 )
 PROXY_PATHS = ["v1/embeddings", "v1/chat/*", "v1/files", "v1/files/*", "v1/echo", "echo/*"]
-ENV = {"GATEHOUSE_FORWARD_HEADERS": "x-sandbox", "GATEHOUSE_MAX_UPLOAD_MB": "256", "GATEHOUSE_BODY_TIMEOUT_S": "5"}
+ENV = {
+    "GATEHOUSE_FORWARD_HEADERS": "x-sandbox",
+    "GATEHOUSE_MAX_UPLOAD_MB": "256",
+    "GATEHOUSE_BODY_TIMEOUT_S": "5",
+    "GATEHOUSE_BACKGROUND_POLL_SECONDS": "0",  # what nobody asked for must not be among the upstream's requests
+}
 
 
 @dataclass
