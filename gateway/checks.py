@@ -1,6 +1,11 @@
 """What must be right before a server starts. Each fault names the setting and the mend."""
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
+from django.core.files.storage.handler import InvalidStorageError
+
+from gateway import own_files
 
 WEAK_KEY_CHARACTERS = 32
 WEAK_KEY_WORDS = ("insecure", "changeme", "change-me", "secret-key", "example", "default", "password")
@@ -29,7 +34,16 @@ def start_faults(workers: int) -> list[str]:
             )
     if workers < 1:
         faults.append("--workers: must be at least 1.")
-    return faults
+    return [*faults, *storage_faults()]
+
+
+def storage_faults() -> list[str]:
+    """Return why files of our own can't be kept where the settings say."""
+    try:
+        storages[own_files.ALIAS]
+    except (InvalidStorageError, ImproperlyConfigured, ImportError, TypeError) as error:
+        return [f"GATEHOUSE_FILE_STORAGE: can't be used with its options ({error}). Name an installed storage class."]
+    return []
 
 
 def weak_key(key: str) -> bool:

@@ -1,23 +1,36 @@
-"""Files that Gatehouse keeps itself, for batches that it runs itself: in its data directory, or wherever ``STORAGES`` says."""
+"""Files that Gatehouse keeps itself, for batches that it runs itself: in its data directory, or wherever ``STORAGES`` says.
 
+Of a storage no more is asked than every Django storage has: no paths, no appending. Servers wait for it in threads of its own, so that
+one that is slow holds up nothing else.
+"""
+
+import asyncio
+import logging
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import IO, Any
+from os import SEEK_END
+from typing import IO, Any, TypeVar
 
 from django.core.files import File
 from django.core.files.storage import Storage, storages
 from django.utils import timezone
 
 from gateway.call import Reply
-from gateway.errors import CallError, InvalidRequest
+from gateway.errors import InvalidRequest, NotFound, Unavailable
 from gateway.models import OwnedObject
-from gateway.objects import Owned, objects
+from gateway.objects import Owned
+
+logger = logging.getLogger("gateway.files")
 
 ALIAS = "files"
 PREFIX = "file-gh"
 PIECE_BYTES = 2**16
+THREADS = 8
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gatehouse-files")
+_Result = TypeVar("_Result")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
@@ -40,14 +53,36 @@ def store() -> Storage:
     return storages[ALIAS]
 
 
+async def run(function: Callable[..., _Result], *args: Any) -> _Result:
+    """Run a function of this module's, or of a file's, in a thread.
+
+    Raises ``FileNotFoundError``, and :class:`~gateway.errors.Unavailable` when the storage can't be used at the moment.
+    """
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_threads, function, *args)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a storage raises what its library raises; the log has the details
+        logger.exception("The storage of files failed.")
+        raise Unavailable(
+            "Gatehouse's storage of files can't be used at the moment. Try again.",
+            code="storage_unavailable",
+            headers={"retry-after": "5"},
+        ) from error
+
+
 def save(file_id: str, content: IO[bytes]) -> int:
     """Keep ``content`` under ``file_id``, in place of what may be there of an earlier try; return its length in bytes."""
     name = _name(file_id)
     if store().exists(name):
         store().delete(name)
+    size = content.seek(0, SEEK_END)
     content.seek(0)
-    store().save(name, File(content, name))
-    return int(store().size(name))
+    saved = store().save(name, File(content, name))
+    if saved != name:  # another worker wrote it meanwhile
+        store().delete(saved)
+        raise FileExistsError(f"{name} is being written by somebody else, or the storage gives files names of its own.")
+    return size
 
 
 def open_file(file_id: str) -> IO[bytes]:
@@ -84,10 +119,11 @@ def body_of(owned: Owned) -> dict[str, Any]:
 async def content(owned: Owned, wanted: str) -> Reply:
     """Return the file, or the range of it that ``wanted`` (a ``Range`` header) names, as it is read."""
     try:
-        file = await objects.run(open_file, owned.object_id)
-        size = await objects.run(store().size, _name(owned.object_id))
+        file, size = await run(_opened, owned.object_id)
     except FileNotFoundError:
-        raise CallError(f"The content of {owned.object_id!r} is gone from Gatehouse's storage.") from None
+        raise NotFound(
+            f"The content of {owned.object_id!r} is gone from Gatehouse's storage.", code="not_found"
+        ) from None
     start, end = _span(wanted, size)
     headers = [
         (b"content-type", b"application/octet-stream"),
@@ -99,9 +135,9 @@ async def content(owned: Owned, wanted: str) -> Reply:
         headers.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, size)))
 
     async def pieces() -> Any:
-        await objects.run(file.seek, start)
+        await run(file.seek, start)
         left = end - start
-        while left > 0 and (piece := await objects.run(file.read, min(PIECE_BYTES, left))):
+        while left > 0 and (piece := await run(file.read, min(PIECE_BYTES, left))):
             left -= len(piece)
             yield piece
 
@@ -110,10 +146,18 @@ async def content(owned: Owned, wanted: str) -> Reply:
 
 def lines(file_id: str) -> Iterator[bytes]:
     """Yield the lines of a file, without their ends."""
+    rest = b""
     with open_file(file_id) as file:
-        for line in file:
-            if line.strip():
-                yield line.rstrip(b"\r\n")
+        while piece := file.read(PIECE_BYTES):  # not line by line: Django's files end a line at a bare CR, too
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from filter(bytes.strip, whole)
+    if rest.strip():
+        yield rest
+
+
+def _opened(file_id: str) -> tuple[IO[bytes], int]:
+    size = int(store().size(_name(file_id)))
+    return open_file(file_id), size
 
 
 def _span(wanted: str, size: int) -> tuple[int, int]:

@@ -268,13 +268,17 @@ FORMAT_MODULE_PATH = "gateway.formats"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = env.str("GATEHOUSE_STATIC_ROOT", default="") or None
+FOLDER_STORAGE = "django.core.files.storage.FileSystemStorage"
+FILE_STORAGE = env.str("GATEHOUSE_FILE_STORAGE", default="").strip() or FOLDER_STORAGE
 STORAGES: dict[str, Any] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": FOLDER_STORAGE},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     # Files that Gatehouse keeps itself. Several hosts share them through a backend of django-storages.
     "files": {
-        "BACKEND": env.str("GATEHOUSE_FILE_STORAGE", default="django.core.files.storage.FileSystemStorage"),
-        "OPTIONS": json_object("GATEHOUSE_FILE_STORAGE_OPTIONS", {"location": DATA_DIR / "files"}),
+        "BACKEND": FILE_STORAGE,
+        "OPTIONS": json_object(
+            "GATEHOUSE_FILE_STORAGE_OPTIONS", {"location": DATA_DIR / "files"} if FILE_STORAGE == FOLDER_STORAGE else {}
+        ),
     },
 }
 MANAGED_CONCURRENCY = int(number("GATEHOUSE_MANAGED_CONCURRENCY", 8, least=1, most=256))

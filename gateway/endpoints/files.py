@@ -134,7 +134,7 @@ class Files(InferenceView):
                 code="unsupported_by_provider",
             )
         file_id = own_files.new_id()
-        size = await asyncio.to_thread(own_files.save, file_id, upload.content)
+        size = await own_files.run(own_files.save, file_id, upload.content)
         body = own_files.file_body(file_id, "input.jsonl", BATCH, size)
         data = {"body": body, "batch_input": call.notes["batch_input"]}
         await objects.record([new_object(call.caller, account.name, FILE, file_id, data=data)])
@@ -200,7 +200,7 @@ class File(ObjectView):
                     code="file_in_use",
                 )
         if call.parent is not None and own_files.is_own(file_id):
-            await asyncio.to_thread(own_files.delete, file_id)
+            await own_files.run(own_files.delete, file_id)
             await objects.run(mark_deleted, file_id, call.account_name, datetime.now(UTC))
             objects.forget(file_id, call.account_name)
             return json_reply({"id": file_id, "object": "file", "deleted": True})

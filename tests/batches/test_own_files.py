@@ -1,19 +1,24 @@
 """The files of batches that Gatehouse runs itself: whole or not there, wherever they are kept."""
 
+import json
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import OpenAI
+from openai import InternalServerError, OpenAI
 
-from tests.batches.inputs import QUICK, ended
+from tests.batches.inputs import QUICK, ended, jsonl, line
 from tests.batches.test_managed import BAD, begin, read
-from tests.fixtures import USER
+from tests.fixtures import USER, furnish
+from tests.gateway.calls import assert_ours
+from tests.gateway.server import House
+from tests.sandbox.server import SandboxProcess
 from tests.servers import wait_until
 
 LINES = 40
+IN_MEMORY = "django.core.files.storage.InMemoryStorage"
 HEADERS = {"x-tfy-provider-name": "openai-main", "x-gatehouse-batch": "managed"}
 
 
@@ -33,6 +38,62 @@ def assert_held(house: Any, batch_id: str) -> None:
     before = leased_until(house, batch_id)
     wait_until(lambda: leased_until(house, batch_id) != before)
     assert (leased_until(house, batch_id) - before).total_seconds() < float(QUICK["GATEHOUSE_JOB_LEASE_S"])
+
+
+def test_a_storage_without_paths(tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> None:
+    """Django's storage in memory stands for one over a network: there is nothing in the data folder."""
+    with House(tmp_path / "house", migrated_data, {**QUICK, "GATEHOUSE_FILE_STORAGE": IN_MEMORY}) as house:
+        furnish(house, quick_upstream.url)
+        gateway = house.gateway()
+        client = gateway.sdk(gateway.token("memory", user=USER), default_headers=HEADERS)
+        returns = jsonl([line(0), line(1)]).replace(b'", "', b'",\r"')  # blanks of JSON, no ends of lines
+        given = client.files.create(file=("in.jsonl", returns), purpose="batch")
+        batch = client.batches.create(input_file_id=given.id, endpoint="/v1/chat/completions", completion_window="24h")
+        done = ended(client, batch.id)
+        assert (done.status, done.request_counts.completed) == ("completed", 2)
+        whole = client.files.content(done.output_file_id).read()
+        assert [json.loads(text)["custom_id"] for text in whole.splitlines()] == ["req-0", "req-1"]
+        assert client.files.content(given.id).read() == returns
+        asked = {"authorization": f"Bearer {client.api_key}", "range": "bytes=5-14"}
+        part = gateway.http.get(f"{gateway.origin}/v1/files/{done.output_file_id}/content", headers=asked)
+        assert (part.status_code, part.content) == (206, whole[5:15])
+        assert client.files.delete(given.id).deleted
+        assert kept(house) == []
+        gateway.stop()  # and with it, its memory ends
+        gateway = house.gateway()
+        gone = gateway.http.get(f"{gateway.origin}/v1/files/{done.output_file_id}/content", headers=asked)
+        assert_ours(gone, 404, "not_found")
+
+
+def test_a_storage_that_fails(tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> None:
+    with House(tmp_path / "house", migrated_data) as house:
+        furnish(house, quick_upstream.url)
+        gateway = house.gateway()
+        client = gateway.sdk(gateway.token("failing", user=USER), default_headers=HEADERS)
+        given = client.files.create(file=("in.jsonl", jsonl([line(0)])), purpose="batch")
+        (house.data / "files").rename(house.data / "away")
+        (house.data / "files").write_text("no folder")
+        with pytest.raises(InternalServerError) as caught:
+            client.files.create(file=("in.jsonl", jsonl([line(0)])), purpose="batch")
+        assert (caught.value.status_code, caught.value.code) == (503, "storage_unavailable")
+        (house.data / "files").unlink()
+        (house.data / "away").rename(house.data / "files")
+        assert client.files.content(given.id).read()
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"GATEHOUSE_FILE_STORAGE": "storages.backends.nowhere.NoStorage"},
+        {"GATEHOUSE_FILE_STORAGE": IN_MEMORY, "GATEHOUSE_FILE_STORAGE_OPTIONS": '{"bucket": "x"}'},
+    ],
+    ids=["class", "options"],
+)
+def test_no_server_starts_with_a_storage_that_is_none(tmp_path: Path, migrated_data: Path, env: dict[str, str]) -> None:
+    with House(tmp_path / "house", migrated_data, env) as house:
+        started = house.manage("serve", "--port", "1")
+        assert started.returncode != 0
+        assert "GATEHOUSE_FILE_STORAGE: can't be used" in started.stderr
 
 
 @pytest.mark.parametrize("jobs", ["embedded", "brokered"], indirect=True)
