@@ -172,16 +172,18 @@ async def find_model(call: Call, account: AccountPicture, row: Resource, root: s
     if row.kind == THREAD:
         sources = [segments[2] if segments[-1:] == (SUBMIT,) else text_of(call.fields.get("assistant_id"))]
     else:
-        sources = [root] if root else [object_id for name, object_id in call.references if name in row.refers]
-    names = await objects.run(models_of, account.name, sources) if any(sources) else []
-    for name in names:
-        call.notes["model"] = access.resolve(call.caller, name, account.name).model
+        named = [object_id for name, object_id in call.references if name in row.refers]
+        sources = [root] if root else [*(each for name, each in call.references if name == "agent_id"), *named]
+    known = await objects.run(models_of, account.name, sources) if any(sources) else {}
+    found = next((known[source] for source in sources if source in known), "")
+    if found:
+        call.notes["model"] = access.resolve(call.caller, found, account.name).model
 
 
-def models_of(account_name: str, object_ids: list[str]) -> list[str]:
-    """Return the models that the objects' records name, ``account/model``."""
+def models_of(account_name: str, object_ids: list[str]) -> dict[str, str]:
+    """Return the models that the objects' records name, ``account/model``, by the objects' ids."""
     known = OwnedObject.objects.filter(account_name=account_name, object_id__in=object_ids, deleted_at=None)
-    return [name for name in known.order_by("pk").values_list("model_name", flat=True) if "/" in name]
+    return {object_id: name for object_id, name in known.values_list("object_id", "model_name") if "/" in name}
 
 
 def keep_model(account_name: str, object_id: str, model_name: str) -> None:

@@ -181,6 +181,16 @@ def test_a_streamed_session_is_owned_and_paid_for(surface: Surface, agents: Any)
     assert agents.environments.retrieve(session.environment.id).id == session.environment.id
 
 
+def test_a_session_is_paid_by_its_agents_model_wherever_it_works(surface: Surface, agents: Any) -> None:
+    larger, smaller = (agents.create(model=f"wide/{model}").id for model in ("gpt-4o", "gpt-4o-mini"))
+    environment = agents.sessions.create(agent_id=larger, environment=HOSTED).environment.id
+    there: Any = {**HOSTED, "environment_id": environment}
+    record = surface.record(
+        "agent_session.create", lambda: agents.sessions.create(agent_id=smaller, environment=there, input=SAID)
+    )
+    assert record["model_served"] == "gpt-4o-mini"
+
+
 async def test_the_events_of_a_session(surface: Surface) -> None:
     async with surface.async_sdk() as client:
         sessions = client.beta.agents.sessions
