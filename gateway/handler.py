@@ -66,8 +66,11 @@ class InferenceRequest(ASGIRequest):
 
     @cached_property
     def GET(self) -> QueryDict:  # type: ignore[override]  # built when asked for
-        """The query's parameters."""
-        return QueryDict(self.scope.get("query_string", b""))
+        """The query's parameters. Raises ``InvalidRequest`` for a NUL character, which no database takes."""
+        query = self.scope.get("query_string", b"")
+        if b"%00" in query:
+            raise errors.InvalidRequest("The query holds a NUL character (%00).", code="invalid_query")
+        return QueryDict(query)
 
     async def read_body(self, limit: int, timeout: float) -> bytes:
         """Return the whole body. Raises ``TooLarge``, ``BodyTimedOut`` or ``ClientGone``."""

@@ -1,6 +1,28 @@
 """Objects that belong to somebody: responses, conversations, files, batches, jobs and whatever else an upstream keeps."""
 
+import json
+import re
+from typing import Any
+
 from django.db import models
+
+# Texts that a client or an upstream wrote may hold what PostgreSQL's JSON can't: NUL characters, and half of a surrogate pair.
+_escapes = re.compile(r"\\\\|\\u0000|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\ud[89a-f][0-9a-f]{2}")
+
+
+class StorableJSON(json.JSONEncoder):
+    """JSON that every database takes: without NUL characters, lone surrogates replaced."""
+
+    def encode(self, o: Any) -> str:
+        """Return ``o`` as JSON."""
+        return _escapes.sub(_storable, super().encode(o))
+
+
+def _storable(found: re.Match[str]) -> str:
+    escape = found[0]
+    if escape == "\\u0000":
+        return ""
+    return "\\ufffd" if len(escape) == 6 else escape
 
 
 class OwnedObject(models.Model):
@@ -20,9 +42,11 @@ class OwnedObject(models.Model):
     token_id = models.BigIntegerField(default=0)
     parent_id = models.CharField(max_length=200, blank=True, default="")
     model_name = models.CharField(max_length=270, blank=True, default="", help_text="account/model, where one is known")
-    metadata = models.JSONField(default=dict, blank=True, help_text="x-tfy-metadata of the call that made it")
+    metadata = models.JSONField(
+        default=dict, blank=True, encoder=StorableJSON, help_text="x-tfy-metadata of the call that made it"
+    )
     state = models.CharField(max_length=32, blank=True, default="")
-    data = models.JSONField(default=dict, blank=True)
+    data = models.JSONField(default=dict, blank=True, encoder=StorableJSON)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, close_old_connections, connection, transaction
 
 from gateway.call import Caller
 from gateway.errors import Unavailable
@@ -30,6 +30,8 @@ COMMIT_SECONDS = 15.0
 LATE_ROWS = 10_000
 LATE_SECONDS = 2.0
 LOOKUP_THREADS = 4
+REFUSALS = (DataError, IntegrityError, OverflowError, TypeError, ValueError)
+"""What a database says to a value, as opposed to what it says when it is out of order."""
 
 
 @dataclass(slots=True)
@@ -72,12 +74,15 @@ class NewObject:
         return OwnedObject(**{**values, "team_keys": list(self.team_keys)})
 
 
+Group = tuple[list[NewObject], "Future[list[Owned]]"]
+
+
 class Objects:
     """The worker's door to owned objects. Started by its first use; :meth:`close` commits what is waiting."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
-        self._queue: queue.SimpleQueue[tuple[list[NewObject], Future[list[Owned]]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
         self._late: list[NewObject] = []
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -128,7 +133,8 @@ class Objects:
                 batch = [entry for entry in waiting if entry is not None]
                 late, self._late = self._late, []
                 if batch or late:
-                    self._commit([*batch, (late, Future())] if late else batch)
+                    again: list[Group] = [([entry], Future()) for entry in late]
+                    self._commit(batch + again)
                 if len(batch) < len(waiting):
                     if self._late:
                         logger.error("%d objects at work have no record: the database is away.", len(self._late))
@@ -136,30 +142,28 @@ class Objects:
         finally:
             connection.close()
 
-    def _commit(self, batch: list[tuple[list[NewObject], "Future[list[Owned]]"]]) -> None:
-        objects = [entry for group, _ in batch for entry in group]
+    def _commit(self, groups: list[Group]) -> None:
         try:
-            close_old_connections()
-            with transaction.atomic():
-                OwnedObject.objects.bulk_create([entry.row() for entry in objects], ignore_conflicts=True)
-                # Read back: whoever was written down first stays the owner.
-                stored = {
-                    (entry.account_name, entry.object_id): entry for entry in _find([o.object_id for o in objects])
-                }
+            stored = _store([entry for group, _ in groups for entry in group])
+        except REFUSALS as error:  # something in there can't be stored: it must not keep out what can
+            if len(groups) > 1:
+                for alone in groups:
+                    self._commit([alone])
+                return
+            ids = ", ".join(entry.object_id[:100] for entry in groups[0][0])
+            logger.error("The owner of %s can't be recorded: %s.", ids, type(error).__name__)
+            _tell(groups, error)
         except Exception as error:  # the thread's boundary: whoever waits is told, the thread goes on
             connection.close()
             # Work that goes on at the upstream costs, although its id was withheld: it is written down later.
-            self._late = [entry for entry in objects if entry.due_at is not None][:LATE_ROWS]
-            for _, done in batch:
+            late = [entry for group, _ in groups for entry in group if entry.due_at is not None]
+            self._late = [*self._late, *late][:LATE_ROWS]
+            _tell(groups, error)
+        else:
+            for group, done in groups:
+                keys = [(entry.account_name, entry.object_id) for entry in group]
                 if done.set_running_or_notify_cancel():
-                    done.set_exception(
-                        error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__)
-                    )
-            return
-        for group, done in batch:
-            keys = [(entry.account_name, entry.object_id) for entry in group]
-            if done.set_running_or_notify_cancel():
-                done.set_result([stored[key] for key in keys if key in stored])
+                    done.set_result([stored[key] for key in keys if key in stored])
 
     # --- reading ----------------------------------------------------------------------------------------------------
     async def find(self, object_id: str, account_name: str = "") -> list[Owned]:
@@ -226,6 +230,21 @@ class Objects:
         if self._readers is not None:
             self._readers.shutdown(wait=True)
             self._readers = None
+
+
+def _store(objects: list[NewObject]) -> dict[tuple[str, str], Owned]:
+    """Write ``objects`` in one transaction and read them back: whoever was written down first stays the owner."""
+    close_old_connections()
+    with transaction.atomic():
+        OwnedObject.objects.bulk_create([entry.row() for entry in objects], ignore_conflicts=True)
+        return {(entry.account_name, entry.object_id): entry for entry in _find([o.object_id for o in objects])}
+
+
+def _tell(groups: list[Group], error: Exception) -> None:
+    fault = error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__)
+    for _, done in groups:
+        if done.set_running_or_notify_cancel():
+            done.set_exception(fault)
 
 
 def new_object(caller: Caller, account_name: str, kind: str, object_id: str, **details: Any) -> NewObject:
