@@ -26,7 +26,9 @@ EVENT_IDS = uuid.UUID("5d7f0f0e-4f0b-4c0a-8a52-3f7f4c1d9a61")
 SECRET_PREFIX = "whsec_"
 TRIES = 12
 FIRST_PAUSE = timedelta(seconds=2)
-LONGEST_PAUSE = timedelta(hours=6)
+PAUSE_FACTOR = 3
+LONGEST_PAUSE = timedelta(hours=9)
+"""Twelve tries, with pauses of 2, 6, 18 … seconds and nine hours at last, span a day."""
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
 KEPT = timedelta(days=30)
@@ -62,7 +64,7 @@ def deliver(notice: Notice) -> bool:
     """Try a notice once; return whether it was taken. The next try is set before, so a crash only repeats it."""
     now = timezone.now()
     last = notice.attempts + 1 >= TRIES
-    pause = min(FIRST_PAUSE * 2**notice.attempts, LONGEST_PAUSE)
+    pause = min(FIRST_PAUSE * PAUSE_FACTOR**notice.attempts, LONGEST_PAUSE)
     claimed = Notice.objects.filter(pk=notice.pk, due_at=notice.due_at)
     if not claimed.update(due_at=None if last else now + pause, attempts=notice.attempts + 1):
         return False

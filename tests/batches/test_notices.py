@@ -2,18 +2,22 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from openai import InvalidWebhookSignatureError, OpenAI
 
+from batches import notices
+from batches.models import Notice
 from tests.batches.inputs import HEADERS, QUICK, submit
 from tests.fixtures import USER, furnish
 from tests.gateway.server import House
 from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -84,3 +88,20 @@ def test_a_webhook_without_a_secret_does_not_start(tmp_path: Path, migrated_data
         done = house.manage("check")
         assert done.returncode
         assert "GATEHOUSE_JOB_WEBHOOK_SECRET" in done.stderr
+
+
+def test_a_webhook_that_nobody_takes_is_tried_for_a_day(db: None, settings: Any) -> None:
+    settings.JOB_WEBHOOK_URL, settings.JOB_WEBHOOK_SECRET = f"http://127.0.0.1:{free_port()}/hook", SECRET
+    settings.EGRESS_ALLOW = ["127.0.0.1"]
+    notice = Notice.objects.create(event_id="evt_1", body="{}", due_at=timezone.now())
+    pauses = []
+    while notice.due_at is not None and len(pauses) < 50:
+        begun = timezone.now()
+        assert not notices.deliver(notice)
+        notice.refresh_from_db()
+        if notice.due_at is not None:
+            pauses.append(notice.due_at - begun)
+    assert (notice.attempts, len(pauses)) == (12, 11)
+    assert timedelta(hours=20) < sum(pauses, timedelta()) < timedelta(hours=28)
+    assert timedelta(seconds=1) < pauses[0] < timedelta(seconds=4)
+    assert notice.fault
