@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway import bare_models
+from gateway.body import decode_fields
 from gateway.call import Caller
 from gateway.errors import CallError, InvalidRequest
 from gateway.references import find_references
@@ -21,6 +22,7 @@ MAX_LINE_BYTES = 16 * 2**20
 MAX_CUSTOM_ID = 512
 MAX_MODELS = 100
 DIGEST_BYTES = 16
+LINE_FORM = 'A line is like {"custom_id": "a", "method": "POST", "url": "/v1/...", "body": {...}}.'
 # The endpoints of batches, and what a model must be registered for there.
 ENDPOINTS: dict[str, str] = {
     "/v1/responses": "responses",
@@ -60,7 +62,6 @@ class Summary:
 
 
 _line = msgspec.json.Decoder(Line)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _stream = msgspec.json.Decoder(bool | None)
 
@@ -122,19 +123,26 @@ class InputCheck:
         self.summary.lines += 1
         if self.summary.lines > MAX_LINES:
             raise self.fault(f"A batch has at most {MAX_LINES} requests.", "too_many_tasks")
-        try:
-            line = _line.decode(text)
-            fields = _fields.decode(line.body)
-        except msgspec.ValidationError as error:
-            raise self.fault(
-                f'{error}. A line is like {{"custom_id": "a", "method": "POST", "url": "/v1/...", "body": {{...}}}}.',
-                "invalid_line",
-            ) from None
-        except (ValueError, RecursionError):
-            raise self.fault("It is not valid JSON.", "invalid_json_line") from None
+        line, fields = self._read(text)
         self._check_custom_id(line.custom_id)
         self._check_url(line)
         self._check_body(line, fields)
+
+    def _read(self, text: bytes) -> tuple[Line, dict[str, msgspec.Raw]]:
+        """Return a line and the fields of its body. Both are refused where another reader could see other values."""
+        try:
+            line = _line.decode(text)
+            decode_fields(text)
+            return line, decode_fields(bytes(line.body))
+        except msgspec.ValidationError as error:
+            raise self.fault(f"{error}. {LINE_FORM}", "invalid_line") from None
+        except InvalidRequest as error:
+            code = "invalid_line" if error.code == "invalid_json" else error.code
+            raise self.fault(error.message, code or "invalid_line") from None
+        except UnicodeDecodeError:
+            raise self.fault("It is not valid UTF-8.", "invalid_encoding") from None
+        except (ValueError, RecursionError):
+            raise self.fault("It is not valid JSON.", "invalid_json_line") from None
 
     def _check_custom_id(self, custom_id: str) -> None:
         if not 0 < len(custom_id) <= MAX_CUSTOM_ID:

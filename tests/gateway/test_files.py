@@ -155,6 +155,43 @@ def test_a_faulty_batch_input_is_refused_with_its_line(
     assert upstream.requests() == []
 
 
+@pytest.mark.parametrize(
+    ("bad", "code", "named"),
+    [
+        (('"custom_id": "req-9"', '"custom_id": "req-8", "custom_id": "req-9"'), "duplicate_field", "'custom_id'"),
+        (('"method": "POST"', '"method": "GET", "method": "POST"'), "duplicate_field", "'method'"),
+        (('"url": "/v1/', '"url": "/v1/embeddings", "url": "/v1/'), "duplicate_field", "'url'"),
+        (('"body": {', '"body": {"model": "gpt-9"}, "body": {'), "duplicate_field", "'body'"),
+        (('"model": "', '"model": "gpt-9", "model": "'), "duplicate_field", "'model'"),
+        (('"model": "', '"mod\\u0065l": "gpt-9", "model": "'), "duplicate_field", "'model'"),
+        (('"model": "', '"previous_response_id": "resp_a", "previous_response_id": null, "model": "'),
+         "duplicate_field", "'previous_response_id'"),
+        (('"model": "', '"x": [{"file_id": "file-a", "file_id": null}], "model": "'), "duplicate_field", "'file_id'"),
+        (("Say hi", "Say \udcff hi"), "invalid_encoding", "UTF-8"),
+        (("req-9", "req-\udcff"), "invalid_encoding", "UTF-8"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
+def test_a_line_that_two_readers_would_read_differently_is_refused(
+    files: OpenAI,
+    upstream: SandboxProcess,
+    bad: tuple[str, str],
+    code: str,
+    named: str,
+    separators: tuple[str, str],
+) -> None:
+    text = json.dumps(line(9)).replace(*bad, 1)
+    if separators[1] == ":":
+        text = text.replace(", ", ",").replace(": ", ":")
+    content = jsonl(line(1), text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(BadRequestError) as caught:
+        files.files.create(file=("in.jsonl", content), purpose="batch")
+    assert caught.value.code == code
+    assert "Line 2" in caught.value.message
+    assert named in caught.value.message
+    assert upstream.requests() == []
+
+
 def test_the_same_lines_are_nobodys_business_for_another_purpose(files: OpenAI) -> None:
     content = jsonl(line(1), line(1), b"{nonsense")
     assert files.files.create(file=("in.jsonl", content), purpose="user_data").bytes == len(content)
