@@ -5,6 +5,7 @@ slow gets an error in the form that all of ours have.
 """
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway import errors
 
 HEAD_BYTES = 2**16
 HEAD_SECONDS = 30.0
+_offer = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c[ \t]*(?:\r\n|\Z))", re.IGNORECASE).sub
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -37,6 +39,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        cycle = self.cycle
+        if (cycle is None or not cycle.more_body) and b"h2c" in data:
+            data = _without_offer(data)
         # A head that begins in the middle of this piece, behind another request's body, is counted from the next one on.
         counted = self._in_head
         super().data_received(data)
@@ -82,6 +87,12 @@ class BoundedHttp(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(rendered(error))
             self.transport.close()
+
+
+def _without_offer(data: bytes) -> bytes:
+    """Return a request's head without an offer to go on in HTTP/2, as Java's client makes: the parser would stop behind the head."""
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    return _offer(b"\r\nx-ignored-upgrade:", head) + blank + rest
 
 
 def rendered(error: errors.CallError) -> bytes:

@@ -16,6 +16,7 @@ from usage.records import Attempt
 MAX_EVENT_BYTES = 16 * 2**20
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")  # what ends an event, in each of SSE's line endings
 TAIL_BYTES = 3  # of a blank line that is cut in two, at most so much came before the cut
+_is_error = re.compile(rb'^(?:event: ?error\b|data: ?\{\s*"error":\s*\{)', re.MULTILINE).search
 _has_usage = re.compile(rb'"usage":\s*\{').search
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -56,8 +57,8 @@ class EventStream:
     """An upstream's server-sent events on their way to the client.
 
     Events go on as they came, as soon as they are whole. The usage in them is read; a chunk that only carries it is withheld
-    from a client that did not ask for it. A stream that breaks, or ends before it is complete, gets an ``error`` event and no
-    ``[DONE]`` of ours.
+    from a client that did not ask for it. A stream that breaks, or ends before it is complete and without an error of the
+    vendor's, gets an ``error`` event and no ``[DONE]`` of ours.
     """
 
     def __init__(self, call: Call, record: Attempt, answer: UpstreamAnswer, finish: Finish) -> None:
@@ -127,8 +128,17 @@ class EventStream:
             events = self._read_usage(events)
         if self._ends is not None and self._ends.search(events):
             self._ends = None
+        if b"error" in events and _is_error(events):
+            events = self._end_in_error(events)
         self._record.bytes_out += len(events)
         return events
+
+    def _end_in_error(self, events: bytes) -> bytes:
+        """Note the vendor's own end of the stream: nothing is added to it. Return its events without the account's secrets."""
+        self._ends = None
+        self._record.error_class = "upstream_error"
+        target = self._call.target
+        return target.account.without_secrets(events) if target is not None else events
 
     def _read_usage(self, events: bytes) -> bytes:
         passed = []
@@ -150,7 +160,8 @@ class EventStream:
 
     def _complete(self) -> bool:
         """Whether the stream came to the end that its operation has."""
-        return self._ends is None or self._ends.search(b"".join(self._rest)) is not None
+        rest = b"".join(self._rest)
+        return self._ends is None or self._ends.search(rest) is not None or _is_error(rest) is not None
 
 
 async def raw_bytes(record: Attempt, answer: UpstreamAnswer, finish: Finish) -> AsyncIterator[bytes]:

@@ -314,6 +314,8 @@ def own_key(caller: Caller, key: bytes) -> str:
 def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) -> Call:
     """Return the call for an authenticated request, its headers read, registered with the request."""
     headers = request.raw_headers
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise errors.UnsupportedMedia("Send the body as it is: the gateway does not unpack a Content-Encoding.")
     call = Call(caller, operation, read_options(headers), request.request_id)
     call.query = request.scope.get("query_string", b"").decode("latin1")
     call.forwarded = [

@@ -158,3 +158,20 @@ def test_connections_that_come_and_go(gateway: Gateway) -> None:
     assert len(gateway.log) == before
     files = f"/proc/{gateway.process.pid}/fd"
     wait_until(lambda: len(os.listdir(files)) < 100, 5)
+
+
+def test_an_offer_of_http_2_is_ignored(gateway: Gateway, token: str) -> None:
+    """As Java's client makes it with every first request."""
+    body = json.dumps(chat("Reply with exactly: upgrade: h2c")).encode()
+    head = (
+        f"POST {CHAT_PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEA\r\n\r\n"
+    ).encode()
+    for sent in ([head + body], [head, body]):
+        with connect(gateway) as connection:
+            for piece in sent:
+                connection.sendall(piece)
+                time.sleep(0.05)
+            answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        assert b"upgrade: h2c" in answer

@@ -251,11 +251,15 @@ def test_the_sdk_raises_in_a_stream_that_is_cut(sdk: OpenAI) -> None:
 
 
 def test_an_error_event_of_the_upstream_goes_on(gateway: Gateway, token: str, sdk: OpenAI) -> None:
-    prompt = "Count from 1 to 9. [[sandbox: error-after=2 status=503]]"
+    prompt = "Count from 1 to 9. [[sandbox: error-after=2]]"
     response = gateway.post(token, CHAT_PATH, chat(prompt, stream=True))
-    assert b"currently overloaded" in response.content
-    assert b"[DONE]" not in response.content
-    with pytest.raises(APIError, match="overloaded"):
+    assert response.status_code == 200
+    events = response.content.split(b"\n\n")
+    assert [b"error" in event for event in events] == [False, False, True, False], "one error, and nothing behind it"
+    assert b"had an error" in events[2]
+    (record,) = gateway.house.records(1, request_id=response.headers["x-request-id"])
+    assert (record["error_class"], record["status"], record["cost_pico"]) == ("upstream_error", 200, None)
+    with pytest.raises(APIError, match="had an error"):
         list(sdk.chat.completions.create(**chat(prompt), stream=True))
 
 
