@@ -95,13 +95,14 @@ def finish_batch(lease: Lease, upstream: Upstream) -> None:
     if not file_id:
         return
     lines = held(lease, upstream.lines(f"files/{file_id}/content"))
-    charged = charging.charge_lines(row, upstream.account, lines, lease.renew)
+    with lease.kept():  # the next byte may come as late as the read timeout allows, a line later still
+        charged = charging.charge_lines(row, upstream.account, lines, lease.renew)
     if charged.unreadable:
         logger.error("%d lines of the output of batch %s can't be read.", charged.unreadable, row.object_id)
 
 
 def held(lease: Lease, lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield ``lines``, renewing the lease while they come slowly."""
+    """Yield ``lines``, and look now and then whether the lease is still ours: raise ``LeaseLost`` when it is not."""
     renewed = time.monotonic()
     for line in lines:
         if time.monotonic() - renewed > settings.JOB_LEASE_SECONDS / 4:

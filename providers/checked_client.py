@@ -19,7 +19,6 @@ import httpx
 from providers import egress
 
 MAX_ANSWER_BYTES = 2**18
-STREAM_BYTES = 2**16
 MAX_RETRY_AFTER_SECONDS = 3600.0
 Resolve = Callable[[str, int], list[str]]
 Reason = Literal["egress", "dns", "refused", "timeout", "tls", "broken"]
@@ -127,7 +126,7 @@ class CheckedClient:
             with self._client.stream("GET", path) as response:
                 if response.status_code != 200:
                     raise Refused(response.status_code, _retry_after(response.headers))
-                yield from response.iter_raw(STREAM_BYTES)
+                yield from response.iter_raw()  # without a size: with one, slow bytes wait until there are so many
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             raise _unreachable(error) from None
 

@@ -81,6 +81,18 @@ def test_a_cancelled_batch(client: OpenAI, quick: Gateway) -> None:
     assert ended(client, batch.id).id in [each.id for each in client.batches.list(limit=5)]
 
 
+def test_an_output_slower_than_the_lease_is_charged(
+    client: OpenAI, quick: Gateway, quick_upstream: SandboxProcess
+) -> None:
+    batch = submit(client, 3, sandbox="duration=0; output_delay=3000")  # a kilobyte in longer than the lease
+    assert len(quick.house.records(3, 30, batch_key=f"openai-main/{batch.id}")) == 3
+    wait_until(lambda: not quick.house.do("is_due", batch.id))
+    (known,) = quick.house.do("owned", object_id=batch.id)
+    content = f"/v1/files/{known['data']['body']['output_file_id']}/content"
+    assert len(quick_upstream.requests(content)) == 1
+    assert known["fault"] == ""
+
+
 def test_an_upstream_in_trouble_only_costs_time(client: OpenAI, quick: Gateway) -> None:
     switches = "http_500_polls=1; rate_limit_polls=1; cut_output=1; http_500_output=1"
     batch = submit(client, 3, sandbox=switches)
