@@ -3,6 +3,7 @@
 A line is charged once, whoever counts it and however often: the record's id is the key. Lines that failed cost nothing.
 """
 
+import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Iterable
@@ -27,6 +28,7 @@ logger = logging.getLogger("batches")
 LINE_IDS = uuid.UUID("0b7f1f2a-6a0e-4a7e-9d53-2c4e8a7d5b11")
 CHUNK_LINES = 500
 MAX_LINE_KEY = 200
+LINE_DIGITS = 16
 # What a line's usage is filed under, by what its endpoint needs of a model.
 OPERATIONS = {
     "chat": "chat",
@@ -129,7 +131,7 @@ class Books:
             model_served=target.model.upstream_id,
             status=response.status_code,
             upstream_status=response.status_code,
-            batch_line=line.custom_id[:MAX_LINE_KEY],
+            batch_line=line_key(line.custom_id),
             bytes_out=len(text),
             units={},
         )
@@ -190,6 +192,14 @@ def batch_key(row: OwnedObject) -> str:
 def line_id(row: OwnedObject, custom_id: str) -> str:
     """Return the id of a line's usage record: always the same one."""
     return str(uuid.uuid5(LINE_IDS, f"{row.account_name}/{row.object_id}/{custom_id}"))
+
+
+def line_key(custom_id: str) -> str:
+    """Return what tells a line in the usage records: its custom id, a long one cut, with a digest of the whole."""
+    if len(custom_id) <= MAX_LINE_KEY:
+        return custom_id
+    digest = hashlib.sha256(custom_id.encode("utf-8", "replace")).hexdigest()[:LINE_DIGITS]
+    return f"{custom_id[: MAX_LINE_KEY - LINE_DIGITS - 1]}~{digest}"
 
 
 def ended_at(row: OwnedObject) -> datetime:

@@ -1,15 +1,17 @@
 """One line of a batch that Gatehouse runs: a call of the batch's owner through the pipeline, and the line of output it makes."""
 
 import asyncio
+import re
 import uuid
 from typing import Any
 
 import msgspec
 
+from batches.charging import line_key
 from gateway import errors, pipeline
 from gateway.batch_input import DEFAULT_MODELS
 from gateway.body import decode_fields, is_true, text_of
-from gateway.call import Call, Caller, Operation, Options, new_request_id
+from gateway.call import Call, Caller, Operation, Options, Reply, new_request_id
 from gateway.endpoints.chat import CREATE as CHAT
 from gateway.endpoints.chat import Completions
 from gateway.endpoints.embeddings import Embeddings
@@ -19,6 +21,8 @@ from gateway.endpoints.responses import CREATE as RESPONSES
 from gateway.models import OwnedObject
 from gateway.references import find_references
 from gateway.runtime import runtime
+from providers import checked_client, probe_verdict
+from providers.checked_client import Refused
 from providers.client import UpstreamFailure
 
 RETRIES = 2
@@ -30,6 +34,8 @@ OPERATIONS: dict[str, Operation] = {
     "/v1/images/generations": ImageGenerations.operation,
     "/v1/responses": RESPONSES,
 }
+# What vendors say of a key that may not do what it is used for.
+SCOPES = re.compile(rb"insufficient permissions|missing scopes", re.I)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,11 +50,12 @@ class Line(msgspec.Struct):
 async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tuple[bool, dict[str, Any]]:
     """Run a line as ``caller``; return whether it succeeded, and the ``response`` of its output line.
 
-    A failure is an answer, too; only a batch that is given up raises (``CancelledError``).
+    A failure is an answer, too. Raises ``CancelledError`` when the batch is given up, and ``Refused`` when the upstream refuses
+    the account's key: that is no fault of the line's, and another try may succeed.
     """
     call = Call(caller, OPERATIONS[line.url], Options(row.account_name, dict(row.metadata)), new_request_id())
     call.options.retries = RETRIES
-    call.notes = {"object_id": row.object_id, "batch_key": key, "batch_line": line.custom_id[:200]}
+    call.notes = {"object_id": row.object_id, "batch_key": key, "batch_line": line_key(line.custom_id)}
     call.task = asyncio.current_task()
     runtime.running.add(call)
     try:
@@ -79,11 +86,21 @@ async def _answer(row: OwnedObject, call: Call, line: Line) -> tuple[int, bytes]
     call.references = find_references(call.body, call.fields)
     reply = await pipeline.run(call)
     try:
+        if _key_is_refused(reply):
+            raise Refused(reply.status, None)
         if reply.stream is None:
             return reply.status, reply.body
         return reply.status, b"".join([piece async for piece in reply.stream])
     finally:
         reply.close()
+
+
+def _key_is_refused(reply: Reply) -> bool:
+    """Whether an answer refuses the account's key. A 403 may be about the line, too: its words tell."""
+    if reply.status not in (401, 403):
+        return False
+    answer = checked_client.Reply(reply.status, "", reply.body, 0)
+    return probe_verdict.judge(answer, "", []).state == "bad_key" or SCOPES.search(reply.body) is not None
 
 
 def line_body(row: OwnedObject, line: Line, response: dict[str, Any] | None, error: dict[str, str] | None) -> bytes:

@@ -49,22 +49,41 @@ def cancel(row: OwnedObject) -> OwnedObject:
 
 
 def costs_of(rows: Iterable[OwnedObject]) -> dict[int, dict[str, Any]]:
-    """Return by key what batches cost so far: ``cost`` in US dollars, ``lines`` in the books, ``unpriced`` of them."""
+    """Return by key what batches cost so far: ``cost`` in US dollars, ``lines`` in the books, ``unpriced`` of them.
+
+    A line counts once, however many attempts it took.
+    """
     keys = {batch_key(row): row.pk for row in rows if row.kind == BATCH.kind}
     sums = (
         UsageRecord.objects.filter(batch_key__in=keys)
         .values("batch_key")
-        .annotate(pico=Sum("cost_pico"), lines=Count("pk"), unpriced=Count("pk", filter=Q(cost_pico=None)))
+        .annotate(
+            pico=Sum("cost_pico"),
+            lines=Count("batch_line", distinct=True),
+            unpriced=Count("pk", filter=Q(cost_pico=None)),
+        )
         .order_by()
     )
     return {
         keys[entry["batch_key"]]: {
             "cost": Decimal(entry["pico"] or 0) * PICO,
             "lines": entry["lines"],
-            "unpriced": entry["unpriced"],
+            "unpriced": entry["unpriced"] and _unpriced_lines(entry["batch_key"]),
         }
         for entry in sums
     }
+
+
+def _unpriced_lines(key: str) -> int:
+    """Count a batch's lines without a price. An attempt that a kill interrupted has none; the line's success has."""
+    good, unpriced = Q(status=200), Q(cost_pico=None)
+    lines = UsageRecord.objects.filter(batch_key=key).values("batch_line").order_by()
+    told = lines.annotate(
+        good=Count("pk", filter=good),
+        good_unpriced=Count("pk", filter=good & unpriced),
+        unpriced=Count("pk", filter=unpriced),
+    )
+    return told.filter(Q(good_unpriced__gt=0) | Q(good=0, unpriced__gt=0)).count()
 
 
 def history(row: OwnedObject) -> list[tuple[str, datetime]]:

@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from batches.charging import batch_key
+from batches import steering
+from batches.charging import batch_key, line_key
 from gateway import own_files
 from gateway.models import OwnedObject
 from tests.admin.conftest import messages
@@ -65,6 +67,36 @@ def test_a_job_tells_how_it_stands(house: Any, as_mia: Client) -> None:
     assert f"batch_key={batch_key(row).replace('/', '%2F')}" in page
     shown = as_mia.get("/admin/usage/usagerecord/", {"batch_key": batch_key(row)})
     assert [each.id for each in shown.context["cl"].result_list] == [row_cost.id]
+
+
+def test_attempts_are_no_lines(house: Any) -> None:
+    row = job("mine-openai")
+    long = "x" * 300
+    attempts = [
+        ("done", 0, "interrupted", None),
+        ("done", 200, "", 5_000_000),
+        ("failed", 500, "upstream_error", 0),
+        ("failed", 500, "upstream_error", 0),
+        ("unpriced", 500, "upstream_error", 0),
+        ("unpriced", 200, "", None),
+        ("cut", 0, "interrupted", None),
+        ("cut", 0, "interrupted", None),
+        (line_key(f"{long}a"), 200, "", 1_000_000),
+        (line_key(f"{long}b"), 200, "", 1_000_000),
+    ]
+    UsageRecord.objects.bulk_create(
+        record(
+            account="mine-openai",
+            batch_key=batch_key(row),
+            batch_line=line,
+            status=status,
+            error_class=error,
+            cost_pico=cost,
+        )
+        for line, status, error, cost in attempts
+    )
+    known = steering.costs_of([row])[row.pk]
+    assert (known["lines"], known["unpriced"], known["cost"]) == (6, 2, Decimal("0.000007"))
 
 
 def test_poll_now(house: Any, as_mia: Client) -> None:

@@ -187,3 +187,15 @@ def test_a_killed_runner_repeats_no_finished_line(jobs: Any, quick_upstream: San
     assert len(asked) == total - len(before)
     assert not any(f"number {number - 1}." in text for number in before for text in asked)
     assert finished() == []
+    assert_counted_once(jobs.house, batch.id, total)
+
+
+def assert_counted_once(house: Any, batch_id: str, total: int) -> None:
+    """What a kill interrupted stands in the books, but is no line of its own."""
+
+    def kinds() -> Counter[str]:
+        return Counter(each["error_class"] for each in house.do("records", batch_key=f"openai-main/{batch_id}"))
+
+    wait_until(lambda: kinds()[""] >= total and kinds()["interrupted"], 40, 0.2)
+    (told,) = map(json.loads, house.manage("batches", "watch", batch_id, "--json").stdout.splitlines())
+    assert (told["done"], told["charged_lines"], told["unpriced_lines"]) == (total, total, 0)

@@ -88,6 +88,7 @@ class Command(BaseCommand):
             "failed": failed,
             "total": total,
             "charged_lines": cost["lines"] if cost else 0,
+            "unpriced_lines": cost["unpriced"] if cost else 0,
             "cost_usd": str(cost["cost"].normalize()) if cost else None,
             "fault": row.fault,
             "finished": row.due_at is None,
