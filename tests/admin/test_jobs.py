@@ -174,8 +174,8 @@ def test_the_command(house: Any) -> None:
     job("other-openai", "ftjob-1", "fine_tuning.job")
     assert [each["id"] for each in run("list")][:2] == ["ftjob-1", "batch_1"]
     assert [each["id"] for each in run("list", "--account=mine-openai", "--state=completed")] == ["batch_1"]
-    (told,) = run("watch", "batch_1")
-    assert (told["finished"], told["done"], told["total"], told["fault"]) == (True, 4, 10, "gone")
+    assert run("list", "--state=paused") == []
+    assert [each["id"] for each in run("list", "--limit=1")] == ["ftjob-1"]
     with pytest.raises(CommandError, match="is in_progress"):
         call_command("batches", "watch", "ftjob-1", "--timeout=0.1")
     assert run("retry", "batch_1")[0]["finished"] is False
@@ -183,3 +183,44 @@ def test_the_command(house: Any) -> None:
     assert row.due_at is not None
     with pytest.raises(CommandError, match="There is no batch"):
         call_command("batches", "retry", "batch_nobody")
+
+
+def watched(object_id: str) -> dict[str, Any]:
+    """Watch a job that did not go well; return what is told of it all the same."""
+    out = io.StringIO()
+    with pytest.raises(CommandError) as caught:
+        call_command("batches", "watch", object_id, "--json", stdout=out)
+    assert caught.value.returncode == 1
+    (told,) = map(json.loads, out.getvalue().splitlines())
+    return {**told, "words": str(caught.value)}
+
+
+def test_watching_tells_whether_all_went_well(house: Any) -> None:
+    row = job("mine-openai", due_at=None, state="completed")
+    (told,) = run("watch", "batch_1")
+    assert (told["finished"], told["done"], told["total"]) == (True, 4, 10)
+    OwnedObject.objects.filter(pk=row.pk).update(fault="The upstream does not know its output any more.")
+    assert "does not know its output" in watched("batch_1")["words"]
+    for state in ("failed", "expired", "cancelled"):
+        OwnedObject.objects.filter(pk=row.pk).update(fault="", state=state)
+        told = watched("batch_1")
+        assert (told["state"], told["words"]) == (state, f"batch_1 is {state}. line 4: This line is bad.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("list", "--limit=-1"), "--limit has to be at least 1"),
+        (("list", "--limit=0"), "--limit has to be at least 1"),
+        (("list", "--state=zzz"), "--state: 'zzz' is not one of cancelled, cancelling, completed"),
+        (("list", "--account=nope"), "--account: 'nope' is not one of mine-openai, other-openai"),
+        (("watch", "batch_1", "--timeout=-1"), "--timeout has to be"),
+        (("watch", "batch_1", "--timeout=nan"), "--timeout has to be"),
+    ],
+)
+def test_the_command_says_what_is_wrong(house: Any, arguments: tuple[str, ...], words: str) -> None:
+    job("mine-openai")
+    with pytest.raises(CommandError) as caught:
+        run(*arguments)
+    assert caught.value.returncode == 2
+    assert str(caught.value).startswith(words)

@@ -3,6 +3,7 @@
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,9 +12,12 @@ from django.core.management.base import BaseCommand, CommandError
 from batches import steering
 from gateway.jobs import KINDS
 from gateway.models import OwnedObject
+from providers.models import ProviderAccount
 
 WATCH_SECONDS = 1.0
 BAR = 30
+MOST_NAMES = 50
+WELL = ("completed", "succeeded")
 
 
 class Command(BaseCommand):
@@ -26,8 +30,8 @@ class Command(BaseCommand):
         shown = verbs.add_parser("list", help="the newest jobs")
         shown.add_argument("--account", default="", help="of this provider account only")
         shown.add_argument("--state", default="", help="in this state only, for example in_progress")
-        shown.add_argument("--limit", type=int, default=20)
-        watched = verbs.add_parser("watch", help="follow one until it has ended and is charged")
+        shown.add_argument("--limit", type=int, default=20, help="how many at most (20)")
+        watched = verbs.add_parser("watch", help="follow one until it has ended and is charged; 1 unless all went well")
         watched.add_argument("--timeout", type=float, default=0, help="seconds; 0: for ever")
         again = verbs.add_parser("retry", help="look at one again, also one that was given up")
         for each in (watched, again):
@@ -39,10 +43,21 @@ class Command(BaseCommand):
         {"list": self._list, "watch": self._watch, "retry": self._retry}[options["verb"]](options)
 
     def _list(self, options: dict[str, Any]) -> None:
-        rows = OwnedObject.objects.filter(kind__in=KINDS, deleted_at=None).order_by("-pk")
+        if options["limit"] < 1:
+            raise CommandError("--limit has to be at least 1.", returncode=2)
+        jobs = OwnedObject.objects.filter(kind__in=KINDS)
+        rows = jobs.filter(deleted_at=None).order_by("-pk")
         if options["account"]:
+            _check(
+                "account",
+                options["account"],
+                ProviderAccount.objects.values_list("name"),
+                jobs.values_list("account_name").distinct(),
+            )
             rows = rows.filter(account_name=options["account"])
         if options["state"]:
+            states = [(state,) for kind in KINDS.values() for state in kind.transitions]
+            _check("state", options["state"], states, jobs.values_list("state").distinct())
             rows = rows.filter(state=options["state"])
         found = list(rows[: options["limit"]])
         costs = steering.costs_of(found)
@@ -50,6 +65,8 @@ class Command(BaseCommand):
             self._show(row, costs.get(row.pk), as_json=options["json"])
 
     def _watch(self, options: dict[str, Any]) -> None:
+        if not options["timeout"] >= 0:
+            raise CommandError("--timeout has to be a number of seconds, at least 0.", returncode=2)
         started = time.monotonic()
         while True:
             row = self._find(options["id"])
@@ -61,6 +78,9 @@ class Command(BaseCommand):
                 raise CommandError(f"{row.object_id} is {row.state} after {options['timeout']:g} s. {row.fault}")
             time.sleep(WATCH_SECONDS)
         self._show(row, steering.costs_of([row]).get(row.pk), as_json=options["json"])
+        if row.state not in WELL or row.fault:
+            reasons = filter(None, (row.fault, *steering.errors(row)[:1]))
+            raise CommandError(" ".join((f"{row.object_id} is {row.state}.", *reasons)))
 
     def _retry(self, options: dict[str, Any]) -> None:
         row = self._find(options["id"])
@@ -100,6 +120,14 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{row.object_id}  {row.state:<12} {done}/{total}  {money}  {row.account_name}  {row.owner_name}  {row.fault}"
         )
+
+
+def _check(option: str, value: str, *known: Iterable[tuple[str]]) -> None:
+    """Raise unless ``value`` is one of the known values of ``option``, as rows of one column tell them."""
+    names = sorted({name for rows in known for (name,) in rows if name})
+    if value not in names:
+        listed = ", ".join(names[:MOST_NAMES]) + (" ..." if len(names) > MOST_NAMES else "") or "none"
+        raise CommandError(f"--{option}: {value!r} is not one of {listed}.", returncode=2)
 
 
 def _bar(row: OwnedObject) -> str:
