@@ -1,0 +1,39 @@
+"""Middleware of Django's own pages: the console and the API's description. Inference paths have none."""
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.utils.decorators import sync_and_async_middleware
+
+
+@sync_and_async_middleware
+def refuse_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Answer 400 where the address or the session's cookie holds a NUL: PostgreSQL takes none, and the page would fail."""
+    if iscoroutinefunction(get_response):
+
+        async def answer_later(request: HttpRequest) -> HttpResponse:
+            return _refusal(request) or await get_response(request)
+
+        return answer_later
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        return _refusal(request) or get_response(request)
+
+    return answer
+
+
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    query = request.META.get("QUERY_STRING", "")
+    if "%00" in query or "\0" in query or "\0" in request.path:
+        return _bad("The address holds a NUL character (%00). Take it out.")
+    # A quoted cookie spells a NUL \000. Other cookies reach no database, and may be another site's of this host.
+    if "\0" in request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""):
+        return _bad("The session's cookie holds a NUL character. Delete this site's cookies and sign in again.")
+    return None
+
+
+def _bad(text: str) -> HttpResponse:
+    return HttpResponseBadRequest(text, content_type="text/plain; charset=utf-8")
