@@ -76,7 +76,7 @@ async def test_webhooks(surface: Surface, sdk: OpenAI) -> None:
     assert made.signing_secret.startswith("whsec_")
     assert webhooks.retrieve(made.id).name == "a"
     assert webhooks.update(made.id, name="b").name == "b"
-    assert [each.id for each in webhooks.list()] == [made.id]
+    assert made.id in [each.id for each in webhooks.list()]
     assert webhooks.test(made.id, event_type="batch.completed").success
     rotated = webhooks.rotate_secret(made.id)
     assert rotated.signing_secret != made.signing_secret
@@ -84,7 +84,7 @@ async def test_webhooks(surface: Surface, sdk: OpenAI) -> None:
     async with surface.async_sdk() as client:
         assert (await client.webhooks.retrieve(made.id)).signing_secret_hint == rotated.signing_secret[-4:]
     assert webhooks.with_raw_response.delete(made.id).parse().deleted
-    assert list(webhooks.list()) == []
+    assert made.id not in [each.id for each in webhooks.list()]
 
 
 async def test_voices(surface: Surface, sdk: OpenAI) -> None:
@@ -93,7 +93,7 @@ async def test_voices(surface: Surface, sdk: OpenAI) -> None:
     consent = consents.create(name="Ada", language="en-US", recording=sound)
     assert consents.retrieve(consent.id).language == "en-US"
     assert consents.update(consent.id, name="Ada L.").name == "Ada L."
-    assert [each.id for each in consents.list()] == [consent.id]
+    assert consent.id in [each.id for each in consents.list()]
     voices = surface.sdk().audio.voices  # OpenAI's description of a voice has no "type", which the SDK's has
     voice = voices.create(name="mine", consent=consent.id, audio_sample=sound)
     with pytest.raises(NotFoundError):
