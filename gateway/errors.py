@@ -78,6 +78,10 @@ class UnsupportedMedia(CallError):
     """The body's content type is not what the endpoint takes."""
 
 
+class BadRange(CallError):
+    """The range that a request asks for is not in the file."""
+
+
 class TooManyRequests(CallError):
     """A limit of ours is reached."""
 
@@ -121,6 +125,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (TooLarge, Row(413, "invalid_request_error", "request_too_large", "request")),
     (HeadTooLarge, Row(431, "invalid_request_error", "headers_too_large", "request")),
     (UnsupportedMedia, Row(415, "invalid_request_error", "unsupported_media_type", "request")),
+    (BadRange, Row(416, "invalid_request_error", "range_not_satisfiable", "request")),
     (TooManyRequests, Row(429, "rate_limit_error", "rate_limit_exceeded", "limits")),
     (ClientGone, Row(499, "invalid_request_error", "client_closed_request", "request")),
     (InvalidRequest, Row(400, "invalid_request_error", "invalid_request", "request")),

@@ -19,7 +19,7 @@ from django.core.files.storage import Storage, storages
 from django.utils import timezone
 
 from gateway.call import Reply
-from gateway.errors import InvalidRequest, NotFound, Unavailable
+from gateway.errors import BadRange, NotFound, Unavailable
 from gateway.models import OwnedObject
 from gateway.objects import Owned
 
@@ -31,11 +31,7 @@ PIECE_BYTES = 2**16
 THREADS = 8
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gatehouse-files")
 _Result = TypeVar("_Result")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
-
-
-class BadRange(InvalidRequest):
-    """The range that a request asks for is not in the file."""
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
 def is_own(object_id: str) -> bool:
@@ -161,8 +157,9 @@ def _opened(file_id: str) -> tuple[IO[bytes], int]:
 
 
 def _span(wanted: str, size: int) -> tuple[int, int]:
+    """Return where what is wanted begins and ends. A range that is none, or several, is ignored, as HTTP has it."""
     match = _RANGE.match(wanted)
-    if match is None or match[1] == match[2] == "":
+    if match is None or match[1] == match[2] == "" or (match[1] and match[2] and int(match[2]) < int(match[1])):
         return 0, size
     if match[1]:
         start, end = int(match[1]), min(int(match[2]) + 1, size) if match[2] else size

@@ -8,6 +8,7 @@ import pytest
 
 from gateway import errors
 from gateway.errors import (
+    BadRange,
     BadToken,
     BodyTimedOut,
     CallError,
@@ -44,6 +45,7 @@ SHOWN_BY: dict[str, str] = {
     "TooLarge": f"{REQUEST}.test_a_30_mb_body_through_the_sdk",
     "HeadTooLarge": "test_connections.test_endless_headers",
     "UnsupportedMedia": f"{REQUEST}.test_a_wrong_content_type",
+    "BadRange": "test_files_managed.test_ranges_of_a_file",
     "TooManyRequests": "not reachable yet: no policy limits calls; its form is checked below",
     "ClientGone": f"{REQUEST}.test_a_client_that_leaves_before_its_body_is_whole",
     "InvalidRequest": f"{REQUEST}.test_a_bad_body",
@@ -75,6 +77,7 @@ STATUSES: dict[type[BaseException], int] = {
     TooLarge: 413,
     HeadTooLarge: 431,
     UnsupportedMedia: 415,
+    BadRange: 416,
     TooManyRequests: 429,
     ClientGone: 499,
     Unavailable: 503,
