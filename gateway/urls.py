@@ -79,6 +79,8 @@ api: list[URLPattern | URLResolver] = [
         fine_tuning.Permissions.as_view(),
         name="permission",
     ),
+    path("fine_tuning/alpha/graders/run", fine_tuning.RunGrader.as_view(), name="grader-run"),
+    path("fine_tuning/alpha/graders/validate", fine_tuning.ValidateGrader.as_view(), name="grader-validate"),
     path("realtime/client_secrets", realtime.ClientSecrets.as_view(), name="client-secrets"),
     path("realtime/translations/client_secrets", realtime.TranslationSecrets.as_view(), name="translation-secrets"),
     path("realtime/sessions", realtime.Sessions.as_view(), name="realtime-sessions"),

@@ -83,7 +83,7 @@ class Batch(JobView):
 
     job = BATCH
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("batch.retrieve", "", "batches/{id}", makes="job_seen")
+        "GET": Operation("batch.retrieve", "", "batches/{id}", makes="job_seen", charges=False)
     }
 
     async def get(self, request: InferenceRequest, batch_id: str, **kwargs: Any) -> Reply:
@@ -96,7 +96,7 @@ class CancelBatch(JobView):
 
     job = BATCH
     operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("batch.cancel", "", "batches/{id}/cancel", makes="job_seen")
+        "POST": Operation("batch.cancel", "", "batches/{id}/cancel", makes="job_seen", charges=False)
     }
 
     async def post(self, request: InferenceRequest, batch_id: str, **kwargs: Any) -> Reply:

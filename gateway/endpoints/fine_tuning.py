@@ -1,5 +1,6 @@
 """``/fine_tuning``: jobs that end in a model of one's own, their events and checkpoints."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from gateway.views import ObjectView
 from providers.models import Model
 
 CHECKPOINTS = "fine_tuning/checkpoints"
+GRADERS = "fine_tuning/alpha/graders"
 MODEL_MISSING = "You must provide a 'model', by the vendor's own name like 'gpt-4o-mini-2024-07-18'."
 
 
@@ -52,7 +54,7 @@ class Job(JobView):
 
     job = FINE_TUNING
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("fine_tuning.retrieve", "", "fine_tuning/jobs/{id}", makes="job_seen")
+        "GET": Operation("fine_tuning.retrieve", "", "fine_tuning/jobs/{id}", makes="job_seen", charges=False)
     }
 
     async def get(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
@@ -66,7 +68,7 @@ class SteerJob(JobView):
     job = FINE_TUNING
     verb: ClassVar[str] = ""
     operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("fine_tuning.steer", "", "fine_tuning/jobs/{id}/steer", makes="job_seen")
+        "POST": Operation("fine_tuning.steer", "", "fine_tuning/jobs/{id}/steer", makes="job_seen", charges=False)
     }
 
     async def post(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
@@ -140,6 +142,31 @@ class Permissions(ObjectView):
     async def _send(self, request: InferenceRequest, checkpoint: str, rest: str) -> Reply:
         path = f"{CHECKPOINTS}/{quote(checkpoint, safe=':')}/permissions{rest}"
         return await self.run(await self.describe(request, path, checkpoint))
+
+
+class RunGrader(ObjectView):
+    """Try a grader out. One that asks models is recorded as unpriced: the answer does not tell what it used."""
+
+    ability = FINE_TUNING.ability
+    verb: ClassVar[str] = "run"
+    operations: ClassVar[dict[str, Operation]] = {"POST": Operation("grader.run", "chat", f"{GRADERS}/run")}
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Send the grader on, its models by their upstream names."""
+        call = await self.describe(request, f"{GRADERS}/{self.verb}")
+        resolve_nested_models(call, access.account_of(self.caller, call.account_name))
+        if b'"model"' not in call.body:
+            call.operation = replace(call.operation, model_type="", charges=False)
+        return await self.run(call)
+
+
+class ValidateGrader(RunGrader):
+    """Have a grader checked."""
+
+    verb = "validate"
+    operations: ClassVar[dict[str, Operation]] = {
+        "POST": Operation("grader.validate", "", f"{GRADERS}/validate", charges=False)
+    }
 
 
 class FineTunedModel(ObjectView):

@@ -35,6 +35,14 @@ def test_the_seeds_example(client: OpenAI, quick: Gateway) -> None:
         assert record["model_asked"] == "openai-main/gpt-4o-mini"
 
 
+def test_looks_at_a_batch_count_no_tokens(client: OpenAI, quick: Gateway) -> None:
+    batch = submit(client, 1)
+    wait_until(lambda: client.batches.retrieve(batch.id).status == "completed", 20, 0.3)
+    quick.house.records(1, batch_key=f"openai-main/{batch.id}")
+    looks = quick.house.records(1, operation__exact="batch.retrieve")
+    assert {(look["input_tokens"], look["output_tokens"], look["cost_pico"]) for look in looks} == {(0, 0, 0)}
+
+
 def test_a_forgotten_batch_is_followed_to_its_end(client: OpenAI, quick: Gateway) -> None:
     batch = submit(client, 3)
     records = quick.house.records(3, 30, batch_key=f"openai-main/{batch.id}")

@@ -49,6 +49,29 @@ def test_every_method_of_a_job(client: OpenAI, quick: Gateway) -> None:
     assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
 
 
+def test_graders(client: OpenAI, quick: Gateway) -> None:
+    graders = client.fine_tuning.alpha.graders
+    plain: Any = {
+        "type": "string_check",
+        "name": "same",
+        "input": "{{sample.output_text}}",
+        "reference": "Hi",
+        "operation": "eq",
+    }
+    assert graders.run(grader=plain, model_sample="Hi").reward == 1.0
+    assert graders.validate(grader=plain).grader.name == "same"
+    (free,) = quick.house.records(1, operation__exact="grader.run")
+    assert (free["cost_pico"], free["account"]) == (0, "openai-main")
+
+    message = {"role": "user", "content": "Score {{sample.output_text}}"}
+    asking: Any = {"type": "score_model", "name": "judge", "input": [message], "model": "openai-main/gpt-4o-mini"}
+    assert graders.with_raw_response.run(grader=asking, model_sample="Hi").parse().metadata.name == "judge"
+    unpriced = [record["cost_pico"] for record in quick.house.records(2, operation__exact="grader.run")]
+    assert unpriced.count(None) == 1
+    with pytest.raises(NotFoundError):
+        graders.run(grader={**asking, "model": "openai-main/none"}, model_sample="Hi")
+
+
 async def test_the_asynchronous_sdk(quick: Gateway) -> None:
     client: AsyncOpenAI = quick.async_sdk(quick.token("ft-async", user="ft-async@example.com"), default_headers=HEADERS)
     uploaded = await client.files.create(file=("training.jsonl", training()), purpose="fine-tune")

@@ -1,15 +1,11 @@
 """What the harness makes of the load generator's report and of a stream's bytes."""
 
 import json
-import os
-import shutil
-import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import nginx, payloads, processes, responses, streamer, streams, wrk
+from benchmarks import nginx, payloads, responses, streamer, streams, wrk
 from benchmarks.endpoint import Endpoint
 from benchmarks.errors import BenchmarkError, VoidRun
 
@@ -159,25 +155,6 @@ def test_each_canned_answer_has_an_id_of_its_own() -> None:
     assert '"id": "msg_$request_id"' in block
     assert payloads.UNIQUE not in block
     assert upstream_ids(responses.ANSWER) == {f"resp_{payloads.UNIQUE}", f"msg_{payloads.UNIQUE}"}
-
-
-@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
-def test_the_instant_upstream_reads_a_large_body_before_it_answers(tmp_path: Path) -> None:
-    port, size = processes.free_port(), 3 * payloads.MEGABYTE
-    config = nginx.config(tmp_path / "nginx", nginx.canned_server(port, {"/x": payloads.UNIQUE}))
-    core = min(os.sched_getaffinity(0))
-    argv = [shutil.which("nginx") or "nginx", "-c", str(config)]
-    with processes.running("nginx", argv, core=core, home=tmp_path, env={}) as child:
-        processes.wait_ready(child, f"http://127.0.0.1:{port}/healthz", seconds=20)
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            connection.sendall(f"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
-            connection.sendall(bytes(size - 1))
-            connection.settimeout(0.5)
-            with pytest.raises(TimeoutError):
-                connection.recv(1)
-            connection.settimeout(20)
-            connection.sendall(b"x")
-            assert connection.recv(12) == b"HTTP/1.1 200"
 
 
 def test_nginx_is_not_given_an_answer_that_it_would_change() -> None:
