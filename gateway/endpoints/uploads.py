@@ -4,12 +4,12 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 
-from gateway import file_objects, ownership, pipeline
+from gateway import file_objects, ownership
 from gateway.call import Operation, Reply
 from gateway.file_objects import COMPLETED, PART, UPLOAD
 from gateway.handler import InferenceRequest
 from gateway.multipart import MultipartUpload
-from gateway.views import ObjectView, begin_call
+from gateway.views import ObjectView, begin_call, send_upload
 
 ownership.MAKERS.update(file_objects.MAKERS)
 
@@ -33,12 +33,7 @@ class UploadParts(ObjectView):
         call = begin_call(request, self.caller, Operation("upload.part", "", "uploads/{id}/parts", makes=PART))
         account, call.parent = await ownership.locate(self.caller, upload_id, call.options.provider_name)
         call.account_name, call.path = account.name, f"uploads/{upload_id}/parts"
-        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES)
-        try:
-            call.upload = upload
-            return await pipeline.run(call)
-        finally:
-            upload.close()
+        return await send_upload(request, call, MultipartUpload(request, settings.MAX_UPLOAD_BYTES))
 
 
 class CompleteUpload(ObjectView):
