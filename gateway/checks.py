@@ -1,5 +1,7 @@
 """What must be right before a server starts. Each fault names the setting and the mend."""
 
+import tempfile
+
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
@@ -34,7 +36,19 @@ def start_faults(workers: int) -> list[str]:
             )
     if workers < 1:
         faults.append("--workers: must be at least 1.")
-    return [*faults, *storage_faults()]
+    return [*faults, *folder_faults(), *storage_faults()]
+
+
+def folder_faults() -> list[str]:
+    """Return why nothing can be written into the data folder, where every record of usage waits at first."""
+    try:
+        with tempfile.TemporaryFile(dir=settings.DATA_DIR):
+            return []
+    except OSError as error:
+        return [
+            f"GATEHOUSE_DATA_DIR: {settings.DATA_DIR} can't be written ({error.strerror}). Name a folder that this user "
+            "may write."
+        ]
 
 
 def storage_faults() -> list[str]:

@@ -4,103 +4,30 @@ It starts with nothing set. Every variable is described in ``docs/settings.md``;
 the variable's name and the mend.
 """
 
-import json
-import re
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.bootstrap import data_directory, key_from_file
-from providers.egress import parse_allow_list
-
-env = environ.Env()
-HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
-# Credentials, what belongs to a single connection, and what we set ourselves are never the client's to send upstream.
-NEVER_FORWARDED = frozenset(
-    [
-        "authorization",
-        "api-key",
-        "cookie",
-        "proxy-authorization",
-        "host",
-        "connection",
-        "keep-alive",
-        "content-length",
-        "content-type",
-        "transfer-encoding",
-        "accept-encoding",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-    ]
+from gateway.variables import (
+    address,
+    choice,
+    fail,
+    flag,
+    header_names,
+    host_names,
+    host_of,
+    json_object,
+    names,
+    number,
+    port,
+    signing_secret,
+    text,
+    web_address,
+    whole,
 )
-
-
-def fail(name: str, why: str, mend: str) -> ImproperlyConfigured:
-    """Return the error for a bad setting, in the one form that all of them have."""
-    return ImproperlyConfigured(f"{name}: {why} {mend}")
-
-
-def number(name: str, default: float, *, least: float, most: float) -> float:
-    """Return the numeric variable ``name``; raise when it is no number or out of range."""
-    text = env.str(name, default="")
-    try:
-        value = float(text) if text.strip() else float(default)
-    except ValueError:
-        raise fail(name, f"{text!r} is not a number.", f"Give a number from {least:g} to {most:g}.") from None
-    if not least <= value <= most:
-        raise fail(name, f"{value:g} is out of range.", f"Give a number from {least:g} to {most:g}.")
-    return value
-
-
-def choice(name: str, default: str, options: tuple[str, ...]) -> str:
-    """Return the variable ``name``; raise when it is none of ``options``."""
-    value = env.str(name, default=default).strip() or default
-    if value not in options:
-        raise fail(name, f"{value!r} is not known.", f"Use one of: {', '.join(options)}.")
-    return value
-
-
-def flag(name: str, default: bool) -> bool:
-    """Return the boolean variable ``name``; raise when it is neither true nor false."""
-    text = env.str(name, default="").strip().lower()
-    if not text:
-        return default
-    if text in {"1", "true", "yes", "on"}:
-        return True
-    if text in {"0", "false", "no", "off"}:
-        return False
-    raise fail(name, f"{text!r} is neither true nor false.", "Use true or false.")
-
-
-def names(name: str) -> list[str]:
-    """Return the variable ``name``, a list of texts separated by commas."""
-    return [entry.strip() for entry in env.str(name, default="").split(",") if entry.strip()]
-
-
-def json_object(name: str, default: dict[str, Any]) -> dict[str, Any]:
-    """Return the variable ``name``, a JSON object; raise when it is none."""
-    text = env.str(name, default="").strip()
-    try:
-        value = json.loads(text) if text else default
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise fail(name, "is no JSON object.", 'Write it like {"location": "/srv/files"}.')
-    return value
-
-
-def header_names(name: str) -> list[str]:
-    """Return the variable ``name``, a list of headers, in lower case; raise when one may not go upstream."""
-    found = [entry.lower() for entry in names(name)]
-    for entry in found:
-        if not HEADER_NAME.fullmatch(entry):
-            raise fail(name, f"{entry!r} is no header's name.", "Use names separated by commas: x-team,x-session.")
-        if entry in NEVER_FORWARDED or entry.startswith("x-tfy-"):
-            raise fail(name, f"{entry!r} never goes upstream.", "Leave it out; accounts have headers of their own.")
-    return found
+from providers.egress import parse_allow_list
 
 
 def database(url: str) -> dict[str, Any]:
@@ -120,9 +47,10 @@ def database(url: str) -> dict[str, Any]:
     except (ValueError, KeyError, ImproperlyConfigured):
         parsed = {}
     engine = parsed.get("ENGINE", "")
-    if engine == "django.db.backends.sqlite3":
+    named = parsed.get("NAME") not in ("", None, ":memory:")  # each connection would have a memory of its own
+    if engine == "django.db.backends.sqlite3" and named:
         return database("") | {"NAME": parsed["NAME"]}
-    if engine != "django.db.backends.postgresql":
+    if engine != "django.db.backends.postgresql" or not named:
         raise fail(
             "DATABASE_URL",
             "is no address of a PostgreSQL or SQLite database.",
@@ -139,32 +67,40 @@ def database(url: str) -> dict[str, Any]:
 
 # --- where state lives -------------------------------------------------------------------------------------------------
 try:
-    DATA_DIR = data_directory(env.str("GATEHOUSE_DATA_DIR", default="./data"))
-except OSError as error:
-    raise fail(
-        "GATEHOUSE_DATA_DIR", f"can't be made or entered ({error.strerror}).", "Name a writable folder."
-    ) from None
+    DATA_DIR = data_directory(text("GATEHOUSE_DATA_DIR") or "./data")
+except (OSError, ValueError) as error:
+    why = getattr(error, "strerror", None) or error
+    raise fail("GATEHOUSE_DATA_DIR", f"can't be made or entered ({why}).", "Name a writable folder.") from None
+
+
+def kept_key(name: str) -> str:
+    """Return the key in the file ``name`` of the data folder, made there by the first start."""
+    try:
+        return key_from_file(DATA_DIR / name)
+    except OSError as error:
+        why = f"{DATA_DIR / name} can't be read or made ({error.strerror})."
+        raise fail("GATEHOUSE_DATA_DIR", why, "Name a folder that this user may write.") from None
+    except ValueError as error:
+        raise fail("GATEHOUSE_DATA_DIR", f"{error}", "Without the old key stored secrets stay unreadable.") from None
+
 
 BASE_DIR = environ.Path(__file__) - 2
 ENVIRONMENT = choice("GATEHOUSE_ENV", "production", ("production", "development"))
 DEBUG = flag("DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or key_from_file(DATA_DIR / "secret_key")
+SECRET_KEY = text("SECRET_KEY") or kept_key("secret_key")
 # The first key encrypts, all of them decrypt: put a new one in front to rotate.
-FERNET_KEYS = names("GATEHOUSE_ENCRYPTION_KEYS") or [key_from_file(DATA_DIR / "encryption_key")]
-DATABASE_URL = env.str("DATABASE_URL", default="").strip()
-REDIS_URL = env.str("REDIS_URL", default="").strip()
-if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
-    raise fail("REDIS_URL", "is no address of a Redis server.", "Use redis://HOST:PORT/0, or leave it out.")
+FERNET_KEYS = names("GATEHOUSE_ENCRYPTION_KEYS") or [kept_key("encryption_key")]
+DATABASE_URL = text("DATABASE_URL")
+REDIS_URL = address("REDIS_URL", "a Redis server", ("redis", "rediss", "unix"), "redis://HOST:PORT/0")
 DATABASES = {"default": database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- who may reach us, and under which name ---------------------------------------------------------------------------
-PUBLIC_URL = env.str("GATEHOUSE_PUBLIC_URL", default="").rstrip("/")
-if PUBLIC_URL and not re.match("https?://[^/]", PUBLIC_URL):
-    raise fail("GATEHOUSE_PUBLIC_URL", f"{PUBLIC_URL!r} is no web address.", "Use https://ai.example.com.")
-ALLOWED_HOSTS = names("GATEHOUSE_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
+PORT = port("PORT", 8000)
+PUBLIC_URL = web_address("GATEHOUSE_PUBLIC_URL", "https://ai.example.com").rstrip("/")
+ALLOWED_HOSTS = host_names("GATEHOUSE_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
 if PUBLIC_URL:
-    ALLOWED_HOSTS.append(PUBLIC_URL.split("://", 1)[1].split("/", 1)[0].rsplit(":", 1)[0])
+    ALLOWED_HOSTS.append(host_of(PUBLIC_URL))
     CSRF_TRUSTED_ORIGINS = ["/".join(PUBLIC_URL.split("/", 3)[:3])]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_HTTPONLY = True
@@ -186,26 +122,20 @@ DRAIN_SECONDS = number("GATEHOUSE_DRAIN_SECONDS", 30, least=0, most=3600)
 CHANGE_POLL_SECONDS = number("GATEHOUSE_CHANGE_POLL_SECONDS", 0.25, least=0.05, most=5)
 USAGE_FLUSH_SECONDS = number("GATEHOUSE_USAGE_FLUSH_SECONDS", 0.5, least=0.05, most=60)
 USAGE_SPOOL_MAX_BYTES = int(number("GATEHOUSE_USAGE_SPOOL_MAX_MB", 1024, least=1, most=1_048_576) * 2**20)
-USAGE_RETENTION_DAYS = int(number("GATEHOUSE_USAGE_RETENTION_DAYS", 400, least=1, most=36_500))
-OBJECT_RETENTION_DAYS = int(number("GATEHOUSE_OBJECT_RETENTION_DAYS", 60, least=1, most=36_500))
+USAGE_RETENTION_DAYS = whole("GATEHOUSE_USAGE_RETENTION_DAYS", 400, least=1, most=36_500)
+OBJECT_RETENTION_DAYS = whole("GATEHOUSE_OBJECT_RETENTION_DAYS", 60, least=1, most=36_500)
 JOB_FRESH_SECONDS = number("GATEHOUSE_JOB_FRESH_S", 5, least=0, most=3600)
 JOB_POLL_SECONDS = number("GATEHOUSE_JOB_POLL_S", 5, least=0.1, most=3600)
 JOB_POLL_MAX_SECONDS = number("GATEHOUSE_JOB_POLL_MAX_S", 60, least=0.1, most=86_400)
 JOB_SWEEP_SECONDS = number("GATEHOUSE_JOB_SWEEP_S", 2, least=0.1, most=3600)
 JOB_LEASE_SECONDS = number("GATEHOUSE_JOB_LEASE_S", 60, least=1, most=3600)
-JOB_WEBHOOK_URL = env.str("GATEHOUSE_JOB_WEBHOOK_URL", default="").strip()
-JOB_WEBHOOK_SECRET = env.str("GATEHOUSE_JOB_WEBHOOK_SECRET", default="").strip()
-if JOB_WEBHOOK_URL and not JOB_WEBHOOK_URL.startswith(("http://", "https://")):
-    raise fail("GATEHOUSE_JOB_WEBHOOK_URL", "is no web address.", "Use https://HOST/PATH, or leave it out.")
-if JOB_WEBHOOK_URL and len(JOB_WEBHOOK_SECRET) < 16:
-    raise fail(
-        "GATEHOUSE_JOB_WEBHOOK_SECRET", "is too short.", "Give at least 16 random characters: they sign the webhook."
-    )
+JOB_WEBHOOK_URL = web_address("GATEHOUSE_JOB_WEBHOOK_URL", "https://HOST/PATH")
+JOB_WEBHOOK_SECRET = signing_secret("GATEHOUSE_JOB_WEBHOOK_SECRET", required=bool(JOB_WEBHOOK_URL))
 BACKGROUND_POLL_SECONDS = number("GATEHOUSE_BACKGROUND_POLL_SECONDS", 2, least=0, most=3600)
 REALTIME_MAX_SECONDS = number("GATEHOUSE_REALTIME_MAX_SECONDS", 3600, least=1, most=86_400)
 REALTIME_IDLE_SECONDS = number("GATEHOUSE_REALTIME_IDLE_SECONDS", 900, least=1, most=86_400)
-REALTIME_SESSIONS_PER_SUBJECT = int(number("GATEHOUSE_REALTIME_SESSIONS_PER_SUBJECT", 200, least=0, most=100_000))
-REALTIME_SESSIONS_PER_ACCOUNT = int(number("GATEHOUSE_REALTIME_SESSIONS_PER_ACCOUNT", 1000, least=0, most=100_000))
+REALTIME_SESSIONS_PER_SUBJECT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_SUBJECT", 200, least=0, most=100_000)
+REALTIME_SESSIONS_PER_ACCOUNT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_ACCOUNT", 1000, least=0, most=100_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Django ---------------------------------------------------------------------------------------------------------------
@@ -268,9 +198,9 @@ TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = "gateway.formats"
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = env.str("GATEHOUSE_STATIC_ROOT", default="") or None
+STATIC_ROOT = text("GATEHOUSE_STATIC_ROOT") or None
 FOLDER_STORAGE = "django.core.files.storage.FileSystemStorage"
-FILE_STORAGE = env.str("GATEHOUSE_FILE_STORAGE", default="").strip() or FOLDER_STORAGE
+FILE_STORAGE = text("GATEHOUSE_FILE_STORAGE") or FOLDER_STORAGE
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": FOLDER_STORAGE},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -282,7 +212,7 @@ STORAGES: dict[str, Any] = {
         ),
     },
 }
-MANAGED_CONCURRENCY = int(number("GATEHOUSE_MANAGED_CONCURRENCY", 8, least=1, most=256))
+MANAGED_CONCURRENCY = whole("GATEHOUSE_MANAGED_CONCURRENCY", 8, least=1, most=256)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 SILENCED_SYSTEM_CHECKS: list[str] = []
@@ -330,7 +260,14 @@ CACHES: dict[str, Any] = {
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
-CELERY_BROKER_URL = env.str("GATEHOUSE_CELERY_BROKER_URL", default="") or REDIS_URL or "memory://"
+BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp", "memory")
+CELERY_BROKER_URL = (
+    address(
+        "GATEHOUSE_CELERY_BROKER_URL", "a broker", BROKERS, "redis://HOST:PORT/0 or amqp://USER:PASSWORD@HOST:PORT//"
+    )
+    or REDIS_URL
+    or "memory://localhost/"  # kombu warns of an address without a host
+)
 
 # --- logs -------------------------------------------------------------------------------------------------------------------
 LOG_FORMAT = choice("GATEHOUSE_LOG_FORMAT", "text", ("text", "json"))

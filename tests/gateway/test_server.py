@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
+from django.conf import settings as django_settings
+from kombu import Connection
 
 from gateway.checks import start_faults
 from tests import servers
@@ -68,6 +70,7 @@ def test_daphne_serves_too(make_house: HouseMaker, upstream: SandboxProcess) -> 
     ("env", "options", "says"),
     [
         ({"GATEHOUSE_MAX_BODY_MB": "lots"}, [], ["GATEHOUSE_MAX_BODY_MB: 'lots' is not a number."]),
+        ({"PORT": "99999"}, [], ["PORT: '99999' is no port. Give a whole number from 1 to 65535."]),
         ({"DATABASE_URL": "postgres://nobody@127.0.0.1:9/none"}, [], ["Check DATABASE_URL"]),
         (
             {"DEBUG": "1", "SECRET_KEY": "short", "GATEHOUSE_ENCRYPTION_KEYS": f"{STRONG},changeme"},
@@ -75,14 +78,15 @@ def test_daphne_serves_too(make_house: HouseMaker, upstream: SandboxProcess) -> 
             ["DEBUG: is on", "SECRET_KEY: is", "GATEHOUSE_ENCRYPTION_KEYS: holds", "REDIS_URL: 2 workers share"],
         ),
     ],
-    ids=["a-bad-setting", "no-database", "all-faults-at-once"],
+    ids=["a-bad-setting", "no-port", "no-database", "all-faults-at-once"],
 )
 def test_a_start_that_is_refused(
     make_house: HouseMaker, env: dict[str, str], options: list[str], says: list[str]
 ) -> None:
     house = make_house(env, furnished=False)
-    done = house.manage("serve", "--port", "0", *options)
+    done = house.manage("serve", "--port", "8000", *options)
     assert done.returncode == 1
+    assert "Traceback" not in done.stderr
     assert [text for text in says if text not in done.stderr] == []
     assert STRONG not in done.stderr
 
@@ -135,9 +139,34 @@ BAD_SETTINGS = [
     ("GATEHOUSE_USAGE_RETENTION_DAYS", "0"),
     ("GATEHOUSE_FILE_STORAGE_OPTIONS", "{"),
     ("GATEHOUSE_FILE_STORAGE_OPTIONS", "[]"),
+    ("GATEHOUSE_FILE_STORAGE_OPTIONS", "3"),
     ("GATEHOUSE_LOG_FORMAT", "xml"),
+    *(("PORT", value) for value in ("abc", "0", "-1", "99999", "8000.0", "\u0663")),
+    *(("GATEHOUSE_ALLOWED_HOSTS", value) for value in ("a b", "good.example,/", "http://x", "x:8000", "[::1")),
+    *(("GATEHOUSE_PUBLIC_URL", value) for value in ("https://a b", "https://x:port", "https://:8000", "https://[::1")),
+    *(("DATABASE_URL", value) for value in ("postgres://", "postgres://127.0.0.1:99999/x", "sqlite://")),
+    *(("REDIS_URL", value) for value in ("redis://", "redis://x:port/0", "redis://x/one", "unix://", "redis://a b")),
+    *(("GATEHOUSE_CELERY_BROKER_URL", value) for value in ("nonsense", "http://x", "amqp://", "redis://x;nonsense")),
+    *(("GATEHOUSE_JOB_WEBHOOK_URL", value) for value in ("example.com", "https://", "ftp://x")),
+    *(("GATEHOUSE_JOB_WEBHOOK_SECRET", value) for value in ("short", "whsec_" + "%" * 24, "whsec_c2hvcnQgb25lMTI=")),
+    ("GATEHOUSE_REALTIME_SESSIONS_PER_ACCOUNT", "0.5"),
+    ("GATEHOUSE_MANAGED_CONCURRENCY", "1.5"),
+    ("GATEHOUSE_OBJECT_RETENTION_DAYS", "2.5"),
     ("GATEHOUSE_LOG_LEVEL", "loud"),
     ("GATEHOUSE_DATA_DIR", "/proc/none/such"),
+]
+GOOD_SETTINGS = [
+    ("GATEHOUSE_LOG_FORMAT", "json"),
+    ("PORT", "65535"),
+    ("GATEHOUSE_ALLOWED_HOSTS", "*,.example.org, AI.example.com,[::1],127.0.0.1"),
+    ("GATEHOUSE_PUBLIC_URL", "https://[::1]:8443/"),
+    ("DATABASE_URL", "postgres://u:p%40ss@db.internal:5432/gatehouse"),
+    ("REDIS_URL", "rediss://:secret@cache.internal:6380/2"),
+    ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+    ("GATEHOUSE_CELERY_BROKER_URL", "amqp://u:p@rabbit:5672//"),
+    ("GATEHOUSE_CELERY_BROKER_URL", "amqp://one//;amqp://two//"),
+    ("GATEHOUSE_JOB_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ("SECRET_KEY", "$" + STRONG),
 ]
 READ_SETTINGS = """
 import importlib, json, os, sys
@@ -155,7 +184,7 @@ for name, value in json.load(sys.stdin):
 
 
 def test_a_bad_setting_is_named(fresh: House) -> None:
-    cases = [*BAD_SETTINGS, ("GATEHOUSE_LOG_FORMAT", "json")]
+    cases = [*BAD_SETTINGS, *GOOD_SETTINGS]
     done = subprocess.run(
         [sys.executable, "-c", READ_SETTINGS],
         input=json.dumps(cases),
@@ -167,10 +196,46 @@ def test_a_bad_setting_is_named(fresh: House) -> None:
         check=True,
     )
     lines = done.stdout.splitlines()
-    assert lines.pop() == "started"
-    for (name, _), line in zip(BAD_SETTINGS, lines, strict=True):
+    assert [
+        (case, line)
+        for case, line in zip(cases, lines, strict=True)
+        if (case in GOOD_SETTINGS) is not (line == "started")
+    ] == []
+    for (name, _), line in zip(BAD_SETTINGS, lines, strict=False):
         assert line.startswith(f"ImproperlyConfigured {name}: "), line
         assert line.count(". ") >= 1, f"says no mend: {line}"
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "65536"])
+def test_a_port_option_that_is_none_is_refused(fresh: House, value: str) -> None:
+    done = fresh.manage("serve", "--port", value)
+    assert done.returncode == 2
+    assert f"argument --port: {value!r} is no port. Give a whole number from 1 to 65535." in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+@pytest.mark.parametrize("file", ["gatehouse.sqlite3", "secret_key"])
+def test_a_data_folder_that_can_not_be_used_is_named(fresh: House, command: str, file: str) -> None:
+    (fresh.data / file).mkdir()  # what root may not open either
+    done = fresh.manage(command)
+    assert done.returncode == 1
+    assert str(fresh.data) in done.stderr
+    assert "GATEHOUSE_DATA_DIR" in done.stderr
+    assert "DATABASE_URL" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_data_folder_must_be_writable(settings: Any) -> None:
+    settings.DATA_DIR = Path("/proc/self")
+    (fault,) = [text for text in start_faults(1) if text.startswith("GATEHOUSE_DATA_DIR: ")]
+    assert "/proc/self can't be written" in fault
+
+
+def test_the_broker_in_memory_starts_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with Connection(django_settings.CELERY_BROKER_URL) as connection:
+        assert connection.transport.driver_type == "memory"
+        connection.info()
+    assert caplog.records == []
 
 
 def test_the_database_must_be_migrated(fresh: House) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from accounts.models import ApiToken, User
 from accounts.tokens import digest
+from gateway.management.commands.serve import port_option, where_to_look
 from providers import catalogue
 from providers.models import Grant, Model, ProviderAccount
 
@@ -42,13 +44,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000), help="port of the gateway")
+        parser.add_argument("--port", type=port_option, default=settings.PORT, help="port of the gateway")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stderr.write("Setting up the demo: database, sandbox upstream, account, admin, token.")
         # The demo's own upstream is on the loopback address, which may otherwise not be dialled.
         settings.EGRESS_ALLOW.append(LOOPBACK)
-        call_command("migrate", verbosity=0)
+        try:
+            call_command("migrate", verbosity=0)
+        except DatabaseError as error:
+            raise CommandError(f"The database can't be used ({type(error).__name__}). {where_to_look()}") from None
         self._make_account(f"http://{LOOPBACK}:{start_sandbox()}/v1")
         password = keep(settings.DATA_DIR / "demo_password", lambda: secrets.token_urlsafe(9))
         admin = self._make_admin(password)

@@ -1,8 +1,7 @@
 """``manage.py serve``: run the server."""
 
-import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 import uvicorn
@@ -14,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from gateway.checks import start_faults
 from gateway.protocol import BoundedHttp
 from gateway.realtime.server import SocketProtocol
+from gateway.variables import port_number
 
 WEBSOCKET_BYTES = 64 * 2**20
 
@@ -28,9 +28,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-        parser.add_argument(
-            "--port", type=int, default=int(os.environ.get("PORT") or 8000), help="port (default: PORT, or 8000)"
-        )
+        parser.add_argument("--port", type=port_option, default=settings.PORT, help="port (default: PORT, or 8000)")
         parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
         parser.add_argument("--migrate", action="store_true", help="bring the database up to date first")
 
@@ -61,7 +59,7 @@ class Command(BaseCommand):
                 self.stderr.write(f"Running {len(missing)} migrations.")
                 executor.migrate(executor.loader.graph.leaf_nodes())
         except DatabaseError as error:
-            raise CommandError(f"The database can't be used ({type(error).__name__}). Check DATABASE_URL.") from None
+            raise CommandError(f"The database can't be used ({type(error).__name__}). {where_to_look()}") from None
         finally:
             connection.close()
 
@@ -70,6 +68,24 @@ class Command(BaseCommand):
 
         socket = config.bind_socket()
         Multiprocess(config, sockets=[socket]).run()
+
+
+def port_option(given: str) -> int:
+    """Return the port of ``--port``; argparse tells what is wrong with another text."""
+    try:
+        return port_number(given)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def where_to_look() -> str:
+    """Return what an operator has to mend when the database can't be used."""
+    if settings.DATABASE_URL:
+        return "Check DATABASE_URL."
+    return (
+        f"It is a file in the folder {settings.DATA_DIR}: this user must be able to write both. Mend that, or name another "
+        "folder with GATEHOUSE_DATA_DIR."
+    )
 
 
 def server_config(host: str, port: int, workers: int) -> uvicorn.Config:

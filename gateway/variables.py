@@ -1,0 +1,203 @@
+"""Reading settings from environment variables. Each function raises ``ImproperlyConfigured``, in the one form of :func:`fail`."""
+
+import base64
+import json
+import os
+import re
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
+# Credentials, what belongs to a single connection, and what we set ourselves are never the client's to send upstream.
+NEVER_FORWARDED = frozenset(
+    [
+        "authorization",
+        "api-key",
+        "cookie",
+        "proxy-authorization",
+        "host",
+        "connection",
+        "keep-alive",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "accept-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ]
+)
+LARGEST_PORT = 65_535
+LEAST_SECRET_CHARACTERS = 16
+SECRET_PREFIX = "whsec_"
+
+
+def fail(name: str, why: str, mend: str) -> ImproperlyConfigured:
+    """Return the error for a bad setting, in the one form that all of them have."""
+    return ImproperlyConfigured(f"{name}: {why} {mend}")
+
+
+def text(name: str) -> str:
+    """Return the variable ``name`` as it is, without blanks around it; empty when it is not set."""
+    return os.environ.get(name, "").strip()
+
+
+def number(name: str, default: float, *, least: float, most: float) -> float:
+    """Return the numeric variable ``name``; raise when it is no number or out of range."""
+    given = text(name)
+    try:
+        value = float(given) if given else float(default)
+    except ValueError:
+        raise fail(name, f"{given!r} is not a number.", f"Give a number from {least:g} to {most:g}.") from None
+    if not least <= value <= most:
+        raise fail(name, f"{value:g} is out of range.", f"Give a number from {least:g} to {most:g}.")
+    return value
+
+
+def whole(name: str, default: int, *, least: int, most: int) -> int:
+    """Return the variable ``name``, a count; raise for a fraction too: half a session would be none, which is no limit."""
+    value = number(name, default, least=least, most=most)
+    if not value.is_integer():
+        raise fail(name, f"{value:g} is no whole number.", f"Give a whole number from {least} to {most}.")
+    return int(value)
+
+
+def port_number(given: str) -> int:
+    """Return the port that ``given`` tells; raise ``ValueError``, with a sentence, when it tells none."""
+    if not re.fullmatch("[0-9]{1,5}", given) or not 1 <= int(given) <= LARGEST_PORT:
+        raise ValueError(f"{given!r} is no port. Give a whole number from 1 to {LARGEST_PORT}.")
+    return int(given)
+
+
+def port(name: str, default: int) -> int:
+    """Return the variable ``name``, a port to listen on; raise when it is none."""
+    try:
+        return port_number(text(name) or str(default))
+    except ValueError as error:
+        why, mend = str(error).split(". ", 1)
+        raise fail(name, f"{why}.", mend) from None
+
+
+def choice(name: str, default: str, options: tuple[str, ...]) -> str:
+    """Return the variable ``name``; raise when it is none of ``options``."""
+    value = text(name) or default
+    if value not in options:
+        raise fail(name, f"{value!r} is not known.", f"Use one of: {', '.join(options)}.")
+    return value
+
+
+def flag(name: str, default: bool) -> bool:
+    """Return the boolean variable ``name``; raise when it is neither true nor false."""
+    given = text(name).lower()
+    if not given:
+        return default
+    if given in {"1", "true", "yes", "on"}:
+        return True
+    if given in {"0", "false", "no", "off"}:
+        return False
+    raise fail(name, f"{given!r} is neither true nor false.", "Use true or false.")
+
+
+def names(name: str) -> list[str]:
+    """Return the variable ``name``, a list of texts separated by commas."""
+    return [entry.strip() for entry in text(name).split(",") if entry.strip()]
+
+
+def host_names(name: str) -> list[str]:
+    """Return the variable ``name``, a list of host names as Django matches them; raise when one could never match."""
+    found = names(name)
+    for entry in found:
+        if entry != "*" and not HOST_NAME.fullmatch(entry.removeprefix(".")):
+            mend = "Use names without scheme, port or path, separated by commas: ai.example.com,.example.org."
+            raise fail(name, f"{entry!r} is no host name.", mend)
+    return found
+
+
+def json_object(name: str, default: dict[str, Any]) -> dict[str, Any]:
+    """Return the variable ``name``, a JSON object; raise when it is none."""
+    given = text(name)
+    try:
+        value = json.loads(given) if given else default
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise fail(name, "is no JSON object.", 'Write it like {"location": "/srv/files"}.')
+    return value
+
+
+def header_names(name: str) -> list[str]:
+    """Return the variable ``name``, a list of headers, in lower case; raise when one may not go upstream."""
+    found = [entry.lower() for entry in names(name)]
+    for entry in found:
+        if not HEADER_NAME.fullmatch(entry):
+            raise fail(name, f"{entry!r} is no header's name.", "Use names separated by commas: x-team,x-session.")
+        if entry in NEVER_FORWARDED or entry.startswith("x-tfy-"):
+            raise fail(name, f"{entry!r} never goes upstream.", "Leave it out; accounts have headers of their own.")
+    return found
+
+
+def web_address(name: str, example: str) -> str:
+    """Return the variable ``name``, an http or https address or nothing; raise when it is something else."""
+    given = text(name)
+    parts = _split(given)
+    if given and (parts is None or parts.scheme not in ("http", "https") or not HOST_NAME.fullmatch(host_of(given))):
+        raise fail(name, "is no web address.", f"Use {example}, or leave it out.")
+    return given
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address as a ``Host`` header has it, without the port; an IPv6 address in brackets."""
+    host = urlsplit(url).hostname or ""
+    return f"[{host}]" if ":" in host else host
+
+
+def address(name: str, what: str, schemes: tuple[str, ...], example: str) -> str:
+    """Return the variable ``name``, an address of one of ``schemes`` or nothing; raise otherwise, without showing it: it
+    may hold a password. Several brokers may be given, with ``;`` between them."""
+    given = text(name)
+    for one in given.split(";") if given else ():
+        parts = _split(one)
+        if parts is None or parts.scheme not in schemes or not _names_place(parts):
+            raise fail(name, f"is no address of {what}.", f"Use {example}, or leave it out.")
+    return given
+
+
+def signing_secret(name: str, *, required: bool) -> str:
+    """Return the variable ``name``, a secret to sign with: 16 characters or more, or base64 of as many bytes behind ``whsec_``."""
+    given = text(name)
+    if not given and not required:
+        return ""
+    if len(given) < LEAST_SECRET_CHARACTERS:
+        raise fail(name, "is too short.", "Give at least 16 random characters: they sign the webhook.")
+    if given.startswith(SECRET_PREFIX):
+        try:
+            key = base64.b64decode(given.removeprefix(SECRET_PREFIX), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) < LEAST_SECRET_CHARACTERS:
+            mend = "Give the base64 of at least 16 random bytes there, or a text without the prefix."
+            raise fail(name, f"is no base64 of a long enough key behind {SECRET_PREFIX}.", mend)
+    return given
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of ``url``, or ``None`` when they can't be told or its port is none."""
+    try:
+        parts = urlsplit(url)
+        if re.search(r"\s", url) or parts.port == 0:
+            return None
+    except ValueError:
+        return None
+    return parts
+
+
+def _names_place(parts: SplitResult) -> bool:
+    if parts.scheme == "memory":
+        return True
+    if parts.scheme in ("redis", "rediss") and not re.fullmatch("/?[0-9]*/?", parts.path):
+        return False  # the path is a database's number
+    return bool(parts.path.strip("/") if parts.scheme in ("unix", "redis+socket") else parts.hostname)
