@@ -18,6 +18,7 @@ from accounts.models import ApiToken, User, VirtualAccount
 DURATION = re.compile(r"(\d{1,6})\s*([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LIMIT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199})?")
+SHOWN_CHARACTERS = 60
 LEAST_PREFIX = len(tokens.PREFIX) + 4
 
 
@@ -48,9 +49,15 @@ def find_or_make_user(email: str) -> tuple[User, bool]:
     try:
         validate_email(email)
     except ValidationError:
-        raise ValueError(f"{email!r} is no e-mail address.") from None
+        raise ValueError(f"{_short(email)} is no e-mail address.") from None
     user = User.objects.filter(email=email).first()
-    return (user, False) if user else (User.objects.create_user(email), True)
+    if user:
+        return user, False
+    try:
+        User(email=email).clean_fields(exclude=["password"])
+    except ValidationError as error:
+        raise ValueError(f"{_short(email)} is no user's e-mail address. {' '.join(error.messages)}") from None
+    return User.objects.create_user(email), True
 
 
 def find_or_make_virtual_account(name: str) -> tuple[VirtualAccount, bool]:
@@ -62,7 +69,7 @@ def find_or_make_virtual_account(name: str) -> tuple[VirtualAccount, bool]:
     try:
         made.full_clean()
     except ValidationError as error:
-        raise ValueError(f"{name!r} is no name for a virtual account. {' '.join(error.messages)}") from None
+        raise ValueError(f"{_short(name)} is no name for a virtual account. {' '.join(error.messages)}") from None
     made.save()
     return made, True
 
@@ -158,6 +165,11 @@ def describe(token: ApiToken) -> dict[str, Any]:
         "last_used_at": _iso(token.last_used_at),
         "revoked_at": _iso(token.revoked_at),
     }
+
+
+def _short(text: str) -> str:
+    """Return a text as a message shows it: quoted, its odd characters spelled out, and not longer than a line."""
+    return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…")
 
 
 def _iso(moment: datetime | None) -> str | None:

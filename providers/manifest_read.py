@@ -6,7 +6,7 @@ twice is a fault instead of a surprise.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 MAX_CHARACTERS = 10_000_000
+# JSON and YAML can spell them, but no database takes them: NUL, and halves of pairs, which are no characters.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,11 @@ def read_documents(sources: Iterable[tuple[str, str]]) -> list[Document]:
             faults.append(Fault(source, 0, "", _problem(error)))
             continue
         for index, body in enumerate(bodies, 1):
+            odd = [
+                Fault(source, index, path, f"holds {spelled}, which no text may hold.")
+                for path, spelled in _odd_texts(body)
+            ]
+            faults.extend(odd)
             if isinstance(body, dict):
                 documents.append(Document(source, index, body))
             else:
@@ -103,6 +110,25 @@ def read_documents(sources: Iterable[tuple[str, str]]) -> list[Document]:
     if faults:
         raise ManifestError(faults)
     return documents
+
+
+def _odd_texts(body: Any) -> Iterator[tuple[str, str]]:
+    """Yield the path of each text that can't be stored, and what is wrong in it, spelled out."""
+    left: list[tuple[str, Any]] = [("", body)]
+    seen: set[int] = set()  # an anchor of YAML may stand in many places, even within itself
+    while left:
+        path, value = left.pop()
+        if isinstance(value, str):
+            odd = UNSTORABLE.search(value)
+            if odd:
+                yield path, f"\\u{ord(odd[0]):04x}"
+        elif isinstance(value, dict | list) and id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, list):
+                left.extend((f"{path}[{number}]", entry) for number, entry in enumerate(value))
+                continue
+            left.extend((path, key) for key in value)
+            left.extend((f"{path}.{key}" if path else str(key), entry) for key, entry in value.items())
 
 
 def _bodies(text: str) -> list[Any]:

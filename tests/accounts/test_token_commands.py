@@ -69,6 +69,8 @@ def test_a_token_of_a_virtual_account_with_limits_and_expiry():
         (["--user", "a@b.co"], "--name"),
         (["--user", "a@b.co", "--virtual-account", "app", "--name", "x"], "not allowed with"),
         (["--user", "not-an-address", "--name", "x"], "no e-mail address"),
+        (["--user", f"{'x.' * 30}x@{'long.' * 40}example.com", "--name", "x"], "at most 254 characters"),
+        (["--user", f"{'x' * 300}@example.com", "--name", "x"], "no e-mail address|at most 254 characters"),
         (["--virtual-account", "Not A Slug", "--name", "x"], "no name for a virtual account"),
         (["--user", "a@b.co", "--name", ""], "blank"),
         (["--user", "a@b.co", "--name", "x", "--expires", "soon"], "no expiry"),
