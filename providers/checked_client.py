@@ -81,7 +81,10 @@ class CheckedClient:
         transport = _CheckedTransport(resolve, verify or ssl.create_default_context())
         self._client = httpx.Client(
             base_url=base_url,
-            headers={"accept-encoding": "identity", "user-agent": "gatehouse", **headers},
+            headers=[
+                (name.encode(), value.encode())  # as the calls' client sends them: httpx would take ASCII only
+                for name, value in {"accept-encoding": "identity", "user-agent": "gatehouse", **headers}.items()
+            ],
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
             transport=transport,
             follow_redirects=False,

@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from providers import egress
+from providers.headers import MEND, unsendable
 from providers.picture import AccountPicture
 
 KEEPALIVE_SECONDS = 30.0
@@ -50,6 +51,10 @@ class ConnectFailed(UpstreamFailure):
     """No connection: name not found, refused, unreachable, TLS failure. Nothing was sent."""
 
     sent = False
+
+
+class UnsendableHeaders(ConnectFailed):
+    """What is stored of the account can't stand in a request; the message names the field. Nothing was sent."""
 
 
 class ConnectTimedOut(ConnectFailed):
@@ -203,6 +208,9 @@ class UpstreamClient:
         fault = egress.url_fault(account.url)
         if fault:  # the operator's list may have changed since the account was saved
             raise EgressRefused(fault)
+        field = unsendable(account.headers, account.vendor.auth_header)
+        if field:  # stored before it was checked, or written past the checks
+            raise UnsendableHeaders(f"The account {account.name!r} can't be called: its {field} {MEND}")
         session = _new_session(limit)
         self._sessions[key] = (account.revision, session)
         if known is not None:

@@ -200,6 +200,7 @@ class Cursor:
             )
         elif not (filled.isascii() and filled.strip().isprintable()):
             self.fault("holds characters that no HTTP header can carry: only printable ASCII works.")
+            return Secret("")  # the account's own check needn't say it again
         return Secret(filled.strip())
 
     def _filled(self, text: str) -> tuple[str, str]:

@@ -12,10 +12,9 @@ from fernet_fields import EncryptedTextField
 
 from accounts.changes import Announced, AnnouncedQuerySet
 from accounts.models import Team, User, VirtualAccount, slug_validator
-from providers import egress
+from providers import egress, headers
 from providers.catalog import FEATURES, KIND_CHOICES, MODEL_TYPES, VENDORS, resource_fault
 
-HEADER_NAME = RegexValidator(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 FORBIDDEN_HEADERS = frozenset(
     [
         "authorization",
@@ -183,12 +182,7 @@ class ProviderAccount(Announced):
         problem = egress.url_fault(self.url)
         if problem:
             raise ValidationError({"base_url": problem})
-        for name, value in self.extra_headers.items():
-            if name.lower() in FORBIDDEN_HEADERS:
-                raise ValidationError(f"Extra header {name!r} is set by Gatehouse itself.")
-            HEADER_NAME(name)
-            if "\r" in value or "\n" in value:
-                raise ValidationError(f"The value of extra header {name!r} has a line break.")
+        self._check_headers()
         for field in ("open_resources", "proxy_paths"):
             value = getattr(self, field)
             if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
@@ -196,6 +190,21 @@ class ProviderAccount(Announced):
         fault = resource_fault(self.open_resources)
         if fault:
             raise ValidationError({"open_resources": fault})
+
+    def _check_headers(self) -> None:
+        """Raise ``ValidationError`` for what no HTTP header can carry: a call that has it can't be sent at all."""
+        faults = {field: headers.value_fault(getattr(self, field)) for field in ("organization", "project")}
+        if any(faults.values()):
+            raise ValidationError({field: f"It {fault}" for field, fault in faults.items() if fault})
+        if getattr(self, "_key_entered", False) and headers.value_fault(self.api_key):
+            raise ValidationError(f"The API key {headers.value_fault(self.api_key)}")
+        for name, value in self.extra_headers.items():
+            if name.lower() in FORBIDDEN_HEADERS:
+                raise ValidationError(f"Extra header {name!r} is set by Gatehouse itself.")
+            if not headers.NAME.fullmatch(name):
+                raise ValidationError(f"{name!r} is no header's name: use letters, digits and dashes.")
+            if headers.value_fault(value):
+                raise ValidationError(f"The value of extra header {name!r} {headers.value_fault(value)}")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self.origin_changed():

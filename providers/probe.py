@@ -4,7 +4,6 @@ The command ``test_credentials`` and the admin's action both call :func:`probe_a
 (images, audio, realtime …) is looked up in the upstream's list of models instead, and the result says so.
 """
 
-import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from providers import egress, probe_verdict
+from providers import headers as header_rules
 from providers.checked_client import CheckedClient, Reply, Resolve, Unreachable, resolve
 from providers.models import Model, ProviderAccount
 from providers.probe_verdict import State, Verdict
@@ -25,7 +25,6 @@ Via = Literal["call", "list", "nothing"]
 WORKERS = 4
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
-HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 # The cheapest real call per model type, tried in this order: type, path, body (the model is added), field of a good answer.
 CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ("chat", "chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}, "choices"),
@@ -123,9 +122,12 @@ def _fault_before_calling(account: ProviderAccount) -> Verdict | None:
         return Verdict("egress_refused", problem)
     if account.vendor.needs_key and not account.api_key:
         return Verdict("bad_key", "no key is stored; a change of the address's host clears it")
-    for value in request_headers(account).values():
-        if not HEADER_VALUE.fullmatch(value):
-            return Verdict("bad_key", "the key or an extra header is empty or has characters that no header may carry")
+    headers = request_headers(account)
+    for name, value in headers.items():
+        if not value or header_rules.value_fault(value) or not header_rules.NAME.fullmatch(name):
+            field = header_rules.field_of(name, account.vendor.auth_header)
+            problem = header_rules.MEND if value else "is empty."
+            return Verdict("bad_key" if field == "API key" else "refused", f"its {field} {problem}".rstrip("."))
     return None
 
 
