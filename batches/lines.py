@@ -86,7 +86,7 @@ async def _answer(row: OwnedObject, call: Call, line: Line) -> tuple[int, bytes]
     call.references = find_references(call.body, call.fields)
     reply = await pipeline.run(call)
     try:
-        if _key_is_refused(reply):
+        if key_is_refused(reply):
             raise Refused(reply.status, None)
         if reply.stream is None:
             return reply.status, reply.body
@@ -95,7 +95,7 @@ async def _answer(row: OwnedObject, call: Call, line: Line) -> tuple[int, bytes]
         reply.close()
 
 
-def _key_is_refused(reply: Reply) -> bool:
+def key_is_refused(reply: Reply) -> bool:
     """Whether an answer refuses the account's key. A 403 may be about the line, too: its words tell."""
     if reply.status not in (401, 403):
         return False

@@ -32,6 +32,7 @@ from gateway.models import OwnedObject
 from gateway.objects import NewObject
 from gateway.ownership import child_of
 from gateway.runtime import runtime
+from providers.checked_client import Refused
 
 logger = logging.getLogger("batches")
 
@@ -60,7 +61,7 @@ class Stopped(Exception):
 
 
 def run(lease: Lease) -> None:
-    """Run a batch to its end, or until somebody else has it (``LeaseLost``)."""
+    """Run a batch to its end, until somebody else has it (``LeaseLost``), or the account's key is refused (``Refused``)."""
     row = lease.row
     if BATCH.is_over(row.state):
         notices.announce(row)
@@ -117,7 +118,10 @@ def _account_busy(row: OwnedObject) -> bool:
 
 
 async def _run_lines(lease: Lease) -> None:
-    """Run the lines that have no result yet, a bounded number at a time; raise :class:`Stopped` or ``LeaseLost``."""
+    """Run the lines that have no result yet, a bounded number at a time.
+
+    Raises :class:`Stopped`, ``LeaseLost``, and ``Refused`` when the upstream refuses the account's key.
+    """
     row = lease.row
     await asyncio.to_thread(_check, lease)  # a batch that was to end when its runner died begins no line any more
     done = await asyncio.to_thread(_done_numbers, row.object_id)
@@ -142,31 +146,43 @@ async def _hold(lease: Lease) -> None:
 async def _run_group(
     row: OwnedObject, gate: asyncio.Semaphore, group: list[tuple[int, Line]], holding: "asyncio.Task[None]"
 ) -> None:
-    tasks = [asyncio.create_task(_one(row, gate, number, line)) for number, line in group]
+    refusals: list[Refused] = []  # of the account's key: no line begins after one, those under way come to their end
+    tasks = [asyncio.create_task(_one(row, gate, number, line, refusals)) for number, line in group]
     lines: asyncio.Future[Any] = asyncio.gather(*tasks)
     try:
         await asyncio.wait((lines, holding), return_when=asyncio.FIRST_COMPLETED)
         if holding.done():
             holding.result()  # raises
         await lines
+        if refusals:
+            raise refusals[0]
     finally:
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Line) -> None:
+async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Line, refusals: list[Refused]) -> None:
     async with gate:
+        if refusals:
+            return
         if embedded.stopping.is_set():
             raise LeaseLost
         caller = runtime.directory.caller_of_token(row.token_id)
         if caller is None or caller.state != "active" or (caller.expires_at or 1e12) <= time.time():
             raise Stopped("failed", ("access_ended", "The token that made this batch opens nothing any more."))
-        ok, response = await run_line(row, caller, line, batch_key(row))
+        try:
+            ok, response = await run_line(row, caller, line, batch_key(row))
+        except Refused as refusal:
+            refusals.append(refusal)
+            return
         if not ok and embedded.stopping.is_set():
             raise LeaseLost  # the end of this process is no fault of the line's
         text = line_body(row, line, response, None)
         await asyncio.to_thread(_keep, row.object_id, number, ok, text)
+        if ok and row.fault:
+            row.fault = ""
+            await asyncio.to_thread(_mended, row)
 
 
 def _keep(batch_id: str, number: int, ok: bool, text: bytes) -> None:
@@ -174,6 +190,11 @@ def _keep(batch_id: str, number: int, ok: bool, text: bytes) -> None:
     LineResult.objects.bulk_create(
         [LineResult(batch_id=batch_id, number=number, ok=ok, text=text.decode())], ignore_conflicts=True
     )
+
+
+def _mended(row: OwnedObject) -> None:
+    """Forget what an earlier run was stopped by: the account answers again."""
+    OwnedObject.objects.filter(pk=row.pk).update(failures=0, fault="")
 
 
 def _check(lease: Lease) -> None:

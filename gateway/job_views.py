@@ -25,6 +25,8 @@ from gateway.runtime import runtime
 from gateway.views import JSON_HEADERS, ObjectView, begin_call
 from providers.client import UpstreamFailure
 
+# The account's key is refused, or its rate limit reached: neither is the caller's fault, nor news of the job.
+NOT_ABOUT_THE_JOB = frozenset({401, 403, 429})
 _body = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
 
@@ -48,7 +50,7 @@ class JobView(ObjectView):
             if row is None:
                 raise
             return known_reply(row)
-        if row is not None and (reply.status == 429 or reply.status >= 500):
+        if row is not None and (reply.status in NOT_ABOUT_THE_JOB or reply.status >= 500):
             reply.close()
             return known_reply(row)
         await note_reply(call, job_id, reply)

@@ -19,6 +19,7 @@ from gateway.ownership import Fields, Maker, child_of, soon
 
 FIRST_LOOK_SECONDS = 2.0
 MODEL = "model"
+CANCELLING = "cancelling"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +102,8 @@ def find(account_name: str, object_id: str) -> OwnedObject | None:
 def note(account_name: str, object_id: str, body: dict[str, Any]) -> OwnedObject | None:
     """Write down what the upstream says of a job, unless it comes from before what is known; return the record.
 
-    A job that is over is made due, so that what follows on its end is done soon.
+    A job that is over is made due, so that what follows on its end is done soon; so is one that is to be cancelled, whatever
+    it waited for.
     """
     row = find(account_name, object_id)
     if row is None:
@@ -114,6 +116,8 @@ def note(account_name: str, object_id: str, body: dict[str, Any]) -> OwnedObject
     changed = OwnedObject.objects.filter(pk=row.pk, state=row.state).update(**changes)
     if changed and job.is_over(state):
         OwnedObject.objects.filter(pk=row.pk, due_at__gt=now, fault="").update(due_at=now)
+    elif changed and state == CANCELLING != row.state:
+        OwnedObject.objects.filter(pk=row.pk, due_at__gt=now).update(due_at=now)
     return OwnedObject.objects.get(pk=row.pk)
 
 
