@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from django.conf import settings
 
+from accounts.printable import printable
+
 if TYPE_CHECKING:
     from gateway.call import Call
 
@@ -20,8 +22,6 @@ QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 FLUSH_SECONDS = 0.1
 HEAD = frozenset({"time", "level", "event"})
 PLAIN = re.compile(r"[!#-<>-~]+")
-# What JSON leaves as it is and a terminal or a reader of lines may act on.
-ODD = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
 class Logged(Protocol):
@@ -101,7 +101,7 @@ def _text_line(fields: dict[str, Any]) -> bytes:
 def _word(value: object) -> str:
     """Return a value as one word. A caller chooses model and path: they must not make words or lines of their own."""
     text = str(value)
-    return text if PLAIN.fullmatch(text) else _encode(text).decode().translate(ODD)
+    return text if PLAIN.fullmatch(text) else printable(_encode(text).decode())
 
 
 _encode = msgspec.json.Encoder().encode

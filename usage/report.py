@@ -22,7 +22,7 @@ GROUPS: Final = {
     "user": ("subject_type", "subject_name"),
     "team": ("teams",),
     "account": ("account",),
-    "model": ("model_asked",),
+    "model": ("account", "model_asked"),
     "provider": ("provider",),
     "operation": ("operation",),
     "token": ("token_prefix",),
@@ -208,4 +208,13 @@ def _part(group: str, number: int, row: dict[str, Any], team: str | None) -> str
     if group == "user":
         name = str(row["subject_name"]) or None
         return f"virtualaccount:{name}" if row["subject_type"] == "virtualaccount" else name
+    if group == "model":
+        return _model(row["account"], row["model_asked"])
     return row[f"metadata_{number}" if group.startswith(METADATA) else GROUPS[group][0]] or None
+
+
+def _model(account: str, asked: str) -> str | None:
+    """Return ``account/model``: a bare name, sent with the account's header, counts with the model's full name."""
+    if not asked or not account or asked.startswith(f"{account}/"):
+        return asked or None
+    return f"{account}/{asked}"

@@ -200,6 +200,12 @@ def test_lists_show_no_token_and_no_hash():
     assert "virtual account app · two" in plain
 
 
+def test_names_do_nothing_to_the_terminal():
+    create("--user", "a@b.co", "--name", "one\x1b[2J\ntwo")
+    assert r"a@b.co · one\u001b[2J\u000atwo" in run("list_tokens")[0]
+    assert r"one\u001b[2J\u000atwo of a@b.co" in run("revoke_token", "--user", "a@b.co")[0]
+
+
 def test_lists_can_be_narrowed():
     create("--user", "a@b.co", "--name", "one")
     create("--user", "b@b.co", "--name", "two")

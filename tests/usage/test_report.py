@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from tests.usage.factory import attempt
 from usage import rows
+from usage.management.commands.usage_report import table, write_csv
 from usage.models import UsageRecord
 from usage.records import Attempt
-from usage.report import GROUPS, Sums, moment, report
+from usage.report import GROUPS, Report, Sums, moment, report
 from usage.spool import Spool
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -44,7 +45,7 @@ records = st.builds(
     subject_type=st.sampled_from(["user", "virtualaccount"]),
     teams=st.lists(st.sampled_from(["red", "blue", "grün"]), unique=True, max_size=3),
     account=st.sampled_from(["one", "two", ""]),
-    model_asked=st.sampled_from(["one/a", "two/b"]),
+    model_asked=st.sampled_from(["one/a", "two/b", "a", "onez/a", ""]),
     started_at=st.integers(START - 5 * 86_400 * 10**6, START),
     attempt_number=st.integers(1, 3),
     error_class=st.sampled_from(["", "timeout"]),
@@ -58,9 +59,15 @@ records = st.builds(
 
 def keys_of(group: str) -> Callable[[Attempt], list[str | None]]:
     """Return what the records of a group are told apart by, worked out in Python."""
-    simple = {"account": "account", "model": "model_asked", "provider": "provider", "operation": "operation"}
+    simple = {"account": "account", "provider": "provider", "operation": "operation"}
     if group == "user":
         return lambda r: [f"virtualaccount:{r.subject_name}" if r.subject_type != "user" else r.subject_name]
+    if group == "model":
+        return lambda r: [
+            r.model_asked or None
+            if not (r.account and r.model_asked) or r.model_asked.partition("/")[0] == r.account
+            else f"{r.account}/{r.model_asked}"
+        ]
     if group == "team":
         return lambda r: list(r.teams) or [None]
     if group == "day":
@@ -105,6 +112,20 @@ def test_every_grouping_is_the_sum_of_its_records(database: str, written: list[A
     assert Decimal(total.cost) * 10**12 == total.cost_pico
 
 
+def test_a_bare_name_counts_with_the_model_of_its_account(database: str) -> None:
+    store(
+        database,
+        attempt(model_asked="openai-main/gpt-4o-mini", cost_pico=3),
+        attempt(model_asked="gpt-4o-mini", cost_pico=4),
+        attempt(model_asked="gpt-4o-mini", account="other", cost_pico=5),
+    )
+    found = by_key(["model"], database)
+    assert {key: (sums.attempts, sums.cost_pico) for key, sums in found.items()} == {
+        ("openai-main/gpt-4o-mini",): (2, 7),
+        ("other/gpt-4o-mini",): (1, 5),
+    }
+
+
 def test_costs_beyond_64_bits_are_exact(database: str) -> None:
     store(database, *(attempt(cost_pico=2**63 - 1 - number) for number in range(5)))
     assert report([], using=database).total.cost_pico == 5 * (2**63 - 1) - 10
@@ -131,6 +152,21 @@ def test_rows_are_dearest_first_and_days_in_order(database: str) -> None:
     )
     assert [key for key, _ in report(["account"], using=database).rows] == [("dear",), ("cheap",)]
     assert [key[0] for key, _ in report(["day"], using=database).rows] == ["2026-11-19", "2026-11-20", "2026-11-21"]
+
+
+def test_callers_write_no_control_characters_to_the_terminal() -> None:
+    odd = "a\n\x1b[2J\x9b31m\u2028\u202e\x00é"
+    found = Report(None, None, ["metadata.a"], [((odd,), Sums(requests=1)), (("b",), Sums())], Sums(requests=1))
+    shown = table(found)
+    assert [line.split("  ")[0] for line in shown.split("\n")[2:4]] == [
+        r"a\u000a\u001b[2J\u009b31m\u2028\u202e\u0000é",
+        "b",
+    ]
+    assert set(shown) - {"\n"} == {sign for sign in shown if sign.isprintable()}
+    out = io.StringIO()
+    write_csv(found, out)
+    assert next(iter(csv.DictReader(io.StringIO(out.getvalue(), newline=""))))["metadata.a"] == odd
+    assert found.as_dict()["rows"][0]["metadata.a"] == odd
 
 
 @pytest.mark.parametrize("group", ["", "nonsense", "metadata.", "user; DROP TABLE"])

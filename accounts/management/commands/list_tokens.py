@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.issuing import describe, find_tokens
+from accounts.printable import printable
 
 STATES = ("active", "expired", "revoked")
 
@@ -34,4 +35,5 @@ class Command(BaseCommand):
             limits = f" · only {', '.join(row['limits'])}" if row["limits"] else ""
             expiry = f" · expires {row['expires_at']}" if row["expires_at"] else ""
             used = f" · last used {row['last_used_at'] or 'never'}"
-            self.stdout.write(f"{row['prefix']}…  {row['state']:8} {owner} · {row['name']}{limits}{expiry}{used}")
+            name = printable(row["name"])
+            self.stdout.write(f"{row['prefix']}…  {row['state']:8} {owner} · {name}{limits}{expiry}{used}")

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.issuing import find_tokens, revoke_tokens
+from accounts.printable import printable
 
 
 class Command(BaseCommand):
@@ -29,10 +30,11 @@ class Command(BaseCommand):
         if not found:
             raise CommandError("No token fits. See manage.py list_tokens.")
         if wanted["token"] and len(found) > 1:
-            names = ", ".join(f"{token.prefix} ({token.name})" for token in found)
+            names = ", ".join(f"{token.prefix} ({printable(token.name)})" for token in found)
             raise CommandError(f"{len(found)} tokens begin so: {names}. Give more of it, or --name.")
         ended = revoke_tokens(found)
         for token in ended:
-            self.stdout.write(f"revoked {token.prefix}… {token.name} of {token.user or token.virtual_account}")
+            name = printable(token.name)
+            self.stdout.write(f"revoked {token.prefix}… {name} of {token.user or token.virtual_account}")
         if not ended:
             self.stdout.write("nothing to do: revoked before")

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from accounts.printable import printable
 from usage import recovery
 from usage.exports import FORMULA_SIGNS
 from usage.ledger import open_ledger, spool_directory
@@ -83,9 +84,9 @@ def store_waiting() -> None:
 
 
 def table(found: Report) -> str:
-    """Return the report as a table for people, with a line for the total."""
-    lines = [[*found.group_by, *(name.replace("_", " ") for name in SHOWN)]]
-    lines += [[*(NONE if part is None else part for part in key), *_cells(sums)] for key, sums in found.rows]
+    """Return the report as a table for people, with a line for the total. Callers choose metadata and names of models."""
+    lines = [[*map(printable, found.group_by), *(name.replace("_", " ") for name in SHOWN)]]
+    lines += [[*(NONE if part is None else printable(part) for part in key), *_cells(sums)] for key, sums in found.rows]
     lines.append(["total", *[""] * (len(found.group_by) - 1), *_cells(found.total)])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     texts = len(found.group_by)
