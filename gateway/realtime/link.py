@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,12 @@ import msgspec
 from gateway import errors
 from gateway.call import Call, new_request_id
 from gateway.handler import Receive, Scope, Send
+from gateway.realtime import daphne
 from gateway.realtime.credentials import answered_subprotocol
 from providers.client import UpstreamFailure
 from providers.socket import HandshakeRefused, clipped, sendable
+
+logger = logging.getLogger("gateway.realtime")
 
 LAST_WORDS_SECONDS = 2.0
 # How a session of ours ends that is not closed by either side: the close code for an error's HTTP status.
@@ -56,10 +60,16 @@ class Link:
         self.status = 0
         self._receive = receive
         self._send = send
+        self._daphne = daphne.socket_of(send)
         self._can_refuse = "websocket.http.response" in (scope.get("extensions") or {})
 
     async def accept(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Open the socket."""
+        """Open the socket for a session."""
+        if self._daphne is not None:
+            self._daphne.widen()
+        await self._open(headers)
+
+    async def _open(self, headers: list[tuple[bytes, bytes]]) -> None:
         self.accepted = True
         self.status = 101
         subprotocol = answered_subprotocol(self.subprotocols)
@@ -67,10 +77,18 @@ class Link:
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": own})
 
     async def receive(self) -> str | bytes:
-        """Return the next message; raise :class:`ClientGone`. What is not asked for stays with the client."""
+        """Return the next message; raise :class:`ClientGone`. What is not asked for stays with the client.
+
+        Raises :class:`~gateway.errors.TooLarge` where the server tells that it closed for a message of the client's.
+        """
         event: MutableMapping[str, Any] = await self._receive()
         if event["type"] == "websocket.disconnect":
-            raise ClientGone(event.get("code") or 1005, event.get("reason") or "")
+            reason = event.get("reason") or ""
+            if self._daphne is not None:
+                reason = self._daphne.reason
+                if self._daphne.broken_limit:
+                    raise self._too_large("client", self._daphne.broken_limit)
+            raise ClientGone(event.get("code") or 1005, reason)
         text: str | None = event.get("text")
         if text is not None:
             return text
@@ -78,7 +96,11 @@ class Link:
         return data
 
     async def send(self, message: str | bytes) -> None:
-        """Send a message; return when the client can take another. Raises ``OSError`` when it is gone."""
+        """Send a message; return when the client can take another. Raises ``OSError`` when it is gone, ``TooLarge`` when the
+        server does not send messages of its size.
+        """
+        if self._daphne is not None and not self._daphne.fits(message):
+            raise self._too_large("upstream", self._daphne.max_bytes)
         if isinstance(message, str):
             await self._send({"type": "websocket.send", "text": message})
         else:
@@ -96,7 +118,7 @@ class Link:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 if self.accepted or not self._can_refuse:
                     if not self.accepted:
-                        await self.accept([])
+                        await self._open([])
                     await self.send_error(error)
                     await self.close(close_code(error), brief(error))
                     return
@@ -110,7 +132,23 @@ class Link:
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close the socket."""
-        await self._send({"type": "websocket.close", "code": sendable(code), "reason": clipped(reason).decode()})
+        code, told = sendable(code), clipped(reason)
+        if self._daphne is not None:
+            self._daphne.close(code, told)
+        else:
+            await self._send({"type": "websocket.close", "code": code, "reason": told.decode()})
+
+    def _too_large(self, side: str, limit: int) -> errors.TooLarge:
+        logger.warning(
+            "Session %s ends: a message of the %s is larger than %d bytes, the limit of this server.",
+            self.request_id,
+            side,
+            limit,
+        )
+        return errors.TooLarge(
+            f"A message of the {side} is larger than {limit} bytes, which is this server's limit.",
+            code="message_too_large",
+        )
 
     async def end(self, ending: Ending) -> None:
         """Tell the client how its session ended, unless it ended it."""

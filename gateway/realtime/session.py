@@ -105,7 +105,8 @@ class Session:
             timer.cancel()
         for pump in pumps:
             pump.cancel()
-        error = ending.error or (errors.shutting_down() if ending.code == GOING_AWAY else None)
+        going = ending.side == "gateway" and ending.code == GOING_AWAY
+        error = ending.error or (errors.shutting_down() if going else None)
         if hurry:
             self._finish(ending, error)
         await asyncio.gather(*pumps, return_exceptions=True)
@@ -148,6 +149,8 @@ class Session:
             return  # the other pump learns why
         except OSError:
             self._end(Ending("client", ABNORMAL))
+        except errors.CallError as error:
+            self.fail(error)
         except Exception as error:  # the pump's boundary: the session ends, told and logged
             logger.exception("Session %s failed.", link.request_id)
             self.fail(error)

@@ -101,7 +101,7 @@ class House:
     ) -> "Gateway":
         """Start a server process that ends with the house, and wait until its path ``awaits`` answers 200.
 
-        ``options`` are those of ``manage.py serve``; ``server`` may be ``daphne``.
+        ``options`` are those of ``manage.py serve``, or of ``daphne``, which ``server`` may be.
         """
         made = Gateway(self, *options, env=env, server=server, awaits=awaits)
         return self._exits.enter_context(made)
@@ -232,7 +232,8 @@ class Gateway:
 
     def _command(self, port: int) -> list[str]:
         if self.server == "daphne":
-            return [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "gateway.asgi:application"]
+            bound = ["-b", "127.0.0.1", "-p", str(port)]
+            return [sys.executable, "-m", "daphne", *bound, *self.options, "gateway.asgi:application"]
         return [sys.executable, "manage.py", "serve", "--port", str(port), *self.options]
 
     def _ready(self) -> bool:

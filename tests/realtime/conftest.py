@@ -85,15 +85,18 @@ class Scripted:
     """An upstream that does with its sockets what a test says. ``path`` is the gateway's socket to it."""
 
     def __init__(self, gateway: Gateway, name: str, url: str) -> None:
-        self.path = f"/live/{name}/realtime?model=gpt-4o-realtime-preview"
+        self.path = f"/live/{name}/realtime?model={name}"
         self.close: tuple[int | None, str] | None = None
         self.flood = self.sent = 0
-        self.deaf = False
+        self.deaf = self.echoes = False
+        self.says = ""
         self.hear = asyncio.Event()
         self.gateway = gateway
         self.received: list[str | bytes] = []
         self._closed: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
-        gateway.house.apply(provider(name, url, models=["gpt-4o-realtime-preview"]))
+        # The model's name is its own: one that two accounts offer would be refused without the account.
+        model = {"name": name, "model_id": "gpt-realtime", "model_types": ["realtime"]}
+        gateway.house.apply(provider(name, url, models=[model]))
 
     async def closed(self) -> tuple[int, str]:
         """Wait for the gateway's close; return its code and reason."""
@@ -113,10 +116,14 @@ class Scripted:
             for number in range(self.flood):
                 await socket.send(FLOOD % number)
                 self.sent += 1
+            if self.says:
+                await socket.send(self.says)
             if self.deaf:
                 await self.hear.wait()
             async for message in socket:
                 self.received.append(message)
+                if self.echoes:
+                    await socket.send(message)
         if socket.close_code is not None:
             await self._closed.put((socket.close_code, socket.close_reason or ""))
 
@@ -124,12 +131,26 @@ class Scripted:
 FLOOD = '{"type":"response.output_audio.delta","event_id":"event_%06d","delta":"' + "A" * 65536 + '"}'
 
 
-@pytest.fixture
-async def scripted(voices: Gateway, voice_token: str) -> AsyncIterator[Scripted]:
-    """A scripted upstream behind an account of its own on the shared gateway."""
+@contextlib.asynccontextmanager
+async def scripted_behind(gateway: Gateway, token: str) -> AsyncIterator[Scripted]:
+    """A scripted upstream behind an account of its own on ``gateway``."""
     name = f"scripted-{secrets.token_hex(4)}"
     async with websocket_server(lambda socket: made.serve(socket), "127.0.0.1", 0, max_size=None) as server:
         port = server.sockets[0].getsockname()[1]
-        made = Scripted(voices, name, f"http://127.0.0.1:{port}/v1")
-        await asyncio.to_thread(wait_until, lambda: name in voices.get(voice_token, "/v1/models").text)
+        made = Scripted(gateway, name, f"http://127.0.0.1:{port}/v1")
+        await asyncio.to_thread(wait_until, lambda: name in gateway.get(token, "/v1/models").text)
+        yield made
+
+
+@pytest.fixture
+async def scripted(voices: Gateway, voice_token: str) -> AsyncIterator[Scripted]:
+    """A scripted upstream behind the shared gateway under uvicorn."""
+    async with scripted_behind(voices, voice_token) as made:
+        yield made
+
+
+@pytest.fixture
+async def scripted_either(server: Gateway, voice_token: str) -> AsyncIterator[Scripted]:
+    """A scripted upstream behind the shared gateway under either server, which is its ``gateway``."""
+    async with scripted_behind(server, voice_token) as made:
         yield made

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures import USER
-from tests.gateway.server import Gateway, House
+from tests.gateway.server import House
 from tests.realtime.conftest import Scripted, furnish
 from tests.realtime.talk import MODEL, client, dial, events_until, refusal, say, text_session
 from tests.sandbox.server import SandboxProcess
@@ -131,20 +131,29 @@ def _last(bounded: Bounded, subject: str, operation: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, ""), (1001, "bye"), (3000, "ours"), (4999, "ünd Schluss"), (1011, "")]
 )
-async def test_the_clients_close_goes_on(
-    voices: Gateway, voice_token: str, code: int, reason: str, scripted: Scripted
-) -> None:
-    async with dial(voices, voice_token, scripted.path) as socket:
+async def test_the_clients_close_goes_on(voice_token: str, code: int, reason: str, scripted_either: Scripted) -> None:
+    scripted = scripted_either
+    async with dial(scripted.gateway, voice_token, scripted.path) as socket:
         await socket.socket.close(code=code, message=reason.encode())
     assert await scripted.closed() == (code, reason)
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(1000, "done"), (1001, ""), (1008, "policy"), (4001, "ünd Schluss"), (None, "")]
+    ("code", "reason"),
+    [
+        (1000, "done"),
+        (1001, ""),
+        (1008, "policy"),
+        (1011, "broken"),
+        (1013, "later"),
+        (4001, "ünd Schluss"),
+        (None, ""),
+    ],
 )
 async def test_the_upstreams_close_goes_on(
-    voices: Gateway, voice_token: str, code: int | None, reason: str, scripted: Scripted
+    voice_token: str, code: int | None, reason: str, scripted_either: Scripted
 ) -> None:
+    scripted = scripted_either
     scripted.close = (code, reason)
-    async with dial(voices, voice_token, scripted.path) as socket:
+    async with dial(scripted.gateway, voice_token, scripted.path) as socket:
         assert await socket.closed() == (1000 if code is None else code, reason)

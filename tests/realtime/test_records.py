@@ -133,6 +133,14 @@ async def test_a_client_that_leaves_amid_a_response(server: Gateway, books: Book
     assert row["cost_pico"] > 0
 
 
+async def test_a_browser_that_goes_elsewhere(server: Gateway, books: Books) -> None:
+    async with dial(server, books.token) as socket:
+        await socket.event()
+        await socket.socket.close(code=1001)
+    session = books.records(1)["realtime_session"][0]
+    assert (session["error_class"], session["client_gone"]) == ("", False)
+
+
 async def test_a_client_that_is_lost_amid_a_response(server: Gateway, books: Books) -> None:
     async with dial(server, books.token) as socket:
         await socket.event()
@@ -151,7 +159,7 @@ async def test_an_upstream_that_is_lost_amid_a_response(server: Gateway, books: 
         await _begin(socket, "[[sandbox: tokens=50 cut-after=10 reset]]")
         event = await socket.until("error")
         assert event["error"]["code"] == "upstream_disconnected"
-        assert (await socket.closed())[0] == 1011
+        assert await socket.closed() == (1011, "upstream_disconnected")
     found = books.records(2)
     row = found["realtime"][0]
     assert (row["error_class"], row["cost_pico"], row["output_tokens"]) == ("upstream_disconnected", None, 0)
