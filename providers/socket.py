@@ -85,7 +85,7 @@ async def open_socket(
             socket = await client.socket_session(account).ws_connect(
                 url,
                 headers=headers,
-                max_msg_size=MAX_MESSAGE_BYTES,
+                max_msg_size=MAX_MESSAGE_BYTES + 1,  # aiohttp takes less than that
                 timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=CLOSE_SECONDS),
             )
     except aiohttp.WSServerHandshakeError as error:
