@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway import bare_models
-from gateway.body import decode_fields
+from gateway.body import decode_fields, is_true
 from gateway.call import Caller
 from gateway.errors import CallError, InvalidRequest
 from gateway.references import find_references
@@ -35,6 +35,8 @@ ENDPOINTS: dict[str, str] = {
 }
 # Image edits name pictures by upload, which a line run by Gatehouse can't.
 VENDORS_ONLY = frozenset({"/v1/images/edits"})
+# What goes on, or is kept, where nobody looks after it when a line is run by Gatehouse.
+NOT_HERE = ("background", "store")
 DEFAULT_MODELS = {"/v1/moderations": "omni-moderation-latest"}
 
 
@@ -78,6 +80,7 @@ class InputCheck:
         self._caller = caller
         self._account = account
         self._param = param
+        self._own = own
         self._kinds = () if own else ("batch",)
         self._number = 0
         self._rest = bytearray()
@@ -174,6 +177,9 @@ class InputCheck:
             raise self.fault(error.message, error.code or "invalid_line") from None
         if streams:
             raise self.fault("Batches do not stream: leave out 'stream'.", "stream_not_supported")
+        for field_name in NOT_HERE if self._own else ():
+            if is_true(fields.get(field_name)):
+                raise self.fault(f"Batches that Gatehouse runs take no {field_name!r}.", "unsupported_parameter")
         if name not in self.summary.models:
             self._add_model(name, line.url)
         if references:

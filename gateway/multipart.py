@@ -52,6 +52,11 @@ class MultipartUpload:
         return {name: value.decode("utf-8", "replace") for name, value in self._scanner.values.items()}
 
     @property
+    def file_name(self) -> str | None:
+        """The name of the file in the part ``file``, empty when it has none; ``None`` as long as there is no such part."""
+        return self._scanner.file_name
+
+    @property
     def wants_stream(self) -> bool:
         """Whether the parts seen so far ask for a stream; the part may still come, as any other behind the model."""
         return self._scanner.values.get("stream", b"").strip().lower() in {b"true", b"1"}

@@ -12,10 +12,12 @@ from gateway.errors import InvalidRequest
 from gateway.handler import InferenceRequest
 from gateway.jobs import BATCH
 from gateway.objects import NewObject, new_object
+from gateway.own_fields import check_metadata, check_window, expiry_seconds
 from providers.picture import AccountPicture
 
 PREFIX = "batch_gh"
 HEADER = b"x-gatehouse-batch"
+OUTPUT_EXPIRY = "output_expires_after"
 WINDOW = timedelta(hours=24)
 
 
@@ -37,8 +39,15 @@ def runs_here(request: InferenceRequest, account: AccountPicture) -> bool:
     return wanted(request) or BATCH.ability not in account.vendor.abilities
 
 
+def check(asked: dict[str, Any]) -> None:
+    """Raise :class:`InvalidRequest` for fields of a new batch that the vendor would refuse."""
+    check_window(asked.get("completion_window"))
+    check_metadata(asked.get("metadata"))
+    expiry_seconds(asked.get(OUTPUT_EXPIRY), OUTPUT_EXPIRY)
+
+
 def new_batch(call: Call, account: AccountPicture, asked: dict[str, Any], summary: Summary) -> NewObject:
-    """Return the record of a new batch, due at once."""
+    """Return the record of a new batch, due at once, as ``asked`` for in fields that :func:`check` let pass."""
     now = timezone.now()
     batch_id = f"{PREFIX}{secrets.token_hex(16)}"
     origin = {
@@ -47,6 +56,7 @@ def new_batch(call: Call, account: AccountPicture, asked: dict[str, Any], summar
         "models": summary.models,
         "lines": summary.lines,
         "endpoint": summary.endpoint,
+        "output_lifetime": expiry_seconds(asked.get(OUTPUT_EXPIRY), OUTPUT_EXPIRY),
     }
     public = sorted(set(summary.models.values()))
     return new_object(
@@ -73,7 +83,7 @@ def batch_body(batch_id: str, asked: dict[str, Any], summary: Summary, now: date
         "endpoint": summary.endpoint,
         "errors": None,
         "input_file_id": asked["input_file_id"],
-        "completion_window": asked.get("completion_window") or "24h",
+        "completion_window": asked["completion_window"],
         "status": "in_progress",
         "output_file_id": None,
         "error_file_id": None,

@@ -10,7 +10,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from os import SEEK_END
 from typing import IO, Any, TypeVar
 
@@ -22,6 +21,7 @@ from gateway.call import Reply
 from gateway.errors import BadRange, NotFound, Unavailable
 from gateway.models import OwnedObject
 from gateway.objects import Owned
+from gateway.ownership import unknown
 
 logger = logging.getLogger("gateway.files")
 
@@ -91,25 +91,35 @@ def delete(file_id: str) -> None:
     store().delete(_name(file_id))
 
 
-def file_body(file_id: str, filename: str, purpose: str, size: int, created: datetime | None = None) -> dict[str, Any]:
-    """Return OpenAI's object for a file."""
+def file_body(file_id: str, filename: str, purpose: str, size: int, lifetime: int | None = None) -> dict[str, Any]:
+    """Return OpenAI's object for a file that is made now. It expires after ``lifetime`` seconds, or never."""
+    created = int(timezone.now().timestamp())
     return {
         "id": file_id,
         "object": "file",
         "bytes": size,
-        "created_at": int((created or timezone.now()).timestamp()),
+        "created_at": created,
         "filename": filename,
         "purpose": purpose,
         "status": "processed",
-        "expires_at": None,
+        "expires_at": None if lifetime is None else created + lifetime,
     }
 
 
 def body_of(owned: Owned) -> dict[str, Any]:
-    """Return the body that is known of a file."""
-    row = OwnedObject.objects.get(account_name=owned.account_name, object_id=owned.object_id)
+    """Return the body that is known of a file; raise :class:`~gateway.errors.NotFound` when its time is over."""
+    row = OwnedObject.objects.filter(
+        account_name=owned.account_name, object_id=owned.object_id, deleted_at=None
+    ).first()
+    if row is None or has_expired(row):
+        raise unknown(owned.object_id)
     body: dict[str, Any] = row.data["body"]
     return body
+
+
+def has_expired(row: OwnedObject) -> bool:
+    """Whether a file's time is over, though its record and its content may still be there."""
+    return row.expires_at is not None and row.expires_at <= timezone.now()
 
 
 async def content(owned: Owned, wanted: str) -> Reply:

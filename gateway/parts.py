@@ -6,6 +6,7 @@ or another value of a part, must never be seen there than here.
 
 import re
 from collections.abc import Callable, Iterable
+from urllib.parse import unquote
 
 from gateway.errors import InvalidRequest
 
@@ -13,12 +14,14 @@ MAX_HEADER_BYTES = 16 * 2**10
 MAX_PARTS = 512
 MAX_FIELD_BYTES = 4096
 FILE_PART = "file"
+MAX_FILE_NAME = 255
 PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
 _header_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z").match
 _parameter = re.compile(
     rb';[ \t]*(?:([!#$%&\'+.^_`|~0-9A-Za-z-]+\*?)=(?:"((?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*)"|([^\s;"\\,]+))[ \t]*)?'
 )
+_escaped = re.compile(rb"\\(.)")
 _kind = re.compile(rb"[^;]*")
 
 
@@ -49,10 +52,11 @@ def parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
 class PartScanner:
     """Follows the parts of a multipart body, fed piece by piece; keeps the values of the wanted text parts.
 
-    ``wanted`` are names of parts, or a function that says whether a name is wanted. ``model_span`` is where the model's value
-    stands in the body, as soon as it is known. ``on_file`` gets the content of the part ``file`` as it comes. A wanted part that
-    is given twice is refused unless its name ends in ``[]``: all of its values are in ``lists``. Raises
-    :class:`InvalidRequest` for what is not a sound multipart body.
+        ``wanted`` are names of parts, or a function that says whether a name is wanted. ``model_span`` is where the model's value
+        stands in the body, as soon as it is known. ``on_file`` gets the content of the part ``file`` as it comes, whose file's name is
+    in ``file_name`` (``None`` before the part, empty when it has none). A wanted part that
+        is given twice is refused unless its name ends in ``[]``: all of its values are in ``lists``. Raises
+        :class:`InvalidRequest` for what is not a sound multipart body.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class PartScanner:
         self.values: dict[str, bytes] = {}
         self.lists: dict[str, list[bytes]] = {}
         self.model_span: tuple[int, int] | None = None
+        self.file_name: str | None = None
         self.ended = False
         names = frozenset() if callable(wanted) else frozenset(wanted)
         self._is_wanted = wanted if callable(wanted) else names.__contains__
@@ -144,6 +149,8 @@ class PartScanner:
             raise unsound("The part 'model' must be one text.", "model")
         self._check_single(name, is_file)
         self._in_file = self._on_file is not None and name == FILE_PART
+        if self._in_file:
+            self.file_name = part_file_name(headers)
         self._field = name if not is_file and (name == "model" or self._is_wanted(name)) else None
         self._value.clear()
 
@@ -217,3 +224,11 @@ def part_name(headers: dict[bytes, bytes]) -> tuple[str, bool]:
     if kind != b"form-data" or not options.get(b"name") or b"name*" in options or b"\\" in options[b"name"]:
         raise unsound('A multipart part has no plain name (Content-Disposition: form-data; name="...").')
     return options[b"name"].decode("utf-8", "replace"), b"filename" in options or b"filename*" in options
+
+
+def part_file_name(headers: dict[bytes, bytes]) -> str:
+    """Return the name of a part's file, without what can't be shown; empty when it has none."""
+    _, options = parameters(headers.get(b"content-disposition", b""))
+    plain = _escaped.sub(rb"\1", options.get(b"filename", b"")).decode("utf-8", "replace")
+    name = plain or unquote(options.get(b"filename*", b"").decode("latin1").rpartition("'")[2])
+    return "".join(character for character in name if character.isprintable())[:MAX_FILE_NAME]

@@ -58,7 +58,11 @@ class Batches(JobView):
                 param="endpoint",
                 code="invalid_endpoint",
             )
+        asked = msgspec.json.decode(call.body)
+        own_batches.check(asked)
         row = await objects.run(find, account.name, file_id)
+        if row is not None and own_files.is_own(file_id) and own_files.has_expired(row):
+            raise ownership.unknown(file_id, PARAM)
         known = row.data.get("batch_input") if row is not None else None
         if not own_files.is_own(file_id) or not isinstance(known, dict):
             raise InvalidRequest(
@@ -68,7 +72,6 @@ class Batches(JobView):
                 code="input_file_elsewhere",
             )
         summary = check_again(call.caller, account, known, endpoint, own=True)
-        asked = msgspec.json.decode(call.body)
         made = own_batches.new_batch(call, account, asked, summary)
         await objects.record([made])
         return json_reply({**made.data["body"], "provider": account.provider})

@@ -9,25 +9,29 @@ from datetime import UTC, datetime
 from typing import IO, Any, ClassVar
 
 from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
 
-from gateway import abilities, file_objects, own_batches, own_files, ownership, pipeline
+from gateway import abilities, file_objects, own_batches, own_files, ownership
 from gateway.batch_input import InputCheck
 from gateway.call import Call, Operation, Reply
 from gateway.endpoints.passthrough import read_object
 from gateway.errors import CallError, InvalidRequest
-from gateway.file_objects import FILE, keep_body, stored_body, unpaid_batch
+from gateway.file_objects import FILE, expiry, keep_body, stored_body, unpaid_batch
 from gateway.handler import InferenceRequest
 from gateway.listing import asks_for_all, list_body, list_owned, read_page
 from gateway.models import OwnedObject
 from gateway.multipart import MultipartUpload
 from gateway.objects import mark_deleted, new_object, objects
+from gateway.own_fields import EXPIRY_PARTS, form_expiry
 from gateway.policies import access
-from gateway.views import InferenceView, ObjectView, begin_call, json_reply
+from gateway.views import InferenceView, ObjectView, begin_call, closing_on_error, json_reply, send_upload
 from providers.picture import AccountPicture, Target
 
 LIST_LIMIT = 10_000
 READ_AT_ONCE = 8
 BATCH = "batch"
+UNNAMED = "input.jsonl"
 
 
 ownership.MAKERS.update(file_objects.MAKERS)
@@ -37,7 +41,8 @@ class FileUpload(MultipartUpload):
     """An upload whose file is looked at on its way: a batch's input is kept until it was found sound."""
 
     def __init__(self, request: InferenceRequest, call: Call, account: AccountPicture, *, own: bool) -> None:
-        super().__init__(request, settings.MAX_UPLOAD_BYTES, ("purpose",), on_file=self._look)
+        wanted = ("purpose", *(EXPIRY_PARTS if own else ()))
+        super().__init__(request, settings.MAX_UPLOAD_BYTES, wanted, on_file=self._look)
         self.check = InputCheck(call.caller, account, own=own)
         self.content: IO[bytes] | None = tempfile.TemporaryFile() if own else None  # noqa: SIM115 - closed with the upload
         self._call = call
@@ -56,6 +61,12 @@ class FileUpload(MultipartUpload):
         while await self.keep():
             self._raise_fault()
             await self._look_up()
+        if self.file_name is None:
+            raise InvalidRequest(
+                "You must provide a 'file' part, the input of the batch.",
+                param="file",
+                code="missing_required_parameter",
+            )
         summary = self.check.finish()
         await self._look_up()
         self._call.notes["batch_input"] = summary.as_json()
@@ -114,14 +125,13 @@ class Files(InferenceView):
         own = own_batches.wanted(request) or "files" not in account.vendor.abilities
         call.account_name = account.name
         upload = FileUpload(request, call, account, own=own)
-        try:
+        with closing_on_error(upload):
             await upload.begin()
-            if own:
-                return await self._keep(call, account, upload)
-            call.upload = upload
-            return await pipeline.run(call)
-        finally:
-            upload.close()
+            if not own:
+                return await send_upload(request, call, upload)
+            reply = await self._keep(call, account, upload)
+        upload.close()
+        return reply
 
     async def _keep(self, call: Call, account: AccountPicture, upload: FileUpload) -> Reply:
         """Keep the input of a batch that Gatehouse will run."""
@@ -133,11 +143,13 @@ class Files(InferenceView):
                 param="purpose",
                 code="unsupported_by_provider",
             )
+        lifetime = form_expiry(upload.values)
         file_id = own_files.new_id()
         size = await own_files.run(own_files.save, file_id, upload.content)
-        body = own_files.file_body(file_id, "input.jsonl", BATCH, size)
+        body = own_files.file_body(file_id, upload.file_name or UNNAMED, BATCH, size, lifetime)
         data = {"body": body, "batch_input": call.notes["batch_input"]}
-        await objects.record([new_object(call.caller, account.name, FILE, file_id, data=data)])
+        made = new_object(call.caller, account.name, FILE, file_id, data=data, expires_at=expiry(body))
+        await objects.record([made])
         return json_reply({**body, "provider": account.provider})
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
@@ -147,7 +159,10 @@ class Files(InferenceView):
         page = read_page(request.GET, default=LIST_LIMIT, most=LIST_LIMIT)
         filters = {"data__body__purpose": request.GET["purpose"]} if request.GET.get("purpose") else {}
         everybody = asks_for_all(request, self.caller, account)
-        rows, more = await list_owned(self.caller, account, FILE, page, everybody=everybody, **filters)
+        alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        rows, more = await list_owned(
+            self.caller, account, FILE, page, everybody=everybody, conditions=[alive], **filters
+        )
         return json_reply(list_body(await bodies_of(account, rows), more))
 
 
@@ -200,6 +215,7 @@ class File(ObjectView):
                     code="file_in_use",
                 )
         if call.parent is not None and own_files.is_own(file_id):
+            await objects.run(own_files.body_of, call.parent)  # raises when its time is over
             await own_files.run(own_files.delete, file_id)
             await objects.run(mark_deleted, file_id, call.account_name, datetime.now(UTC))
             objects.forget(file_id, call.account_name)
@@ -218,6 +234,7 @@ class FileContent(ObjectView):
         """Return the content."""
         call = await self.describe(request, f"files/{file_id}/content", file_id)
         if call.parent is not None and own_files.is_own(file_id):
+            await objects.run(own_files.body_of, call.parent)  # raises when its time is over
             return await own_files.content(call.parent, request.raw_headers.get(b"range", b"").decode("latin1"))
         for name in (b"range", b"if-range"):
             if name in request.raw_headers:
