@@ -44,7 +44,7 @@ def parse_expiry(text: str, now: datetime | None = None) -> datetime:
 
 
 def find_or_make_user(email: str) -> tuple[User, bool]:
-    """Return the user of ``email`` and whether they were made now. A new one has no password and may call nothing."""
+    """Return the user of ``email`` and whether they were made now. A new one has no password."""
     email = email.strip().lower()
     try:
         validate_email(email)

@@ -49,7 +49,8 @@ def refuse_doubled_headers(scope: Mapping[str, Any]) -> None:
     seen: set[bytes] = set()
     for name, _ in scope["headers"]:
         if name in seen and (name in CREDENTIAL_HEADERS or name.startswith(b"x-tfy-")):
-            raise errors.InvalidRequest(f"The header {name.decode('latin1')} was sent twice. Send it once.")
+            header = name.decode("latin1")
+            raise errors.InvalidRequest(f"The header {header} was sent twice. Send it once.", param=header)
         seen.add(name)
 
 
@@ -108,11 +109,14 @@ class OpenView(APIView):
     """A view served by the lean handler. Methods are coroutines ``(request, **kwargs) -> Reply``; errors go to one table."""
 
     view_is_async = True
+    answers_head: ClassVar[bool] = False
+    """Whether ``HEAD`` is answered like ``GET``, as those who watch services ask; the server leaves the body out."""
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Reply:  # type: ignore[override]
         assert isinstance(request, InferenceRequest)  # these views are served by the lean handler only
-        handler = getattr(self, (request.method or "").lower(), None)
-        if handler is None or request.method not in METHODS:
+        method = "GET" if request.method == "HEAD" and self.answers_head else request.method or ""
+        handler = getattr(self, method.lower(), None)
+        if handler is None or method not in METHODS:
             methods = ", ".join(self.implemented_methods())
             raise errors.MethodNotAllowed(
                 f"{request.method} is not supported here. Use {methods}.", headers={"allow": methods}

@@ -34,7 +34,9 @@ def test_the_token_stands_alone_on_standard_output():
     token = ApiToken.objects.get()
     assert token.digest == tokens.digest(secret)
     assert (token.name, token.user.email, token.expires_at, token.limits) == ("laptop", "ana@example.com", None, [])
-    assert "Made ana@example.com" in err
+    assert (
+        "Made ana@example.com; until an account is granted to them, they may call what is granted to everyone." in err
+    )
     assert token.prefix in err
     assert secret not in err
 
@@ -60,6 +62,7 @@ def test_a_token_of_a_virtual_account_with_limits_and_expiry():
     left = token.expires_at - datetime.now(UTC)
     assert timedelta(days=89, hours=23) < left <= timedelta(days=90)
     assert "for openai-main, groq/llama-3.3:70b only" in err
+    assert "they may call nothing." in err
 
 
 @pytest.mark.parametrize(
@@ -81,8 +84,9 @@ def test_a_token_of_a_virtual_account_with_limits_and_expiry():
     ],
 )
 def test_a_refusal_says_why_and_writes_nothing(args, word):
-    with pytest.raises(CommandError, match=word):
+    with pytest.raises(CommandError, match=word) as refused:
         run("create_token", *args)
+    assert refused.value.returncode == 2 or word in ("required", "--name", "not allowed with")  # argparse's own
     assert not ApiToken.objects.exists()
     assert not User.objects.exists()
     assert not VirtualAccount.objects.exists()

@@ -229,6 +229,14 @@ def test_a_method_that_an_endpoint_has_not(gateway: Gateway, token: str, method:
     assert allowed in response.headers["allow"].split(", ")
 
 
+@pytest.mark.parametrize("name", ["authorization", "api-key", "x-tfy-metadata"])
+def test_a_header_that_came_twice_is_named(gateway: Gateway, token: str, name: str) -> None:
+    value = f"Bearer {token}" if name == "authorization" else "{}"
+    headers = [("authorization", f"Bearer {token}"), *[(name, value)] * (1 if name == "authorization" else 2)]
+    response = gateway.http.post(gateway.origin + CHAT_PATH, json=chat(), headers=headers)
+    assert_ours(response, 400, "invalid_request", name)
+
+
 # --- 400: capability ------------------------------------------------------------------------------------------------------
 
 

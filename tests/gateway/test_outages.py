@@ -40,6 +40,16 @@ def test_all_is_well(gateway: Gateway) -> None:
     assert gateway.http.get(f"{gateway.origin}/healthz").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_answers_head_like_get_without_a_body(gateway: Gateway, path: str) -> None:
+    for _ in range(2):  # on one connection: a body would be taken for the next answer
+        answer = gateway.http.head(gateway.origin + path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"] == "application/json"
+        assert int(answer.headers["content-length"]) > 0
+    assert gateway.http.post(gateway.origin + path).status_code == 405
+
+
 def test_health_tells_nothing_secret_and_needs_no_token(gateway: Gateway, token: str) -> None:
     text = gateway.http.get(f"{gateway.origin}/readyz").text
     assert "sk-sandbox" not in text

@@ -36,10 +36,11 @@ class Command(BaseCommand):
                 limits=options["limit"],
             )
         except ValueError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         owner = token.user or f"virtual account {token.virtual_account}"
         if made:
-            self._note(f"Made {owner}; they may call nothing until an account is granted to them.")
+            now = "what is granted to everyone" if token.user else "nothing"
+            self._note(f"Made {owner}; until an account is granted to them, they may call {now}.")
         until = f"until {token.expires_at:%Y-%m-%d %H:%M} UTC" if token.expires_at else "without an end"
         narrowed = f", for {', '.join(token.limits)} only" if token.limits else ""
         self._note(f"Token {token.prefix}… of {owner}, valid {until}{narrowed}. It is shown this once:")

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         try:
             found = find_tokens(**{key: options[key] for key in ("user", "virtual_account", "name")})
         except ValueError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         rows = [describe(token) for token in found if options["state"] in (None, token.state)]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2))

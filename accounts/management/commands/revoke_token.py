@@ -22,11 +22,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         wanted = {key: options[key] for key in ("token", "user", "virtual_account", "name")}
         if not any(wanted.values()):
-            raise CommandError("Say which: a token's beginning, --user, --virtual-account or --name.")
+            raise CommandError("Say which: a token's beginning, --user, --virtual-account or --name.", returncode=2)
         try:
             found = find_tokens(**wanted)
         except ValueError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         if not found:
             raise CommandError("No token fits. See manage.py list_tokens.")
         if wanted["token"] and len(found) > 1:
