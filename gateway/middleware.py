@@ -1,12 +1,17 @@
 """Middleware of Django's own pages: the console and the API's description. Inference paths have none."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.deprecation import MiddlewareMixin
+
+logger = logging.getLogger("gateway.middleware")
 
 
 @sync_and_async_middleware
@@ -23,6 +28,17 @@ def refuse_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
         return _refusal(request) or get_response(request)
 
     return answer
+
+
+class RefuseUnstorable(MiddlewareMixin):
+    """Answers 400 where a page was asked for a number or time that no column holds: Django passes it to the database."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Return the answer to what ``exception`` tells of; ``None`` leaves it to Django."""
+        if isinstance(exception, OverflowError | DataError):
+            logger.warning("%s %s: %s", request.method, request.path, type(exception).__name__)
+            return _bad("The address or the form holds a value that is out of range. Go back and change it.")
+        return None
 
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:
