@@ -26,7 +26,7 @@ from batches.leases import RENEW_SHARE, Lease, LeaseLost
 from batches.lines import Line, line_body, run_line
 from batches.models import LineResult
 from gateway import embedded, jobs, own_files
-from gateway.file_objects import FILE
+from gateway.file_objects import FILE, expiry
 from gateway.jobs import BATCH
 from gateway.models import OwnedObject
 from gateway.objects import NewObject
@@ -241,6 +241,8 @@ def _finish(lease: Lease, state: str, why: tuple[str, str], *, left: bool) -> No
     ``left``: lines without a result go to the error file, with the reason ``why``.
     """
     row = OwnedObject.objects.get(pk=lease.row.pk)
+    if state == "completed":
+        row = _finalizing(row)
     counts = _counts(row)
     body = dict(row.data["body"])
     if state == "failed":
@@ -255,6 +257,14 @@ def _finish(lease: Lease, state: str, why: tuple[str, str], *, left: bool) -> No
     body.update({"status": state, f"{state}_at": int(timezone.now().timestamp()), "request_counts": counts})
     _end(lease, row, body, [file for file in (output, errors) if file])
     logger.info("Batch %s is %s.", row.object_id, state)
+
+
+def _finalizing(row: OwnedObject) -> OwnedObject:
+    """Tell that all lines are done and the files are being written, and since when; return the record."""
+    body = row.data["body"]
+    since = body["finalizing_at"] or int(timezone.now().timestamp())
+    changed = {**body, "status": "finalizing", "finalizing_at": since, "request_counts": _counts(row)}
+    return jobs.note(row.account_name, row.object_id, changed) or row
 
 
 @transaction.atomic
@@ -292,5 +302,9 @@ def _write(lease: Lease, row: OwnedObject, what: str, lines: Iterator[bytes]) ->
             return None
         lease.renew()  # whoever has lost the job by now must not write over what another has made
         size = own_files.save(file_id, content)
-    body = own_files.file_body(file_id, f"{row.object_id}_{what}.jsonl", "batch_output", size)
-    return child_of(jobs.owned_of(row), FILE, file_id, parent_id=row.object_id, data={"body": body})
+    lifetime = row.data["origin"].get("output_lifetime")
+    body = own_files.file_body(file_id, f"{row.object_id}_{what}.jsonl", "batch_output", size, lifetime)
+    expires_at = expiry(body)
+    return child_of(
+        jobs.owned_of(row), FILE, file_id, parent_id=row.object_id, data={"body": body}, expires_at=expires_at
+    )

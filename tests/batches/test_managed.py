@@ -75,6 +75,28 @@ def test_an_account_without_batches(plain: Gateway) -> None:
         client.files.content(batch.output_file_id)
 
 
+def test_the_moments_and_the_expiry_of_a_batch(plain: Gateway) -> None:
+    client = sdk(plain, "expiry")
+    uploaded = client.files.create(file=("in.jsonl", jsonl([line(0), line(1, BAD)])), purpose="batch")
+    batch = client.batches.create(
+        input_file_id=uploaded.id,
+        endpoint=ENDPOINT,
+        completion_window="24h",
+        output_expires_after={"anchor": "created_at", "seconds": 7200},
+    )
+    batch = ended(client, batch.id)
+    assert batch.status == "completed"
+    assert batch.created_at <= batch.in_progress_at <= batch.finalizing_at <= batch.completed_at
+    for file_id in (batch.output_file_id, batch.error_file_id):
+        made = client.files.retrieve(file_id)
+        assert made.expires_at == made.created_at + 7200
+        assert made.created_at >= batch.finalizing_at
+    plain.house.do("age_objects", 7201, object_id=batch.output_file_id)
+    with pytest.raises(NotFoundError):
+        client.files.content(batch.output_file_id)
+    assert read(client, batch.error_file_id)
+
+
 def test_on_demand_where_the_provider_has_batches(plain: Gateway) -> None:
     client = sdk(plain, "demand", "openai-main", **{"x-gatehouse-batch": "managed"})
     batch = ended(client, begin(client, "Say hi in French.").id)
