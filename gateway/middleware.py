@@ -1,33 +1,21 @@
 """Middleware of Django's own pages: the console and the API's description. Inference paths have none."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 
 logger = logging.getLogger("gateway.middleware")
 
 
-@sync_and_async_middleware
-def refuse_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Answer 400 where the address or the session's cookie holds a NUL: PostgreSQL takes none, and the page would fail."""
-    if iscoroutinefunction(get_response):
+class RefuseNul(MiddlewareMixin):
+    """Answers 400 where the address or the session's cookie holds a NUL: PostgreSQL takes none, and the page would fail."""
 
-        async def answer_later(request: HttpRequest) -> HttpResponse:
-            return _refusal(request) or await get_response(request)
-
-        return answer_later
-
-    def answer(request: HttpRequest) -> HttpResponse:
-        return _refusal(request) or get_response(request)
-
-    return answer
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the refusal; ``None`` lets the request pass."""
+        return _refusal(request)
 
 
 class RefuseUnstorable(MiddlewareMixin):
