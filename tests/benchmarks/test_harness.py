@@ -55,7 +55,10 @@ def alive(pid: int) -> bool:
 
 
 def test_a_child_is_watched_and_stopped_with_its_children(tmp_path: Path) -> None:
-    code = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print('up', flush=True); time.sleep(60)"
+    burn = "sum(range(5_000_000))"  # more than the kernel's clock may miss
+    code = (
+        f"import subprocess, time; {burn}; subprocess.Popen(['sleep', '60']); print('up', flush=True); time.sleep(60)"
+    )
     core = min(os.sched_getaffinity(0))
     argv = [sys.executable, "-c", code]
     with processes.running("child", argv, core=core, home=tmp_path, env={}) as child:

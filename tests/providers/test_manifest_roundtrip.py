@@ -24,6 +24,10 @@ TEXTS = st.one_of(
     ),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20),
 )
+HEADER_TEXTS = st.one_of(
+    st.sampled_from(["", "${HOME}", "$${X}", "$$${X} ${", "yes", "~", "1.50", "2027-01-31", "a: b # c", "- x"]),
+    st.from_regex(r"([!-~]([ -~]{0,18}[!-~])?)?", fullmatch=True),
+)
 WORDS = st.one_of(
     st.sampled_from(["vector_stores", "v1/agents/*", "${X}", "*", "& x"]), st.from_regex(r"[a-z]{1,8}", fullmatch=True)
 )
@@ -76,8 +80,8 @@ def accounts(draw):
         "kind": draw(st.sampled_from([kind for kind in VENDORS if kind != "self-hosted-model"])),
         "name": draw(SLUGS),
         "base_url": draw(URLS),
-        "organization": draw(TEXTS),
-        "project": draw(TEXTS),
+        "organization": draw(HEADER_TEXTS),
+        "project": draw(HEADER_TEXTS),
         "connect_timeout": draw(st.sampled_from([10, 0.1, 2.5, 0.30000000000000004, 300])),
         "read_timeout": draw(st.sampled_from([600, 7200, 33.3])),
         "connection_limit": draw(st.integers(0, 1000)),
