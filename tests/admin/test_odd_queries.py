@@ -27,7 +27,7 @@ def lists():
         yield pytest.param(model, id=model._meta.label_lower)
 
 
-@pytest.mark.parametrize("model", lists())
+@pytest.mark.parametrize("model", list(lists()))
 def test_a_list_survives(as_root, model):
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     filters = [
