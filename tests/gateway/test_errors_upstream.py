@@ -14,8 +14,8 @@ from tests.gateway.server import Gateway, within
 from tests.sandbox.server import SandboxProcess
 from tests.servers import wait_until
 
-OK_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-EVENTS_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+OK_HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n"
+EVENTS_HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n"
 EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"hello"}}]}\n\n'
 
 
@@ -143,7 +143,7 @@ def test_an_error_that_repeats_the_key(gateway: Gateway, token: str, scripted: S
     secrets = {"key": "sk-told-by-the-upstream", "extra_headers": {"x-partner": "partner-secret"}}
     model = add_account(gateway, token, "telltale", f"{scripted.origin}/v1", **secrets)
     body = b'{"error":{"message":"Incorrect API key: sk-told-by-the-upstream (partner-secret)."}}'
-    scripted.answer(b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    scripted.answer(b"HTTP/1.1 401 No\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     response = gateway.post(token, CHAT_PATH, chat(model=model))
     assert response.status_code == 401
     assert response.json()["error"]["message"] == "Incorrect API key: [redacted] ([redacted])."

@@ -264,7 +264,7 @@ def test_a_vendor_that_knows_no_background_is_charged_for_its_answer(house: Hous
     ]
     answer = {"id": "resp_once", "object": "response", "status": "completed", "output": calls, "usage": usage}
     body = json.dumps(answer).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     with ScriptedUpstream() as upstream:
         upstream.answer(head.encode() + body)
         house.apply(provider("simple", f"{upstream.origin}/v1", models=["gpt-4o-mini"]))
@@ -292,7 +292,7 @@ def test_a_vendor_that_ignores_background_in_a_stream(house: House, quiet: Gatew
         "response": {**shape, "status": "completed", "usage": usage},
     }
     events = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in (begun, ended)).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(events)}\r\n\r\n"
+    head = f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\ncontent-length: {len(events)}\r\n\r\n"
     with ScriptedUpstream() as upstream:
         upstream.answer(head.encode() + events)
         house.apply(provider("streamer", f"{upstream.origin}/v1", models=["gpt-4o-mini"]))
