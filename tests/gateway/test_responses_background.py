@@ -264,7 +264,9 @@ def test_a_vendor_that_knows_no_background_is_charged_for_its_answer(house: Hous
     ]
     answer = {"id": "resp_once", "object": "response", "status": "completed", "output": calls, "usage": usage}
     body = json.dumps(answer).encode()
-    head = f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = (
+        f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
     with ScriptedUpstream() as upstream:
         upstream.answer(head.encode() + body)
         house.apply(provider("simple", f"{upstream.origin}/v1", models=["gpt-4o-mini"]))
