@@ -22,6 +22,7 @@ _offer = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c[ \t]*(?:\r\n|\Z))", re.IGNORECAS
 class BoundedHttp(HttpToolsProtocol):
     """Ends connections whose request line and headers are larger than 64 kB or take longer than 30 seconds.
 
+    A head is measured when it is still incomplete after a read, so one that is complete by then may be one read larger.
     A shorter ``GATEHOUSE_BODY_TIMEOUT_S`` holds for the head too.
     """
 
