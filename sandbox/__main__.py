@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from sandbox.app import DEFAULT_KEY, JOB_SECONDS, MAX_BODY, Sandbox, create_app
-from sandbox.connection import SandboxProtocol, SandboxWebSocketProtocol
+from sandbox.wire.connection import SandboxProtocol, SandboxWebSocketProtocol
 
 MAX_WEBSOCKET_MESSAGE = 64 * 1024 * 1024
 

@@ -5,14 +5,9 @@ import time
 from collections.abc import Callable, Iterable
 from itertools import chain
 
-from sandbox import faults as directives
-from sandbox.auth import check_key
-from sandbox.connection import SCOPE_KEY, Connection
-from sandbox.delivery import ConnectionCut, Delivery, service_headers
 from sandbox.errors import ApiError
-from sandbox.faults import NO_FAULTS, Faults
-from sandbox.http import Answer, ClientGone, Message, Receive, Request, Response, Scope, Send, error_response
-from sandbox.recorder import Record, Recorder, Stats
+from sandbox.misbehaviour import faults as directives
+from sandbox.misbehaviour.faults import NO_FAULTS, Faults
 from sandbox.resources import (
     agent_sessions,
     agents,
@@ -50,9 +45,14 @@ from sandbox.resources import (
     voices,
     webhooks,
 )
-from sandbox.routing import Route, Router
 from sandbox.state import State
-from sandbox.websocket import SocketClosed, WebSocket
+from sandbox.store.auth import check_key
+from sandbox.wire.connection import SCOPE_KEY, Connection
+from sandbox.wire.delivery import ConnectionCut, Delivery, service_headers
+from sandbox.wire.messages import Answer, ClientGone, Message, Receive, Request, Response, Scope, Send, error_response
+from sandbox.wire.recorder import Record, Recorder, Stats
+from sandbox.wire.routing import Route, Router
+from sandbox.wire.websocket import SocketClosed, WebSocket
 
 logger = logging.getLogger("sandbox")
 
@@ -299,6 +299,6 @@ def create_app(
 
     `keys` are the accepted API keys, `record` keeps requests for `GET /sandbox/requests`, `clock` gives
     seconds since the epoch, `max_body` limits request bodies in bytes, `job_seconds` is how long a batch or a
-    fine-tuning job takes that does not say otherwise (see switches.py).
+    fine-tuning job takes that does not say otherwise (see misbehaviour/job_switches.py).
     """
     return Sandbox(keys=keys, record=record, clock=clock, max_body=max_body, job_seconds=job_seconds)

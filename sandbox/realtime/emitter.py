@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from sandbox.errors import ApiError
-from sandbox.faults import NO_FAULTS, Faults
-from sandbox.http import encode
-
-if TYPE_CHECKING:
-    from sandbox.websocket import WebSocket
+from sandbox.misbehaviour.faults import NO_FAULTS, Faults
+from sandbox.wire.messages import encode
+from sandbox.wire.websocket import WebSocket
 
 Event = dict[str, Any]
 

@@ -3,8 +3,8 @@
 from array import array
 from dataclasses import dataclass, field
 
-from sandbox import tokens
 from sandbox.media import tones
+from sandbox.model import tokens
 
 BYTES_PER_MS = tones.RATE * tones.WIDTH // 1000
 MIN_COMMIT_MS = 100

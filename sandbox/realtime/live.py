@@ -3,14 +3,14 @@
 import base64
 from typing import Any
 
-from sandbox import catalog, tokens
 from sandbox.errors import ApiError, missing_parameter
 from sandbox.media import tones
+from sandbox.model import catalog, tokens
 from sandbox.realtime.emitter import Emitter, Event, SocketCut, read_event, unknown_event
 from sandbox.realtime.hearing import BYTES_PER_MS
 from sandbox.realtime.session import decoded
 from sandbox.realtime.settings import SESSION_SECONDS
-from sandbox.websocket import WebSocket
+from sandbox.wire.websocket import WebSocket
 
 EVENTS = (
     *("session.start", "session.update", "session.input_audio.append", "session.input_audio.mute"),

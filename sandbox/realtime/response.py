@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from sandbox import faults as directives
-from sandbox import generation, tokens
-from sandbox.faults import Faults
-from sandbox.generation import Output, Settings
 from sandbox.media import tones
-from sandbox.prompt import Prompt, ToolResult
-from sandbox.tools import Tool
-
-if TYPE_CHECKING:
-    from sandbox.realtime.session import Session
+from sandbox.misbehaviour import faults as directives
+from sandbox.misbehaviour.faults import Faults
+from sandbox.model import generation, tokens
+from sandbox.model.generation import Output, Settings
+from sandbox.model.prompt import Prompt, ToolResult
+from sandbox.model.tools import Tool
+from sandbox.realtime.emitter import Emitter
+from sandbox.state import State
 
 Item = dict[str, Any]
 AUDIO_TOKENS_PER_SECOND = 20
 CACHE_BLOCK = 64
 
 
+class Conversation(Protocol):
+    """A session as its responses see it: `answered` are the input tokens of the last response."""
+
+    state: State
+    emitter: Emitter
+    settings: dict[str, Any]
+    conversation: str
+    items: list[Item]
+    answered: int
+
+    async def show(self, item: Item, what: str) -> None:
+        """Sends that an item was added to the conversation, or is done."""
+
+
 class Answer:
     """A response on its way. `settings` are the session's, with those of `response.create` over them."""
 
-    def __init__(self, session: Session, given: dict[str, Any]) -> None:
+    def __init__(self, session: Conversation, given: dict[str, Any]) -> None:
         self.session = session
         self.state = session.state
         self.emitter = session.emitter

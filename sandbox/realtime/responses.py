@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
-from sandbox import faults as directives
 from sandbox.errors import ApiError
-from sandbox.http import Request, Response, encode
+from sandbox.misbehaviour import faults as directives
 from sandbox.realtime.emitter import Emitter, Event, SocketCut, read_event, unknown_event
-from sandbox.websocket import WebSocket
+from sandbox.wire.messages import Request, Response, encode
+from sandbox.wire.websocket import WebSocket
 
 EVENTS = ("response.create",)
 _decode = msgspec.json.Decoder().decode

@@ -9,14 +9,14 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sandbox import catalog, tokens
 from sandbox.errors import ApiError, invalid_type, missing_parameter
-from sandbox.faults import strip
+from sandbox.misbehaviour.faults import strip
+from sandbox.model import catalog, tokens
 from sandbox.realtime import settings as session_settings
 from sandbox.realtime.emitter import Emitter, Event, SocketCut, read_event, unknown_event
 from sandbox.realtime.hearing import MIN_COMMIT_MS, Ear, Heard
 from sandbox.realtime.response import Answer, Item
-from sandbox.websocket import WebSocket
+from sandbox.wire.websocket import WebSocket
 
 ITEM_TYPES = ("message", "function_call", "function_call_output", "item_reference")
 _HIDDEN = ("sandbox_text", "sandbox_audio_tokens")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sandbox import catalog
 from sandbox.errors import ApiError, invalid_type, invalid_value
+from sandbox.model import catalog
 from sandbox.state import State
 
 Session = dict[str, Any]

@@ -3,14 +3,14 @@
 import base64
 from typing import Any
 
-from sandbox import tokens
 from sandbox.errors import ApiError
 from sandbox.media import tones
+from sandbox.model import tokens
 from sandbox.realtime.emitter import Emitter, Event, SocketCut, read_event, unknown_event
 from sandbox.realtime.hearing import BYTES_PER_MS
 from sandbox.realtime.session import decoded
 from sandbox.realtime.settings import SESSION_SECONDS
-from sandbox.websocket import WebSocket
+from sandbox.wire.websocket import WebSocket
 
 STEP_MS = 200
 EVENTS = ("session.update", "session.input_audio_buffer.append", "session.close")

@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sandbox import agent_turn, params, stored_files
-from sandbox.agent_turn import ARTIFACTS, ITEMS, SUBAGENTS, TRACES, TURNS, Event
 from sandbox.errors import invalid_type, missing_parameter
-from sandbox.http import Answer, Request, Response, Stream, json_response
-from sandbox.objects import Item, add, find, items, page, remove
-from sandbox.params import Body
-from sandbox.plain import Shape, item
+from sandbox.jobs import agent_turn
+from sandbox.jobs.agent_turn import ARTIFACTS, ITEMS, SUBAGENTS, TRACES, TURNS, Event
 from sandbox.resources.agents import AGENT, AUTOMATION, CONFIGURATION, HOSTED, environment_of
 from sandbox.resources.files import download
-from sandbox.routing import Route
+from sandbox.store import params, stored_files
+from sandbox.store.objects import Item, add, find, items, page, remove
+from sandbox.store.params import Body
+from sandbox.store.plain_resources import Shape, item
+from sandbox.wire.messages import Answer, Request, Response, Stream, json_response
+from sandbox.wire.routing import Route
 
 STORE = "agent-sessions"
 INVOCATIONS = "invocations"

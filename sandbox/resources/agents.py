@@ -3,13 +3,13 @@
 import base64
 from typing import Any
 
-from sandbox import params, stored_files
 from sandbox.errors import invalid_value
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import Item, find, items
-from sandbox.params import Body
-from sandbox.plain import Kind, Shape, item, new, routes
-from sandbox.routing import Route
+from sandbox.store import params, stored_files
+from sandbox.store.objects import Item, find, items
+from sandbox.store.params import Body
+from sandbox.store.plain_resources import Kind, Shape, item, new, routes
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 # What an agent's configuration is when nothing is said, also inside a session and an automation.
 CONFIGURATION: Shape = {

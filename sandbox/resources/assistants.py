@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sandbox import params
 from sandbox.errors import invalid_type
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import Item, add, find, items, page, remove
-from sandbox.params import Body
-from sandbox.routing import Route
+from sandbox.store import params
+from sandbox.store.objects import Item, add, find, items, page, remove
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "assistants"
 # field: what it is when it is not given

@@ -1,12 +1,14 @@
 """`/v1/batches`: making, watching and cancelling batches; `batch_run.py` runs them."""
 
-from sandbox import batch_job, batch_run, paging, params, stored_files, switches, work
-from sandbox.auth import owned
-from sandbox.batch_job import Job
 from sandbox.errors import ApiError
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
+from sandbox.jobs import batch_job, batch_run, work
+from sandbox.jobs.batch_job import Job
+from sandbox.misbehaviour import job_switches
 from sandbox.state import State, Store
+from sandbox.store import paging, params, stored_files
+from sandbox.store.auth import owned
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "batches"
 ENDPOINTS = (
@@ -28,7 +30,7 @@ async def create(request: Request) -> Answer:
     params.choice(body, "endpoint", ENDPOINTS, "")
     params.choice(body, "completion_window", ("24h",), "")
     metadata = params.metadata(body) if body.get("metadata") is not None else None
-    wanted = switches.of_job(metadata)
+    wanted = job_switches.of_job(metadata)
     stored = stored_files.find(app.state, params.string(body, "input_file_id"), "input_file_id", 400)
     if stored.shape["purpose"] != "batch":
         raise ApiError(

@@ -3,19 +3,20 @@
 from itertools import repeat
 from typing import Any
 
-from sandbox import catalog, chat_audio, params, prompt, strict_schema
-from sandbox.catalog import Model
-from sandbox.chat_audio import AUDIO_TOKENS_PER_TOKEN
-from sandbox.chat_format import Chat, completion, stream
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter, unsupported_parameter
-from sandbox.faults import NO_FAULTS
-from sandbox.generation import REASONING_TOKENS, Settings, generate
-from sandbox.http import JSON, Answer, Request, Response, Stream, encode
-from sandbox.params import Body
+from sandbox.misbehaviour.faults import NO_FAULTS
+from sandbox.model import catalog, chat_audio, prompt, strict_schema
+from sandbox.model.catalog import Model
+from sandbox.model.chat_audio import AUDIO_TOKENS_PER_TOKEN
+from sandbox.model.chat_format import Chat, completion, stream
+from sandbox.model.generation import REASONING_TOKENS, Settings, generate
+from sandbox.model.tools import Tool
+from sandbox.model.usage import CACHE_MIN_TOKENS, cached_tokens, chat_usage
 from sandbox.resources import stored_chat
-from sandbox.routing import Route
-from sandbox.tools import Tool
-from sandbox.usage import CACHE_MIN_TOKENS, cached_tokens, chat_usage
+from sandbox.store import params
+from sandbox.store.params import Body
+from sandbox.wire.messages import JSON, Answer, Request, Response, Stream, encode
+from sandbox.wire.routing import Route
 
 # How every answer begins. Benchmarks repeat small bodies, so the rest of such answers is kept.
 _HEAD = b'{"id":"%s","object":"chat.completion","created":%d,'

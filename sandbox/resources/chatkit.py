@@ -1,11 +1,11 @@
 """`/v1/chatkit`: sessions and their end users' threads. A session begins a thread, as the user's page would."""
 
-from sandbox import params
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import Item, add, find, items, page, remove
-from sandbox.params import Body
-from sandbox.plain import Kind, Shape, routes
-from sandbox.routing import Route
+from sandbox.store import params
+from sandbox.store.objects import Item, add, find, items, page, remove
+from sandbox.store.params import Body
+from sandbox.store.plain_resources import Kind, Shape, routes
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 LIFETIME = 600  # seconds
 THREADS = "chatkit-threads"

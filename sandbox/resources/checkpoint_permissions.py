@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox import paging, params
-from sandbox.auth import owned
-from sandbox.catalog import FINE_TUNED
 from sandbox.errors import ApiError, invalid_type
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
+from sandbox.model.catalog import FINE_TUNED
 from sandbox.state import Store
+from sandbox.store import paging, params
+from sandbox.store.auth import owned
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "checkpoint-permissions"
 _ORDERS = {"ascending": "asc", "descending": "desc"}

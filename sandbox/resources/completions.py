@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-from sandbox import catalog, faults, params, tokens
-from sandbox.catalog import Model
-from sandbox.chat_format import token_logprob
 from sandbox.errors import ApiError, invalid_type
-from sandbox.generation import Output, Settings, generate
-from sandbox.http import DONE, JSON, Answer, Request, Stream, encode, event, json_response
-from sandbox.params import Body
-from sandbox.prompt import Prompt
+from sandbox.misbehaviour import faults
+from sandbox.model import catalog, tokens
+from sandbox.model.catalog import Model
+from sandbox.model.chat_format import token_logprob
+from sandbox.model.generation import Output, Settings, generate
+from sandbox.model.prompt import Prompt
+from sandbox.model.usage import chat_usage
 from sandbox.resources.chat import read_stop
-from sandbox.routing import Route
-from sandbox.usage import chat_usage
+from sandbox.store import params
+from sandbox.store.params import Body
+from sandbox.wire.messages import DONE, JSON, Answer, Request, Stream, encode, event, json_response
+from sandbox.wire.routing import Route
 
 DEFAULT_MAX_TOKENS = 16
 # Token ids in a prompt are answered with these words; what they stand for is not known here.

@@ -1,14 +1,14 @@
 """`/v1/containers` and their files."""
 
-from sandbox import params, stored_files
 from sandbox.errors import ApiError
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import Item, add, body_or_form, find, items, page, remove
-from sandbox.params import Body
 from sandbox.resources.files import download
-from sandbox.routing import Route
 from sandbox.state import State
-from sandbox.stored_files import StoredFile
+from sandbox.store import params, stored_files
+from sandbox.store.objects import Item, add, body_or_form, find, items, page, remove
+from sandbox.store.params import Body
+from sandbox.store.stored_files import StoredFile
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "containers"
 LIFETIME = 20  # minutes

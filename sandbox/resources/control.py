@@ -3,8 +3,8 @@
 from dataclasses import asdict
 
 from sandbox.errors import ApiError
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 
 async def list_requests(request: Request) -> Answer:

@@ -1,15 +1,15 @@
 """`/v1/conversations` and their items."""
 
-from sandbox import paging, params
 from sandbox.errors import ApiError, missing_parameter
-from sandbox.http import Answer, Request, json_response
-from sandbox.params import Body
 from sandbox.responses.conversation import Conversation, conversations, find, keep
 from sandbox.responses.items import Item, read_items
 from sandbox.responses.life import visible
 from sandbox.responses.lookup import lookup, query_list
 from sandbox.responses.settings import include
-from sandbox.routing import Route
+from sandbox.store import paging, params
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 MAX_ITEMS_AT_ONCE = 20
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sandbox import catalog, params
 from sandbox.errors import invalid_type, invalid_value
-from sandbox.http import Answer, Request, encode, json_response
-from sandbox.params import Body
-from sandbox.routing import Route
+from sandbox.model import catalog
+from sandbox.store import params
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, encode, json_response
+from sandbox.wire.routing import Route
 
 _MOST_QUESTIONS = 400
 

@@ -8,12 +8,13 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox import catalog, params, tokens
-from sandbox.catalog import Model
 from sandbox.errors import ApiError, invalid_type
-from sandbox.http import Answer, Request, json_response
-from sandbox.params import Body
-from sandbox.routing import Route
+from sandbox.model import catalog, tokens
+from sandbox.model.catalog import Model
+from sandbox.store import params
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 MAX_INPUTS = 2048
 MAX_TOKENS = 8192

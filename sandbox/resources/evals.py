@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from sandbox import eval_run, grading, params, work
 from sandbox.errors import ApiError, invalid_type
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import Item, find, items, page
-from sandbox.params import Body
-from sandbox.routing import Route
+from sandbox.jobs import eval_run, grading, work
+from sandbox.store import params
+from sandbox.store.objects import Item, find, items, page
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "evals"
 SOURCES = ("custom", "logs", "stored_completions")

@@ -5,13 +5,13 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sandbox import paging, stored_files
-from sandbox.delivery import ConnectionCut
 from sandbox.errors import ApiError, missing_parameter
-from sandbox.forms import Form
-from sandbox.http import Answer, Request, Stream, json_response
-from sandbox.routing import Route
-from sandbox.stored_files import CHUNK, StoredFile
+from sandbox.store import paging, stored_files
+from sandbox.store.stored_files import CHUNK, StoredFile
+from sandbox.wire.delivery import ConnectionCut
+from sandbox.wire.forms import Form
+from sandbox.wire.messages import Answer, Request, Stream, json_response
+from sandbox.wire.routing import Route
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 DELAYED_CHUNK = 1024

@@ -3,15 +3,17 @@
 import re
 from typing import Any
 
-from sandbox import fine_tuning_job, fine_tuning_run, paging, params, stored_files, switches, work
-from sandbox.auth import owned
 from sandbox.errors import ApiError, invalid_type, missing_parameter
-from sandbox.fine_tuning_job import Job
-from sandbox.http import Answer, Request, json_response
-from sandbox.params import Body
-from sandbox.routing import Route
+from sandbox.jobs import fine_tuning_job, fine_tuning_run, work
+from sandbox.jobs.fine_tuning_job import Job
+from sandbox.misbehaviour import job_switches
 from sandbox.state import State, Store
-from sandbox.stored_files import StoredFile
+from sandbox.store import paging, params, stored_files
+from sandbox.store.auth import owned
+from sandbox.store.params import Body
+from sandbox.store.stored_files import StoredFile
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "fine-tuning-jobs"
 MAX_SUFFIX = 64
@@ -36,7 +38,7 @@ async def create(request: Request) -> Answer:
     validation = _file(app.state, body, "validation_file") if body.get("validation_file") else None
     body = {**body, "integrations": _integrations(app.state, body)}
     shape = fine_tuning_job.shape(app.state, body, base, fine_tuning_job.read_method(body))
-    wanted = switches.of_job(shape["metadata"], suffix)
+    wanted = job_switches.of_job(shape["metadata"], suffix)
     begun = app.state.now()
     ends = begun + wanted.seconds(app.job_seconds)
     job = Job(shape, base, training, validation, wanted, suffix, begun, ends)

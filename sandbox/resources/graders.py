@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sandbox import grading, params
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
+from sandbox.jobs import grading
+from sandbox.store import params
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 _ERRORS = (
     "formula_parse_error",

@@ -5,18 +5,18 @@ import base64
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from sandbox import image_settings
 from sandbox.errors import ApiError
-from sandbox.forms import Form
-from sandbox.http import JSON, Answer, Request, Response, Stream, json_response, named_event
-from sandbox.image_settings import ImageSettings
-from sandbox.image_sources import check_for_dall_e, read_mask, referenced, uploaded
 from sandbox.media import pictures
 from sandbox.media.png import Picture
-from sandbox.params import Body
-from sandbox.routing import Route
-from sandbox.shelf import Shelf
-from sandbox.upload_limits import read_form
+from sandbox.model import image_settings
+from sandbox.model.image_settings import ImageSettings
+from sandbox.model.image_sources import check_for_dall_e, read_mask, referenced, uploaded
+from sandbox.store.owned_objects import Shelf
+from sandbox.store.params import Body
+from sandbox.store.upload_limits import read_form
+from sandbox.wire.forms import Form
+from sandbox.wire.messages import JSON, Answer, Request, Response, Stream, json_response, named_event
+from sandbox.wire.routing import Route
 
 # Draws variant N; the stage is that of a sketch, 0 for the finished picture.
 Draw = Callable[[int, int], Picture]

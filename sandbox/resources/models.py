@@ -1,10 +1,10 @@
 """`/v1/models`."""
 
-from sandbox.auth import owned
-from sandbox.catalog import FINE_TUNED, MODELS, Model, find
 from sandbox.errors import ApiError, model_not_found
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
+from sandbox.model.catalog import FINE_TUNED, MODELS, Model, find
+from sandbox.store.auth import owned
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 
 def _shape(model: Model) -> dict[str, object]:

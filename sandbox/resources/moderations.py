@@ -4,12 +4,13 @@ import re
 import zlib
 from typing import Any
 
-from sandbox import catalog, params
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
-from sandbox.http import Answer, Request, json_response
-from sandbox.params import Body
-from sandbox.prompt import data_url
-from sandbox.routing import Route
+from sandbox.model import catalog
+from sandbox.model.prompt import data_url
+from sandbox.store import params
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 DEFAULT_MODEL = "omni-moderation-latest"
 

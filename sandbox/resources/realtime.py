@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from sandbox import catalog
-from sandbox.http import Answer, Request, json_response
+from sandbox.model import catalog
 from sandbox.realtime import settings
 from sandbox.realtime.live import Live
 from sandbox.realtime.responses import ResponsesSocket
 from sandbox.realtime.session import Session, model_of
 from sandbox.realtime.translation import Translation
-from sandbox.routing import Route
-from sandbox.websocket import WebSocket
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
+from sandbox.wire.websocket import WebSocket
 
 SUBPROTOCOL = "realtime"
 SECRET_SECONDS = 600

@@ -3,12 +3,9 @@
 from itertools import repeat
 from typing import Any
 
-from sandbox import paging, params
-from sandbox.catalog import Model
 from sandbox.errors import ApiError
-from sandbox.faults import Faults
-from sandbox.http import JSON, Answer, Request, Stream, json_response
-from sandbox.params import Body
+from sandbox.misbehaviour.faults import Faults
+from sandbox.model.catalog import Model
 from sandbox.responses import context, output, settings, toolbox, turn, usage
 from sandbox.responses.context import Context
 from sandbox.responses.items import Item
@@ -16,7 +13,10 @@ from sandbox.responses.life import STREAMABLE, Life, error_event, replay, stream
 from sandbox.responses.lookup import find_response, lives, query_list
 from sandbox.responses.toolbox import Toolbox
 from sandbox.responses.turn import Turn
-from sandbox.routing import Route
+from sandbox.store import paging, params
+from sandbox.store.params import Body
+from sandbox.wire.messages import JSON, Answer, Request, Stream, json_response
+from sandbox.wire.routing import Route
 
 _FAILURE = "The server had an error while processing your request. Sorry about that!"
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import msgspec
 
-from sandbox import faults
-from sandbox.delivery import YIELD_EVERY
 from sandbox.errors import ApiError, invalid_value
-from sandbox.http import Request, encode
+from sandbox.misbehaviour import faults
 from sandbox.resources.responses import begin
 from sandbox.responses import settings
 from sandbox.responses.life import events
-from sandbox.routing import Route
-from sandbox.websocket import WebSocket
+from sandbox.wire.delivery import YIELD_EVERY
+from sandbox.wire.messages import Request, encode
+from sandbox.wire.routing import Route
+from sandbox.wire.websocket import WebSocket
 
 # Fields of `response.create` that the plain endpoint does not have.
 _ENVELOPE = ("type", "stream_id", "stream", "generate")

@@ -1,8 +1,8 @@
 """`/v1/safety`, where every key has one alert and one case, and `/v1/content_provenance_checks`."""
 
 from sandbox.errors import ApiError
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 ALERT, CASE = "salert_sandbox", "scase_sandbox"
 # What a file holds that was signed.

@@ -5,13 +5,13 @@ import re
 import zipfile
 from typing import Any
 
-from sandbox import params, stored_files
 from sandbox.errors import ApiError, missing_parameter
-from sandbox.forms import Form, Upload
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import Item, body_or_form, find, items, page, remove
 from sandbox.resources.files import download
-from sandbox.routing import Route
+from sandbox.store import params, stored_files
+from sandbox.store.objects import Item, body_or_form, find, items, page, remove
+from sandbox.wire.forms import Form, Upload
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "skills"
 MANIFEST = "SKILL.md"

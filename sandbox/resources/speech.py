@@ -5,14 +5,16 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sandbox import catalog, faults, params, tokens
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
-from sandbox.faults import Faults
-from sandbox.http import Answer, Request, Stream, event
 from sandbox.media import flac, mp3, opus, tones, wav
-from sandbox.params import Body
+from sandbox.misbehaviour import faults
+from sandbox.misbehaviour.faults import Faults
+from sandbox.model import catalog, tokens
 from sandbox.resources import voices
-from sandbox.routing import Route
+from sandbox.store import params
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, Stream, event
+from sandbox.wire.routing import Route
 
 VOICES = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer", "verse", "marin"),

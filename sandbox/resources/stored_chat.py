@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sandbox import paging, params
 from sandbox.errors import ApiError
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
-from sandbox.shelf import shelf
+from sandbox.store import paging, params
+from sandbox.store.owned_objects import shelf
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 SHELF = "chat-completions"
 

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from sandbox import params, thread_run, work
 from sandbox.errors import ApiError, invalid_type
-from sandbox.http import Answer, Request, Stream, json_response
-from sandbox.objects import POLL_SOON, Item, find, items, page
-from sandbox.params import Body
+from sandbox.jobs import thread_run, work
+from sandbox.jobs.thread_run import STEPS, Event, Talk
 from sandbox.resources import assistants
 from sandbox.resources.threads import add_message, find_thread, new_thread
-from sandbox.routing import Route
-from sandbox.thread_run import STEPS, Event, Talk
+from sandbox.store import params
+from sandbox.store.objects import POLL_SOON, Item, find, items, page
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, Stream, json_response
+from sandbox.wire.routing import Route
 
 RUNS = "runs"
 LIFETIME = 600  # seconds

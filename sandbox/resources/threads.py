@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from sandbox import params
 from sandbox.errors import invalid_type, invalid_value, missing_parameter
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import Item, add, find, items, page, remove
-from sandbox.params import Body
-from sandbox.routing import Route
+from sandbox.jobs.thread_messages import MESSAGES, new_message, text_part
 from sandbox.state import State
+from sandbox.store import params
+from sandbox.store.objects import Item, find, items, page, remove
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "threads"
-MESSAGES = "messages"
 
 
 async def create(request: Request) -> Answer:
@@ -68,32 +68,6 @@ def add_message(state: State, thread: Item, body: Any) -> Item:
     message.shape["attachments"] = body.get("attachments") or []
     message.shape["metadata"] = params.metadata(body)
     return message
-
-
-def new_message(state: State, thread: Item, role: str, content: list[dict[str, Any]]) -> Item:
-    """Adds a complete message."""
-    now = state.created()
-    shape = {
-        "id": state.new_id("msg_"),
-        "object": "thread.message",
-        "created_at": now,
-        "assistant_id": None,
-        "thread_id": thread.id,
-        "run_id": None,
-        "status": "completed",
-        "incomplete_details": None,
-        "completed_at": now,
-        "incomplete_at": None,
-        "role": role,
-        "content": content,
-        "attachments": [],
-        "metadata": {},
-    }
-    return add(thread.within(MESSAGES), shape)
-
-
-def text_part(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": {"value": text, "annotations": []}}
 
 
 def _content(given: Any) -> list[dict[str, Any]]:

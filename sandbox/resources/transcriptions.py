@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox import catalog, english, faults, params, tokens, transcripts
-from sandbox.catalog import Model
 from sandbox.errors import ApiError, invalid_value
-from sandbox.faults import Faults
-from sandbox.forms import Form, Upload
-from sandbox.http import Answer, Request, Response, Stream, event, json_response
 from sandbox.media import hearing
-from sandbox.routing import Route
-from sandbox.transcripts import Transcript
-from sandbox.upload_limits import check_size, read_form
+from sandbox.misbehaviour import faults
+from sandbox.misbehaviour.faults import Faults
+from sandbox.model import catalog, english, tokens, transcripts
+from sandbox.model.catalog import Model
+from sandbox.model.transcripts import Transcript
+from sandbox.store import params
+from sandbox.store.upload_limits import check_size, read_form
+from sandbox.wire.forms import Form, Upload
+from sandbox.wire.messages import Answer, Request, Response, Stream, event, json_response
+from sandbox.wire.routing import Route
 
 EXTENSIONS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
 MIN_SECONDS = 0.1

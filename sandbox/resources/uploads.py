@@ -4,13 +4,13 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from sandbox import params, stored_files
-from sandbox.auth import owned
 from sandbox.errors import ApiError, invalid_type
-from sandbox.forms import Upload as FormFile
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
-from sandbox.work import Breather
+from sandbox.jobs.work import Breather
+from sandbox.store import params, stored_files
+from sandbox.store.auth import owned
+from sandbox.wire.forms import Upload as FormFile
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "uploads"
 MAX_UPLOADS = 1000

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox import params, vector_index
 from sandbox.errors import ApiError, invalid_type, invalid_value
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import POLL_SOON, Item, add, find, page
-from sandbox.params import quoted
 from sandbox.resources.vector_stores import find_store
-from sandbox.routing import Route
+from sandbox.store import params, vector_index
+from sandbox.store.objects import POLL_SOON, Item, add, find, page
+from sandbox.store.params import quoted
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 MAX_BATCH = 2000
 

@@ -1,10 +1,10 @@
 """`/v1/vector_stores`: stores and their search; `vector_store_files.py` has what is inside them."""
 
-from sandbox import params, vector_index
 from sandbox.errors import ApiError, invalid_type
-from sandbox.http import Answer, Request, json_response
-from sandbox.objects import Item, find, items, page, remove
-from sandbox.routing import Route
+from sandbox.store import params, vector_index
+from sandbox.store.objects import Item, find, items, page, remove
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 STORE = "vector-stores"
 

@@ -2,16 +2,18 @@
 
 from typing import Any
 
-from sandbox import catalog, faults, params, stored_files
 from sandbox.errors import ApiError, invalid_value, missing_parameter
-from sandbox.forms import Form
-from sandbox.http import Answer, Request, encode, json_response
 from sandbox.media import pictures
 from sandbox.media.film import film
-from sandbox.objects import POLL_SOON, Item, add, body_or_form, find, items, page, remove
-from sandbox.params import Body, quoted
+from sandbox.misbehaviour import faults
+from sandbox.model import catalog
 from sandbox.resources.files import download
-from sandbox.routing import Route
+from sandbox.store import params, stored_files
+from sandbox.store.objects import POLL_SOON, Item, add, body_or_form, find, items, page, remove
+from sandbox.store.params import Body, quoted
+from sandbox.wire.forms import Form
+from sandbox.wire.messages import Answer, Request, encode, json_response
+from sandbox.wire.routing import Route
 
 STORE = "videos"
 CHARACTERS = "video-characters"

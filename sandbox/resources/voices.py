@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox import paging
 from sandbox.errors import ApiError, missing_parameter
-from sandbox.forms import Form
-from sandbox.http import Answer, Request, json_response
-from sandbox.routing import Route
-from sandbox.shelf import shelf
-from sandbox.upload_limits import check_size, read_form
+from sandbox.store import paging
+from sandbox.store.owned_objects import shelf
+from sandbox.store.upload_limits import check_size, read_form
+from sandbox.wire.forms import Form
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 VOICES, CONSENTS = "voices", "voice consents"
 AUDIO_TYPES = (

@@ -1,11 +1,11 @@
 """`/v1/webhook_endpoints` and `/v1/webhook_event_types`. Nothing is delivered; a test always succeeds."""
 
-from sandbox import params
 from sandbox.errors import invalid_value
-from sandbox.http import Answer, Request, json_response
-from sandbox.params import Body, quoted
-from sandbox.plain import Kind, Shape, item, new, routes
-from sandbox.routing import Route
+from sandbox.store import params
+from sandbox.store.params import Body, quoted
+from sandbox.store.plain_resources import Kind, Shape, item, new, routes
+from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.routing import Route
 
 EVENT_TYPES = (
     "batch.completed",

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.http import encode
 from sandbox.media import pictures
 from sandbox.responses.items import Item
 from sandbox.responses.toolbox import Offered, family
+from sandbox.wire.messages import encode
 
 _SUM = re.compile(r"(-?\d{1,9})\s*([-+*])\s*(-?\d{1,9})")
 _MAX_QUERY = 200

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import faults, tokens
-from sandbox.prompt import Attachment, Prompt, ToolResult, attach, base64_size, data_url
-from sandbox.replies import MAX_ECHO
+from sandbox.misbehaviour import faults
+from sandbox.model import tokens
+from sandbox.model.prompt import Attachment, Prompt, ToolResult, attach, base64_size, data_url
+from sandbox.model.replies import MAX_ECHO
 from sandbox.responses.items import Item
 
 # What `reply` says when it knows nothing better, see replies.py.

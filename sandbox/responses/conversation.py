@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import ApiError
-from sandbox.http import Request
 from sandbox.responses.items import Item, newest, weight
 from sandbox.responses.life import Life
 from sandbox.responses.lookup import CONVERSATIONS
-from sandbox.shelf import Shelf, shelf
+from sandbox.store.owned_objects import Shelf, shelf
+from sandbox.wire.messages import Request
 
 # The oldest items of a conversation are forgotten.
 MAX_ITEMS = 5_000

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
-from sandbox.params import quoted
-from sandbox.prompt import base64_size, data_url
+from sandbox.model.prompt import base64_size, data_url
+from sandbox.store.params import quoted
 
 Item = dict[str, Any]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import ApiError
-from sandbox.http import encode
 from sandbox.responses.events import Event, of_item
 from sandbox.responses.items import Item
 from sandbox.state import State
+from sandbox.wire.messages import encode
 
 # How long a waiting stream sleeps at most, so that a test may move the clock.
 _NAP = 0.02

@@ -3,12 +3,12 @@
 import urllib.parse
 from collections.abc import Iterator
 
-from sandbox import stored_files
 from sandbox.errors import ApiError
-from sandbox.http import Request
 from sandbox.responses.items import Item, Lookup
 from sandbox.responses.life import Life
-from sandbox.shelf import Shelf, shelf
+from sandbox.store import stored_files
+from sandbox.store.owned_objects import Shelf, shelf
+from sandbox.wire.messages import Request
 
 RESPONSES = "responses"
 CONVERSATIONS = "conversations"

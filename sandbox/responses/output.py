@@ -4,17 +4,17 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sandbox import tokens
-from sandbox.chat_format import token_logprob
-from sandbox.faults import Faults
-from sandbox.generation import BIG_PIECE, Output, Settings, generate, limit
-from sandbox.prompt import Prompt
+from sandbox.misbehaviour.faults import Faults
+from sandbox.model import tokens
+from sandbox.model.chat_format import token_logprob
+from sandbox.model.generation import BIG_PIECE, Output, Settings, generate, limit
+from sandbox.model.prompt import Prompt
+from sandbox.model.tools import Call
 from sandbox.responses import built_in
 from sandbox.responses.context import Context, remember, sealed
 from sandbox.responses.items import Item
 from sandbox.responses.toolbox import Offered, Toolbox, family
 from sandbox.state import State
-from sandbox.tools import Call
 
 _THOUGHTS = (
     "**Reading the request**\n\nThe user says: {text}",

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from sandbox import catalog, params, strict_schema
-from sandbox.catalog import Model
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter, unsupported_parameter
-from sandbox.generation import REASONING_TOKENS, Settings
-from sandbox.params import Body
-from sandbox.prompt import Prompt
+from sandbox.model import catalog, strict_schema
+from sandbox.model.catalog import Model
+from sandbox.model.generation import REASONING_TOKENS, Settings
+from sandbox.model.prompt import Prompt
 from sandbox.responses.items import Item
 from sandbox.responses.output import Plan
 from sandbox.responses.toolbox import Toolbox
 from sandbox.state import State
+from sandbox.store import params
+from sandbox.store.params import Body
 
 KNOWN = frozenset(
     {

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import params, strict_schema
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
-from sandbox.params import Body
-from sandbox.tools import Tool
+from sandbox.model import strict_schema
+from sandbox.model.tools import Tool
+from sandbox.store import params
+from sandbox.store.params import Body
 
 Offered = dict[str, Any]
 

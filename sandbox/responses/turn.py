@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.errors import ApiError, invalid_type
-from sandbox.http import Request
-from sandbox.params import Body
 from sandbox.responses import conversation as conversations
 from sandbox.responses.conversation import Conversation
 from sandbox.responses.items import Item, check_calls, newest, read_items
 from sandbox.responses.lookup import lives, lookup
+from sandbox.store.params import Body
+from sandbox.wire.messages import Request
 
 # Older items are out of the model's sight.
 MAX_CONTEXT = 1_000

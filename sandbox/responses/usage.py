@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sandbox.faults import Faults
-from sandbox.http import encode
+from sandbox.misbehaviour.faults import Faults
+from sandbox.model.usage import CACHE_MIN_TOKENS, cached_tokens
 from sandbox.responses.items import Item
 from sandbox.responses.output import Made
 from sandbox.state import State
-from sandbox.usage import CACHE_MIN_TOKENS, cached_tokens
+from sandbox.wire.messages import encode
 
 # directive: (part of usage, name there)
 _OVERRIDES = {

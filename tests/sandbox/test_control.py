@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sandbox.recorder import MAX_BODY, MAX_REQUESTS, Record, Recorder
 from sandbox.state import State, Store
+from sandbox.wire.recorder import MAX_BODY, MAX_REQUESTS, Record, Recorder
 from tests.sandbox.server import ROOT, SandboxProcess
 from tests.servers import wait_until
 

@@ -11,7 +11,7 @@ import pytest
 from openai import APIStatusError, InternalServerError, OpenAI, RateLimitError
 
 from sandbox.errors import ApiError
-from sandbox.faults import Faults, from_body, parse
+from sandbox.misbehaviour.faults import Faults, from_body, parse
 from tests.sandbox.openapi import assert_valid
 from tests.sandbox.server import ROOT, SandboxProcess
 from tests.servers import wait_until

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sandbox.errors import ApiError
-from sandbox.forms import Form, parse_form
+from sandbox.wire.forms import Form, parse_form
 
 TYPE = "multipart/form-data; boundary=frontier"
 BODY = (

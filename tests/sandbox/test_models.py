@@ -4,9 +4,9 @@ import pytest
 from openai import NotFoundError, OpenAI, PermissionDeniedError
 
 from sandbox.app import create_app
-from sandbox.auth import owned
-from sandbox.catalog import FINE_TUNED, Model
-from sandbox.http import Request, Response
+from sandbox.model.catalog import FINE_TUNED, Model
+from sandbox.store.auth import owned
+from sandbox.wire.messages import Request, Response
 from tests.sandbox.openapi import assert_valid
 from tests.sandbox.server import SandboxProcess
 

@@ -9,8 +9,8 @@ from jsonschema import Draft202012Validator
 from openai import BadRequestError, OpenAI
 from pydantic import BaseModel
 
-from sandbox.patterns import example_of
-from sandbox.schema_values import Filler, places
+from sandbox.model.patterns import example_of
+from sandbox.model.schema_values import Filler, places
 from tests.sandbox.openapi import assert_valid
 
 MODEL = "gpt-4o-mini"

@@ -8,9 +8,9 @@ import pytest
 
 from sandbox.__main__ import Server, server
 from sandbox.app import Sandbox, create_app
-from sandbox.recorder import Record
-from sandbox.routing import Route, Router
-from sandbox.websocket import WebSocket
+from sandbox.wire.recorder import Record
+from sandbox.wire.routing import Route, Router
+from sandbox.wire.websocket import WebSocket
 
 KEY = {"authorization": "Bearer sk-sandbox"}
 

@@ -1,0 +1,1 @@
+"""Faults on demand: directives of a request, and switches of a job."""

@@ -1,0 +1,1 @@
+"""The model: what it knows, reads, says and counts."""

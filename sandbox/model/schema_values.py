@@ -1,0 +1,225 @@
+"""A value that satisfies a JSON schema, filled with what the conversation offers."""
+
+import math
+import re
+from typing import Any
+
+from sandbox.model.patterns import example_of
+
+Schema = dict[str, Any]
+
+MAX_DEPTH = 12
+CUT_OPTIONAL_DEPTH = 4  # deeper than this, optional and nullable parts are left out, so that recursion ends
+
+# property name: what to say when the conversation offers nothing
+_BY_NAME: dict[str, str] = {
+    "name": "Ada Lovelace",
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "title": "A short title",
+    "city": "Paris",
+    "location": "Paris",
+    "country": "France",
+    "email": "ada@example.com",
+    "url": "https://example.com/",
+    "currency": "USD",
+    "language": "English",
+    "date": "2025-01-15",
+    "time": "12:00:00",
+}
+_BY_FORMAT: dict[str, str] = {
+    "date-time": "2025-01-15T12:00:00Z",
+    "date": "2025-01-15",
+    "time": "12:00:00Z",
+    "duration": "PT1H",
+    "email": "ada@example.com",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uuid": "123e4567-e89b-42d3-a456-426614174000",
+    "uri": "https://example.com/",
+}
+_PLACE_NAMES = ("location", "city", "place", "town", "destination", "address")
+_TEXT_NAMES = ("query", "q", "text", "question", "prompt", "input", "message", "search", "content", "command")
+
+_PROPER = r"[A-ZÀ-Þ][\w'’.-]*(?:,? [A-ZÀ-Þ][\w'’.-]*)*"
+_PLACES = re.compile(rf"\b(?:in|at|for|to|near|from|between) ({_PROPER}(?:,? and {_PROPER})*)")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def places(text: str) -> list[str]:
+    """The places that a text names: "in Paris and New York, NY" gives ["Paris", "New York, NY"]."""
+    found = [place for match in _PLACES.findall(text) for place in re.split(r",? and ", match)]
+    return list(dict.fromkeys(place.rstrip("?.!,") for place in found))
+
+
+class Filler:
+    """Makes values for one schema document.
+
+    `hint` is the text from which names and numbers are taken; `place` goes before the places in it.
+    """
+
+    def __init__(self, root: Schema, hint: str = "", place: str = "") -> None:
+        self.root = root
+        self.hint = hint
+        self.place = place or next(iter(places(hint)), "")
+
+    def value(self, schema: Any, name: str = "", depth: int = 0) -> Any:
+        """A value for `schema`, a part of the root; `name` is the property that it belongs to."""
+        if not isinstance(schema, dict):
+            return {}
+        schema = self._resolve(schema)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            return self._mentioned(schema["enum"])
+        for key in ("anyOf", "oneOf"):
+            if schema.get(key):
+                return self.value(self._branch(schema[key], depth), name, depth)
+        kind = self._kind(schema, depth)
+        if kind == "object":
+            return self._object(schema, depth)
+        if kind == "array":
+            return self._array(schema, name, depth)
+        if kind == "string":
+            return self._string(schema, name)
+        if kind in ("integer", "number"):
+            return self._number(schema, kind, name)
+        return None if kind == "null" else True
+
+    def _resolve(self, schema: Schema) -> Schema:
+        """Follows `$ref` and joins `allOf`."""
+        for _ in range(MAX_DEPTH):
+            if "$ref" not in schema:
+                break
+            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            schema = {**self._pointed(schema["$ref"]), **rest}
+        if "allOf" in schema:
+            schema = self._joined(schema)
+        return schema
+
+    def _joined(self, schema: Schema) -> Schema:
+        joined = {key: value for key, value in schema.items() if key != "allOf"}
+        for part in schema["allOf"]:
+            for key, value in self._resolve(part).items():
+                if isinstance(value, dict) and isinstance(joined.get(key), dict):
+                    joined[key] = {**joined[key], **value}
+                elif isinstance(value, list) and isinstance(joined.get(key), list):
+                    joined[key] = joined[key] + value
+                else:
+                    joined[key] = value
+        return joined
+
+    def _pointed(self, reference: str) -> Schema:
+        node: Any = self.root
+        for step in reference.removeprefix("#").split("/"):
+            if step:
+                node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(node, dict) else {}
+        return node if isinstance(node, dict) else {}
+
+    def _branch(self, branches: list[Any], depth: int) -> Any:
+        """The first branch; deep down the one that ends soonest."""
+        if depth >= CUT_OPTIONAL_DEPTH:
+            for branch in branches:
+                if isinstance(branch, dict) and self._resolve(branch).get("type") not in ("object", "array"):
+                    return branch
+        return branches[0]
+
+    @staticmethod
+    def _kind(schema: Schema, depth: int) -> str:
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            if depth >= CUT_OPTIONAL_DEPTH and "null" in kind:
+                return "null"
+            kind = next((item for item in kind if item != "null"), "null")
+        if kind is None:
+            if "properties" in schema:
+                return "object"
+            return "array" if "items" in schema else "string"
+        return str(kind)
+
+    def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
+        wanted = schema.get("required")
+        wanted = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
+        made = {}
+        for name, part in properties.items():
+            if name in wanted or (depth < CUT_OPTIONAL_DEPTH and self._is_offered(part, name)):
+                made[name] = self.value(part, name, depth + 1) if depth < MAX_DEPTH else None
+        for name in wanted:
+            made.setdefault(name, self._string({}, name))
+        return made
+
+    def _is_offered(self, schema: Any, name: str) -> bool:
+        """Whether the conversation says something for an optional property."""
+        if not isinstance(schema, dict):
+            return False
+        options = self._resolve(schema).get("enum") or []
+        if any(_mentions(self.hint, option) for option in options):
+            return True
+        return name in _PLACE_NAMES and self.place != ""
+
+    def _array(self, schema: Schema, name: str, depth: int) -> list[Any]:
+        prefix = schema.get("prefixItems")
+        if prefix:
+            return [self.value(part, name, depth + 1) for part in prefix]
+        low = schema.get("minItems", 0)
+        high = schema.get("maxItems", max(low, 2))
+        length = low if depth >= CUT_OPTIONAL_DEPTH else max(low, min(2, high))
+        if schema.get("uniqueItems"):
+            length = max(low, 1)
+        items = schema.get("items", {"type": "string"})
+        made = [self.value(items, name, depth + 1) for _ in range(length)]
+        for index, value in enumerate(made):
+            if index and isinstance(value, str) and not _is_bound(self._resolve(items)):
+                made[index] = f"{value} {index + 1}"
+        return made
+
+    def _string(self, schema: Schema, name: str) -> str:
+        if "pattern" in schema:
+            return example_of(schema["pattern"])
+        if schema.get("format") in _BY_FORMAT:
+            return _BY_FORMAT[schema["format"]]
+        text = self._text_for(name.lower())
+        low, high = schema.get("minLength", 0), schema.get("maxLength")
+        if len(text) < low:
+            text = text.ljust(low, ".")
+        return text if high is None else text[:high]
+
+    def _text_for(self, name: str) -> str:
+        if name in _PLACE_NAMES and self.place:
+            return self.place
+        if name in _TEXT_NAMES and self.hint:
+            return self.hint
+        return _BY_NAME.get(name, f"sample {name.replace('_', ' ')}" if name else "sample")
+
+    def _number(self, schema: Schema, kind: str, name: str) -> int | float:
+        step = schema.get("multipleOf") or (1 if kind == "integer" else 0)
+        low = schema.get("minimum", -math.inf)
+        high = schema.get("maximum", math.inf)
+        nudge = step or 0.5
+        if "exclusiveMinimum" in schema:
+            low = max(low, schema["exclusiveMinimum"] + nudge)
+        if "exclusiveMaximum" in schema:
+            high = min(high, schema["exclusiveMaximum"] - nudge)
+        found = _NUMBER.search(self.hint)
+        value: float = float(found[0]) if found else (36 if name == "age" else 42)
+        value = min(max(value, low), high)
+        if step:
+            value = math.floor(value / step) * step
+            value = value + step if value < low else value
+        return int(value) if kind == "integer" or float(value).is_integer() else value
+
+    def _mentioned(self, options: list[Any]) -> Any:
+        return next((option for option in options if _mentions(self.hint, option)), options[0])
+
+
+def _mentions(text: str, option: Any) -> bool:
+    return isinstance(option, str) and re.search(rf"\b{re.escape(option)}\b", text, re.IGNORECASE) is not None
+
+
+def _is_bound(schema: Any) -> bool:
+    """Whether a string must stay as it was made."""
+    bounds = ("enum", "const", "pattern", "format", "maxLength", "anyOf", "oneOf")
+    return isinstance(schema, dict) and any(key in schema for key in bounds)

@@ -1,0 +1,1 @@
+"""HTTP, server-sent events and WebSockets: requests, answers, routes and their delivery."""
