@@ -28,7 +28,7 @@ from batches.upstream import AccountGone, upstream_of
 from gateway import own_files
 from gateway.file_objects import FILE
 from gateway.jobs import BATCH, KINDS
-from providers.checked_client import Refused, Unreachable
+from providers.upstream.sync_client import Refused, Unreachable
 
 NOTHING = "–"
 STATE_COLOURS = {

@@ -19,7 +19,7 @@ from gateway.batch_input import ENDPOINTS
 from gateway.models import OwnedObject
 from gateway.pictures import unlisted_model
 from gateway.policies.access import SNAPSHOT
-from providers.picture import AccountPicture, ModelPicture, Target
+from providers.snapshot import AccountPicture, ModelPicture, Target
 from usage import rows
 from usage.records import Attempt
 

@@ -17,8 +17,8 @@ from gateway import jobs, own_batches
 from gateway.jobs import BATCH, FINE_TUNING, KINDS
 from gateway.models import OwnedObject
 from gateway.objects import NewObject
-from providers.checked_client import Refused, Unreachable
 from providers.models import ProviderAccount
+from providers.upstream.sync_client import Refused, Unreachable
 
 logger = logging.getLogger("batches")
 

@@ -21,9 +21,10 @@ from gateway.endpoints.responses import CREATE as RESPONSES
 from gateway.models import OwnedObject
 from gateway.references import find_references
 from gateway.runtime import runtime
-from providers import checked_client, probe_verdict
-from providers.checked_client import Refused
-from providers.client import UpstreamFailure
+from providers.probe import verdict
+from providers.upstream import sync_client
+from providers.upstream.failures import UpstreamFailure
+from providers.upstream.sync_client import Refused
 
 RETRIES = 2
 OPERATIONS: dict[str, Operation] = {
@@ -99,8 +100,8 @@ def key_is_refused(reply: Reply) -> bool:
     """Whether an answer refuses the account's key. A 403 may be about the line, too: its words tell."""
     if reply.status not in (401, 403):
         return False
-    answer = checked_client.Reply(reply.status, "", reply.body, 0)
-    return probe_verdict.judge(answer, "", []).state == "bad_key" or SCOPES.search(reply.body) is not None
+    answer = sync_client.Reply(reply.status, "", reply.body, 0)
+    return verdict.judge(answer, "", []).state == "bad_key" or SCOPES.search(reply.body) is not None
 
 
 def line_body(row: OwnedObject, line: Line, response: dict[str, Any] | None, error: dict[str, str] | None) -> bytes:

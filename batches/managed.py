@@ -32,7 +32,7 @@ from gateway.models import OwnedObject
 from gateway.objects import NewObject
 from gateway.ownership import child_of
 from gateway.runtime import runtime
-from providers.checked_client import Refused
+from providers.upstream.sync_client import Refused
 
 logger = logging.getLogger("batches")
 

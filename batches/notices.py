@@ -18,7 +18,7 @@ from django.utils import timezone
 from batches.models import Notice
 from gateway.jobs import BATCH
 from gateway.models import OwnedObject
-from providers.checked_client import CheckedClient, Unreachable
+from providers.upstream.sync_client import CheckedClient, Unreachable
 
 logger = logging.getLogger("batches")
 

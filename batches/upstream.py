@@ -8,9 +8,9 @@ import msgspec
 from fernet_fields.fields import DecryptionError
 
 from gateway.pictures import account_picture
-from providers.checked_client import CheckedClient, Refused, Unreachable
 from providers.models import ProviderAccount
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
+from providers.upstream.sync_client import CheckedClient, Refused, Unreachable
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0

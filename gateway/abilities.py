@@ -4,7 +4,7 @@ from gateway.call import Caller
 from gateway.errors import InvalidRequest
 from gateway.policies import access
 from gateway.runtime import runtime
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
 
 # What is said of an account whose vendor lacks the ability.
 WORDS = {

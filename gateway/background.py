@@ -30,9 +30,9 @@ from gateway.call import Call
 from gateway.models import OwnedObject
 from gateway.objects import Owned, objects
 from gateway.pictures import account_picture, unlisted_model
-from providers.checked_client import CheckedClient, Unreachable
 from providers.models import ProviderAccount
-from providers.picture import Target
+from providers.snapshot import Target
+from providers.upstream.sync_client import CheckedClient, Unreachable
 from usage import rows
 from usage.records import Attempt
 

@@ -7,7 +7,7 @@ from gateway.errors import Forbidden, InvalidRequest
 from gateway.pictures import unlisted_model
 from gateway.policies import access
 from gateway.runtime import runtime
-from providers.picture import AccountPicture, Target
+from providers.snapshot import AccountPicture, Target
 
 
 def resolve(caller: Caller, account: AccountPicture, name: str, *model_types: str) -> Target:

@@ -15,7 +15,7 @@ from gateway.body import decode_fields, is_true
 from gateway.call import Caller
 from gateway.errors import CallError, InvalidRequest
 from gateway.references import find_references
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
 
 MAX_LINES = 50_000
 MAX_LINE_BYTES = 16 * 2**20

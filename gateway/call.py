@@ -11,7 +11,7 @@ import msgspec
 import uuid_utils
 
 from gateway.errors import CallError, InvalidRequest
-from providers.picture import Target
+from providers.snapshot import Target
 
 if TYPE_CHECKING:
     from gateway.objects import Owned

@@ -18,8 +18,8 @@ from unfold.sites import UnfoldAdminSite
 
 from accounts.admin_base import OUTSIDER, Scope, may_choose
 from accounts.models import Membership
-from providers.access import accounts_managed_by
 from providers.models import ProviderAccount
+from providers.permissions import accounts_managed_by
 
 # Title, icon, and the pages with their icons; a page shows when the person may see it.
 NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (

@@ -20,7 +20,7 @@ from accounts.changes import Change
 from accounts.models import ApiToken
 from gateway.call import Caller
 from gateway.pictures import account_pictures
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
 
 logger = logging.getLogger("gateway.directory")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from providers import client, socket
+from providers.upstream import failures, socket
 
 ORIGIN_HEADER = "x-gatehouse-error-origin"
 
@@ -132,13 +132,13 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (TruncatedStream, Row(502, "server_error", "upstream_stream_truncated", "model")),
     (Unavailable, Row(503, "server_error", "unavailable", "gateway")),
     (socket.HandshakeRefused, Row(502, "server_error", "upstream_refused", "model")),
-    (client.EgressRefused, Row(502, "server_error", "upstream_address_refused", "model")),
-    (client.ConnectionsBusy, Row(503, "server_error", "connections_busy", "limits")),
-    (client.ConnectTimedOut, Row(504, "server_error", "upstream_connect_timeout", "model")),
-    (client.ConnectFailed, Row(502, "server_error", "upstream_unreachable", "model")),
-    (client.ReadTimedOut, Row(504, "server_error", "upstream_timeout", "model")),
-    (client.BrokenAnswer, Row(502, "server_error", "upstream_broken_answer", "model")),
-    (client.UpstreamFailure, Row(502, "server_error", "upstream_disconnected", "model")),
+    (failures.EgressRefused, Row(502, "server_error", "upstream_address_refused", "model")),
+    (failures.ConnectionsBusy, Row(503, "server_error", "connections_busy", "limits")),
+    (failures.ConnectTimedOut, Row(504, "server_error", "upstream_connect_timeout", "model")),
+    (failures.ConnectFailed, Row(502, "server_error", "upstream_unreachable", "model")),
+    (failures.ReadTimedOut, Row(504, "server_error", "upstream_timeout", "model")),
+    (failures.BrokenAnswer, Row(502, "server_error", "upstream_broken_answer", "model")),
+    (failures.UpstreamFailure, Row(502, "server_error", "upstream_disconnected", "model")),
     (asyncio.CancelledError, Row(499, "invalid_request_error", "client_closed_request", "request")),
     (Exception, Row(500, "server_error", "internal_error", "gateway")),
 )
@@ -172,7 +172,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     row = row_of(error)
     if isinstance(error, CallError):
         message, param = error.message, error.param
-    elif isinstance(error, client.UpstreamFailure):
+    elif isinstance(error, failures.UpstreamFailure):
         message, param = str(error), None
     else:
         message, param = "Gatehouse failed on this call. The operator finds the reason under this request id.", None

@@ -23,7 +23,7 @@ from gateway.models import OwnedObject
 from gateway.objects import objects
 from gateway.runtime import runtime
 from gateway.views import JSON_HEADERS, ObjectView, begin_call
-from providers.client import UpstreamFailure
+from providers.upstream.failures import UpstreamFailure
 
 # The account's key is refused, or its rate limit reached: neither is the caller's fault, nor news of the job.
 NOT_ABOUT_THE_JOB = frozenset({401, 403, 429})

@@ -12,7 +12,7 @@ from gateway.handler import InferenceRequest
 from gateway.models import OwnedObject
 from gateway.objects import Owned, objects, visible
 from gateway.policies import access
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
 
 CHUNK_ROWS = 200
 MAX_SCANNED_ROWS = 20_000

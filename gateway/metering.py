@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from providers.picture import Target
+from providers.snapshot import Target
 from usage.records import Attempt
 
 

@@ -7,7 +7,7 @@ import msgspec
 from gateway.call import Call
 from gateway.errors import InvalidRequest
 from gateway.policies import access
-from providers.picture import AccountPicture, ModelPicture
+from providers.snapshot import AccountPicture, ModelPicture
 
 # What callers keep in a body, or describe by a schema: a "model" in there is a word like any other.
 INERT_FIELDS = frozenset({"item", "item_schema", "metadata", "parameters", "properties", "sample", "schema"})

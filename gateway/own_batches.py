@@ -13,7 +13,7 @@ from gateway.handler import InferenceRequest
 from gateway.jobs import BATCH
 from gateway.objects import NewObject, new_object
 from gateway.own_fields import check_metadata, check_window, expiry_seconds
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
 
 PREFIX = "batch_gh"
 HEADER = b"x-gatehouse-batch"

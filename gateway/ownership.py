@@ -16,7 +16,7 @@ from gateway.errors import InvalidRequest, NotFound
 from gateway.objects import NewObject, Owned, new_object, objects, visible
 from gateway.policies import access
 from gateway.runtime import runtime
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
 
 ID_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}\Z")
 

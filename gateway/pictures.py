@@ -11,11 +11,10 @@ from typing import Any
 import msgspec
 from fernet_fields.fields import DecryptionError
 
-from providers.catalog import VENDORS
-from providers.models import Grant, Model, ProviderAccount
-from providers.picture import AccountPicture, ModelPicture
-from providers.prices import PriceSheet, private_sheet, public_sheet
-from providers.probe import request_headers
+from providers.models import Grant, Model, ProviderAccount, request_headers
+from providers.pricing.public import PriceSheet, private_sheet, public_sheet
+from providers.snapshot import AccountPicture, ModelPicture
+from providers.vendors import VENDORS
 
 logger = logging.getLogger("gateway.directory")
 

@@ -16,9 +16,10 @@ from gateway import errors, metering, streaming
 from gateway.call import Call, Reply
 from gateway.policies import POLICIES, compose
 from gateway.runtime import runtime
-from providers.adapters import openai as openai_dialect
-from providers.client import BrokenAnswer, UpstreamAnswer, UpstreamFailure, UpstreamRequest
-from providers.picture import Target
+from providers.dialects import openai as openai_dialect
+from providers.snapshot import Target
+from providers.upstream.client import UpstreamAnswer, UpstreamRequest
+from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 from usage.records import Attempt, new_id
 
 RETRY_DELAY_SECONDS = 0.1

@@ -17,7 +17,7 @@ from gateway.ownership import Fields, Maker, child_of, record_for, soon, text
 from gateway.policies import access
 from gateway.references import INERT_FIELDS
 from gateway.resources import EVAL_RUN, RUN, SESSION, Resource
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
 
 THREAD = "thread"
 SUBMIT = "submit_tool_outputs"

@@ -19,7 +19,7 @@ from gateway.background import Poller
 from gateway.call import Call
 from gateway.directory import Directory
 from gateway.objects import objects
-from providers.client import UpstreamClient
+from providers.upstream.client import UpstreamClient
 from usage.ledger import Ledger, open_ledger
 from usage.spool import Spool
 

@@ -9,8 +9,9 @@ import msgspec
 
 from gateway import errors, metering
 from gateway.call import Call
-from providers.client import BrokenAnswer, UpstreamAnswer, UpstreamFailure
-from providers.picture import Target
+from providers.snapshot import Target
+from providers.upstream.client import UpstreamAnswer
+from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 from usage.records import Attempt
 
 MAX_EVENT_BYTES = 16 * 2**20

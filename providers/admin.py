@@ -15,8 +15,8 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action, display
 
 from accounts.admin_base import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
-from providers import account_pages
-from providers.catalog import MODEL_TYPES
+from providers import admin_views
+from providers.admin_views import price_summary
 from providers.forms import (
     CapabilitiesForm,
     GrantForm,
@@ -26,7 +26,7 @@ from providers.forms import (
     stored_key,
 )
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, origin
-from providers.price_text import price_summary
+from providers.vendors import MODEL_TYPES
 
 SECRETS = ("credentials", "extra_headers_json")
 KEY_COLOURS = {"stored": "success", "none": "warning", "unreadable": "danger", "not needed": "info"}
@@ -190,7 +190,7 @@ class ProviderAccountAdmin(ScopedAdmin):
 
     @action(description="Add from catalogue", url_path="catalogue", icon="playlist_add")
     def add_from_catalogue(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return account_pages.catalogue_page(self, request, self.found_or_404(request, object_id))
+        return admin_views.catalogue_page(self, request, self.found_or_404(request, object_id))
 
     @action(description="Add model", url_path="add-model", icon="add")
     def add_by_hand(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -199,7 +199,7 @@ class ProviderAccountAdmin(ScopedAdmin):
 
     @action(description="Test credentials", url_path="test", icon="network_check")
     def test_credentials(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return account_pages.test_page(self, request, self.found_or_404(request, object_id))
+        return admin_views.test_page(self, request, self.found_or_404(request, object_id))
 
 
 def _lost_by_moving(account: ProviderAccount, entered: dict[str, Any]) -> list[str]:

@@ -17,9 +17,9 @@ from unfold.widgets import (
 
 from accounts.admin_base import RowsFormSet
 from accounts.fields import LinesField, PairsField
-from providers.catalog import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, base_url_choices
 from providers.models import Grant, Model, ProviderAccount, origin
-from providers.prices import private_price_fault
+from providers.pricing.public import private_price_fault
+from providers.vendors import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, base_url_choices
 
 UNREADABLE = "can't be decrypted with the current GATEHOUSE_ENCRYPTION_KEYS"
 

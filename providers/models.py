@@ -13,7 +13,7 @@ from fernet_fields import EncryptedTextField
 from accounts.changes import Announced, AnnouncedQuerySet
 from accounts.models import Team, User, VirtualAccount, slug_validator
 from providers import egress, headers
-from providers.catalog import FEATURES, KIND_CHOICES, MODEL_TYPES, VENDORS, resource_fault
+from providers.vendors import FEATURES, KIND_CHOICES, MODEL_TYPES, VENDORS, resource_fault
 
 FORBIDDEN_HEADERS = frozenset(
     [
@@ -363,3 +363,16 @@ class ModelSubject(Subject):
             one_subject("model_subject"),
             models.UniqueConstraint(fields=["model", "key"], name="model_subject_given_once"),
         ]
+
+
+def request_headers(account: ProviderAccount) -> dict[str, str]:
+    """Return the headers that every upstream call of ``account`` carries, its key among them. Names in lower case."""
+    vendor = account.vendor
+    headers = {name.lower(): value for name, value in account.extra_headers.items()}
+    if account.api_key:
+        headers[vendor.auth_header] = f"{vendor.auth_prefix}{account.api_key}"
+    if account.organization:
+        headers["openai-organization"] = account.organization
+    if account.project:
+        headers["openai-project"] = account.project
+    return headers

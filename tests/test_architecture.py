@@ -165,7 +165,7 @@ def python_files() -> Iterator[Path]:
 
 
 def test_adapters_are_pure() -> None:
-    for path in (ROOT / "providers" / "adapters").glob("*.py"):
+    for path in (ROOT / "providers" / "dialects").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -1,6 +1,6 @@
-"""Make ``providers/catalogue.json`` anew: run it when OpenAI's models change.
+"""Make ``providers/catalogue/catalogue.json`` anew: run it when OpenAI's models change.
 
-    python tools/build_catalogue.py MODELROSTER/data/openai.json > providers/catalogue.json
+    python tools/build_catalogue.py MODELROSTER/data/openai.json > providers/catalogue/catalogue.json
 
 The argument is the data file of the package ``modelroster`` (MIT), which is made from OpenAI's own model pages. What
 those pages leave out or no longer list is added below by hand, each from OpenAI's documentation or deprecations page.

@@ -49,7 +49,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     image_input_tokens: int = 0
     image_output_tokens: int = 0
     units: dict[str, int] = {}
-    """Other billed units by name, as ``providers.price_sheet`` counts them."""
+    """Other billed units by name, as ``providers.pricing.sheet`` counts them."""
     service_tier: str = ""
     price_version: str = ""
     price_gaps: str = ""

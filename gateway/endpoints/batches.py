@@ -18,9 +18,9 @@ from gateway.objects import objects
 from gateway.policies import access
 from gateway.runtime import runtime
 from gateway.views import json_reply
-from providers.adapters import openai as openai_dialect
-from providers.client import UpstreamRequest
-from providers.picture import AccountPicture, Target
+from providers.dialects import openai as openai_dialect
+from providers.snapshot import AccountPicture, Target
+from providers.upstream.client import UpstreamRequest
 
 PARAM = "input_file_id"
 

@@ -26,7 +26,7 @@ from gateway.objects import mark_deleted, new_object, objects
 from gateway.own_fields import EXPIRY_PARTS, form_expiry
 from gateway.policies import access
 from gateway.views import InferenceView, ObjectView, begin_call, closing_on_error, json_reply, send_upload
-from providers.picture import AccountPicture, Target
+from providers.snapshot import AccountPicture, Target
 
 LIST_LIMIT = 10_000
 READ_AT_ONCE = 8

@@ -7,7 +7,7 @@ from gateway.endpoints.fine_tuning import FineTunedModel
 from gateway.handler import InferenceRequest
 from gateway.policies import access
 from gateway.views import InferenceView, json_reply
-from providers.picture import AccountPicture, ModelPicture
+from providers.snapshot import AccountPicture, ModelPicture
 
 
 class ModelList(InferenceView):

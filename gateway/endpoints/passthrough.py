@@ -28,9 +28,10 @@ from gateway.references import find_references
 from gateway.resources import RESOURCES, RUN, SESSION, Resource
 from gateway.runtime import runtime
 from gateway.views import InferenceView, begin_call, closing_on_error, json_reply, send_upload
-from providers.adapters import openai as openai_dialect
-from providers.client import UpstreamFailure, UpstreamRequest
-from providers.picture import AccountPicture, Target
+from providers.dialects import openai as openai_dialect
+from providers.snapshot import AccountPicture, Target
+from providers.upstream.client import UpstreamRequest
+from providers.upstream.failures import UpstreamFailure
 
 LIST_CONCURRENCY = 8
 LIST_ROUNDS = 5

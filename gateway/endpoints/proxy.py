@@ -17,7 +17,7 @@ from gateway.objects import objects, visible
 from gateway.policies import access
 from gateway.references import find_references
 from gateway.views import InferenceView, begin_call, closing_on_error, send_upload
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
 
 FORM = b"application/x-www-form-urlencoded"
 PATH_CHARACTERS = 2000

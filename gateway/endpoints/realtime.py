@@ -18,7 +18,7 @@ from gateway.realtime.admission import REALTIME, TRANSLATION, Kind
 from gateway.realtime.credentials import ClientSecret
 from gateway.references import find_references
 from gateway.views import InferenceView, begin_call, json_reply
-from providers.picture import AccountPicture, Target
+from providers.snapshot import AccountPicture, Target
 
 LIFETIME_SECONDS = (10, 7200)
 DEFAULT_SECONDS = 600

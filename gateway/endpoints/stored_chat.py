@@ -23,7 +23,7 @@ from gateway.objects import NewObject, objects
 from gateway.ownership import Fields
 from gateway.policies import access
 from gateway.views import ObjectView, begin_call, json_reply, only_account
-from providers.picture import AccountPicture, Target
+from providers.snapshot import AccountPicture, Target
 
 KIND = "chat_completion"
 AUDIO = "chat_audio"

@@ -7,7 +7,7 @@ from gateway.call import Call, Caller, Reply
 from gateway.errors import Forbidden, InvalidRequest, ModelNotFound, NotFound
 from gateway.pictures import unlisted_model
 from gateway.runtime import runtime
-from providers.picture import AccountPicture, ModelPicture, Target
+from providers.snapshot import AccountPicture, ModelPicture, Target
 
 # What an upstream name that nobody listed may look like. It goes into headers, logs and caches.
 UNLISTED_NAME = re.compile(r"[!-~]{1,300}")

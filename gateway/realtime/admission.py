@@ -14,7 +14,7 @@ from gateway.policies import access
 from gateway.realtime.credentials import ClientSecret
 from gateway.runtime import runtime
 from gateway.views import only_account
-from providers.picture import AccountPicture, ModelPicture, Target
+from providers.snapshot import AccountPicture, ModelPicture, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ from gateway.realtime.slots import Slots
 from gateway.references import FORM_FIELDS
 from gateway.runtime import runtime
 from gateway.views import FORWARDED, refuse_doubled_headers
-from providers.adapters import openai as openai_dialect
-from providers.client import UpstreamFailure
-from providers.picture import AccountPicture, Target
-from providers.socket import UpstreamSocket, open_socket
+from providers.dialects import openai as openai_dialect
+from providers.snapshot import AccountPicture, Target
+from providers.upstream.failures import UpstreamFailure
+from providers.upstream.socket import UpstreamSocket, open_socket
 
 # Of the address' query these are ours to answer; the rest goes on to the upstream. Keys never do.
 OWN_PARAMETERS = frozenset({"model", "api-key", "api_key", "key", "token", "access_token"})

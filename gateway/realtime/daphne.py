@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from gateway.handler import Send
-from providers.socket import MAX_MESSAGE_BYTES
+from providers.upstream.socket import MAX_MESSAGE_BYTES
 
 # daphne's limit unless an option names another one, which stays then.
 DEFAULT_BYTES = 2**20

@@ -18,7 +18,7 @@ from gateway.realtime.frames import Fields, fields_of, rewritten, text
 from gateway.realtime.link import error_event
 from gateway.realtime.records import Records
 from gateway.references import find_references
-from providers.picture import AccountPicture, Target
+from providers.snapshot import AccountPicture, Target
 
 # Sound: most of what clients send, and nothing in it names anything.
 SOUND = frozenset({"input_audio_buffer.append", "session.input_audio_buffer.append", "session.input_audio.append"})

@@ -14,8 +14,8 @@ from gateway.call import Call, new_request_id
 from gateway.handler import Receive, Scope, Send
 from gateway.realtime import daphne
 from gateway.realtime.credentials import answered_subprotocol
-from providers.client import UpstreamFailure
-from providers.socket import HandshakeRefused, clipped, sendable
+from providers.upstream.failures import UpstreamFailure
+from providers.upstream.socket import HandshakeRefused, clipped, sendable
 
 logger = logging.getLogger("gateway.realtime")
 

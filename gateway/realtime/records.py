@@ -6,7 +6,7 @@ from time import perf_counter_ns
 from gateway import errors, metering, pipeline
 from gateway.call import Call
 from gateway.runtime import runtime
-from providers.picture import Target
+from providers.snapshot import Target
 from usage.records import Attempt
 
 REMEMBERED = 1000

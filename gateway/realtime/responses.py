@@ -17,7 +17,7 @@ from gateway.realtime.link import error_event
 from gateway.realtime.records import Records, Running
 from gateway.references import find_references
 from gateway.views import MODEL_MISSING
-from providers.picture import AccountPicture, Target
+from providers.snapshot import AccountPicture, Target
 
 CREATED = "response.created"
 ENDINGS = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})

@@ -14,8 +14,8 @@ from django.conf import settings
 from gateway import errors
 from gateway.call import Call, Caller, Operation, Options
 from gateway.realtime.link import GOING_AWAY, ClientGone, Ending, Link, brief, close_code
-from providers.client import Disconnected
-from providers.socket import ABNORMAL, SocketEnded, UpstreamSocket
+from providers.upstream.failures import Disconnected
+from providers.upstream.socket import ABNORMAL, SocketEnded, UpstreamSocket
 
 logger = logging.getLogger("gateway.realtime")
 

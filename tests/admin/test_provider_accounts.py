@@ -6,7 +6,7 @@ from django.db import connection
 from django.urls import reverse
 
 from accounts.changes import Change
-from providers.catalogue import known_models
+from providers.catalogue.models import known_models
 from providers.models import Grant, Model, ProviderAccount
 from tests.admin.conftest import HEADER, KEY, form_data, messages
 from tests.sandbox.server import KEY as SANDBOX_KEY

@@ -27,7 +27,7 @@ from gateway.errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from providers import client
+from providers.upstream import failures
 
 REQUEST, UPSTREAM = "test_errors_request", "test_errors_upstream"
 CONNECTION = "test_errors_connection"
@@ -82,14 +82,14 @@ STATUSES: dict[type[BaseException], int] = {
     ClientGone: 499,
     Unavailable: 503,
     TruncatedStream: 502,
-    client.UpstreamFailure: 502,
-    client.Disconnected: 502,
-    client.BrokenAnswer: 502,
-    client.EgressRefused: 502,
-    client.ConnectFailed: 502,
-    client.ConnectionsBusy: 503,
-    client.ConnectTimedOut: 504,
-    client.ReadTimedOut: 504,
+    failures.UpstreamFailure: 502,
+    failures.Disconnected: 502,
+    failures.BrokenAnswer: 502,
+    failures.EgressRefused: 502,
+    failures.ConnectFailed: 502,
+    failures.ConnectionsBusy: 503,
+    failures.ConnectTimedOut: 504,
+    failures.ReadTimedOut: 504,
     ValueError: 500,
 }
 

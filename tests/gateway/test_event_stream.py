@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gateway.call import Call, Caller, Options
 from gateway.endpoints.chat import ChatCompletions
 from gateway.streaming import EventStream
-from providers.client import Disconnected, UpstreamAnswer
+from providers.upstream.client import UpstreamAnswer
+from providers.upstream.failures import Disconnected
 from usage.records import Attempt
 
 USAGE = {

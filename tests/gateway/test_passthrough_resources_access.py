@@ -9,7 +9,7 @@ from openai import BadRequestError, NotFoundError, OpenAI, PermissionDeniedError
 from gateway.endpoints.passthrough import operation_of, place_of
 from gateway.errors import NotFound
 from gateway.resources import RESOURCES, SWITCHES
-from providers.catalog import RESOURCE_SWITCHES, resource_fault
+from providers.vendors import RESOURCE_SWITCHES, resource_fault
 from tests.gateway.calls import assert_ours
 from tests.gateway.surface import Surface
 from tests.servers import wait_until

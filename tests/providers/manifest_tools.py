@@ -1,8 +1,8 @@
 """Shared by the tests of manifests: applying texts, and a picture of all tables that manifests are about."""
 
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
-from providers.manifest_accounts import subject_text
-from providers.manifests import apply_manifests
+from providers.manifests.accounts import subject_text
+from providers.manifests.apply import apply_manifests
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 
 KEY = "sk-0123456789"

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import Membership, Team, User, VirtualAccount
-from providers.access import accounts_managed_by, may_manage
 from providers.models import Grant, ProviderAccount
+from providers.permissions import accounts_managed_by, may_manage
 
 pytestmark = pytest.mark.django_db
 

@@ -8,9 +8,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from accounts.models import Change
-from providers.catalog import FEATURES, MODEL_TYPES
-from providers.catalogue import choose, known_model, known_models, seed
+from providers.catalogue.models import choose, known_model, known_models, seed
 from providers.models import Model, ProviderAccount
+from providers.vendors import FEATURES, MODEL_TYPES
 
 # Every model that the guides of the contract name, and what they call it for.
 NAMED_IN_GUIDES = {

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import egress
-from providers.client import Guard
 from providers.models import ProviderAccount
+from providers.upstream.guard import Guard
 
 
 @pytest.fixture(autouse=True)

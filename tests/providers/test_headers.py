@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from providers.models import ProviderAccount
-from providers.probe import probe_account
+from providers.probe.run import probe_account
 from tests.fixtures import ACCOUNT, CHAT, USER, furnish
 from tests.gateway.server import Gateway, House
 from tests.providers.upstream import KEY, account_at, model

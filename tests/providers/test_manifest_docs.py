@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from providers.catalog import FEATURES, MODEL_TYPES, VENDORS
-from providers.manifest_cost import METRICS
-from providers.manifest_parse import FIELDS, PASSED_OVER
-from providers.probe_verdict import LABELS
+from providers.manifests.cost import METRICS
+from providers.manifests.parse import FIELDS, PASSED_OVER
+from providers.probe.verdict import LABELS
+from providers.vendors import FEATURES, MODEL_TYPES, VENDORS
 from tests.providers.manifest_tools import apply
 
 ROOT = Path(__file__).resolve().parents[2]

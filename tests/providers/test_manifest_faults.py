@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from accounts.models import Change, Team, User, VirtualAccount
-from providers.manifests import ManifestError
+from providers.manifests.apply import ManifestError
 from providers.models import ProviderAccount
 from tests.providers.manifest_tools import KEY, apply, picture
 

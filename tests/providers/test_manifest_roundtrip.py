@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Membership, Team, User, VirtualAccount
-from providers.catalog import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, VENDORS
-from providers.manifests import apply_manifests, export_documents, to_yaml
+from providers.manifests.apply import apply_manifests, export_documents, to_yaml
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from providers.vendors import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, VENDORS
 from tests.providers.manifest_tools import picture
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import Team
-from providers.manifests import ManifestError
+from providers.manifests.apply import ManifestError
 from providers.models import ProviderAccount
 from tests.providers.manifest_tools import KEY, SMALL, account, apply, changes
 

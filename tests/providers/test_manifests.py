@@ -8,7 +8,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import connection
 
 from accounts.models import ApiToken, Change, Membership, Team, User, VirtualAccount
-from providers.manifests import ManifestError
+from providers.manifests.apply import ManifestError
 from providers.models import Grant, Model, ProviderAccount
 from tests.providers.manifest_tools import KEY, SMALL, account, apply, changes, done, picture
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from providers.checked_client import CheckedClient, Unreachable
+from providers.upstream.sync_client import CheckedClient, Unreachable
 
 
 def trickle(more):

@@ -15,9 +15,9 @@ from genai_prices.data_units import unit_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.price_sheet import SECONDS_UNITS, PriceSheet, Rate, compile_sheet
-from providers.prices import private_price_fault, private_sheet, public_sheet
-from providers.unit_prices import UNIT_PRICES
+from providers.pricing.public import private_price_fault, private_sheet, public_sheet
+from providers.pricing.sheet import SECONDS_UNITS, PriceSheet, Rate, compile_sheet
+from providers.pricing.units import UNIT_PRICES
 
 DIMENSIONS = {name: unit["dimensions"].items() for name, unit in unit_data.items() if name != "requests"}
 MODELS = [(provider.id, model.id) for provider in listed_providers for model in provider.models]

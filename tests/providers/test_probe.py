@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from providers.probe import probe_account
+from providers.probe.run import probe_account
 from tests.providers.upstream import KEY, account_at, model, probe
 
 # --- the calls that are made ---

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from providers.checked_client import CheckedClient, Unreachable
-from providers.probe import probe_account
+from providers.probe.run import probe_account
+from providers.upstream.sync_client import CheckedClient, Unreachable
 from tests.providers.upstream import account_at, model, probe
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from providers.catalogue import choose
+from providers.catalogue.models import choose
 from providers.models import ProviderAccount
-from providers.probe import probe_account
+from providers.probe.run import probe_account
 from tests.sandbox.server import KEY, SandboxProcess
 
 CALLED = ["gpt-4o-mini", "o4-mini", "o3", "text-embedding-3-small", "omni-moderation-latest"]

@@ -4,7 +4,7 @@ import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from providers.models import Model, ProviderAccount
-from providers.probe import probe_account
+from providers.probe.run import probe_account
 
 KEY = "sk-test-0123456789abcdef"
 GOOD = {

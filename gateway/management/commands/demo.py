@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from accounts.models import ApiToken, User
 from accounts.tokens import digest
 from gateway.management.commands.serve import port_option, where_to_look
-from providers import catalogue
+from providers.catalogue import models as catalogue
 from providers.models import Grant, Model, ProviderAccount
 
 ADMIN_EMAIL = "admin@example.com"

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from providers.manifests import ManifestError, apply_manifests
+from providers.manifests.apply import ManifestError, apply_manifests
 
 SUFFIXES = (".yaml", ".yml", ".json")
 

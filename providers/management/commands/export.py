@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from providers.manifests import export_documents, to_yaml
+from providers.manifests.apply import export_documents, to_yaml
 
 
 class Command(BaseCommand):

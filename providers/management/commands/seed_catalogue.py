@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from providers.catalogue import choose, known_models, seed
+from providers.catalogue.models import choose, known_models, seed
 from providers.lookup import find_account
 
 SIGNS = {"add": "+", "change": "~", "keep": " "}

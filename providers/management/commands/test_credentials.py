@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from providers.catalogue import known_model
+from providers.catalogue.models import known_model
 from providers.lookup import find_account
 from providers.models import Model, ProviderAccount
-from providers.probe import ProbeResult, probe_account
-from providers.probe_verdict import LABELS
+from providers.probe.run import ProbeResult, probe_account
+from providers.probe.verdict import LABELS
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from providers.manifest_cursor import Cursor
-from providers.private_prices import private_price_fault
+from providers.manifests.cursor import Cursor
+from providers.pricing.private import private_price_fault
 
 PUBLIC = "public_cost"
 OWN = "per_unit"

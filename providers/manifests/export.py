@@ -11,10 +11,10 @@ from fernet_fields import DecryptionError
 
 from accounts.models import Membership, Team, User, VirtualAccount
 from providers.lookup import find_account, undecryptable
-from providers.manifest_accounts import SECRET_COLUMNS, subject_text
-from providers.manifest_cost import write_cost
-from providers.manifest_cursor import escape
-from providers.manifest_parse import ACCOUNT_FLAGS, ACCOUNT_LISTS, ACCOUNT_SECONDS, ACCOUNT_TEXTS, ROLES
+from providers.manifests.accounts import SECRET_COLUMNS, subject_text
+from providers.manifests.cost import write_cost
+from providers.manifests.cursor import escape
+from providers.manifests.parse import ACCOUNT_FLAGS, ACCOUNT_LISTS, ACCOUNT_SECONDS, ACCOUNT_TEXTS, ROLES
 from providers.models import Grant, Model, ProviderAccount
 
 ROLE_IDS = {role: role_id for role_id, role in ROLES.items()}

@@ -7,12 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from accounts.models import RESERVED_TEAM
-from providers.catalog import FEATURES, MODEL_TYPES, VENDORS
-from providers.catalogue import known_model
-from providers.manifest_cost import read_cost
-from providers.manifest_cursor import Cursor, Reading, Secret
-from providers.manifest_read import Document
-from providers.manifest_wanted import (
+from providers.catalogue.models import known_model
+from providers.manifests.cost import read_cost
+from providers.manifests.cursor import Cursor, Reading, Secret
+from providers.manifests.read import Document
+from providers.manifests.wanted import (
     EVERYONE,
     GrantKey,
     Wanted,
@@ -24,6 +23,7 @@ from providers.manifest_wanted import (
     WantedVirtualAccount,
 )
 from providers.models import Model, ProviderAccount
+from providers.vendors import FEATURES, MODEL_TYPES, VENDORS
 
 ROLES = {"provider-account-manager": "manager", "provider-account-access": "user"}
 SUBJECT_KINDS = {

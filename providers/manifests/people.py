@@ -9,10 +9,10 @@ from django.core.validators import validate_email
 from django.db.models import Model as DjangoModel
 
 from accounts.models import Membership, Team, User, VirtualAccount
-from providers.manifest_cost import same_price
-from providers.manifest_cursor import Cursor, Reading
-from providers.manifest_plan import Change, Plan
-from providers.manifest_wanted import EVERYONE, Wanted, WantedTeam, WantedUser, WantedVirtualAccount
+from providers.manifests.cost import same_price
+from providers.manifests.cursor import Cursor, Reading
+from providers.manifests.plan import Change, Plan
+from providers.manifests.wanted import EVERYONE, Wanted, WantedTeam, WantedUser, WantedVirtualAccount
 
 UNORDERED = {"model_types", "features", "open_resources", "proxy_paths"}
 # Where a manifest writes what a table keeps under another name.

@@ -15,11 +15,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from providers import egress, probe_verdict
+from providers import egress
 from providers import headers as header_rules
-from providers.checked_client import CheckedClient, Reply, Resolve, Unreachable, resolve
-from providers.models import Model, ProviderAccount
-from providers.probe_verdict import State, Verdict
+from providers.models import Model, ProviderAccount, request_headers
+from providers.probe import verdict as probe_verdict
+from providers.probe.verdict import State, Verdict
+from providers.upstream.sync_client import CheckedClient, Reply, Resolve, Unreachable, resolve
 
 Via = Literal["call", "list", "nothing"]
 WORKERS = 4
@@ -57,19 +58,6 @@ class ProbeResult:
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         return asdict(self)
-
-
-def request_headers(account: ProviderAccount) -> dict[str, str]:
-    """Return the headers that every upstream call of ``account`` carries, its key among them. Names in lower case."""
-    vendor = account.vendor
-    headers = {name.lower(): value for name, value in account.extra_headers.items()}
-    if account.api_key:
-        headers[vendor.auth_header] = f"{vendor.auth_prefix}{account.api_key}"
-    if account.organization:
-        headers["openai-organization"] = account.organization
-    if account.project:
-        headers["openai-project"] = account.project
-    return headers
 
 
 def probe_account(

@@ -7,10 +7,10 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from providers.price_sheet import PriceSheet, Rate, compile_sheet, price_keys
-from providers.private_prices import private_price_fault, private_sheet
-from providers.unit_prices import FREE, LISTED_AS, UNIT_PRICES
-from providers.unit_prices import VERSION as UNIT_PRICES_VERSION
+from providers.pricing.private import private_price_fault, private_sheet
+from providers.pricing.sheet import PriceSheet, Rate, compile_sheet, price_keys
+from providers.pricing.units import FREE, LISTED_AS, UNIT_PRICES
+from providers.pricing.units import VERSION as UNIT_PRICES_VERSION
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot

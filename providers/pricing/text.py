@@ -2,9 +2,7 @@
 
 from fractions import Fraction
 
-from providers.models import Model
-from providers.price_sheet import PriceSheet
-from providers.prices import private_sheet, public_sheet
+from providers.pricing.sheet import PriceSheet
 
 MILLION = 1_000_000
 # Unit, how it is named on a page, and how many of it the shown price is for.
@@ -44,13 +42,3 @@ def sheet_text(sheet: PriceSheet | None) -> str:
         f"{dollars(sheet.rates[unit].base * per)} {name}" for unit, name, per in SHOWN_UNITS if unit in sheet.rates
     )
     return " · ".join(parts) or "priced by other units"
-
-
-def price_summary(model: Model) -> str:
-    """Return a model's price as a call would be billed now, before the account's discount."""
-    if model.price_source == Model.PriceSource.PRIVATE:
-        try:
-            return f"{sheet_text(private_sheet(model.private_price))} (private)"
-        except ValueError as fault:
-            return f"private price is wrong: {fault}"
-    return sheet_text(public_sheet(model.account.vendor.price_source, model.upstream_id))

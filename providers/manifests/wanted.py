@@ -7,7 +7,7 @@ for all users.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from providers.manifest_cursor import Cursor, Secret
+from providers.manifests.cursor import Cursor, Secret
 
 EVERYONE = "team:everyone"
 GrantKey = tuple[str, str]

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from providers.catalog import VENDORS
 from providers.models import Model, ProviderAccount
-from providers.price_text import sheet_text
-from providers.prices import PriceSheet, public_sheet
+from providers.pricing.public import PriceSheet, public_sheet
+from providers.pricing.text import sheet_text
+from providers.vendors import VENDORS
 
 DATA = Path(__file__).with_name("catalogue.json")
 REFRESHED = ("features", "context_window", "max_output_tokens", "deprecated_on")

@@ -7,10 +7,10 @@ from fernet_fields import DecryptionError
 
 from providers import egress
 from providers.lookup import undecryptable
-from providers.manifest_cursor import Cursor, Secret
-from providers.manifest_people import Run, changed_fields
-from providers.manifest_plan import Change
-from providers.manifest_wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedModel
+from providers.manifests.cursor import Cursor, Secret
+from providers.manifests.people import Run, changed_fields
+from providers.manifests.plan import Change
+from providers.manifests.wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedModel
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subject
 
 SECRET_COLUMNS = ("credentials", "extra_headers_json")

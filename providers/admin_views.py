@@ -8,11 +8,13 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from fernet_fields import DecryptionError
 
-from providers.catalogue import KnownModel, choose, known_models, seed
+from providers.catalogue.models import KnownModel, choose, known_models, seed
 from providers.lookup import undecryptable
-from providers.models import ProviderAccount
-from providers.probe import ProbeResult, probe_account
-from providers.probe_verdict import LABELS
+from providers.models import Model, ProviderAccount
+from providers.pricing.public import private_sheet, public_sheet
+from providers.pricing.text import sheet_text
+from providers.probe.run import ProbeResult, probe_account
+from providers.probe.verdict import LABELS
 
 # A run of four takes a minute at the worst; a page should not hang for longer than a few of them.
 MODELS_A_TEST = 12
@@ -94,3 +96,13 @@ def _render(
         "back": reverse("admin:providers_provideraccount_change", args=[account.pk]),
     }
     return TemplateResponse(request, template, {**shared, **context})
+
+
+def price_summary(model: Model) -> str:
+    """Return a model's price as a call would be billed now, before the account's discount."""
+    if model.price_source == Model.PriceSource.PRIVATE:
+        try:
+            return f"{sheet_text(private_sheet(model.private_price))} (private)"
+        except ValueError as fault:
+            return f"private price is wrong: {fault}"
+    return sheet_text(public_sheet(model.account.vendor.price_source, model.upstream_id))

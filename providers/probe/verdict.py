@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from providers.checked_client import Reply, Unreachable
+from providers.upstream.sync_client import Reply, Unreachable
 
 State = Literal[
     "works",

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.price_sheet import PriceSheet, Rate, compile_sheet, price_keys
+from providers.pricing.sheet import PriceSheet, Rate, compile_sheet, price_keys
 
 OWN_KEYS: Final = {"audio_minute": ("audio_ms", 60_000), "request": ("requests", 1)}
 VARIANT_KEYS: Final = {"image": "images", "video_second": "video_seconds"}

@@ -5,78 +5,22 @@ error says whether the request can have reached the vendor (``sent``), which dec
 """
 
 import asyncio
-import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict
 from yarl import URL
 
 from providers import egress
 from providers.headers import MEND, unsendable
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
+from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, EgressRefused, UnsendableHeaders, classify
+from providers.upstream.guard import Guard
 
 KEEPALIVE_SECONDS = 30.0
 DNS_CACHE_SECONDS = 30
 READ_BUFFER_BYTES = 2**18
-# The kernel asks a silent peer after a minute, four times: a socket whose upstream vanished ends in two minutes, however long
-# sessions may be silent. Not every system has every option.
-KEEP_ALIVE = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, getattr(socket, name), value)
-        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-        if hasattr(socket, name)
-    ),
-]
-
-
-class UpstreamFailure(Exception):
-    """An upstream call that brought no whole answer. ``sent`` tells whether the vendor may have seen the request."""
-
-    sent = True
-
-
-class EgressRefused(UpstreamFailure):
-    """The address may not be dialled; the message says which and what to do."""
-
-    sent = False
-
-
-class ConnectFailed(UpstreamFailure):
-    """No connection: name not found, refused, unreachable, TLS failure. Nothing was sent."""
-
-    sent = False
-
-
-class UnsendableHeaders(ConnectFailed):
-    """What is stored of the account can't stand in a request; the message names the field. Nothing was sent."""
-
-
-class ConnectTimedOut(ConnectFailed):
-    """No connection within the account's connect timeout. Nothing was sent."""
-
-
-class ConnectionsBusy(UpstreamFailure):
-    """Each connection that the account may open was busy for the account's connect timeout. Nothing was sent."""
-
-    sent = False
-
-
-class Disconnected(UpstreamFailure):
-    """The connection broke after the request was sent, or in the middle of the answer."""
-
-
-class ReadTimedOut(UpstreamFailure):
-    """No byte came within the account's read timeout, or the attempt took longer than asked for."""
-
-
-class BrokenAnswer(UpstreamFailure):
-    """What came is not HTTP, or larger than the configured bound."""
 
 
 @dataclass(slots=True)
@@ -136,32 +80,6 @@ class UpstreamAnswer:
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it at once."""
         self._response.close() if not self._response.content.at_eof() else self._response.release()
-
-
-def classify(error: BaseException) -> UpstreamFailure:
-    """Return the failure that an aiohttp or OS error means. No message of theirs is passed on: it may name a URL."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return ConnectTimedOut("The upstream did not accept a connection in time.")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-        if isinstance(cause, egress.EgressDenied):
-            return EgressRefused(str(cause))
-        if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return ConnectFailed(f"The upstream's name {error.host} was not found.")
-        if isinstance(error, aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
-            return ConnectFailed(f"No safe connection to {error.host}: its certificate or TLS was refused.")
-        return ConnectFailed(f"The upstream at {error.host} refused the connection or can't be reached.")
-    if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError):
-        return ReadTimedOut("The upstream did not answer in time.")
-    if isinstance(error, egress.EgressDenied):
-        return EgressRefused(str(error))
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionError):
-        return Disconnected("The upstream closed the connection before its answer was complete.")
-    if isinstance(error, aiohttp.InvalidURL):
-        return ConnectFailed("The upstream's address is not valid.")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return BrokenAnswer("The upstream's answer is not valid HTTP.")
-    return Disconnected("The connection to the upstream broke.")
 
 
 class UpstreamClient:
@@ -292,40 +210,3 @@ def _new_session(limit: int | None) -> aiohttp.ClientSession:
         trust_env=False,
         trace_configs=traces,
     )
-
-
-class Guard(AbstractResolver):
-    """An account's door outward: resolves names and makes sockets, and refuses what may not be dialled.
-
-    A name is judged with the addresses it resolves to; the socket is judged again by the address itself, so a literal
-    address, which is never resolved, passes the same rules.
-    """
-
-    def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
-        self._allowed_by_name: set[str] = set()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the addresses of ``host``; raise ``EgressDenied`` when one of them may not be dialled."""
-        found = await self._resolver.resolve(host, port, family)
-        for entry in found:
-            egress.check_address(host, entry["host"])
-        self._allowed_by_name = {entry["host"] for entry in found} if egress.host_allowed(host) else set()
-        return found
-
-    def socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """Make the socket for a resolved address (an entry of ``getaddrinfo``), or raise ``EgressDenied``."""
-        family, kind, protocol, _, sockaddr = info
-        host = str(sockaddr[0])
-        if host not in self._allowed_by_name:
-            egress.check_address(host, host)
-        made = socket.socket(family=family, type=kind, proto=protocol)
-        for level, option, value in KEEP_ALIVE:
-            made.setsockopt(level, option, value)
-        return made
-
-    async def close(self) -> None:
-        """Release the resolver."""
-        await self._resolver.close()

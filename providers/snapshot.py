@@ -7,8 +7,8 @@ of them has a ``repr`` that shows its headers.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from providers.catalog import Vendor
-from providers.prices import PriceSheet
+from providers.pricing.public import PriceSheet
+from providers.vendors import Vendor
 
 REDACTED = b"[redacted]"
 

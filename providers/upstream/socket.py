@@ -5,8 +5,9 @@ import asyncio
 import aiohttp
 from multidict import CIMultiDict
 
-from providers.client import BrokenAnswer, ConnectTimedOut, Disconnected, UpstreamClient, UpstreamFailure, classify
-from providers.picture import AccountPicture
+from providers.snapshot import AccountPicture
+from providers.upstream.client import UpstreamClient
+from providers.upstream.failures import BrokenAnswer, ConnectTimedOut, Disconnected, UpstreamFailure, classify
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 HANDSHAKE_SECONDS = 30.0

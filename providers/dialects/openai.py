@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from multidict import CIMultiDict
 
-from providers.picture import AccountPicture, Target
+from providers.snapshot import AccountPicture, Target
 
 STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
 USAGE_OPERATIONS = frozenset({"chat/completions", "completions"})

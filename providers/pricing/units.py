@@ -1,7 +1,7 @@
 """Published prices per image and per second of video, which the public price list has no units for.
 
 From OpenAI's pricing page (platform.openai.com/docs/pricing, model pages of DALL·E 2, DALL·E 3 and Sora 2), as of
-January 2026. In US dollars. Units as ``providers.price_sheet`` names them; a unit without a variant is the price of
+January 2026. In US dollars. Units as ``providers.pricing.sheet`` names them; a unit without a variant is the price of
 the vendor's default size and quality.
 """
 

@@ -9,14 +9,14 @@ from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 
 from accounts.models import Team, VirtualAccount
-from providers.manifest_accounts import write_accounts
-from providers.manifest_cursor import Reading
-from providers.manifest_export import export_documents, to_yaml
-from providers.manifest_parse import parse
-from providers.manifest_people import Run, write_people
-from providers.manifest_plan import Plan
-from providers.manifest_read import Fault, ManifestError, read_documents
-from providers.manifest_wanted import Wanted
+from providers.manifests.accounts import write_accounts
+from providers.manifests.cursor import Reading
+from providers.manifests.export import export_documents, to_yaml
+from providers.manifests.parse import parse
+from providers.manifests.people import Run, write_people
+from providers.manifests.plan import Plan
+from providers.manifests.read import Fault, ManifestError, read_documents
+from providers.manifests.wanted import Wanted
 from providers.models import ProviderAccount
 
 __all__ = ["Fault", "ManifestError", "Plan", "apply_manifests", "export_documents", "to_yaml"]
