@@ -1,7 +1,7 @@
 """What every page of the console shares: who sees which rows, and which targets a form may choose.
 
 Superusers see everything. Everybody else sees what lies in their :class:`Scope`, which the site works out once a request
-(``gateway.console``). A model's admin says with :meth:`ScopedAdmin.narrow` which rows those are; lists, pages by id, actions,
+(``console.site``). A model's admin says with :meth:`ScopedAdmin.narrow` which rows those are; lists, pages by id, actions,
 histories and choices all go through it.
 """
 

@@ -143,7 +143,7 @@ INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "gateway.admin_app.ConsoleConfig",
+    "console.apps.AdminSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -158,12 +158,13 @@ INSTALLED_APPS = [
     "usage",
     "gateway",
     "batches",
+    "console",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "gateway.middleware.RefuseNul",
-    "gateway.middleware.RefuseUnstorable",
+    "console.middleware.RefuseNul",
+    "console.middleware.RefuseUnstorable",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -196,7 +197,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
-FORMAT_MODULE_PATH = "gateway.formats"
+FORMAT_MODULE_PATH = "console.formats"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = text("GATEHOUSE_STATIC_ROOT") or None
@@ -225,11 +226,11 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "AI gateway",
     "SITE_SYMBOL": "door_open",
     "SITE_URL": None,
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gateway.console.icon"}],
-    "STYLES": ["gateway.console.stylesheet"],
-    "COLORS": {"primary": "gateway.console.accent"},
-    "DASHBOARD_CALLBACK": "gateway.dashboard.overview",
-    "SIDEBAR": {"navigation": "gateway.console.navigation"},
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "console.site.icon"}],
+    "STYLES": ["console.site.stylesheet"],
+    "COLORS": {"primary": "console.site.accent"},
+    "DASHBOARD_CALLBACK": "console.dashboard.overview",
+    "SIDEBAR": {"navigation": "console.site.navigation"},
 }
 
 REST_FRAMEWORK = {

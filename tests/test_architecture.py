@@ -20,7 +20,7 @@ from gateway.urls import API_PREFIX, API_ROOTS
 from gateway.views import InferenceView, OpenView
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("gateway", "accounts", "providers", "usage", "batches", "sandbox")
+ROOMS = ("console", "gateway", "accounts", "providers", "usage", "batches", "sandbox")
 # Every function of gateway.variables that reads one: all that takes a variable's name first.
 READERS = {
     name

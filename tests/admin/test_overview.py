@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.core.cache import cache
 
-from gateway.dashboard import Day, count
+from console.dashboard import Day, count
 from providers.models import Model, ProviderAccount
 from tests.admin.conftest import signed_in
 from tests.admin.records import record

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
-from gateway.dashboard import count
+from console.dashboard import count
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from tests.admin.records import record, series
 from usage.models import UsageRecord

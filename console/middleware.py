@@ -7,7 +7,7 @@ from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.utils.deprecation import MiddlewareMixin
 
-logger = logging.getLogger("gateway.middleware")
+logger = logging.getLogger("console.middleware")
 
 
 class RefuseNul(MiddlewareMixin):

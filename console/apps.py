@@ -1,0 +1,18 @@
+"""The console, and its own site in the place of Django's ``admin.site``."""
+
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps  # by its module: a second default AppConfig here would be ambiguous
+
+
+class AdminSiteConfig(admin_apps.AdminConfig):
+    """Django's admin with the console's site."""
+
+    default_site = "console.site.ConsoleSite"
+    default = False
+
+
+class ConsoleConfig(AppConfig):
+    """The console's own pages."""
+
+    name = "console"
+    default = True
