@@ -11,9 +11,9 @@ from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm
 
-from accounts.admin_base import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
 from accounts.forms import UserChangeForm, UserCreationForm, VirtualAccountForm
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
 from accounts.token_admin import TokenAdmin, state_label
 
 __all__ = ["TeamAdmin", "TokenAdmin", "UserAdmin", "VirtualAccountAdmin"]

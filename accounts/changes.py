@@ -1,7 +1,7 @@
 """The change feed: a row for every change that the workers' in-memory picture has to learn of.
 
 A row is written in the transaction of the change itself, so it is seen exactly when the change is. Every worker polls the
-feed (``gateway.directory``). Models take part by inheriting :class:`Announced`; a bulk ``update()`` announces itself through
+feed (``gateway.directory.directory``). Models take part by inheriting :class:`Announced`; a bulk ``update()`` announces itself through
 the manager's query set.
 """
 

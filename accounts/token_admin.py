@@ -14,9 +14,9 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from accounts.admin_base import Scope, ScopedAdmin, choices_for
 from accounts.forms import TokenForm
 from accounts.models import ApiToken
+from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
 
 STATE_COLOURS = {"active": "success", "expired": "warning", "revoked": "danger"}
 

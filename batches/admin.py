@@ -20,14 +20,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from unfold.decorators import action, display
 
-from accounts.admin_base import VIEW_ONLY, Scope, ScopedAdmin
+from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin
 from batches import steering
 from batches.charging import batch_key
 from batches.models import Job, StoredFile
 from batches.upstream import AccountGone, upstream_of
-from gateway import own_files
-from gateway.file_objects import FILE
-from gateway.jobs import BATCH, KINDS
+from gateway.managed import files as own_files
+from gateway.objects.files import FILE
+from gateway.objects.jobs import BATCH, KINDS
 from providers.upstream.sync_client import Refused, Unreachable
 
 NOTHING = "–"

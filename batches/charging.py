@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 from django.db import DEFAULT_DB_ALIAS
 
-from gateway import metering
-from gateway.batch_input import ENDPOINTS
+from gateway.access.models import SNAPSHOT
+from gateway.billing import pricing
+from gateway.billing import usage as metering
+from gateway.directory.accounts import unlisted_model
+from gateway.managed.input import ENDPOINTS
 from gateway.models import OwnedObject
-from gateway.pictures import unlisted_model
-from gateway.policies.access import SNAPSHOT
 from providers.snapshot import AccountPicture, ModelPicture, Target
 from usage import rows
 from usage.records import Attempt
@@ -139,7 +140,7 @@ class Books:
             record.error_class, record.cost_pico = "upstream_error", 0
             return record
         metering.read_fields(record, fields)
-        metering.price_batch_line(record, target)
+        pricing.price_batch_line(record, target)
         return record
 
     def _base_record(self) -> Attempt:

@@ -13,10 +13,10 @@ from django.utils import timezone
 from batches import charging, fine_tuned, managed, notices
 from batches.leases import Lease, LeaseLost
 from batches.upstream import AccountGone, Upstream, upstream_of
-from gateway import jobs, own_batches
-from gateway.jobs import BATCH, FINE_TUNING, KINDS
-from gateway.models import OwnedObject
-from gateway.objects import NewObject
+from gateway.managed import batches as own_batches
+from gateway.models import NewObject, OwnedObject
+from gateway.objects import jobs
+from gateway.objects.jobs import BATCH, FINE_TUNING, KINDS
 from providers.models import ProviderAccount
 from providers.upstream.sync_client import Refused, Unreachable
 

@@ -16,9 +16,9 @@ from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Q
 from django.utils import timezone
 
-from gateway import embedded
-from gateway.jobs import KINDS
 from gateway.models import OwnedObject
+from gateway.objects.jobs import KINDS
+from gateway.server import embedded_celery
 
 JITTER = 0.2
 RENEW_SHARE = 4
@@ -72,7 +72,7 @@ class Lease:
     def renew(self) -> None:
         """Hold the job for longer; raise :class:`LeaseLost` when it is somebody else's, or this process ends."""
         with self._changing:
-            if embedded.stopping.is_set():
+            if embedded_celery.stopping.is_set():
                 self._held().update(lease_until=None)
                 raise LeaseLost
             claim = _lease_end(timezone.now())

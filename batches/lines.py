@@ -7,20 +7,24 @@ from typing import Any
 
 import msgspec
 
+from accounts.caller import Caller
 from batches.charging import line_key
-from gateway import errors, pipeline
-from gateway.batch_input import DEFAULT_MODELS
-from gateway.body import decode_fields, is_true, text_of
-from gateway.call import Call, Caller, Operation, Options, Reply, new_request_id
+from gateway.body.json import decode_fields, is_true, text_of
+from gateway.body.references import find_references
+from gateway.call import errors
+from gateway.call.call import Call, Operation, new_request_id
+from gateway.call.headers import Options
+from gateway.call.operations import CREATE as RESPONSES
+from gateway.call.reply import Reply
 from gateway.endpoints.chat import CREATE as CHAT
 from gateway.endpoints.chat import Completions
 from gateway.endpoints.embeddings import Embeddings
 from gateway.endpoints.images import ImageGenerations
 from gateway.endpoints.moderations import Moderations
-from gateway.endpoints.responses import CREATE as RESPONSES
+from gateway.managed.input import DEFAULT_MODELS
 from gateway.models import OwnedObject
-from gateway.references import find_references
-from gateway.runtime import runtime
+from gateway.pipeline import run as pipeline_run
+from gateway.state import state
 from providers.probe import verdict
 from providers.upstream import sync_client
 from providers.upstream.failures import UpstreamFailure
@@ -58,7 +62,7 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
     call.options.retries = RETRIES
     call.notes = {"object_id": row.object_id, "batch_key": key, "batch_line": line_key(line.custom_id)}
     call.task = asyncio.current_task()
-    runtime.running.add(call)
+    state.running.add(call)
     try:
         status, body = await _answer(row, call, line)
     except (errors.CallError, UpstreamFailure) as error:
@@ -70,7 +74,7 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
         call.task.uncancel()
         status, body = errors.status_of(call.ended_by), errors.render_json(call.ended_by)
     finally:
-        runtime.running.discard(call)
+        state.running.discard(call)
     response = {"status_code": status, "request_id": call.request_id, "body": msgspec.Raw(body or b"null")}
     return status == 200, response
 
@@ -85,7 +89,7 @@ async def _answer(row: OwnedObject, call: Call, line: Line) -> tuple[int, bytes]
     name = text_of(call.fields.get("model")) or DEFAULT_MODELS.get(line.url, "")
     call.model_asked = (row.data["origin"].get("models") or {}).get(name) or f"{row.account_name}/{name}"
     call.references = find_references(call.body, call.fields)
-    reply = await pipeline.run(call)
+    reply = await pipeline_run.run(call)
     try:
         if key_is_refused(reply):
             raise Refused(reply.status, None)

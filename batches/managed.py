@@ -25,13 +25,14 @@ from batches.charging import batch_key
 from batches.leases import RENEW_SHARE, Lease, LeaseLost
 from batches.lines import Line, line_body, run_line
 from batches.models import LineResult
-from gateway import embedded, jobs, own_files
-from gateway.file_objects import FILE, expiry
-from gateway.jobs import BATCH
-from gateway.models import OwnedObject
-from gateway.objects import NewObject
-from gateway.ownership import child_of
-from gateway.runtime import runtime
+from gateway.managed import files as own_files
+from gateway.models import NewObject, OwnedObject
+from gateway.objects import jobs
+from gateway.objects.files import FILE, expiry
+from gateway.objects.jobs import BATCH
+from gateway.objects.makers import child_of
+from gateway.server import embedded_celery, lifespan
+from gateway.state import state
 from providers.upstream.sync_client import Refused
 
 logger = logging.getLogger("batches")
@@ -42,7 +43,6 @@ ROUND_LINES = 64
 LONGEST_HOLD_SECONDS = 2.0
 """How long at most until a cancelled batch ends, and its counts are told."""
 OUTPUT_ROWS = 500
-READY_SECONDS = 20.0
 EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")
 CANCELLED = ("batch_cancelled", "This request was not executed because the batch was cancelled.")
 NO_INPUT = ("input_file_missing", "The input file was deleted before all of its requests were executed.")
@@ -83,8 +83,8 @@ def run(lease: Lease) -> None:
 
 def in_runtime(work: Callable[[], Awaitable[None]]) -> None:
     """Run ``work`` where the pipeline is: in the server's event loop, or in one of this worker process."""
-    loop = runtime.loop
-    if loop is not None and runtime.started and loop.is_running():
+    loop = state.loop
+    if loop is not None and state.started and loop.is_running():
         under_way = asyncio.run_coroutine_threadsafe(_awaited(work), loop)
         while True:
             try:
@@ -101,12 +101,11 @@ async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _opened(work: Callable[[], Awaitable[None]]) -> None:
-    runtime.open(lambda: None)
+    await lifespan.start()
     try:
-        await runtime.ready(READY_SECONDS)
         await work()
     finally:
-        await runtime.close()
+        await lifespan.stop()
 
 
 def _account_busy(row: OwnedObject) -> bool:
@@ -166,9 +165,9 @@ async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Lin
     async with gate:
         if refusals:
             return
-        if embedded.stopping.is_set():
+        if embedded_celery.stopping.is_set():
             raise LeaseLost
-        caller = runtime.directory.caller_of_token(row.token_id)
+        caller = state.directory.caller_of_token(row.token_id)
         if caller is None or caller.state != "active" or (caller.expires_at or 1e12) <= time.time():
             raise Stopped("failed", ("access_ended", "The token that made this batch opens nothing any more."))
         try:
@@ -176,7 +175,7 @@ async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Lin
         except Refused as refusal:
             refusals.append(refusal)
             return
-        if not ok and embedded.stopping.is_set():
+        if not ok and embedded_celery.stopping.is_set():
             raise LeaseLost  # the end of this process is no fault of the line's
         text = line_body(row, line, response, None)
         await asyncio.to_thread(_keep, row.object_id, number, ok, text)

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from batches.models import Notice
-from gateway.jobs import BATCH
 from gateway.models import OwnedObject
+from gateway.objects.jobs import BATCH
 from providers.upstream.sync_client import CheckedClient, Unreachable
 
 logger = logging.getLogger("batches")

@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from batches.charging import batch_key
 from batches.upstream import upstream_of
-from gateway import jobs, own_batches
-from gateway.jobs import BATCH, KINDS
+from gateway.managed import batches as own_batches
 from gateway.models import OwnedObject
+from gateway.objects import jobs
+from gateway.objects.jobs import BATCH, KINDS
 from usage.models import PICO, UsageRecord
 
 # The moments that a job's body tells, in their order.

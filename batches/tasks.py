@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from batches import following, leases, notices
-from gateway import background, retention
+from gateway.jobs import poll, retention
 from usage import pruning
 
 SWEEP_LIMIT = 500
@@ -37,7 +37,7 @@ def notify() -> int:
 @shared_task(name="batches.background")
 def follow_background() -> int:
     """Charge background responses that are over."""
-    return background.poll_due()
+    return poll.poll_due()
 
 
 @shared_task(name="batches.tidy")

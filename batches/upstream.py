@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from fernet_fields.fields import DecryptionError
 
-from gateway.pictures import account_picture
+from gateway.directory.accounts import account_picture
 from providers.models import ProviderAccount
 from providers.snapshot import AccountPicture
 from providers.upstream.sync_client import CheckedClient, Refused, Unreachable

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 
-from accounts.admin_base import VIEW_ONLY, ScopedAdmin
+from accounts.scoped_admin import VIEW_ONLY, ScopedAdmin
 
 
 @admin.register(LogEntry)

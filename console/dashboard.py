@@ -15,8 +15,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from accounts.admin_base import Scope
 from accounts.models import ApiToken
+from accounts.scoped_admin import Scope
 from providers.models import Model, ProviderAccount
 from usage.filters import midnight
 from usage.models import PICO, UsageRecord

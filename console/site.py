@@ -1,6 +1,6 @@
 """The console: the admin site, who may enter it, its navigation and its look.
 
-Whoever manages something, or has staff status, may sign in; what they see there is their scope (``accounts.admin_base``).
+Whoever manages something, or has staff status, may sign in; what they see there is their scope (``accounts.scoped_admin``).
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ from django.urls import reverse_lazy
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from accounts.admin_base import OUTSIDER, Scope, may_choose
 from accounts.models import Membership
+from accounts.scoped_admin import OUTSIDER, Scope, may_choose
 from providers.models import ProviderAccount
 from providers.permissions import accounts_managed_by
 

@@ -1,6 +1,6 @@
 """The Celery application: work that finishes later. Its schedule is here, its tasks are in the apps' ``tasks`` modules.
 
-Without a broker of its own it runs inside ``manage.py serve`` (``gateway.embedded``); with Redis or RabbitMQ run
+Without a broker of its own it runs inside ``manage.py serve`` (``gateway.server.embedded_celery``); with Redis or RabbitMQ run
 ``celery -A gateway worker`` and ``celery -A gateway beat``.
 """
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -68,3 +70,43 @@ class OwnedObject(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.object_id}"
+
+
+@dataclass(slots=True)
+class Owned:
+    """What is remembered of an object: whose it is, and where it lives."""
+
+    object_id: str
+    account_name: str
+    kind: str
+    owner_key: str
+    team_keys: tuple[str, ...] = ()
+    parent_id: str = ""
+    model_name: str = ""
+    owner_name: str = ""
+    token_id: int = 0
+
+
+@dataclass(slots=True)
+class NewObject:
+    """An object to be written down. ``due_at`` makes a job look at it."""
+
+    object_id: str
+    account_name: str
+    kind: str
+    owner_key: str
+    owner_name: str
+    team_keys: tuple[str, ...] = ()
+    token_id: int = 0
+    parent_id: str = ""
+    model_name: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    state: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    due_at: datetime | None = None
+
+    def row(self) -> OwnedObject:
+        """Return the table's row."""
+        values = {name: getattr(self, name) for name in self.__slots__}  # type: ignore[attr-defined]
+        return OwnedObject(**{**values, "team_keys": list(self.team_keys)})

@@ -9,8 +9,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from gateway.bootstrap import data_directory, key_from_file
-from gateway.variables import (
+from gateway.config.env import (
     address,
     choice,
     fail,
@@ -27,6 +26,7 @@ from gateway.variables import (
     web_address,
     whole,
 )
+from gateway.config.keyfiles import data_directory, key_from_file
 from providers.egress import parse_allow_list
 
 
@@ -277,7 +277,7 @@ LOG_LEVEL = choice("GATEHOUSE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "gateway.formatter.LineFormatter", "style_name": LOG_FORMAT}},
+    "formatters": {"line": {"()": "gateway.config.log_format.LineFormatter", "style_name": LOG_FORMAT}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {

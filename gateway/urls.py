@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from gateway import health, schema
 from gateway.endpoints import (
     audio,
     batches,
@@ -12,16 +11,18 @@ from gateway.endpoints import (
     embeddings,
     files,
     fine_tuning,
+    health,
     images,
     models,
     moderations,
-    passthrough,
     proxy,
     realtime,
+    resources,
     responses,
     stored_chat,
     uploads,
 )
+from gateway.openapi import generator
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
 API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
@@ -89,7 +90,7 @@ api: list[URLPattern | URLResolver] = [
     path("realtime/calls/<path:rest>", realtime.Calls.as_view(), name="realtime-call"),
     path("live/sessions", realtime.Calls.as_view(), name="live-sessions"),
     path("live/sessions/<path:rest>", realtime.Calls.as_view(), name="live-session"),
-    *passthrough.resource_urls(),
+    *resources.resource_urls(),
     path("proxy/<path:rest>", proxy.ProxyView.as_view(), name="proxy"),
 ]
 
@@ -97,7 +98,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(API_PREFIX, include(api)),
     path("healthz", health.Healthz.as_view(), name="healthz"),
     path("readyz", health.Readyz.as_view(), name="readyz"),
-    path("api/schema/", schema.SchemaView.as_view(), name="schema"),
-    path("api/docs/", schema.DocsView.as_view(), name="docs"),
+    path("api/schema/", generator.SchemaView.as_view(), name="schema"),
+    path("api/docs/", generator.DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),
 ]

@@ -14,7 +14,7 @@ from fernet_fields import DecryptionError
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action, display
 
-from accounts.admin_base import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
+from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
 from providers import admin_views
 from providers.admin_views import price_summary
 from providers.forms import (

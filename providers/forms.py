@@ -15,8 +15,8 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from accounts.admin_base import RowsFormSet
 from accounts.fields import LinesField, PairsField
+from accounts.scoped_admin import RowsFormSet
 from providers.models import Grant, Model, ProviderAccount, origin
 from providers.pricing.public import private_price_fault
 from providers.vendors import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, base_url_choices

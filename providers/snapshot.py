@@ -1,6 +1,6 @@
 """Accounts and models as the hot path sees them: frozen, in memory, without the ORM.
 
-``gateway.directory`` builds these from the tables; the client and the adapters read them. They hold decrypted keys, so none
+``gateway.directory.directory`` builds these from the tables; the client and the adapters read them. They hold decrypted keys, so none
 of them has a ``repr`` that shows its headers.
 """
 

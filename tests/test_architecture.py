@@ -13,18 +13,18 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
 
-from gateway import variables
+from gateway.config import env
+from gateway.endpoints.base import InferenceView, OpenView
+from gateway.endpoints.health import Healthz, Readyz
 from gateway.endpoints.realtime import Calls
-from gateway.health import Healthz, Readyz
 from gateway.urls import API_PREFIX, API_ROOTS
-from gateway.views import InferenceView, OpenView
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("console", "gateway", "accounts", "providers", "usage", "batches", "sandbox")
 # Every function of gateway.variables that reads one: all that takes a variable's name first.
 READERS = {
     name
-    for name, function in inspect.getmembers(variables, inspect.isfunction)
+    for name, function in inspect.getmembers(env, inspect.isfunction)
     if next(iter(inspect.signature(function).parameters), "") == "name" and name != "fail"
 }
 SETTINGS = ROOT / "gateway" / "settings.py"

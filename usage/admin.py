@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from accounts.admin_base import VIEW_ONLY, Scope, ScopedAdmin
+from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin
 from usage import words
 from usage.exports import to_csv
 from usage.filters import (

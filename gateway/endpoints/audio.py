@@ -2,9 +2,10 @@
 
 import re
 
-from gateway import body as json_body
-from gateway.call import Call, Operation
-from gateway.views import ModelCallView, ModelUploadView
+from gateway.body import json as json_body
+from gateway.call.call import Call, Operation
+from gateway.endpoints.base import ModelCallView
+from gateway.endpoints.uploading import ModelUploadView
 
 SPEECH_ENDS = re.compile(rb"speech\.audio\.done")
 TRANSCRIPT_ENDS = re.compile(rb"transcript\.text\.done|^data: ?\[DONE\]", re.MULTILINE)

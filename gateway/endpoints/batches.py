@@ -5,19 +5,22 @@ from typing import Any, ClassVar
 import msgspec
 from django.conf import settings
 
-from gateway import own_batches, own_files, ownership
-from gateway.batch_input import ENDPOINTS, VENDORS_ONLY, InputCheck, Summary, check_again, check_endpoint
-from gateway.body import text_field
-from gateway.call import Call, Operation, Reply
+from gateway.access import accounts as access_accounts
+from gateway.body.json import text_field
+from gateway.call.call import Call, Operation
+from gateway.call.errors import InvalidRequest
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.describe import json_reply
 from gateway.endpoints.files import check_mentioned
-from gateway.errors import InvalidRequest
-from gateway.handler import InferenceRequest
-from gateway.job_views import JobView
-from gateway.jobs import BATCH, find
-from gateway.objects import objects
-from gateway.policies import access
-from gateway.runtime import runtime
-from gateway.views import json_reply
+from gateway.endpoints.jobs import JobView
+from gateway.managed import batches as own_batches
+from gateway.managed import files as own_files
+from gateway.managed.input import ENDPOINTS, VENDORS_ONLY, InputCheck, Summary, check_again, check_endpoint
+from gateway.objects import ownership
+from gateway.objects.jobs import BATCH, find
+from gateway.objects.store import objects
+from gateway.state import state
 from providers.dialects import openai as openai_dialect
 from providers.snapshot import AccountPicture, Target
 from providers.upstream.client import UpstreamRequest
@@ -36,7 +39,7 @@ class Batches(JobView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Create a batch of an input file that the caller may use, after checking it again."""
         call = await self.describe(request, "batches")
-        account = access.account_of(self.caller, call.account_name)
+        account = access_accounts.account_of(self.caller, call.account_name)
         file_id = text_field(call.fields, PARAM, "You must provide 'input_file_id', the id of an uploaded file.")
         endpoint = text_field(call.fields, "endpoint", "You must provide 'endpoint', like '/v1/chat/completions'.")
         if endpoint not in ENDPOINTS:
@@ -120,9 +123,9 @@ async def check_input(call: Call, account: AccountPicture, file_id: str, endpoin
     if isinstance(known, dict) and not known["references"]:
         return check_again(call.caller, account, known, endpoint)
     check = InputCheck(call.caller, account, PARAM)
-    target = Target(account, access.no_model(account))
+    target = Target(account, access_accounts.no_model(account))
     url = openai_dialect.url(target, f"files/{file_id}/content")
-    answer = await runtime.client.send(account, UpstreamRequest("GET", url, openai_dialect.headers(account)))
+    answer = await state.client.send(account, UpstreamRequest("GET", url, openai_dialect.headers(account)))
     try:
         if answer.status != 200:
             raise InvalidRequest(

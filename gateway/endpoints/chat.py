@@ -3,19 +3,21 @@
 import re
 from typing import Any
 
-from gateway.body import flag
-from gateway.call import Call, Operation, Reply
+from gateway.body.json import flag
+from gateway.call.call import Call, Operation
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
 from gateway.endpoints import stored_chat
-from gateway.handler import InferenceRequest
-from gateway.views import ModelCallView
+from gateway.endpoints.base import ModelCallView
+from gateway.objects import chat as objects_chat
 
 # Some vendors end a stream without [DONE]; then a finish reason tells that it is whole.
 ENDS = re.compile(rb'^data: ?\[DONE\]|"finish_reason":\s*"', re.MULTILINE)
 CREATE = Operation("chat", "chat", "chat/completions", ends=ENDS)
 # One that the vendor keeps has an owner.
-STORE = Operation("chat", "chat", "chat/completions", makes=stored_chat.KIND, ends=ENDS)
+STORE = Operation("chat", "chat", "chat/completions", makes=objects_chat.KIND, ends=ENDS)
 # So has the audio of a spoken answer.
-SPEAK = Operation("chat", "chat", "chat/completions", makes=stored_chat.AUDIO, ends=ENDS)
+SPEAK = Operation("chat", "chat", "chat/completions", makes=objects_chat.AUDIO, ends=ENDS)
 
 
 class ChatCompletions(ModelCallView):

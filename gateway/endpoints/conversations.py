@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar
 
-from gateway.call import Operation, Reply
-from gateway.handler import InferenceRequest
-from gateway.views import ObjectView
+from gateway.call.call import Operation
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import ObjectView
 
 
 class Conversations(ObjectView):

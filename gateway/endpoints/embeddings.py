@@ -1,7 +1,7 @@
 """``/embeddings``."""
 
-from gateway.call import Operation
-from gateway.views import ModelCallView
+from gateway.call.call import Operation
+from gateway.endpoints.base import ModelCallView
 
 
 class Embeddings(ModelCallView):

@@ -12,20 +12,27 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from gateway import abilities, file_objects, own_batches, own_files, ownership
-from gateway.batch_input import InputCheck
-from gateway.call import Call, Operation, Reply
-from gateway.endpoints.passthrough import read_object
-from gateway.errors import CallError, InvalidRequest
-from gateway.file_objects import FILE, expiry, keep_body, stored_body, unpaid_batch
-from gateway.handler import InferenceRequest
-from gateway.listing import asks_for_all, list_body, list_owned, read_page
+from gateway.access import accounts as abilities
+from gateway.body.upload import MultipartUpload
+from gateway.call.call import Call, Operation
+from gateway.call.errors import CallError, InvalidRequest
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import InferenceView, ObjectView
+from gateway.endpoints.describe import begin_call, json_reply
+from gateway.endpoints.uploading import closing_on_error, send_upload
+from gateway.managed import batches as own_batches
+from gateway.managed import files as own_files
+from gateway.managed.fields import EXPIRY_PARTS, form_expiry
+from gateway.managed.input import InputCheck
 from gateway.models import OwnedObject
-from gateway.multipart import MultipartUpload
-from gateway.objects import mark_deleted, new_object, objects
-from gateway.own_fields import EXPIRY_PARTS, form_expiry
-from gateway.policies import access
-from gateway.views import InferenceView, ObjectView, begin_call, closing_on_error, json_reply, send_upload
+from gateway.objects import files as file_objects
+from gateway.objects import makers, ownership
+from gateway.objects.files import FILE, expiry, keep_body, stored_body, unpaid_batch
+from gateway.objects.listing import asks_for_all, list_body, list_owned, read_page
+from gateway.objects.records import new_object
+from gateway.objects.store import mark_deleted, objects
+from gateway.pipeline.fetch import read_object
 from providers.snapshot import AccountPicture, Target
 
 LIST_LIMIT = 10_000
@@ -34,7 +41,7 @@ BATCH = "batch"
 UNNAMED = "input.jsonl"
 
 
-ownership.MAKERS.update(file_objects.MAKERS)
+makers.MAKERS.update(file_objects.MAKERS)
 
 
 class FileUpload(MultipartUpload):
@@ -169,7 +176,7 @@ class Files(InferenceView):
 async def bodies_of(account: AccountPicture, rows: list[OwnedObject]) -> list[dict[str, Any]]:
     """Return the files' bodies; one that is not known yet (the output of a batch) is read from the upstream, once."""
     gate = asyncio.Semaphore(READ_AT_ONCE)
-    target = Target(account, access.no_model(account))
+    target = Target(account, abilities.no_model(account))
 
     async def body_of(row: OwnedObject) -> dict[str, Any]:
         known = stored_body(row)

@@ -4,17 +4,19 @@ from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from gateway import abilities, bare_models, ownership
-from gateway.body import text_field
-from gateway.call import Operation, Reply
-from gateway.errors import ModelNotFound
-from gateway.handler import InferenceRequest
-from gateway.job_views import JobView
-from gateway.jobs import FINE_TUNING, MODEL
-from gateway.nested_models import resolve_nested_models
-from gateway.objects import objects
-from gateway.policies import access
-from gateway.views import ObjectView
+from gateway.access import accounts as abilities
+from gateway.access import grants, vendor_names
+from gateway.access.nested_models import resolve_nested_models
+from gateway.body.json import text_field
+from gateway.call.call import Operation
+from gateway.call.errors import ModelNotFound
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import ObjectView
+from gateway.endpoints.jobs import JobView
+from gateway.objects import ownership
+from gateway.objects.jobs import FINE_TUNING, MODEL
+from gateway.objects.store import objects
 from providers.models import Model
 
 CHECKPOINTS = "fine_tuning/checkpoints"
@@ -34,11 +36,11 @@ class Jobs(JobView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Begin a job on files and a model that the caller may use."""
         call = await self.describe(request, FINE_TUNING.path)
-        account = access.account_of(self.caller, call.account_name)
+        account = abilities.account_of(self.caller, call.account_name)
         abilities.check_ability(account, FINE_TUNING.ability)
         name = text_field(call.fields, "model", MODEL_MISSING)
-        target = bare_models.resolve(self.caller, account, name, "fine_tuning")
-        if bare_models.is_fine_tuned(target):
+        target = vendor_names.resolve(self.caller, account, name, "fine_tuning")
+        if vendor_names.is_fine_tuned(target):
             call.references.append(("model", name))
         resolve_nested_models(call, account)
         call.notes.update(models={name: target.model.public_name}, model_types=sorted(target.model.model_types))
@@ -154,7 +156,7 @@ class RunGrader(ObjectView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Send the grader on, its models by their upstream names."""
         call = await self.describe(request, f"{GRADERS}/{self.verb}")
-        resolve_nested_models(call, access.account_of(self.caller, call.account_name))
+        resolve_nested_models(call, abilities.account_of(self.caller, call.account_name))
         if b'"model"' not in call.body:
             call.operation = replace(call.operation, model_type="", charges=False)
         return await self.run(call)
@@ -181,7 +183,7 @@ class FineTunedModel(ObjectView):
         account_name, model = (prefix, rest) if slash else (header, name)
         account, owned = await ownership.locate(self.caller, model, account_name, param="model")
         mine = owned is not None and owned.kind == MODEL and owned.owner_key == self.caller.key
-        if not mine and not (owned is not None and owned.kind == MODEL and access.manages(self.caller, account)):
+        if not mine and not (owned is not None and owned.kind == MODEL and grants.manages(self.caller, account)):
             raise ModelNotFound(f"The model {name[:200]!r} is not yours to delete.", param="model")
         call = await self.describe(request, f"models/{quote(model, safe=':')}", model)
         reply = await self.run(call, deletes=model)

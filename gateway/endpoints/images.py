@@ -6,11 +6,13 @@ Sizes, formats and numbers belong to the upstream; ours is the bound of the body
 import re
 from typing import Any
 
-from gateway import body as json_body
-from gateway.body import is_json
-from gateway.call import Call, Operation, Reply
-from gateway.handler import InferenceRequest
-from gateway.views import ModelCallView, ModelUploadView
+from gateway.body import json as json_body
+from gateway.body.json import is_json
+from gateway.call.call import Call, Operation
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import ModelCallView
+from gateway.endpoints.uploading import ModelUploadView
 
 ENDS = re.compile(rb"image_(?:generation|edit)\.completed")
 

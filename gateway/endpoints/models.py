@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from gateway.call import Reply
+from gateway.access import grants
+from gateway.access import models as access
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import InferenceView
+from gateway.endpoints.describe import json_reply
 from gateway.endpoints.fine_tuning import FineTunedModel
-from gateway.handler import InferenceRequest
-from gateway.policies import access
-from gateway.views import InferenceView, json_reply
 from providers.snapshot import AccountPicture, ModelPicture
 
 
@@ -15,7 +17,7 @@ class ModelList(InferenceView):
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Return OpenAI's list object."""
-        found = access.callable_models(self.caller)
+        found = grants.callable_models(self.caller)
         return json_reply({"object": "list", "data": [describe(account, model) for account, model in found]})
 
 

@@ -7,16 +7,24 @@ from urllib.parse import parse_qsl, quote
 import msgspec
 from django.conf import settings
 
-from gateway import body as json_body
-from gateway import errors, ownership, pipeline
-from gateway.call import Call, Operation, Reply
-from gateway.endpoints.passthrough import BODY_METHODS, MULTIPART
-from gateway.handler import InferenceRequest
-from gateway.multipart import MultipartUpload, reference_field
-from gateway.objects import objects, visible
-from gateway.policies import access
-from gateway.references import find_references
-from gateway.views import InferenceView, begin_call, closing_on_error, send_upload
+from gateway.access import accounts as access_accounts
+from gateway.access import grants
+from gateway.access import models as access
+from gateway.body import json as json_body
+from gateway.body.references import find_references
+from gateway.body.upload import MultipartUpload, reference_field
+from gateway.call import errors
+from gateway.call.call import Call, Operation
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import InferenceView
+from gateway.endpoints.describe import begin_call
+from gateway.endpoints.resources import BODY_METHODS, MULTIPART
+from gateway.endpoints.uploading import closing_on_error, send_upload
+from gateway.objects import ownership
+from gateway.objects.records import visible
+from gateway.objects.store import objects
+from gateway.pipeline import run as pipeline_run
 from providers.snapshot import AccountPicture
 
 FORM = b"application/x-www-form-urlencoded"
@@ -45,7 +53,7 @@ class ProxyView(InferenceView):
                 param="x-tfy-provider-name",
                 code="provider_account_required",
             )
-        account = access.account_of(self.caller, call.options.provider_name)
+        account = access_accounts.account_of(self.caller, call.options.provider_name)
         path = check_proxy_path(account, rest)
         call.account_name, call.method, call.path = account.name, request.method or "", path
         call.endpoint = f"proxy/{path}"[:100]
@@ -53,7 +61,7 @@ class ProxyView(InferenceView):
         await self._check_mentioned(call, account, [*rest.split("/"), *(value for _, value in parse_qsl(call.query))])
         if request.method not in BODY_METHODS:
             check_proxy_model(call, account)
-            return await pipeline.run(call)
+            return await pipeline_run.run(call)
         content_type = request.raw_headers.get(b"content-type", b"")
         if content_type.lower().startswith(MULTIPART):
             return await self._send_upload(request, call, account)
@@ -61,7 +69,7 @@ class ProxyView(InferenceView):
         call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
         read_any_body(call, content_type)
         check_proxy_model(call, account)
-        return await pipeline.run(call)
+        return await pipeline_run.run(call)
 
     async def _send_upload(self, request: InferenceRequest, call: Call, account: AccountPicture) -> Reply:
         upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",))
@@ -73,7 +81,7 @@ class ProxyView(InferenceView):
             return await send_upload(request, call, upload)
 
     async def _check_mentioned(self, call: Call, account: AccountPicture, words: list[str]) -> None:
-        """Raise :class:`~gateway.errors.NotFound` when a word of the address is the id of somebody else's object.
+        """Raise :class:`~gateway.call.errors.NotFound` when a word of the address is the id of somebody else's object.
 
         Words that no record knows pass: whoever opened the path opened it for them.
         """
@@ -107,21 +115,21 @@ def read_any_body(call: Call, content_type: bytes) -> None:
 
 
 def check_proxy_model(call: Call, account: AccountPicture, model: str = "") -> None:
-    """Raise :class:`~gateway.errors.ModelNotFound` for a model, by the vendor's name, that the caller may not call.
+    """Raise :class:`~gateway.call.errors.ModelNotFound` for a model, by the vendor's name, that the caller may not call.
 
     A model that the account does not list passes, but a token that is limited to some models reaches those alone.
     """
     model = model or json_body.text_of(call.fields.get("model"))
     listed = [entry for entry in account.models.values() if model and model in (entry.upstream_id, entry.name)]
     limits = call.caller.limits
-    if any(access.may_call(call.caller, account, entry) for entry in listed):
+    if any(grants.may_call(call.caller, account, entry) for entry in listed):
         return
     if listed or (limits is not None and account.name not in limits):
         raise access.not_found(model, f" on provider account {account.name!r}")
 
 
 def check_proxy_path(account: AccountPicture, path: str) -> str:
-    """Return ``path`` when the account's patterns allow it; raise :class:`~gateway.errors.Forbidden` otherwise."""
+    """Return ``path`` when the account's patterns allow it; raise :class:`~gateway.call.errors.Forbidden` otherwise."""
     segments = path.split("/")
     unsafe = any(
         segment in ("", ".", "..") or "\\" in segment or "%" in segment or not segment.isprintable()

@@ -7,17 +7,20 @@ from typing import Any, ClassVar
 import msgspec
 from django.conf import settings
 
-from gateway import body as json_body
-from gateway import ownership
-from gateway.call import Call, Operation, Reply
-from gateway.errors import InvalidRequest
-from gateway.handler import InferenceRequest
-from gateway.policies import access
-from gateway.realtime import admission, credentials
-from gateway.realtime.admission import REALTIME, TRANSLATION, Kind
-from gateway.realtime.credentials import ClientSecret
-from gateway.references import find_references
-from gateway.views import InferenceView, begin_call, json_reply
+from gateway.access import accounts as access_accounts
+from gateway.body import json as json_body
+from gateway.body.references import find_references
+from gateway.call.call import Call, Operation
+from gateway.call.errors import InvalidRequest
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import InferenceView
+from gateway.endpoints.describe import begin_call, json_reply
+from gateway.objects import ownership
+from gateway.realtime import client_secrets, kinds
+from gateway.realtime import targets as admission
+from gateway.realtime.client_secrets import ClientSecret
+from gateway.realtime.kinds import REALTIME, TRANSLATION, Kind
 from providers.snapshot import AccountPicture, Target
 
 LIFETIME_SECONDS = (10, 7200)
@@ -52,7 +55,7 @@ class ClientSecrets(InferenceView):
         call.fields = json_body.decode_fields(call.body) if call.body else {}
         session, seconds = self.read(call.fields)
         secret = await self._secret(call, session, seconds)
-        return json_reply(self.answer(secret, credentials.mint(secret), session))
+        return json_reply(self.answer(secret, client_secrets.mint(secret), session))
 
     def read(self, fields: dict[str, msgspec.Raw]) -> tuple[dict[str, Any], int]:
         """Return the session's settings and for how many seconds the secret lives."""
@@ -64,7 +67,7 @@ class ClientSecrets(InferenceView):
 
     async def _secret(self, call: Call, session: dict[str, Any], seconds: int) -> ClientSecret:
         kind = self.session_type or session.get("type") or "realtime"
-        if kind not in admission.SECRET_KINDS or admission.SECRET_KINDS[kind] is not self.kind:
+        if kind not in kinds.SECRET_KINDS or kinds.SECRET_KINDS[kind] is not self.kind:
             raise InvalidRequest("'session.type' must be 'realtime' or 'transcription'.", param="session.type")
         named = dict(_named_models(session))
         model = named.get("model", "") or named.get("transcription", "")
@@ -134,7 +137,7 @@ class Calls(InferenceView):
 
     def admit(self, request: InferenceRequest) -> None:
         """Let in whoever may open a socket: browsers come with a client secret."""
-        self.caller, _ = credentials.identify(request.raw_headers, ())
+        self.caller, _ = client_secrets.identify(request.raw_headers, ())
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         raise InvalidRequest(
@@ -166,7 +169,7 @@ async def _admit(call: Call, account: AccountPicture, session: dict[str, Any], m
     for target in targets.values():
         call.references += admission.references_of(target)
     await ownership.check_references(call, account)
-    return targets[("realtime",)] if model else Target(account, access.no_model(account))
+    return targets[("realtime",)] if model else Target(account, access_accounts.no_model(account))
 
 
 def _named_models(session: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,22 +1,19 @@
 """``/responses``: made, streamed, kept, looked at, cancelled, counted and compacted."""
 
-import re
 from typing import Any, ClassVar
 
-from gateway import background, ownership, response_objects
-from gateway.body import flag
-from gateway.call import Call, Operation, Reply
-from gateway.handler import InferenceRequest
-from gateway.views import ModelCallView, ObjectView
+from gateway.body.json import flag
+from gateway.call.call import Call, Operation
+from gateway.call.operations import BACKGROUND, CREATE
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import ModelCallView, ObjectView
+from gateway.jobs import poll
+from gateway.objects import makers
+from gateway.objects import responses as response_objects
 
-# The last events of a stream. One that was cancelled in the background, or is read again, may end without any of them.
-ENDS = re.compile(rb'"type":\s*"response\.(?:completed|failed|incomplete|cancelled)"|^event: ?error', re.MULTILINE)
-CREATE = Operation("responses", "responses", "responses", makes="response", ends=ENDS)
-# What a background response used is charged when it is over, by ``gateway.background``.
-BACKGROUND = Operation("responses", "responses", "responses", makes="response", charges=False)
-
-ownership.MAKERS.update(response_objects.MAKERS)
-ownership.LISTENERS.update(response_objects.LISTENERS)
+makers.MAKERS.update(response_objects.MAKERS)
+makers.LISTENERS.update(response_objects.LISTENERS)
 
 
 class Responses(ModelCallView):
@@ -62,7 +59,7 @@ class Response(ObjectView):
         """Delete the response. What it used is charged before: nobody could ask for it afterwards."""
         call = await self.describe(request, f"responses/{response_id}", response_id)
         if call.parent is not None:
-            await background.settle(call.parent)
+            await poll.settle(call.parent)
         return await self.run(call, deletes=response_id)
 
 

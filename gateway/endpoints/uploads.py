@@ -4,14 +4,18 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 
-from gateway import file_objects, ownership
-from gateway.call import Operation, Reply
-from gateway.file_objects import COMPLETED, PART, UPLOAD
-from gateway.handler import InferenceRequest
-from gateway.multipart import MultipartUpload
-from gateway.views import ObjectView, begin_call, send_upload
+from gateway.body.upload import MultipartUpload
+from gateway.call.call import Operation
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import ObjectView
+from gateway.endpoints.describe import begin_call
+from gateway.endpoints.uploading import send_upload
+from gateway.objects import files as file_objects
+from gateway.objects import makers, ownership
+from gateway.objects.files import COMPLETED, PART, UPLOAD
 
-ownership.MAKERS.update(file_objects.MAKERS)
+makers.MAKERS.update(file_objects.MAKERS)
 
 
 class Uploads(ObjectView):

@@ -6,13 +6,14 @@ A policy may refuse by raising, answer early, or wrap the reply. A new one is a 
 
 from collections.abc import Awaitable, Callable
 
-from gateway.call import Call, Reply
-from gateway.policies import access, capability, ownership
+from gateway.call.call import Call
+from gateway.call.reply import Reply
+from gateway.policies import capability, ownership, targets
 
 Proceed = Callable[[Call], Awaitable[Reply]]
 Policy = Callable[[Call, Proceed], Awaitable[Reply]]
 
-POLICIES: tuple[Policy, ...] = (access.policy, capability.policy, ownership.policy)
+POLICIES: tuple[Policy, ...] = (targets.policy, capability.policy, ownership.policy)
 
 
 def compose(policies: tuple[Policy, ...], last: Proceed) -> Proceed:

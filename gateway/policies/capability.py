@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
-from gateway.call import Call, Reply
-from gateway.errors import InvalidRequest
+from gateway.call.call import Call
+from gateway.call.errors import InvalidRequest
+from gateway.call.reply import Reply
 
 
 async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Reply:

@@ -5,10 +5,13 @@ from concurrent.futures import Future
 
 import msgspec
 
-from gateway import ownership, streaming
-from gateway.call import Call, Reply
-from gateway.errors import CallError
-from gateway.objects import NewObject, Owned, objects
+from gateway.body import sse
+from gateway.call.call import Call
+from gateway.call.errors import CallError
+from gateway.call.reply import Reply
+from gateway.models import NewObject, Owned
+from gateway.objects import makers, ownership
+from gateway.objects.store import objects
 
 # Ids of these kinds are of use to a client only when the stream is over: their commit is waited for at its end.
 COMMITTED_AT_THE_END = frozenset({"item"})
@@ -26,7 +29,7 @@ async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Rep
         reply.stream = _recorded(call, reply.stream)
         return reply
     try:
-        made = ownership.made_by(call, _fields.decode(reply.body)) if reply.body else []
+        made = makers.made_by(call, _fields.decode(reply.body)) if reply.body else []
     except (ValueError, RecursionError):
         return reply
     await objects.record(made)
@@ -38,7 +41,7 @@ async def _recorded(call: Call, stream: AsyncIterator[bytes]) -> AsyncIterator[b
     known: set[str] = set()
     waiting: list[Future[list[Owned]]] = []
     ends = call.operation.ends
-    listen = None if call.operation.charges else ownership.LISTENERS.get(call.operation.makes)
+    listen = None if call.operation.charges else makers.LISTENERS.get(call.operation.makes)
     async for events in stream:
         if b'"id"' in events:
             made = [entry for entry in _made_by_events(call, events) if entry.object_id not in known]
@@ -61,10 +64,10 @@ async def _recorded(call: Call, stream: AsyncIterator[bytes]) -> AsyncIterator[b
 
 def _made_by_events(call: Call, events: bytes) -> list[NewObject]:
     made = []
-    for event in streaming.split_events(events):
+    for event in sse.split_events(events):
         if b'"id"' in event:
             try:
-                made += ownership.made_by(call, _fields.decode(streaming.event_data(event)))
+                made += makers.made_by(call, _fields.decode(sse.event_data(event)))
             except (ValueError, RecursionError):
                 continue
     return made

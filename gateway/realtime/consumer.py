@@ -7,24 +7,29 @@ import msgspec
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from gateway import errors, ownership
-from gateway.call import Caller, Operation, read_options
-from gateway.handler import Receive, Scope, Send
-from gateway.logs import log_call
-from gateway.policies import access
-from gateway.realtime import admission, credentials
-from gateway.realtime.admission import RESPONSES, Kind
-from gateway.realtime.credentials import ClientSecret
-from gateway.realtime.events import Dialogue as RealtimeDialogue
+from accounts.caller import Caller
+from gateway.access import accounts as access_accounts
+from gateway.access import models as access
+from gateway.access.authentication import refuse_doubled_headers
+from gateway.body.references import FORM_FIELDS
+from gateway.call import errors
+from gateway.call.call import Operation
+from gateway.call.headers import FORWARDED, read_options
+from gateway.call.request import Receive, Scope, Send
+from gateway.objects import ownership
+from gateway.realtime import client_secrets
+from gateway.realtime import targets as admission
+from gateway.realtime.client import ClientGone, Link
+from gateway.realtime.client_secrets import ClientSecret
 from gateway.realtime.frames import fields_of, text
-from gateway.realtime.link import ClientGone, Link
-from gateway.realtime.responses import ResponsesDialogue
-from gateway.realtime.server import watch_shutdown
+from gateway.realtime.kinds import RESPONSES, Kind
+from gateway.realtime.realtime_dialogue import Dialogue as RealtimeDialogue
+from gateway.realtime.responses_dialogue import ResponsesDialogue
 from gateway.realtime.session import SETTLE_SECONDS, Dialogue, Session, SessionCall
 from gateway.realtime.slots import Slots
-from gateway.references import FORM_FIELDS
-from gateway.runtime import runtime
-from gateway.views import FORWARDED, refuse_doubled_headers
+from gateway.server.access_log import log_call
+from gateway.server.websocket import watch_shutdown
+from gateway.state import state
 from providers.dialects import openai as openai_dialect
 from providers.snapshot import AccountPicture, Target
 from providers.upstream.failures import UpstreamFailure
@@ -54,7 +59,7 @@ class Opening:
     def identify(self) -> None:
         """Find out who opens the socket, and what a client secret lets it be opened for."""
         refuse_doubled_headers(self.link.scope)
-        self.caller, self.secret = credentials.identify(self.link.raw_headers, self.link.subprotocols)
+        self.caller, self.secret = client_secrets.identify(self.link.raw_headers, self.link.subprotocols)
         if any(name == "call_id" for name, _ in self.query):
             raise errors.InvalidRequest(
                 "Joining a call (call_id) is not supported: the gateway does not carry WebRTC and SIP calls.",
@@ -79,14 +84,18 @@ class Opening:
                 self.first = await self.link.receive()
             name = _model_of_event(self.first)
             prefix, slash, _ = name.partition("/")
-            found = runtime.directory.accounts.get(prefix) if slash else None
-            found = access.account_of(self.caller, prefix) if found else access.resolve(self.caller, name, "").account
+            found = state.directory.accounts.get(prefix) if slash else None
+            found = (
+                access_accounts.account_of(self.caller, prefix)
+                if found
+                else access.resolve(self.caller, name, "").account
+            )
         return found
 
     def target(self, account: AccountPicture) -> Target:
         """Return the model that the session begins with, which may be none yet. Refuses what the caller may not call."""
         if self.kind.models_in_events:
-            return Target(account, access.no_model(account))
+            return Target(account, access_accounts.no_model(account))
         if self.model:
             target = admission.resolve(self.caller, account, self.model, self.kind.model_type)
             if self.secret is not None and self.secret.model:
@@ -94,7 +103,7 @@ class Opening:
                 admission.check_secret_model(self.secret, target, meant)
             return target
         if self.intent == "transcription":
-            return Target(account, access.no_model(account))
+            return Target(account, access_accounts.no_model(account))
         raise errors.InvalidRequest(
             "Name the model in the address, like ?model=gpt-realtime.", param="model", code="missing_required_parameter"
         )
@@ -110,7 +119,7 @@ class Opening:
         """Return the client's headers that go on to the upstream."""
         headers = self.link.raw_headers
         found = {name.decode("latin1"): value.decode("latin1") for name, value in headers.items() if name in FORWARDED}
-        beta = credentials.beta_header(self.link.subprotocols)
+        beta = client_secrets.beta_header(self.link.subprotocols)
         if beta:
             found.setdefault("openai-beta", beta)
         return list(found.items())
@@ -145,7 +154,7 @@ class SocketConsumer(AsyncConsumer):
             _uncancel()
             await link.refuse(ended_by or errors.shutting_down())
         finally:
-            runtime.running.discard(link.call)
+            state.running.discard(link.call)
             log_call(link, link.status)
 
     async def _serve(self, opening: Opening) -> None:
@@ -158,7 +167,7 @@ class SocketConsumer(AsyncConsumer):
         call.target = target = opening.target(account)
         call.account_name = account.name
         link.call = call
-        runtime.running.add(call)
+        state.running.add(call)
         call.references = [
             *admission.references_of(target),
             *((name, value) for name, value in opening.query if name in FORM_FIELDS),
@@ -167,7 +176,7 @@ class SocketConsumer(AsyncConsumer):
         with Slots() as slots:
             _take_slots(slots, opening.caller, account)
             headers = openai_dialect.headers(account, opening.forwarded())
-            upstream = await open_socket(runtime.client, account, opening.address(target), headers)
+            upstream = await open_socket(state.client, account, opening.address(target), headers)
             try:
                 await self._converse(opening, call, target, upstream)
             finally:
@@ -214,7 +223,7 @@ class UnknownSocket(AsyncConsumer):
 
 async def _apply(secret: ClientSecret, dialogue: Dialogue, upstream: UpstreamSocket) -> None:
     """Send the settings that a client secret holds, as the session's first event."""
-    session = credentials.settings_of(secret)
+    session = client_secrets.settings_of(secret)
     if session:
         event = msgspec.json.encode({"type": "session.update", "session": session}).decode()
         passed = await dialogue.from_client(event)

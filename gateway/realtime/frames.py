@@ -4,8 +4,8 @@ import json
 
 import msgspec
 
-from gateway import body as json_body
-from gateway.errors import InvalidRequest
+from gateway.body import json as json_body
+from gateway.call.errors import InvalidRequest
 
 Fields = dict[str, msgspec.Raw]
 JSON_START_BYTES = 64
@@ -15,7 +15,7 @@ _text = msgspec.json.Decoder(str)
 def fields_of(message: str | bytes) -> Fields | None:
     """Return the fields of a client's event; ``None`` for bytes that hold no JSON object, which mean nothing to us.
 
-    Raises :class:`~gateway.errors.InvalidRequest` for text that is no JSON object, and for JSON that another reader could
+    Raises :class:`~gateway.call.errors.InvalidRequest` for text that is no JSON object, and for JSON that another reader could
     see otherwise: doubled names, or bytes in another encoding than UTF-8.
     """
     if isinstance(message, str):

@@ -3,9 +3,11 @@
 from collections import deque
 from time import perf_counter_ns
 
-from gateway import errors, metering, pipeline
-from gateway.call import Call
-from gateway.runtime import runtime
+from gateway.billing import pricing
+from gateway.call import errors
+from gateway.call.call import Call
+from gateway.pipeline import records as pipeline_records
+from gateway.state import state
 from providers.snapshot import Target
 from usage.records import Attempt
 
@@ -22,7 +24,7 @@ class Running:
         self.target = target
         self.started_ns = perf_counter_ns()
         record.status = record.upstream_status = 101
-        runtime.spool.begin(record)
+        state.spool.begin(record)
 
     def first_output(self) -> None:
         """Note when the first piece of the answer came."""
@@ -31,7 +33,7 @@ class Running:
 
     def finish(self, error: BaseException | None, *, client_gone: bool = False) -> None:
         """Write the record down, with its cost: unknown when the vendor did not tell what it used."""
-        metering.price(self.record, self.target)
+        pricing.price(self.record, self.target)
         self.close(error, client_gone=client_gone)
 
     def close(self, error: BaseException | None, *, client_gone: bool = False) -> None:
@@ -41,7 +43,7 @@ class Running:
         record.client_gone = client_gone
         if error is not None and not record.error_class:
             record.error_class = errors.code_of(error)
-        runtime.spool.append(record)
+        state.spool.append(record)
 
 
 class Records:
@@ -93,14 +95,14 @@ class Records:
         session = self.session
         duration = (perf_counter_ns() - session.started_ns) // 1_000_000
         if billed:
-            metering.price(session.record, session.target)
+            pricing.price(session.record, session.target)
         else:
             session.record.cost_pico = 0
         session.record.units = {**session.record.units, "session_ms": duration}
         session.close(error, client_gone=isinstance(error, errors.ClientGone))
 
     def _record(self, target: Target, operation: str) -> Attempt:
-        record = pipeline.new_record(self.call, target, 1)
+        record = pipeline_records.new_record(self.call, target, 1)
         record.operation = operation
         record.stream = True
         if target.model.name or not self.call.model_asked:

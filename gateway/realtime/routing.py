@@ -3,8 +3,8 @@
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from gateway.realtime.admission import LIVE, REALTIME, RESPONSES, TRANSLATION
 from gateway.realtime.consumer import SocketConsumer, UnknownSocket
+from gateway.realtime.kinds import LIVE, REALTIME, RESPONSES, TRANSLATION
 
 PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?"
 ACCOUNT = r"^live/(?P<account>[^/]+)"

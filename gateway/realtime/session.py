@@ -11,9 +11,12 @@ from typing import Protocol
 
 from django.conf import settings
 
-from gateway import errors
-from gateway.call import Call, Caller, Operation, Options
-from gateway.realtime.link import GOING_AWAY, ClientGone, Ending, Link, brief, close_code
+from accounts.caller import Caller
+from gateway.call import errors
+from gateway.call.call import Call, Operation
+from gateway.call.headers import Options
+from gateway.realtime.client import ClientGone, Link
+from gateway.realtime.closing import GOING_AWAY, Ending, brief, close_code
 from providers.upstream.failures import Disconnected
 from providers.upstream.socket import ABNORMAL, SocketEnded, UpstreamSocket
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from django.conf import settings
 
-from gateway.errors import TooManyRequests
+from gateway.call.errors import TooManyRequests
 
 RETRY_SECONDS = "5"
 _held: Counter[str] = Counter()
@@ -27,7 +27,7 @@ class Slots:
         self._locks: list[tuple[str, int]] = []
 
     def take(self, key: str, limit: int, what: str) -> None:
-        """Take one of ``limit`` slots of ``key`` (0: no limit). Raises :class:`~gateway.errors.TooManyRequests`."""
+        """Take one of ``limit`` slots of ``key`` (0: no limit). Raises :class:`~gateway.call.errors.TooManyRequests`."""
         if not limit:
             return
         folder = settings.DATA_DIR / "sockets" / hashlib.sha256(key.encode()).hexdigest()[:32]

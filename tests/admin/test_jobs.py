@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from batches import steering
 from batches.charging import batch_key, line_key
-from gateway import own_files
+from gateway.managed import files as own_files
 from gateway.models import OwnedObject
 from tests.admin.conftest import messages
 from tests.admin.records import record

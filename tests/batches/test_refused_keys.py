@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 
 from batches import lines
-from gateway.call import Reply
+from gateway.call.reply import Reply
 from tests.batches.inputs import ended, jsonl, line, submit
 from tests.gateway.manifests import provider
 from tests.gateway.server import Gateway

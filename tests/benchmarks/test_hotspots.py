@@ -22,7 +22,10 @@ _bootstrap (/usr/lib/python3.11/threading.py);_run ({ROOT}/gateway/embedded.py);
 def test_samples_are_summed_by_package_and_by_own_function() -> None:
     samples = hotspots.stacks(LINES.splitlines())
     assert hotspots.by_package(samples) == {"aiohttp": 6, "gateway": 3, "json": 1}
-    assert hotspots.by_function(samples) == {"gateway/pipeline.py run": 9, "gateway/handler.py handle": 8}
+    assert hotspots.by_function(samples) == {
+        "gateway/pipeline/attempt.py run": 9,
+        "gateway/server/handler.py handle": 8,
+    }
 
 
 def test_an_installed_package_is_named_by_itself() -> None:
@@ -32,6 +35,6 @@ def test_an_installed_package_is_named_by_itself() -> None:
 def test_the_tables_show_shares_and_an_empty_profile_is_an_error() -> None:
     text = hotspots.render("Plain chat", hotspots.stacks(LINES.splitlines()))
     assert "### Plain chat (10 samples)" in text
-    assert "| `gateway/pipeline.py run`   | 90.0% |" in text
+    assert "| `gateway/pipeline/attempt.py run`   | 90.0% |" in text
     with pytest.raises(BenchmarkError, match="took no sample"):
         hotspots.render("Plain chat", [])

@@ -22,9 +22,10 @@ from accounts.changes import announce
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from batches import following, leases
 from batches.models import LineResult
-from gateway import background
-from gateway.models import OwnedObject
-from gateway.objects import NewObject, Objects
+from gateway.jobs import poll as background
+from gateway.models import NewObject, OwnedObject
+from gateway.objects import deferred
+from gateway.objects.store import Objects
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from usage.models import UsageRecord
 
@@ -291,7 +292,7 @@ def poll_background(threads: int = 1, lease_seconds: float | None = None) -> int
 
 def settle_background() -> None:
     """Let nothing wait for its charge."""
-    OwnedObject.objects.filter(kind__in=background.KINDS).update(due_at=None)
+    OwnedObject.objects.filter(kind__in=deferred.KINDS).update(due_at=None)
 
 
 def due_in(object_id: str, seconds: float = 0) -> None:

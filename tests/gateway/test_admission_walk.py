@@ -9,8 +9,8 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from gateway.endpoints import realtime
+from gateway.endpoints.base import InferenceView, OpenView
 from gateway.urls import API_ROOTS, api
-from gateway.views import InferenceView, OpenView
 from tests.gateway.calls import assert_ours
 from tests.gateway.surface import Surface
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gateway import errors
-from gateway.errors import (
+from gateway.call import errors
+from gateway.call.errors import (
     BadRange,
     BadToken,
     BodyTimedOut,

@@ -9,9 +9,11 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.call import Call, Caller, Options
+from accounts.caller import Caller
+from gateway.call.call import Call
+from gateway.call.headers import Options
 from gateway.endpoints.chat import ChatCompletions
-from gateway.streaming import EventStream
+from gateway.pipeline.streaming import EventStream
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import Disconnected
 from usage.records import Attempt

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import Unavailable
-from gateway.models import OwnedObject, StorableJSON
-from gateway.objects import NewObject, Objects
+from gateway.call.errors import Unavailable
+from gateway.models import NewObject, OwnedObject, StorableJSON
+from gateway.objects.store import Objects
 from tests.fixtures import CHAT, USER, furnish
 from tests.gateway.calls import assert_ours
 from tests.gateway.server import Gateway, House

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI, PermissionDeniedError
 
-from gateway.endpoints.passthrough import operation_of, place_of
-from gateway.errors import NotFound
-from gateway.resources import RESOURCES, SWITCHES
+from gateway.call.errors import NotFound
+from gateway.endpoints.resource_place import operation_of, place_of
+from gateway.objects.resource_table import RESOURCES, SWITCHES
 from providers.vendors import RESOURCE_SWITCHES, resource_fault
 from tests.gateway.calls import assert_ours
 from tests.gateway.surface import Surface

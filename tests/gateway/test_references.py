@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.body import decode_fields
-from gateway.errors import InvalidRequest
-from gateway.references import MAX_REFERENCES, find_references
+from gateway.body.json import decode_fields
+from gateway.body.references import MAX_REFERENCES, find_references
+from gateway.call.errors import InvalidRequest
 
 PAD = {"instructions": [{"text": "x" * 5000}]}
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.body import decode_fields
-from gateway.errors import InvalidRequest
-from gateway.references import find_references
+from gateway.body.json import decode_fields
+from gateway.body.references import find_references
+from gateway.call.errors import InvalidRequest
 from tests.gateway.calls import CHAT_PATH, assert_ours
 from tests.gateway.server import Gateway
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
+from accounts.caller import Caller
 from accounts.changes import MANY, Change
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
-from gateway import admission
-from gateway import directory as directory_module
-from gateway.call import Caller
-from gateway.directory import Directory
+from gateway.access import recheck
+from gateway.directory import directory as directory_module
+from gateway.directory.directory import Directory
 from tests.fixtures import USER, HouseMaker
 from tests.servers import wait_until
 
@@ -153,8 +153,8 @@ def test_a_call_that_waits_between_admission_and_attempt_is_looked_at_too(monkey
     target: Any = object()
     call: Any = SimpleNamespace(caller=SimpleNamespace(token_id=1), target=None, targets=(target,))
     directory = SimpleNamespace(caller_of_token=lambda token_id: SimpleNamespace(state="active", expires_at=None))
-    monkeypatch.setattr(admission.runtime, "directory", directory)
-    monkeypatch.setattr(admission.access, "still_allowed", lambda caller, asked: asked is not target)
-    error = admission._objection(call)
+    monkeypatch.setattr(recheck.state, "directory", directory)
+    monkeypatch.setattr(recheck.access, "still_allowed", lambda caller, asked: asked is not target)
+    error = recheck._objection(call)
     assert error is not None
     assert error.code == "access_ended"

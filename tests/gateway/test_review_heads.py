@@ -9,8 +9,8 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from gateway import protocol
-from gateway.protocol import HEAD_BYTES, BoundedHttp
+from gateway.server import http as protocol
+from gateway.server.http import HEAD_BYTES, BoundedHttp
 from tests.gateway.calls import assert_body
 from tests.gateway.server import Gateway
 

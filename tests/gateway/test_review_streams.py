@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.streaming import BLANK_LINES, split_events
+from gateway.body.sse import BLANK_LINES, split_events
 from tests.gateway.test_event_stream import passed
 
 IMAGE = b'event: image_edit.completed\ndata: {"b64_json":"' + b"A" * 4_000_000 + b'","usage": {"input_tokens": 1}}\n\n'

@@ -10,9 +10,9 @@ import yaml
 from django.urls import URLPattern
 from jsonschema import Draft202012Validator
 
-from gateway.errors import TABLE
-from gateway.resources import RESOURCES
-from gateway.schema import CONVERTER, FORMS, LISTS, api_patterns, describe
+from gateway.call.errors import TABLE
+from gateway.objects.resource_table import RESOURCES
+from gateway.openapi.generator import CONVERTER, FORMS, LISTS, api_patterns, describe
 from gateway.urls import api
 from tests.browser import open_page
 from tests.gateway.server import Gateway

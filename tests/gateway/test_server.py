@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings as django_settings
 from kombu import Connection
 
-from gateway.checks import start_faults
+from gateway.server.preflight import start_faults
 from tests import servers
 from tests.fixtures import USER, HouseMaker
 from tests.gateway.calls import CHAT_PATH, assert_body, chat, stream_error

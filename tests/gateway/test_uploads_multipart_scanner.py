@@ -11,9 +11,9 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import parse_options_header
 
-from gateway.errors import InvalidRequest
-from gateway.multipart import boundary_of, reference_field
-from gateway.parts import MAX_FIELD_BYTES, MAX_PARTS, PartScanner
+from gateway.body.multipart import MAX_FIELD_BYTES, MAX_PARTS, PartScanner
+from gateway.body.upload import boundary_of, reference_field
+from gateway.call.errors import InvalidRequest
 
 B = b"XbX"
 names = st.sampled_from(["model", "file", "n", "purpose", "image[]", "prompt"])

@@ -10,8 +10,8 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from batches import steering
-from gateway.jobs import KINDS
 from gateway.models import OwnedObject
+from gateway.objects.jobs import KINDS
 from providers.models import ProviderAccount
 
 WATCH_SECONDS = 1.0

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from gateway.retention import BATCH, prune_objects
+from gateway.jobs.retention import BATCH, prune_objects
 
 
 class Command(BaseCommand):

@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from gateway.checks import start_faults
-from gateway.protocol import BoundedHttp
-from gateway.realtime.server import SocketProtocol
-from gateway.variables import port_number
+from gateway.config.env import port_number
+from gateway.server.http import BoundedHttp
+from gateway.server.preflight import start_faults
+from gateway.server.websocket import SocketProtocol
 
 WEBSOCKET_BYTES = 64 * 2**20
 

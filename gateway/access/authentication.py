@@ -1,0 +1,85 @@
+"""From a request's headers to its caller: the token that it presents, and whether that token still opens anything."""
+
+from collections.abc import Mapping
+from time import time
+from typing import Any
+
+from accounts import tokens
+from accounts.caller import Caller
+from gateway.call import errors
+from gateway.call.request import InferenceRequest
+from gateway.state import state
+
+BEARER = b"bearer "
+CREDENTIAL_HEADERS = frozenset({b"authorization", b"api-key"})
+
+
+def authenticate(request: InferenceRequest) -> Caller:
+    """Return whom the request's token belongs to. Raises :class:`~gateway.call.errors.BadToken`.
+
+    The token stands in ``Authorization: Bearer``, or in ``api-key`` as Azure's clients send it.
+    """
+    if len(request.raw_headers) != len(request.scope["headers"]):
+        refuse_doubled_headers(request.scope)
+    return caller_of(presented_token(request.raw_headers))
+
+
+def refuse_doubled_headers(scope: Mapping[str, Any]) -> None:
+    """Raise when a header that we act on came twice: whoever stands before us may have read the other one."""
+    seen: set[bytes] = set()
+    for name, _ in scope["headers"]:
+        if name in seen and (name in CREDENTIAL_HEADERS or name.startswith(b"x-tfy-")):
+            header = name.decode("latin1")
+            raise errors.InvalidRequest(f"The header {header} was sent twice. Send it once.", param=header)
+        seen.add(name)
+
+
+def caller_of(presented: str) -> Caller:
+    """Return whom a token belongs to. Raises :class:`~gateway.call.errors.BadToken`, or ``Unavailable`` before the picture is loaded."""
+    check_loaded()
+    caller = state.directory.caller(tokens.digest(presented))
+    if caller is None:
+        fault = tokens.fault(presented)
+        why = f"{fault[0].upper()}{fault[1:]}." if fault else "No such token, or it was revoked long ago."
+        raise errors.BadToken(f"Incorrect API key provided: {_masked(presented)}. {why}")
+    check_alive(caller)
+    state.ledger.touch(caller.token_id, time())
+    return caller
+
+
+def check_loaded() -> None:
+    """Raise :class:`~gateway.call.errors.Unavailable` until the picture is loaded."""
+    if not state.directory.loaded:
+        raise errors.Unavailable(
+            "Gatehouse is starting: its configuration is not loaded yet.", headers={"retry-after": "1"}
+        )
+
+
+def check_alive(caller: Caller) -> None:
+    """Raise :class:`~gateway.call.errors.BadToken` when the caller's token opens nothing any more."""
+    if caller.state == "revoked":
+        raise errors.BadToken(f"The token {caller.prefix}… was revoked. Ask for a new one.", code="token_revoked")
+    if caller.state != "active":
+        raise errors.BadToken(f"The holder of the token {caller.prefix}… is disabled.", code="token_holder_disabled")
+    if caller.expires_at is not None and caller.expires_at <= time():
+        raise errors.BadToken(f"The token {caller.prefix}… has expired. Ask for a new one.", code="token_expired")
+
+
+def presented_token(headers: Mapping[bytes, bytes]) -> str:
+    """Return the token that a request's headers present. Raises :class:`~gateway.call.errors.BadToken`."""
+    header = headers.get(b"authorization", b"")
+    bearer = header[7:].strip() if header[:7].lower() == BEARER else b""
+    if bearer:
+        return bearer.decode("latin1")
+    azure = headers.get(b"api-key", b"").strip()
+    if azure:
+        return azure.decode("latin1")
+    raise errors.BadToken(
+        "You didn't provide an API key. Send it in the Authorization header: 'Authorization: Bearer YOUR_TOKEN'.",
+        code="missing_api_key",
+    )
+
+
+def _masked(token: str) -> str:
+    shown = "".join(sign for sign in token[:6] if sign.isascii() and sign.isprintable())
+    return f"{shown}…" if len(token) > 12 else "…"

@@ -1,0 +1,77 @@
+"""Which accounts and models a caller may use, and which they manage."""
+
+from collections.abc import Iterator
+
+from accounts.caller import Caller
+from gateway.state import state
+from providers.snapshot import AccountPicture, ModelPicture, Target
+
+
+def may_use(caller: Caller, account: AccountPicture) -> bool:
+    """Whether the caller may use any of the account's models, leaving the models' own lists aside."""
+    if caller.limits is not None and not any(
+        limit == account.name or limit.startswith(f"{account.name}/") for limit in caller.limits
+    ):
+        return False
+    return caller.is_superuser or not caller.principals.isdisjoint(account.users)
+
+
+def manages(caller: Caller, account: AccountPicture) -> bool:
+    """Whether the caller may see everybody's objects on the account: its managers, and superusers."""
+    return may_use(caller, account) and (caller.is_superuser or not caller.principals.isdisjoint(account.managers))
+
+
+def may_call(caller: Caller, account: AccountPicture, model: ModelPicture) -> bool:
+    """Whether the caller may call this model of the account."""
+    if not model.enabled or (model.owner_key and not _shares(caller, account, model)):
+        return False
+    if not caller.is_superuser:
+        if caller.principals.isdisjoint(account.users):
+            return False
+        asked = caller.principals.union(caller.team_keys) if model.owner_key else caller.principals
+        if model.subjects is not None and asked.isdisjoint(model.subjects | account.managers):
+            return False
+    limits = caller.limits
+    return limits is None or account.name in limits or f"{account.name}/{model.name}" in limits
+
+
+def _shares(caller: Caller, account: AccountPicture, model: ModelPicture) -> bool:
+    """Whether a fine-tuned model is the caller's to use, as the account's isolation says: also administrators' it is not.
+
+    A team shares it like its files, with its virtual accounts, too.
+    """
+    if account.isolation == "account" or caller.key == model.owner_key:
+        return True
+    return account.isolation == "team" and not (model.subjects or frozenset()).isdisjoint(
+        caller.principals.union(caller.team_keys)
+    )
+
+
+def offers(caller: Caller, account: AccountPicture, model_type: str) -> bool:
+    """Whether the account has a model for ``model_type`` that the caller may call; every account has one for no type."""
+    if not model_type or account.any_model:
+        return True
+    return any(
+        model_type in model.model_types and may_call(caller, account, model) for model in account.models.values()
+    )
+
+
+def callable_models(caller: Caller) -> Iterator[tuple[AccountPicture, ModelPicture]]:
+    """Yield every listed model that the caller may call now, by account and name."""
+    for _, account in sorted(state.directory.accounts.items()):
+        if account.enabled:
+            for _, model in sorted(account.models.items()):
+                if may_call(caller, account, model):
+                    yield account, model
+
+
+def still_allowed(caller: Caller, target: Target) -> bool:
+    """Whether a running call to ``target`` would be let in again now."""
+    account = state.directory.accounts.get(target.account.name)
+    if account is None or not account.enabled:
+        return False
+    name = target.model.name
+    if not name:
+        return may_use(caller, account)
+    model = account.models.get(name) or (target.model if account.any_model and not target.model.listed else None)
+    return model is not None and may_call(caller, account, model)

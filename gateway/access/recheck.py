@@ -1,0 +1,30 @@
+"""Admission of calls that are already running: a change of the picture is obeyed by open streams too."""
+
+from gateway.access import grants
+from gateway.access.authentication import check_alive
+from gateway.call import errors
+from gateway.call.call import Call
+from gateway.state import state
+
+
+def recheck_running_calls() -> None:
+    """End every running call that would not be let in again. Runs in the event loop after each change of the picture."""
+    for call in list(state.running):
+        error = _objection(call) if call is not None else None
+        if call is not None and error is not None:
+            call.end(error)
+
+
+def _objection(call: Call) -> errors.CallError | None:
+    caller = state.directory.caller_of_token(call.caller.token_id)
+    if caller is None:
+        return errors.BadToken("The token was deleted while the call was running.", code="token_revoked")
+    try:
+        check_alive(caller)
+    except errors.BadToken as error:
+        return error
+    # Between its admission and its first attempt a call may wait for the database: its targets are known by then.
+    targets = (call.target,) if call.target is not None else call.targets
+    if not all(grants.still_allowed(caller, target) for target in targets):
+        return errors.Forbidden("Access to the model ended while the call was running.", code="access_ended")
+    return None

@@ -1,0 +1,77 @@
+"""Models as batches and fine-tuning name them: the vendor's own bare name, on an account that the header names."""
+
+from dataclasses import replace
+
+from accounts.caller import Caller
+from gateway.access import grants
+from gateway.access import models as access
+from gateway.call.errors import Forbidden, InvalidRequest
+from gateway.directory.accounts import unlisted_model
+from gateway.state import state
+from providers.snapshot import AccountPicture, Target
+
+
+def resolve(caller: Caller, account: AccountPicture, name: str, *model_types: str) -> Target:
+    """Return what the vendor's model ``name`` means to ``caller`` on ``account``, for work of all ``model_types``.
+
+    A dated snapshot that is not listed is open to whoever may use the model that it is of. Raises
+    :class:`~gateway.call.errors.ModelNotFound`, and :class:`~gateway.call.errors.InvalidRequest` for a name with an account before it,
+    a public name that is not the vendor's, or a model that is not registered for the work.
+    """
+    _refuse_public_name(account, name)
+    if not account.enabled:
+        raise Forbidden(f"The provider account {account.name!r} is disabled.", code="provider_account_disabled")
+    target = _listed(caller, account, name, model_types)
+    if target is None and name.lower() not in account.upstream_ids:
+        base = access.SNAPSHOT.sub("", name)
+        if base != name:
+            found = _listed(caller, account, base, model_types)
+            target = found and Target(account, replace(found.model, upstream_id=name))
+        listed = base.lower() in account.upstream_ids
+        if target is None and account.any_model and not listed and access.UNLISTED_NAME.fullmatch(name):
+            unlisted = unlisted_model(account, name)
+            target = Target(account, unlisted) if grants.may_call(caller, account, unlisted) else None
+    if target is None:
+        raise access.not_found(name, f" on provider account {account.name!r}")
+    missing = [kind for kind in model_types if kind not in target.model.model_types] if target.model.listed else []
+    if missing:
+        raise InvalidRequest(
+            f"{missing[0]} is not supported for the model {name!r}", param="model", code="unsupported_model_type"
+        )
+    return target
+
+
+def is_fine_tuned(target: Target) -> bool:
+    """Whether the model is one that somebody had fine-tuned and that no administrator has listed: it has an owner."""
+    return not target.model.listed and target.model.upstream_id.startswith("ft:")
+
+
+def _listed(caller: Caller, account: AccountPicture, name: str, model_types: tuple[str, ...]) -> Target | None:
+    """Return the account's entry for the vendor's ``name``; of several, one that fits the work, and that bears the name."""
+    entries = [
+        model
+        for model in account.models.values()
+        if model.upstream_id == name and grants.may_call(caller, account, model)
+    ]
+    if not entries:
+        return None
+    return Target(
+        account, min(entries, key=lambda model: (not model.model_types >= set(model_types), model.name != name))
+    )
+
+
+def _refuse_public_name(account: AccountPicture, name: str) -> None:
+    prefix, slash, rest = name.partition("/")
+    if slash and prefix in state.directory.accounts:
+        raise InvalidRequest(
+            f"Write the vendor's bare model name here, {rest!r}, not {name!r}: the account comes from x-tfy-provider-name.",
+            param="model",
+            code="bare_model_name_required",
+        )
+    listed = account.models.get(name)
+    if listed is not None and listed.upstream_id != name and name.lower() not in account.upstream_ids:
+        raise InvalidRequest(
+            f"Write the vendor's own model name here, {listed.upstream_id!r}, not {name!r}.",
+            param="model",
+            code="bare_model_name_required",
+        )

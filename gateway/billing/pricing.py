@@ -1,0 +1,60 @@
+"""From usage to money: prices of attempts and of batch lines."""
+
+from providers.snapshot import Target
+from usage.records import Attempt
+
+TOKEN_FIELDS = tuple(name for name in Attempt.__struct_fields__ if name.endswith("_tokens"))
+BATCH_TIER = "batch"
+
+
+def waive(record: Attempt) -> None:
+    """Take back what was read of a usage that is not this attempt's to pay."""
+    for name in TOKEN_FIELDS:
+        setattr(record, name, 0)
+    record.units = {}
+    record.cost_pico = 0
+
+
+def billed_units(record: Attempt) -> dict[str, int]:
+    """Return the record's usage under the price sheet's unit names, zeros left out."""
+    units = {
+        "input_tokens": record.input_tokens,
+        "output_tokens": record.output_tokens,
+        "cache_read_tokens": record.cached_tokens,
+        "cache_write_tokens": record.cache_write_tokens,
+        "input_audio_tokens": record.audio_input_tokens,
+        "output_audio_tokens": record.audio_output_tokens,
+        "input_image_tokens": record.image_input_tokens,
+        "output_image_tokens": record.image_output_tokens,
+        **record.units,
+    }
+    return {name: count for name, count in units.items() if count}
+
+
+def price_batch_line(record: Attempt, target: Target) -> None:
+    """Set the record's cost at batch prices: the list's own, or half the standard ones where OpenAI's list has none."""
+    sheet = target.model.sheet
+    listed = sheet is not None and BATCH_TIER in sheet.variants
+    halved = not listed and target.account.vendor.price_source == "openai"
+    price(record, target, tier=BATCH_TIER, factor=(1, 2) if halved else (1, 1))
+    record.service_tier = BATCH_TIER
+
+
+def price(record: Attempt, target: Target, *, tier: str | None = None, factor: tuple[int, int] = (1, 1)) -> None:
+    """Set the record's cost from its usage; it stays ``None`` (unpriced) when no price, or no usage, is known.
+
+    ``tier`` overrides the service tier that the vendor reported, for example ``batch``; ``factor`` is a fraction to multiply by.
+    """
+    sheet = target.model.sheet
+    if sheet is None:
+        return
+    if record.service_tier or tier:
+        sheet = sheet.tier(tier or record.service_tier)
+    units = billed_units(record)
+    if not units and not sheet.free:
+        return  # the upstream did not tell what it used: unknown is not free
+    record.price_version = sheet.version
+    record.cost_pico = sheet.cost(units, target.account.discount_bp, factor)
+    gaps = sheet.gaps(units)
+    if gaps:
+        record.price_gaps = ",".join(gaps)

@@ -1,0 +1,200 @@
+"""Finds the ids of other objects that a request body mentions, wherever they can stand."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.call.errors import InvalidRequest
+
+# Fields whose value is the id of an object, a list of ids, or an object with an ``id``.
+REFERENCE_FIELDS = frozenset(
+    {
+        "assistant_id",
+        "audio",
+        "batch_id",
+        "comparison_response_id",
+        "container",
+        "container_id",
+        "conversation",
+        "error_file_id",
+        "eval_id",
+        "file_id",
+        "file_ids",
+        "input_file_id",
+        "output_file_id",
+        "previous_response_id",
+        "response_id",
+        "skill_id",
+        "thread_id",
+        "training_file",
+        "upload_id",
+        "validation_file",
+        "vector_store_id",
+        "vector_store_ids",
+        "video_id",
+        "voice",
+    }
+)
+# Those whose text is always an id, also in forms and queries; the others may be a vendor's word, or sound.
+FORM_FIELDS = REFERENCE_FIELDS - {"audio", "voice"}
+# Ids without this beginning are the vendor's own, for everybody, or no ids.
+OWN_PREFIXES = {"audio": "audio_", "voice": "voice_", "skill_id": "skill_"}
+# Fields that hold what callers or models wrote, or what an earlier answer cited: names in there refer to nothing.
+INERT_FIELDS = frozenset({"annotations", "input_schema", "metadata", "parameters", "schema"})
+# An item of a response's input that stands for an earlier item: {"type": "item_reference", "id": "msg_..."}.
+ITEM_REFERENCE = "item_reference"
+# Where an item with an id but without what it says stands for an earlier item, too.
+ITEM_LISTS = frozenset({"input", "items"})
+# What an item of the kind says; without any of it, the upstream looks the item up.
+CONTENTS = {
+    "compaction": ("encrypted_content",),
+    "image_generation_call": ("result",),
+    "reasoning": ("encrypted_content", "content"),
+}
+# A field without any of these bytes mentions nothing. Escapes of ASCII characters could hide a name, so they count too.
+# Whoever looks for a name finds those that contain it; audio and voices are found by how their ids begin.
+MARKS = (
+    *(name.encode() for name in sorted(FORM_FIELDS) if not any(part in name for part in FORM_FIELDS - {name})),
+    *(OWN_PREFIXES[name].encode() for name in sorted(REFERENCE_FIELDS - FORM_FIELDS)),
+    ITEM_REFERENCE.encode(),
+    b"\\u00",
+)
+MAX_REFERENCES = 1000
+SEARCHED_BYTES = 4096
+NAME_BYTES = 256  # no name that matters is longer, each of its characters escaped
+MOST_QUOTES = 2000
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def find_references(body: bytes, fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
+    """Return ``(field, id)`` for every reference in ``body``, whose top-level ``fields`` are given. Without doubles.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a name that is given twice where
+    references stand: another reader could see the other one.
+    """
+    marked = len(body) > SEARCHED_BYTES or _has_mark(body)
+    listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in _short_texts(bytes(fields[name]))]
+    if not marked and not listed:
+        return []
+    found: dict[tuple[str, str], None] = {}
+    for name, raw in fields.items():
+        if name in INERT_FIELDS:
+            continue
+        if name in FORM_FIELDS or name in listed or (marked and _mentions(raw)):
+            value = _value(raw)
+            _walk({name: value}, found, items=name in ITEM_LISTS)
+            _refuse_doubled_names(bytes(raw), value)
+    return list(found)
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError as error:  # a number that no reader takes
+        raise InvalidRequest(
+            f"We could not parse the JSON body of your request: {error}.", code="invalid_json"
+        ) from None
+    except RecursionError:
+        raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
+
+
+def _mentions(raw: msgspec.Raw) -> bool:
+    """Whether a field can mention anything. Decoding many texts is quicker than to search them for every mark."""
+    value = bytes(raw)
+    texts = _short_texts(value)
+    return value[:1] in b"[{" if len(texts) > SEARCHED_BYTES else _has_mark(texts)
+
+
+def _has_mark(value: bytes) -> bool:
+    return any(mark in value for mark in MARKS)
+
+
+def _short_texts(value: bytes) -> bytes:
+    """Return a long JSON value without its long texts: pictures and documents, that no name and no id stands in.
+
+    What lies between two quotes is short where a name stands, however the quotes before it pair up. A value of short texts
+    is returned as it is, and so is a short one.
+    """
+    pieces: list[bytes] = []
+    start, most = 0, min(len(value) // (2 * NAME_BYTES), MOST_QUOTES) if len(value) > SEARCHED_BYTES else 0
+    while len(pieces) < most:
+        end = value.find(b'"', start)
+        piece = value[start : end if end >= 0 else None]
+        pieces.append(piece if len(piece) <= NAME_BYTES else b"")
+        if end < 0:
+            return b'"'.join(pieces)
+        start = end + 1
+    return value
+
+
+def _refuse_doubled_names(raw: bytes, value: Any) -> None:
+    # Without blanks and doubled names, what it encodes to has the same length.
+    if len(_encode(value)) == len(raw):
+        return
+    try:
+        json.loads(raw, object_pairs_hook=_unique)
+    except InvalidRequest:
+        if b'"id"' in raw or _has_mark(raw):
+            raise
+    except RecursionError:
+        raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0][:80]
+        raise InvalidRequest(f"The field {twice!r} is given twice in one object.", param=twice, code="duplicate_field")
+    return unique
+
+
+def _walk(value: Any, found: dict[tuple[str, str], None], *, items: bool) -> None:
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending.extend(entry for entry in node if isinstance(entry, dict | list))
+            if items:
+                found.update((reference, None) for reference in map(_item_reference, node) if reference)
+        else:
+            _walk_object(node, found, pending)
+        if len(found) > MAX_REFERENCES:
+            raise InvalidRequest(f"The request mentions more than {MAX_REFERENCES} other objects.")
+
+
+def _walk_object(node: dict[str, Any], found: dict[tuple[str, str], None], pending: list[Any]) -> None:
+    kind = node.get("type")
+    for name, child in node.items():
+        if name in REFERENCE_FIELDS:
+            prefix = OWN_PREFIXES.get(name, "")
+            found.update(((name, entry), None) for entry in _ids(child) if entry.startswith(prefix))
+        inert = name in INERT_FIELDS or (name == "results" and kind == "file_search_call")
+        if isinstance(child, dict | list) and not inert:
+            pending.append(child)
+    if kind == "file_id" and isinstance(node.get("id"), str):
+        found["file_id", node["id"]] = None  # a data source of evals
+
+
+def _item_reference(node: Any) -> tuple[str, str] | None:
+    if not isinstance(node, dict) or not isinstance(node.get("id"), str):
+        return None
+    kind = node.get("type")
+    hollow = kind in CONTENTS and not any(node.get(name) for name in CONTENTS[kind])
+    if kind == ITEM_REFERENCE or hollow or node.keys() <= {"id", "type", "status"}:
+        return ITEM_REFERENCE, node["id"]
+    return None
+
+
+def _ids(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, dict) and isinstance(value.get("id"), str):
+        return [value["id"]] if value["id"] else []
+    if isinstance(value, list):
+        return [entry for entry in value if isinstance(entry, str) and entry]
+    return []

@@ -1,0 +1,189 @@
+"""A multipart body on its way to the upstream: streamed through, with the model's name replaced wherever it stands.
+
+Every byte but the value of the ``model`` part goes on as it came. What comes before that part is kept (on disk beyond
+``MEMORY_BYTES``), because only the model tells where the call goes; what comes after it is never kept.
+"""
+
+import re
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from gateway.body.multipart import PartScanner, parameters
+from gateway.body.references import FORM_FIELDS
+from gateway.call.errors import InvalidRequest, TooLarge, UnsupportedMedia
+from gateway.call.request import InferenceRequest
+
+MEMORY_BYTES = 2**20
+CHUNK_BYTES = 2**16
+_boundary = re.compile(rb"[ -~]{0,69}[!-~]\Z").match
+
+
+class MultipartUpload:
+    """The body of a multipart request; :meth:`open` reads it up to the model, :meth:`body` sends it on."""
+
+    def __init__(
+        self,
+        request: InferenceRequest,
+        limit: int,
+        wanted: Iterable[str] = (),
+        on_file: Callable[[bytes], None] | None = None,
+        refers: frozenset[str] = frozenset(),
+    ) -> None:
+        self.content_type = request.raw_headers.get(b"content-type", b"").decode("latin1")
+        self.fault: Exception | None = None
+        self.sent = 0
+        self.received = 0
+        self._request = request
+        self._limit = limit
+        names = frozenset(wanted)
+        boundary = boundary_of(request.raw_headers.get(b"content-type", b""))
+        self._reference_fields = FORM_FIELDS | refers
+        self._scanner = PartScanner(boundary, lambda name: name in names or bool(self._reference(name)), on_file)
+        self._sent_references: int | None = None
+        self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
+        length = request.raw_headers.get(b"content-length", b"")
+        self._length = int(length) if length.isdigit() else None
+        if self._length is not None and self._length > limit:
+            raise self._too_large()
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The wanted text parts that have been seen so far."""
+        return {name: value.decode("utf-8", "replace") for name, value in self._scanner.values.items()}
+
+    @property
+    def file_name(self) -> str | None:
+        """The name of the file in the part ``file``, empty when it has none; ``None`` as long as there is no such part."""
+        return self._scanner.file_name
+
+    @property
+    def wants_stream(self) -> bool:
+        """Whether the parts seen so far ask for a stream; the part may still come, as any other behind the model."""
+        return self._scanner.values.get("stream", b"").strip().lower() in {b"true", b"1"}
+
+    @property
+    def references(self) -> list[tuple[str, str]]:
+        """The ids of other objects that the parts seen so far mention, with the field that did."""
+        return [
+            (field, value.decode("utf-8", "replace"))
+            for name, values in self._scanner.lists.items()
+            if (field := self._reference(name))
+            for value in values
+            if value
+        ]
+
+    def _reference(self, name: str) -> str:
+        return reference_field(name, self._reference_fields)
+
+    async def open(self) -> None:
+        """Read until the model is known; raise when the body is not sound, or ends without one."""
+        while self._scanner.model_span is None:
+            if self._request.body_read:
+                self._check_end()
+                raise InvalidRequest(
+                    "You must provide a 'model' part, named 'account/model' like 'openai-main/whisper-1'.",
+                    param="model",
+                    code="missing_required_parameter",
+                )
+            self._head.write(await self._receive())
+
+    async def keep(self) -> bool:
+        """Read the next piece and keep it, on disk when there is much; return whether there was one."""
+        if self._request.body_read:
+            self._check_end()
+            return False
+        self._head.write(await self._receive())
+        return True
+
+    def length(self, upstream_model: str) -> int | None:
+        """Return the length of the body that goes upstream, or ``None`` when the client did not tell its own."""
+        if self._length is None or self._scanner.model_span is None or not upstream_model:
+            return self._length
+        start, end = self._scanner.model_span
+        return self._length + len(upstream_model.encode()) - (end - start)
+
+    async def body(self, upstream_model: str) -> AsyncIterator[bytes]:
+        """Yield the body for the upstream. What goes wrong on the client's side is kept in ``fault`` and raised."""
+        try:
+            self._sent_references = len(self.references)
+            for piece in self._rewritten_head(upstream_model):
+                self.sent += len(piece)
+                yield piece
+            while not self._request.body_read:
+                piece = await self._receive()
+                self.sent += len(piece)
+                yield piece
+            self._check_end()
+        except Exception as error:  # not handled here: the client library would hide which side failed
+            self.fault = error
+            raise
+
+    def close(self) -> None:
+        """Give back the disk space."""
+        self._head.close()
+
+    async def _receive(self) -> bytes:
+        piece = await self._request.receive_piece()
+        self.received += len(piece)
+        if self.received > self._limit:
+            raise self._too_large()
+        self._scanner.feed(piece)
+        if self._sent_references is not None and len(self.references) > self._sent_references:
+            field, _ = self.references[-1]  # it can't be checked any more: what stands before it is on its way
+            raise InvalidRequest(
+                f"Place the part {field!r} before the part 'model'.", param=field, code="invalid_multipart"
+            )
+        return piece
+
+    def _rewritten_head(self, upstream_model: str) -> Iterable[bytes]:
+        span = self._scanner.model_span if upstream_model else None
+        self._head.seek(0)
+        if span is None:
+            yield from self._read_head(None)
+            return
+        yield from self._read_head(span[0])
+        yield upstream_model.encode()
+        self._head.seek(span[1])
+        yield from self._read_head(None)
+
+    def _read_head(self, count: int | None) -> Iterable[bytes]:
+        while count is None or count > 0:
+            piece = self._head.read(CHUNK_BYTES if count is None else min(CHUNK_BYTES, count))
+            if not piece:
+                return
+            if count is not None:
+                count -= len(piece)
+            yield piece
+
+    def _check_end(self) -> None:
+        if not self._scanner.ended:
+            raise InvalidRequest("The multipart body ends before its last boundary.", code="invalid_multipart")
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            f"The upload is larger than {self._limit} bytes. The operator sets the bound with GATEHOUSE_MAX_UPLOAD_MB."
+        )
+
+
+def boundary_of(content_type: bytes) -> bytes:
+    """Return the boundary of a multipart content type; raise when it is another type, or has no sound boundary."""
+    fault = InvalidRequest("The Content-Type header has no sound multipart boundary.", code="invalid_multipart")
+    try:
+        media, options = parameters(content_type)
+    except ValueError:
+        raise fault from None
+    if media != b"multipart/form-data":
+        shown = media.decode("latin1")[:80] or "nothing"
+        raise UnsupportedMedia(f"This endpoint takes multipart/form-data, not {shown!r}.")
+    boundary = options.get(b"boundary", b"")
+    if not _boundary(boundary) or b"\\" in boundary or b"boundary*" in options:
+        raise fault
+    return boundary
+
+
+def reference_field(name: str, known: frozenset[str] = FORM_FIELDS) -> str:
+    """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``); empty for any other part."""
+    words = [word for word in re.split(r"[\[\].]+", name) if word and not word.isdigit()]
+    if words and words[-1] == "id" and len(words) > 1:
+        words.pop()
+    return words[-1] if words and words[-1] in known else ""

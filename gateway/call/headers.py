@@ -1,0 +1,92 @@
+"""The request headers that Gatehouse reads: the contract's ``x-tfy-*`` options, and those that go on to the upstream."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.call.errors import InvalidRequest
+
+METADATA_VALUE_CHARACTERS = 128
+METADATA_ENTRIES = 64
+MAX_RETRIES = 5
+MAX_TIMEOUT_MS = 86_400_000
+RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
+_text_map = msgspec.json.Decoder(dict[str, str])
+_retry = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# What of a client's request goes on to the upstream. Credentials, cookies and hop-by-hop headers never do.
+FORWARDED = frozenset(b"accept user-agent openai-beta x-client-request-id traceparent tracestate".split())
+
+
+@dataclass(slots=True)
+class Options:
+    """What the ``x-tfy-*`` headers ask for. Timeouts are in seconds."""
+
+    provider_name: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    request_timeout: float | None = None
+    first_token_timeout: float | None = None
+    retries: int = 0
+    retry_statuses: frozenset[int] = RETRY_STATUSES
+
+
+def read_options(headers: Mapping[bytes, bytes]) -> Options:
+    """Read the contract's request headers; raise :class:`InvalidRequest` that names a bad one."""
+    options = Options()
+    if b"x-tfy-provider-name" in headers:
+        options.provider_name = headers[b"x-tfy-provider-name"].decode("latin1").strip()
+    if b"x-tfy-metadata" in headers:
+        options.metadata = _metadata(headers[b"x-tfy-metadata"])
+    if b"x-tfy-request-timeout" in headers:
+        options.request_timeout = _milliseconds("x-tfy-request-timeout", headers[b"x-tfy-request-timeout"])
+    if b"x-tfy-ttft-timeout-ms" in headers:
+        options.first_token_timeout = _milliseconds("x-tfy-ttft-timeout-ms", headers[b"x-tfy-ttft-timeout-ms"])
+    if b"x-tfy-retry-config" in headers:
+        options.retries, options.retry_statuses = _retries(headers[b"x-tfy-retry-config"])
+    return options
+
+
+def _metadata(text: bytes) -> dict[str, str]:
+    try:
+        metadata = _text_map.decode(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(
+            'x-tfy-metadata must be a JSON object of texts, for example {"project": "search"}.', param="x-tfy-metadata"
+        ) from None
+    if len(metadata) > METADATA_ENTRIES:
+        raise InvalidRequest(f"x-tfy-metadata has more than {METADATA_ENTRIES} entries.", param="x-tfy-metadata")
+    for key, value in metadata.items():
+        if len(value) > METADATA_VALUE_CHARACTERS or len(key) > METADATA_VALUE_CHARACTERS:
+            raise InvalidRequest(
+                f"x-tfy-metadata: {key[:40]!r} is longer than {METADATA_VALUE_CHARACTERS} characters.",
+                param="x-tfy-metadata",
+            )
+    return metadata
+
+
+def _milliseconds(name: str, text: bytes) -> float:
+    digits = text.strip()
+    if not digits.isdigit() or len(digits) > 12 or not 0 < int(digits) <= MAX_TIMEOUT_MS:
+        raise InvalidRequest(f"{name} must be a whole number of milliseconds, at most {MAX_TIMEOUT_MS}.", param=name)
+    return int(digits) / 1000
+
+
+def _retries(text: bytes) -> tuple[int, frozenset[int]]:
+    """Read ``{"attempts": 3, "onStatusCodes": [429, 500]}``; both spellings of the codes, as numbers or texts."""
+    try:
+        given = _retry.decode(text)
+        attempts = msgspec.json.decode(given.get("attempts", b"2"), type=int)
+        codes = given.get("onStatusCodes", given.get("on_status_codes"))
+        listed = msgspec.json.decode(codes, type=list[int | str]) if codes is not None else sorted(RETRY_STATUSES)
+        statuses = frozenset(int(code) for code in listed)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(
+            'x-tfy-retry-config must be like {"attempts": 3, "onStatusCodes": [429, 500, 503]}.',
+            param="x-tfy-retry-config",
+        ) from None
+    if not 0 <= attempts <= MAX_RETRIES or any(not 400 <= code <= 599 for code in statuses):
+        raise InvalidRequest(
+            f"x-tfy-retry-config: attempts go from 0 to {MAX_RETRIES}, status codes from 400 to 599.",
+            param="x-tfy-retry-config",
+        )
+    return attempts, statuses

@@ -1,0 +1,149 @@
+"""A request as the lean handler hands it to a view, and the body that it still has to read."""
+
+import asyncio
+import contextlib
+import io
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.http import QueryDict
+from django.utils.functional import cached_property
+
+from gateway.call import errors
+from gateway.call.call import Call, new_request_id
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+WATCH_AFTER_SECONDS = 0.05
+DISCARD_BYTES = 64 * 2**20
+DISCARD_SECONDS = 5.0
+
+
+class InferenceRequest(ASGIRequest):
+    """Django's request, built lazily: most calls need the method, the headers and the body only.
+
+    ``raw_headers`` are the request's headers, names in lower case. The body is read by the view, after it knows the caller.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.path = self.path_info = scope["path"]
+        self.method = scope["method"]
+        self.raw_headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_id = new_request_id()
+        self.resolver_match = None
+        self.call: Call | None = None
+        self.body_begun = False
+        self.body_read = False
+        self.task = asyncio.current_task()
+        self.client_gone = False
+        self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
+
+    @cached_property
+    def META(self) -> dict[str, Any]:  # type: ignore[override]  # built when asked for
+        """WSGI-like headers, for whoever asks for them."""
+        return ASGIRequest(self.scope, io.BytesIO()).META
+
+    @cached_property
+    def GET(self) -> QueryDict:  # type: ignore[override]  # built when asked for
+        """The query's parameters. Raises ``InvalidRequest`` for a NUL character, which no database takes."""
+        query = self.scope.get("query_string", b"")
+        if b"%00" in query:
+            raise errors.InvalidRequest("The query holds a NUL character (%00).", code="invalid_query")
+        return QueryDict(query)
+
+    async def read_body(self, limit: int, timeout: float) -> bytes:
+        """Return the whole body. Raises ``TooLarge``, ``BodyTimedOut`` or ``ClientGone``."""
+        message = f"The body is larger than {limit} bytes. The operator sets the bound with GATEHOUSE_MAX_BODY_MB."
+        length = self.raw_headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > limit:
+            raise errors.TooLarge(message)
+        try:
+            async with asyncio.timeout(timeout):
+                first = await self._receive_body()
+                if not first.get("more_body"):
+                    self._body_complete()
+                    if len(first.get("body", b"")) > limit:
+                        raise errors.TooLarge(message)
+                    return first.get("body", b"")
+                parts, size = [first.get("body", b"")], len(first.get("body", b""))
+                while not self.body_read:
+                    event = await self._receive_body()
+                    parts.append(event.get("body", b""))
+                    size += len(parts[-1])
+                    if not event.get("more_body"):
+                        self._body_complete()
+                    if size > limit:
+                        raise errors.TooLarge(message)
+        except TimeoutError:
+            raise errors.BodyTimedOut(f"The body did not arrive within {timeout:g} seconds.") from None
+        return b"".join(parts)
+
+    async def receive_piece(self) -> bytes:
+        """Return the next piece of the body; ``body_read`` tells whether it was the last. For bodies that stream through.
+
+        Raises ``BodyTimedOut`` when nothing comes for the body timeout, and ``ClientGone``.
+        """
+        try:
+            async with asyncio.timeout(settings.BODY_TIMEOUT):
+                event = await self._receive_body()
+        except TimeoutError:
+            raise errors.BodyTimedOut(f"Nothing of the body came for {settings.BODY_TIMEOUT:g} seconds.") from None
+        if not event.get("more_body"):
+            self._body_complete()
+        piece: bytes = event.get("body", b"")
+        return piece
+
+    async def _receive_body(self) -> MutableMapping[str, Any]:
+        self.body_begun = True
+        event = await self.receive()
+        if event["type"] == "http.disconnect":
+            self.client_gone = True
+            raise errors.ClientGone("The client closed the connection before its body was complete.")
+        return event
+
+    def _body_complete(self) -> None:
+        self.body_read = True
+        self.watch()
+
+    def watch(self) -> None:
+        """Begin to notice a client that leaves; in a moment, so that quick calls don't pay for it."""
+        loop, task = asyncio.get_running_loop(), self.task
+        assert task is not None  # an ASGI application is always awaited in a task
+        self._watch = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching, loop, task)
+
+    def stop_watching(self) -> None:
+        """End the watch."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _start_watching(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        self._watch = loop.create_task(self._wait_for_disconnect(task))
+
+    async def _wait_for_disconnect(self, task: asyncio.Task[Any]) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            continue
+        self.client_gone = True
+        if self.call is not None:
+            self.call.client_gone = True
+        task.cancel()
+
+    async def discard_body(self) -> None:
+        """Read on a little after a refusal, so that a client which still sends its body gets to see the answer.
+
+        A client that waits for ``100 Continue`` sends nothing yet: it sees the answer at once.
+        """
+        if not self.body_begun and self.raw_headers.get(b"expect", b"").lower() == b"100-continue":
+            return
+        size = 0
+        with contextlib.suppress(TimeoutError, errors.ClientGone):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while not self.body_read and size < DISCARD_BYTES:
+                    event = await self._receive_body()
+                    size += len(event.get("body", b""))
+                    self.body_read = not event.get("more_body")

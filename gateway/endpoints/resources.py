@@ -1,0 +1,248 @@
+"""OpenAI's other resources through one table (``gateway.objects.resource_table``): the vendor's own paths and bodies, with our admission.
+
+Ownership, streaming, multipart bodies and records are those of every other endpoint.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.urls import URLPattern, re_path
+
+from gateway.access import accounts as access_accounts
+from gateway.access import grants
+from gateway.access import models as access
+from gateway.access.nested_models import resolve_nested_models
+from gateway.body import json as json_body
+from gateway.body.references import find_references
+from gateway.body.upload import MultipartUpload
+from gateway.call import errors
+from gateway.call.call import Call
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import InferenceView
+from gateway.endpoints.describe import begin_call, json_reply
+from gateway.endpoints.resource_place import Place, operation_of, place_of
+from gateway.endpoints.uploading import closing_on_error, send_upload
+from gateway.objects import makers, ownership, resources
+from gateway.objects.listing import list_body, list_owned, read_page
+from gateway.objects.resource_table import RESOURCES, Resource
+from gateway.objects.store import mark_deleted, objects
+from gateway.pipeline import run as pipeline_run
+from gateway.pipeline.fetch import read_objects
+from gateway.state import state
+from providers.snapshot import AccountPicture, Target
+
+LIST_ROUNDS = 5
+LIST_PARAMETERS = frozenset({"limit", "order", "after", "before"})
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+MULTIPART = b"multipart/"
+RANGE_HEADERS = (b"range", b"if-range")
+
+makers.MAKERS.update(resources.MAKERS)
+
+
+class ResourceView(InferenceView):
+    """One row of the table: its collection, its objects, and what stands below them."""
+
+    resource: Resource = RESOURCES[0]
+
+    async def get(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
+        """List the caller's objects, or read one, or what belongs to it."""
+        return await self.serve(request, rest or "")
+
+    async def post(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
+        """Make an object, change one, or do something with it."""
+        return await self.serve(request, rest or "")
+
+    async def delete(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
+        """Delete an object, or what belongs to it."""
+        return await self.serve(request, rest or "")
+
+    async def serve(self, request: InferenceRequest, rest: str) -> Reply:
+        """Resolve the path against the row, check who owns what it names, and send it on."""
+        row, place = self.resource, place_of(self.resource, rest)
+        call = begin_call(request, self.caller, operation_of(row, place, request.method or ""))
+        call.method = request.method or ""
+        call.path = "/".join([row.path, *(quote(segment, safe="") for segment in place.segments)])
+        call.endpoint = "/".join([row.path, *place.shape])
+        account = await self._told_account(call, place)
+        if account is not None:
+            check_open(account, row)
+        if request.method == "GET" and not place.segments:
+            listed = await self._list(request, account or self._only_account(call))
+            if listed is not None:
+                return listed
+        upload = await read_body(request, call, row) if request.method in BODY_METHODS else None
+        if upload is None:
+            return await self._send(request, call, place, account)
+        with closing_on_error(upload):
+            return await self._send(request, call, place, account, upload)
+
+    async def _send(
+        self,
+        request: InferenceRequest,
+        call: Call,
+        place: Place,
+        account: AccountPicture | None,
+        upload: MultipartUpload | None = None,
+    ) -> Reply:
+        row = self.resource
+        if account is None:
+            account = await self._account_of_body(call)
+            check_open(account, row)
+        call.account_name = call.options.provider_name = account.name
+        if row.model:
+            check_model(call, account)
+            resolve_nested_models(call, account)
+        await resources.find_model(call, account, row, place.root, place.segments)
+        await resources.charge_later(call, account, row, place.segments)
+        if call.operation.raw:
+            call.forwarded += [
+                (name.decode(), request.raw_headers[name].decode("latin1"))
+                for name in RANGE_HEADERS
+                if name in request.raw_headers
+            ]
+        reply = await (send_upload(request, call, upload) if upload is not None else pipeline_run.run(call))
+        if reply.status < 300 and len(place.segments) == 1 and place.root:
+            await self._changed(request, call, place.root, account)
+        return reply
+
+    async def _changed(self, request: InferenceRequest, call: Call, root: str, account: AccountPicture) -> None:
+        """Note what a call on the object itself changed in its record."""
+        if request.method == "DELETE":
+            await objects.run(mark_deleted, root, account.name, datetime.now(UTC))
+            objects.forget(root, account.name)
+        elif request.method == "POST" and call.model_asked and call.target is not None:
+            await objects.run(resources.keep_model, account.name, root, call.target.model.public_name)
+
+    async def _told_account(self, call: Call, place: Place) -> AccountPicture | None:
+        """Return the account that the path's object or the header tells; ``None`` when neither does."""
+        name = call.options.provider_name
+        if place.root:
+            account, call.parent = await ownership.locate(self.caller, place.root, name)
+            return account
+        return access_accounts.account_of(self.caller, name) if name else None
+
+    async def _account_of_body(self, call: Call) -> AccountPicture:
+        """Return the account that the body tells: by its model, by an object that it refers to; else the only one."""
+        prefix = call.model_asked.partition("/")[0]
+        if prefix in state.directory.accounts:
+            return access.resolve(self.caller, call.model_asked, "").account
+        home = await ownership.home_of(call)
+        return access_accounts.account_of(self.caller, home) if home else self._only_account(call)
+
+    def _only_account(self, call: Call) -> AccountPicture:
+        """Return the one account of the caller's that opens the row, or the only one at all; raise when it is not clear."""
+        usable = [
+            account
+            for _, account in sorted(state.directory.accounts.items())
+            if account.enabled and grants.may_use(self.caller, account)
+        ]
+        opened = [account for account in usable if is_open(account, self.resource)]
+        found = opened or usable
+        if len(found) == 1:
+            check_open(found[0], self.resource)
+            return found[0]
+        raise errors.InvalidRequest(
+            "Set the header x-tfy-provider-name to the provider account that this call is for"
+            + (f", for example {found[0].name}." if found else "."),
+            param="x-tfy-provider-name",
+            code="provider_account_required",
+        )
+
+    async def _list(self, request: InferenceRequest, account: AccountPicture) -> Reply | None:
+        """Answer a list with the caller's own objects as they stand at the upstream now; ``None``: the upstream answers."""
+        row = self.resource
+        if not row.lists:
+            raise errors.MethodNotAllowed(f"There is no list of /{row.path}.", headers={"allow": "POST"})
+        if not row.kind or account.isolation == "account":
+            return None
+        unknown = sorted(set(request.GET) - LIST_PARAMETERS)
+        if unknown:
+            raise errors.InvalidRequest(
+                f"{unknown[0][:80]!r} is not supported: the list holds your own objects, from Gatehouse's records. It takes "
+                f"{', '.join(sorted(LIST_PARAMETERS))}.",
+                param=unknown[0][:80],
+                code="unsupported_parameter",
+            )
+        page, target = read_page(request.GET), Target(account, access_accounts.no_model(account))
+        found: list[Any] = []
+        gone: list[str] = []
+        for _ in range(LIST_ROUNDS):
+            rows, more = await list_owned(self.caller, account, row.kind, page)
+            bodies = await read_objects(target, row.path, [entry.object_id for entry in rows])
+            found += [body for body in bodies if body is not None]
+            gone += [entry.object_id for entry, body in zip(rows, bodies, strict=True) if body is None]
+            if not more or page.before or len(found) >= read_page(request.GET).limit:
+                break
+            page = replace(page, limit=read_page(request.GET).limit - len(found), after=rows[-1].object_id)
+        for object_id in gone:
+            await objects.run(mark_deleted, object_id, account.name, datetime.now(UTC))
+            objects.forget(object_id, account.name)
+        return json_reply(list_body(found, more))
+
+
+async def read_body(request: InferenceRequest, call: Call, row: Resource) -> MultipartUpload | None:
+    """Read the body: its fields, references, model and whether it asks for a stream go into ``call``.
+
+    A multipart body is kept on disk until all of it was looked at, and returned.
+    """
+    content_type = request.raw_headers.get(b"content-type", b"")
+    if content_type.lower().startswith(MULTIPART):
+        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",), refers=row.refers)
+        with closing_on_error(upload):
+            while await upload.keep():
+                continue
+        call.references += upload.references
+        call.model_asked = upload.values.get("model", "").strip() if row.model else ""
+        return upload
+    call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+    if call.body:
+        json_body.check_json_type(content_type)
+        call.fields = json_body.decode_fields(call.body)
+        call.references += find_references(call.body, call.fields)
+        call.references += resources.own_references(row, call.fields)
+        call.stream = json_body.flag(call.fields, "stream")
+        if row.model:
+            call.model_asked = json_body.text_of(call.fields.get("model"))
+    return None
+
+
+def check_model(call: Call, account: AccountPicture) -> None:
+    """Raise unless the model that the body names is one of ``account``, which the caller may call."""
+    if call.model_asked and access.resolve(call.caller, call.model_asked, account.name).account is not account:
+        raise errors.InvalidRequest(
+            f"The model {call.model_asked[:200]!r} is on another account than this call, which goes to {account.name!r}.",
+            param="model",
+            code="object_on_other_account",
+        )
+
+
+def is_open(account: AccountPicture, row: Resource) -> bool:
+    """Whether the account opens the row's resource."""
+    return row.switch in account.open_resources or "*" in account.open_resources
+
+
+def check_open(account: AccountPicture, row: Resource) -> None:
+    """Raise :class:`~gateway.call.errors.Forbidden` unless the account opens the row's resource."""
+    if not is_open(account, row):
+        raise errors.Forbidden(
+            f"{row.switch!r} is not open on the provider account {account.name!r}. A manager of the account opens it by adding "
+            f"{row.switch!r} to its open resources (manifest: open_resources: [{row.switch}]).",
+            code="resource_closed",
+        )
+
+
+def resource_urls() -> list[URLPattern]:
+    """Return the URL pattern of every row of the table; the longer path first where one begins like another."""
+    return [
+        re_path(
+            rf"^{row.path}(?:/(?P<rest>.+?))?/?$",
+            ResourceView.as_view(resource=row),
+            name=row.path.replace("/", "-"),
+        )
+        for row in sorted(RESOURCES, key=lambda row: -len(row.path))
+    ]

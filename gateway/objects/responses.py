@@ -1,0 +1,181 @@
+"""What an answer about responses and conversations brings into being: responses, items and containers, with their owners."""
+
+import contextlib
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from gateway.billing import usage as metering
+from gateway.body import sse
+from gateway.call.call import Call
+from gateway.call.errors import CallError
+from gateway.models import NewObject
+from gateway.objects import deferred
+from gateway.objects.makers import Fields, Listener, Maker, child_of, record_for, text
+from gateway.objects.store import objects
+
+CHARGED_FIELDS = ("object", "id", "status", "usage", "tool_usage", "service_tier", "created_at", "completed_at")
+# A new background response is looked at this soon.
+FIRST_LOOK_SECONDS = 2.0
+# How the stream of a response ends that has ended itself.
+ENDED = re.compile(rb'"type":\s*"response\.(?:completed|failed|incomplete|cancelled)"')
+
+
+class Environment(msgspec.Struct):
+    """Where a shell call ran."""
+
+    container_id: str | None = None
+
+
+class Item(msgspec.Struct):
+    """What is read of an item."""
+
+    id: str | None = None
+    container_id: str | None = None
+    environment: Environment | None = None
+
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_item = msgspec.json.Decoder(Item)
+_items = msgspec.json.Decoder(list[Item])
+_id = msgspec.json.Decoder(str | Item | None)
+
+
+def of_new_response(call: Call, fields: Fields) -> list[NewObject]:
+    """Return what the answer to a created response makes, or one event of its stream: the response, its items, containers.
+
+    Without ``store`` nothing is kept but containers, and items that go into a conversation.
+    """
+    response = _inner(fields)
+    conversation = _conversation(call.fields)
+    stored = _stored(call, response)
+    items = _items_of(response)
+    made = _containers(call, items)
+    response_id = text(response, "id") if "object" in response or "output" in response else ""
+    if response_id and stored:
+        made.append(_response(call, response_id, response, conversation))
+    if stored or conversation:
+        expiry = None if conversation else expires()
+        made += [
+            record_for(call, "item", item.id, parent_id=conversation, expires_at=expiry) for item in items if item.id
+        ]
+    return made
+
+
+def of_shown(call: Call, fields: Fields) -> list[NewObject]:
+    """Return the items and containers that a look at a response or conversation shows, as its owner's."""
+    parent = call.parent
+    if parent is None:
+        return []  # made outside the gateway: nobody is known to own it
+    conversation = parent.object_id if parent.kind == "conversation" else parent.parent_id
+    items = _items_of(_inner(fields))
+    made = [child_of(parent, "container", each, expires_at=expires()) for each in _container_ids(call, items)]
+    expiry = None if conversation else expires()
+    made += [child_of(parent, "item", item.id, parent_id=conversation, expires_at=expiry) for item in items if item.id]
+    return made
+
+
+def expires() -> datetime:
+    """Return until when the owner of a response that is made now is remembered."""
+    return datetime.now(UTC) + timedelta(days=settings.OBJECT_RETENTION_DAYS)
+
+
+def _inner(fields: Fields) -> Fields:
+    """Return the response inside an event, or the fields themselves."""
+    try:
+        return _object.decode(fields["response"]) if "response" in fields else fields
+    except (ValueError, RecursionError):
+        return fields
+
+
+def _items_of(fields: Fields) -> list[Item]:
+    """Return the items of a response, a list, an event, or the one item that the fields are."""
+    try:
+        for name in ("output", "data"):
+            if name in fields:
+                return _items.decode(fields[name])
+        if "item" in fields:
+            return [_item.decode(fields["item"])]
+        if "object" not in fields and "sequence_number" not in fields:
+            return [_item.decode(msgspec.json.encode(fields))]
+    except (ValueError, RecursionError):
+        return []
+    return []
+
+
+def _response(call: Call, response_id: str, fields: Fields, conversation: str) -> NewObject:
+    state = text(fields, "status")[:32]
+    if call.operation.charges:
+        return record_for(call, "response", response_id, parent_id=conversation, state=state, expires_at=expires())
+    later = deferred.kept_for_charge(call)
+    due = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK_SECONDS)
+    if (
+        state and state not in deferred.RUNNING
+    ):  # a vendor that knows no background has answered at once, and may keep nothing
+        later["answer"] = _charged(fields)
+    return record_for(
+        call,
+        "response",
+        response_id,
+        parent_id=conversation,
+        state=state,
+        data=later,
+        expires_at=expires(),
+        due_at=due,
+    )
+
+
+def _charged(fields: Fields) -> dict[str, Any]:
+    """Return what of an answer is needed to charge it."""
+    kept = {name: msgspec.json.decode(fields[name]) for name in CHARGED_FIELDS if name in fields}
+    return {**kept, "output": metering.tool_calls(fields)}
+
+
+def _stored(call: Call, response: Fields) -> bool:
+    said = response.get("store", call.fields.get("store"))
+    return said is None or bytes(said) != b"false"
+
+
+def _conversation(fields: Fields) -> str:
+    """Return the id of the conversation that a request goes into, or nothing."""
+    try:
+        found = _id.decode(fields.get("conversation", b"null"))
+    except (ValueError, RecursionError):
+        return ""
+    return (found.id if isinstance(found, Item) else found) or ""
+
+
+def _containers(call: Call, items: list[Item]) -> list[NewObject]:
+    return [record_for(call, "container", each, expires_at=expires()) for each in _container_ids(call, items)]
+
+
+def _container_ids(call: Call, items: Iterable[Item]) -> list[str]:
+    """Return the containers that tools opened; one that the request named has its owner already."""
+    named = {object_id for _, object_id in call.references}
+    found = dict.fromkeys(_container_of(item) for item in items)
+    return [each for each in found if each and each not in named]
+
+
+def _container_of(item: Item) -> str | None:
+    return item.container_id or (item.environment.container_id if item.environment else None)
+
+
+async def hear_end(call: Call, events: bytes) -> None:
+    """Keep what the end of a background response's stream tells of its usage, so that nobody needs to ask.
+
+    A vendor that ignores ``background`` may keep nothing to be asked for. When it can't be kept, the vendor is asked.
+    """
+    for event in sse.split_events(events) if ENDED.search(events) else ():
+        if ENDED.search(event) and call.target is not None:
+            with contextlib.suppress(CallError, ValueError, RecursionError):
+                response = _inner(_object.decode(sse.event_data(event)))
+                account, answer = call.target.account.name, _charged(response)
+                await objects.run(deferred.keep_answer, account, text(response, "id"), answer)
+
+
+LISTENERS: dict[str, Listener] = {"response": hear_end}
+MAKERS: dict[str, Maker] = {"response": of_new_response, "shown": of_shown}

@@ -1,0 +1,234 @@
+"""Who owns an upstream object: look-ups and records, for every worker at once.
+
+The database is the truth. Records are written by one thread that commits many at a time (:meth:`Objects.record` returns when
+its record is committed); what the database has is remembered in a bounded cache, misses ask the database in a thread.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, DataError, IntegrityError, close_old_connections, connection, transaction
+
+from gateway.call.errors import Unavailable
+from gateway.models import NewObject, Owned, OwnedObject
+
+logger = logging.getLogger("gateway.objects.store")
+
+REMEMBERED = 50_000
+COMMIT_ROWS = 500
+COMMIT_SECONDS = 15.0
+LATE_ROWS = 10_000
+LATE_SECONDS = 2.0
+LOOKUP_THREADS = 4
+REFUSALS = (DataError, IntegrityError, OverflowError, TypeError, ValueError)
+"""What a database says to a value, as opposed to what it says when it is out of order."""
+
+
+Group = tuple[list[NewObject], "Future[list[Owned]]"]
+
+
+class Objects:
+    """The worker's door to owned objects. Started by its first use; :meth:`close` commits what is waiting."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
+        self._queue: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
+        self._late: list[NewObject] = []
+        self._writer: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._starting = threading.Lock()
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+    async def record(self, objects: list[NewObject]) -> None:
+        """Write ``objects`` down; return when they are committed. Known ones keep their owner.
+
+        Raises :class:`~gateway.call.errors.Unavailable` when the database can't be written: then the ids must not be told.
+        """
+        fresh = [entry for entry in objects if (entry.account_name, entry.object_id) not in self._known]
+        if fresh:
+            await self.committed(self.submit(fresh))
+
+    async def committed(self, done: "Future[list[Owned]]") -> None:
+        """Wait for what :meth:`submit` queued. Raises :class:`~gateway.call.errors.Unavailable` like :meth:`record`."""
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):  # not wait_for: Python 3.11's loses a cancellation at times
+                stored = await asyncio.wrap_future(done)
+        except (DatabaseError, TimeoutError):
+            raise Unavailable(
+                "The object was made, but its owner can't be recorded at the moment, so its id is withheld. Try again.",
+                code="ownership_unavailable",
+                headers={"retry-after": "5"},
+            ) from None
+        for entry in stored:
+            self._remember(entry)
+
+    def submit(self, objects: list[NewObject]) -> "Future[list[Owned]]":
+        """Queue ``objects`` for the next commit; the future brings what the database has of them then."""
+        self._start()
+        done: Future[list[Owned]] = Future()
+        self._queue.put((objects, done))
+        return done
+
+    def _write(self) -> None:
+        try:
+            while True:
+                try:
+                    waiting = [self._queue.get(timeout=LATE_SECONDS if self._late else None)]
+                except queue.Empty:
+                    waiting = []
+                rows = 0
+                while not self._queue.empty() and rows < COMMIT_ROWS:
+                    waiting.append(self._queue.get())
+                    rows += len(waiting[-1][0]) if waiting[-1] is not None else 0
+                batch = [entry for entry in waiting if entry is not None]
+                late, self._late = self._late, []
+                if batch or late:
+                    again: list[Group] = [([entry], Future()) for entry in late]
+                    self._commit(batch + again)
+                if len(batch) < len(waiting):
+                    if self._late:
+                        logger.error("%d objects at work have no record: the database is away.", len(self._late))
+                    return
+        finally:
+            connection.close()
+
+    def _commit(self, groups: list[Group]) -> None:
+        try:
+            stored = _store([entry for group, _ in groups for entry in group])
+        except REFUSALS as error:  # something in there can't be stored: it must not keep out what can
+            if len(groups) > 1:
+                for alone in groups:
+                    self._commit([alone])
+                return
+            ids = ", ".join(entry.object_id[:100] for entry in groups[0][0])
+            logger.error("The owner of %s can't be recorded: %s.", ids, type(error).__name__)
+            _tell(groups, error)
+        except Exception as error:  # the thread's boundary: whoever waits is told, the thread goes on
+            connection.close()
+            # Work that goes on at the upstream costs, although its id was withheld: it is written down later.
+            late = [entry for group, _ in groups for entry in group if entry.due_at is not None]
+            self._late = [*self._late, *late][:LATE_ROWS]
+            _tell(groups, error)
+        else:
+            for group, done in groups:
+                keys = [(entry.account_name, entry.object_id) for entry in group]
+                if done.set_running_or_notify_cancel():
+                    done.set_result([stored[key] for key in keys if key in stored])
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+    async def find(self, object_id: str, account_name: str = "") -> list[Owned]:
+        """Return the records of ``object_id``: of one account when it is named, else of every account that has it."""
+        found = (await self.find_many([object_id], account_name))[object_id]
+        return [entry for entry in found if entry.account_name == account_name] if account_name else found
+
+    async def find_many(self, object_ids: Iterable[str], preferred: str = "") -> dict[str, list[Owned]]:
+        """Return the records of each id, of all accounts; only that of the account ``preferred`` when it is remembered."""
+        found: dict[str, list[Owned]] = {object_id: [] for object_id in object_ids}
+        for object_id, entries in found.items():
+            known = self._known.get((preferred, object_id))
+            if known is not None:
+                self._known.move_to_end((preferred, object_id))
+                entries.append(known)
+        missing = [object_id for object_id, entries in found.items() if not entries]
+        if missing:
+            for entry in await self.run(_find, missing):
+                self._remember(entry)
+                found[entry.object_id].append(entry)
+        return found
+
+    def forget(self, object_id: str, account_name: str) -> None:
+        """Drop what is remembered of an object."""
+        self._known.pop((account_name, object_id), None)
+
+    async def run(self, function: Any, *args: Any) -> Any:
+        """Run a database function in a reader thread with a connection of its own.
+
+        Raises :class:`~gateway.call.errors.Unavailable` when the database is away.
+        """
+        self._start()
+        assert self._readers is not None  # _start made it
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, _with_connection, function, args)
+        except DatabaseError:
+            raise Unavailable(
+                "The gateway's records can't be read at the moment. Try again.",
+                code="records_unavailable",
+                headers={"retry-after": "5"},
+            ) from None
+
+    def _remember(self, entry: Owned) -> None:
+        self._known[(entry.account_name, entry.object_id)] = entry
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+    def _start(self) -> None:
+        if self._writer is not None:
+            return
+        with self._starting:
+            if self._writer is None:
+                self._readers = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="gatehouse-objects")
+                self._writer = threading.Thread(target=self._write, name="gatehouse-owners", daemon=True)
+                self._writer.start()
+
+    def close(self) -> None:
+        """Commit what is waiting and end the threads."""
+        if self._writer is not None:
+            self._queue.put(None)
+            self._writer.join(timeout=10)
+            self._writer = None
+        if self._readers is not None:
+            self._readers.shutdown(wait=True)
+            self._readers = None
+
+
+def _store(objects: list[NewObject]) -> dict[tuple[str, str], Owned]:
+    """Write ``objects`` in one transaction and read them back: whoever was written down first stays the owner."""
+    close_old_connections()
+    with transaction.atomic():
+        OwnedObject.objects.bulk_create([entry.row() for entry in objects], ignore_conflicts=True)
+        return {(entry.account_name, entry.object_id): entry for entry in _find([o.object_id for o in objects])}
+
+
+def _tell(groups: list[Group], error: Exception) -> None:
+    fault = error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__)
+    for _, done in groups:
+        if done.set_running_or_notify_cancel():
+            done.set_exception(fault)
+
+
+def _find(object_ids: list[str]) -> list[Owned]:
+    names = [column.name for column in fields(Owned)]
+    rows = OwnedObject.objects.filter(object_id__in=object_ids, deleted_at=None).values(*names)
+    return [Owned(**{**row, "team_keys": tuple(row["team_keys"])}) for row in rows]
+
+
+def mark_deleted(object_id: str, account_name: str, now: datetime) -> None:
+    """Note that an object is gone: it answers 404 from now on. Its record stays for the books until the retention is over.
+
+    No job looks at it any more, but for a response that is still to be charged.
+    """
+    rows = OwnedObject.objects.filter(object_id=object_id, account_name=account_name)
+    rows.update(deleted_at=now, expires_at=now + timedelta(days=settings.OBJECT_RETENTION_DAYS))
+    rows.exclude(kind="response").update(due_at=None)
+
+
+def _with_connection(function: Any, args: Iterable[Any]) -> Any:
+    close_old_connections()
+    try:
+        return function(*args)
+    except DatabaseError:
+        connection.close()
+        raise
+
+
+objects = Objects()

@@ -1,0 +1,45 @@
+"""Reads of upstream objects on behalf of a call."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from django.conf import settings
+
+from gateway.state import state
+from providers.dialects import openai as openai_dialect
+from providers.snapshot import Target
+from providers.upstream.client import UpstreamRequest
+from providers.upstream.failures import UpstreamFailure
+
+LIST_CONCURRENCY = 8
+
+
+async def read_objects(target: Target, path: str, object_ids: Iterable[str]) -> list[Any]:
+    """Return objects as they stand at the upstream now, ``None`` for one that is gone; a few at a time."""
+    gate = asyncio.Semaphore(LIST_CONCURRENCY)
+
+    async def read(object_id: str) -> Any:
+        async with gate:
+            return await read_object(target, f"{path}/{quote(object_id, safe='')}")
+
+    return list(await asyncio.gather(*(read(object_id) for object_id in object_ids)))
+
+
+async def read_object(target: Target, path: str) -> Any:
+    """Return an upstream object's body as it stands now, or ``None`` when it is gone."""
+    account = target.account
+    headers = openai_dialect.headers(account)
+    request = UpstreamRequest("GET", openai_dialect.url(target, path), headers)
+    answer = await state.client.send(account, request)
+    try:
+        body = await answer.read(settings.MAX_BODY_BYTES)
+    finally:
+        answer.close()
+    if answer.status == 404:
+        return None
+    if answer.status >= 300:
+        raise UpstreamFailure(f"The upstream answered {answer.status} for one of the listed objects.")
+    return msgspec.json.decode(body) if body else None

@@ -1,0 +1,292 @@
+"""Realtime, translation and live sessions: the client's events checked, the server's events metered.
+
+Frames go on as they came, but for model names, which become the vendor's.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from gateway.access import accounts as access_accounts
+from gateway.billing import usage as metering
+from gateway.body.references import find_references
+from gateway.call.call import Call
+from gateway.call.errors import InvalidRequest
+from gateway.objects import ownership
+from gateway.realtime import targets as admission
+from gateway.realtime.closing import error_event
+from gateway.realtime.frames import Fields, fields_of, rewritten, text
+from gateway.realtime.kinds import LIVE, TRANSLATION, Kind
+from gateway.realtime.records import Records
+from providers.snapshot import AccountPicture, Target
+
+# Sound: most of what clients send, and nothing in it names anything.
+SOUND = frozenset({"input_audio_buffer.append", "session.input_audio_buffer.append", "session.input_audio.append"})
+# Such an event as SDKs write it, wholly: it is seen at a glance, without being parsed.
+PLAIN_SOUND = re.compile(
+    r'\{(?:"event_id": ?"[\w-]*", ?)?"type": ?"(?:session\.)?input_audio(?:_buffer)?\.append", ?"audio": ?"[A-Za-z0-9+/=]*"'
+    r'(?:, ?"event_id": ?"[\w-]*")?\}\Z',
+    re.ASCII,
+).match
+CANCEL = '{"type":"response.cancel"}'
+# Ids in these fields are the session's own; the vendor knows no others there.
+SESSION_FIELDS = frozenset({"response_id", "item_reference", "comparison_response_id"})
+CONVERSATIONS = frozenset({"auto", "none"})
+PCM_BYTES_PER_MS = 48
+# Where an event can name models, and what it must hold for that; an escape could hide the name.
+SETTINGS_FIELDS = ("session", "response")
+MODEL = b'"model"'
+TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+
+
+class ServerEvent(msgspec.Struct):
+    """What is read of every server event."""
+
+    type: str = ""
+
+
+class Usage(msgspec.Struct):
+    """The usage of a live session so far."""
+
+    seconds: float = 0.0
+
+
+class Response(msgspec.Struct):
+    """What is read of a response."""
+
+    id: str = ""
+    status: str = ""
+
+
+class Session(msgspec.Struct):
+    """What is read of a session."""
+
+    id: str = ""
+    model: str = ""
+
+
+class Told(msgspec.Struct):
+    """What is read of a server event that tells of usage, of a response or of the session."""
+
+    response: Response | None = None
+    session: Session | None = None
+    usage: Usage | None = None
+    item_id: str = ""
+    content_index: int = 0
+    delta: str = ""
+    event: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_type = msgspec.json.Decoder(ServerEvent)
+_told = msgspec.json.Decoder(Told)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, Any])
+_encode = msgspec.json.Encoder().encode
+_done = re.compile(r"response\.(?:completed|failed|incomplete)\Z")
+
+
+class Dialogue:
+    """One session's events. Both directions return what goes on, or ``None`` for nothing."""
+
+    def __init__(self, call: Call, account: AccountPicture, kind: Kind, target: Target) -> None:
+        self.call = call
+        self.account = account
+        self.kind = kind
+        self.target = target
+        self.records = Records(call, target, "live" if kind is LIVE else "realtime")
+        transcribes = target.model.listed and "audio_transcription" in target.model.model_types
+        self._transcriber = target if transcribes else None
+        self._delegate: Target | None = None
+        self._announced: dict[str, Target] = {}
+        self._sound_in = self._sound_out = 0
+        self._handlers = {
+            "response.created": self._response_created,
+            "response.done": self._response_done,
+            TRANSCRIBED: self._transcribed,
+            "session.created": self._session_told,
+            "session.updated": self._session_told,
+            "session.started": self._session_told,
+            "session.usage.updated": self._session_used,
+            "session.closed": self._session_used,
+            "response.event": self._delegated,
+            "session.output_audio.delta": self._sound_made,
+        }
+
+    @property
+    def busy(self) -> bool:
+        """Whether a response is being made."""
+        return bool(self.records.responses)
+
+    def stop_event(self) -> str:
+        """Return the event that asks the vendor to end what it makes, empty when there is none."""
+        return "" if self.kind in (LIVE, TRANSLATION) else CANCEL
+
+    # --- from the client --------------------------------------------------------------------------------------------
+    async def from_client(self, message: str | bytes) -> str | bytes | None:
+        """Check a client's event. Raises :class:`~gateway.call.errors.CallError` for one that must not go on."""
+        if isinstance(message, str) and self.kind is not TRANSLATION and PLAIN_SOUND(message):
+            return message
+        fields = fields_of(message)
+        if fields is None:
+            return message
+        kind = text(fields, "type")
+        if kind in SOUND:
+            if self.kind is TRANSLATION:
+                self._sound_in += _sound_bytes(text(fields, "audio"))
+            return message
+        changed = self._check_models(fields, kind)
+        await self._check_references(message, fields)
+        return rewritten(message, fields) if changed else message
+
+    def error_for(self, error: Exception, message: str | bytes) -> str:
+        """Return the error event for a client's message that was refused."""
+        try:
+            return error_event(error, text(fields_of(message) or {}, "event_id") or None)
+        except InvalidRequest:
+            return error_event(error)
+
+    def _check_models(self, fields: Fields, kind: str) -> bool:
+        """Check the models that an event names; return whether the event is to be written anew.
+
+        It is whenever it may name one: so no name that is given twice means one model to us and another to the vendor.
+        """
+        if self.kind is LIVE and kind == "session.start" and MODEL not in bytes(fields.get("session", b"")):
+            raise InvalidRequest(
+                "session.start must name a model.", param="session.model", code="missing_required_parameter"
+            )
+        named = [name for name in SETTINGS_FIELDS if _mentions_model(fields.get(name))]
+        for name in named:
+            try:
+                settings = _object.decode(fields[name])
+            except (ValueError, RecursionError):
+                raise InvalidRequest(f"'{name}' must be an object.", param=name, code="invalid_type") from None
+            self._take_targets(admission.admit_settings(self.call.caller, self.account, settings))
+            fields[name] = msgspec.Raw(_encode(settings))
+        return bool(named)
+
+    def _take_targets(self, targets: dict[tuple[str, ...], Target]) -> None:
+        for types, target in targets.items():
+            if types == ("realtime",):
+                self._announced[target.model.upstream_id] = target
+                if not self.target.model.name and target.model.name:
+                    self._switch(target)
+            elif "audio_transcription" in types:
+                self._transcriber = target
+                if not self.target.model.name:
+                    self._switch(target)
+            else:
+                self._delegate = target
+
+    async def _check_references(self, message: str | bytes, fields: Fields) -> None:
+        body = message.encode() if isinstance(message, str) else message
+        found = [
+            (field, name)
+            for field, name in find_references(body, fields)
+            if field not in SESSION_FIELDS and not (field == "conversation" and name in CONVERSATIONS)
+        ]
+        found += [reference for target in self._announced.values() for reference in admission.references_of(target)]
+        if found:
+            self.call.references = found
+            await ownership.check_references(self.call, self.account)
+
+    # --- from the upstream ------------------------------------------------------------------------------------------
+    async def from_upstream(self, message: str | bytes) -> str | bytes | None:
+        """Take what a server event tells of usage into the records."""
+        if isinstance(message, str):
+            try:
+                kind = _type.decode(message).type
+                handler = self._handlers.get(kind)
+                if handler is not None:
+                    handler(message, _told.decode(message))
+                elif self.records.responses and kind.endswith(".delta"):
+                    for running in self.records.responses.values():
+                        running.first_output()
+            except (ValueError, RecursionError):
+                return message
+        return message
+
+    def _response_created(self, message: str, told: Told) -> None:
+        if told.response is not None:
+            self.records.begin(told.response.id, self.target)
+
+    def _response_done(self, message: str, told: Told) -> None:
+        if told.response is None:
+            return
+        running = self.records.take(told.response.id, self.target)
+        if running is None:
+            return
+        metering.read_fields(running.record, _fields.decode(message))
+        if told.response.status == "failed":
+            running.record.error_class = "upstream_error"
+        running.finish(None)
+
+    def _transcribed(self, message: str, told: Told) -> None:
+        target = self._transcriber or Target(self.account, access_accounts.no_model(self.account))
+        running = self.records.transcription(f"{told.item_id}:{told.content_index}", target)
+        if running is None:
+            return
+        usage = _fields.decode(message).get("usage")
+        if usage is not None:
+            metering.read_usage(running.record, usage)
+        running.finish(None)
+
+    def _session_told(self, message: str, told: Told) -> None:
+        if told.session is None:
+            return
+        self.records.session.record.object_id = told.session.id[:200]
+        target = self._announced.get(told.session.model)
+        if target is not None and target is not self.target:
+            self._switch(target)
+
+    def _switch(self, target: Target) -> None:
+        """Go on with another model: from now on responses are its."""
+        self.target = self.call.target = target
+        record = self.records.session.record
+        if not record.model_served or self.records.session.target.model.name == "":
+            self.records.session.target = target
+            record.model_served = target.model.upstream_id
+            record.model_asked = target.model.public_name
+
+    def _session_used(self, message: str, told: Told) -> None:
+        if told.usage is not None:
+            self.records.session.record.units = {"audio_ms": round(told.usage.seconds * 1000)}
+
+    def _sound_made(self, message: str, told: Told) -> None:
+        if self.kind is TRANSLATION:
+            self._sound_out += _sound_bytes(told.delta)
+
+    def _delegated(self, message: str, told: Told) -> None:
+        """Meter a response that the live session had made by another model."""
+        kind = _type.decode(told.event).type
+        response = _told.decode(told.event).response
+        if response is None or self._delegate is None:
+            return
+        if kind == "response.created":
+            self.records.begin(response.id, self._delegate)
+        elif _done.match(kind):
+            running = self.records.take(response.id, self._delegate)
+            if running is not None:
+                metering.read_fields(running.record, _fields.decode(told.event))
+                running.finish(None)
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+    def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
+        """Write down everything that is not yet: ``cut`` is what ended the responses that are not complete."""
+        if self.kind is TRANSLATION:
+            sound = {"input_audio_ms": self._sound_in, "output_audio_ms": self._sound_out}
+            self.records.session.record.units = {
+                name: size // PCM_BYTES_PER_MS for name, size in sound.items() if size >= PCM_BYTES_PER_MS
+            }
+        self.records.end(error, cut, client_gone=client_gone, billed=self.kind in (LIVE, TRANSLATION))
+
+
+def _mentions_model(settings: msgspec.Raw | None) -> bool:
+    """Whether settings can name a model."""
+    raw = bytes(settings or b"")
+    return MODEL in raw or b"\\u" in raw
+
+
+def _sound_bytes(encoded: str) -> int:
+    """Return how many bytes a base64 text holds."""
+    return len(encoded) * 3 // 4 - encoded.endswith("=") - encoded.endswith("==")

@@ -1,0 +1,194 @@
+"""Responses over a socket: every ``response.create`` is checked, owned, metered and recorded like the request it stands for."""
+
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from gateway.billing import usage as metering
+from gateway.body import json as json_body
+from gateway.body.json import MODEL_MISSING
+from gateway.body.references import find_references
+from gateway.call import errors
+from gateway.call.call import Call, new_request_id
+from gateway.call.operations import CREATE
+from gateway.objects import makers, ownership
+from gateway.objects.store import objects
+from gateway.pipeline import records as pipeline_records
+from gateway.realtime import targets as admission
+from gateway.realtime.closing import error_event
+from gateway.realtime.frames import Fields, fields_of, rewritten, text
+from gateway.realtime.kinds import RESPONSES
+from gateway.realtime.records import Records, Running
+from providers.snapshot import AccountPicture, Target
+
+CREATED = "response.created"
+ENDINGS = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
+# An event that makes something, ends something or fails holds one of these.
+MARKS = ('"id"', '"error"', '"usage"')
+REMEMBERED = 1000
+MAX_WAITING = 64
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+class Making:
+    """A response on its way: the call that stands for it, and its record."""
+
+    __slots__ = ("call", "running")
+
+    def __init__(self, call: Call, running: Running) -> None:
+        self.call = call
+        self.running = running
+
+
+class ResponsesDialogue:
+    """One socket's events. Lanes (``stream_id``) are served beside each other, each one response after the other."""
+
+    def __init__(self, call: Call, account: AccountPicture, target: Target) -> None:
+        self.call = call
+        self.account = account
+        self.target = target
+        self.records = Records(call, target, RESPONSES.name)
+        self._lanes: dict[str, deque[Making]] = {}
+        self._ids: deque[str] = deque(maxlen=REMEMBERED)
+        self._known: set[str] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a response is being made."""
+        return any(self._lanes.values())
+
+    def stop_event(self) -> str:
+        """Return nothing: the API has no event that ends a response."""
+        return ""
+
+    def error_for(self, error: Exception, message: str | bytes) -> str:
+        """Return the error event for a client's message that was refused."""
+        return error_event(error)
+
+    # --- from the client --------------------------------------------------------------------------------------------
+    async def from_client(self, message: str | bytes) -> str | bytes | None:
+        """Check a client's event. Raises :class:`~gateway.call.errors.CallError` for one that must not go on."""
+        fields = fields_of(message)
+        if fields is None:
+            raise errors.InvalidRequest("An event must be a JSON object.", code="invalid_json")
+        if text(fields, "type") != "response.create":
+            await self._check_other(message, fields)
+            return message
+        call = await self._describe(message, fields)
+        assert call.target is not None  # _describe resolved it
+        record = pipeline_records.new_record(call, call.target, 1)
+        record.stream = True
+        record.bytes_in = len(message)
+        lane = self._lanes.setdefault(text(fields, "stream_id"), deque())
+        if sum(map(len, self._lanes.values())) >= MAX_WAITING:
+            raise errors.TooManyRequests(f"This socket has {MAX_WAITING} responses waiting already.")
+        fields["model"] = msgspec.Raw(_encode(call.target.model.upstream_id))
+        lane.append(Making(call, Running(record, call.target)))
+        self.call.target = call.target
+        return rewritten(message, fields)
+
+    async def _describe(self, message: str | bytes, fields: Fields) -> Call:
+        """Return the call that an event stands for, admitted."""
+        caller = self.call.caller
+        call = Call(caller, CREATE, self.call.options, new_request_id())
+        call.endpoint = self.call.endpoint
+        call.fields, call.body = fields, message.encode() if isinstance(message, str) else message
+        call.model_asked = json_body.text_field(fields, "model", MODEL_MISSING)
+        if json_body.flag(fields, "background"):
+            raise errors.InvalidRequest(
+                "A response over a socket can't run in the background. Use POST /responses.",
+                param="background",
+                code="unsupported_parameter",
+            )
+        call.target = target = admission.resolve(caller, self.account, call.model_asked, RESPONSES.model_type)
+        call.targets = (target,)
+        call.references = self._references(call.body, fields) + admission.references_of(target)
+        await ownership.check_references(call, self.account)
+        return call
+
+    async def _check_other(self, message: str | bytes, fields: Fields) -> None:
+        if "model" in fields:
+            raise errors.InvalidRequest(
+                "Only response.create may name a model.", param="model", code="unknown_parameter"
+            )
+        self.call.references = self._references(message.encode() if isinstance(message, str) else message, fields)
+        await ownership.check_references(self.call, self.account)
+
+    def _references(self, body: bytes, fields: Fields) -> list[tuple[str, str]]:
+        """Return what an event refers to, but for what this socket made itself: the vendor keeps that for it, stored or not."""
+        return [(field, name) for field, name in find_references(body, fields) if name not in self._ids]
+
+    # --- from the upstream ------------------------------------------------------------------------------------------
+    async def from_upstream(self, message: str | bytes) -> str | bytes | None:
+        """Record what a server event makes before it goes on. Raises ``Unavailable`` when that can't be written down."""
+        if not isinstance(message, str) or not any(mark in message for mark in MARKS):
+            self._first_output(message)
+            return message
+        try:
+            fields = _fields.decode(message)
+        except (ValueError, RecursionError):
+            return message
+        kind = text(fields, "type")
+        lane = self._lanes.get(text(fields, "stream_id"))
+        if lane:
+            await self._read(kind, fields, lane, len(message))
+        return message
+
+    def _first_output(self, message: str | bytes) -> None:
+        for lane in self._lanes.values():
+            if lane and lane[0].running.record.object_id:
+                lane[0].running.first_output()
+
+    async def _read(self, kind: str, fields: Fields, lane: deque[Making], size: int) -> None:
+        making = lane[0]
+        record = making.running.record
+        record.bytes_out += size
+        response = _object(fields.get("response"))
+        if kind == CREATED:
+            record.object_id = makers.text(response, "id")[:200]
+            record.status = record.upstream_status = 200
+            self._ids.append(record.object_id)
+        made = [each for each in makers.made_by(making.call, fields) if each.object_id not in self._known]
+        if made:
+            self._ids.extend(each.object_id for each in made)
+            self._known = set(self._ids)
+            await objects.record(made)
+        if kind in ENDINGS:
+            lane.popleft()
+            metering.read_fields(record, fields)
+            if kind == "response.failed":
+                record.error_class = "upstream_error"
+            making.running.finish(None)
+        elif kind == "error":
+            lane.popleft()
+            self._failed(making, fields)
+
+    def _failed(self, making: Making, fields: Fields) -> None:
+        record = making.running.record
+        record.error_class = "upstream_error"
+        if not record.object_id:  # refused before anything was made: nothing to pay
+            status: Any = msgspec.json.decode(fields.get("status", b"null"))
+            record.status = record.upstream_status = status if isinstance(status, int) else 400
+            record.cost_pico = 0
+            making.running.close(None)
+        else:
+            making.running.finish(None)
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+    def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
+        """Write down everything that is not yet: ``cut`` is what ended the responses that are not complete."""
+        for lane in self._lanes.values():
+            for making in lane:
+                making.running.finish(cut, client_gone=client_gone)
+        self._lanes.clear()
+        self.records.end(error, cut, client_gone=client_gone, billed=False)
+
+
+def _object(raw: msgspec.Raw | None) -> Fields:
+    try:
+        return _fields.decode(raw or b"{}")
+    except (ValueError, RecursionError):
+        return {}

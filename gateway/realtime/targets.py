@@ -1,0 +1,123 @@
+"""Which account and model a session goes to, and whether its caller may: the same rules as for a request.
+
+The account in the path binds: every model that the session names means one of that account's.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from accounts.caller import Caller
+from gateway.access import accounts as access_accounts
+from gateway.access import grants, vendor_names
+from gateway.access import models as access
+from gateway.access.accounts import only_account
+from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
+from gateway.realtime.client_secrets import ClientSecret
+from gateway.realtime.kinds import SECRET_KINDS, Kind
+from gateway.state import state
+from providers.snapshot import AccountPicture, ModelPicture, Target
+
+# Where in a session's settings models stand, and what each must be registered for (any of the types).
+MODEL_PLACES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("model",): ("realtime",),
+    ("audio", "input", "transcription", "model"): ("audio_transcription", "realtime"),
+    ("input_audio_transcription", "model"): ("audio_transcription", "realtime"),
+    ("delegation", "responses", "model"): ("responses", "chat"),
+    ("delegation", "decisions", "model"): ("responses", "chat"),
+}
+
+
+def resolve(caller: Caller, account: AccountPicture, name: str, *model_types: str) -> Target:
+    """Return what the model ``name`` means on ``account``: its public name, ``account/name`` or the vendor's own.
+
+    It must be registered for one of ``model_types``. Raises :class:`~gateway.call.errors.ModelNotFound`,
+    :class:`~gateway.call.errors.InvalidRequest` and :class:`~gateway.call.errors.Forbidden`.
+    """
+    prefix, slash, bare = name.partition("/")
+    if slash and prefix != account.name and prefix in state.directory.accounts:
+        raise InvalidRequest(
+            f"This socket is for the provider account {account.name!r}; it can't call {name[:200]!r}.",
+            param="model",
+            code="model_on_other_account",
+        )
+    try:
+        target = access.resolve(caller, bare if slash and prefix == account.name else name, account.name)
+    except ModelNotFound:
+        entries = [
+            Target(account, model)
+            for model in account.models.values()
+            if model.upstream_id == name and grants.may_call(caller, account, model)
+        ]
+        if not entries:
+            raise
+        target = min(entries, key=lambda entry: entry.model.model_types.isdisjoint(model_types))
+    check_type(target.model, model_types)
+    return target
+
+
+def check_type(model: ModelPicture, model_types: tuple[str, ...]) -> None:
+    """Raise :class:`~gateway.call.errors.InvalidRequest` when the model is registered for none of ``model_types``."""
+    if model.listed and model.model_types.isdisjoint(model_types):
+        raise InvalidRequest(
+            f"{model_types[0]} is not supported for the model", param="model", code="unsupported_model_type"
+        )
+
+
+def account_for(caller: Caller, kind: Kind, in_path: str, in_header: str, model: str) -> AccountPicture | None:
+    """Return the account of a socket: of its path, the header, the model's prefix, or the only one that offers the model.
+
+    ``None``: the first event will tell. Raises :class:`~gateway.call.errors.NotFound`, :class:`~gateway.call.errors.Forbidden` and
+    :class:`~gateway.call.errors.InvalidRequest`.
+    """
+    name = in_path or in_header
+    if name:
+        return access_accounts.account_of(caller, name)
+    if model:
+        return access.resolve(caller, model, "").account
+    if kind.models_in_events:
+        return None
+    return access_accounts.account_of(caller, only_account(caller, kind.model_type))
+
+
+def check_secret(secret: ClientSecret, kind: Kind, in_path: str, in_header: str, intent: str) -> None:
+    """Raise :class:`~gateway.call.errors.Forbidden` for a socket of another kind, or on another account, than the secret's."""
+    wrong = ""
+    if SECRET_KINDS[secret.kind] is not kind or (intent == "transcription") > (secret.kind == "transcription"):
+        wrong = f"sessions of the kind {secret.kind}"
+    elif {in_path or secret.account, in_header or secret.account} != {secret.account}:
+        wrong = f"the provider account {secret.account!r}"
+    if wrong:
+        raise Forbidden(f"This client secret is for {wrong} only.", code="client_secret_scope")
+
+
+def check_secret_model(secret: ClientSecret, target: Target, meant: Target) -> None:
+    """Raise :class:`~gateway.call.errors.Forbidden` when a socket is for another model than its client secret."""
+    if target.model.upstream_id != meant.model.upstream_id:
+        raise Forbidden(f"This client secret is for the model {secret.model!r} only.", code="client_secret_scope")
+
+
+def models_in(session: Any) -> Iterator[tuple[dict[str, Any], str, tuple[str, ...]]]:
+    """Yield ``(holder, name, model types)`` for every model that a session's settings name; the holder's ``model`` is it."""
+    for path, types in MODEL_PLACES.items():
+        node = session
+        for step in path[:-1]:
+            node = node.get(step) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or node.get("model") is None:
+            continue
+        if not isinstance(node["model"], str):
+            raise InvalidRequest("'model' must be a text.", param="session." + ".".join(path), code="invalid_type")
+        yield node, node["model"], types
+
+
+def admit_settings(caller: Caller, account: AccountPicture, session: Any) -> dict[tuple[str, ...], Target]:
+    """Check every model that a session's settings name, and put the vendor's names in. Return the targets by model types."""
+    targets = {}
+    for holder, name, types in models_in(session):
+        target = targets[types] = resolve(caller, account, name, *types)
+        holder["model"] = target.model.upstream_id
+    return targets
+
+
+def references_of(target: Target) -> list[tuple[str, str]]:
+    """Return the model as an object that has an owner, when somebody had it fine-tuned and nobody listed it."""
+    return [("model", target.model.upstream_id)] if vendor_names.is_fine_tuned(target) else []

@@ -1,0 +1,108 @@
+"""Logs: one line a call, as text or JSON. Never a body, a token, a key or a header's value."""
+
+import asyncio
+import contextlib
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from django.conf import settings
+
+from accounts.printable import printable
+
+if TYPE_CHECKING:
+    from gateway.call.call import Call
+
+logger = logging.getLogger("gateway.calls")
+QUIET_PATHS = frozenset({"/healthz", "/readyz"})
+FLUSH_SECONDS = 0.1
+HEAD = frozenset({"time", "level", "event"})
+PLAIN = re.compile(r"[!#-<>-~]+")
+
+
+class Logged(Protocol):
+    """What a log line tells of a request or a socket."""
+
+    path: str
+    request_id: str
+    call: "Call | None"
+
+    @property
+    def method(self) -> str | None:
+        """The HTTP method, or ``WEBSOCKET``."""
+
+
+class LineBuffer:
+    """Collects the lines of calls and writes them a few times a second: one write for many calls, off their path."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, line: bytes) -> None:
+        """Take a line; call it in the event loop."""
+        self._lines.append(line)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what is there. A reader of ours that went away loses lines, never calls."""
+        self._timer = None
+        lines, self._lines = self._lines, []
+        if lines:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(b"".join(lines).decode("utf-8", "replace"))
+                sys.stderr.flush()
+
+
+buffer = LineBuffer()
+
+
+def log_call(request: Logged, status: int) -> None:
+    """Log one finished call."""
+    if request.path in QUIET_PATHS or not logger.isEnabledFor(logging.INFO):
+        return
+    fields: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": "info",
+        "event": "call",
+        "status": status,
+        "method": request.method,
+        "path": request.path[:200],
+        "request_id": request.request_id,
+    }
+    call = request.call
+    if call is not None:
+        fields["caller"] = f"{call.caller.subject_type}:{call.caller.subject_name}"
+        fields["token"] = call.caller.prefix
+        fields["model"] = call.model_asked[:200]
+        fields["served_by"] = call.target.model.public_name if call.target is not None else None
+        fields["stream"] = call.stream
+        fields["attempts"] = call.attempts
+        fields["ms"] = round((perf_counter_ns() - call.started_ns) / 1e6, 2)
+        fields["upstream_ms"] = round(call.timings.get("upstream", 0.0), 2)
+        fields["error"] = call.error
+    buffer.add(_call_line(fields))
+
+
+def _json_line(fields: dict[str, Any]) -> bytes:
+    return _encode(fields) + b"\n"
+
+
+def _text_line(fields: dict[str, Any]) -> bytes:
+    words = [f"{name}={_word(value)}" for name, value in fields.items() if value not in (None, "") and name not in HEAD]
+    return f"{fields['time']} INFO    call {' '.join(words)}\n".encode("utf-8", "replace")
+
+
+def _word(value: object) -> str:
+    """Return a value as one word. A caller chooses model and path: they must not make words or lines of their own."""
+    text = str(value)
+    return text if PLAIN.fullmatch(text) else printable(_encode(text).decode())
+
+
+_encode = msgspec.json.Encoder().encode
+_call_line = _json_line if settings.LOG_FORMAT == "json" else _text_line

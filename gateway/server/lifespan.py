@@ -1,0 +1,94 @@
+"""What a server process opens when it starts and closes when it ends.
+
+It opens with the first of: the server's lifespan start, a request (daphne has no lifespan). It closes with the lifespan.
+"""
+
+import asyncio
+import gc
+import sys
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import ApiToken
+from gateway.access.recheck import recheck_running_calls
+from gateway.directory.directory import Directory
+from gateway.jobs.poller import Poller
+from gateway.objects.store import objects
+from gateway.server.embedded_celery import EmbeddedCelery, wanted
+from gateway.state import state
+from providers.upstream.client import UpstreamClient
+from usage.ledger import open_ledger
+
+THREAD_SWITCH_SECONDS = 0.0005
+READY_SECONDS = 10.0
+
+_poller: Poller | None = None
+_celery: EmbeddedCelery | None = None
+
+
+async def start() -> None:
+    """Open everything, inside the running event loop, and wait until the directory is loaded for the first time."""
+    if not state.started:
+        _open()
+    await _loaded(READY_SECONDS)
+    # What is loaded now stays: collections need not look at it again.
+    gc.collect()
+    gc.freeze()
+
+
+def _open() -> None:
+    global _poller, _celery
+    state.loop = asyncio.get_running_loop()
+    state.client = UpstreamClient()
+    state.ledger = open_ledger(note_last_use)
+    state.spool = state.ledger.spool
+    state.directory = Directory(_directory_changed)
+    state.ledger.start()
+    state.directory.start()
+    if settings.BACKGROUND_POLL_SECONDS:
+        _poller = Poller(settings.BACKGROUND_POLL_SECONDS)
+        _poller.start()
+    if wanted():
+        _celery = EmbeddedCelery()
+        _celery.start()
+    # The ledger's thread shares the interpreter with the event loop: it must give way quickly.
+    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+    state.started = True
+
+
+async def _loaded(timeout: float) -> None:
+    deadline = asyncio.get_running_loop().time() + timeout
+    while not state.directory.loaded and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.01)
+
+
+async def stop() -> None:
+    """Close everything; what was used is in the database, or in the spool, when this returns."""
+    if not state.started:
+        return
+    state.started = False
+    if _celery is not None:
+        await asyncio.to_thread(_celery.stop)
+    await state.client.close()
+    state.directory.stop()
+    if _poller is not None:
+        await asyncio.to_thread(_poller.stop)
+    await asyncio.to_thread(objects.close)
+    await asyncio.to_thread(state.ledger.drain)
+    state.spool.close()
+
+
+def note_last_use(uses: dict[int, float]) -> None:
+    """Store when tokens were last used. Lazily, and without announcing: no snapshot holds it."""
+    with transaction.atomic():
+        for token_id, when in uses.items():
+            ApiToken.objects.filter(pk=token_id).quietly_update(last_used_at=datetime.fromtimestamp(when, UTC))
+
+
+def _directory_changed() -> None:
+    """Check the running calls again, in the event loop; called in the thread that loads the directory."""
+    loop = state.loop
+    if loop is not None and not loop.is_closed():
+        loop.call_soon_threadsafe(recheck_running_calls)

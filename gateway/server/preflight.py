@@ -1,0 +1,65 @@
+"""What must be right before a server starts. Each fault names the setting and the mend."""
+
+import tempfile
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
+from django.core.files.storage.handler import InvalidStorageError
+
+from gateway.managed import files as own_files
+
+WEAK_KEY_CHARACTERS = 32
+WEAK_KEY_WORDS = ("insecure", "changeme", "change-me", "secret-key", "example", "default", "password")
+
+
+def start_faults(workers: int) -> list[str]:
+    """Return why a server with so many workers may not start; an empty list when it may."""
+    faults = []
+    if settings.ENVIRONMENT == "production":
+        if settings.DEBUG:
+            faults.append("DEBUG: is on in production. Unset it, or set GATEHOUSE_ENV=development.")
+        if weak_key(settings.SECRET_KEY):
+            faults.append(
+                "SECRET_KEY: is a default or too short. Unset it to have one generated, or give at least "
+                f"{WEAK_KEY_CHARACTERS} random characters."
+            )
+        if any(weak_key(key) for key in settings.FERNET_KEYS):
+            faults.append(
+                "GATEHOUSE_ENCRYPTION_KEYS: holds a default or too short key. Give at least "
+                f"{WEAK_KEY_CHARACTERS} random characters each."
+            )
+        if workers > 1 and not settings.REDIS_URL:
+            faults.append(
+                f"REDIS_URL: {workers} workers share limits and sockets through Redis, and none is set. Set it, or "
+                "serve with --workers 1."
+            )
+    if workers < 1:
+        faults.append("--workers: must be at least 1.")
+    return [*faults, *folder_faults(), *storage_faults()]
+
+
+def folder_faults() -> list[str]:
+    """Return why nothing can be written into the data folder, where every record of usage waits at first."""
+    try:
+        with tempfile.TemporaryFile(dir=settings.DATA_DIR):
+            return []
+    except OSError as error:
+        return [
+            f"GATEHOUSE_DATA_DIR: {settings.DATA_DIR} can't be written ({error.strerror}). Name a folder that this user "
+            "may write."
+        ]
+
+
+def storage_faults() -> list[str]:
+    """Return why files of our own can't be kept where the settings say."""
+    try:
+        storages[own_files.ALIAS]
+    except (InvalidStorageError, ImproperlyConfigured, ImportError, TypeError) as error:
+        return [f"GATEHOUSE_FILE_STORAGE: can't be used with its options ({error}). Name an installed storage class."]
+    return []
+
+
+def weak_key(key: str) -> bool:
+    """Whether a key is one that everybody knows, or could guess."""
+    return len(key) < WEAK_KEY_CHARACTERS or len(set(key)) < 8 or any(word in key.lower() for word in WEAK_KEY_WORDS)
