@@ -12,24 +12,30 @@ T = TypeVar("T")
 
 
 class Store(Generic[K, T]):
-    """Objects by id, in the order of their making; the oldest goes when `limit` is reached."""
+    """Objects by id, in the order of their creation; the oldest go when there are too many or they are too large."""
 
-    def __init__(self, limit: int = 10_000) -> None:
+    def __init__(self, limit: int = 10_000, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._limit = limit
-        self._items: OrderedDict[K, T] = OrderedDict()
+        self._max_bytes = max_bytes
+        self._items: OrderedDict[K, tuple[T, int]] = OrderedDict()
+        self._bytes = 0
 
-    def put(self, key: K, value: T) -> T:
-        """Adds or replaces; a replaced object keeps its place."""
-        self._items[key] = value
-        while len(self._items) > self._limit:
-            self._items.popitem(last=False)
+    def put(self, key: K, value: T, size: int = 0) -> T:
+        """Adds or replaces, a replaced object in its place; `size` is about the bytes that it takes, if that matters."""
+        self._bytes += size - self._items.get(key, (value, 0))[1]
+        self._items[key] = (value, size)
+        while len(self._items) > self._limit or (self._bytes > self._max_bytes and len(self._items) > 1):
+            self._bytes -= self._items.popitem(last=False)[1][1]
         return value
 
     def get(self, key: K) -> T | None:
-        return self._items.get(key)
+        found = self._items.get(key)
+        return found[0] if found else None
 
     def pop(self, key: K) -> T | None:
-        return self._items.pop(key, None)
+        value, size = self._items.pop(key, (None, 0))
+        self._bytes -= size
+        return value
 
     def __contains__(self, key: K) -> bool:
         return key in self._items
@@ -38,7 +44,7 @@ class Store(Generic[K, T]):
         return len(self._items)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(list(self._items.values()))
+        return iter([value for value, _ in self._items.values()])
 
 
 class State:

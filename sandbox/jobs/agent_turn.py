@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 
 from sandbox.jobs.internal_request import ask
-from sandbox.store.objects import Item, add
-from sandbox.store.plain_resources import Shape
+from sandbox.store.objects import Item, Shape, add
 from sandbox.wire.messages import Request, encode, named_event
 
 TURNS, ITEMS, TRACES, ARTIFACTS, SUBAGENTS = "turns", "items", "traces", "artifacts", "subagents"

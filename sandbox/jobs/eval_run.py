@@ -20,6 +20,7 @@ from sandbox.wire.messages import Host, encode
 logger = logging.getLogger("sandbox")
 
 MAX_ROWS = 1000
+OUTPUT_ITEMS = "output_items"
 STARTED = 0.2  # when a run leaves the queue, as a part of its time
 Row = dict[str, Any]
 
@@ -134,7 +135,7 @@ def _record(
         "results": results,
         "sample": sample,
     }
-    add(work.within("output-items"), shape)
+    add(work.within(OUTPUT_ITEMS), shape)
 
 
 def _add_usage(usages: list[dict[str, Any]], sample: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`/v1/agents/sessions` with their turns, items and artifacts, and what automations start; `agent_turn.py` runs the turns."""
+"""`/v1/agents/sessions`, their turns, items and artifacts, and what automations start; `agent_turn.py` runs the turns."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,40 +7,60 @@ from typing import Any
 from sandbox.errors import invalid_type, missing_parameter
 from sandbox.jobs import agent_turn
 from sandbox.jobs.agent_turn import ARTIFACTS, ITEMS, SUBAGENTS, TRACES, TURNS, Event
-from sandbox.resources.agents import AGENT, AUTOMATION, CONFIGURATION, HOSTED, environment_of
+from sandbox.resources.agents import AGENTS, AUTOMATIONS, CONFIGURATION, HOSTED, environment_of
 from sandbox.resources.files import download
 from sandbox.store import params, stored_files
-from sandbox.store.objects import Item, add, find, items, page, remove
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Item, Shape
 from sandbox.store.params import Body
-from sandbox.store.plain_resources import Shape, item
-from sandbox.wire.messages import Answer, Request, Response, Stream, json_response
+from sandbox.wire.messages import Answer, Request, Response, Stream
 from sandbox.wire.routing import Route
 
-STORE = "agent-sessions"
-INVOCATIONS = "invocations"
 MESSAGE = "agent.session.input.message"
 WAIT_SECONDS = 30.0
 
 
+def _configure(request: Request, shape: Shape, body: Body) -> None:
+    shape["agent"] |= {name: body[name] for name in CONFIGURATION if body.get(name) is not None}
+
+
+SESSIONS = Collection(
+    "/v1/agents/sessions",
+    "asess_",
+    "agent.session",
+    fields={"metadata": {}, "vault_ids": []},
+    fixed={"agent": {}, "error": None, "required_actions": [], "status": "idle", "usage": None},
+    times=("created_at", "last_active_at"),
+    complete=_configure,
+)
+SUBAGENTS_OF = Collection(SUBAGENTS, "subagent_", "agent.session.subagent", parent=SESSIONS)
+ARTIFACTS_OF = Collection(ARTIFACTS, "artifact_", "agent.session.artifact", parent=SESSIONS)
+INVOCATIONS = Collection(
+    "invocations",
+    "invoc_",
+    "agent.automation.invocation",
+    parent=AUTOMATIONS,
+    fixed={
+        **dict.fromkeys(("scheduled_at", "error", "skip_reason")),
+        "source": {"type": "manual"},
+        "status": "completed",
+    },
+)
+
+
+def _inside(parent: Collection) -> tuple[Route, ...]:
+    """The routes of the turns of a session or a subagent, and of the items of both."""
+    turns = Collection(TURNS, "turn_", "agent.session.turn", parent=parent)
+    of_turn = Collection(ITEMS, "msg_", "agent.session.item", parent=turns)
+    items = Collection(ITEMS, "msg_", "agent.session.item", parent=parent)
+    return (*turns.routes("list retrieve"), *of_turn.routes("list"), *items.routes("list"))
+
+
 def start(request: Request, body: Body) -> Item:
-    """A new idle session by what a body, or an automation's target, says. Its `inner` are the queues of who listens."""
-    state = request.app.state
-    now = state.created()
-    shape = {
-        "id": state.new_id("asess_"),
-        "object": "agent.session",
-        "agent": _agent(request, body),
-        "created_at": now,
-        "last_active_at": now,
-        "environment": _environment(request, params.required(body, "environment")),
-        "error": None,
-        "metadata": params.metadata(body),
-        "required_actions": [],
-        "status": "idle",
-        "usage": None,
-        "vault_ids": body.get("vault_ids") or [],
-    }
-    return add(items(request, STORE), shape, [])
+    """A new idle session by a body, or by an automation's target. Its `inner` are the queues of those who listen."""
+    agent = _agent(request, body)
+    environment = _environment(request, params.required(body, "environment"))
+    return SESSIONS.new(request, body, [], agent=agent, environment=environment)
 
 
 def _agent(request: Request, body: Body) -> Shape:
@@ -48,7 +68,7 @@ def _agent(request: Request, body: Body) -> Shape:
     given, agent_id = params.mapping(body, "agent"), body.get("agent_id")
     base: Shape = {"id": request.app.state.new_id("agent_"), "name": None, **CONFIGURATION}
     if agent_id:
-        kept = find(items(request, AGENT.path), agent_id, AGENT.name).shape
+        kept = AGENTS.find(request, agent_id).shape
         base = {name: kept[name] for name in base}
     made = {**base, **{name: value for name, value in given.items() if name in base and value is not None}}
     if not made["model"]:
@@ -74,7 +94,7 @@ async def create(request: Request) -> Answer:
         return Stream(_first_turn(request, session, said))
     if said:
         await _turn(request, session, said)
-    return json_response(session.shape)
+    return SESSIONS.answer(request, session)
 
 
 async def _first_turn(request: Request, session: Item, said: Any) -> AsyncIterator[bytes]:
@@ -85,7 +105,7 @@ async def _first_turn(request: Request, session: Item, said: Any) -> AsyncIterat
 
 
 async def _turn(request: Request, session: Item, said: Any) -> None:
-    """Runs a turn and tells everybody who listens."""
+    """Runs a turn and sends its events to all who listen."""
     async for event in agent_turn.run(request, session, said):
         encoded = agent_turn.streamed(event)
         for listener in session.inner:
@@ -93,7 +113,7 @@ async def _turn(request: Request, session: Item, said: Any) -> None:
 
 
 async def send_events(request: Request) -> Answer:
-    session, sent = _session(request), params.required(request.json(), "events")
+    session, sent = SESSIONS.find(request), params.required(request.json(), "events")
     if not isinstance(sent, list):
         raise invalid_type("events", "an array of objects", sent)
     for event in sent:
@@ -103,7 +123,7 @@ async def send_events(request: Request) -> Answer:
 
 
 async def listen(request: Request) -> Answer:
-    session = _session(request)
+    session = SESSIONS.find(request)
     events: asyncio.Queue[tuple[Event, bytes]] = asyncio.Queue()
     session.inner.append(events)
     return Stream(_heard(session, events))
@@ -125,123 +145,27 @@ async def _heard(session: Item, events: asyncio.Queue[tuple[Event, bytes]]) -> A
         session.inner.remove(events)
 
 
-async def list_sessions(request: Request) -> Answer:
-    return page(request, items(request, STORE))
-
-
-async def retrieve(request: Request) -> Answer:
-    return json_response(_session(request).shape)
-
-
-async def update(request: Request) -> Answer:
-    session, body = _session(request), request.json()
-    if body.get("metadata") is not None:
-        session.shape["metadata"] = params.metadata(body)
-    session.shape["agent"] |= {name: body[name] for name in CONFIGURATION if body.get(name) is not None}
-    return json_response(session.shape)
-
-
-async def delete(request: Request) -> Answer:
-    return remove(items(request, STORE), _session(request), "agent.session.deleted")
-
-
-def _session(request: Request) -> Item:
-    return find(items(request, STORE), request.params["session_id"], "agent session")
-
-
-def _inside(request: Request) -> Item:
-    """What the path leads to below a session: the session itself, a subagent, or a turn of either."""
-    found = _session(request)
-    for name, param in ((SUBAGENTS, "subagent_id"), (TURNS, "turn_id")):
-        if param in request.params:
-            found = find(found.within(name), request.params[param], param.removesuffix("_id"))
-    return found
-
-
-def _list(name: str) -> Any:
-    async def list_inside(request: Request) -> Answer:
-        return page(request, _inside(request).within(name))
-
-    return list_inside
-
-
-async def retrieve_inside(request: Request) -> Answer:
-    return json_response(_inside(request).shape)
-
-
-def _artifact(request: Request) -> Item:
-    return find(_session(request).within(ARTIFACTS), request.params["artifact_id"], "artifact")
-
-
-async def retrieve_artifact(request: Request) -> Answer:
-    return json_response(_artifact(request).shape)
-
-
 async def artifact_content(request: Request) -> Answer:
-    return download(stored_files.loose(_artifact(request).inner, "answer.txt"), request.header("range"))
-
-
-async def delete_artifact(request: Request) -> Answer:
-    return remove(_session(request).within(ARTIFACTS), _artifact(request), "agent.session.artifact.deleted")
+    return download(stored_files.loose(ARTIFACTS_OF.find(request).inner, "answer.txt"), request.header("range"))
 
 
 async def invoke(request: Request) -> Answer:
-    automation, state = item(request, AUTOMATION), request.app.state
-    target = automation.shape["target"]
+    target = AUTOMATIONS.find(request).shape["target"]
     if target["type"] == "new_session":
         session, said = start(request, target), target["input"]
     else:
-        session, said = find(items(request, STORE), target["session_id"], "agent session"), target["instructions"]
+        session, said = SESSIONS.find(request, target["session_id"]), target["instructions"]
     if said:
         await _turn(request, session, said)
-    shape = {
-        "id": state.new_id("invoc_"),
-        "object": "agent.automation.invocation",
-        "automation_id": automation.id,
-        "created_at": state.created(),
-        "scheduled_at": None,
-        "session_id": session.id,
-        "source": {"type": "manual"},
-        "status": "completed",
-        "error": None,
-        "skip_reason": None,
-    }
-    return json_response(add(automation.within(INVOCATIONS), shape).shape)
+    return INVOCATIONS.answer(request, INVOCATIONS.new(request, {}, session_id=session.id))
 
 
-async def list_invocations(request: Request) -> Answer:
-    return page(request, item(request, AUTOMATION).within(INVOCATIONS))
-
-
-async def retrieve_invocation(request: Request) -> Answer:
-    found = item(request, AUTOMATION).within(INVOCATIONS)
-    return json_response(find(found, request.params["invocation_id"], "invocation").shape)
-
-
-_SESSION = "/v1/agents/sessions/{session_id}"
-_SUBAGENT = _SESSION + "/subagents/{subagent_id}"
-_ARTIFACT = _SESSION + "/artifacts/{artifact_id}"
-_INVOCATIONS = AUTOMATION.item_path + "/invocations"
 ROUTES = (
-    Route("POST", "/v1/agents/sessions", create),
-    Route("GET", "/v1/agents/sessions", list_sessions),
-    Route("GET", _SESSION, retrieve),
-    Route("POST", _SESSION, update),
-    Route("DELETE", _SESSION, delete),
-    Route("POST", _SESSION + "/events", send_events),
-    Route("GET", _SESSION + "/events", listen),
-    *(Route("GET", f"{_SESSION}/{name}", _list(name)) for name in (TURNS, ITEMS, TRACES, ARTIFACTS, SUBAGENTS)),
-    Route("GET", _SESSION + "/turns/{turn_id}", retrieve_inside),
-    Route("GET", _SESSION + "/turns/{turn_id}/items", _list(ITEMS)),
-    Route("GET", _SUBAGENT, retrieve_inside),
-    Route("GET", _SUBAGENT + "/items", _list(ITEMS)),
-    Route("GET", _SUBAGENT + "/turns", _list(TURNS)),
-    Route("GET", _SUBAGENT + "/turns/{turn_id}", retrieve_inside),
-    Route("GET", _SUBAGENT + "/turns/{turn_id}/items", _list(ITEMS)),
-    Route("GET", _ARTIFACT, retrieve_artifact),
-    Route("GET", _ARTIFACT + "/content", artifact_content),
-    Route("DELETE", _ARTIFACT, delete_artifact),
-    Route("POST", _INVOCATIONS, invoke),
-    Route("GET", _INVOCATIONS, list_invocations),
-    Route("GET", _INVOCATIONS + "/{invocation_id}", retrieve_invocation),
+    *SESSIONS.routes("list retrieve update delete", create=create, events=send_events, get_events=listen),
+    *Collection(TRACES, "trace_", "agent.session.trace", parent=SESSIONS).routes("list"),
+    *SUBAGENTS_OF.routes("list retrieve"),
+    *_inside(SESSIONS),
+    *_inside(SUBAGENTS_OF),
+    *ARTIFACTS_OF.routes("list retrieve delete", get_content=artifact_content),
+    *INVOCATIONS.routes("list retrieve", create=invoke),
 )

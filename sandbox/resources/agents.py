@@ -1,15 +1,13 @@
 """`/v1/agents`, their environments, templates and automations, and `/v1/vaults`. `agent_sessions.py` has what they do."""
 
 import base64
-from typing import Any
 
 from sandbox.errors import invalid_value
 from sandbox.store import params, stored_files
-from sandbox.store.objects import Item, find, items
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Item, Shape
 from sandbox.store.params import Body
-from sandbox.store.plain_resources import Kind, Shape, item, new, routes
 from sandbox.wire.messages import Answer, Request, json_response
-from sandbox.wire.routing import Route
 
 # What an agent's configuration is when nothing is said, also inside a session and an automation.
 CONFIGURATION: Shape = {
@@ -41,9 +39,8 @@ def _with_tools(request: Request, shape: Shape, body: Body) -> None:
     shape["tools"] = [{**TOOLS.get(tool.get("type"), {}), **tool} for tool in shape["tools"]]
 
 
-AGENT = Kind(
+AGENTS = Collection(
     "/v1/agents",
-    "agent_id",
     "agent_",
     "agent",
     required=("model",),
@@ -51,23 +48,21 @@ AGENT = Kind(
     times=("created_at", "updated_at"),
     complete=_with_tools,
 )
-TEMPLATE = Kind(
+TEMPLATES = Collection(
     "/v1/agents/environments/templates",
-    "environment_template_id",
     "envtmpl_",
     "agent.environment.template",
     fields={"name": None, **HOSTED},
     times=("created_at", "updated_at"),
 )
-ENVIRONMENT = Kind(
+ENVIRONMENTS = Collection(
     "/v1/agents/environments",
-    "environment_id",
     "env_",
     "agent.environment",
     fixed={"files": [], "plugins": [], "skills": [], "status": "ready", "type": "openai_hosted"},
     times=(),
 )
-VAULT = Kind("/v1/vaults", "vault_id", "vault_", "vault", fields={"name": None, "metadata": {}})
+VAULTS = Collection("/v1/vaults", "vault_", "vault", fields={"name": None, "metadata": {}})
 
 
 def _without_secrets(request: Request, shape: Shape, body: Body) -> None:
@@ -75,16 +70,15 @@ def _without_secrets(request: Request, shape: Shape, body: Body) -> None:
     shape["auth"] = {name: value for name, value in shape["auth"].items() if name not in secrets}
 
 
-CREDENTIAL = Kind(
-    "/v1/vaults/{vault_id}/credentials",
-    "credential_id",
+CREDENTIALS = Collection(
+    "credentials",
     "cred_",
     "vault.credential",
     required=("auth", "name"),
     fields={"auth": {}, "name": "", "metadata": {}},
     times=("created_at", "updated_at"),
     complete=_without_secrets,
-    parent=VAULT,
+    parent=VAULTS,
 )
 
 
@@ -103,9 +97,8 @@ def _schedule(request: Request, shape: Shape, body: Body) -> None:
         target |= {"input": said, "metadata": target.get("metadata") or {}, "vault_ids": target.get("vault_ids") or []}
 
 
-AUTOMATION = Kind(
+AUTOMATIONS = Collection(
     "/v1/agents/automations",
-    "automation_id",
     "auto_",
     "agent.automation",
     required=("name", "target", "type"),
@@ -116,17 +109,16 @@ AUTOMATION = Kind(
 
 
 def environment_of(request: Request, given: Shape) -> Item:
-    """The environment that `given` names, or a new one made from it and from its template."""
+    """The environment that `given` names, or a new one by it and by its template."""
     if given.get("environment_id"):
-        return find(items(request, ENVIRONMENT.path), given["environment_id"], ENVIRONMENT.name)
+        found: Item = ENVIRONMENTS.find(request, given["environment_id"])
+        return found
     template: Shape = {}
     if given.get("environment_template_id"):
-        template = find(items(request, TEMPLATE.path), given["environment_template_id"], TEMPLATE.name).shape
-    made = new(request, ENVIRONMENT, {})
-    files = given.get("files") or template.get("files") or []
-    made.shape["files"] = [_file(request, each) for each in files]
-    made.inner = {each["path"]: each["size_bytes"] for each in made.shape["files"]}
-    return made
+        template = TEMPLATES.find(request, given["environment_template_id"]).shape
+    files = [_file(request, each) for each in given.get("files") or template.get("files") or []]
+    sizes = {each["path"]: each["size_bytes"] for each in files}
+    return ENVIRONMENTS.new(request, {}, sizes, files=files)
 
 
 def _file(request: Request, given: Shape) -> Shape:
@@ -142,40 +134,32 @@ def _file(request: Request, given: Shape) -> Shape:
 
 async def create_environment(request: Request) -> Answer:
     given = params.required(request.json(), "environment")
-    return json_response(environment_of(request, given).shape)
+    return ENVIRONMENTS.answer(request, environment_of(request, given))
 
 
 async def create_file(request: Request) -> Answer:
-    environment = item(request, ENVIRONMENT)
-    made = _file(request, request.json())
+    environment, made = ENVIRONMENTS.find(request), _file(request, request.json())
     environment.inner[made["path"]] = made["size_bytes"]
     return json_response(_shown(environment, made["path"]))
 
 
 async def list_files(request: Request) -> Answer:
-    environment = item(request, ENVIRONMENT)
+    environment = ENVIRONMENTS.find(request)
     found = [_shown(environment, path) for path in sorted(environment.inner, reverse=True)]
     return json_response({"object": "list", "data": found, "has_more": False, "next": None})
 
 
-def _shown(environment: Item, path: str) -> dict[str, Any]:
-    return {
-        "object": "agent.environment.file",
-        "environment_id": environment.id,
-        "path": path,
-        "size_bytes": environment.inner[path],
-    }
+def _shown(environment: Item, path: str) -> Shape:
+    named = {"object": "agent.environment.file", "environment_id": environment.id}
+    return {**named, "path": path, "size_bytes": environment.inner[path]}
 
 
-_FILES = ENVIRONMENT.item_path + "/files"
+_ALL = "create list retrieve update delete"
 ROUTES = (
-    *routes(TEMPLATE),
-    Route("POST", ENVIRONMENT.path, create_environment),
-    *routes(ENVIRONMENT, "list retrieve"),
-    Route("POST", _FILES, create_file),
-    Route("GET", _FILES, list_files),
-    *routes(AUTOMATION, pause={"status": "paused"}, resume={"status": "active"}),
-    *routes(AGENT),
-    *routes(VAULT),
-    *routes(CREDENTIAL),
+    *TEMPLATES.routes(_ALL),
+    *ENVIRONMENTS.routes("list retrieve", create=create_environment, files=create_file, get_files=list_files),
+    *AUTOMATIONS.routes(_ALL, pause=AUTOMATIONS.sets(status="paused"), resume=AUTOMATIONS.sets(status="active")),
+    *AGENTS.routes(_ALL),
+    *VAULTS.routes(_ALL),
+    *CREDENTIALS.routes(_ALL),
 )

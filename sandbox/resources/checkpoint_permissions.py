@@ -1,83 +1,55 @@
 """`/v1/fine_tuning/checkpoints/{checkpoint}/permissions`: projects that may use a fine-tuned model."""
 
-from typing import Any
-
 from sandbox.errors import ApiError, invalid_type
 from sandbox.model.catalog import FINE_TUNED
-from sandbox.state import Store
 from sandbox.store import paging, params
 from sandbox.store.auth import owned
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Item
 from sandbox.wire.messages import Answer, Request, json_response
 from sandbox.wire.routing import Route
 
-STORE = "checkpoint-permissions"
 _ORDERS = {"ascending": "asc", "descending": "desc"}
 
-
-async def create(request: Request) -> Answer:
-    """A permission for each of `project_ids`; what a project has already is not made twice."""
-    checkpoint = _checkpoint(request)
-    project_ids = params.required(request.json(), "project_ids")
-    if not isinstance(project_ids, list) or not all(isinstance(item, str) for item in project_ids):
-        raise invalid_type("project_ids", "an array of strings", project_ids)
-    state, store = request.app.state, _permissions(request)
-    before = {item["project_id"]: item for item in store if item["checkpoint"] == checkpoint}
-    made = []
-    for project_id in project_ids:
-        item = before.get(project_id)
-        if item is None:
-            item = {
-                "object": "checkpoint.permission",
-                "id": state.new_id("cp_"),
-                "created_at": state.created(),
-                "project_id": project_id,
-                "checkpoint": checkpoint,
-            }
-            store.put(item["id"], item)
-        made.append(_shown(item))
-    return json_response(paging.page(made, {"order": "asc"}, limit=max(len(made), 1)))
+PERMISSIONS = Collection("/v1/fine_tuning/checkpoints/{checkpoint}/permissions", "cp_", "checkpoint.permission")
 
 
-async def list_permissions(request: Request) -> Answer:
-    checkpoint, query = _checkpoint(request), request.query()
-    if "order" in query:
-        query["order"] = _ORDERS.get(query["order"], query["order"])
-    wanted = query.get("project_id")
-    items = [
-        _shown(item)
-        for item in _permissions(request)
-        if item["checkpoint"] == checkpoint and wanted in (None, item["project_id"])
-    ]
-    return json_response(paging.page(items, query, limit=10))
-
-
-async def delete(request: Request) -> Answer:
-    checkpoint, permission_id = _checkpoint(request), request.params["permission_id"]
-    item = _permissions(request).get(permission_id)
-    if item is None or item["checkpoint"] != checkpoint:
-        raise ApiError(f"No permission found with id '{permission_id}'.", status=404, param="permission_id")
-    _permissions(request).pop(permission_id)
-    return json_response({"object": "checkpoint.permission", "id": permission_id, "deleted": True})
-
-
-def _shown(item: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in item.items() if key != "checkpoint"}
-
-
-def _checkpoint(request: Request) -> str:
+def _of_checkpoint(request: Request) -> list[Item]:
+    """The permissions of the checkpoint that the path names, which is their `inner`."""
     name = request.params["checkpoint"]
     if name not in owned(request.app.state, FINE_TUNED):
         raise ApiError(f"No fine-tuned model checkpoint found with name '{name}'.", status=404)
-    return name
+    return [item for item in PERMISSIONS.store(request) if item.inner == name]
 
 
-def _permissions(request: Request) -> Store[str, dict[str, Any]]:
-    return owned(request.app.state, STORE)
+async def create(request: Request) -> Answer:
+    """A permission for each of `project_ids`; what a project has already is not created twice."""
+    before = {item.shape["project_id"]: item for item in _of_checkpoint(request)}
+    project_ids = params.required(request.json(), "project_ids")
+    if not isinstance(project_ids, list) or not all(isinstance(item, str) for item in project_ids):
+        raise invalid_type("project_ids", "an array of strings", project_ids)
+    for name in project_ids:
+        if name not in before:
+            before[name] = PERMISSIONS.new(request, {}, request.params["checkpoint"], project_id=name)
+    shapes = [before[name].shape for name in project_ids]
+    return json_response(paging.page(shapes, {"order": "asc"}, limit=max(len(shapes), 1)))
 
 
-_PATH = "/v1/fine_tuning/checkpoints/{checkpoint}/permissions"
-ROUTES = (
-    Route("POST", _PATH, create),
-    Route("GET", _PATH, list_permissions),
-    Route("DELETE", _PATH + "/{permission_id}", delete),
-)
+async def list_permissions(request: Request) -> Answer:
+    query = request.query()
+    if "order" in query:
+        query["order"] = _ORDERS.get(query["order"], query["order"])
+    wanted = query.get("project_id")
+    shapes = [item.shape for item in _of_checkpoint(request) if wanted in (None, item.shape["project_id"])]
+    return json_response(paging.page(shapes, query, limit=10))
+
+
+async def delete(request: Request) -> Answer:
+    permission_id = request.params["permission_id"]
+    if permission_id not in [item.id for item in _of_checkpoint(request)]:
+        raise ApiError(f"No permission found with id '{permission_id}'.", status=404, param="permission_id")
+    PERMISSIONS.store(request).pop(permission_id)
+    return json_response({"object": PERMISSIONS.name, "id": permission_id, "deleted": True})
+
+
+ROUTES: tuple[Route, ...] = PERMISSIONS.routes("", create=create, list=list_permissions, delete=delete)

@@ -2,75 +2,84 @@
 
 from sandbox.errors import ApiError
 from sandbox.resources.files import download
-from sandbox.state import State
 from sandbox.store import params, stored_files
-from sandbox.store.objects import Item, add, body_or_form, find, items, page, remove
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Item, Shape, add, body_or_form
 from sandbox.store.params import Body
 from sandbox.store.stored_files import StoredFile
-from sandbox.wire.messages import Answer, Request, json_response
-from sandbox.wire.routing import Route
+from sandbox.wire.messages import Answer, Request
 
-STORE = "containers"
 LIFETIME = 20  # minutes
 MEMORY = ("1g", "4g", "16g", "64g")
 
 
-async def create(request: Request) -> Answer:
-    body, state = request.json(), request.app.state
-    name = params.required(body, "name")
-    now = state.created()
+def _complete(request: Request, shape: Shape, body: Body) -> None:
     minutes = params.integer(params.mapping(body, "expires_after"), "minutes", 1, LIFETIME, LIFETIME)
     policy: Body = params.mapping(body, "network_policy") or {"type": "disabled"}
-    container = Item(
-        {
-            "id": state.new_id("cntr_", 48),
-            "object": "container",
-            "created_at": now,
-            "status": "running",
-            "expires_after": {"anchor": "last_active_at", "minutes": minutes},
-            "last_active_at": now,
-            "memory_limit": params.choice(body, "memory_limit", MEMORY, "1g"),
-            "network_policy": {key: policy[key] for key in ("type", "allowed_domains") if key in policy},
-            "name": name,
-        }
+    shape.update(
+        expires_after={"anchor": "last_active_at", "minutes": minutes},
+        memory_limit=params.choice(body, "memory_limit", MEMORY, "1g"),
+        network_policy={key: policy[key] for key in ("type", "allowed_domains") if key in policy},
     )
-    for file_id in body.get("file_ids") or []:
-        _add(state, container, stored_files.find(state, file_id, "file_ids"))
-    items(request, STORE).put(container.id, container)
-    return json_response(container.shape)
 
 
-async def list_containers(request: Request) -> Answer:
-    wanted = request.query().get("name")
-    found = [item for item in items(request, STORE) if wanted in (None, item.shape["name"])]
-    return page(request, found)
+def _shown(request: Request, container: Item) -> Shape:
+    shape = container.shape
+    if request.app.state.now() - shape["last_active_at"] > shape["expires_after"]["minutes"] * 60:
+        shape["status"] = "expired"
+    return shape
 
 
-async def retrieve(request: Request) -> Answer:
-    return json_response(_container(request).shape)
+def _check_running(request: Request, container: Item) -> None:
+    if _shown(request, container)["status"] == "expired":
+        raise ApiError("Container is expired.", status=404)
 
 
-async def delete(request: Request) -> Answer:
-    return remove(items(request, STORE), _container(request), "container.deleted")
+CONTAINERS = Collection(
+    "/v1/containers",
+    "cntr_",
+    "container",
+    digits=48,
+    required=("name",),
+    fields={"name": ""},
+    fixed={"status": "running"},
+    times=("created_at", "last_active_at"),
+    complete=_complete,
+    show=_shown,
+    usable=_check_running,
+    filters=("name",),
+)
+FILES = Collection("files", "cfile_", "container.file", parent=CONTAINERS, digits=48)
+
+
+async def create(request: Request) -> Answer:
+    body = request.json()
+    files = [stored_files.find(request.app.state, file_id, "file_ids") for file_id in body.get("file_ids") or []]
+    container = CONTAINERS.new(request, body)
+    for stored in files:
+        _add(request, container, stored)
+    return CONTAINERS.answer(request, container)
 
 
 async def add_file(request: Request) -> Answer:
     """A file of its own in a form's `file`, or a copy of an uploaded one by `file_id`."""
-    container, state = _running(request), request.app.state
+    container = CONTAINERS.find(request)
+    _check_running(request, container)
     body, form = await body_or_form(request)
     if body.get("file_id"):
-        stored = stored_files.find(state, params.string(body, "file_id"), "file_id")
+        stored = stored_files.find(request.app.state, params.string(body, "file_id"), "file_id")
     else:
         upload = form.require_file("file")
         # Not one of the caller's files: it lives and dies with its container.
         stored = StoredFile({"id": "", "bytes": upload.size, "filename": upload.filename}, upload.file)
-    return json_response(_add(state, container, stored).shape)
+    return FILES.answer(request, _add(request, container, stored))
 
 
-def _add(state: State, container: Item, stored: StoredFile) -> Item:
+def _add(request: Request, container: Item, stored: StoredFile) -> Item:
+    state = request.app.state
     shape = {
-        "id": state.new_id("cfile_", 48),
-        "object": "container.file",
+        "id": state.new_id(FILES.prefix, FILES.digits),
+        "object": FILES.name,
         "created_at": state.created(),
         "bytes": stored.size,
         "container_id": container.id,
@@ -78,53 +87,14 @@ def _add(state: State, container: Item, stored: StoredFile) -> Item:
         "source": "user",
     }
     container.shape["last_active_at"] = state.created()
-    return add(container.within("files"), shape, stored)
-
-
-async def list_files(request: Request) -> Answer:
-    return page(request, _running(request).within("files"))
-
-
-async def retrieve_file(request: Request) -> Answer:
-    return json_response(_file(request).shape)
-
-
-async def delete_file(request: Request) -> Answer:
-    return remove(_running(request).within("files"), _file(request), "container.file.deleted")
+    return add(container.within(FILES.key), shape, stored)
 
 
 async def content(request: Request) -> Answer:
-    return download(_file(request).inner, request.header("range"))
+    return download(FILES.find(request).inner, request.header("range"))
 
 
-def _container(request: Request) -> Item:
-    container = find(items(request, STORE), request.params["container_id"], "container")
-    idle = request.app.state.now() - container.shape["last_active_at"]
-    if idle > container.shape["expires_after"]["minutes"] * 60:
-        container.shape["status"] = "expired"
-    return container
-
-
-def _running(request: Request) -> Item:
-    container = _container(request)
-    if container.shape["status"] == "expired":
-        raise ApiError("Container is expired.", status=404)
-    return container
-
-
-def _file(request: Request) -> Item:
-    return find(_running(request).within("files"), request.params["file_id"], "container file")
-
-
-_FILES = "/v1/containers/{container_id}/files"
 ROUTES = (
-    Route("POST", "/v1/containers", create),
-    Route("GET", "/v1/containers", list_containers),
-    Route("GET", "/v1/containers/{container_id}", retrieve),
-    Route("DELETE", "/v1/containers/{container_id}", delete),
-    Route("POST", _FILES, add_file, streamed=True),
-    Route("GET", _FILES, list_files),
-    Route("GET", _FILES + "/{file_id}", retrieve_file),
-    Route("DELETE", _FILES + "/{file_id}", delete_file),
-    Route("GET", _FILES + "/{file_id}/content", content),
+    *CONTAINERS.routes("list retrieve delete", create=create),
+    *FILES.routes("list retrieve delete", streamed=("create",), create=add_file, get_content=content),
 )

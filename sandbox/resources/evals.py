@@ -2,46 +2,36 @@
 
 from typing import Any
 
-from sandbox.errors import ApiError, invalid_type
+from sandbox.errors import invalid_type
 from sandbox.jobs import eval_run, grading, work
+from sandbox.jobs.eval_run import OUTPUT_ITEMS
 from sandbox.store import params
-from sandbox.store.objects import Item, find, items, page
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Shape, check_active
 from sandbox.store.params import Body
-from sandbox.wire.messages import Answer, Request, json_response
+from sandbox.wire.messages import Answer, Request
 from sandbox.wire.routing import Route
 
-STORE = "evals"
 SOURCES = ("custom", "logs", "stored_completions")
 RUN_SOURCES = ("jsonl", "completions", "responses")
+_ASCENDING = {"order": "asc"}
 
 
-async def create(request: Request) -> Answer:
-    body, state = request.json(), request.app.state
-    config = _data_source(params.required(body, "data_source_config"))
-    criteria = params.required(body, "testing_criteria")
+def _complete(request: Request, shape: Shape, body: Body) -> None:
+    if "testing_criteria" in shape:
+        return
+    config, criteria = _data_source(params.mapping(body, "data_source_config")), body["testing_criteria"]
     if not isinstance(criteria, list):
         raise invalid_type("testing_criteria", "an array of objects", criteria)
     for index, grader in enumerate(criteria):
         grading.check(grader, f"testing_criteria[{index}]")
-    evaluation = Item(
-        {
-            "id": state.new_id("eval_", 32),
-            "object": "eval",
-            "created_at": state.created(),
-            "name": params.string(body, "name"),
-            "data_source_config": config,
-            "testing_criteria": [{"id": state.new_id("grader_"), **grader} for grader in criteria],
-            "metadata": params.metadata(body),
-        }
-    )
-    items(request, STORE).put(evaluation.id, evaluation)
-    return json_response(evaluation.shape, 201)
+    new_id = request.app.state.new_id
+    shape["data_source_config"] = config
+    shape["testing_criteria"] = [{"id": new_id("grader_"), **grader} for grader in criteria]
 
 
-def _data_source(config: Any) -> dict[str, Any]:
+def _data_source(config: Body) -> Shape:
     """OpenAI's answer to a `data_source_config`: the schema that rows will have."""
-    if not isinstance(config, dict):
-        raise invalid_type("data_source_config", "an object", config)
     kind = params.choice(config, "type", SOURCES, "")
     if kind != "custom":
         return {"type": kind, "metadata": config.get("metadata") or {}, "schema": {"type": "object", "properties": {}}}
@@ -52,123 +42,72 @@ def _data_source(config: Any) -> dict[str, Any]:
     return {"type": "custom", "schema": schema}
 
 
-async def list_evals(request: Request) -> Answer:
-    return page(request, items(request, STORE), order="asc")
-
-
-async def retrieve(request: Request) -> Answer:
-    return json_response(_eval(request).shape)
-
-
-async def update(request: Request) -> Answer:
-    evaluation, body = _eval(request), request.json()
-    if body.get("name") is not None:
-        evaluation.shape["name"] = params.string(body, "name")
-    if body.get("metadata") is not None:
-        evaluation.shape["metadata"] = params.metadata(body)
-    return json_response(evaluation.shape)
-
-
-async def delete(request: Request) -> Answer:
-    evaluation = _eval(request)
-    items(request, STORE).pop(evaluation.id)
-    return json_response({"object": "eval.deleted", "deleted": True, "eval_id": evaluation.id})
+EVALS = Collection(
+    "/v1/evals",
+    "eval_",
+    "eval",
+    digits=32,
+    required=("data_source_config", "testing_criteria"),
+    fields={"name": "", "metadata": {}},
+    complete=_complete,
+    paging=_ASCENDING,
+    created=201,
+    deleted_id="eval_id",
+)
+RUNS = Collection(
+    "runs",
+    "evalrun_",
+    "eval.run",
+    parent=EVALS,
+    digits=32,
+    fields={"name": "", "metadata": {}},
+    fixed={"status": "queued", "error": None, "per_model_usage": []},
+    filters=("status",),
+    paging=_ASCENDING,
+    created=201,
+    deleted_id="run_id",
+)
+ITEMS = Collection(
+    OUTPUT_ITEMS,
+    "outputitem_",
+    "eval.run.output_item",
+    parent=RUNS,
+    filters=("status",),
+    paging=_ASCENDING,
+)
 
 
 async def create_run(request: Request) -> Answer:
-    evaluation, body, app = _eval(request), request.json(), request.app
-    source = params.required(body, "data_source")
-    if not isinstance(source, dict):
-        raise invalid_type("data_source", "an object", source)
+    evaluation, body, app = EVALS.find(request), request.json(), request.app
+    params.required(body, "data_source")
+    source = params.mapping(body, "data_source")
     params.choice(source, "type", RUN_SOURCES, "")
     rows = eval_run.rows(app.state, source)
-    run = Item(_run_shape(request, evaluation, body, len(rows)), rows)
-    evaluation.within("runs").put(run.id, run)
+    criteria: list[dict[str, Any]] = evaluation.shape["testing_criteria"]
+    run = RUNS.new(
+        request,
+        body,
+        rows,
+        model=source.get("model") or "",
+        result_counts={"total": len(rows), "errored": 0, "failed": 0, "passed": 0},
+        per_testing_criteria_results=[{"testing_criteria": one["id"], "passed": 0, "failed": 0} for one in criteria],
+        data_source=source,
+    )
+    run.shape["report_url"] = f"https://platform.openai.com/evaluations/{evaluation.id}?run_id={run.id}"
     work.start(eval_run.run(app, evaluation, run, app.state.now() + app.job_seconds))
-    return json_response(run.shape, 201)
-
-
-def _run_shape(request: Request, evaluation: Item, body: Body, total: int) -> dict[str, Any]:
-    state = request.app.state
-    run_id = state.new_id("evalrun_", 32)
-    criteria = evaluation.shape["testing_criteria"]
-    return {
-        "id": run_id,
-        "object": "eval.run",
-        "eval_id": evaluation.id,
-        "created_at": state.created(),
-        "status": "queued",
-        "model": body["data_source"].get("model") or "",
-        "name": params.string(body, "name"),
-        "report_url": f"https://platform.openai.com/evaluations/{evaluation.id}?run_id={run_id}",
-        "result_counts": {"total": total, "errored": 0, "failed": 0, "passed": 0},
-        "per_model_usage": [],
-        "per_testing_criteria_results": [
-            {"testing_criteria": item["id"], "passed": 0, "failed": 0} for item in criteria
-        ],
-        "data_source": body["data_source"],
-        "metadata": params.metadata(body),
-        "error": None,
-    }
-
-
-async def list_runs(request: Request) -> Answer:
-    wanted = request.query().get("status")
-    runs = [run for run in _eval(request).within("runs") if wanted in (None, run.shape["status"])]
-    return page(request, runs, order="asc")
-
-
-async def retrieve_run(request: Request) -> Answer:
-    return json_response(_run(request).shape)
+    return RUNS.answer(request, run, 201)
 
 
 async def cancel_run(request: Request) -> Answer:
-    run = _run(request)
-    if run.shape["status"] not in ("queued", "in_progress"):
-        raise ApiError(f"Cannot cancel a run with status '{run.shape['status']}'.")
+    run = RUNS.find(request)
+    check_active(run, "a run", "queued", "in_progress")
     run.shape["status"] = "canceled"
-    return json_response(run.shape)
+    return RUNS.answer(request, run)
 
 
-async def delete_run(request: Request) -> Answer:
-    run = _run(request)
-    _eval(request).within("runs").pop(run.id)
-    return json_response({"object": "eval.run.deleted", "deleted": True, "run_id": run.id})
-
-
-async def list_output_items(request: Request) -> Answer:
-    wanted = request.query().get("status")
-    found = [item for item in _run(request).within("output-items") if wanted in (None, item.shape["status"])]
-    return page(request, found, order="asc")
-
-
-async def retrieve_output_item(request: Request) -> Answer:
-    found = find(_run(request).within("output-items"), request.params["output_item_id"], "output item")
-    return json_response(found.shape)
-
-
-def _eval(request: Request) -> Item:
-    return find(items(request, STORE), request.params["eval_id"], "eval")
-
-
-def _run(request: Request) -> Item:
-    return find(_eval(request).within("runs"), request.params["run_id"], "eval run")
-
-
-_RUNS = "/v1/evals/{eval_id}/runs"
-ROUTES = (
-    Route("POST", "/v1/evals", create),
-    Route("GET", "/v1/evals", list_evals),
-    Route("GET", "/v1/evals/{eval_id}", retrieve),
-    Route("POST", "/v1/evals/{eval_id}", update),
-    Route("DELETE", "/v1/evals/{eval_id}", delete),
-    Route("POST", _RUNS, create_run),
-    Route("GET", _RUNS, list_runs),
-    Route("GET", _RUNS + "/{run_id}", retrieve_run),
-    # The description names this one, the SDK calls the next.
-    Route("POST", _RUNS + "/{run_id}", cancel_run),
-    Route("POST", _RUNS + "/{run_id}/cancel", cancel_run),
-    Route("DELETE", _RUNS + "/{run_id}", delete_run),
-    Route("GET", _RUNS + "/{run_id}/output_items", list_output_items),
-    Route("GET", _RUNS + "/{run_id}/output_items/{output_item_id}", retrieve_output_item),
+ROUTES: tuple[Route, ...] = (
+    *EVALS.routes("create list retrieve update delete"),
+    # The description cancels by a POST to the run itself, the SDK by the word behind it.
+    *RUNS.routes("list retrieve delete", create=create_run, update=cancel_run, cancel=cancel_run),
+    *ITEMS.routes("list retrieve"),
 )

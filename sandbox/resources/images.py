@@ -11,7 +11,7 @@ from sandbox.media.png import Picture
 from sandbox.model import image_settings
 from sandbox.model.image_settings import ImageSettings
 from sandbox.model.image_sources import check_for_dall_e, read_mask, referenced, uploaded
-from sandbox.store.owned_objects import Shelf
+from sandbox.state import Store
 from sandbox.store.params import Body
 from sandbox.store.upload_limits import read_form
 from sandbox.wire.forms import Form
@@ -22,7 +22,6 @@ from sandbox.wire.routing import Route
 Draw = Callable[[int, int], Picture]
 
 LINK_LIFETIME = 3600  # seconds
-_LINKS = "image links"
 _NUMBERS = ("n", "partial_images", "output_compression")
 
 
@@ -155,13 +154,9 @@ def _link(request: Request, made: bytes) -> str:
     return f"http://{request.header('host') or 'localhost'}/sandbox/images/{name}.png"
 
 
-def _links(request: Request) -> Shelf[tuple[bytes, float]]:
-    # Anybody may follow a link, so they stand on one shelf for all keys.
-    kept = request.app.state.store(_LINKS, 1)
-    found: Shelf[tuple[bytes, float]] | None = kept.get(_LINKS)
-    if found is None:
-        found = kept.put(_LINKS, Shelf())
-    return found
+def _links(request: Request) -> Store[str, tuple[bytes, float]]:
+    """The images and when their links expire, by name; anyone may follow a link."""
+    return request.app.state.store("image links")
 
 
 async def follow_link(request: Request) -> Answer:

@@ -3,37 +3,37 @@
 import io
 import re
 import zipfile
-from typing import Any
 
 from sandbox.errors import ApiError, missing_parameter
 from sandbox.resources.files import download
 from sandbox.store import params, stored_files
-from sandbox.store.objects import Item, body_or_form, find, items, page, remove
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Item, body_or_form
 from sandbox.wire.forms import Form, Upload
 from sandbox.wire.messages import Answer, Request, json_response
-from sandbox.wire.routing import Route
 
-STORE = "skills"
 MANIFEST = "SKILL.md"
 MAX_MANIFEST = 64 * 1024
 _FIELD = re.compile(r"^(name|description):[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+_ABOUT = ("name", "description")
+
+SKILLS = Collection(
+    "/v1/skills",
+    "skill_",
+    "skill",
+    digits=32,
+    fields=dict.fromkeys(_ABOUT),
+    fixed={"default_version": "1", "latest_version": "0"},
+)
+VERSIONS = Collection("versions", "skillver_", "skill.version", parent=SKILLS, param="version", digits=32)
 
 
 async def create(request: Request) -> Answer:
     _, form = await body_or_form(request)
     bundle, about = _bundle(form)
-    state = request.app.state
-    shape = {
-        "id": state.new_id("skill_", 32),
-        "object": "skill",
-        **about,
-        "created_at": state.created(),
-        "default_version": "1",
-        "latest_version": "0",
-    }
-    skill = Item(shape)
+    skill = SKILLS.new(request, about)
     _add_version(request, skill, bundle, about)
-    return json_response(items(request, STORE).put(skill.id, skill).shape)
+    return SKILLS.answer(request, skill)
 
 
 def _bundle(form: Form) -> tuple[bytes, dict[str, str]]:
@@ -72,101 +72,58 @@ def _add_version(request: Request, skill: Item, bundle: bytes, about: dict[str, 
     number = str(int(skill.shape["latest_version"]) + 1)
     skill.shape["latest_version"] = number
     shape = {
-        "object": "skill.version",
-        "id": state.new_id("skillver_", 32),
+        "object": VERSIONS.name,
+        "id": state.new_id(VERSIONS.prefix, VERSIONS.digits),
         "skill_id": skill.id,
         "version": number,
         "created_at": state.created(),
         **about,
     }
     file = stored_files.loose(bundle, f"{about['name']}.zip")
-    return skill.within("versions").put(number, Item(shape, file))
-
-
-async def list_skills(request: Request) -> Answer:
-    return page(request, items(request, STORE))
-
-
-async def retrieve(request: Request) -> Answer:
-    return json_response(_skill(request).shape)
+    return skill.within(VERSIONS.key).put(number, Item(shape, file))
 
 
 async def update(request: Request) -> Answer:
-    skill, body = _skill(request), request.json()
-    number = params.required(body, "default_version")
-    version = find(skill.within("versions"), str(number), "skill version")
-    _make_default(skill, version)
-    return json_response(skill.shape)
+    number = params.required(request.json(), "default_version")
+    _make_default(SKILLS.find(request), VERSIONS.find(request, number))
+    return await SKILLS.retrieve(request)
 
 
 def _make_default(skill: Item, version: Item) -> None:
-    shape = version.shape
-    skill.shape.update(default_version=shape["version"], name=shape["name"], description=shape["description"])
-
-
-async def delete(request: Request) -> Answer:
-    return remove(items(request, STORE), _skill(request), "skill.deleted")
+    skill.shape.update(default_version=version.shape["version"], **{name: version.shape[name] for name in _ABOUT})
 
 
 async def content(request: Request) -> Answer:
-    skill = _skill(request)
-    return _download(request, find(skill.within("versions"), skill.shape["default_version"], "skill version"))
+    default = SKILLS.find(request).shape["default_version"]
+    return download(VERSIONS.find(request, default).inner, request.header("range"))
 
 
 async def create_version(request: Request) -> Answer:
-    skill = _skill(request)
+    skill = SKILLS.find(request)
     body, form = await body_or_form(request)
     version = _add_version(request, skill, *_bundle(form))
     if str(body.get("default", "")).lower() == "true":
         _make_default(skill, version)
-    return json_response(version.shape)
-
-
-async def list_versions(request: Request) -> Answer:
-    return page(request, _skill(request).within("versions"))
-
-
-async def retrieve_version(request: Request) -> Answer:
-    return json_response(_version(request).shape)
+    return VERSIONS.answer(request, version)
 
 
 async def delete_version(request: Request) -> Answer:
-    skill, version = _skill(request), _version(request)
+    skill, version = SKILLS.find(request), VERSIONS.find(request)
     number = version.shape["version"]
     if number == skill.shape["default_version"]:
         raise ApiError("The default version of a skill cannot be deleted.", param="version")
-    skill.within("versions").pop(number)
-    gone: dict[str, Any] = {"object": "skill.version.deleted", "deleted": True, "id": version.id, "version": number}
-    return json_response(gone)
+    skill.within(VERSIONS.key).pop(number)
+    return json_response({"object": "skill.version.deleted", "deleted": True, "id": version.id, "version": number})
 
 
 async def version_content(request: Request) -> Answer:
-    return _download(request, _version(request))
+    return download(VERSIONS.find(request).inner, request.header("range"))
 
 
-def _download(request: Request, version: Item) -> Answer:
-    return download(version.inner, request.header("range"))
-
-
-def _skill(request: Request) -> Item:
-    return find(items(request, STORE), request.params["skill_id"], "skill")
-
-
-def _version(request: Request) -> Item:
-    return find(_skill(request).within("versions"), request.params["version"], "skill version")
-
-
-_SKILL = "/v1/skills/{skill_id}"
+_FORM = ("create",)
 ROUTES = (
-    Route("POST", "/v1/skills", create, streamed=True),
-    Route("GET", "/v1/skills", list_skills),
-    Route("GET", _SKILL, retrieve),
-    Route("POST", _SKILL, update),
-    Route("DELETE", _SKILL, delete),
-    Route("GET", _SKILL + "/content", content),
-    Route("POST", _SKILL + "/versions", create_version, streamed=True),
-    Route("GET", _SKILL + "/versions", list_versions),
-    Route("GET", _SKILL + "/versions/{version}", retrieve_version),
-    Route("DELETE", _SKILL + "/versions/{version}", delete_version),
-    Route("GET", _SKILL + "/versions/{version}/content", version_content),
+    *SKILLS.routes("list retrieve delete", streamed=_FORM, create=create, update=update, get_content=content),
+    *VERSIONS.routes(
+        "list retrieve", streamed=_FORM, create=create_version, delete=delete_version, get_content=version_content
+    ),
 )

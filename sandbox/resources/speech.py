@@ -10,7 +10,7 @@ from sandbox.media import flac, mp3, opus, tones, wav
 from sandbox.misbehaviour import faults
 from sandbox.misbehaviour.faults import Faults
 from sandbox.model import catalog, tokens
-from sandbox.resources import voices
+from sandbox.resources.voices import VOICES as OWN_VOICES
 from sandbox.store import params
 from sandbox.store.params import Body
 from sandbox.wire.messages import Answer, Request, Stream, event
@@ -88,7 +88,7 @@ def _voice(request: Request, body: Body) -> str:
     if voice is None:
         raise missing_parameter("voice")
     if isinstance(voice, dict):
-        return voices.require(request, str(voice.get("id")))
+        return str(OWN_VOICES.find(request, voice.get("id")).id)
     if not isinstance(voice, str):
         raise invalid_type("voice", "one of a string or an object", voice)
     if voice not in VOICES:

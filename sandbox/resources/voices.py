@@ -1,32 +1,50 @@
 """`/v1/audio/voices` and `/v1/audio/voice_consents`: custom voices, of which only the names are kept."""
 
-from typing import Any
-
 from sandbox.errors import ApiError, missing_parameter
-from sandbox.store import paging
-from sandbox.store.owned_objects import shelf
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Shape
+from sandbox.store.params import Body
 from sandbox.store.upload_limits import check_size, read_form
 from sandbox.wire.forms import Form
-from sandbox.wire.messages import Answer, Request, json_response
-from sandbox.wire.routing import Route
+from sandbox.wire.messages import Answer, Request
 
-VOICES, CONSENTS = "voices", "voice consents"
 AUDIO_TYPES = (
     *("audio/mpeg", "audio/wav", "audio/x-wav", "audio/ogg", "audio/aac", "audio/flac", "audio/webm", "audio/mp4"),
 )
 
 
-def require(request: Request, voice_id: str) -> str:
-    """The id of a voice that the key made; raises ApiError 404 for another."""
-    if shelf(request, VOICES).get(voice_id) is None:
-        raise ApiError(f"Voice with id '{voice_id}' not found.", status=404, param="voice")
-    return voice_id
+def _check_name(request: Request, shape: Shape, body: Body) -> None:
+    if not isinstance(body.get("name"), str) or not body["name"]:
+        raise missing_parameter("name")
 
 
-def _field(form: Form, name: str) -> str:
-    if not form.get(name):
-        raise missing_parameter(name)
-    return form.get(name)
+VOICES = Collection(
+    "/v1/audio/voices",
+    "voice_",
+    "audio.voice",
+    missing=lambda voice_id: ApiError(f"Voice with id '{voice_id}' not found.", status=404, param="voice"),
+    fields={"name": ""},
+    deleted="audio.voice",
+)
+CONSENTS = Collection(
+    "/v1/audio/voice_consents",
+    "cons_",
+    "audio.voice_consent",
+    missing=lambda consent: ApiError(f"Voice consent with id '{consent}' not found.", status=404, param="consent"),
+    fields={"name": "", "language": ""},
+    complete=_check_name,
+    deleted="audio.voice_consent",
+)
+
+
+async def _read(request: Request, recording: str, *names: str) -> dict[str, str]:
+    """The fields `names` of a form that has a recording; raises ApiError 400 when something is missing."""
+    form = await read_form(request)
+    for name in names:
+        if not form.get(name):
+            raise missing_parameter(name)
+    _check_recording(request, form, recording)
+    return {name: form.get(name) for name in names}
 
 
 def _check_recording(request: Request, form: Form, name: str) -> None:
@@ -41,74 +59,16 @@ def _check_recording(request: Request, form: Form, name: str) -> None:
 
 
 async def create_voice(request: Request) -> Answer:
-    form = await read_form(request)
-    name = _field(form, "name")
-    _find(request, _field(form, "consent"), "consent")
-    _check_recording(request, form, "audio_sample")
-    state = request.app.state
-    voice_id = state.new_id("voice_")
-    made = {"object": "audio.voice", "id": voice_id, "name": name, "created_at": state.created()}
-    return json_response(shelf(request, VOICES).put(voice_id, made))
-
-
-async def delete_voice(request: Request) -> Answer:
-    voice_id = require(request, request.params["voice_id"])
-    shelf(request, VOICES).pop(voice_id)
-    return json_response({"id": voice_id, "object": "audio.voice", "deleted": True})
+    given = await _read(request, "audio_sample", "name", "consent")
+    CONSENTS.find(request, given["consent"])
+    return VOICES.answer(request, VOICES.new(request, given))
 
 
 async def create_consent(request: Request) -> Answer:
-    form = await read_form(request)
-    name, language = _field(form, "name"), _field(form, "language")
-    _check_recording(request, form, "recording")
-    state = request.app.state
-    consent_id = state.new_id("cons_")
-    made = {
-        "object": "audio.voice_consent",
-        "id": consent_id,
-        "name": name,
-        "language": language,
-        "created_at": state.created(),
-    }
-    return json_response(shelf(request, CONSENTS).put(consent_id, made))
-
-
-def _find(request: Request, consent_id: str, param: str | None = None) -> dict[str, Any]:
-    found: dict[str, Any] | None = shelf(request, CONSENTS).get(consent_id)
-    if found is None:
-        raise ApiError(f"Voice consent with id '{consent_id}' not found.", status=404, param=param)
-    return found
-
-
-async def list_consents(request: Request) -> Answer:
-    return json_response(paging.page(list(shelf(request, CONSENTS)), request.query()))
-
-
-async def retrieve_consent(request: Request) -> Answer:
-    return json_response(_find(request, request.params["consent_id"]))
-
-
-async def update_consent(request: Request) -> Answer:
-    found = _find(request, request.params["consent_id"])
-    name = request.json().get("name")
-    if not isinstance(name, str) or not name:
-        raise missing_parameter("name")
-    found["name"] = name
-    return json_response(found)
-
-
-async def delete_consent(request: Request) -> Answer:
-    found = _find(request, request.params["consent_id"])
-    shelf(request, CONSENTS).pop(found["id"])
-    return json_response({"id": found["id"], "object": "audio.voice_consent", "deleted": True})
+    return CONSENTS.answer(request, CONSENTS.new(request, await _read(request, "recording", "name", "language")))
 
 
 ROUTES = (
-    Route("POST", "/v1/audio/voices", create_voice, streamed=True),
-    Route("DELETE", "/v1/audio/voices/{voice_id}", delete_voice),
-    Route("POST", "/v1/audio/voice_consents", create_consent, streamed=True),
-    Route("GET", "/v1/audio/voice_consents", list_consents),
-    Route("GET", "/v1/audio/voice_consents/{consent_id}", retrieve_consent),
-    Route("POST", "/v1/audio/voice_consents/{consent_id}", update_consent),
-    Route("DELETE", "/v1/audio/voice_consents/{consent_id}", delete_consent),
+    *VOICES.routes("delete", streamed=("create",), create=create_voice),
+    *CONSENTS.routes("list retrieve update delete", streamed=("create",), create=create_consent),
 )

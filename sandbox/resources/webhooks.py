@@ -2,29 +2,21 @@
 
 from sandbox.errors import invalid_value
 from sandbox.store import params
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Shape
 from sandbox.store.params import Body, quoted
-from sandbox.store.plain_resources import Kind, Shape, item, new, routes
 from sandbox.wire.messages import Answer, Request, json_response
 from sandbox.wire.routing import Route
 
-EVENT_TYPES = (
-    "batch.completed",
-    "batch.failed",
-    "batch.expired",
-    "batch.cancelled",
-    "response.completed",
-    "response.failed",
-    "response.cancelled",
-    "response.incomplete",
-    "eval.run.succeeded",
-    "eval.run.failed",
-    "eval.run.canceled",
-    "fine_tuning.job.succeeded",
-    "fine_tuning.job.failed",
-    "fine_tuning.job.cancelled",
-    "video.completed",
-    "video.failed",
-)
+# of: what may happen to it
+_EVENTS = {
+    "batch": ("completed", "failed", "expired", "cancelled"),
+    "response": ("completed", "failed", "cancelled", "incomplete"),
+    "eval.run": ("succeeded", "failed", "canceled"),
+    "fine_tuning.job": ("succeeded", "failed", "cancelled"),
+    "video": ("completed", "failed"),
+}
+EVENT_TYPES = tuple(f"{name}.{word}" for name, words in _EVENTS.items() for word in words)
 
 
 def _check(request: Request, shape: Shape, body: Body) -> None:
@@ -38,9 +30,8 @@ def _known(name: str, param: str) -> str:
     return name
 
 
-ENDPOINT = Kind(
+ENDPOINTS = Collection(
     "/v1/webhook_endpoints",
-    "webhook_endpoint_id",
     "we_",
     "webhook_endpoint",
     required=("event_types", "name", "url"),
@@ -58,24 +49,17 @@ def _with_secret(request: Request, shape: Shape) -> Answer:
 
 
 async def create(request: Request) -> Answer:
-    return _with_secret(request, new(request, ENDPOINT, request.json()).shape)
+    return _with_secret(request, ENDPOINTS.new(request, request.json()).shape)
 
 
 async def rotate_secret(request: Request) -> Answer:
-    return _with_secret(request, item(request, ENDPOINT).shape)
+    return _with_secret(request, ENDPOINTS.find(request).shape)
 
 
 async def test(request: Request) -> Answer:
-    endpoint, wanted = item(request, ENDPOINT), params.required(request.json(), "event_type")
-    return json_response(
-        {
-            "object": "webhook_endpoint.test",
-            "event_type": _known(wanted, "event_type"),
-            "status_code": 200,
-            "success": True,
-            "webhook_endpoint_id": endpoint.id,
-        }
-    )
+    endpoint, wanted = ENDPOINTS.find(request), params.required(request.json(), "event_type")
+    sent = {"object": "webhook_endpoint.test", "event_type": _known(wanted, "event_type")}
+    return json_response({**sent, "status_code": 200, "success": True, "webhook_endpoint_id": endpoint.id})
 
 
 async def list_event_types(request: Request) -> Answer:
@@ -83,9 +67,6 @@ async def list_event_types(request: Request) -> Answer:
 
 
 ROUTES = (
-    Route("POST", ENDPOINT.path, create),
-    *routes(ENDPOINT, "list retrieve update delete"),
-    Route("POST", ENDPOINT.item_path + "/rotate_secret", rotate_secret),
-    Route("POST", ENDPOINT.item_path + "/test", test),
+    *ENDPOINTS.routes("list retrieve update delete", create=create, rotate_secret=rotate_secret, test=test),
     Route("GET", "/v1/webhook_event_types", list_event_types),
 )

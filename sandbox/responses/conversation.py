@@ -6,8 +6,9 @@ from typing import Any
 from sandbox.errors import ApiError
 from sandbox.responses.items import Item, newest, weight
 from sandbox.responses.life import Life
-from sandbox.responses.lookup import CONVERSATIONS
-from sandbox.store.owned_objects import Shelf, shelf
+from sandbox.responses.lookup import CONVERSATIONS, MAX_OBJECTS
+from sandbox.state import Store
+from sandbox.store.auth import owned
 from sandbox.wire.messages import Request
 
 # The oldest items of a conversation are forgotten.
@@ -60,10 +61,10 @@ def find(request: Request, conversation_id: str) -> Conversation:
 
 
 def keep(request: Request, conversation: Conversation) -> None:
-    """Puts a new or changed conversation on the shelf, with its weight."""
+    """Stores a new or changed conversation, with its weight."""
     size = 512 + sum(map(weight, conversation.items))
     conversations(request).put(conversation.id, conversation, size)
 
 
-def conversations(request: Request) -> Shelf[Conversation]:
-    return shelf(request, CONVERSATIONS)
+def conversations(request: Request) -> Store[str, Conversation]:
+    return owned(request.app.state, CONVERSATIONS, MAX_OBJECTS)

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from sandbox.errors import ApiError
 from sandbox.responses.items import Item, Lookup
 from sandbox.responses.life import Life
+from sandbox.state import Store
 from sandbox.store import stored_files
-from sandbox.store.owned_objects import Shelf, shelf
+from sandbox.store.auth import owned
 from sandbox.wire.messages import Request
 
 RESPONSES = "responses"
 CONVERSATIONS = "conversations"
+MAX_OBJECTS = 5_000  # of either kind
 
 
-def lives(request: Request) -> Shelf[Life]:
-    return shelf(request, RESPONSES)
+def lives(request: Request) -> Store[str, Life]:
+    return owned(request.app.state, RESPONSES, MAX_OBJECTS)
 
 
 def find_response(request: Request, response_id: str) -> Life:
@@ -40,7 +42,7 @@ def lookup(request: Request) -> Lookup:
 def _items(request: Request) -> Iterator[Item]:
     for life in reversed(list(lives(request))):
         yield from reversed(life.context())
-    for conversation in shelf(request, CONVERSATIONS):
+    for conversation in owned(request.app.state, CONVERSATIONS, MAX_OBJECTS):
         yield from conversation.items
 
 

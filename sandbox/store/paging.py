@@ -31,6 +31,12 @@ def page(items: list[Item], query: dict[str, str], *, order: str = "desc", limit
     }
 
 
+def with_metadata(items: list[Item], query: dict[str, str]) -> list[Item]:
+    """The items whose metadata fit the query's `metadata[key]=value` pairs."""
+    wanted = {name[9:-1]: value for name, value in query.items() if name.startswith("metadata[")}
+    return [item for item in items if all((item["metadata"] or {}).get(key) == value for key, value in wanted.items())]
+
+
 def _position(rows: list[Item], cursor: str, name: str) -> int:
     for index, row in enumerate(rows):
         if row["id"] == cursor:

@@ -9,10 +9,12 @@ from sandbox.store import params, stored_files
 from sandbox.store.objects import Item, add
 from sandbox.store.params import Body
 from sandbox.store.text_search import MAX_TEXT, Chunk, chunks, fits, readable, score, words
+from sandbox.wire.messages import Request
 
 DAY = 86_400
 CHUNK_TOKENS, OVERLAP_TOKENS = 800, 400
 MAX_ATTRIBUTES = 16
+FILES = "files"
 STATUSES = ("in_progress", "completed", "failed", "cancelled")
 
 
@@ -44,7 +46,7 @@ def add_file(state: State, store: Item, body: Body, seconds: float) -> Item:
         "attributes": attributes(body),
     }
     inner = Indexed(stored.shape["filename"], text, parts, state.now() + seconds)
-    return add(store.within("files"), shape, inner)
+    return add(store.within(FILES), shape, inner)
 
 
 def chunking(body: Body) -> dict[str, int]:
@@ -80,10 +82,10 @@ def expires_after(body: Body) -> dict[str, Any] | None:
     return given
 
 
-def show_file(state: State, item: Item) -> dict[str, Any]:
+def show_file(request: Request, item: Item) -> dict[str, Any]:
     """The file's object as of now."""
     shape, inner = item.shape, item.inner
-    if shape["status"] == "in_progress" and state.now() >= inner.ready_at:
+    if shape["status"] == "in_progress" and request.app.state.now() >= inner.ready_at:
         shape["status"] = "completed" if inner.chunks else "failed"
         shape["usage_bytes"] = sum(len(chunk.text.encode()) for chunk in inner.chunks)
         if not inner.chunks:
@@ -99,25 +101,25 @@ def counts(shapes: list[dict[str, Any]]) -> dict[str, int]:
     return {**found, "total": len(shapes)}
 
 
-def show_store(state: State, store: Item) -> dict[str, Any]:
+def show_store(request: Request, store: Item) -> dict[str, Any]:
     """The vector store's object as of now."""
     shape = store.shape
-    files = [show_file(state, item) for item in store.within("files")]
+    files = [show_file(request, item) for item in store.within(FILES)]
     shape["file_counts"] = counts(files)
     shape["usage_bytes"] = sum(item["usage_bytes"] for item in files)
     shape["status"] = "in_progress" if shape["file_counts"]["in_progress"] else "completed"
     if shape.get("expires_after"):
         shape["expires_at"] = shape["last_active_at"] + shape["expires_after"]["days"] * DAY
-        if state.now() >= shape["expires_at"]:
+        if request.app.state.now() >= shape["expires_at"]:
             shape["status"] = "expired"
     return shape
 
 
-def search(state: State, store: Item, queries: list[str], wanted: Any, threshold: float) -> list[dict[str, Any]]:
+def search(request: Request, store: Item, queries: list[str], wanted: Any, threshold: float) -> list[dict[str, Any]]:
     """The files that share words with a query and fit the filter, best first, each with its best pieces."""
     found = []
-    for item in store.within("files"):
-        shape = show_file(state, item)
+    for item in store.within(FILES):
+        shape = show_file(request, item)
         if shape["status"] != "completed" or (wanted is not None and not fits(wanted, shape["attributes"])):
             continue
         scored = [(max(score(words(query), chunk) for query in queries), chunk) for chunk in item.inner.chunks]

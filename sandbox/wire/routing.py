@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+Handler = Callable[[Any], Awaitable[Any]]
+
 
 class Route(NamedTuple):
     """One row: `Route("GET", "/v1/files/{file_id}", retrieve)`.
@@ -15,7 +17,7 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    handler: Callable[[Any], Awaitable[Any]]
+    handler: Handler
     streamed: bool = False
     authenticated: bool = True
 
