@@ -7,6 +7,7 @@ import asyncio
 
 from gateway.call.call import Call
 from gateway.directory.directory import Directory
+from providers.upstream.aiohttp_client import AiohttpClient
 from providers.upstream.client import UpstreamClient
 from usage.ledger import Ledger
 from usage.spool import Spool
@@ -16,6 +17,7 @@ class State:
     """The parts of a running server process. ``state`` below is the only one."""
 
     client: UpstreamClient
+    sockets: AiohttpClient
     ledger: Ledger
     spool: Spool
 

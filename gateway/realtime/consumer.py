@@ -176,7 +176,7 @@ class SocketConsumer(AsyncConsumer):
         with Slots() as slots:
             _take_slots(slots, opening.caller, account)
             headers = openai_dialect.headers(account, opening.forwarded())
-            upstream = await open_socket(state.client, account, opening.address(target), headers)
+            upstream = await open_socket(state.sockets, account, opening.address(target), headers)
             try:
                 await self._converse(opening, call, target, upstream)
             finally:

@@ -18,7 +18,7 @@ from gateway.jobs.poller import Poller
 from gateway.objects.store import objects
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.state import state
-from providers.upstream.client import UpstreamClient
+from providers.upstream.aiohttp_client import AiohttpClient
 from usage.ledger import open_ledger
 
 THREAD_SWITCH_SECONDS = 0.0005
@@ -41,7 +41,7 @@ async def start() -> None:
 def _open() -> None:
     global _poller, _celery
     state.loop = asyncio.get_running_loop()
-    state.client = UpstreamClient()
+    state.client = state.sockets = AiohttpClient()
     state.ledger = open_ledger(note_last_use)
     state.spool = state.ledger.spool
     state.directory = Directory(_directory_changed)

@@ -1,31 +1,17 @@
-"""The upstream client: the only file that opens upstream connections on the hot path.
+"""What every upstream client takes and gives back."""
 
-One aiohttp session per account keeps its connections apart, with the account's own limits. Failures are classified: each
-error says whether the request can have reached the vendor (``sent``), which decides whether another attempt may cost twice.
-"""
-
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-import aiohttp
 from multidict import CIMultiDict
-from yarl import URL
 
-from providers import egress
-from providers.headers import MEND, unsendable
 from providers.snapshot import AccountPicture
-from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, EgressRefused, UnsendableHeaders, classify
-from providers.upstream.guard import Guard
-
-KEEPALIVE_SECONDS = 30.0
-DNS_CACHE_SECONDS = 30
-READ_BUFFER_BYTES = 2**18
 
 
 @dataclass(slots=True)
 class UpstreamRequest:
-    """What an adapter makes: a request ready to be sent. ``total_timeout`` is in seconds, ``None`` for no limit."""
+    """What a dialect makes: a request ready to be sent. ``total_timeout`` is in seconds, ``None`` for no limit."""
 
     method: str
     url: str
@@ -34,179 +20,36 @@ class UpstreamRequest:
     total_timeout: float | None = None
 
 
-class UpstreamAnswer:
+class UpstreamAnswer(Protocol):
     """An answer whose head has arrived. Read it with :meth:`read` or :meth:`chunks`, and always :meth:`close` it."""
 
-    __slots__ = ("_response", "headers", "status")
+    status: int
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The head's fields. Names are found in any case; ``items()`` has those that come twice twice."""
 
     async def read(self, limit: int) -> bytes:
-        """Return the whole body; raise :class:`BrokenAnswer` when it is larger than ``limit`` bytes."""
-        response = self._response
-        if (response.content_length or 0) > limit:
-            raise BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")
-        try:
-            if response.content_length is not None and "content-encoding" not in response.headers:
-                return await response.read()
-            parts, size = [], 0
-            async for part in response.content.iter_any():
-                size += len(part)
-                if size > limit:
-                    raise BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")
-                parts.append(part)
-            return b"".join(parts)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise classify(error) from error
+        """Return the whole body; raise ``BrokenAnswer`` when it is larger than ``limit`` bytes."""
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise classify(error) from error
 
     async def first_chunk(self) -> bytes:
         """Return the first bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise classify(error) from error
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it at once."""
-        self._response.close() if not self._response.content.at_eof() else self._response.release()
 
 
-class UpstreamClient:
-    """Sends upstream requests; keeps a session per account and revision. Make it inside the running event loop."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[str, tuple[str, aiohttp.ClientSession]] = {}
-        self._retired: set[asyncio.Task[None]] = set()
-        self._timeouts: dict[tuple[float, float, float | None], aiohttp.ClientTimeout] = {}
+class UpstreamClient(Protocol):
+    """Sends upstream requests, over connections that it keeps by account and revision."""
 
     async def send(self, account: AccountPicture, request: UpstreamRequest) -> UpstreamAnswer:
         """Send ``request`` and return its answer as soon as the head is there. Redirects are returned, never followed.
 
-        Raises a subclass of :class:`UpstreamFailure`.
+        Raises a subclass of ``UpstreamFailure``.
         """
-        session = self.session(account)
-        try:
-            response = await session.request(
-                request.method,
-                URL(request.url, encoded=True),  # as it is: a client's escapes are its own
-                headers=request.headers,
-                data=request.body,
-                timeout=self._timeout(account, request.total_timeout),
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if isinstance(error, aiohttp.ConnectionTimeoutError) and _all_busy(session):
-                raise _busy(account) from error
-            raise classify(error) from error
-        return UpstreamAnswer(response)
-
-    def session(self, account: AccountPicture) -> aiohttp.ClientSession:
-        """Return the account's session; a changed account gets a new one, the old one closes when its calls are done."""
-        return self._session(account.name, account, account.connection_limit)
-
-    def socket_session(self, account: AccountPicture) -> aiohttp.ClientSession:
-        """Return the session for the account's sockets: they stay open for long, and calls must not wait for them."""
-        return self._session(f"{account.name} sockets", account, None)
-
-    def _session(self, key: str, account: AccountPicture, limit: int | None) -> aiohttp.ClientSession:
-        known = self._sessions.get(key)
-        if known is not None and known[0] == account.revision:
-            return known[1]
-        fault = egress.url_fault(account.url)
-        if fault:  # the operator's list may have changed since the account was saved
-            raise EgressRefused(fault)
-        field = unsendable(account.headers, account.vendor.auth_header)
-        if field:  # stored before it was checked, or written past the checks
-            raise UnsendableHeaders(f"The account {account.name!r} can't be called: its {field} {MEND}")
-        session = _new_session(limit)
-        self._sessions[key] = (account.revision, session)
-        if known is not None:
-            self._retire(known[1])
-        return session
 
     async def close(self) -> None:
-        """Close every session and its connections."""
-        sessions, self._sessions = [session for _, session in self._sessions.values()], {}
-        for task in self._retired:
-            task.cancel()
-        await asyncio.gather(*(session.close() for session in sessions), *self._retired, return_exceptions=True)
-
-    def _retire(self, session: aiohttp.ClientSession) -> None:
-        task = asyncio.get_running_loop().create_task(_close_when_idle(session))
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
-
-    def _timeout(self, account: AccountPicture, total: float | None) -> aiohttp.ClientTimeout:
-        key = (account.connect_timeout, account.read_timeout, total)
-        timeout = self._timeouts.get(key)
-        if timeout is None:
-            if len(self._timeouts) > 1024:  # callers choose `total`: keep what they can make us remember small
-                self._timeouts.clear()
-            timeout = self._timeouts[key] = aiohttp.ClientTimeout(
-                total=total,
-                connect=account.connect_timeout,  # also bounds the wait for one of the account's connections
-                sock_connect=account.connect_timeout,
-                sock_read=account.read_timeout,
-            )
-        return timeout
-
-
-def _all_busy(session: aiohttp.ClientSession) -> bool:
-    connector = session.connector
-    return connector is not None and 0 < connector.limit <= len(getattr(connector, "_acquired", ()))
-
-
-def _busy(account: AccountPicture) -> ConnectionsBusy:
-    return ConnectionsBusy(
-        f"All {account.connection_limit} connections of the provider account {account.name!r} were busy for "
-        f"{account.connect_timeout:g} seconds. Try again, or have a manager raise its connection limit."
-    )
-
-
-async def _close_when_idle(session: aiohttp.ClientSession) -> None:
-    connector = session.connector
-    try:
-        while connector is not None and getattr(connector, "_acquired", None):
-            await asyncio.sleep(0.5)
-    finally:
-        await session.close()
-
-
-async def _refuse_redirect(*_: object) -> None:
-    raise BrokenAnswer("The upstream answered with a redirect. Check the account's base URL.")
-
-
-def _new_session(limit: int | None) -> aiohttp.ClientSession:
-    """Return a session for calls, or one for sockets, which knows no ``limit``."""
-    traces = []
-    if limit is None:  # aiohttp follows redirects of handshakes and can't be told not to: a key would go elsewhere
-        traces.append(aiohttp.TraceConfig())
-        traces[0].on_request_redirect.append(_refuse_redirect)
-    guard = Guard()
-    connector = aiohttp.TCPConnector(
-        limit=limit or 0,
-        resolver=guard,
-        ttl_dns_cache=DNS_CACHE_SECONDS,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        socket_factory=guard.socket,
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=True,
-        read_bufsize=READ_BUFFER_BYTES,
-        skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
-        trust_env=False,
-        trace_configs=traces,
-    )
+        """Close every connection."""

@@ -6,7 +6,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from providers.snapshot import AccountPicture
-from providers.upstream.client import UpstreamClient
+from providers.upstream.aiohttp_client import AiohttpClient
 from providers.upstream.failures import BrokenAnswer, ConnectTimedOut, Disconnected, UpstreamFailure, classify
 
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -78,7 +78,7 @@ class UpstreamSocket:
 
 
 async def open_socket(
-    client: UpstreamClient, account: AccountPicture, url: str, headers: CIMultiDict[str]
+    client: AiohttpClient, account: AccountPicture, url: str, headers: CIMultiDict[str]
 ) -> UpstreamSocket:
     """Dial ``url`` (``http`` or ``https``: the upgrade keeps the scheme's meaning). Raises :class:`UpstreamFailure`."""
     try:
