@@ -1,11 +1,12 @@
-"""Fixtures that every room's tests may use. The settings under test are in ``tests/settings.py``."""
+"""Fixtures that the tests of every package may use. The settings under test are in ``tests/settings.py``."""
 
 import pytest
 from hypothesis import settings
 
-from tests import servers
+from tests.support import servers
 
-pytest_plugins = ["tests.fixtures", "tests.gateway.surface"]
+pytest.register_assert_rewrite("tests.support.calls")
+pytest_plugins = ["tests.support.fixtures", "tests.support.surface"]
 
 # A shared machine may stall an example; what is slow is for the benchmarks to say.
 settings.register_profile("gatehouse", deadline=None)

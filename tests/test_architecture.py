@@ -1,4 +1,4 @@
-"""Rules of the house that a reader would otherwise have to keep in mind: imports, documented settings, one admission."""
+"""Rules of the project that a reader would otherwise have to keep in mind: imports, documented settings, one admission."""
 
 import ast
 import inspect
@@ -20,7 +20,7 @@ from gateway.endpoints.realtime import Calls
 from gateway.urls import API_PREFIX, API_ROOTS
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("console", "gateway", "accounts", "providers", "usage", "batches", "sandbox")
+PACKAGES = ("console", "gateway", "accounts", "providers", "usage", "batches", "sandbox")
 # Every function of gateway.variables that reads one: all that takes a variable's name first.
 READERS = {
     name
@@ -138,7 +138,7 @@ def test_every_route_of_the_api_passes_the_same_admission() -> None:
         assert view.dispatch is OpenView.dispatch, f"{text} dispatches by itself"
         if issubclass(view, InferenceView) and view.admit is not InferenceView.admit:
             assert view in OTHER_CREDENTIALS, f"{text} admits by itself"
-            assert "credentials.identify(" in inspect.getsource(view.admit)
+            assert "client_secrets.identify(" in inspect.getsource(view.admit)
 
 
 def test_no_route_of_the_api_is_left_to_django() -> None:
@@ -160,8 +160,8 @@ def test_no_method_of_a_view_hides_behind_the_table() -> None:
 
 
 def python_files() -> Iterator[Path]:
-    for room in ROOMS:
-        yield from (path for path in (ROOT / room).rglob("*.py") if "migrations" not in path.parts)
+    for package in PACKAGES:
+        yield from (path for path in (ROOT / package).rglob("*.py") if "migrations" not in path.parts)
 
 
 def test_adapters_are_pure() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.batches.inputs import HEADERS, QUICK
-from tests.batches.storage import Gate
-from tests.batches.workers import clock, worker
-from tests.fixtures import USER, furnish
-from tests.gateway.server import Gateway, House
-from tests.sandbox.server import SandboxProcess
+from tests.support.batch_inputs import HEADERS, QUICK
+from tests.support.celery_processes import clock, worker
+from tests.support.fixtures import USER, seed
+from tests.support.halting_storage import Gate
+from tests.support.installation import Gateway, Installation
+from tests.support.sandbox_process import SandboxProcess
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def quick(
     tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, quick_upstream: SandboxProcess
 ) -> Iterator[Gateway]:
     """A gateway that looks at jobs often."""
-    with House(tmp_path_factory.mktemp("quick") / "data", migrated_data, QUICK) as house:
-        furnish(house, quick_upstream.url)
-        yield house.gateway()
+    with Installation(tmp_path_factory.mktemp("quick") / "data", migrated_data, QUICK) as installation:
+        seed(installation, quick_upstream.url)
+        yield installation.gateway()
 
 
 @pytest.fixture(scope="module")
@@ -47,49 +47,49 @@ def other(quick: Gateway) -> OpenAI:
 class Embedded:
     """The gateway that does the work itself, on SQLite."""
 
-    def __init__(self, house: House, _: ExitStack) -> None:
-        self.house = house
-        self.gate = Gate(house.data)
-        self.gateway = house.gateway()
+    def __init__(self, installation: Installation, _: ExitStack) -> None:
+        self.installation = installation
+        self.gate = Gate(installation.data)
+        self.gateway = installation.gateway()
 
     def kill(self) -> None:
         self.gateway.kill()
-        self.gateway = self.house.gateway()
+        self.gateway = self.installation.gateway()
 
 
 class Brokered:
     """Two workers and a clock of Celery's own, over Valkey, on PostgreSQL."""
 
-    def __init__(self, house: House, stack: ExitStack) -> None:
-        self.house = house
-        self.gate = Gate(house.data)
+    def __init__(self, installation: Installation, stack: ExitStack) -> None:
+        self.installation = installation
+        self.gate = Gate(installation.data)
         self._stack = stack
-        self.gateway = house.gateway()
-        stack.enter_context(clock(house))
-        self._workers = [stack.enter_context(worker(house)) for _ in range(2)]
+        self.gateway = installation.gateway()
+        stack.enter_context(clock(installation))
+        self._workers = [stack.enter_context(worker(installation)) for _ in range(2)]
 
     def kill(self) -> None:
         for each in self._workers:
             each.kill()
-        self._workers = [self._stack.enter_context(worker(self.house)) for _ in range(2)]
+        self._workers = [self._stack.enter_context(worker(self.installation)) for _ in range(2)]
 
 
 @pytest.fixture
 def jobs(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> Any:
     """The parties of a test: ``embedded`` or ``brokered``. Their files can halt half-way (``jobs.gate``)."""
-    data = tmp_path / "house"
+    data = tmp_path / "installation"
     env = {
         **QUICK,
-        "GATEHOUSE_FILE_STORAGE": "tests.batches.storage.HaltingStorage",
+        "GATEHOUSE_FILE_STORAGE": "tests.support.halting_storage.HaltingStorage",
         "GATEHOUSE_FILE_STORAGE_OPTIONS": json.dumps({"location": str(data / "files"), "gate": str(data / "gate")}),
     }
     with ExitStack() as stack:
         if request.param == "embedded":
-            house = stack.enter_context(House(data, migrated_data, env))
+            installation = stack.enter_context(Installation(data, migrated_data, env))
         else:
             env["DATABASE_URL"] = request.getfixturevalue("postgres_url")
             env["REDIS_URL"] = request.getfixturevalue("redis_url")
-            house = stack.enter_context(House(data, None, env))
-            assert house.manage("migrate", "--verbosity=0").returncode == 0
-        furnish(house, quick_upstream.url)
-        yield (Embedded if request.param == "embedded" else Brokered)(house, stack)
+            installation = stack.enter_context(Installation(data, None, env))
+            assert installation.manage("migrate", "--verbosity=0").returncode == 0
+        seed(installation, quick_upstream.url)
+        yield (Embedded if request.param == "embedded" else Brokered)(installation, stack)

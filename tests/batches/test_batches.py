@@ -7,12 +7,12 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 
-from tests.batches.inputs import HEADERS, chat_lines, ended, jsonl, line, submit
-from tests.fixtures import USER
-from tests.gateway.manifests import provider
-from tests.gateway.server import Gateway
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support.batch_inputs import HEADERS, chat_lines, ended, jsonl, line, submit
+from tests.support.fixtures import USER
+from tests.support.installation import Gateway
+from tests.support.manifests import provider
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 
 def test_the_seeds_example(client: OpenAI, quick: Gateway) -> None:
@@ -23,7 +23,7 @@ def test_the_seeds_example(client: OpenAI, quick: Gateway) -> None:
     raw = client.files.content(batch.output_file_id).read()
     lines = [json.loads(text) for text in raw.decode("utf-8").strip().splitlines()]
     assert {each["custom_id"] for each in lines} == {"req-0", "req-1"}
-    records = quick.house.records(2, batch_key=f"openai-main/{batch.id}")
+    records = quick.installation.records(2, batch_key=f"openai-main/{batch.id}")
     assert {each["batch_line"] for each in records} == {"req-0", "req-1"}
     for record in records:
         answer = next(each for each in lines if each["custom_id"] == record["batch_line"])["response"]["body"]
@@ -38,39 +38,39 @@ def test_the_seeds_example(client: OpenAI, quick: Gateway) -> None:
 def test_looks_at_a_batch_count_no_tokens(client: OpenAI, quick: Gateway) -> None:
     batch = submit(client, 1)
     wait_until(lambda: client.batches.retrieve(batch.id).status == "completed", 20, 0.3)
-    quick.house.records(1, batch_key=f"openai-main/{batch.id}")
-    looks = quick.house.records(1, operation__exact="batch.retrieve")
+    quick.installation.records(1, batch_key=f"openai-main/{batch.id}")
+    looks = quick.installation.records(1, operation__exact="batch.retrieve")
     assert {(look["input_tokens"], look["output_tokens"], look["cost_pico"]) for look in looks} == {(0, 0, 0)}
 
 
 def test_a_forgotten_batch_is_followed_to_its_end(client: OpenAI, quick: Gateway) -> None:
     batch = submit(client, 3)
-    records = quick.house.records(3, 30, batch_key=f"openai-main/{batch.id}")
+    records = quick.installation.records(3, 30, batch_key=f"openai-main/{batch.id}")
     assert len(records) == 3
-    (known,) = quick.house.do("owned", object_id=batch.id)
+    (known,) = quick.installation.do("owned", object_id=batch.id)
     assert (known["state"], known["fault"]) == ("completed", "")
     output = known["data"]["body"]["output_file_id"]
-    (file,) = quick.house.do("owned", object_id=output)
+    (file,) = quick.installation.do("owned", object_id=output)
     assert (file["kind"], file["parent_id"], file["owner_name"]) == ("file", batch.id, USER)
     assert output in [each.id for each in client.files.list(purpose="batch_output")]
 
 
 def test_lines_are_charged_once_whoever_looks(client: OpenAI, quick: Gateway) -> None:
     batch = ended(client, submit(client, 2).id)
-    quick.house.records(2, batch_key=f"openai-main/{batch.id}")
+    quick.installation.records(2, batch_key=f"openai-main/{batch.id}")
     for _ in range(3):
         client.batches.retrieve(batch.id)
         client.files.content(batch.output_file_id).read()
-        quick.house.do("due_in", batch.id)
-        wait_until(lambda: not quick.house.do("is_due", batch.id))
-    assert len(quick.house.records(2, batch_key=f"openai-main/{batch.id}")) == 2
+        quick.installation.do("due_in", batch.id)
+        wait_until(lambda: not quick.installation.do("is_due", batch.id))
+    assert len(quick.installation.records(2, batch_key=f"openai-main/{batch.id}")) == 2
 
 
 def test_lines_that_failed_cost_nothing(client: OpenAI, quick: Gateway) -> None:
     batch = ended(client, submit(client, 4, sandbox="fail_lines=2+3").id)
     assert (batch.request_counts.completed, batch.request_counts.failed) == (2, 2)
-    wait_until(lambda: not quick.house.do("is_due", batch.id))
-    charged = quick.house.records(2, batch_key=f"openai-main/{batch.id}")
+    wait_until(lambda: not quick.installation.do("is_due", batch.id))
+    charged = quick.installation.records(2, batch_key=f"openai-main/{batch.id}")
     assert [each["batch_line"] for each in charged if each["cost_pico"]] == ["req-0", "req-3"]
     assert client.files.content(batch.error_file_id).read().count(b"\n") == 2
 
@@ -78,8 +78,8 @@ def test_lines_that_failed_cost_nothing(client: OpenAI, quick: Gateway) -> None:
 def test_an_expired_batch_costs_what_was_done(client: OpenAI, quick: Gateway) -> None:
     batch = ended(client, submit(client, 4, sandbox="expire").id)
     assert batch.status == "expired"
-    wait_until(lambda: not quick.house.do("is_due", batch.id))
-    assert len(quick.house.records(2, batch_key=f"openai-main/{batch.id}")) == 2
+    wait_until(lambda: not quick.installation.do("is_due", batch.id))
+    assert len(quick.installation.records(2, batch_key=f"openai-main/{batch.id}")) == 2
 
 
 def test_a_cancelled_batch(client: OpenAI, quick: Gateway) -> None:
@@ -93,9 +93,9 @@ def test_an_output_slower_than_the_lease_is_charged(
     client: OpenAI, quick: Gateway, quick_upstream: SandboxProcess
 ) -> None:
     batch = submit(client, 3, sandbox="duration=0; output_delay=3000")  # a kilobyte in longer than the lease
-    assert len(quick.house.records(3, 30, batch_key=f"openai-main/{batch.id}")) == 3
-    wait_until(lambda: not quick.house.do("is_due", batch.id))
-    (known,) = quick.house.do("owned", object_id=batch.id)
+    assert len(quick.installation.records(3, 30, batch_key=f"openai-main/{batch.id}")) == 3
+    wait_until(lambda: not quick.installation.do("is_due", batch.id))
+    (known,) = quick.installation.do("owned", object_id=batch.id)
     content = f"/v1/files/{known['data']['body']['output_file_id']}/content"
     assert len(quick_upstream.requests(content)) == 1
     assert known["fault"] == ""
@@ -104,25 +104,25 @@ def test_an_output_slower_than_the_lease_is_charged(
 def test_an_upstream_in_trouble_only_costs_time(client: OpenAI, quick: Gateway) -> None:
     switches = "http_500_polls=1; rate_limit_polls=1; cut_output=1; http_500_output=1"
     batch = submit(client, 3, sandbox=switches)
-    quick.house.do("hurry", batch.id)
+    quick.installation.do("hurry", batch.id)
 
     def charged() -> bool:
-        quick.house.do("hurry", batch.id)
-        return not quick.house.do("is_due", batch.id)
+        quick.installation.do("hurry", batch.id)
+        return not quick.installation.do("is_due", batch.id)
 
     wait_until(charged, 40, 0.3)
-    assert len(quick.house.records(3, batch_key=f"openai-main/{batch.id}")) == 3
+    assert len(quick.installation.records(3, batch_key=f"openai-main/{batch.id}")) == 3
 
 
 def test_a_batch_that_the_upstream_forgot_is_given_up(client: OpenAI, quick: Gateway) -> None:
     batch = submit(client, 1, sandbox="vanish; hang=in_progress")
 
     def given_up() -> bool:
-        quick.house.do("hurry", batch.id)
-        return not quick.house.do("is_due", batch.id)
+        quick.installation.do("hurry", batch.id)
+        return not quick.installation.do("is_due", batch.id)
 
     wait_until(given_up, 40, 0.3)
-    (known,) = quick.house.do("owned", object_id=batch.id)
+    (known,) = quick.installation.do("owned", object_id=batch.id)
     assert "404" in known["fault"]
 
 
@@ -199,7 +199,7 @@ def test_an_input_in_parts_makes_a_batch(client: OpenAI, quick: Gateway) -> None
     )
     assert done.file is not None
     batch = client.batches.create(input_file_id=done.file.id, endpoint="/v1/chat/completions", completion_window="24h")
-    assert len(quick.house.records(2, 30, batch_key=f"openai-main/{batch.id}")) == 2
+    assert len(quick.installation.records(2, 30, batch_key=f"openai-main/{batch.id}")) == 2
 
 
 def test_the_record_answers_when_the_upstream_does_not(client: OpenAI, quick: Gateway) -> None:
@@ -211,15 +211,15 @@ def test_the_record_answers_when_the_upstream_does_not(client: OpenAI, quick: Ga
 def test_a_refused_key_pauses_the_account_until_it_is_mended(
     quick: Gateway, quick_upstream: SandboxProcess, way: str
 ) -> None:
-    account, house = f"paused-{way}", quick.house
+    account, installation = f"paused-{way}", quick.installation
 
     def give(key: str) -> None:
         if way == "save":  # as the admin does
-            house.do("change_account", account, api_key=key)
+            installation.do("change_account", account, api_key=key)
         else:
-            house.apply(provider(account, quick_upstream.url, models=["gpt-4o-mini"], key=key))
+            installation.apply(provider(account, quick_upstream.url, models=["gpt-4o-mini"], key=key))
 
-    house.apply(provider(account, quick_upstream.url, models=["gpt-4o-mini"]))
+    installation.apply(provider(account, quick_upstream.url, models=["gpt-4o-mini"]))
     token = quick.token(account, user="paused@example.com")
     mine = quick.sdk(token, default_headers={"x-tfy-provider-name": account})
     wait_until(lambda: f"{account}/gpt-4o-mini" in [each.id for each in mine.models.list()])
@@ -227,28 +227,28 @@ def test_a_refused_key_pauses_the_account_until_it_is_mended(
     give("sk-wrong")
 
     def known() -> dict[str, Any]:
-        (found,) = house.do("owned", object_id=batch.id)
+        (found,) = installation.do("owned", object_id=batch.id)
         return dict(found)
 
     wait_until(lambda: known()["fault"] and not known()["lease_until"])
     assert "refuses the account's key (401)" in known()["fault"]
-    house.do("due_in", batch.id, seconds=300)
-    house.do("change_account", "openai-main", organization="")  # another account's change mends nothing
-    assert house.do("seconds_until_due", batch.id) > 60
+    installation.do("due_in", batch.id, seconds=300)
+    installation.do("change_account", "openai-main", organization="")  # another account's change mends nothing
+    assert installation.do("seconds_until_due", batch.id) > 60
     give("sk-sandbox")
-    assert len(house.records(1, 30, batch_key=f"{account}/{batch.id}")) == 1
+    assert len(installation.records(1, 30, batch_key=f"{account}/{batch.id}")) == 1
     assert known()["fault"] == ""
 
 
 def test_the_output_stays_until_it_is_counted(client: OpenAI, quick: Gateway) -> None:
     batch = ended(client, submit(client, 1).id)
-    wait_until(lambda: not quick.house.do("is_due", batch.id))
-    quick.house.do("due_in", batch.id, seconds=60)
+    wait_until(lambda: not quick.installation.do("is_due", batch.id))
+    quick.installation.do("due_in", batch.id, seconds=60)
     with pytest.raises(BadRequestError) as caught:
         client.files.delete(batch.output_file_id)
     assert caught.value.code == "file_in_use"
-    quick.house.do("due_in", batch.id)
-    wait_until(lambda: not quick.house.do("is_due", batch.id))
+    quick.installation.do("due_in", batch.id)
+    wait_until(lambda: not quick.installation.do("is_due", batch.id))
     assert client.files.delete(batch.output_file_id).deleted
 
 

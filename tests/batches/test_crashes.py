@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.batches.inputs import HEADERS, ended, submit
-from tests.fixtures import USER
-from tests.gateway.server import Gateway, House
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support.batch_inputs import HEADERS, ended, submit
+from tests.support.fixtures import USER
+from tests.support.installation import Gateway, Installation
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 LINES = 800
 MANY_LINES = 5000
@@ -22,15 +22,15 @@ MANY_LINES = 5000
 SLOW_OUTPUT = "duration=1; output_delay=5"
 
 
-def charged(house: House, batch_id: str) -> int:
+def charged(installation: Installation, batch_id: str) -> int:
     """Return how many records there are of a batch."""
-    count: int = house.do("count_records", batch_key=f"openai-main/{batch_id}")
+    count: int = installation.do("count_records", batch_key=f"openai-main/{batch_id}")
     return count
 
 
 @pytest.mark.parametrize("jobs", ["embedded", "brokered"], indirect=True)
 def test_a_worker_killed_again_and_again_changes_nothing(jobs: Any, quick_upstream: SandboxProcess) -> None:
-    house: House = jobs.house
+    installation: Installation = jobs.installation
     token = jobs.gateway.token("crashes", user=USER)
     client: OpenAI = jobs.gateway.sdk(token, default_headers=HEADERS)
     batch = submit(client, LINES, sandbox=SLOW_OUTPUT)
@@ -43,13 +43,13 @@ def test_a_worker_killed_again_and_again_changes_nothing(jobs: Any, quick_upstre
 
     quick_upstream.clear()
     wait_until(download_begun, 40)
-    assert charged(house, batch.id) < LINES
+    assert charged(installation, batch.id) < LINES
     jobs.kill()  # while it downloads
-    wait_until(lambda: charged(house, batch.id) >= 500, 40)
-    assert charged(house, batch.id) < LINES
+    wait_until(lambda: charged(installation, batch.id) >= 500, 40)
+    assert charged(installation, batch.id) < LINES
     jobs.kill()  # while it charges
-    wait_until(lambda: not house.do("is_due", batch.id), 60, 0.1)
-    records = house.records(LINES, batch_key=f"openai-main/{batch.id}")
+    wait_until(lambda: not installation.do("is_due", batch.id), 60, 0.1)
+    records = installation.records(LINES, batch_key=f"openai-main/{batch.id}")
     assert Counter(each["batch_line"] for each in records) == {f"req-{number}": 1 for number in range(LINES)}
     assert all(each["cost_pico"] for each in records)
     again: OpenAI = jobs.gateway.sdk(token, default_headers=HEADERS)
@@ -58,32 +58,32 @@ def test_a_worker_killed_again_and_again_changes_nothing(jobs: Any, quick_upstre
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def house(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path) -> Iterator[House]:
+def installation(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path) -> Iterator[Installation]:
     """An installation without a server."""
     if request.param == "sqlite":
-        made = House(tmp_path / "house", migrated_data)
+        made = Installation(tmp_path / "installation", migrated_data)
     else:
-        made = House(tmp_path / "house", None, {"DATABASE_URL": request.getfixturevalue("postgres_url")})
+        made = Installation(tmp_path / "installation", None, {"DATABASE_URL": request.getfixturevalue("postgres_url")})
     with made:
         if request.param == "postgres":
             assert made.manage("migrate", "--verbosity=0").returncode == 0
         yield made
 
 
-def test_of_many_workers_one_gets_a_job(house: House) -> None:
+def test_of_many_workers_one_gets_a_job(installation: Installation) -> None:
     for number in range(5):
-        house.do("own", f"batch_{number}", "batch", "openai-main", "ada@example.com")
-        house.do("due_in", f"batch_{number}")
-    claims = house.do("claim_together", 6)
+        installation.do("own", f"batch_{number}", "batch", "openai-main", "ada@example.com")
+        installation.do("due_in", f"batch_{number}")
+    claims = installation.do("claim_together", 6)
     assert Counter(claims) == dict.fromkeys(set(claims), 1)
     assert len(claims) == 5
-    assert house.do("claim_together", 2) == []
+    assert installation.do("claim_together", 2) == []
 
 
-def test_a_claim_that_ran_out_is_worth_nothing(house: House) -> None:
-    house.do("own", "batch_1", "batch", "openai-main", "ada@example.com")
-    house.do("due_in", "batch_1")
-    assert house.do("steal_a_claim") == {"late": False, "renewed": "LeaseLost", "released": False}
+def test_a_claim_that_ran_out_is_worth_nothing(installation: Installation) -> None:
+    installation.do("own", "batch_1", "batch", "openai-main", "ada@example.com")
+    installation.do("due_in", "batch_1")
+    assert installation.do("steal_a_claim") == {"late": False, "renewed": "LeaseLost", "released": False}
 
 
 def test_many_lines_in_bounded_memory(quick: Gateway, client: OpenAI) -> None:
@@ -95,6 +95,6 @@ def test_many_lines_in_bounded_memory(quick: Gateway, client: OpenAI) -> None:
     started = time.monotonic()
     batch = submit(client, MANY_LINES)
     assert ended(client, batch.id, 60).status == "completed"
-    wait_until(lambda: charged(quick.house, batch.id) == MANY_LINES, 60, 0.1)
+    wait_until(lambda: charged(quick.installation, batch.id) == MANY_LINES, 60, 0.1)
     took = time.monotonic() - started
     assert peak() - before < 60, f"{peak() - before} MB more, in {took:.1f} s"

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 
-from tests.batches.inputs import HEADERS, training, tuned
-from tests.gateway.manifests import provider
-from tests.gateway.server import Gateway
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support.batch_inputs import HEADERS, training, tuned
+from tests.support.installation import Gateway
+from tests.support.manifests import provider
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 BASE = "gpt-4o-mini-2024-07-18"
 TEAM = "tuners"
@@ -60,13 +60,13 @@ def test_graders(client: OpenAI, quick: Gateway) -> None:
     }
     assert graders.run(grader=plain, model_sample="Hi").reward == 1.0
     assert graders.validate(grader=plain).grader.name == "same"
-    (free,) = quick.house.records(1, operation__exact="grader.run")
+    (free,) = quick.installation.records(1, operation__exact="grader.run")
     assert (free["cost_pico"], free["account"]) == (0, "openai-main")
 
     message = {"role": "user", "content": "Score {{sample.output_text}}"}
     asking: Any = {"type": "score_model", "name": "judge", "input": [message], "model": "openai-main/gpt-4o-mini"}
     assert graders.with_raw_response.run(grader=asking, model_sample="Hi").parse().metadata.name == "judge"
-    unpriced = [record["cost_pico"] for record in quick.house.records(2, operation__exact="grader.run")]
+    unpriced = [record["cost_pico"] for record in quick.installation.records(2, operation__exact="grader.run")]
     assert unpriced.count(None) == 1
     with pytest.raises(NotFoundError):
         graders.run(grader={**asking, "model": "openai-main/none"}, model_sample="Hi")
@@ -85,7 +85,7 @@ async def test_the_asynchronous_sdk(quick: Gateway) -> None:
     ("model", "code", "kind"),
     [
         ("openai-main/gpt-4o-mini", "bare_model_name_required", BadRequestError),
-        ("house-model", "bare_model_name_required", BadRequestError),
+        ("named-model", "bare_model_name_required", BadRequestError),
         ("o4-mini-nobody", "model_not_found", NotFoundError),
         ("whisper-1", "unsupported_model_type", BadRequestError),
     ],
@@ -116,12 +116,12 @@ def test_jobs_and_their_files_belong_to_their_owner(client: OpenAI, other: OpenA
 def test_a_succeeded_job_registers_its_model_for_its_owner(
     quick: Gateway, quick_upstream: SandboxProcess, isolation: str
 ) -> None:
-    account, house = f"tuning-{isolation}", quick.house
+    account, installation = f"tuning-{isolation}", quick.installation
     models = ["gpt-4o-mini"]
-    house.apply(provider(account, quick_upstream.url, models=models, isolation=isolation))
-    house.do("change_account", account, register_fine_tuned=True)
-    house.do("team", f"{TEAM}-{isolation}", [f"{name}@{isolation}.example" for name in ("owner", "mate")])
-    house.do("user", f"root@{isolation}.example", is_superuser=True)
+    installation.apply(provider(account, quick_upstream.url, models=models, isolation=isolation))
+    installation.do("change_account", account, register_fine_tuned=True)
+    installation.do("team", f"{TEAM}-{isolation}", [f"{name}@{isolation}.example" for name in ("owner", "mate")])
+    installation.do("user", f"root@{isolation}.example", is_superuser=True)
     headers = {"x-tfy-provider-name": account}
     owner, mate, stranger, root = (
         quick.sdk(quick.token(f"{name}-{isolation}", user=f"{name}@{isolation}.example"), default_headers=headers)
@@ -134,7 +134,7 @@ def test_a_succeeded_job_registers_its_model_for_its_owner(
     wait_until(lambda: model in [each.id for each in owner.models.list()])
     assert say(owner, model).choices
     assert say(owner, job.fine_tuned_model).choices
-    record = house.records(1, model_asked=model)[0]
+    record = installation.records(1, model_asked=model)[0]
     # A fine-tuned gpt-4o-mini costs 0.30 and 1.20 dollars a million tokens.
     assert record["cost_pico"] == record["input_tokens"] * 300_000 + record["output_tokens"] * 1_200_000
 
@@ -163,7 +163,7 @@ def test_a_succeeded_job_registers_its_model_for_its_owner(
 
 def test_an_unlisted_fine_tuned_model_is_its_owners(quick: Gateway, quick_upstream: SandboxProcess) -> None:
     models = ["gpt-4o-mini"]
-    quick.house.apply(provider("tuning-any", quick_upstream.url, models=models, any_model=True))
+    quick.installation.apply(provider("tuning-any", quick_upstream.url, models=models, any_model=True))
     headers = {"x-tfy-provider-name": "tuning-any"}
     owner, stranger = (
         quick.sdk(quick.token(f"any-{name}", user=f"{name}@any.example"), default_headers=headers)

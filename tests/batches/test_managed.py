@@ -8,12 +8,12 @@ import httpx
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from tests.batches.inputs import ended, jsonl, line
-from tests.fixtures import USER
-from tests.gateway.manifests import chat_model, provider
-from tests.gateway.server import Gateway
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support.batch_inputs import ended, jsonl, line
+from tests.support.fixtures import USER
+from tests.support.installation import Gateway
+from tests.support.manifests import chat_model, provider
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 ACCOUNT = "plain"
 MODEL = "gpt-4o-mini"
@@ -26,7 +26,7 @@ def plain(quick: Gateway, quick_upstream: SandboxProcess) -> Gateway:
     """A gateway with an account of a vendor without batches."""
     manifest = provider(ACCOUNT, quick_upstream.url, models=[chat_model(MODEL)])
     manifest["integrations"] = [{**each, "type": "integration/model/groq"} for each in manifest["integrations"]]
-    quick.house.apply({**manifest, "type": "provider-account/groq"})
+    quick.installation.apply({**manifest, "type": "provider-account/groq"})
     return quick
 
 
@@ -62,7 +62,7 @@ def test_an_account_without_batches(plain: Gateway) -> None:
     assert [each["custom_id"] for each in output] == ["req-0", "req-2"]
     assert output[1]["response"]["body"]["choices"][0]["message"]["content"]
     assert [(each["custom_id"], each["response"]["status_code"]) for each in errors] == [("req-1", 400)]
-    records = plain.house.records(3, batch_key=f"{ACCOUNT}/{batch.id}")
+    records = plain.installation.records(3, batch_key=f"{ACCOUNT}/{batch.id}")
     assert Counter(each["batch_line"] for each in records) == {"req-0": 1, "req-1": 1, "req-2": 1}
     assert {each["model_asked"] for each in records} == {f"{ACCOUNT}/{MODEL}"}
     assert batch.id in [each.id for each in client.batches.list()]
@@ -91,7 +91,7 @@ def test_the_moments_and_the_expiry_of_a_batch(plain: Gateway) -> None:
         made = client.files.retrieve(file_id)
         assert made.expires_at == made.created_at + 7200
         assert made.created_at >= batch.finalizing_at
-    plain.house.do("age_objects", 7201, object_id=batch.output_file_id)
+    plain.installation.do("age_objects", 7201, object_id=batch.output_file_id)
     with pytest.raises(NotFoundError):
         client.files.content(batch.output_file_id)
     assert read(client, batch.error_file_id)
@@ -101,7 +101,7 @@ def test_on_demand_where_the_provider_has_batches(plain: Gateway) -> None:
     client = sdk(plain, "demand", "openai-main", **{"x-gatehouse-batch": "managed"})
     batch = ended(client, begin(client, "Say hi in French.").id)
     assert batch.status == "completed"
-    (record,) = plain.house.records(1, batch_key=f"openai-main/{batch.id}")
+    (record,) = plain.installation.records(1, batch_key=f"openai-main/{batch.id}")
     assert record["cost_pico"] == record["input_tokens"] * 150_000 + record["output_tokens"] * 600_000
     headers = {"authorization": f"Bearer {client.api_key}", "range": "bytes=0-0"}
     part = httpx.get(f"{plain.origin}/v1/files/{batch.output_file_id}/content", headers=headers)
@@ -153,14 +153,14 @@ def test_a_cancelled_batch_keeps_what_is_done(plain: Gateway) -> None:
 def test_a_revoked_token_ends_its_batches(plain: Gateway) -> None:
     client = sdk(plain, "revoked")
     batch = begin(client, *(f"[[sandbox: latency=300]] {number}" for number in range(200)))
-    plain.house.do("revoke", "managed-revoked")
+    plain.installation.do("revoke", "managed-revoked")
 
     def state() -> str:
-        (known,) = plain.house.do("owned", object_id=batch.id)
+        (known,) = plain.installation.do("owned", object_id=batch.id)
         return str(known["state"])
 
     wait_until(lambda: state() == "failed", 30, 0.1)
-    (known,) = plain.house.do("owned", object_id=batch.id)
+    (known,) = plain.installation.do("owned", object_id=batch.id)
     assert known["data"]["body"]["errors"]["data"][0]["code"] == "access_ended"
 
 
@@ -168,7 +168,7 @@ def test_a_deleted_input_ends_its_batch(plain: Gateway) -> None:
     client = sdk(plain, "deleted")
     content = jsonl([line(1)])
     uploaded = client.files.create(file=("in.jsonl", content), purpose="batch")
-    (plain.house.data / "files" / uploaded.id[7:9] / uploaded.id).unlink()
+    (plain.installation.data / "files" / uploaded.id[7:9] / uploaded.id).unlink()
     batch = client.batches.create(input_file_id=uploaded.id, endpoint=ENDPOINT, completion_window="24h")
     batch = ended(client, batch.id)
     assert batch.status == "failed"
@@ -193,7 +193,7 @@ def test_a_killed_runner_repeats_no_finished_line(jobs: Any, quick_upstream: San
     batch = begin(client, *(f"[[sandbox: latency={delay}]] number {number}." for number in range(total)))
 
     def finished() -> list[int]:
-        found: list[int] = jobs.house.do("line_results", batch.id)
+        found: list[int] = jobs.installation.do("line_results", batch.id)
         return found
 
     wait_until(lambda: len(finished()) >= 20, 30)
@@ -209,15 +209,15 @@ def test_a_killed_runner_repeats_no_finished_line(jobs: Any, quick_upstream: San
     assert len(asked) == total - len(before)
     assert not any(f"number {number - 1}." in text for number in before for text in asked)
     assert finished() == []
-    assert_counted_once(jobs.house, batch.id, total)
+    assert_counted_once(jobs.installation, batch.id, total)
 
 
-def assert_counted_once(house: Any, batch_id: str, total: int) -> None:
+def assert_counted_once(installation: Any, batch_id: str, total: int) -> None:
     """What a kill interrupted stands in the books, but is no line of its own."""
 
     def kinds() -> Counter[str]:
-        return Counter(each["error_class"] for each in house.do("records", batch_key=f"openai-main/{batch_id}"))
+        return Counter(each["error_class"] for each in installation.do("records", batch_key=f"openai-main/{batch_id}"))
 
     wait_until(lambda: kinds()[""] >= total and kinds()["interrupted"], 40, 0.2)
-    (told,) = map(json.loads, house.manage("batches", "watch", batch_id, "--json").stdout.splitlines())
+    (told,) = map(json.loads, installation.manage("batches", "watch", batch_id, "--json").stdout.splitlines())
     assert (told["done"], told["charged_lines"], told["unpriced_lines"]) == (total, total, 0)

@@ -13,11 +13,11 @@ from openai import InvalidWebhookSignatureError, OpenAI
 
 from batches import notices
 from batches.models import Notice
-from tests.batches.inputs import HEADERS, QUICK, submit
-from tests.fixtures import USER, furnish
-from tests.gateway.server import House
-from tests.sandbox.server import SandboxProcess
-from tests.servers import free_port, wait_until
+from tests.support.batch_inputs import HEADERS, QUICK, submit
+from tests.support.fixtures import USER, seed
+from tests.support.installation import Installation
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import free_port, wait_until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -65,9 +65,9 @@ def test_a_webhook_tells_when_a_job_has_ended(
     tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess, receiver: Receiver
 ) -> None:
     env = {**QUICK, "GATEHOUSE_JOB_WEBHOOK_URL": receiver.url, "GATEHOUSE_JOB_WEBHOOK_SECRET": SECRET}
-    with House(tmp_path / "house", migrated_data, env) as house:
-        furnish(house, quick_upstream.url)
-        gateway = house.gateway()
+    with Installation(tmp_path / "installation", migrated_data, env) as installation:
+        seed(installation, quick_upstream.url)
+        gateway = installation.gateway()
         client: OpenAI = gateway.sdk(gateway.token("hooks", user=USER), default_headers=HEADERS)
         batch = submit(client, 1)
         wait_until(lambda: len(receiver.got) >= 2, 30)
@@ -77,15 +77,15 @@ def test_a_webhook_tells_when_a_job_has_ended(
         assert (event.type, event.data.id) == ("batch.completed", batch.id)
         with pytest.raises(InvalidWebhookSignatureError):
             client.webhooks.unwrap(body + b" ", headers, secret=SECRET)
-        house.do("due_in", batch.id)
-        wait_until(lambda: not house.do("is_due", batch.id))
+        installation.do("due_in", batch.id)
+        wait_until(lambda: not installation.do("is_due", batch.id))
         assert len(receiver.got) == 2
 
 
 def test_a_webhook_without_a_secret_does_not_start(tmp_path: Path, migrated_data: Path) -> None:
     env = {"GATEHOUSE_JOB_WEBHOOK_URL": "https://hooks.example.com/x"}
-    with House(tmp_path / "house", migrated_data, env) as house:
-        done = house.manage("check")
+    with Installation(tmp_path / "installation", migrated_data, env) as installation:
+        done = installation.manage("check")
         assert done.returncode
         assert "GATEHOUSE_JOB_WEBHOOK_SECRET" in done.stderr
 

@@ -9,42 +9,44 @@ from typing import Any
 import pytest
 from openai import InternalServerError, OpenAI
 
-from tests.batches.inputs import QUICK, ended, jsonl, line
 from tests.batches.test_managed import BAD, begin, read
-from tests.fixtures import USER, furnish
-from tests.gateway.calls import assert_ours
-from tests.gateway.server import House
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support.batch_inputs import QUICK, ended, jsonl, line
+from tests.support.calls import assert_ours
+from tests.support.fixtures import USER, seed
+from tests.support.installation import Installation
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 LINES = 40
 IN_MEMORY = "django.core.files.storage.InMemoryStorage"
 HEADERS = {"x-tfy-provider-name": "openai-main", "x-gatehouse-batch": "managed"}
 
 
-def kept(house: Any) -> list[str]:
+def kept(installation: Any) -> list[str]:
     """Return the names of the files in the installation's folder of files."""
-    folder: Path = house.data / "files"
+    folder: Path = installation.data / "files"
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def leased_until(house: Any, batch_id: str) -> datetime:
-    (known,) = house.do("owned", object_id=batch_id)
+def leased_until(installation: Any, batch_id: str) -> datetime:
+    (known,) = installation.do("owned", object_id=batch_id)
     return datetime.fromisoformat(known["lease_until"])
 
 
-def assert_held(house: Any, batch_id: str) -> None:
+def assert_held(installation: Any, batch_id: str) -> None:
     """Whoever writes a file for long keeps the batch: who took it over would hold it for a whole lease more."""
-    before = leased_until(house, batch_id)
-    wait_until(lambda: leased_until(house, batch_id) != before)
-    assert (leased_until(house, batch_id) - before).total_seconds() < float(QUICK["GATEHOUSE_JOB_LEASE_S"])
+    before = leased_until(installation, batch_id)
+    wait_until(lambda: leased_until(installation, batch_id) != before)
+    assert (leased_until(installation, batch_id) - before).total_seconds() < float(QUICK["GATEHOUSE_JOB_LEASE_S"])
 
 
 def test_a_storage_without_paths(tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> None:
     """Django's storage in memory stands for one over a network: there is nothing in the data folder."""
-    with House(tmp_path / "house", migrated_data, {**QUICK, "GATEHOUSE_FILE_STORAGE": IN_MEMORY}) as house:
-        furnish(house, quick_upstream.url)
-        gateway = house.gateway()
+    with Installation(
+        tmp_path / "installation", migrated_data, {**QUICK, "GATEHOUSE_FILE_STORAGE": IN_MEMORY}
+    ) as installation:
+        seed(installation, quick_upstream.url)
+        gateway = installation.gateway()
         client = gateway.sdk(gateway.token("memory", user=USER), default_headers=HEADERS)
         returns = jsonl([line(0), line(1)]).replace(b'", "', b'",\r"')  # blanks of JSON, no ends of lines
         given = client.files.create(file=("in.jsonl", returns), purpose="batch")
@@ -58,26 +60,26 @@ def test_a_storage_without_paths(tmp_path: Path, migrated_data: Path, quick_upst
         part = gateway.http.get(f"{gateway.origin}/v1/files/{done.output_file_id}/content", headers=asked)
         assert (part.status_code, part.content) == (206, whole[5:15])
         assert client.files.delete(given.id).deleted
-        assert kept(house) == []
+        assert kept(installation) == []
         gateway.stop()  # and with it, its memory ends
-        gateway = house.gateway()
+        gateway = installation.gateway()
         gone = gateway.http.get(f"{gateway.origin}/v1/files/{done.output_file_id}/content", headers=asked)
         assert_ours(gone, 404, "not_found")
 
 
 def test_a_storage_that_fails(tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> None:
-    with House(tmp_path / "house", migrated_data) as house:
-        furnish(house, quick_upstream.url)
-        gateway = house.gateway()
+    with Installation(tmp_path / "installation", migrated_data) as installation:
+        seed(installation, quick_upstream.url)
+        gateway = installation.gateway()
         client = gateway.sdk(gateway.token("failing", user=USER), default_headers=HEADERS)
         given = client.files.create(file=("in.jsonl", jsonl([line(0)])), purpose="batch")
-        (house.data / "files").rename(house.data / "away")
-        (house.data / "files").write_text("no folder")
+        (installation.data / "files").rename(installation.data / "away")
+        (installation.data / "files").write_text("no folder")
         with pytest.raises(InternalServerError) as caught:
             client.files.create(file=("in.jsonl", jsonl([line(0)])), purpose="batch")
         assert (caught.value.status_code, caught.value.code) == (503, "storage_unavailable")
-        (house.data / "files").unlink()
-        (house.data / "away").rename(house.data / "files")
+        (installation.data / "files").unlink()
+        (installation.data / "away").rename(installation.data / "files")
         assert client.files.content(given.id).read()
 
 
@@ -90,8 +92,8 @@ def test_a_storage_that_fails(tmp_path: Path, migrated_data: Path, quick_upstrea
     ids=["class", "options"],
 )
 def test_no_server_starts_with_a_storage_that_is_none(tmp_path: Path, migrated_data: Path, env: dict[str, str]) -> None:
-    with House(tmp_path / "house", migrated_data, env) as house:
-        started = house.manage("serve", "--port", "1")
+    with Installation(tmp_path / "installation", migrated_data, env) as installation:
+        started = installation.manage("serve", "--port", "1")
         assert started.returncode != 0
         assert "GATEHOUSE_FILE_STORAGE: can't be used" in started.stderr
 
@@ -109,9 +111,9 @@ def test_a_runner_killed_while_it_writes(jobs: Any) -> None:
     for following in ('"status_code":400', ""):  # then in the middle of the errors
         wait_until(jobs.gate.reached, 40)
         half = jobs.gate.reached()
-        assert half in kept(jobs.house)
-        assert_held(jobs.house, batch.id)
-        assert jobs.house.do("owned", object_id=half) == []
+        assert half in kept(jobs.installation)
+        assert_held(jobs.installation, batch.id)
+        assert jobs.installation.do("owned", object_id=half) == []
         assert client().batches.retrieve(batch.id).output_file_id is None
         assert [each.id for each in client().files.list()] == [batch.input_file_id]
         if following:
@@ -126,7 +128,7 @@ def test_a_runner_killed_while_it_writes(jobs: Any) -> None:
     assert [each["custom_id"] for each in read(client(), done.output_file_id)] == good
     assert [each["custom_id"] for each in read(client(), done.error_file_id)] == bad
     files = [done.input_file_id, done.output_file_id, done.error_file_id]
-    assert kept(jobs.house) == sorted(files)
+    assert kept(jobs.installation) == sorted(files)
     assert sorted(each.id for each in client().files.list()) == sorted(files)
-    records = jobs.house.records(LINES, 30, batch_key=f"openai-main/{batch.id}")
+    records = jobs.installation.records(LINES, 30, batch_key=f"openai-main/{batch.id}")
     assert Counter(each["batch_line"] for each in records) == dict.fromkeys(good + bad, 1)

@@ -9,11 +9,11 @@ from openai import OpenAI
 
 from batches import lines
 from gateway.call.reply import Reply
-from tests.batches.inputs import ended, jsonl, line, submit
-from tests.gateway.manifests import provider
-from tests.gateway.server import Gateway
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support.batch_inputs import ended, jsonl, line, submit
+from tests.support.installation import Gateway
+from tests.support.manifests import provider
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 MODEL = "gpt-4o-mini"
 ENDPOINT = "/v1/chat/completions"
@@ -25,15 +25,15 @@ class Account:
 
     def __init__(self, gateway: Gateway, upstream_url: str, name: str, key: str = "sk-sandbox", **headers: str) -> None:
         self.name = name
-        self.house = gateway.house
-        self.house.apply(provider(name, upstream_url, models=[MODEL], key=key))
+        self.installation = gateway.installation
+        self.installation.apply(provider(name, upstream_url, models=[MODEL], key=key))
         token = gateway.token(name, user=f"{name}@example.com")
         self.client: OpenAI = gateway.sdk(token, default_headers={"x-tfy-provider-name": name, **headers})
         wait_until(lambda: f"{name}/{MODEL}" in [each.id for each in self.client.models.list()])
 
     def give(self, key: str) -> None:
         """Change the key, as the admin does."""
-        self.house.do("change_account", self.name, api_key=key)
+        self.installation.do("change_account", self.name, api_key=key)
 
     def begin(self, *prompts: str) -> Any:
         """Create a batch that Gatehouse runs."""
@@ -43,17 +43,17 @@ class Account:
 
     def known(self, batch_id: str) -> dict[str, Any]:
         """Return the batch's record."""
-        (found,) = self.house.do("owned", object_id=batch_id)
+        (found,) = self.installation.do("owned", object_id=batch_id)
         return dict(found)
 
     def paused(self, batch_id: str) -> None:
         """Wait until the batch waits for minutes, for the stated reason."""
         wait_until(lambda: self.known(batch_id)["fault"] and not self.known(batch_id)["lease_until"])
-        wait_until(lambda: self.house.do("seconds_until_due", batch_id) > 60)
+        wait_until(lambda: self.installation.do("seconds_until_due", batch_id) > 60)
 
     def statuses(self, batch_id: str) -> Counter[int]:
         """Return how the attempts at the batch's lines ended."""
-        found = self.house.do("records", batch_key=f"{self.name}/{batch_id}")
+        found = self.installation.do("records", batch_key=f"{self.name}/{batch_id}")
         return Counter(each["status"] for each in found)
 
 
@@ -74,10 +74,10 @@ def test_a_managed_batch_waits_for_a_good_key(quick: Gateway, quick_upstream: Sa
 def test_lines_under_way_are_kept_when_the_key_goes_bad(quick: Gateway, quick_upstream: SandboxProcess) -> None:
     account = Account(quick, quick_upstream.url, "spoiled", **MANAGED)
     batch = account.begin(*(f"[[sandbox: latency={200 + number % 8 * 50}]] {number}" for number in range(60)))
-    wait_until(lambda: account.house.do("line_results", batch.id))
+    wait_until(lambda: account.installation.do("line_results", batch.id))
     account.give("sk-wrong")
     account.paused(batch.id)
-    assert 0 < len(account.house.do("line_results", batch.id)) < 60
+    assert 0 < len(account.installation.do("line_results", batch.id)) < 60
     account.give("sk-sandbox")
     wait_until(lambda: account.known(batch.id)["fault"] == "")
     assert account.known(batch.id)["state"] == "in_progress"  # the reason is gone as soon as a line succeeds

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.providers.upstream import Upstream
+from tests.support.scripted_provider import Upstream
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import pytest
 
 from providers.models import ProviderAccount
 from providers.probe.run import probe_account
-from tests.fixtures import ACCOUNT, CHAT, USER, furnish
-from tests.gateway.server import Gateway, House
-from tests.providers.upstream import KEY, account_at, model
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support.fixtures import ACCOUNT, CHAT, USER, seed
+from tests.support.installation import Gateway, Installation
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.scripted_provider import KEY, account_at, model
+from tests.support.servers import wait_until
 
 GOOD = {"organization": "", "project": "", "credentials": "sk-good", "extra_headers_json": ""}
 STORED = {
@@ -26,17 +26,17 @@ BODY = {"model": CHAT, "messages": [{"role": "user", "content": "Hi."}]}
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory, migrated_data, running_upstream: SandboxProcess) -> Iterator[tuple[Gateway, str]]:
     """A server of this module's own, whose account the tests spoil, and a token."""
-    with House(tmp_path_factory.mktemp("headers") / "data", migrated_data) as house:
-        furnish(house, running_upstream.url)
-        gateway = house.gateway()
+    with Installation(tmp_path_factory.mktemp("headers") / "data", migrated_data) as installation:
+        seed(installation, running_upstream.url)
+        gateway = installation.gateway()
         yield gateway, gateway.token("ada", user=USER)
 
 
 def answer_after(gateway: tuple[Gateway, str], **stored: str):
     """Return the answer to a chat once the server knows the account's new columns."""
     server, token = gateway
-    good = server.house.do("stored_key", ACCOUNT)
-    server.house.do("store_unchecked", ACCOUNT, **{**GOOD, "credentials": good, **stored})
+    good = server.installation.do("stored_key", ACCOUNT)
+    server.installation.do("store_unchecked", ACCOUNT, **{**GOOD, "credentials": good, **stored})
     answers = []
 
     def changed() -> bool:
@@ -44,7 +44,7 @@ def answer_after(gateway: tuple[Gateway, str], **stored: str):
         return answers[-1].status_code != 200
 
     wait_until(changed)
-    server.house.do("store_unchecked", ACCOUNT, **{**GOOD, "credentials": good})
+    server.installation.do("store_unchecked", ACCOUNT, **{**GOOD, "credentials": good})
     wait_until(lambda: server.post(token, "/v1/chat/completions", BODY).status_code == 200)
     return answers[-1]
 
@@ -63,7 +63,7 @@ def test_text_beyond_ascii_that_is_stored_goes_on(
     gateway: tuple[Gateway, str], running_upstream: SandboxProcess
 ) -> None:
     server, token = gateway
-    server.house.do("store_unchecked", ACCOUNT, extra_headers_json='{"X-Team": "blå"}')
+    server.installation.do("store_unchecked", ACCOUNT, extra_headers_json='{"X-Team": "blå"}')
     running_upstream.clear()
 
     def sent() -> bool:

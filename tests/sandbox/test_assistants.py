@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
 from tests.sandbox.test_tools import WEATHER
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 # The SDK says of each call that OpenAI retires it.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from openai import APIStatusError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI, RateLimitError
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 TTS = "gpt-4o-mini-tts"
 TEXT = "Hello from the sandbox. How are you? Füße, 日本語!"

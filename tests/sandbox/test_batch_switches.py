@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from openai import APIConnectionError, InternalServerError, NotFoundError, OpenAI, RateLimitError
 
-from tests.sandbox.jobs import chat_line, finished, jsonl, rows, submit, until
-from tests.sandbox.server import SandboxProcess
+from tests.support.sandbox_jobs import chat_line, finished, jsonl, rows, submit, until
+from tests.support.sandbox_process import SandboxProcess
 
 TEN = jsonl(chat_line(f"r{number}") for number in range(1, 11))
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from openai import BadRequestError, ConflictError, NotFoundError, OpenAI
 
-from tests.sandbox.jobs import (
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_jobs import (
     CHAT,
     MODEL,
     assert_valid_batch,
@@ -17,8 +18,7 @@ from tests.sandbox.jobs import (
     until,
     upload,
 )
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import KEY, SandboxProcess
+from tests.support.sandbox_process import KEY, SandboxProcess
 
 ANSWERS = {
     "/v1/chat/completions": ({"messages": [{"role": "user", "content": "Say hi in French."}]}, MODEL),

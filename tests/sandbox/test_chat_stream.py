@@ -5,9 +5,9 @@ from typing import Any
 
 from openai import OpenAI
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
 from tests.sandbox.test_tools import WEATHER
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 MODEL = "gpt-4o-mini"
 

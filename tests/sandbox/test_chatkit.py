@@ -3,8 +3,8 @@
 import pytest
 from openai import NotFoundError, OpenAI
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 
 def test_the_shapes_of_chatkit(client: OpenAI, sandbox: SandboxProcess) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from sandbox.state import State, Store
 from sandbox.wire.recorder import MAX_BODY, MAX_REQUESTS, Record, Recorder
-from tests.sandbox.server import ROOT, SandboxProcess
-from tests.servers import wait_until
+from tests.support.sandbox_process import ROOT, SandboxProcess
+from tests.support.servers import wait_until
 
 CHAT = "/chat/completions"
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from openai import BadRequestError, OpenAI, PermissionDeniedError
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 
 def embed(sandbox: SandboxProcess, text: Any, **options: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 CHAT = "/chat/completions"
 CHAT_PATH = f"/v1{CHAT}"

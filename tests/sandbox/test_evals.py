@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from tests.sandbox.jobs import jsonl, until, upload
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_jobs import jsonl, until, upload
+from tests.support.sandbox_process import SandboxProcess
 
 SCHEMA = {"type": "object", "properties": {"question": {"type": "string"}, "answer": {"type": "string"}}}
 CONFIG: Any = {"type": "custom", "item_schema": SCHEMA, "include_sample_schema": True}

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from openai import APIConnectionError, AuthenticationError, BadRequestError, NotFoundError, OpenAI
 
-from tests.sandbox.jobs import jsonl, upload
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import KEY, SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_jobs import jsonl, upload
+from tests.support.sandbox_process import KEY, SandboxProcess
 
 DAY = 86_400
 

@@ -7,9 +7,9 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.sandbox.jobs import chat_example, chat_line, finished, jsonl, rows, submit, until, upload
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import KEY, SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_jobs import chat_example, chat_line, finished, jsonl, rows, submit, until, upload
+from tests.support.sandbox_process import KEY, SandboxProcess
 
 BASE = "gpt-4o-mini-2024-07-18"
 TEN = jsonl(chat_example(number) for number in range(10))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from openai import BadRequestError, InternalServerError, NotFoundError, OpenAI, RateLimitError
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
 from tests.sandbox.test_fine_tuning import ended, reached, train
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 
 class TestSteering:

@@ -9,9 +9,9 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, OpenAI, RateLimitError
 from PIL import Image
 
-from tests.sandbox import sse
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support import sse
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 GPT = "gpt-image-1"
 

@@ -7,8 +7,8 @@ from sandbox.app import create_app
 from sandbox.model.catalog import FINE_TUNED, Model
 from sandbox.store.auth import owned
 from sandbox.wire.messages import Request, Response
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 
 def test_every_name_is_listed_and_found(client: OpenAI, sandbox: SandboxProcess) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 
 def moderate(sandbox: SandboxProcess, value: Any, **options: Any) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from openai import NotFoundError, OpenAI
 
-from tests.sandbox.jobs import CHAT, chat_example, chat_line, jsonl, upload
-from tests.sandbox.server import KEY, SandboxProcess
+from tests.support.sandbox_jobs import CHAT, chat_example, chat_line, jsonl, upload
+from tests.support.sandbox_process import KEY, SandboxProcess
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SKILL = b"name: a\ndescription: b\n"

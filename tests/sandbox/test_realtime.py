@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from sandbox.media import tones
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import KEY, SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import KEY, SandboxProcess
 
 REALTIME = "/realtime?model=gpt-realtime"
 SECONDS = 10

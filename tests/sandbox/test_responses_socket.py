@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 MODEL = "gpt-4o-mini"
 

@@ -7,10 +7,10 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
 from sandbox.responses.items import newest, weight
-from tests.sandbox import sse
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
-from tests.servers import wait_until
+from tests.support import sse
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 MODEL = "gpt-4o-mini"
 UNKNOWN = "resp_0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from tests.sandbox import sse
-from tests.sandbox.server import SandboxProcess
 from tests.sandbox.test_responses import WEATHER
-from tests.servers import wait_until
+from tests.support import sse
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 
 MODEL = "gpt-4o-mini"
 PATH = "/responses"

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from sandbox.model.patterns import example_of
 from sandbox.model.schema_values import Filler, places
-from tests.sandbox.openapi import assert_valid
+from tests.support.openapi import assert_valid
 
 MODEL = "gpt-4o-mini"
 PERSON = {

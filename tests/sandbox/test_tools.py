@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openai import BadRequestError, OpenAI
 
-from tests.sandbox.openapi import assert_valid
+from tests.support.openapi import assert_valid
 
 MODEL = "gpt-4o-mini"
 WEATHER: dict[str, Any] = {

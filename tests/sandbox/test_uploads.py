@@ -7,8 +7,8 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from openai.types import Upload
 
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_process import SandboxProcess
 
 
 def begin(client: OpenAI, size: int) -> Upload:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from tests.sandbox.jobs import upload
-from tests.sandbox.openapi import assert_valid
-from tests.sandbox.server import SandboxProcess
+from tests.support.openapi import assert_valid
+from tests.support.sandbox_jobs import upload
+from tests.support.sandbox_process import SandboxProcess
 
 TEXTS = {
     "paris.txt": "The Eiffel tower stands in Paris. It was built in 1889.",

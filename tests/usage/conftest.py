@@ -8,7 +8,7 @@ import environ
 import pytest
 from django.db import connections
 
-from tests import servers
+from tests.support import servers
 from usage.models import UsageRecord
 
 ALIAS = "usage_under_test"

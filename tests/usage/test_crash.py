@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 from django.db import connections
 
-from tests.usage.factory import attempt
+from tests.support.usage_factory import attempt
 from usage import ledger as ledger_module
 from usage import recovery, rows
 from usage.ledger import Ledger

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from django.db import OperationalError, connections
 
-from tests.servers import wait_until
-from tests.usage.factory import attempt
+from tests.support.servers import wait_until
+from tests.support.usage_factory import attempt
 from usage import ledger as ledger_module
 from usage import recovery, rows
 from usage.ledger import REJECTED_NAME, Ledger

@@ -9,8 +9,8 @@ import environ
 import pytest
 from django.db import connections
 
-from tests.servers import PostgresServer, wait_until
-from tests.usage.factory import attempt
+from tests.support.servers import PostgresServer, wait_until
+from tests.support.usage_factory import attempt
 from usage import ledger as ledger_module
 from usage import recovery
 from usage.ledger import Ledger

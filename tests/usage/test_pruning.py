@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.test.utils import CaptureQueriesContext
 
-from tests.usage.factory import attempt
+from tests.support.usage_factory import attempt
 from usage import rows
 from usage.models import UsageRecord
 from usage.pruning import prune

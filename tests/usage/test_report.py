@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.usage.factory import attempt
+from tests.support.usage_factory import attempt
 from usage import rows
 from usage.management.commands.usage_report import table, write_csv
 from usage.models import UsageRecord

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.usage.factory import attempt
+from tests.support.usage_factory import attempt
 from usage import recovery, spool
 from usage.records import Attempt
 from usage.spool import JOURNAL_NAME, LINE_LIMIT, Spool, segments

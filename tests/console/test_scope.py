@@ -1,0 +1,335 @@
+"""Who sees and changes what: superusers everything, managers what is theirs, others their own tokens, outsiders nothing."""
+
+import re
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+
+from accounts.changes import Change
+from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from tests.console.conftest import PASSWORD, form_data, signed_in
+from usage.models import UsageRecord
+
+# The scoped pages: address part, key in the installation, and which pages a manager has for a row of theirs.
+PAGES = {
+    "providers_provideraccount": (
+        "account",
+        {"change", "history", "add_from_catalogue", "add_by_hand", "test_credentials"},
+    ),
+    "providers_model": ("model", {"change", "history", "delete"}),
+    "providers_grant": ("grant", {"change", "history", "delete"}),
+    "accounts_team": ("team", {"change", "history"}),
+    "accounts_virtualaccount": ("bot", {"change", "history"}),
+    "accounts_apitoken": ("token", {"change", "history", "revoke_one"}),
+    "usage_usagerecord": ("usage", {"change", "history"}),
+    "batches_job": ("job", {"change", "history", "look_now", "cancel_job", "download_output"}),
+    "batches_storedfile": ("file", {"change", "history"}),
+}
+
+
+def page_names(base):
+    """Every page by id that this admin has, its own actions among them."""
+    model_admin = next(a for m, a in admin.site._registry.items() if m._meta.label_lower.replace(".", "_") == base)
+    return {"change", "history", "delete", *model_admin._extract_action_names(model_admin.actions_detail)}
+
+
+def test_the_table_names_every_scoped_page():
+    registered = {model._meta.label_lower.replace(".", "_") for model in admin.site._registry}
+    assert registered == {*PAGES, "accounts_user", "admin_logentry"}
+
+
+@pytest.mark.parametrize("base", PAGES)
+def test_a_manager_reaches_own_rows_by_id_and_no_others(installation, as_mia, base):
+    key, allowed = PAGES[base]
+    for page in page_names(base):
+        address = f"admin:{base}_{page}"
+        mine = as_mia.get(reverse(address, args=[installation.mine[key].pk]))
+        other = as_mia.get(reverse(address, args=[installation.other[key].pk]))
+        nowhere = as_mia.get(reverse(address, args=[NOBODY[key]]))
+        assert (mine.status_code in (200, 302)) == (page in allowed), (page, mine.status_code)
+        assert other.status_code in (403, 404), page
+        assert other.status_code == nowhere.status_code, f"{page} tells a hidden row from none"
+
+
+NOBODY = dict.fromkeys(("account", "model", "grant", "team", "bot", "token", "job", "file"), 999999) | {
+    "usage": "00000000-0000-0000-0000-000000000000"
+}
+
+
+@pytest.mark.parametrize("base", PAGES)
+def test_writes_by_id_are_refused_outside(installation, as_mia, base):
+    key, _ = PAGES[base]
+    before = row_count()
+    for page in page_names(base):
+        response = as_mia.post(
+            reverse(f"admin:{base}_{page}", args=[installation.other[key].pk]), {"post": "yes", "model": "gpt-4o"}
+        )
+        assert response.status_code in (403, 404), page
+    assert row_count() == before
+    assert not ApiToken.objects.exclude(revoked_at=None).exists()
+
+
+def row_count():
+    return [
+        model.objects.count() for model in (ProviderAccount, Model, Grant, ModelSubject, Team, VirtualAccount, ApiToken)
+    ]
+
+
+@pytest.mark.parametrize("base", PAGES)
+def test_lists_show_only_own_rows(installation, as_mia, as_root, base):
+    key, _ = PAGES[base]
+    link = reverse(f"admin:{base}_change", args=["ID"]).replace("ID", r"([^/]+)")
+    for client, expected in ((as_mia, {"mine"}), (as_root, {"mine", "other"})):
+        page = client.get(reverse(f"admin:{base}_changelist"))
+        seen = set(re.findall(link, page.content.decode()))
+        assert str(installation.mine[key].pk) in seen
+        assert (str(installation.other[key].pk) in seen) == ("other" in expected)
+
+
+def test_a_manager_reads_no_name_of_a_foreign_account_anywhere(installation, as_mia):
+    for base in (*PAGES, "index"):
+        name = "admin:index" if base == "index" else f"admin:{base}_changelist"
+        page = as_mia.get(reverse(name)).content.decode()
+        assert "other-openai" not in page, base
+
+
+@pytest.mark.parametrize("filters", ["account=other-openai", "account__name=other-openai", "q=other-openai"])
+def test_filters_do_not_reach_outside(installation, as_mia, filters):
+    page = as_mia.get(f"{reverse('admin:providers_model_changelist')}?{filters}", follow=True)
+    assert "other-openai/" not in page.content.decode()
+
+
+def choices(client, model, field, term=""):
+    query = {
+        "app_label": model._meta.app_label,
+        "model_name": model._meta.model_name,
+        "field_name": field,
+        "term": term,
+    }
+    response = client.get(reverse("admin:autocomplete"), query)
+    if response.status_code != 200:
+        return response.status_code
+    return {row["text"] for row in response.json()["results"]}
+
+
+def test_choices_offer_what_the_form_takes(installation, as_mia, as_root):
+    assert choices(as_mia, Model, "account") == {"mine-openai"}
+    assert choices(as_mia, Grant, "account") == {"mine-openai"}
+    assert choices(as_mia, Grant, "user") == {"mia@example.com", "paul@example.com", "root@example.com"}
+    assert choices(as_mia, Grant, "team", "other") == {"other-team"}
+    assert choices(as_mia, VirtualAccount, "team") == {"mine-team"}
+    assert choices(as_mia, ApiToken, "virtual_account") == {"mine-bot"}
+    assert choices(as_mia, ApiToken, "user") == {"mia@example.com"}
+    assert choices(as_root, Model, "account") == {"mine-openai", "other-openai"}
+
+
+def test_choices_are_closed_to_those_who_manage_nothing(installation):
+    staff = User.objects.create_user("sam@example.com", PASSWORD, is_staff=True)
+    assert choices(signed_in(staff), Grant, "user") == 403
+    assert choices(signed_in(staff), Membership, "user") == 403
+
+
+def test_a_manager_of_an_account_only_can_not_search_users_for_teams(installation):
+    Membership.objects.filter(user=installation.mia).delete()
+    assert choices(signed_in(installation.mia), Membership, "user") == set()
+    assert choices(signed_in(installation.mia), ApiToken, "virtual_account") == set()
+
+
+def test_a_form_does_not_take_a_foreign_account(installation, as_mia):
+    data = {
+        "account": installation.other["account"].pk,
+        "name": "stolen",
+        "model_types": ["chat"],
+        "price_source": "public",
+    }
+    data |= {"private_price": "{}", "subjects-TOTAL_FORMS": 0, "subjects-INITIAL_FORMS": 0}
+    response = as_mia.post(reverse("admin:providers_model_add"), data)
+    assert "account" in response.context["adminform"].form.errors
+    assert not Model.objects.filter(name="stolen").exists()
+
+
+def test_a_manager_does_not_move_a_model_or_a_grant_to_a_foreign_account(installation, as_mia):
+    for base, key in (("providers_model", "model"), ("providers_grant", "grant")):
+        address = reverse(f"admin:{base}_change", args=[installation.mine[key].pk])
+        data = form_data(as_mia.get(address)) | {"account": installation.other["account"].pk}
+        assert "account" in as_mia.post(address, data).context["adminform"].form.errors
+        installation.mine[key].refresh_from_db()
+        assert installation.mine[key].account == installation.mine["account"]
+
+
+def test_actions_act_on_own_rows_only(installation, as_mia):
+    both = [installation.mine["model"].pk, installation.other["model"].pk]
+    as_mia.post(
+        reverse("admin:providers_model_changelist"), {"action": "disable", "_selected_action": both, "index": 0}
+    )
+    assert [Model.objects.get(pk=pk).enabled for pk in both] == [False, True]
+    both = [installation.mine["token"].pk, installation.other["token"].pk]
+    data = {"action": "revoke_selected", "_selected_action": both, "index": 0}
+    as_mia.post(reverse("admin:accounts_apitoken_changelist"), data)
+    assert [ApiToken.objects.get(pk=pk).state for pk in both] == ["revoked", "active"]
+
+
+def test_actions_are_announced_to_the_workers(installation, as_mia):
+    Change.objects.all().delete()
+    chosen = {"_selected_action": [installation.mine["token"].pk], "index": 0}
+    as_mia.post(reverse("admin:accounts_apitoken_changelist"), chosen | {"action": "revoke_selected"})
+    assert Change.objects.filter(kind="accounts.apitoken").exists()
+    chosen = {"_selected_action": [installation.mine["model"].pk], "index": 0}
+    as_mia.post(reverse("admin:providers_model_changelist"), chosen | {"action": "disable"})
+    assert Change.objects.filter(kind="providers.model").exists()
+
+
+def test_a_manager_gives_and_takes_access(installation, as_mia):
+    address = reverse("admin:providers_provideraccount_change", args=[installation.mine["account"].pk])
+    data = form_data(as_mia.get(address))
+    total = int(data["grants-TOTAL_FORMS"])
+    new = {
+        "grants-TOTAL_FORMS": total + 1,
+        f"grants-{total}-role": "user",
+        f"grants-{total}-user": installation.paul.pk,
+    }
+    assert as_mia.post(address, data | new).status_code == 302
+    grant = Grant.objects.get(account=installation.mine["account"], user=installation.paul)
+    assert as_mia.post(reverse("admin:providers_grant_delete", args=[grant.pk]), {"post": "yes"}).status_code == 302
+    assert not Grant.objects.filter(pk=grant.pk).exists()
+
+
+def test_a_manager_makes_and_removes_no_account(installation, as_mia):
+    assert as_mia.get(reverse("admin:providers_provideraccount_add")).status_code == 403
+    both = {
+        "action": "delete_selected",
+        "_selected_action": [installation.mine["account"].pk],
+        "post": "yes",
+        "index": 0,
+    }
+    as_mia.post(reverse("admin:providers_provideraccount_changelist"), both)
+    assert ProviderAccount.objects.filter(pk=installation.mine["account"].pk).exists()
+
+
+@pytest.mark.parametrize("through", ["team", "everyone"])
+def test_managing_through_a_team_or_everyone_opens_the_account(installation, through):
+    subject = {"team": installation.other["team"]} if through == "team" else {"everyone": True}
+    Grant.objects.create(account=installation.other["account"], role=Grant.Role.MANAGER, **subject)
+    client = signed_in(installation.paul)
+    assert (
+        client.get(
+            reverse("admin:providers_provideraccount_change", args=[installation.other["account"].pk])
+        ).status_code
+        == 200
+    )
+    assert (
+        client.get(
+            reverse("admin:providers_provideraccount_change", args=[installation.mine["account"].pk])
+        ).status_code
+        == 404
+    )
+
+
+def test_losing_the_role_closes_the_door_at_once(installation, as_mia):
+    address = reverse("admin:providers_provideraccount_change", args=[installation.mine["account"].pk])
+    assert as_mia.get(address).status_code == 200
+    Grant.objects.filter(user=installation.mia).delete()
+    assert as_mia.get(address).status_code == 403
+    Membership.objects.filter(user=installation.mia).delete()
+    assert as_mia.get(reverse("admin:index")).status_code == 302, "who manages nothing any more is outside"
+
+
+def test_a_team_manager_edits_members_but_not_the_name(installation, as_mia):
+    address = reverse("admin:accounts_team_change", args=[installation.mine["team"].pk])
+    data = form_data(as_mia.get(address))
+    total = int(data["memberships-TOTAL_FORMS"])
+    added = {f"memberships-{total}-user": installation.root.pk, f"memberships-{total}-role": "member"}
+    data |= {"memberships-TOTAL_FORMS": total + 1, "name": "renamed", **added}
+    assert as_mia.post(address, data).status_code == 302
+    team = Team.objects.get(pk=installation.mine["team"].pk)
+    assert team.name == "mine-team"
+    assert team.users.filter(pk=installation.root.pk).exists()
+    assert as_mia.get(reverse("admin:accounts_team_add")).status_code == 403
+
+
+def test_a_member_without_a_role_stays_outside(installation):
+    client = signed_in(installation.paul)
+    assert client.get(reverse("admin:index")).status_code == 302
+    assert client.get(reverse("admin:accounts_apitoken_changelist")).status_code == 302
+
+
+def test_staff_see_their_own_tokens_and_nothing_else(installation):
+    installation.paul.is_staff = True
+    installation.paul.save()
+    mine, _ = ApiToken.objects.issue(name="laptop", user=installation.paul)
+    client = signed_in(installation.paul)
+    page = client.get(reverse("admin:accounts_apitoken_changelist")).content.decode()
+    assert mine.prefix in page
+    assert installation.other["token"].prefix not in page
+    for base in {*PAGES, "accounts_user", "admin_logentry"} - {"accounts_apitoken"}:
+        assert client.get(reverse(f"admin:{base}_changelist")).status_code == 403, base
+    assert (
+        client.get(reverse("admin:accounts_apitoken_change", args=[installation.other["token"].pk])).status_code == 404
+    )
+    navigation = client.get(reverse("admin:index")).content.decode()
+    assert "API tokens" in navigation
+    assert reverse("admin:accounts_user_changelist") not in navigation
+
+
+def test_users_and_the_log_are_for_superusers(installation, as_mia, as_root):
+    for base, pk in (("accounts_user", installation.paul.pk), ("admin_logentry", 1)):
+        assert as_mia.get(reverse(f"admin:{base}_changelist")).status_code == 403
+        assert as_mia.get(reverse(f"admin:{base}_change", args=[pk])).status_code in (403, 404)
+        assert as_root.get(reverse(f"admin:{base}_changelist")).status_code == 200
+    assert as_mia.post(reverse("admin:auth_user_password_change", args=[installation.root.pk])).status_code in (
+        403,
+        404,
+    )
+
+
+def test_nobody_writes_usage_or_the_log(installation, as_root):
+    for base, pk in (("usage_usagerecord", installation.mine["usage"].pk), ("admin_logentry", 1)):
+        assert as_root.get(reverse(f"admin:{base}_add")).status_code == 403
+        assert as_root.post(reverse(f"admin:{base}_delete", args=[pk]), {"post": "yes"}).status_code in (403, 404)
+    assert (
+        as_root.post(reverse("admin:usage_usagerecord_change", args=[installation.mine["usage"].pk])).status_code == 403
+    )
+    assert UsageRecord.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("who", "enters"),
+    [("root", True), ("mia", True), ("staff", True), ("paul", False), ("gone", False), ("nobody", False)],
+)
+def test_who_may_sign_in(installation, client, who, enters):
+    User.objects.create_user("staff@example.com", PASSWORD, is_staff=True)
+    User.objects.create_user("gone@example.com", PASSWORD, is_staff=True, is_active=False)
+    data = {"username": f"{who.upper()}@example.com", "password": PASSWORD}
+    response = client.post(reverse("admin:login"), data)
+    assert (response.status_code == 302) == enters
+    assert ("_auth_user_id" in client.session) == enters
+
+
+def test_the_form_says_why_somebody_stays_outside(installation, client):
+    response = client.post(reverse("admin:login"), {"username": "paul@example.com", "password": PASSWORD})
+    assert "manages nothing here" in response.content.decode()
+
+
+def test_a_wrong_password_and_an_unknown_address_look_the_same(installation, client):
+    said = []
+    for data in (
+        {"username": "root@example.com", "password": "wrong"},
+        {"username": "no@example.com", "password": "wrong"},
+    ):
+        said.append(str(client.post(reverse("admin:login"), data).context["form"].non_field_errors()))
+    assert "Wrong e-mail address or password" in said[0]
+    assert said[0] == said[1]
+
+
+def test_pages_are_closed_to_strangers(installation, client):
+    for base, (key, _) in PAGES.items():
+        for address in (
+            reverse(f"admin:{base}_changelist"),
+            *(reverse(f"admin:{base}_{page}", args=[installation.mine[key].pk]) for page in page_names(base)),
+        ):
+            response = client.get(address)
+            assert response.status_code == 302
+            assert "/login/" in response["location"]
+    assert client.get(reverse("admin:usage_usagerecord_export")).status_code == 302

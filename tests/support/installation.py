@@ -1,0 +1,260 @@
+"""Gatehouse as real processes: a :class:`Installation` is an installation, a :class:`Gateway` one of its server processes.
+
+Tests come through the front door with the customer's own SDK; the installation is set up as an operator does it.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from openai import AsyncOpenAI, OpenAI
+
+from tests.support.servers import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 40
+PORT_TRIES = 3
+KEYS = ("secret_key", "encryption_key")
+
+
+def environment(data: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process of the installation in ``data``: ours without Gatehouse's own variables."""
+    own = ("GATEHOUSE_", "DJANGO_", "PYTEST_")
+    names = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "PORT"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(own) and name not in names}
+    return {**kept, "GATEHOUSE_DATA_DIR": str(data), "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1", **env}
+
+
+class Installation:
+    """An installation: a data directory, a database and settings, and an operator who works on it.
+
+    ``template`` is a migrated data directory to start from; without it (and with a fresh ``DATABASE_URL``) call
+    ``manage("migrate")``. Ends, with everything it started, at the end of its ``with`` block.
+    """
+
+    def __init__(self, data: Path, template: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+        self.data = data
+        self.env = dict(env or {})
+        self._operator: subprocess.Popen[str] | None = None
+        self._exits = contextlib.ExitStack()
+        if template is not None:
+            shutil.copytree(template, data)
+        else:
+            data.mkdir(parents=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+        if self._operator is not None:
+            assert self._operator.stdin is not None
+            self._operator.stdin.close()
+            self._operator.wait(STOP_SECONDS)
+
+    def do(self, operation: str, *arguments: Any, **named: Any) -> Any:
+        """Carry out one of ``tests.support.operations`` and return its result; what it wrote is committed then."""
+        operator = self._operator or self._start_operator()
+        assert operator.stdin is not None
+        assert operator.stdout is not None
+        operator.stdin.write(json.dumps([operation, arguments, named]) + "\n")
+        operator.stdin.flush()
+        answer = json.loads(operator.stdout.readline() or '{"error": "the operator died"}')
+        if "error" in answer:
+            raise RuntimeError(f"{operation} failed:\n{answer['error']}")
+        return answer["result"]
+
+    def apply(self, *manifests: dict[str, Any]) -> str:
+        """Apply manifests, as ``manage.py apply`` does, and return the plan that it printed."""
+        file = self.data / "manifests.yaml"
+        file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests))
+        plan: str = self.do("manage", "apply", "-f", str(file))
+        return plan
+
+    def manage(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run ``manage.py`` in a process of its own and return how it went."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment(self.data, {**self.env, **(env or {})}),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def gateway(
+        self, *options: str, env: Mapping[str, str] | None = None, server: str = "serve", awaits: str = "/readyz"
+    ) -> "Gateway":
+        """Start a server process that ends with the installation, and wait until its path ``awaits`` answers 200.
+
+        ``options`` are those of ``manage.py serve``, or of ``daphne``, which ``server`` may be.
+        """
+        made = Gateway(self, *options, env=env, server=server, awaits=awaits)
+        return self._exits.enter_context(made)
+
+    def records(self, count: int = 0, seconds: float = 10, **filters: Any) -> list[dict[str, Any]]:
+        """Return usage records (columns of ``UsageRecord``) once there are ``count`` of them."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found: list[dict[str, Any]] = self.do("records", **filters)
+            if len(found) >= count:
+                return found
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(found)} records of {filters} within {seconds} s, not {count}")
+            time.sleep(0.05)
+
+    def _start_operator(self) -> subprocess.Popen[str]:
+        self._operator = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.operator_process"],
+            cwd=ROOT,
+            env=environment(self.data, self.env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self._operator
+
+
+class Gateway:
+    """A server process on a free port. ``origin`` is its address; use :meth:`sdk` for calls and ``http`` for the rest."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        server: str = "serve",
+        awaits: str = "/readyz",
+    ) -> None:
+        self.installation = installation
+        self.options = options
+        self.env = {**installation.env, **(env or {})}
+        self.server = server
+        self.awaits = awaits
+        self.http = httpx.Client(timeout=30, trust_env=False)
+
+    def __enter__(self) -> Self:
+        for _ in range(PORT_TRIES):
+            self._spawn(free_port())
+            if self._ready():
+                return self
+            if "address already in use" not in self.log.lower():
+                break
+        log = self.log
+        self.kill()
+        raise RuntimeError(f"the gateway did not start:\n{log}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    @property
+    def log(self) -> str:
+        """What the process wrote so far on standard output and standard error."""
+        return self._log.read_text(errors="replace")
+
+    def sdk(self, token: str, path: str = "/v1", **options: Any) -> OpenAI:
+        """Return a client of the SDK without retries of its own; close it, or let it live as long as the test."""
+        return OpenAI(**{"base_url": self.origin + path, "api_key": token, "max_retries": 0, "timeout": 30, **options})
+
+    def async_sdk(self, token: str, path: str = "/v1", **options: Any) -> AsyncOpenAI:
+        """Return an asynchronous client of the SDK without retries of its own."""
+        given = {"base_url": self.origin + path, "api_key": token, "max_retries": 0, "timeout": 30, **options}
+        return AsyncOpenAI(**given)
+
+    def token(self, name: str, limits: list[str] | None = None, **owner: str) -> str:
+        """Make a token (``user=`` or ``virtual_account=``) and return it once this process knows it."""
+        made: str = self.installation.do("token", name, limits, **owner)
+        wait_until(lambda: self.get(made, "/v1/models").status_code == 200)
+        return made
+
+    def get(self, token: str, path: str) -> httpx.Response:
+        """Send a GET past the SDK."""
+        return self.http.get(self.origin + path, headers={"authorization": f"Bearer {token}"})
+
+    def post(
+        self, token: str, path: str, body: Any = None, headers: Mapping[str, str | bytes] | None = None, **options: Any
+    ) -> httpx.Response:
+        """Send a JSON body, or bytes as they are (``content=``), past the SDK."""
+        sent: dict[str, str | bytes] = {
+            "authorization": f"Bearer {token}",
+            "content-type": "application/json",
+            **(headers or {}),
+        }
+        given = options if "content" in options else {"content": json.dumps(body).encode(), **options}
+        pairs = [(name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in sent.items()]
+        return self.http.post(self.origin + path, headers=pairs, **given)
+
+    def stop(self) -> int:
+        """Ask the process to end and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """Kill the process as the kernel would."""
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+    def _spawn(self, port: int) -> None:
+        self.port = port
+        self.origin = f"http://127.0.0.1:{port}"
+        self._log = self.installation.data / f"server-{port}.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command(port),
+                cwd=ROOT,
+                env=environment(self.installation.data, self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _command(self, port: int) -> list[str]:
+        if self.server == "daphne":
+            bound = ["-b", "127.0.0.1", "-p", str(port)]
+            return [sys.executable, "-m", "daphne", *bound, *self.options, "gateway.asgi:application"]
+        return [sys.executable, "manage.py", "serve", "--port", str(port), *self.options]
+
+    def _ready(self) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while self.process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if self.http.get(self.origin + self.awaits).status_code == 200:
+                    return True
+            time.sleep(0.03)
+        return False
+
+
+def promised(seconds: float) -> float:
+    """Return what a promise of so many seconds means now: other programs that want the machine stretch every time."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2)
+
+
+@contextlib.contextmanager
+def within(seconds: float, what: str = "it") -> Iterator[Callable[[], float]]:
+    """Fail when the block takes longer than ``seconds``; yields a function that tells how long it has taken so far."""
+    started = time.monotonic()
+    yield lambda: time.monotonic() - started
+    took, bound = time.monotonic() - started, promised(seconds)
+    assert took <= bound, f"{what} took {took:.2f} s, more than {bound:.2f} s"

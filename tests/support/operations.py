@@ -1,0 +1,393 @@
+"""What an operator does to an installation, through the tables: the functions that ``Installation.do`` calls by name.
+
+They run in the operator's process (``tests.support.operator_process``), which has the installation's settings. Arguments and results
+are plain data.
+"""
+
+import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Barrier
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.forms.models import model_to_dict
+from django.utils import timezone
+
+from accounts.changes import announce
+from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from batches import following, leases
+from batches.models import LineResult
+from gateway.jobs import poll as background
+from gateway.models import NewObject, OwnedObject
+from gateway.objects import deferred
+from gateway.objects.store import Objects
+from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from usage.models import UsageRecord
+
+
+def manage(*arguments: str) -> str:
+    """Run a management command and return what it printed on standard output."""
+    out = io.StringIO()
+    call_command(*arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def token(name: str, limits: list[str] | None = None, **owner: str) -> str:
+    """Make a token (``user=`` or ``virtual_account=``) with the command for it and return it."""
+    options = [f"--{key.replace('_', '-')}={value}" for key, value in owner.items()]
+    options += [f"--limit={limit}" for limit in limits or []]
+    return manage("create_token", f"--name={name}", *options).strip()
+
+
+def change_account(name: str, **fields: Any) -> None:
+    """Change columns of an account as the admin does: read, set, save."""
+    row = ProviderAccount.objects.get(name=name)
+    for field, value in fields.items():
+        setattr(row, field, value)
+    row.full_clean()
+    row.save()
+
+
+def make_strange(name: str) -> None:
+    """Give an account a kind that this version does not know."""
+    _rewrite(name, kind="of-the-future")
+
+
+def delete_rows(name: str) -> None:
+    """Delete an account without looking at it."""
+    ProviderAccount.objects.filter(name=name).delete()
+
+
+def move_account(name: str, base_url: str) -> None:
+    """Let an account point where no form would let it: as a name that is moved to another address does."""
+    _rewrite(name, base_url=base_url)
+
+
+def store_unchecked(name: str, **columns: Any) -> None:
+    """Change columns of an account past every check: as they were stored before there was one."""
+    _rewrite(name, **columns)
+
+
+def stored_key(account: str) -> str:
+    """Return the key that is stored for an account."""
+    return ProviderAccount.objects.get(name=account).api_key
+
+
+def delete_account(name: str) -> None:
+    """Delete an account with its models."""
+    ProviderAccount.objects.get(name=name).delete()
+
+
+def add_model(name: str, **columns: Any) -> None:
+    """Add a chat model ``account/model``."""
+    account_name, _, model_name = name.partition("/")
+    parent = ProviderAccount.objects.get(name=account_name)
+    row = Model(account=parent, name=model_name, model_types=["chat"], **columns)
+    row.full_clean()
+    row.save()
+
+
+def change_model(name: str, **columns: Any) -> None:
+    """Change columns of a model as the admin does: read, set, save."""
+    row = _model(name)
+    for column, value in columns.items():
+        setattr(row, column, value)
+    row.full_clean()
+    row.save()
+
+
+def delete_model(name: str) -> None:
+    """Delete the model ``account/model``."""
+    _model(name).delete()
+
+
+def narrow(name: str, subject: str) -> None:
+    """Narrow a model to a subject."""
+    ModelSubject(model=_model(name), **_subject(subject)).save()
+
+
+def grant(account: str, subject: str, role: str = "user") -> None:
+    """Give a role on an account to ``user:MAIL``, ``team:NAME``, ``virtualaccount:NAME`` or ``everyone``."""
+    Grant(account=ProviderAccount.objects.get(name=account), role=role, **_subject(subject)).save()
+
+
+def ungrant(account: str, subject: str) -> None:
+    """Take every role on an account from a subject."""
+    Grant.objects.filter(account__name=account, **_subject(subject)).delete()
+
+
+def team(name: str, members: list[str]) -> None:
+    """Make a team of users, by e-mail address."""
+    made = Team.objects.create(name=name)
+    for email in members:
+        Membership.objects.create(team=made, user=_user(email))
+
+
+def team_key(name: str) -> int:
+    """Return a team's key."""
+    return Team.objects.get(name=name).pk
+
+
+def join_team(name: str, email: str) -> None:
+    """Take a user into a team."""
+    Membership.objects.create(team=Team.objects.get(name=name), user=_user(email))
+
+
+def leave_team(name: str, email: str) -> None:
+    """Take a user out of a team."""
+    Membership.objects.get(team__name=name, user__email=email).delete()
+
+
+def user(email: str, **fields: Any) -> None:
+    """Make or change a user."""
+    row = _user(email)
+    for field, value in fields.items():
+        setattr(row, field, value)
+    row.save()
+
+
+def deactivate(email: str) -> None:
+    """Disable a user."""
+    user(email, is_active=False)
+
+
+def virtual_account(name: str, **fields: Any) -> None:
+    """Make or change a virtual account."""
+    row = VirtualAccount.objects.get_or_create(name=name)[0]
+    for field, value in fields.items():
+        setattr(row, field, value)
+    row.full_clean()
+    row.save()
+
+
+def revoke(name: str) -> None:
+    """Revoke every token of that name."""
+    ApiToken.objects.filter(name=name).revoke()
+
+
+def revoke_late(name: str, bystander: str, seconds: float = 0.6) -> None:
+    """Revoke in a transaction that commits after another one that began later, where the database lets two write."""
+    if connection.vendor == "sqlite":
+        revoke(name)
+        return
+    with transaction.atomic():
+        revoke(name)
+        other = threading.Thread(target=_touch, args=(bystander,))
+        other.start()
+        other.join()
+        time.sleep(seconds)
+
+
+def _touch(email: str) -> None:
+    user(email, first_name=str(time.time()))
+    connection.close()
+
+
+def delete_token(name: str) -> None:
+    """Delete every token of that name."""
+    ApiToken.objects.filter(name=name).delete()
+
+
+def expire(name: str, seconds_ago: float = 1) -> None:
+    """Let every token of that name expire."""
+    ApiToken.objects.filter(name=name).update(expires_at=timezone.now() - timedelta(seconds=seconds_ago))
+
+
+def last_used(name: str) -> str | None:
+    """Return when a token was last used, as ISO text."""
+    moment = ApiToken.objects.get(name=name).last_used_at
+    return moment.isoformat() if moment else None
+
+
+def records(**filters: Any) -> list[dict[str, Any]]:
+    """Return usage records, oldest attempt first, as plain data."""
+    found = UsageRecord.objects.filter(**filters).order_by("created_at", "attempt_number")
+    return [{**model_to_dict(row), "id": str(row.pk), "created_at": row.created_at.isoformat()} for row in found]
+
+
+def owned(**filters: Any) -> list[dict[str, Any]]:
+    """Return the records of owned objects, oldest first, as plain data; moments as ISO texts."""
+    found = OwnedObject.objects.filter(**filters).order_by("pk")
+    return [
+        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+        for row in found.values()
+    ]
+
+
+def own(object_id: str, kind: str, account: str, email: str) -> None:
+    """Write down that a user owns an object, as if a call had made it."""
+    owner = _user(email)
+    teams = [f"team:{team_id}" for team_id in owner.memberships.values_list("team_id", flat=True)]
+    names = {"account_name": account, "owner_key": f"user:{owner.pk}", "owner_name": email, "team_keys": teams}
+    OwnedObject(object_id=object_id, kind=kind, **names).save()
+
+
+def commit_together(count: int) -> dict[str, Any]:
+    """Write ``count`` records down at once, and the first of them again for somebody else.
+
+    Return how many went into each commit, and who owns the first.
+    """
+    commits: list[int] = []
+
+    class Counting(Objects):
+        def _commit(self, batch: Any) -> None:
+            commits.append(len(batch))
+            super()._commit(batch)
+
+    def made(number: int, owner: str) -> list[NewObject]:
+        return [NewObject(f"together_{number}", "nowhere", "response", owner, owner)]
+
+    door = Counting()
+    waiting = [door.submit(made(number, "user:1")) for number in range(count)]
+    stored = [future.result(30) for future in waiting]
+    again = door.submit(made(0, "user:2")).result(30)
+    door.close()
+    OwnedObject.objects.filter(account_name="nowhere").delete()
+    return {"commits": commits, "stored": sum(map(len, stored)), "owner": again[0].owner_key}
+
+
+def age_objects(seconds: float, **filters: Any) -> int:
+    """Let owned objects be older: all of their moments move back. Return how many there were."""
+    changed = 0
+    for row in OwnedObject.objects.filter(**filters):
+        moments = ("created_at", "expires_at", "deleted_at", "due_at", "lease_until")
+        moved = {name: getattr(row, name) - timedelta(seconds=seconds) for name in moments if getattr(row, name)}
+        changed += OwnedObject.objects.filter(pk=row.pk).update(**moved)
+    return changed
+
+
+def make_due(object_id: str) -> None:
+    """Let a job look at an object now, whatever was decided about it."""
+    OwnedObject.objects.filter(object_id=object_id).update(due_at=timezone.now() - timedelta(seconds=1))
+
+
+def poll_background(threads: int = 1, lease_seconds: float | None = None) -> int:
+    """Let ``threads`` pollers look for due background responses at once; return how many looks there were together.
+
+    With ``lease_seconds`` a lease lasts so long, a negative one makes every poller take what another one has.
+    """
+    lease = background.LEASE
+    if lease_seconds is not None:
+        background.LEASE = timedelta(seconds=lease_seconds)
+    gate = Barrier(threads)
+
+    def poll(_: int) -> int:
+        try:
+            gate.wait(10)
+            return background.poll_due()
+        finally:
+            connection.close()
+
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return sum(pool.map(poll, range(threads)))
+    finally:
+        background.LEASE = lease
+
+
+def settle_background() -> None:
+    """Let nothing wait for its charge."""
+    OwnedObject.objects.filter(kind__in=deferred.KINDS).update(due_at=None)
+
+
+def due_in(object_id: str, seconds: float = 0) -> None:
+    """Let a job be looked at in ``seconds``."""
+    due = timezone.now() + timedelta(seconds=seconds)
+    OwnedObject.objects.filter(object_id=object_id).update(due_at=due, lease_until=None)
+
+
+def hurry(object_id: str) -> None:
+    """Let a job that is waiting be looked at now."""
+    waiting = OwnedObject.objects.filter(object_id=object_id, due_at__isnull=False, lease_until=None)
+    waiting.update(due_at=timezone.now())
+
+
+def is_due(object_id: str) -> bool:
+    """Whether anything is left to do for a job."""
+    return OwnedObject.objects.filter(object_id=object_id, due_at__isnull=False).exists()
+
+
+def count_records(**filters: Any) -> int:
+    """Return how many usage records there are."""
+    return UsageRecord.objects.filter(**filters).count()
+
+
+def line_results(batch_id: str) -> list[int]:
+    """Return the numbers of the lines of a batch that have a result."""
+    return list(LineResult.objects.filter(batch_id=batch_id).values_list("number", flat=True))
+
+
+def claim_together(threads: int) -> list[int]:
+    """Let ``threads`` workers claim what is due at once; return the keys of all that they got."""
+    gate = Barrier(threads)
+
+    def claim(_: int) -> list[int]:
+        try:
+            gate.wait(10)
+            return [pk for pk, _ in leases.claim_due(100)]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(threads) as pool:
+        return [pk for found in pool.map(claim, range(threads)) for pk in found]
+
+
+def steal_a_claim() -> dict[str, Any]:
+    """Let a claim run out and another worker claim the job; return what the first can still do with it."""
+    (first,) = leases.claim_due(1)
+    lease = leases.Lease.take(*first)
+    assert lease is not None
+    due_in(lease.row.object_id)
+    leases.claim_due(1)
+    try:
+        lease.renew()
+        renewed = "held"
+    except leases.LeaseLost:
+        renewed = "LeaseLost"
+    return {"late": following.follow(*first), "renewed": renewed, "released": lease.release(None)}
+
+
+def seconds_until_due(object_id: str) -> float:
+    """Return in how many seconds a job is looked at next."""
+    due = OwnedObject.objects.get(object_id=object_id).due_at
+    assert due is not None
+    return (due - timezone.now()).total_seconds()
+
+
+def forget_connection() -> None:
+    """Close the operator's own database connection."""
+    connection.close()
+
+
+def _rewrite(account: str, **columns: Any) -> None:
+    """Change an account's columns past every rule of ours, as another program could, and announce it."""
+    row = ProviderAccount.objects.filter(name=account)
+    with transaction.atomic():
+        QuerySet.update(row, **columns)
+        announce("providers.provideraccount")
+
+
+def _model(name: str) -> Model:
+    account_name, _, model_name = name.partition("/")
+    return Model.objects.get(account__name=account_name, name=model_name)
+
+
+def _user(email: str) -> User:
+    found = User.objects.filter(email=email).first()
+    return found or User.objects.create_user(email)
+
+
+def _subject(name: str) -> dict[str, Any]:
+    kind, _, value = name.partition(":")
+    if kind == "everyone":
+        return {"everyone": True}
+    if kind == "user":
+        return {"user": _user(value)}
+    if kind == "team":
+        return {"team": Team.objects.get(name=value)}
+    return {"virtual_account": VirtualAccount.objects.get_or_create(name=value)[0]}
