@@ -1,4 +1,4 @@
-"""The change feed: a row for every change that the workers' in-memory picture has to learn of.
+"""The change feed: a row for every change that the workers' in-memory snapshot has to learn of.
 
 A row is written in the transaction of the change itself, so it is seen exactly when the change is. Every worker polls the
 feed (``gateway.directory.directory``). Models take part by inheriting :class:`Announced`; a bulk ``update()`` announces itself through

@@ -1,7 +1,7 @@
 """Who may ask: users, teams, virtual accounts and their API tokens.
 
 Every model here that decides about access is :class:`~accounts.changes.Announced`, so a change is in every worker's
-picture within a second.
+snapshot within a second.
 """
 
 from datetime import datetime

@@ -152,7 +152,7 @@ class JobAdmin(OwnedAdmin):
             return "The vendor bills training to the account; it is in no usage record."
         known = steering.costs_of([job]).get(job.pk)
         if known is None:
-            return "no line is in the books yet" if job.due_at else "nothing"
+            return "no line is in the billing yet" if job.due_at else "nothing"
         link = f"{reverse('admin:usage_usagerecord_changelist')}?{urlencode({'batch_key': batch_key(job)})}"
         unpriced = f", {known['unpriced']:,} unpriced" if known["unpriced"] else ""
         return format_html(

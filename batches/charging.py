@@ -20,9 +20,9 @@ from gateway.billing import usage as metering
 from gateway.directory.accounts import unlisted_model
 from gateway.managed.input import ENDPOINTS
 from gateway.models import OwnedObject
-from providers.snapshot import AccountPicture, ModelPicture, Target
+from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 from usage import rows
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 logger = logging.getLogger("batches")
 
@@ -78,19 +78,19 @@ class Charged:
 
 
 def charge_lines(
-    row: OwnedObject, account: AccountPicture, lines: Iterable[bytes], after_chunk: Callable[[], None]
+    row: OwnedObject, account: AccountSnapshot, lines: Iterable[bytes], after_chunk: Callable[[], None]
 ) -> Charged:
     """Write the usage records of a batch's output, ``CHUNK_LINES`` at a time, with ``after_chunk()`` after each.
 
     Raises ``django.db.Error`` when the database is out of order. What was written before stays, and is skipped next time.
     """
-    books = Books(row, account)
+    billing = BatchBilling(row, account)
     charged, chunk = Charged(), []
     for text in lines:
         if not text.strip():
             continue
         charged.lines += 1
-        record = books.record(text)
+        record = billing.record(text)
         if record is None:
             charged.unreadable += 1
             continue
@@ -104,17 +104,17 @@ def charge_lines(
     return charged
 
 
-class Books:
+class BatchBilling:
     """Makes the usage records of one batch's lines."""
 
-    def __init__(self, row: OwnedObject, account: AccountPicture) -> None:
+    def __init__(self, row: OwnedObject, account: AccountSnapshot) -> None:
         self._row = row
         self._account = account
         self._origin: dict[str, Any] = row.data.get("origin") or {}
         self._targets: dict[str, Target] = {}
         self._base = self._base_record()
 
-    def record(self, text: bytes) -> Attempt | None:
+    def record(self, text: bytes) -> AttemptRecord | None:
         """Return the usage record of an output line; ``None`` when it can't be read."""
         try:
             line = _line.decode(text)
@@ -143,11 +143,11 @@ class Books:
         pricing.price_batch_line(record, target)
         return record
 
-    def _base_record(self) -> Attempt:
+    def _base_record(self) -> AttemptRecord:
         row, origin = self._row, self._origin
         subject_type, _, subject_id = row.owner_key.partition(":")
         endpoint = str(origin.get("endpoint") or row.data.get("body", {}).get("endpoint") or "")
-        return Attempt(
+        return AttemptRecord(
             attempt_id="",
             request_id="",
             started_at=int(ended_at(row).timestamp() * 1_000_000),
@@ -172,7 +172,7 @@ class Books:
             self._targets[served] = Target(self._account, self._model(served))
         return self._targets[served]
 
-    def _model(self, served: str) -> ModelPicture:
+    def _model(self, served: str) -> ModelSnapshot:
         asked: dict[str, str] = self._origin.get("models") or {}
         base = SNAPSHOT.sub("", served)
         name = (

@@ -30,8 +30,8 @@ GONE_SECONDS = 300.0
 LEAST_RATE_PAUSE_SECONDS = 1.0
 MISSED_TIMES = 3
 FAULT_CHARACTERS = 300
-# Lines that Gatehouse runs use the server's picture of the account, which follows a change within a second.
-PICTURE_SECONDS = 5.0
+# Lines that Gatehouse runs use the server's snapshot of the account, which follows a change within a second.
+SNAPSHOT_SECONDS = 5.0
 KEY_REFUSED = "The upstream refuses the account's key"
 # How the faults begin that a change of the account may mend: those, and ``AccountGone``'s.
 ACCOUNT_FAULTS = (KEY_REFUSED, "The provider account ", "The key of the provider account ")
@@ -45,7 +45,7 @@ def follow(pk: int, claim: datetime) -> bool:
     row, begun = lease.row, timezone.now()
     try:
         if own_batches.is_own(row.object_id):
-            begun -= timedelta(seconds=PICTURE_SECONDS)
+            begun -= timedelta(seconds=SNAPSHOT_SECONDS)
             managed.run(lease)
             return True
         with upstream_of(row.account_name) as upstream:

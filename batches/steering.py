@@ -50,7 +50,7 @@ def cancel(row: OwnedObject) -> OwnedObject:
 
 
 def costs_of(rows: Iterable[OwnedObject]) -> dict[int, dict[str, Any]]:
-    """Return by key what batches cost so far: ``cost`` in US dollars, ``lines`` in the books, ``unpriced`` of them.
+    """Return by key what batches cost so far: ``cost`` in US dollars, ``lines`` in the billing, ``unpriced`` of them.
 
     A line counts once, however many attempts it took.
     """

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from fernet_fields.fields import DecryptionError
 
-from gateway.directory.accounts import account_picture
+from gateway.directory.accounts import account_snapshot
 from providers.models import ProviderAccount
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 from providers.upstream.sync_client import CheckedClient, Refused, Unreachable
 
 CONNECT_SECONDS = 10.0
@@ -26,7 +26,7 @@ class AccountGone(Exception):
 class Upstream:
     """A provider account as a job calls it. Its methods raise ``Unreachable`` and ``Refused``."""
 
-    def __init__(self, account: AccountPicture, client: CheckedClient) -> None:
+    def __init__(self, account: AccountSnapshot, client: CheckedClient) -> None:
         self.account = account
         self._client = client
 
@@ -79,7 +79,7 @@ def upstream_of(account_name: str) -> Iterator[Upstream]:
         yield Upstream(account, client)
 
 
-def load_account(account_name: str) -> AccountPicture:
+def load_account(account_name: str) -> AccountSnapshot:
     """Return the account as the tables have it now; raise :class:`AccountGone`."""
     try:
         row = ProviderAccount.objects.filter(name=account_name).first()
@@ -89,4 +89,4 @@ def load_account(account_name: str) -> AccountPicture:
         raise AccountGone(f"The provider account {account_name!r} is gone.")
     if not row.enabled:
         raise AccountGone(f"The provider account {account_name!r} is disabled.")
-    return account_picture(row, list(row.models.prefetch_related("subjects")), list(row.grants.all()))
+    return account_snapshot(row, list(row.models.prefetch_related("subjects")), list(row.grants.all()))

@@ -58,7 +58,7 @@ def database(url: str) -> dict[str, Any]:
         )
     parsed.setdefault("CONN_MAX_AGE", 60)
     parsed.setdefault("CONN_HEALTH_CHECKS", True)
-    # A hung database must be noticed: calls go on from the last picture, but only once the poll has given up.
+    # A hung database must be noticed: calls go on from the last snapshot, but only once the poll has given up.
     options = parsed.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 5)
     options.setdefault("options", "-c statement_timeout=60000")

@@ -1,6 +1,6 @@
 """Who may see and change which provider accounts: object-level rules for the admin and the commands.
 
-Calls are decided by the directory's picture; this is the same rule for pages that work on the tables.
+Calls are decided by the directory's snapshot; this is the same rule for pages that work on the tables.
 """
 
 from django.db.models import Q, QuerySet

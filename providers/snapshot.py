@@ -14,7 +14,7 @@ REDACTED = b"[redacted]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AccountPicture:
+class AccountSnapshot:
     """A provider account: where its calls go, with which headers, and who may use it.
 
     ``users`` and ``managers`` hold subject keys (``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``). ``revision``
@@ -39,8 +39,8 @@ class AccountPicture:
     open_resources: frozenset[str] = field(repr=False)
     proxy_paths: tuple[str, ...] = field(repr=False)
     revision: str = field(repr=False)
-    models: Mapping[str, "ModelPicture"] = field(repr=False)
-    upstream_ids: Mapping[str, "ModelPicture"] = field(repr=False)
+    models: Mapping[str, "ModelSnapshot"] = field(repr=False)
+    upstream_ids: Mapping[str, "ModelSnapshot"] = field(repr=False)
     secrets: tuple[bytes, ...] = field(repr=False)
 
     def without_secrets(self, body: bytes) -> bytes:
@@ -57,7 +57,7 @@ class AccountPicture:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ModelPicture:
+class ModelSnapshot:
     """A model of an account. ``subjects`` is ``None`` when every user of the account may call it.
 
     ``listed`` is false for an upstream name that an ``any_model`` account passes on: such a model has no capability gate.
@@ -89,5 +89,5 @@ class ModelPicture:
 class Target:
     """One place that a call may be sent to."""
 
-    account: AccountPicture
-    model: ModelPicture
+    account: AccountSnapshot
+    model: ModelSnapshot

@@ -8,7 +8,7 @@ PICO = Decimal("1e-12")
 
 
 class UsageRecord(models.Model):
-    """One attempt to have a call answered by one target, as ``usage.records.Attempt`` describes it.
+    """One attempt to have a call answered by one target, as ``usage.records.AttemptRecord`` describes it.
 
     Rows are written by the ledger only, in bulk, and never changed. No column refers to another table: names are text,
     so history survives deletions. Costs are whole pico-dollars (1e-12 USD); ``NULL`` means unpriced.

@@ -4,7 +4,7 @@ import msgspec
 import uuid_utils
 
 
-class Attempt(msgspec.Struct, array_like=True, gc=False):
+class AttemptRecord(msgspec.Struct, array_like=True, gc=False):
     """One attempt to have a call answered by one target. Public names are text, so history outlives what it names.
 
     New fields are added at the end, with a default: a spool written by an older version must still be read.

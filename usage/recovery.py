@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from usage.records import Attempt
+from usage.records import AttemptRecord
 from usage.spool import DRAFT_PREFIX, JOURNAL_NAME, LOCK_NAME, remove_folder, segments
 
 DRAFT_SECONDS = 3600
@@ -71,7 +71,7 @@ def interrupted(folder: Path) -> Iterator[list[bytes]]:
         begun: list[bytes] = []
         for line in batch:
             with suppress(msgspec.MsgspecError):
-                attempt = msgspec.json.decode(line, type=Attempt)
+                attempt = msgspec.json.decode(line, type=AttemptRecord)
                 attempt.error_class = INTERRUPTED
                 begun.append(msgspec.json.encode(attempt) + b"\n")
         yield begun

@@ -15,7 +15,7 @@ from django.db import DataError, IntegrityError, connections, models, transactio
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from usage.models import UsageRecord
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 Row = tuple[Any, ...]
 
@@ -29,7 +29,7 @@ CHUNK: Final = 16
 PAUSE_SECONDS: Final = 0.00005
 INT_MAX: Final = {"IntegerField": 2**31 - 1, "BigIntegerField": 2**63 - 1}
 
-_decode = msgspec.json.Decoder(Attempt).decode
+_decode = msgspec.json.Decoder(AttemptRecord).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,14 +38,14 @@ def give_way() -> None:
     time.sleep(PAUSE_SECONDS)
 
 
-def decode(line: bytes) -> Attempt:
+def decode(line: bytes) -> AttemptRecord:
     """Return the record of a line. Raises ``ValueError`` (``msgspec.MsgspecError`` is one) when it is none."""
     if b"\\u0000" in line:  # PostgreSQL's texts can't hold it
         line = line.replace(b"\\u0000", b"")
     return _decode(line)
 
 
-def row(record: Attempt) -> Row:
+def row(record: AttemptRecord) -> Row:
     """Return the values of ``record`` in the order of ``FIELDS``."""
     return (
         record.attempt_id.replace("-", ""),

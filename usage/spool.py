@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 LOCK_NAME = "lock"
 JOURNAL_NAME = "journal"
@@ -75,7 +75,7 @@ class Spool:
             self._reopen()
         _spools.add(self)
 
-    def begin(self, attempt: Attempt) -> None:
+    def begin(self, attempt: AttemptRecord) -> None:
         """Note that ``attempt`` starts, so that a killed process still leaves a record of it."""
         line = _line(attempt)
         with self._lock:
@@ -94,7 +94,7 @@ class Spool:
             elif self._journal_size > self._journal_limit:
                 self._compact()
 
-    def append(self, attempt: Attempt) -> None:
+    def append(self, attempt: AttemptRecord) -> None:
         """Write the finished record of ``attempt`` down. Once per attempt, before its answer completes."""
         line = _line(attempt)
         with self._lock:
@@ -291,7 +291,7 @@ class Spool:
         self._closed_records = self.dropped = self.failed_writes = 0
 
 
-def _line(attempt: Attempt) -> bytes:
+def _line(attempt: AttemptRecord) -> bytes:
     try:
         line = _encode(attempt)
     except UnicodeEncodeError:
@@ -301,7 +301,7 @@ def _line(attempt: Attempt) -> bytes:
     return line + b"\n"
 
 
-def _shortened(attempt: Attempt) -> Attempt:
+def _shortened(attempt: AttemptRecord) -> AttemptRecord:
     """Return a copy with short, clean texts."""
     changes: dict[str, object] = {}
     for name in attempt.__struct_fields__:

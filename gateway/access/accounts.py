@@ -7,7 +7,7 @@ from gateway.access.grants import may_use
 from gateway.call import errors
 from gateway.call.errors import Forbidden, InvalidRequest, NotFound
 from gateway.state import state
-from providers.snapshot import AccountPicture, ModelPicture
+from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 # What is said of an account whose vendor lacks the ability.
 WORDS = {
@@ -18,7 +18,7 @@ WORDS = {
 }
 
 
-def account_for(caller: Caller, name: str, ability: str, *, required: bool = True) -> AccountPicture:
+def account_for(caller: Caller, name: str, ability: str, *, required: bool = True) -> AccountSnapshot:
     """Return the account ``name``, or the only one of the caller's that has ``ability``.
 
     Not ``required``: a named account may lack it, for what Gatehouse does itself.
@@ -49,7 +49,7 @@ def account_for(caller: Caller, name: str, ability: str, *, required: bool = Tru
     )
 
 
-def check_ability(account: AccountPicture, ability: str) -> None:
+def check_ability(account: AccountSnapshot, ability: str) -> None:
     """Raise :class:`~gateway.call.errors.InvalidRequest` unless the account's vendor offers ``ability``."""
     if ability not in account.vendor.abilities:
         raise InvalidRequest(
@@ -59,12 +59,12 @@ def check_ability(account: AccountPicture, ability: str) -> None:
         )
 
 
-def no_model(account: AccountPicture) -> ModelPicture:
-    """Return the picture that stands for the model in a call that names none."""
-    return ModelPicture(account_name=account.name, name="", upstream_id="", model_types=frozenset(), listed=False)
+def no_model(account: AccountSnapshot) -> ModelSnapshot:
+    """Return the snapshot that stands for the model in a call that names none."""
+    return ModelSnapshot(account_name=account.name, name="", upstream_id="", model_types=frozenset(), listed=False)
 
 
-def account_of(caller: Caller, name: str) -> AccountPicture:
+def account_of(caller: Caller, name: str) -> AccountSnapshot:
     """Return the account ``name`` for a call that names no model; raise :class:`NotFound` or :class:`Forbidden`."""
     account = state.directory.accounts.get(name)
     if account is None or not may_use(caller, account):
@@ -77,7 +77,7 @@ def account_of(caller: Caller, name: str) -> AccountPicture:
     return account
 
 
-def _check_enabled(account: AccountPicture) -> None:
+def _check_enabled(account: AccountSnapshot) -> None:
     if not account.enabled:
         raise Forbidden(
             f"The provider account {account.name!r} is disabled. Ask one of its managers to enable it.",

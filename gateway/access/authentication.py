@@ -20,11 +20,11 @@ def authenticate(request: InferenceRequest) -> Caller:
     The token stands in ``Authorization: Bearer``, or in ``api-key`` as Azure's clients send it.
     """
     if len(request.raw_headers) != len(request.scope["headers"]):
-        refuse_doubled_headers(request.scope)
+        refuse_duplicate_headers(request.scope)
     return caller_of(presented_token(request.raw_headers))
 
 
-def refuse_doubled_headers(scope: Mapping[str, Any]) -> None:
+def refuse_duplicate_headers(scope: Mapping[str, Any]) -> None:
     """Raise when a header that we act on came twice: whoever stands before us may have read the other one."""
     seen: set[bytes] = set()
     for name, _ in scope["headers"]:
@@ -35,7 +35,7 @@ def refuse_doubled_headers(scope: Mapping[str, Any]) -> None:
 
 
 def caller_of(presented: str) -> Caller:
-    """Return whom a token belongs to. Raises :class:`~gateway.call.errors.BadToken`, or ``Unavailable`` before the picture is loaded."""
+    """Return whom a token belongs to. Raises :class:`~gateway.call.errors.BadToken`, or ``Unavailable`` before the snapshot is loaded."""
     check_loaded()
     caller = state.directory.caller(tokens.digest(presented))
     if caller is None:
@@ -48,7 +48,7 @@ def caller_of(presented: str) -> Caller:
 
 
 def check_loaded() -> None:
-    """Raise :class:`~gateway.call.errors.Unavailable` until the picture is loaded."""
+    """Raise :class:`~gateway.call.errors.Unavailable` until the snapshot is loaded."""
     if not state.directory.loaded:
         raise errors.Unavailable(
             "Gatehouse is starting: its configuration is not loaded yet.", headers={"retry-after": "1"}

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from accounts.caller import Caller
 from gateway.state import state
-from providers.snapshot import AccountPicture, ModelPicture, Target
+from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 
 
-def may_use(caller: Caller, account: AccountPicture) -> bool:
+def may_use(caller: Caller, account: AccountSnapshot) -> bool:
     """Whether the caller may use any of the account's models, leaving the models' own lists aside."""
     if caller.limits is not None and not any(
         limit == account.name or limit.startswith(f"{account.name}/") for limit in caller.limits
@@ -16,12 +16,12 @@ def may_use(caller: Caller, account: AccountPicture) -> bool:
     return caller.is_superuser or not caller.principals.isdisjoint(account.users)
 
 
-def manages(caller: Caller, account: AccountPicture) -> bool:
+def manages(caller: Caller, account: AccountSnapshot) -> bool:
     """Whether the caller may see everybody's objects on the account: its managers, and superusers."""
     return may_use(caller, account) and (caller.is_superuser or not caller.principals.isdisjoint(account.managers))
 
 
-def may_call(caller: Caller, account: AccountPicture, model: ModelPicture) -> bool:
+def may_call(caller: Caller, account: AccountSnapshot, model: ModelSnapshot) -> bool:
     """Whether the caller may call this model of the account."""
     if not model.enabled or (model.owner_key and not _shares(caller, account, model)):
         return False
@@ -35,7 +35,7 @@ def may_call(caller: Caller, account: AccountPicture, model: ModelPicture) -> bo
     return limits is None or account.name in limits or f"{account.name}/{model.name}" in limits
 
 
-def _shares(caller: Caller, account: AccountPicture, model: ModelPicture) -> bool:
+def _shares(caller: Caller, account: AccountSnapshot, model: ModelSnapshot) -> bool:
     """Whether a fine-tuned model is the caller's to use, as the account's isolation says: also administrators' it is not.
 
     A team shares it like its files, with its virtual accounts, too.
@@ -47,7 +47,7 @@ def _shares(caller: Caller, account: AccountPicture, model: ModelPicture) -> boo
     )
 
 
-def offers(caller: Caller, account: AccountPicture, model_type: str) -> bool:
+def offers(caller: Caller, account: AccountSnapshot, model_type: str) -> bool:
     """Whether the account has a model for ``model_type`` that the caller may call; every account has one for no type."""
     if not model_type or account.any_model:
         return True
@@ -56,7 +56,7 @@ def offers(caller: Caller, account: AccountPicture, model_type: str) -> bool:
     )
 
 
-def callable_models(caller: Caller) -> Iterator[tuple[AccountPicture, ModelPicture]]:
+def callable_models(caller: Caller) -> Iterator[tuple[AccountSnapshot, ModelSnapshot]]:
     """Yield every listed model that the caller may call now, by account and name."""
     for _, account in sorted(state.directory.accounts.items()):
         if account.enabled:

@@ -9,7 +9,7 @@ from gateway.access.grants import may_call
 from gateway.call.errors import InvalidRequest, ModelNotFound
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
-from providers.snapshot import AccountPicture, ModelPicture, Target
+from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 
 # What an upstream name that nobody listed may look like. It goes into headers, logs and caches.
 UNLISTED_NAME = re.compile(r"[!-~]{1,300}")
@@ -56,7 +56,7 @@ def not_found(model: str, where: str = "") -> ModelNotFound:
     )
 
 
-def _of_account(caller: Caller, account: AccountPicture, name: str, asked: str) -> Target | None:
+def _of_account(caller: Caller, account: AccountSnapshot, name: str, asked: str) -> Target | None:
     model = account.models.get(name)
     if model is None and account.any_model and UNLISTED_NAME.fullmatch(name):
         model = _by_upstream_name(caller, account, name)
@@ -66,7 +66,7 @@ def _of_account(caller: Caller, account: AccountPicture, name: str, asked: str) 
     return Target(account, model)
 
 
-def _by_upstream_name(caller: Caller, account: AccountPicture, name: str) -> ModelPicture | None:
+def _by_upstream_name(caller: Caller, account: AccountSnapshot, name: str) -> ModelSnapshot | None:
     """Return what an upstream's own name means on an ``any_model`` account: no way around the listing of a model.
 
     A dated snapshot that is not listed is open to whoever may use the model that it is of.

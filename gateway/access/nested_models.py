@@ -7,7 +7,7 @@ import msgspec
 from gateway.access import models as access
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
-from providers.snapshot import AccountPicture, ModelPicture
+from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 # What callers keep in a body, or describe by a schema: a "model" in there is a word like any other.
 INERT_FIELDS = frozenset({"item", "item_schema", "metadata", "parameters", "properties", "sample", "schema"})
@@ -15,14 +15,14 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def resolve_nested_models(call: Call, account: AccountPicture) -> None:
+def resolve_nested_models(call: Call, account: AccountSnapshot) -> None:
     """Give every model below the top level its upstream name; raise for one that the caller may not call on ``account``.
 
     A body that names none stays as it came, byte for byte. A field that names one is encoded anew: a doubled name could hide
     another model. When a billed call names just one, that pays: ``call.notes["model"]``.
     """
     changed = False
-    named: list[ModelPicture] = []
+    named: list[ModelSnapshot] = []
     for name, raw in call.fields.items():
         value = bytes(raw)
         if name in INERT_FIELDS or value[:1] not in (b"{", b"[") or not (b'"model"' in value or b"\\u00" in value):
@@ -42,9 +42,9 @@ def resolve_nested_models(call: Call, account: AccountPicture) -> None:
         call.notes["model"] = named[0]
 
 
-def _rewrite(call: Call, account: AccountPicture, value: Any) -> list[ModelPicture]:
+def _rewrite(call: Call, account: AccountSnapshot, value: Any) -> list[ModelSnapshot]:
     """Rewrite the models in ``value``; return them."""
-    found: list[ModelPicture] = []
+    found: list[ModelSnapshot] = []
     pending = [value]
     while pending:
         node = pending.pop()

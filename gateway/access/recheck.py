@@ -1,4 +1,4 @@
-"""Admission of calls that are already running: a change of the picture is obeyed by open streams too."""
+"""Admission of calls that are already running: a change of the snapshot is obeyed by open streams too."""
 
 from gateway.access import grants
 from gateway.access.authentication import check_alive
@@ -8,7 +8,7 @@ from gateway.state import state
 
 
 def recheck_running_calls() -> None:
-    """End every running call that would not be let in again. Runs in the event loop after each change of the picture."""
+    """End every running call that would not be let in again. Runs in the event loop after each change of the snapshot."""
     for call in list(state.running):
         error = _objection(call) if call is not None else None
         if call is not None and error is not None:

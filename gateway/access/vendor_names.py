@@ -8,10 +8,10 @@ from gateway.access import models as access
 from gateway.call.errors import Forbidden, InvalidRequest
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 
 
-def resolve(caller: Caller, account: AccountPicture, name: str, *model_types: str) -> Target:
+def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: str) -> Target:
     """Return what the vendor's model ``name`` means to ``caller`` on ``account``, for work of all ``model_types``.
 
     A dated snapshot that is not listed is open to whoever may use the model that it is of. Raises
@@ -46,7 +46,7 @@ def is_fine_tuned(target: Target) -> bool:
     return not target.model.listed and target.model.upstream_id.startswith("ft:")
 
 
-def _listed(caller: Caller, account: AccountPicture, name: str, model_types: tuple[str, ...]) -> Target | None:
+def _listed(caller: Caller, account: AccountSnapshot, name: str, model_types: tuple[str, ...]) -> Target | None:
     """Return the account's entry for the vendor's ``name``; of several, one that fits the work, and that bears the name."""
     entries = [
         model
@@ -60,7 +60,7 @@ def _listed(caller: Caller, account: AccountPicture, name: str, model_types: tup
     )
 
 
-def _refuse_public_name(account: AccountPicture, name: str) -> None:
+def _refuse_public_name(account: AccountSnapshot, name: str) -> None:
     prefix, slash, rest = name.partition("/")
     if slash and prefix in state.directory.accounts:
         raise InvalidRequest(

@@ -1,13 +1,13 @@
 """From usage to money: prices of attempts and of batch lines."""
 
 from providers.snapshot import Target
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
-TOKEN_FIELDS = tuple(name for name in Attempt.__struct_fields__ if name.endswith("_tokens"))
+TOKEN_FIELDS = tuple(name for name in AttemptRecord.__struct_fields__ if name.endswith("_tokens"))
 BATCH_TIER = "batch"
 
 
-def waive(record: Attempt) -> None:
+def waive(record: AttemptRecord) -> None:
     """Take back what was read of a usage that is not this attempt's to pay."""
     for name in TOKEN_FIELDS:
         setattr(record, name, 0)
@@ -15,7 +15,7 @@ def waive(record: Attempt) -> None:
     record.cost_pico = 0
 
 
-def billed_units(record: Attempt) -> dict[str, int]:
+def billed_units(record: AttemptRecord) -> dict[str, int]:
     """Return the record's usage under the price sheet's unit names, zeros left out."""
     units = {
         "input_tokens": record.input_tokens,
@@ -31,7 +31,7 @@ def billed_units(record: Attempt) -> dict[str, int]:
     return {name: count for name, count in units.items() if count}
 
 
-def price_batch_line(record: Attempt, target: Target) -> None:
+def price_batch_line(record: AttemptRecord, target: Target) -> None:
     """Set the record's cost at batch prices: the list's own, or half the standard ones where OpenAI's list has none."""
     sheet = target.model.sheet
     listed = sheet is not None and BATCH_TIER in sheet.variants
@@ -40,7 +40,7 @@ def price_batch_line(record: Attempt, target: Target) -> None:
     record.service_tier = BATCH_TIER
 
 
-def price(record: Attempt, target: Target, *, tier: str | None = None, factor: tuple[int, int] = (1, 1)) -> None:
+def price(record: AttemptRecord, target: Target, *, tier: str | None = None, factor: tuple[int, int] = (1, 1)) -> None:
     """Set the record's cost from its usage; it stays ``None`` (unpriced) when no price, or no usage, is known.
 
     ``tier`` overrides the service tier that the vendor reported, for example ``batch``; ``factor`` is a fraction to multiply by.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 
 class CachedDetails(msgspec.Struct):
@@ -99,7 +99,7 @@ def _count(tokens: int | None) -> int:
     return max(tokens or 0, 0)
 
 
-def read_usage(record: Attempt, raw: bytes | msgspec.Raw) -> bool:
+def read_usage(record: AttemptRecord, raw: bytes | msgspec.Raw) -> bool:
     """Take the tokens of a usage object into ``record``; return whether it could be read."""
     try:
         usage = _usage.decode(raw)
@@ -135,7 +135,7 @@ def _cached_units(details: CachedDetails) -> dict[str, int]:
     return {name: count for name, count in units.items() if count}
 
 
-def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
+def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> bool:
     """Take usage and service tier of an answer's or event's top-level fields; return whether there was usage.
 
     The events of a responses stream carry both inside their ``response``.
@@ -159,7 +159,7 @@ def read_fields(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
     return read_usage(record, usage)
 
 
-def read_video(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
+def read_video(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> bool:
     """Take the seconds and the size of a video into ``record.units``; return whether they could be read."""
     try:
         seconds = round(float(_text.decode(fields["seconds"]) or 0))
@@ -170,7 +170,7 @@ def read_video(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> bool:
     return True
 
 
-def read_tools(record: Attempt, fields: Mapping[str, msgspec.Raw]) -> None:
+def read_tools(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> None:
     """Take the tool calls among a response's output items into ``record.units``.
 
     Images are counted by quality and size, the rest by what ``TOOL_UNITS`` calls it. Searches are the vendor's own count where
@@ -213,7 +213,7 @@ def _unbilled(item: OutputItem) -> bool:
     )
 
 
-def read_service_tier(record: Attempt, raw: bytes | msgspec.Raw | None) -> None:
+def read_service_tier(record: AttemptRecord, raw: bytes | msgspec.Raw | None) -> None:
     """Take the service tier that the vendor says it used into ``record``."""
     if raw is not None:
         record.service_tier = text_of(raw)

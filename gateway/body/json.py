@@ -70,7 +70,7 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
         raise InvalidRequest(f"The body has more than {MAX_FIELDS} fields.", code="too_many_values")
     # A body without blanks and without doubled names has exactly the length of what it encodes to.
     if len(_encode(fields)) != len(body):
-        _refuse_doubled_names(body, fields)
+        _refuse_duplicate_names(body, fields)
     return fields
 
 
@@ -88,7 +88,7 @@ def _check_count(body: bytes) -> None:
         raise InvalidRequest("The JSON body has too many values. Send fewer objects and lists.", code="too_many_values")
 
 
-def _refuse_doubled_names(body: bytes, fields: dict[str, msgspec.Raw]) -> None:
+def _refuse_duplicate_names(body: bytes, fields: dict[str, msgspec.Raw]) -> None:
     """Go from name to name past the values that are known: where a value is another one, its name comes again."""
     missing = dict(fields)
     position = 0
@@ -100,13 +100,13 @@ def _refuse_doubled_names(body: bytes, fields: dict[str, msgspec.Raw]) -> None:
         value = bytes(missing.pop(name, b""))
         position = found.end() + len(value)
         if not value or not body.startswith(value, found.end()) or not _gap.match(body, position):
-            raise _doubled(name)
+            raise _duplicate(name)
     again = _name.match(body, position)
     if again is not None:
-        raise _doubled(_text.decode(again[1]))
+        raise _duplicate(_text.decode(again[1]))
 
 
-def _doubled(name: str) -> InvalidRequest:
+def _duplicate(name: str) -> InvalidRequest:
     return InvalidRequest(f"The field {name[:80]!r} is given twice.", param=name[:80], code="duplicate_field")
 
 

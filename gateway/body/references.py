@@ -88,7 +88,7 @@ def find_references(body: bytes, fields: Mapping[str, msgspec.Raw]) -> list[tupl
         if name in FORM_FIELDS or name in listed or (marked and _mentions(raw)):
             value = _value(raw)
             _walk({name: value}, found, items=name in ITEM_LISTS)
-            _refuse_doubled_names(bytes(raw), value)
+            _refuse_duplicate_names(bytes(raw), value)
     return list(found)
 
 
@@ -132,7 +132,7 @@ def _short_texts(value: bytes) -> bytes:
     return value
 
 
-def _refuse_doubled_names(raw: bytes, value: Any) -> None:
+def _refuse_duplicate_names(raw: bytes, value: Any) -> None:
     # Without blanks and doubled names, what it encodes to has the same length.
     if len(_encode(value)) == len(raw):
         return

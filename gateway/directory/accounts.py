@@ -1,4 +1,4 @@
-"""Builds the pictures of accounts and models from the tables: the only place where the hot path's data meets the ORM."""
+"""Builds the snapshots of accounts and models from the tables: the only place where the hot path's data meets the ORM."""
 
 import hashlib
 import logging
@@ -13,7 +13,7 @@ from fernet_fields.fields import DecryptionError
 
 from providers.models import Grant, Model, ProviderAccount, request_headers
 from providers.pricing.public import PriceSheet, private_sheet, public_sheet
-from providers.snapshot import AccountPicture, ModelPicture
+from providers.snapshot import AccountSnapshot, ModelSnapshot
 from providers.vendors import VENDORS
 
 logger = logging.getLogger("gateway.directory.directory")
@@ -21,10 +21,10 @@ logger = logging.getLogger("gateway.directory.directory")
 SECRET_CHARACTERS = 8  # a shorter value, like "true", is no secret, and stands in many texts
 
 
-def account_pictures(last: Mapping[str, AccountPicture]) -> dict[str, AccountPicture]:
+def account_snapshots(last: Mapping[str, AccountSnapshot]) -> dict[str, AccountSnapshot]:
     """Return every account by name.
 
-    An account whose key can't be decrypted keeps its last picture, or is left out; one that this version does not understand (a
+    An account whose key can't be decrypted keeps its last snapshot, or is left out; one that this version does not understand (a
     newer one wrote it) is left out. Neither may keep other changes from being obeyed.
     """
     models: dict[int, list[Model]] = {}
@@ -33,30 +33,30 @@ def account_pictures(last: Mapping[str, AccountPicture]) -> dict[str, AccountPic
     grants: dict[int, list[Grant]] = {}
     for grant in Grant.objects.order_by("id"):
         grants.setdefault(grant.account_id, []).append(grant)
-    pictures = {}
+    snapshots = {}
     for pk, name in ProviderAccount.objects.order_by("id").values_list("id", "name"):
         try:
             account = ProviderAccount.objects.get(pk=pk)
-            pictures[name] = account_picture(account, models.get(pk, []), grants.get(pk, []))
+            snapshots[name] = account_snapshot(account, models.get(pk, []), grants.get(pk, []))
         except DecryptionError:
             logger.error("Account %s: its key can't be decrypted. Check GATEHOUSE_ENCRYPTION_KEYS.", name)
             if name in last:
-                pictures[name] = last[name]
+                snapshots[name] = last[name]
         except (LookupError, TypeError, ValueError) as error:
             logger.error(
                 "Account %s: what is stored of it can't be read (%s). It is left out.", name, type(error).__name__
             )
-    return pictures
+    return snapshots
 
 
-def account_picture(account: ProviderAccount, models: list[Model], grants: list[Grant]) -> AccountPicture:
-    """Return the picture of one account with its models and grants."""
+def account_snapshot(account: ProviderAccount, models: list[Model], grants: list[Grant]) -> AccountSnapshot:
+    """Return the snapshot of one account with its models and grants."""
     vendor = VENDORS[account.kind]
     headers = request_headers(account)
-    pictures = [_model_picture(account, model) for model in models]
+    snapshots = [_model_snapshot(account, model) for model in models]
     managers = frozenset(grant.key for grant in grants if grant.role == Grant.Role.MANAGER)
     users = frozenset(grant.key for grant in grants)  # whoever manages an account may call it too
-    return AccountPicture(
+    return AccountSnapshot(
         id=account.pk,
         name=account.name,
         vendor=vendor,
@@ -74,8 +74,8 @@ def account_picture(account: ProviderAccount, models: list[Model], grants: list[
         open_resources=frozenset(account.open_resources),
         proxy_paths=tuple(account.proxy_paths),
         revision=_revision(account, headers),
-        models={picture.name: picture for picture in pictures},
-        upstream_ids={picture.upstream_id.lower(): picture for picture in reversed(pictures)},
+        models={snapshot.name: snapshot for snapshot in snapshots},
+        upstream_ids={snapshot.upstream_id.lower(): snapshot for snapshot in reversed(snapshots)},
         secrets=_secrets(account),
     )
 
@@ -85,9 +85,9 @@ def _secrets(account: ProviderAccount) -> tuple[bytes, ...]:
     return tuple(value.encode() for value in values if len(value) >= SECRET_CHARACTERS)
 
 
-def unlisted_model(account: AccountPicture, name: str) -> ModelPicture:
-    """Return a picture for a name that an ``any_model`` account passes on without knowing it."""
-    return ModelPicture(
+def unlisted_model(account: AccountSnapshot, name: str) -> ModelSnapshot:
+    """Return a snapshot for a name that an ``any_model`` account passes on without knowing it."""
+    return ModelSnapshot(
         account_name=account.name,
         name=name,
         upstream_id=name,
@@ -103,10 +103,10 @@ def _revision(account: ProviderAccount, headers: Mapping[str, str]) -> str:
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def _model_picture(account: ProviderAccount, model: Model) -> ModelPicture:
+def _model_snapshot(account: ProviderAccount, model: Model) -> ModelSnapshot:
     subjects = frozenset(subject.key for subject in model.subjects.all())
     sheet = _sheet(account, model)
-    return ModelPicture(
+    return ModelSnapshot(
         account_name=account.name,
         name=model.name,
         upstream_id=model.upstream_id,

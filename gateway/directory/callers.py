@@ -20,7 +20,7 @@ def _token_rows() -> QuerySet[ApiToken]:
 
 
 def caller_of(token: ApiToken) -> Caller:
-    """Return the picture of a token's holder. Expects user, virtual account and memberships to be fetched."""
+    """Return the snapshot of a token's holder. Expects user, virtual account and memberships to be fetched."""
     state = "revoked" if token.revoked_at else "active"
     expires_at = token.expires_at.timestamp() if token.expires_at else None
     common: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """The directory: tokens, accounts, models and grants in memory, and how a change reaches every worker.
 
 A thread of its own polls the change feed (``accounts.changes``) and rebuilds what changed; the event loop only ever reads
-finished objects. When the database is away, calls go on from the last picture.
+finished objects. When the database is away, calls go on from the last snapshot.
 """
 
 import logging
@@ -18,9 +18,9 @@ from django.utils import timezone
 from accounts.caller import Caller
 from accounts.changes import Change
 from accounts.models import ApiToken
-from gateway.directory.accounts import account_pictures
+from gateway.directory.accounts import account_snapshots
 from gateway.directory.callers import _token_rows, caller_of
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 
 logger = logging.getLogger("gateway.directory.directory")
 
@@ -43,10 +43,10 @@ TOKEN_FILTERS = {TOKEN_KIND: "pk", **SUBJECT_FILTERS}
 
 
 class Directory:
-    """The in-memory picture. Reads are plain dict look-ups; only the polling thread writes."""
+    """The in-memory snapshot. Reads are plain dict look-ups; only the polling thread writes."""
 
     def __init__(self, on_change: Callable[[], None] | None = None) -> None:
-        self.accounts: dict[str, AccountPicture] = {}
+        self.accounts: dict[str, AccountSnapshot] = {}
         self.loaded = False
         self.refreshed_at = 0.0
         self.fault = ""
@@ -72,12 +72,12 @@ class Directory:
         return self._tokens.get(digest) if digest else None
 
     def age(self) -> float:
-        """Seconds since the picture was last known to be true."""
+        """Seconds since the snapshot was last known to be true."""
         return time.monotonic() - self.refreshed_at if self.loaded else float("inf")
 
     # --- life -------------------------------------------------------------------------------------------------------
     def start(self) -> None:
-        """Load the picture and begin to follow the feed. A database that is away at first is waited for."""
+        """Load the snapshot and begin to follow the feed. A database that is away at first is waited for."""
         self._thread = threading.Thread(target=self._follow, name="gatehouse-directory", daemon=True)
         self._thread.start()
 
@@ -101,7 +101,7 @@ class Directory:
                 self.fault = ""
             except (
                 Exception
-            ) as error:  # the thread's boundary: whatever is wrong, the last picture stays and we try again
+            ) as error:  # the thread's boundary: whatever is wrong, the last snapshot stays and we try again
                 if not self.fault:
                     logger.warning(
                         "The directory can't be refreshed (%s); going on with the last one.", type(error).__name__
@@ -133,7 +133,7 @@ class Directory:
         return {row_id: (kind, object_id) for row_id, kind, object_id in rows if row_id not in self._seen}
 
     def _settle(self, news: Iterable[int], now: float) -> None:
-        """Note that the picture has the news: only now, for a database that failed in between must be asked again."""
+        """Note that the snapshot has the news: only now, for a database that failed in between must be asked again."""
         self._seen.update(dict.fromkeys(news, now))
         window = self._late_commit_seconds()
         for row_id in list(self._seen):
@@ -164,7 +164,7 @@ class Directory:
         elif tokens or subjects:
             self._load_tokens([("pk", pk) for pk in tokens] + sorted(subjects))
         if reload_accounts:
-            self.accounts = account_pictures(self.accounts)
+            self.accounts = account_snapshots(self.accounts)
         self.version += 1
         self._on_change()
 
@@ -175,7 +175,7 @@ class Directory:
         recent = Change.objects.filter(id__gt=self._floor).order_by("id").values_list("id", flat=True)
         self._seen = dict.fromkeys(recent, now)
         self._load_all_tokens()
-        self.accounts = account_pictures(self.accounts)
+        self.accounts = account_snapshots(self.accounts)
         self._reloaded_at = now
         self.loaded = True
         self.version += 1

@@ -22,7 +22,7 @@ from gateway.objects.jobs import BATCH, find
 from gateway.objects.store import objects
 from gateway.state import state
 from providers.dialects import openai as openai_dialect
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
 
 PARAM = "input_file_id"
@@ -53,7 +53,7 @@ class Batches(JobView):
         call.notes.update(models=summary.models, lines=summary.lines, endpoint=endpoint)
         return await self.run(call)
 
-    async def _run_here(self, call: Call, account: AccountPicture, file_id: str, endpoint: str) -> Reply:
+    async def _run_here(self, call: Call, account: AccountSnapshot, file_id: str, endpoint: str) -> Reply:
         """Create a batch that Gatehouse runs."""
         if endpoint in VENDORS_ONLY:
             raise InvalidRequest(
@@ -112,7 +112,7 @@ class CancelBatch(JobView):
         return await self.steer(request, batch_id, "cancel")
 
 
-async def check_input(call: Call, account: AccountPicture, file_id: str, endpoint: str) -> Summary:
+async def check_input(call: Call, account: AccountSnapshot, file_id: str, endpoint: str) -> Summary:
     """Return what the input file says, when the caller may run it now; raise an error that names the line otherwise.
 
     The file's record tells what its upload found. A file that came in parts, from outside, or whose lines mention other

@@ -33,7 +33,7 @@ from gateway.objects.listing import asks_for_all, list_body, list_owned, read_pa
 from gateway.objects.records import new_object
 from gateway.objects.store import mark_deleted, objects
 from gateway.pipeline.fetch import read_object
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 
 LIST_LIMIT = 10_000
 READ_AT_ONCE = 8
@@ -47,7 +47,7 @@ makers.MAKERS.update(file_objects.MAKERS)
 class FileUpload(MultipartUpload):
     """An upload whose file is looked at on its way: a batch's input is kept until it was found sound."""
 
-    def __init__(self, request: InferenceRequest, call: Call, account: AccountPicture, *, own: bool) -> None:
+    def __init__(self, request: InferenceRequest, call: Call, account: AccountSnapshot, *, own: bool) -> None:
         wanted = ("purpose", *(EXPIRY_PARTS if own else ()))
         super().__init__(request, settings.MAX_UPLOAD_BYTES, wanted, on_file=self._look)
         self.check = InputCheck(call.caller, account, own=own)
@@ -107,7 +107,7 @@ class FileUpload(MultipartUpload):
             self._raise_fault()
 
 
-async def check_mentioned(call: Call, account: AccountPicture, check: InputCheck) -> None:
+async def check_mentioned(call: Call, account: AccountSnapshot, check: InputCheck) -> None:
     """Raise, naming the line, unless what the lines mention so far is the caller's to use."""
     known, call.references = call.references, []
     try:
@@ -140,7 +140,7 @@ class Files(InferenceView):
         upload.close()
         return reply
 
-    async def _keep(self, call: Call, account: AccountPicture, upload: FileUpload) -> Reply:
+    async def _keep(self, call: Call, account: AccountSnapshot, upload: FileUpload) -> Reply:
         """Keep the input of a batch that Gatehouse will run."""
         assert upload.content is not None  # begun as one of our own
         if upload.values.get("purpose") != BATCH:
@@ -173,7 +173,7 @@ class Files(InferenceView):
         return json_reply(list_body(await bodies_of(account, rows), more))
 
 
-async def bodies_of(account: AccountPicture, rows: list[OwnedObject]) -> list[dict[str, Any]]:
+async def bodies_of(account: AccountSnapshot, rows: list[OwnedObject]) -> list[dict[str, Any]]:
     """Return the files' bodies; one that is not known yet (the output of a batch) is read from the upstream, once."""
     gate = asyncio.Semaphore(READ_AT_ONCE)
     target = Target(account, abilities.no_model(account))

@@ -1,6 +1,6 @@
 """``/healthz`` says that the process is alive; ``/readyz`` whether it is fit for calls, part by part, with reasons.
 
-A part that fails degrades the service without ending it: without the database calls go on from the last picture, and usage
+A part that fails degrades the service without ending it: without the database calls go on from the last snapshot, and usage
 waits in the spool. So ``/readyz`` answers 503 only when calls would fail or records would be lost, and 200 with
 ``"status": "degraded"`` and the reasons in between.
 """
@@ -18,7 +18,7 @@ from gateway.endpoints.base import OpenView
 from gateway.endpoints.describe import json_reply
 from gateway.state import state
 
-PICTURE_AGE_SECONDS = 10.0
+SNAPSHOT_AGE_SECONDS = 10.0
 REDIS_TIMEOUT_SECONDS = 1.0
 
 
@@ -54,7 +54,7 @@ def _directory() -> dict[str, Any]:
     if not directory.loaded:
         return {"state": "failed", "detail": "the configuration was not loaded yet"}
     age = round(directory.age(), 1)
-    fresh = age < PICTURE_AGE_SECONDS
+    fresh = age < SNAPSHOT_AGE_SECONDS
     return {"state": "ok" if fresh else "degraded", "age_seconds": age, "accounts": len(directory.accounts)}
 
 

@@ -9,7 +9,7 @@ from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
 from gateway.endpoints.describe import json_reply
 from gateway.endpoints.fine_tuning import FineTunedModel
-from providers.snapshot import AccountPicture, ModelPicture
+from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 
 class ModelList(InferenceView):
@@ -37,7 +37,7 @@ class ModelDetail(InferenceView):
         return await view.remove(request, name)
 
 
-def describe(account: AccountPicture, model: ModelPicture) -> dict[str, Any]:
+def describe(account: AccountSnapshot, model: ModelSnapshot) -> dict[str, Any]:
     """Return OpenAI's model object for a model, with what Gatehouse knows beyond it."""
     return {
         "id": model.public_name,

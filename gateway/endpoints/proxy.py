@@ -25,7 +25,7 @@ from gateway.objects import ownership
 from gateway.objects.records import visible
 from gateway.objects.store import objects
 from gateway.pipeline import run as pipeline_run
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 
 FORM = b"application/x-www-form-urlencoded"
 PATH_CHARACTERS = 2000
@@ -71,7 +71,7 @@ class ProxyView(InferenceView):
         check_proxy_model(call, account)
         return await pipeline_run.run(call)
 
-    async def _send_upload(self, request: InferenceRequest, call: Call, account: AccountPicture) -> Reply:
+    async def _send_upload(self, request: InferenceRequest, call: Call, account: AccountSnapshot) -> Reply:
         upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",))
         with closing_on_error(upload):
             while await upload.keep():
@@ -80,7 +80,7 @@ class ProxyView(InferenceView):
             check_proxy_model(call, account, upload.values.get("model", ""))
             return await send_upload(request, call, upload)
 
-    async def _check_mentioned(self, call: Call, account: AccountPicture, words: list[str]) -> None:
+    async def _check_mentioned(self, call: Call, account: AccountSnapshot, words: list[str]) -> None:
         """Raise :class:`~gateway.call.errors.NotFound` when a word of the address is the id of somebody else's object.
 
         Words that no record knows pass: whoever opened the path opened it for them.
@@ -114,7 +114,7 @@ def read_any_body(call: Call, content_type: bytes) -> None:
         call.references = find_references(call.body, {"": msgspec.Raw(call.body)})
 
 
-def check_proxy_model(call: Call, account: AccountPicture, model: str = "") -> None:
+def check_proxy_model(call: Call, account: AccountSnapshot, model: str = "") -> None:
     """Raise :class:`~gateway.call.errors.ModelNotFound` for a model, by the vendor's name, that the caller may not call.
 
     A model that the account does not list passes, but a token that is limited to some models reaches those alone.
@@ -128,7 +128,7 @@ def check_proxy_model(call: Call, account: AccountPicture, model: str = "") -> N
         raise access.not_found(model, f" on provider account {account.name!r}")
 
 
-def check_proxy_path(account: AccountPicture, path: str) -> str:
+def check_proxy_path(account: AccountSnapshot, path: str) -> str:
     """Return ``path`` when the account's patterns allow it; raise :class:`~gateway.call.errors.Forbidden` otherwise."""
     segments = path.split("/")
     unsafe = any(

@@ -21,7 +21,7 @@ from gateway.realtime import client_secrets, kinds
 from gateway.realtime import targets as admission
 from gateway.realtime.client_secrets import ClientSecret
 from gateway.realtime.kinds import REALTIME, TRANSLATION, Kind
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 
 LIFETIME_SECONDS = (10, 7200)
 DEFAULT_SECONDS = 600
@@ -159,7 +159,7 @@ def shown(secret: ClientSecret, session: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-async def _admit(call: Call, account: AccountPicture, session: dict[str, Any], model: str) -> Target:
+async def _admit(call: Call, account: AccountSnapshot, session: dict[str, Any], model: str) -> Target:
     """Return the session's model, after everything that its settings name was checked. They keep the names as given."""
     copy = msgspec.json.decode(msgspec.json.encode(session))
     targets = admission.admit_settings(call.caller, account, copy)

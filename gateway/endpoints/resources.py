@@ -33,7 +33,7 @@ from gateway.objects.store import mark_deleted, objects
 from gateway.pipeline import run as pipeline_run
 from gateway.pipeline.fetch import read_objects
 from gateway.state import state
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 
 LIST_ROUNDS = 5
 LIST_PARAMETERS = frozenset({"limit", "order", "after", "before"})
@@ -86,7 +86,7 @@ class ResourceView(InferenceView):
         request: InferenceRequest,
         call: Call,
         place: Place,
-        account: AccountPicture | None,
+        account: AccountSnapshot | None,
         upload: MultipartUpload | None = None,
     ) -> Reply:
         row = self.resource
@@ -110,7 +110,7 @@ class ResourceView(InferenceView):
             await self._changed(request, call, place.root, account)
         return reply
 
-    async def _changed(self, request: InferenceRequest, call: Call, root: str, account: AccountPicture) -> None:
+    async def _changed(self, request: InferenceRequest, call: Call, root: str, account: AccountSnapshot) -> None:
         """Note what a call on the object itself changed in its record."""
         if request.method == "DELETE":
             await objects.run(mark_deleted, root, account.name, datetime.now(UTC))
@@ -118,7 +118,7 @@ class ResourceView(InferenceView):
         elif request.method == "POST" and call.model_asked and call.target is not None:
             await objects.run(resources.keep_model, account.name, root, call.target.model.public_name)
 
-    async def _told_account(self, call: Call, place: Place) -> AccountPicture | None:
+    async def _told_account(self, call: Call, place: Place) -> AccountSnapshot | None:
         """Return the account that the path's object or the header tells; ``None`` when neither does."""
         name = call.options.provider_name
         if place.root:
@@ -126,7 +126,7 @@ class ResourceView(InferenceView):
             return account
         return access_accounts.account_of(self.caller, name) if name else None
 
-    async def _account_of_body(self, call: Call) -> AccountPicture:
+    async def _account_of_body(self, call: Call) -> AccountSnapshot:
         """Return the account that the body tells: by its model, by an object that it refers to; else the only one."""
         prefix = call.model_asked.partition("/")[0]
         if prefix in state.directory.accounts:
@@ -134,7 +134,7 @@ class ResourceView(InferenceView):
         home = await ownership.home_of(call)
         return access_accounts.account_of(self.caller, home) if home else self._only_account(call)
 
-    def _only_account(self, call: Call) -> AccountPicture:
+    def _only_account(self, call: Call) -> AccountSnapshot:
         """Return the one account of the caller's that opens the row, or the only one at all; raise when it is not clear."""
         usable = [
             account
@@ -153,7 +153,7 @@ class ResourceView(InferenceView):
             code="provider_account_required",
         )
 
-    async def _list(self, request: InferenceRequest, account: AccountPicture) -> Reply | None:
+    async def _list(self, request: InferenceRequest, account: AccountSnapshot) -> Reply | None:
         """Answer a list with the caller's own objects as they stand at the upstream now; ``None``: the upstream answers."""
         row = self.resource
         if not row.lists:
@@ -211,7 +211,7 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
     return None
 
 
-def check_model(call: Call, account: AccountPicture) -> None:
+def check_model(call: Call, account: AccountSnapshot) -> None:
     """Raise unless the model that the body names is one of ``account``, which the caller may call."""
     if call.model_asked and access.resolve(call.caller, call.model_asked, account.name).account is not account:
         raise errors.InvalidRequest(
@@ -221,12 +221,12 @@ def check_model(call: Call, account: AccountPicture) -> None:
         )
 
 
-def is_open(account: AccountPicture, row: Resource) -> bool:
+def is_open(account: AccountSnapshot, row: Resource) -> bool:
     """Whether the account opens the row's resource."""
     return row.switch in account.open_resources or "*" in account.open_resources
 
 
-def check_open(account: AccountPicture, row: Resource) -> None:
+def check_open(account: AccountSnapshot, row: Resource) -> None:
     """Raise :class:`~gateway.call.errors.Forbidden` unless the account opens the row's resource."""
     if not is_open(account, row):
         raise errors.Forbidden(

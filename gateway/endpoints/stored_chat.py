@@ -23,7 +23,7 @@ from gateway.objects.chat import KIND, keep_metadata, metadata_of
 from gateway.objects.listing import list_body, list_owned, read_page
 from gateway.objects.store import objects
 from gateway.pipeline.fetch import read_objects
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 
 
 class StoredCompletion(ObjectView):
@@ -86,7 +86,7 @@ class StoredCompletions(ObjectView):
         found = await read_objects(target, "chat/completions", [row.object_id for row in rows])
         return json_reply(list_body([body for body in found if body is not None], more))
 
-    def _model_conditions(self, account: AccountPicture, model: str) -> list[Q]:
+    def _model_conditions(self, account: AccountSnapshot, model: str) -> list[Q]:
         """Return the filter for a model, by one of our names or by the vendor's own."""
         if not model:
             return []

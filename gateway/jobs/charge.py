@@ -13,7 +13,7 @@ from gateway.directory.accounts import unlisted_model
 from gateway.models import OwnedObject
 from gateway.objects.deferred import EVAL_RUN, KINDS, RUNNING
 from providers.snapshot import Target
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
 CHARGE_IDS = uuid.UUID("6f0d6a5e-3f57-4f4e-9b0c-5f1c2f6f2a10")
@@ -40,7 +40,7 @@ class Look:
         return bool(self.state) and self.state not in RUNNING
 
 
-def charges(row: OwnedObject, target: Target | None, look: Look) -> list[Attempt]:
+def charges(row: OwnedObject, target: Target | None, look: Look) -> list[AttemptRecord]:
     """Return the usage records of what is over: one, or of an eval's run one for each model that it says it used."""
     told = _usages(look.fields) if row.kind == EVAL_RUN else []
     if not told:
@@ -74,7 +74,7 @@ def _of_model(target: Target | None, name: str) -> Target | None:
     return Target(target.account, model or unlisted_model(target.account, name))
 
 
-def charge(row: OwnedObject, target: Target | None, look: Look, model: str = "") -> Attempt:
+def charge(row: OwnedObject, target: Target | None, look: Look, model: str = "") -> AttemptRecord:
     """Return the usage record of what is over: what its usage says, or unpriced when it says nothing.
 
     ``model`` is the vendor's name of the one that the record is about, where there may be several.
@@ -82,7 +82,7 @@ def charge(row: OwnedObject, target: Target | None, look: Look, model: str = "")
     subject_type, _, subject_id = row.owner_key.partition(":")
     data = row.data
     _, operation, endpoint, error = KINDS[row.kind]
-    record = Attempt(
+    record = AttemptRecord(
         attempt_id=str(uuid.uuid5(CHARGE_IDS, "/".join(filter(None, (row.account_name, row.object_id, model))))),
         request_id=str(data.get("request_id", "")),
         started_at=int(row.created_at.timestamp() * 1_000_000),

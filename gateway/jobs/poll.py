@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 from fernet_fields.fields import DecryptionError
 
-from gateway.directory.accounts import account_picture, unlisted_model
+from gateway.directory.accounts import account_snapshot, unlisted_model
 from gateway.jobs.charge import Look, charges
 from gateway.models import Owned, OwnedObject
 from gateway.objects.deferred import KIND, KINDS, RUN, RUNNING
@@ -122,15 +122,15 @@ def _target(row: OwnedObject) -> Target | None:
         account = ProviderAccount.objects.filter(name=row.account_name).first()
         if account is None:
             return None
-        picture = account_picture(account, list(account.models.prefetch_related("subjects")), [])
+        snapshot = account_snapshot(account, list(account.models.prefetch_related("subjects")), [])
     except (DecryptionError, LookupError, TypeError, ValueError) as error:
         logger.error(
             "Account %s can't be read (%s): its background responses wait.", row.account_name, type(error).__name__
         )
         return None
     upstream_model = str(row.data.get("upstream_model", ""))
-    model = picture.models.get(row.model_name.partition("/")[2]) or picture.upstream_ids.get(upstream_model.lower())
-    return Target(picture, model or unlisted_model(picture, upstream_model))
+    model = snapshot.models.get(row.model_name.partition("/")[2]) or snapshot.upstream_ids.get(upstream_model.lower())
+    return Target(snapshot, model or unlisted_model(snapshot, upstream_model))
 
 
 def _look(row: OwnedObject, target: Target | None, cancel: bool = False) -> Look:

@@ -14,7 +14,7 @@ from gateway.managed.input import Summary
 from gateway.models import NewObject
 from gateway.objects.jobs import BATCH
 from gateway.objects.records import new_object
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 
 PREFIX = "batch_gh"
 HEADER = b"x-gatehouse-batch"
@@ -35,7 +35,7 @@ def wanted(request: InferenceRequest) -> bool:
     return word == "managed"
 
 
-def runs_here(request: InferenceRequest, account: AccountPicture) -> bool:
+def runs_here(request: InferenceRequest, account: AccountSnapshot) -> bool:
     """Whether a new batch on the account is Gatehouse's to run."""
     return wanted(request) or BATCH.ability not in account.vendor.abilities
 
@@ -47,7 +47,7 @@ def check(asked: dict[str, Any]) -> None:
     expiry_seconds(asked.get(OUTPUT_EXPIRY), OUTPUT_EXPIRY)
 
 
-def new_batch(call: Call, account: AccountPicture, asked: dict[str, Any], summary: Summary) -> NewObject:
+def new_batch(call: Call, account: AccountSnapshot, asked: dict[str, Any], summary: Summary) -> NewObject:
     """Return the record of a new batch, due at once, as ``asked`` for in fields that :func:`check` let pass."""
     now = timezone.now()
     batch_id = f"{PREFIX}{secrets.token_hex(16)}"

@@ -15,7 +15,7 @@ from gateway.access import vendor_names
 from gateway.body.json import decode_fields, is_true
 from gateway.body.references import find_references
 from gateway.call.errors import CallError, InvalidRequest
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 
 MAX_LINES = 50_000
 MAX_LINE_BYTES = 16 * 2**20
@@ -74,7 +74,7 @@ class InputCheck:
     ``own``: the batch is for Gatehouse to run, so its models need no batches of the vendor's. What the lines mention waits in ``mentioned`` as ``(line, field, id)`` until somebody who can look it up takes it.
     """
 
-    def __init__(self, caller: Caller, account: AccountPicture, param: str = "file", *, own: bool = False) -> None:
+    def __init__(self, caller: Caller, account: AccountSnapshot, param: str = "file", *, own: bool = False) -> None:
         self.summary = Summary()
         self.mentioned: list[tuple[int, str, str]] = []
         self._caller = caller
@@ -201,7 +201,7 @@ class InputCheck:
 
 
 def check_again(
-    caller: Caller, account: AccountPicture, summary: dict[str, Any], endpoint: str, *, own: bool = False
+    caller: Caller, account: AccountSnapshot, summary: dict[str, Any], endpoint: str, *, own: bool = False
 ) -> Summary:
     """Return what a file's record says of it, when the caller may still use its models; raise as the check itself does."""
     known = Summary(**summary)

@@ -13,7 +13,7 @@ from gateway.call.request import InferenceRequest
 from gateway.models import Owned, OwnedObject
 from gateway.objects.records import visible
 from gateway.objects.store import objects
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 
 CHUNK_ROWS = 200
 MAX_SCANNED_ROWS = 20_000
@@ -41,7 +41,7 @@ def read_page(query: Mapping[str, Any], *, default: int = 20, most: int = 100) -
     return Page(int(text), order, str(query.get("after") or ""), str(query.get("before") or ""))
 
 
-def asks_for_all(request: InferenceRequest, caller: Caller, account: AccountPicture) -> bool:
+def asks_for_all(request: InferenceRequest, caller: Caller, account: AccountSnapshot) -> bool:
     """Whether ``x-gatehouse-scope: account`` asks for everybody's objects; raise :class:`Forbidden` for whoever may not."""
     scope = request.raw_headers.get(SCOPE_HEADER, b"").decode("latin1").strip()
     if scope not in ("", "own", "account"):
@@ -56,7 +56,7 @@ def asks_for_all(request: InferenceRequest, caller: Caller, account: AccountPict
 
 async def list_owned(
     caller: Caller,
-    account: AccountPicture,
+    account: AccountSnapshot,
     kind: str,
     page: Page,
     *,

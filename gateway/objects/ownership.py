@@ -16,7 +16,7 @@ from gateway.models import Owned
 from gateway.objects.records import visible
 from gateway.objects.store import objects
 from gateway.state import state
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 
 ID_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}\Z")
 
@@ -40,7 +40,7 @@ def unknown(object_id: str, param: str | None = None) -> NotFound:
 
 async def locate(
     caller: Caller, object_id: str, provider_name: str = "", param: str | None = None
-) -> tuple[AccountPicture, Owned | None]:
+) -> tuple[AccountSnapshot, Owned | None]:
     """Return the account that ``object_id`` lives on, and its record, for a caller who may know of it.
 
     A record knows better than ``provider_name``, which only chooses where several accounts know the id. The record is ``None``
@@ -70,7 +70,7 @@ async def locate(
     return account, owned
 
 
-def _known_to(caller: Caller, records: Iterable[Owned]) -> Iterator[tuple[AccountPicture, Owned]]:
+def _known_to(caller: Caller, records: Iterable[Owned]) -> Iterator[tuple[AccountSnapshot, Owned]]:
     """Yield the records that ``caller`` may know of, with their accounts."""
     for owned in records:
         account = state.directory.accounts.get(owned.account_name)
@@ -89,7 +89,7 @@ async def home_of(call: Call) -> str:
     return ""
 
 
-async def check_references(call: Call, account: AccountPicture) -> None:
+async def check_references(call: Call, account: AccountSnapshot) -> None:
     """Raise unless every object that the request mentions is the caller's to use on ``account``.
 
     :class:`NotFound` for what the caller may not know of; :class:`InvalidRequest` for an object of the caller's on another

@@ -17,7 +17,7 @@ from gateway.objects import deferred
 from gateway.objects.makers import Fields, Maker, child_of, record_for, soon, text
 from gateway.objects.resource_table import EVAL_RUN, RUN, SESSION, Resource
 from gateway.objects.store import objects
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 
 THREAD = "thread"
 SUBMIT = "submit_tool_outputs"
@@ -54,7 +54,7 @@ def _due(call: Call) -> dict[str, Any]:
     return {"data": deferred.kept_for_charge(call), "due_at": soon(FIRST_LOOK_SECONDS)}
 
 
-async def charge_later(call: Call, account: AccountPicture, row: Resource, place: tuple[str, ...]) -> None:
+async def charge_later(call: Call, account: AccountSnapshot, row: Resource, place: tuple[str, ...]) -> None:
     """Leave what a run uses that is polled to :mod:`gateway.jobs.poll`: its call is free.
 
     A streamed run tells its own usage. One that was polled before is charged once, however its tools' outputs are sent.
@@ -161,7 +161,7 @@ def _ids(value: Any) -> Iterable[str]:
             yield object_id
 
 
-async def find_model(call: Call, account: AccountPicture, row: Resource, root: str, segments: tuple[str, ...]) -> None:
+async def find_model(call: Call, account: AccountSnapshot, row: Resource, root: str, segments: tuple[str, ...]) -> None:
     """Let a billed call that names no model be paid by that of the object it goes on from: ``call.notes["model"]``.
 
     A run goes on from its assistant, a remix from its video, a session from its agent. Raises

@@ -20,7 +20,7 @@ from gateway.state import state
 from providers.dialects import openai as openai_dialect
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamAnswer, UpstreamRequest
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 
 async def attempt(call: Call, target: Target, number: int) -> Reply:
@@ -56,7 +56,7 @@ async def attempt(call: Call, target: Target, number: int) -> Reply:
 
 
 async def _whole_reply(
-    call: Call, target: Target, record: Attempt, answer: UpstreamAnswer, finish: "_Finisher"
+    call: Call, target: Target, record: AttemptRecord, answer: UpstreamAnswer, finish: "_Finisher"
 ) -> Reply:
     body = await answer.read(settings.MAX_ANSWER_BYTES)
     answer.close()
@@ -71,7 +71,7 @@ async def _whole_reply(
     return Reply(answer.status, _reply_headers(call, target, answer), body)
 
 
-def _raw_reply(call: Call, target: Target, record: Attempt, answer: UpstreamAnswer, finish: "_Finisher") -> Reply:
+def _raw_reply(call: Call, target: Target, record: AttemptRecord, answer: UpstreamAnswer, finish: "_Finisher") -> Reply:
     def on_close() -> None:
         answer.close()
         finish(call.ended_by or asyncio.CancelledError())
@@ -82,7 +82,7 @@ def _raw_reply(call: Call, target: Target, record: Attempt, answer: UpstreamAnsw
 
 
 def _stream_reply(
-    call: Call, target: Target, record: Attempt, answer: UpstreamAnswer, finish: "_Finisher", first: bytes
+    call: Call, target: Target, record: AttemptRecord, answer: UpstreamAnswer, finish: "_Finisher", first: bytes
 ) -> Reply:
     finish.replied = True
     call.stream = record.stream = True  # a multipart body may ask for it after the model, unseen until now

@@ -8,7 +8,7 @@ from gateway.call import errors
 from gateway.call.call import Call
 from gateway.state import state
 from providers.snapshot import Target
-from usage.records import Attempt, new_id
+from usage.records import AttemptRecord, new_id
 
 
 class _Finisher:
@@ -19,7 +19,7 @@ class _Finisher:
 
     __slots__ = ("_call", "_done", "_record", "_target", "replied", "started_ns")
 
-    def __init__(self, call: Call, target: Target, record: Attempt) -> None:
+    def __init__(self, call: Call, target: Target, record: AttemptRecord) -> None:
         self._call = call
         self._target = target
         self._record = record
@@ -63,10 +63,10 @@ def _cause(call: Call, error: BaseException) -> BaseException:
     return error
 
 
-def new_record(call: Call, target: Target, number: int) -> Attempt:
+def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
     """Return the record of an attempt that begins now."""
     caller = call.caller
-    return Attempt(
+    return AttemptRecord(
         attempt_id=new_id(),
         request_id=call.request_id,
         started_at=time_ns() // 1000,

@@ -14,7 +14,7 @@ from gateway.call.call import Call
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer, UpstreamFailure
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 MAX_EVENT_BYTES = 16 * 2**20
 _is_error = re.compile(rb'^(?:event: ?error\b|data: ?\{\s*"error":\s*\{)', re.MULTILINE).search
@@ -32,7 +32,7 @@ class Finish(Protocol):
         """Write the attempt's record down."""
 
 
-def read_answer(record: Attempt, body: bytes, target: Target) -> bytes:
+def read_answer(record: AttemptRecord, body: bytes, target: Target) -> bytes:
     """Meter a whole JSON answer and return it with ``"provider"`` added at its end, otherwise byte for byte.
 
     An answer that is no JSON object, or that names a provider itself, is returned as it came. Raises ``BrokenAnswer`` when
@@ -62,7 +62,7 @@ class EventStream:
     vendor's, gets an ``error`` event and no ``[DONE]`` of ours.
     """
 
-    def __init__(self, call: Call, record: Attempt, answer: UpstreamAnswer, finish: Finish) -> None:
+    def __init__(self, call: Call, record: AttemptRecord, answer: UpstreamAnswer, finish: Finish) -> None:
         self._call = call
         self._record = record
         self._answer = answer
@@ -165,7 +165,7 @@ class EventStream:
         return self._ends is None or self._ends.search(rest) is not None or _is_error(rest) is not None
 
 
-async def raw_bytes(record: Attempt, answer: UpstreamAnswer, finish: Finish) -> AsyncIterator[bytes]:
+async def raw_bytes(record: AttemptRecord, answer: UpstreamAnswer, finish: Finish) -> AsyncIterator[bytes]:
     """Yield an answer that is neither JSON nor events, as it comes: audio, images, files.
 
     A break in the middle is raised: the client sees an incomplete body, as it would without us.

@@ -6,7 +6,7 @@ from gateway.access.accounts import account_of, no_model
 from gateway.access.models import resolve
 from gateway.call.call import Call
 from gateway.call.reply import Reply
-from providers.snapshot import ModelPicture, Target
+from providers.snapshot import ModelSnapshot, Target
 
 
 async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Reply:
@@ -19,5 +19,5 @@ async def policy(call: Call, proceed: Callable[[Call], Awaitable[Reply]]) -> Rep
     else:
         account = account_of(call.caller, call.account_name)
         known = call.notes.get("model")  # what an object's record tells
-        call.targets = (Target(account, known if isinstance(known, ModelPicture) else no_model(account)),)
+        call.targets = (Target(account, known if isinstance(known, ModelSnapshot) else no_model(account)),)
     return await proceed(call)

@@ -10,7 +10,7 @@ from gateway.call import errors
 from gateway.call.call import Call, new_request_id
 from gateway.call.request import Receive, Scope, Send
 from gateway.realtime.client_secrets import answered_subprotocol
-from gateway.realtime.closing import Ending, brief, close_code, error_event, headers_of, status_of
+from gateway.realtime.closing import CloseReason, brief, close_code, error_event, headers_of, status_of
 from gateway.server import daphne
 from providers.upstream.socket import clipped, sendable
 
@@ -28,7 +28,7 @@ class ClientGone(Exception):
         self.reason = reason
 
 
-class Link:
+class ClientSocket:
     """A client's socket. Errors go out as HTTP answers before it is accepted, and as OpenAI's error events after."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +133,7 @@ class Link:
             code="message_too_large",
         )
 
-    async def end(self, ending: Ending) -> None:
+    async def end(self, ending: CloseReason) -> None:
         """Tell the client how its session ended, unless it ended it."""
         if ending.side == "client":
             return

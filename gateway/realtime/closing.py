@@ -16,7 +16,7 @@ GOING_AWAY = 1001
 
 
 @dataclass(slots=True)
-class Ending:
+class CloseReason:
     """What ended a session: ``side`` is ``client``, ``upstream`` or ``gateway``; ``error`` goes to the client as an event."""
 
     side: str

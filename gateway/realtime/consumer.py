@@ -10,7 +10,7 @@ from django.conf import settings
 from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
 from gateway.access import models as access
-from gateway.access.authentication import refuse_doubled_headers
+from gateway.access.authentication import refuse_duplicate_headers
 from gateway.body.references import FORM_FIELDS
 from gateway.call import errors
 from gateway.call.call import Operation
@@ -19,7 +19,7 @@ from gateway.call.request import Receive, Scope, Send
 from gateway.objects import ownership
 from gateway.realtime import client_secrets
 from gateway.realtime import targets as admission
-from gateway.realtime.client import ClientGone, Link
+from gateway.realtime.client import ClientGone, ClientSocket
 from gateway.realtime.client_secrets import ClientSecret
 from gateway.realtime.frames import fields_of, text
 from gateway.realtime.kinds import RESPONSES, Kind
@@ -31,7 +31,7 @@ from gateway.server.access_log import log_call
 from gateway.server.websocket import watch_shutdown
 from gateway.state import state
 from providers.dialects import openai as openai_dialect
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.failures import UpstreamFailure
 from providers.upstream.socket import UpstreamSocket, open_socket
 
@@ -43,23 +43,23 @@ FIRST_EVENT_SECONDS = 30.0
 class Opening:
     """A socket that is being opened: what its handshake says."""
 
-    def __init__(self, link: Link, kind: Kind, in_path: str) -> None:
-        self.link = link
+    def __init__(self, client: ClientSocket, kind: Kind, in_path: str) -> None:
+        self.client = client
         self.kind = kind
         self.in_path = in_path
-        query = urllib.parse.parse_qsl(link.scope.get("query_string", b"").decode("latin1"), keep_blank_values=True)
+        query = urllib.parse.parse_qsl(client.scope.get("query_string", b"").decode("latin1"), keep_blank_values=True)
         self.query = [(name, value) for name, value in query if name.lower() not in OWN_PARAMETERS]
         self.model = next((value for name, value in query if name == "model"), "")
         self.intent = next((value for name, value in query if name == "intent"), "")
-        self.options = read_options(link.raw_headers)
+        self.options = read_options(client.raw_headers)
         self.first: str | bytes | None = None
         self.caller: Caller
         self.secret: ClientSecret | None = None
 
     def identify(self) -> None:
         """Find out who opens the socket, and what a client secret lets it be opened for."""
-        refuse_doubled_headers(self.link.scope)
-        self.caller, self.secret = client_secrets.identify(self.link.raw_headers, self.link.subprotocols)
+        refuse_duplicate_headers(self.client.scope)
+        self.caller, self.secret = client_secrets.identify(self.client.raw_headers, self.client.subprotocols)
         if any(name == "call_id" for name, _ in self.query):
             raise errors.InvalidRequest(
                 "Joining a call (call_id) is not supported: the gateway does not carry WebRTC and SIP calls.",
@@ -74,14 +74,14 @@ class Opening:
                 self.query.append(("intent", "transcription"))
                 self.intent = "transcription"
 
-    async def account(self) -> AccountPicture:
+    async def account(self) -> AccountSnapshot:
         """Return the account; where only the first event tells it, open the socket and read that."""
         in_header = self.options.provider_name
         found = admission.account_for(self.caller, self.kind, self.in_path, in_header, self.model)
         if found is None:
-            await self.link.accept([])
+            await self.client.accept([])
             async with asyncio.timeout(FIRST_EVENT_SECONDS):
-                self.first = await self.link.receive()
+                self.first = await self.client.receive()
             name = _model_of_event(self.first)
             prefix, slash, _ = name.partition("/")
             found = state.directory.accounts.get(prefix) if slash else None
@@ -92,7 +92,7 @@ class Opening:
             )
         return found
 
-    def target(self, account: AccountPicture) -> Target:
+    def target(self, account: AccountSnapshot) -> Target:
         """Return the model that the session begins with, which may be none yet. Refuses what the caller may not call."""
         if self.kind.models_in_events:
             return Target(account, access_accounts.no_model(account))
@@ -117,9 +117,9 @@ class Opening:
 
     def forwarded(self) -> list[tuple[str, str]]:
         """Return the client's headers that go on to the upstream."""
-        headers = self.link.raw_headers
+        headers = self.client.raw_headers
         found = {name.decode("latin1"): value.decode("latin1") for name, value in headers.items() if name in FORWARDED}
-        beta = client_secrets.beta_header(self.link.subprotocols)
+        beta = client_secrets.beta_header(self.client.subprotocols)
         if beta:
             found.setdefault("openai-beta", beta)
         return list(found.items())
@@ -135,38 +135,38 @@ class SocketConsumer(AsyncConsumer):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        link = Link(scope, receive, send)
+        client = ClientSocket(scope, receive, send)
         try:
-            opening = Opening(link, self.kind, scope["url_route"]["kwargs"].get("account", ""))
+            opening = Opening(client, self.kind, scope["url_route"]["kwargs"].get("account", ""))
             opening.identify()
             await self._serve(opening)
         except (errors.CallError, UpstreamFailure) as error:
-            if link.call is not None:
-                link.call.error = errors.code_of(error)
-            await link.refuse(error)
+            if client.call is not None:
+                client.call.error = errors.code_of(error)
+            await client.refuse(error)
         except TimeoutError:
-            await link.refuse(errors.BodyTimedOut(f"No first event came within {FIRST_EVENT_SECONDS:g} seconds."))
+            await client.refuse(errors.BodyTimedOut(f"No first event came within {FIRST_EVENT_SECONDS:g} seconds."))
         except (ClientGone, ConnectionError):
-            link.status = 499
+            client.status = 499
         except asyncio.CancelledError:
             # While the upstream is dialled, the session's end cancels the task; so does the server when it stops.
-            ended_by = link.call.ended_by if link.call is not None else None
+            ended_by = client.call.ended_by if client.call is not None else None
             _uncancel()
-            await link.refuse(ended_by or errors.shutting_down())
+            await client.refuse(ended_by or errors.shutting_down())
         finally:
-            state.running.discard(link.call)
-            log_call(link, link.status)
+            state.running.discard(client.call)
+            log_call(client, client.status)
 
     async def _serve(self, opening: Opening) -> None:
-        link, kind = opening.link, opening.kind
+        client, kind = opening.client, opening.kind
         operation = Operation(f"{kind.name}_session", kind.model_type, kind.path)
-        call = SessionCall(opening.caller, operation, opening.options, link.request_id)
+        call = SessionCall(opening.caller, operation, opening.options, client.request_id)
         call.model_asked = opening.model
         call.task = asyncio.current_task()
         account = await opening.account()
         call.target = target = opening.target(account)
         call.account_name = account.name
-        link.call = call
+        client.call = call
         state.running.add(call)
         call.references = [
             *admission.references_of(target),
@@ -183,22 +183,22 @@ class SocketConsumer(AsyncConsumer):
                 await upstream.close()
 
     async def _converse(self, opening: Opening, call: SessionCall, target: Target, upstream: UpstreamSocket) -> None:
-        link, account = opening.link, target.account
+        client, account = opening.client, target.account
         dialogue: Dialogue
         if opening.kind is RESPONSES:
             dialogue = ResponsesDialogue(call, account, target)
         else:
             dialogue = RealtimeDialogue(call, account, opening.kind, target)
-        session = Session(link, upstream, dialogue)
+        session = Session(client, upstream, dialogue)
         try:
             if opening.secret is not None:
                 await _apply(opening.secret, dialogue, upstream)
-            if not link.accepted:
-                await link.accept(_answer_headers(target, upstream))
+            if not client.accepted:
+                await client.accept(_answer_headers(target, upstream))
         except BaseException as error:  # whatever ends it, the session leaves its record
             dialogue.finish(error, error, client_gone=isinstance(error, OSError))
             raise
-        watch_shutdown(link.scope, session.drain, max(0.0, settings.DRAIN_SECONDS - SETTLE_SECONDS - 1))
+        watch_shutdown(client.scope, session.drain, max(0.0, settings.DRAIN_SECONDS - SETTLE_SECONDS - 1))
         call.attach(session)
         ending = await session.run(opening.first)
         if ending.error is not None:
@@ -210,15 +210,15 @@ class UnknownSocket(AsyncConsumer):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        link = Link(scope, receive, send)
-        await link.refuse(
+        client = ClientSocket(scope, receive, send)
+        await client.refuse(
             errors.NotFound(
-                f"No socket at {link.path[:200]!r}. Sockets are at /live/ACCOUNT/realtime, /live/ACCOUNT/realtime/translations, "
+                f"No socket at {client.path[:200]!r}. Sockets are at /live/ACCOUNT/realtime, /live/ACCOUNT/realtime/translations, "
                 "/live/ACCOUNT/live/sessions and /live/ACCOUNT/responses, and at the same paths under /v1.",
                 code="unknown_url",
             )
         )
-        log_call(link, link.status)
+        log_call(client, client.status)
 
 
 async def _apply(secret: ClientSecret, dialogue: Dialogue, upstream: UpstreamSocket) -> None:
@@ -231,7 +231,7 @@ async def _apply(secret: ClientSecret, dialogue: Dialogue, upstream: UpstreamSoc
             await upstream.send(passed)
 
 
-def _take_slots(slots: Slots, caller: Caller, account: AccountPicture) -> None:
+def _take_slots(slots: Slots, caller: Caller, account: AccountSnapshot) -> None:
     slots.take(f"subject {caller.key}", settings.REALTIME_SESSIONS_PER_SUBJECT, caller.subject_name)
     slots.take(f"account {account.name}", settings.REALTIME_SESSIONS_PER_ACCOUNT, f"The account {account.name!r}")
 

@@ -19,7 +19,7 @@ from gateway.realtime.closing import error_event
 from gateway.realtime.frames import Fields, fields_of, rewritten, text
 from gateway.realtime.kinds import LIVE, TRANSLATION, Kind
 from gateway.realtime.records import Records
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 
 # Sound: most of what clients send, and nothing in it names anything.
 SOUND = frozenset({"input_audio_buffer.append", "session.input_audio_buffer.append", "session.input_audio.append"})
@@ -89,7 +89,7 @@ _done = re.compile(r"response\.(?:completed|failed|incomplete)\Z")
 class Dialogue:
     """One session's events. Both directions return what goes on, or ``None`` for nothing."""
 
-    def __init__(self, call: Call, account: AccountPicture, kind: Kind, target: Target) -> None:
+    def __init__(self, call: Call, account: AccountSnapshot, kind: Kind, target: Target) -> None:
         self.call = call
         self.account = account
         self.kind = kind

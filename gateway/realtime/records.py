@@ -9,17 +9,17 @@ from gateway.call.call import Call
 from gateway.pipeline import records as pipeline_records
 from gateway.state import state
 from providers.snapshot import Target
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 REMEMBERED = 1000
 
 
-class Running:
+class AttemptTimer:
     """An attempt that has begun: its record is in the spool's journal, so that a killed process still leaves it."""
 
     __slots__ = ("record", "started_ns", "target")
 
-    def __init__(self, record: Attempt, target: Target) -> None:
+    def __init__(self, record: AttemptRecord, target: Target) -> None:
         self.record = record
         self.target = target
         self.started_ns = perf_counter_ns()
@@ -52,20 +52,20 @@ class Records:
     def __init__(self, call: Call, target: Target, name: str) -> None:
         self.call = call
         self.name = name
-        self.responses: dict[str, Running] = {}
+        self.responses: dict[str, AttemptTimer] = {}
         self._done: deque[str] = deque(maxlen=REMEMBERED)
-        self.session = Running(self._record(target, f"{name}_session"), target)
+        self.session = AttemptTimer(self._record(target, f"{name}_session"), target)
 
-    def begin(self, response_id: str, target: Target) -> Running | None:
+    def begin(self, response_id: str, target: Target) -> AttemptTimer | None:
         """Begin the record of a response; ``None`` when it has one already."""
         if not response_id or response_id in self.responses or response_id in self._done:
             return None
         record = self._record(target, self.name)
         record.object_id = response_id[:200]
-        running = self.responses[response_id] = Running(record, target)
+        running = self.responses[response_id] = AttemptTimer(record, target)
         return running
 
-    def take(self, response_id: str, target: Target) -> Running | None:
+    def take(self, response_id: str, target: Target) -> AttemptTimer | None:
         """Return the record of a response that is over; ``None`` when it was written before, or has no id."""
         running = self.responses.pop(response_id, None)
         if running is None:
@@ -75,14 +75,14 @@ class Records:
             self._done.append(response_id)
         return running
 
-    def transcription(self, item_id: str, target: Target) -> Running | None:
+    def transcription(self, item_id: str, target: Target) -> AttemptTimer | None:
         """Begin the record of an item's transcription; ``None`` when it was written before."""
         if item_id in self._done:
             return None
         self._done.append(item_id)
         record = self._record(target, f"{self.name}_transcription")
         record.object_id = item_id[:200]
-        return Running(record, target)
+        return AttemptTimer(record, target)
 
     def end(self, error: BaseException | None, cut: BaseException, *, client_gone: bool, billed: bool) -> None:
         """Write down what is still open, and the session itself with its duration.
@@ -101,7 +101,7 @@ class Records:
         session.record.units = {**session.record.units, "session_ms": duration}
         session.close(error, client_gone=isinstance(error, errors.ClientGone))
 
-    def _record(self, target: Target, operation: str) -> Attempt:
+    def _record(self, target: Target, operation: str) -> AttemptRecord:
         record = pipeline_records.new_record(self.call, target, 1)
         record.operation = operation
         record.stream = True

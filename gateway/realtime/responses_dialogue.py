@@ -19,8 +19,8 @@ from gateway.realtime import targets as admission
 from gateway.realtime.closing import error_event
 from gateway.realtime.frames import Fields, fields_of, rewritten, text
 from gateway.realtime.kinds import RESPONSES
-from gateway.realtime.records import Records, Running
-from providers.snapshot import AccountPicture, Target
+from gateway.realtime.records import AttemptTimer, Records
+from providers.snapshot import AccountSnapshot, Target
 
 CREATED = "response.created"
 ENDINGS = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
@@ -33,12 +33,12 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
 
-class Making:
+class PendingResponse:
     """A response on its way: the call that stands for it, and its record."""
 
     __slots__ = ("call", "running")
 
-    def __init__(self, call: Call, running: Running) -> None:
+    def __init__(self, call: Call, running: AttemptTimer) -> None:
         self.call = call
         self.running = running
 
@@ -46,12 +46,12 @@ class Making:
 class ResponsesDialogue:
     """One socket's events. Lanes (``stream_id``) are served beside each other, each one response after the other."""
 
-    def __init__(self, call: Call, account: AccountPicture, target: Target) -> None:
+    def __init__(self, call: Call, account: AccountSnapshot, target: Target) -> None:
         self.call = call
         self.account = account
         self.target = target
         self.records = Records(call, target, RESPONSES.name)
-        self._lanes: dict[str, deque[Making]] = {}
+        self._lanes: dict[str, deque[PendingResponse]] = {}
         self._ids: deque[str] = deque(maxlen=REMEMBERED)
         self._known: set[str] = set()
 
@@ -86,7 +86,7 @@ class ResponsesDialogue:
         if sum(map(len, self._lanes.values())) >= MAX_WAITING:
             raise errors.TooManyRequests(f"This socket has {MAX_WAITING} responses waiting already.")
         fields["model"] = msgspec.Raw(_encode(call.target.model.upstream_id))
-        lane.append(Making(call, Running(record, call.target)))
+        lane.append(PendingResponse(call, AttemptTimer(record, call.target)))
         self.call.target = call.target
         return rewritten(message, fields)
 
@@ -142,7 +142,7 @@ class ResponsesDialogue:
             if lane and lane[0].running.record.object_id:
                 lane[0].running.first_output()
 
-    async def _read(self, kind: str, fields: Fields, lane: deque[Making], size: int) -> None:
+    async def _read(self, kind: str, fields: Fields, lane: deque[PendingResponse], size: int) -> None:
         making = lane[0]
         record = making.running.record
         record.bytes_out += size
@@ -166,7 +166,7 @@ class ResponsesDialogue:
             lane.popleft()
             self._failed(making, fields)
 
-    def _failed(self, making: Making, fields: Fields) -> None:
+    def _failed(self, making: PendingResponse, fields: Fields) -> None:
         record = making.running.record
         record.error_class = "upstream_error"
         if not record.object_id:  # refused before anything was made: nothing to pay

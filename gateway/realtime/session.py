@@ -15,8 +15,8 @@ from accounts.caller import Caller
 from gateway.call import errors
 from gateway.call.call import Call, Operation
 from gateway.call.headers import Options
-from gateway.realtime.client import ClientGone, Link
-from gateway.realtime.closing import GOING_AWAY, Ending, brief, close_code
+from gateway.realtime.client import ClientGone, ClientSocket
+from gateway.realtime.closing import GOING_AWAY, CloseReason, brief, close_code
 from providers.upstream.failures import Disconnected
 from providers.upstream.socket import ABNORMAL, SocketEnded, UpstreamSocket
 
@@ -77,17 +77,17 @@ class SessionCall(Call):
 class Session:
     """An open session. :meth:`run` returns when it is over, its records written and both sides closed."""
 
-    def __init__(self, link: Link, upstream: UpstreamSocket, dialogue: Dialogue) -> None:
-        self._link = link
+    def __init__(self, client: ClientSocket, upstream: UpstreamSocket, dialogue: Dialogue) -> None:
+        self._link = client
         self._upstream = upstream
         self._dialogue = dialogue
         self._loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[Ending] = self._loop.create_future()
+        self._ended: asyncio.Future[CloseReason] = self._loop.create_future()
         self._moved = self._loop.time()
         self._draining = False
         self._timers: list[asyncio.TimerHandle] = []
 
-    async def run(self, first: str | bytes | None = None) -> Ending:
+    async def run(self, first: str | bytes | None = None) -> CloseReason:
         """Pump until something ends the session. ``first`` is a client's message that was read already."""
         self._arm(settings.REALTIME_MAX_SECONDS, self._too_long)
         self._arm(settings.REALTIME_IDLE_SECONDS, self._look_for_idleness)
@@ -100,7 +100,7 @@ class Session:
             ending = await self._ended
         except asyncio.CancelledError:  # the server cuts off what did not end in time
             hurry = True
-            ending = Ending("gateway", GOING_AWAY, "shutting_down")
+            ending = CloseReason("gateway", GOING_AWAY, "shutting_down")
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
@@ -121,7 +121,7 @@ class Session:
 
     def fail(self, error: Exception) -> None:
         """End the session with an error that the client is told."""
-        self._end(Ending("gateway", close_code(error), brief(error), error))
+        self._end(CloseReason("gateway", close_code(error), brief(error), error))
 
     def drain(self, seconds: float) -> None:
         """End the session as soon as nothing is being made, within ``seconds``: the server goes away."""
@@ -133,39 +133,39 @@ class Session:
 
     # --- pumps ------------------------------------------------------------------------------------------------------
     async def _from_client(self, first: str | bytes | None) -> None:
-        link, upstream, dialogue, loop = self._link, self._upstream, self._dialogue, self._loop
+        client, upstream, dialogue, loop = self._link, self._upstream, self._dialogue, self._loop
         try:
             while True:
-                message = await link.receive() if first is None else first
+                message = await client.receive() if first is None else first
                 first = None
                 self._moved = loop.time()
                 try:
                     passed = await dialogue.from_client(message)
                 except errors.CallError as error:
-                    await link.send(dialogue.error_for(error, message))
+                    await client.send(dialogue.error_for(error, message))
                     continue
                 if passed is not None:
                     await upstream.send(passed)
         except ClientGone as gone:
-            self._end(Ending("client", gone.code, gone.reason))
+            self._end(CloseReason("client", gone.code, gone.reason))
         except Disconnected:
             return  # the other pump learns why
         except OSError:
-            self._end(Ending("client", ABNORMAL))
+            self._end(CloseReason("client", ABNORMAL))
         except errors.CallError as error:
             self.fail(error)
         except Exception as error:  # the pump's boundary: the session ends, told and logged
-            logger.exception("Session %s failed.", link.request_id)
+            logger.exception("Session %s failed.", client.request_id)
             self.fail(error)
 
     async def _from_upstream(self) -> None:
-        link, upstream, dialogue, loop = self._link, self._upstream, self._dialogue, self._loop
+        client, upstream, dialogue, loop = self._link, self._upstream, self._dialogue, self._loop
         try:
             while True:
                 message = await upstream.receive()
                 passed = await dialogue.from_upstream(message)
                 if passed is not None:
-                    await link.send(passed)
+                    await client.send(passed)
                 self._moved = loop.time()
                 if self._draining and not dialogue.busy:
                     self._go_away()
@@ -173,22 +173,22 @@ class Session:
             if ended.code == ABNORMAL:
                 self.fail(Disconnected("The upstream closed the connection without a word."))
             else:
-                self._end(Ending("upstream", ended.code, ended.reason))
+                self._end(CloseReason("upstream", ended.code, ended.reason))
         except OSError:
-            self._end(Ending("client", ABNORMAL))
+            self._end(CloseReason("client", ABNORMAL))
         except errors.CallError as error:
             self.fail(error)
         except Exception as error:  # the pump's boundary: the session ends, told and logged
-            logger.exception("Session %s failed.", link.request_id)
+            logger.exception("Session %s failed.", client.request_id)
             self.fail(error)
 
     # --- endings ----------------------------------------------------------------------------------------------------
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: CloseReason) -> None:
         if not self._ended.done():
             self._ended.set_result(ending)
 
     def _go_away(self) -> None:
-        self._end(Ending("gateway", GOING_AWAY, "shutting_down"))
+        self._end(CloseReason("gateway", GOING_AWAY, "shutting_down"))
 
     def _too_long(self) -> None:
         self.fail(
@@ -224,7 +224,7 @@ class Session:
         except (TimeoutError, SocketEnded, Disconnected, errors.CallError):
             return
 
-    async def _wind_up(self, ending: Ending, error: BaseException | None) -> None:
+    async def _wind_up(self, ending: CloseReason, error: BaseException | None) -> None:
         """Write the records down, after what is being made was ended; close the upstream."""
         try:
             if ending.side != "upstream" and self._dialogue.busy:
@@ -233,7 +233,7 @@ class Session:
             self._finish(ending, error)
         await self._close_upstream(ending)
 
-    def _finish(self, ending: Ending, error: BaseException | None) -> None:
+    def _finish(self, ending: CloseReason, error: BaseException | None) -> None:
         by_client = ending.side == "client"
         if by_client and ending.code == ABNORMAL:
             self._link.status = 499
@@ -243,7 +243,7 @@ class Session:
         )
         self._dialogue.finish(error, error or by_whom, client_gone=by_client)
 
-    async def _close_upstream(self, ending: Ending) -> None:
+    async def _close_upstream(self, ending: CloseReason) -> None:
         if ending.side == "client" and ending.code != ABNORMAL:
             await self._upstream.close(ending.code, ending.reason)
         else:

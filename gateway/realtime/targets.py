@@ -15,7 +15,7 @@ from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
 from gateway.realtime.client_secrets import ClientSecret
 from gateway.realtime.kinds import SECRET_KINDS, Kind
 from gateway.state import state
-from providers.snapshot import AccountPicture, ModelPicture, Target
+from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 
 # Where in a session's settings models stand, and what each must be registered for (any of the types).
 MODEL_PLACES: dict[tuple[str, ...], tuple[str, ...]] = {
@@ -27,7 +27,7 @@ MODEL_PLACES: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 
 
-def resolve(caller: Caller, account: AccountPicture, name: str, *model_types: str) -> Target:
+def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: str) -> Target:
     """Return what the model ``name`` means on ``account``: its public name, ``account/name`` or the vendor's own.
 
     It must be registered for one of ``model_types``. Raises :class:`~gateway.call.errors.ModelNotFound`,
@@ -55,7 +55,7 @@ def resolve(caller: Caller, account: AccountPicture, name: str, *model_types: st
     return target
 
 
-def check_type(model: ModelPicture, model_types: tuple[str, ...]) -> None:
+def check_type(model: ModelSnapshot, model_types: tuple[str, ...]) -> None:
     """Raise :class:`~gateway.call.errors.InvalidRequest` when the model is registered for none of ``model_types``."""
     if model.listed and model.model_types.isdisjoint(model_types):
         raise InvalidRequest(
@@ -63,7 +63,7 @@ def check_type(model: ModelPicture, model_types: tuple[str, ...]) -> None:
         )
 
 
-def account_for(caller: Caller, kind: Kind, in_path: str, in_header: str, model: str) -> AccountPicture | None:
+def account_for(caller: Caller, kind: Kind, in_path: str, in_header: str, model: str) -> AccountSnapshot | None:
     """Return the account of a socket: of its path, the header, the model's prefix, or the only one that offers the model.
 
     ``None``: the first event will tell. Raises :class:`~gateway.call.errors.NotFound`, :class:`~gateway.call.errors.Forbidden` and
@@ -109,7 +109,7 @@ def models_in(session: Any) -> Iterator[tuple[dict[str, Any], str, tuple[str, ..
         yield node, node["model"], types
 
 
-def admit_settings(caller: Caller, account: AccountPicture, session: Any) -> dict[tuple[str, ...], Target]:
+def admit_settings(caller: Caller, account: AccountSnapshot, session: Any) -> dict[tuple[str, ...], Target]:
     """Check every model that a session's settings name, and put the vendor's names in. Return the targets by model types."""
     targets = {}
     for holder, name, types in models_in(session):

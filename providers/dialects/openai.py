@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from multidict import CIMultiDict
 
-from providers.snapshot import AccountPicture, Target
+from providers.snapshot import AccountSnapshot, Target
 
 STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
 USAGE_OPERATIONS = frozenset({"chat/completions", "completions"})
@@ -27,7 +27,7 @@ def encode_body(
     return _encode(changed)
 
 
-def headers(account: AccountPicture, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
+def headers(account: AccountSnapshot, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
     """Return the upstream headers: what is forwarded from the client, and over it what the account sets."""
     made: CIMultiDict[str] = CIMultiDict(forwarded)
     made["accept-encoding"] = "identity"

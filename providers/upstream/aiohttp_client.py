@@ -12,7 +12,7 @@ from yarl import URL
 
 from providers import egress
 from providers.headers import MEND, unsendable
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, EgressRefused, UnsendableHeaders, classify
 from providers.upstream.guard import Guard
@@ -78,7 +78,7 @@ class AiohttpClient:
         self._retired: set[asyncio.Task[None]] = set()
         self._timeouts: dict[tuple[float, float, float | None], aiohttp.ClientTimeout] = {}
 
-    async def send(self, account: AccountPicture, request: UpstreamRequest) -> AiohttpAnswer:
+    async def send(self, account: AccountSnapshot, request: UpstreamRequest) -> AiohttpAnswer:
         """Send ``request`` and return its answer as soon as the head is there. Redirects are returned, never followed.
 
         Raises a subclass of :class:`UpstreamFailure`.
@@ -99,15 +99,15 @@ class AiohttpClient:
             raise classify(error) from error
         return AiohttpAnswer(response)
 
-    def session(self, account: AccountPicture) -> aiohttp.ClientSession:
+    def session(self, account: AccountSnapshot) -> aiohttp.ClientSession:
         """Return the account's session; a changed account gets a new one, the old one closes when its calls are done."""
         return self._session(account.name, account, account.connection_limit)
 
-    def socket_session(self, account: AccountPicture) -> aiohttp.ClientSession:
+    def socket_session(self, account: AccountSnapshot) -> aiohttp.ClientSession:
         """Return the session for the account's sockets: they stay open for long, and calls must not wait for them."""
         return self._session(f"{account.name} sockets", account, None)
 
-    def _session(self, key: str, account: AccountPicture, limit: int | None) -> aiohttp.ClientSession:
+    def _session(self, key: str, account: AccountSnapshot, limit: int | None) -> aiohttp.ClientSession:
         known = self._sessions.get(key)
         if known is not None and known[0] == account.revision:
             return known[1]
@@ -135,7 +135,7 @@ class AiohttpClient:
         self._retired.add(task)
         task.add_done_callback(self._retired.discard)
 
-    def _timeout(self, account: AccountPicture, total: float | None) -> aiohttp.ClientTimeout:
+    def _timeout(self, account: AccountSnapshot, total: float | None) -> aiohttp.ClientTimeout:
         key = (account.connect_timeout, account.read_timeout, total)
         timeout = self._timeouts.get(key)
         if timeout is None:
@@ -155,7 +155,7 @@ def _all_busy(session: aiohttp.ClientSession) -> bool:
     return connector is not None and 0 < connector.limit <= len(getattr(connector, "_acquired", ()))
 
 
-def _busy(account: AccountPicture) -> ConnectionsBusy:
+def _busy(account: AccountSnapshot) -> ConnectionsBusy:
     return ConnectionsBusy(
         f"All {account.connection_limit} connections of the provider account {account.name!r} were busy for "
         f"{account.connect_timeout:g} seconds. Try again, or have a manager raise its connection limit."

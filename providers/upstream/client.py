@@ -6,7 +6,7 @@ from typing import Protocol
 
 from multidict import CIMultiDict
 
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class UpstreamAnswer(Protocol):
 class UpstreamClient(Protocol):
     """Sends upstream requests, over connections that it keeps by account and revision."""
 
-    async def send(self, account: AccountPicture, request: UpstreamRequest) -> UpstreamAnswer:
+    async def send(self, account: AccountSnapshot, request: UpstreamRequest) -> UpstreamAnswer:
         """Send ``request`` and return its answer as soon as the head is there. Redirects are returned, never followed.
 
         Raises a subclass of ``UpstreamFailure``.

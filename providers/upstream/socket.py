@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 from multidict import CIMultiDict
 
-from providers.snapshot import AccountPicture
+from providers.snapshot import AccountSnapshot
 from providers.upstream.aiohttp_client import AiohttpClient
 from providers.upstream.failures import BrokenAnswer, ConnectTimedOut, Disconnected, UpstreamFailure, classify
 
@@ -78,7 +78,7 @@ class UpstreamSocket:
 
 
 async def open_socket(
-    client: AiohttpClient, account: AccountPicture, url: str, headers: CIMultiDict[str]
+    client: AiohttpClient, account: AccountSnapshot, url: str, headers: CIMultiDict[str]
 ) -> UpstreamSocket:
     """Dial ``url`` (``http`` or ``https``: the upgrade keeps the scheme's meaning). Raises :class:`UpstreamFailure`."""
     try:

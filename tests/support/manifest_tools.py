@@ -1,4 +1,4 @@
-"""Shared by the tests of manifests: applying texts, and a picture of all tables that manifests are about."""
+"""Shared by the tests of manifests: applying texts, and a snapshot of all tables that manifests are about."""
 
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from providers.manifests.accounts import subject_text
@@ -44,7 +44,7 @@ def changes(plan):
     return [str(change) for step in plan.steps for change in step.changes]
 
 
-def picture():
+def snapshot():
     """Return everything that manifests write, secrets included, in a form that can be compared."""
     return {
         "users": sorted(

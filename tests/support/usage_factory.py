@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from usage.records import Attempt, new_id
+from usage.records import AttemptRecord, new_id
 
 
-def attempt(**changes: Any) -> Attempt:
+def attempt(**changes: Any) -> AttemptRecord:
     """Return the record of a usual chat completion, with ``changes``."""
     values: dict[str, Any] = {
         "attempt_id": new_id(),
@@ -34,4 +34,4 @@ def attempt(**changes: Any) -> Attempt:
         "cost_pico": 124_500_000,
         "metadata": {"env": "test"},
     }
-    return Attempt(**(values | changes))
+    return AttemptRecord(**(values | changes))

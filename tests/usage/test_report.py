@@ -23,7 +23,7 @@ from tests.support.usage_factory import attempt
 from usage import rows
 from usage.management.commands.usage_report import table, write_csv
 from usage.models import UsageRecord
-from usage.records import Attempt
+from usage.records import AttemptRecord
 from usage.report import GROUPS, Report, Sums, moment, report
 from usage.spool import Spool
 
@@ -31,7 +31,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 START = int(NOW.timestamp() * 10**6)
 
 
-def store(database: str, *records: Attempt) -> None:
+def store(database: str, *records: AttemptRecord) -> None:
     assert rows.store([msgspec.json.encode(record) for record in records], database) == []
 
 
@@ -57,7 +57,7 @@ records = st.builds(
 )
 
 
-def keys_of(group: str) -> Callable[[Attempt], list[str | None]]:
+def keys_of(group: str) -> Callable[[AttemptRecord], list[str | None]]:
     """Return what the records of a group are told apart by, worked out in Python."""
     simple = {"account": "account", "provider": "provider", "operation": "operation"}
     if group == "user":
@@ -84,7 +84,9 @@ def keys_of(group: str) -> Callable[[Attempt], list[str | None]]:
     st.lists(records, max_size=12),
     st.lists(st.sampled_from([*GROUPS, "metadata.env", "metadata.1", "metadata.a.b"]), max_size=3, unique=True),
 )
-def test_every_grouping_is_the_sum_of_its_records(database: str, written: list[Attempt], groups: list[str]) -> None:
+def test_every_grouping_is_the_sum_of_its_records(
+    database: str, written: list[AttemptRecord], groups: list[str]
+) -> None:
     UsageRecord.objects.using(database).all().delete()
     clean = [rows.decode(msgspec.json.encode(record)) for record in written]
     store(database, *written)
@@ -218,7 +220,7 @@ class Installation:
             command, capture_output=True, text=True, env=environment, check=False, cwd=Path(__file__).parents[2]
         )
 
-    def spool(self, *written: Attempt) -> Spool:
+    def spool(self, *written: AttemptRecord) -> Spool:
         """Return the spool of a process that has written these and lives on."""
         mine = Spool(self.directory / "spool")
         for record in written:

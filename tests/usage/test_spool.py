@@ -15,14 +15,14 @@ import pytest
 
 from tests.support.usage_factory import attempt
 from usage import recovery, spool
-from usage.records import Attempt
+from usage.records import AttemptRecord
 from usage.spool import JOURNAL_NAME, LINE_LIMIT, Spool, segments
 
 
-def records(folder: Path | None) -> list[Attempt]:
+def records(folder: Path | None) -> list[AttemptRecord]:
     assert folder is not None
     return [
-        msgspec.json.decode(line, type=Attempt)
+        msgspec.json.decode(line, type=AttemptRecord)
         for path in segments(folder)
         for batch in recovery.lines(path)
         for line in batch
@@ -32,7 +32,7 @@ def records(folder: Path | None) -> list[Attempt]:
 def begun(folder: Path | None) -> list[str]:
     assert folder is not None
     batches = recovery.lines(folder / JOURNAL_NAME)
-    return [msgspec.json.decode(line, type=Attempt).attempt_id for batch in batches for line in batch]
+    return [msgspec.json.decode(line, type=AttemptRecord).attempt_id for batch in batches for line in batch]
 
 
 def test_a_record_is_on_disk_when_append_returns(tmp_path: Path) -> None:
@@ -53,7 +53,9 @@ def test_a_segment_that_is_closed_is_whole_and_the_next_is_open_at_once(tmp_path
     mine.append(second)
     path, since = rotated
     assert records(mine.folder) == [first, second]
-    assert [msgspec.json.decode(line, type=Attempt) for batch in recovery.lines(path) for line in batch] == [first]
+    assert [msgspec.json.decode(line, type=AttemptRecord) for batch in recovery.lines(path) for line in batch] == [
+        first
+    ]
     assert since > 0
     assert mine.pending == 2
     mine.settle(1)
@@ -66,9 +68,9 @@ def test_an_empty_segment_is_not_rotated(tmp_path: Path) -> None:
 
 def test_many_threads_may_append(tmp_path: Path) -> None:
     mine = Spool(tmp_path)
-    written: list[list[Attempt]] = [[attempt() for _ in range(200)] for _ in range(8)]
+    written: list[list[AttemptRecord]] = [[attempt() for _ in range(200)] for _ in range(8)]
 
-    def write(batch: list[Attempt]) -> None:
+    def write(batch: list[AttemptRecord]) -> None:
         for record in batch:
             mine.begin(record)
             mine.append(record)
@@ -152,7 +154,7 @@ def test_a_full_disk_leaves_whole_lines_and_the_rest_waits_in_memory(
         assert mine.disk_error == "ENOSPC"
         assert mine.failed_writes > 0
     waiting = mine.take_memory()
-    assert [msgspec.json.decode(line, type=Attempt) for line in waiting] == written[len(on_disk) :][:3]
+    assert [msgspec.json.decode(line, type=AttemptRecord) for line in waiting] == written[len(on_disk) :][:3]
     mine.append(attempt())
     assert mine.disk_error == ""
     assert len(records(mine.folder)) == len(on_disk) + 1
@@ -171,7 +173,7 @@ def test_a_disk_that_takes_half_a_line_and_gives_nothing_back_spoils_no_other_li
     assert mine.rotate() is not None
     mine.append(written[2])
     assert records(mine.folder) == [written[0], written[2]]
-    assert [msgspec.json.decode(line, type=Attempt) for line in mine.take_memory()] == [written[1]]
+    assert [msgspec.json.decode(line, type=AttemptRecord) for line in mine.take_memory()] == [written[1]]
 
 
 def _fail(*args: Any) -> None:
@@ -308,10 +310,10 @@ def test_a_record_after_close_is_not_lost(tmp_path: Path) -> None:
 
 def test_a_record_of_an_older_version_is_read() -> None:
     first = msgspec.json.encode(["id", "request", 5, "user"])
-    assert msgspec.json.decode(first, type=Attempt) == Attempt(
+    assert msgspec.json.decode(first, type=AttemptRecord) == AttemptRecord(
         attempt_id="id", request_id="request", started_at=5, subject_type="user"
     )
     newer = msgspec.json.decode(msgspec.json.encode(attempt()))
-    assert msgspec.json.decode(msgspec.json.encode([*newer, "a later field"]), type=Attempt) == msgspec.convert(
-        newer, Attempt
+    assert msgspec.json.decode(msgspec.json.encode([*newer, "a later field"]), type=AttemptRecord) == msgspec.convert(
+        newer, AttemptRecord
     )

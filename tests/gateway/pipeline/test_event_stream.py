@@ -16,7 +16,7 @@ from gateway.endpoints.chat import ChatCompletions
 from gateway.pipeline.streaming import EventStream
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import Disconnected
-from usage.records import Attempt
+from usage.records import AttemptRecord
 
 USAGE = {
     "prompt_tokens": 11,
@@ -52,11 +52,11 @@ class Finished(list[Any]):
 
 def passed(
     pieces: list[bytes], *, wants_usage: bool = False, breaks: bool = False
-) -> tuple[list[bytes], Attempt, list[Any]]:
+) -> tuple[list[bytes], AttemptRecord, list[Any]]:
     """What a client gets of a stream in ``pieces``, the record, and how the attempt was finished."""
     call = Call(CALLER, ChatCompletions.operation, Options(), "req_1")
     call.stream, call.wants_usage = True, wants_usage
-    record = Attempt("1", "req_1", 0)
+    record = AttemptRecord("1", "req_1", 0)
     finished = Finished()
     answer = cast(UpstreamAnswer, Pieces(pieces, breaks))
     stream = EventStream(call, record, answer, finished)

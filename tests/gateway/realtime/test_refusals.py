@@ -185,7 +185,7 @@ async def test_the_account_from_the_header(voices: Gateway, voice_token: str) ->
 
 FILE_PART = {"type": "message", "role": "user", "content": [{"type": "input_image", "file_id": "file-of-somebody"}]}
 TRANSCRIBER = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
-DOUBLED = '{"type":"session.update","session":{"model":"gpt-realtime-2","model":"gpt-4o-realtime-preview"}}'
+DUPLICATE = '{"type":"session.update","session":{"model":"gpt-realtime-2","model":"gpt-4o-realtime-preview"}}'
 ESCAPED = '{"type":"session.update","session":{"\\u006dodel":"gpt-realtime-2"}}'
 EVENTS: list[tuple[str, Any, str]] = [
     ("another model", {"type": "session.update", "session": {"model": "gpt-realtime-2"}}, "model_not_found"),
@@ -235,7 +235,7 @@ async def test_names_that_stand_twice_mean_one_thing(
     realtime_upstream.clear()
     async with dial(voices, voice_token) as socket:
         await socket.event()
-        await socket.socket.send_str(DOUBLED)
+        await socket.socket.send_str(DUPLICATE)
         await socket.until("session.updated")
     assert realtime_upstream.requests()[0]["messages"] == [
         '{"type":"session.update","session":{"model":"gpt-4o-realtime-preview"}}'

@@ -10,7 +10,7 @@ from django.db import connection
 from accounts.models import ApiToken, Change, Membership, Team, User, VirtualAccount
 from providers.manifests.apply import ManifestError
 from providers.models import Grant, Model, ProviderAccount
-from tests.support.manifest_tools import KEY, SMALL, account, apply, changes, done, picture
+from tests.support.manifest_tools import KEY, SMALL, account, apply, changes, done, snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -93,12 +93,12 @@ def test_the_contracts_manifests():
 
 def test_applying_again_changes_nothing_and_announces_nothing():
     apply(CONTRACT)
-    before = picture()
+    before = snapshot()
     Change.objects.all().delete()
     plan = apply(CONTRACT)
     assert not plan.changed
     assert plan.lines() == ["Nothing to do: 8 unchanged."]
-    assert picture() == before
+    assert snapshot() == before
     assert not Change.objects.exists()
 
 
@@ -235,11 +235,11 @@ integrations: [{name: gpt-4o, model_types: [chat]}, {name: new, model_types: [em
 
 def test_lists_left_out_are_left_alone_and_empty_ones_empty():
     apply(CONTRACT)
-    before = picture()
+    before = snapshot()
     apply(SMALL + "base_url: https://eu.api.openai.com/v1\ndiscount_percent: 10")
     apply("{type: team, name: eng, displayName: Engineers}")
     apply("{type: virtual-account, name: app, tags: {env: prod}, ownedBy: {team: eng}}")
-    assert picture() == before
+    assert snapshot() == before
     apply(SMALL + "integrations: []\ncollaborators: []", "{type: team, name: eng, members: []}")
     assert (Model.objects.count(), Grant.objects.count(), Membership.objects.count()) == (0, 0, 0)
 
@@ -305,15 +305,15 @@ def test_members_change_roles_and_leave():
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing():
-    before = picture()
+    before = snapshot()
     plan = apply(CONTRACT, dry_run=True)
     assert plan.count("add") == 10
     assert plan.lines()[-1].endswith("Nothing is written in a dry run.")
-    assert picture() == before
+    assert snapshot() == before
     apply(CONTRACT)
-    before = picture()
+    before = snapshot()
     assert apply(SMALL + "integrations: []", dry_run=True, prune=True).changed
-    assert picture() == before
+    assert snapshot() == before
 
 
 def test_prune_removes_what_no_file_names_of_the_kinds_in_the_files():

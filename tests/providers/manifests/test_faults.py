@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from accounts.models import Change, Team, User, VirtualAccount
 from providers.manifests.apply import ManifestError
 from providers.models import ProviderAccount
-from tests.support.manifest_tools import KEY, apply, picture
+from tests.support.manifest_tools import KEY, apply, snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -142,7 +142,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("text", "expected"), FAULTS, ids=[text.splitlines()[-1][:60] for text, _ in FAULTS])
 def test_faults(text, expected):
-    before = picture()
+    before = snapshot()
     with pytest.raises(ManifestError) as caught:
         apply(text, environment={"OPENAI_API_KEY": KEY, "EMPTY": " "})
     faults = caught.value.faults
@@ -151,7 +151,7 @@ def test_faults(text, expected):
         assert words in fault.problem
         assert fault.source == "a.yaml"
     assert KEY not in str(caught.value)
-    assert picture() == before
+    assert snapshot() == before
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from accounts.models import Membership, Team, User, VirtualAccount
 from providers.manifests.apply import apply_manifests, export_documents, to_yaml
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from providers.vendors import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, VENDORS
-from tests.support.manifest_tools import picture
+from tests.support.manifest_tools import snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -176,11 +176,11 @@ EXAMPLES = settings(
 def test_applying_an_export_changes_nothing(configuration):
     with transaction.atomic():
         build(configuration)
-        before = picture()
+        before = snapshot()
         text = to_yaml(export_documents())
         plan = apply_manifests([("export.yaml", text)], {}, prune=True)
         assert not plan.changed, "\n".join(plan.lines())
-        assert picture() == before
+        assert snapshot() == before
         for account in ProviderAccount.objects.all():
             one = to_yaml(export_documents([account.name]))
             assert not apply_manifests([("one.yaml", one)], {}).changed
@@ -193,13 +193,13 @@ def test_an_export_with_its_secrets_restores_everything_on_an_empty_database(con
     with transaction.atomic():
         build(configuration)
         Model.objects.exclude(owner_key="").delete()  # registered by fine-tuning jobs: not part of the configuration
-        before = picture()
+        before = snapshot()
         text = to_yaml(export_documents())
         environment = secrets_of(text)
         for table in (Grant, Model, ProviderAccount, VirtualAccount, Team, User):
             table.objects.all().delete()
         apply_manifests([("export.yaml", text)], environment)
-        after = picture()
+        after = snapshot()
         named = {email for email, *_ in after["users"]}
         before["users"] = [row for row in before["users"] if row[0] in named or row[1:4] != (False, False, True)]
         for model in before["models"].values():
@@ -228,7 +228,7 @@ def secrets_of(text):
 
 
 def normal(tables):
-    """Return a picture in which the same price is the same value, whichever way it is written."""
+    """Return a snapshot in which the same price is the same value, whichever way it is written."""
     for model in tables["models"].values():
         model["private_price"] = _normal_price(model["private_price"])
     return tables
