@@ -57,17 +57,9 @@ def unsupported_parameter(name: str, instead: str | None = None) -> ApiError:
     )
 
 
-def model_not_found(model: str) -> ApiError:
-    return ApiError(
-        f"The model `{model}` does not exist or you do not have access to it.",
-        status=404,
-        code="model_not_found",
-    )
-
-
-def not_found(what: str, object_id: str, *, param: str | None = None) -> ApiError:
-    """`what` names the object in the message: "No such file: file-123"."""
-    return ApiError(f"{what}: {object_id}", status=404, param=param)
+def model_not_found(model: str, param: str | None = None) -> ApiError:
+    message = f"The model `{model}` does not exist or you do not have access to it."
+    return ApiError(message, status=404, param=param, code="model_not_found")
 
 
 def describe(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import msgspec
 
 from sandbox.jobs import batch_input
 from sandbox.jobs.batch_input import Line
-from sandbox.jobs.batch_job import Job
+from sandbox.jobs.batch_job import Batch
 from sandbox.jobs.internal_request import ask
 from sandbox.jobs.work import SLICE, TICK, Breather, sleep_until, sleep_while
 from sandbox.misbehaviour.faults import Faults
@@ -21,8 +20,6 @@ from sandbox.state import State
 from sandbox.store import stored_files
 from sandbox.wire.delivery import status_error
 from sandbox.wire.messages import Host, Response, encode, error_response
-
-logger = logging.getLogger("sandbox")
 
 # The parts of a batch's time that it spends validating and finalizing.
 VALIDATING = 0.1
@@ -33,28 +30,28 @@ EXPIRED = ("batch_expired", "This request could not be executed before the compl
 CANCELLED = ("batch_cancelled", "This request was not executed because the batch was cancelled.")
 
 
-async def run(app: Host, job: Job) -> None:
+async def run(app: Host, job: Batch) -> None:
     """Carries a new batch to its end. Nothing that a client sends makes it raise."""
     state, runner = app.state, _Runner(app, job)
-    try:
-        if await _validate(state, job):
-            await runner.execute()
-            await _finalize(state, job)
-        await runner.close()
-    except Exception as error:
-        # The task's boundary: a defect of the sandbox must end the batch and be seen.
-        logger.exception("batch %s failed", job.id)
-        if job.can("failed"):
-            job.fail(state, [batch_input.error("server_error", f"Sandbox defect: {error!r}")])
+    if await _validate(state, job):
+        await runner.execute()
+        await _finalize(state, job)
+    await runner.close()
 
 
-async def _validate(state: State, job: Job) -> bool:
+def fail(state: State, job: Batch, message: str) -> None:
+    """Ends a batch that was not to end like this."""
+    if job.can("failed"):
+        job.fail(state, [batch_input.error("server_error", message)])
+
+
+async def _validate(state: State, job: Batch) -> bool:
     """Whether there is something to execute."""
     found = await batch_input.check(state, job.input, job.shape["endpoint"])
     if job.fails_in("validating") and not found.errors:
         message = "Enqueued token limit reached for this model. Please try again once some batches have completed."
         found.errors.append(batch_input.error("token_limit_exceeded", message))
-    await _pass(state, job, job.begun + (job.ends - job.begun) * VALIDATING)
+    await _pass(state, job, job.moment(VALIDATING))
     if not job.goes_on(state):
         return False
     if found.errors:
@@ -66,13 +63,13 @@ async def _validate(state: State, job: Job) -> bool:
     return True
 
 
-async def _finalize(state: State, job: Job) -> None:
+async def _finalize(state: State, job: Batch) -> None:
     if job.goes_on(state) and not job.is_over:
         job.move(state, "finalizing")
         await _pass(state, job, job.ends)
 
 
-async def _pass(state: State, job: Job, moment: float) -> None:
+async def _pass(state: State, job: Batch, moment: float) -> None:
     """Lets time pass in the present status: until `moment`, or for as long as the batch hangs in it."""
     status = job.status
     if job.hangs_in(status):
@@ -84,7 +81,7 @@ async def _pass(state: State, job: Job, moment: float) -> None:
 class _Runner:
     """The lines that are left, and the two files that they end in."""
 
-    def __init__(self, app: Host, job: Job) -> None:
+    def __init__(self, app: Host, job: Batch) -> None:
         self.app = app
         self.job = job
         self.output = stored_files.new_content()
@@ -95,8 +92,7 @@ class _Runner:
         job, state = self.job, self.app.state
         lines = self._lines()
         total = job.counts["total"]
-        first = job.begun + (job.ends - job.begun) * VALIDATING
-        last = job.ends - (job.ends - job.begun) * FINALIZING
+        first, last = job.moment(VALIDATING), job.moment(1 - FINALIZING)
         step = TICK if job.hangs_in("in_progress") else max((last - first) / STEPS, MIN_STEP)
         while job.done < total and job.goes_on(state) and not job.is_over:
             past = (state.now() - first) / (last - first) if last > first else 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,8 +16,6 @@ from sandbox.store import stored_files
 from sandbox.store.objects import Item, add
 from sandbox.wire.messages import Host, encode
 
-logger = logging.getLogger("sandbox")
-
 MAX_ROWS = 1000
 OUTPUT_ITEMS = "output_items"
 STARTED = 0.2  # when a run leaves the queue, as a part of its time
@@ -29,23 +26,22 @@ async def run(app: Host, evaluation: Item, work: Item, ends: float) -> None:
     """Carries a run from queued to completed. `ends` is by the sandbox's clock."""
     state, shape = app.state, work.shape
     begun = state.now()
-    try:
-        await sleep_until(state, begun + (ends - begun) * STARTED, lambda: shape["status"] == "queued")
-        if shape["status"] != "queued":
+    await sleep_until(state, begun + (ends - begun) * STARTED, lambda: shape["status"] == "queued")
+    if shape["status"] != "queued":
+        return
+    shape["status"] = "in_progress"
+    await sleep_until(state, ends, lambda: shape["status"] == "in_progress")
+    for number, row in enumerate(work.inner):
+        if shape["status"] != "in_progress":
             return
-        shape["status"] = "in_progress"
-        await sleep_until(state, ends, lambda: shape["status"] == "in_progress")
-        for number, row in enumerate(work.inner):
-            if shape["status"] != "in_progress":
-                return
-            sample = await _sample(app, shape["data_source"], row)
-            _record(state, evaluation.shape["testing_criteria"], work, number, row, sample)
-        shape["status"] = "completed"
-    except Exception as error:
-        # The task's boundary: a defect of the sandbox must end the run and be seen.
-        logger.exception("eval run %s failed", work.id)
-        shape["status"] = "failed"
-        shape["error"] = {"code": "server_error", "message": f"Sandbox defect: {error!r}"}
+        sample = await _sample(app, shape["data_source"], row)
+        _record(state, evaluation.shape["testing_criteria"], work, number, row, sample)
+    shape["status"] = "completed"
+
+
+def fail(run: Item, message: str) -> None:
+    """Ends a run that was not to end like this."""
+    run.shape.update(status="failed", error={"code": "server_error", "message": message})
 
 
 def rows(state: State, data_source: Mapping[str, Any]) -> list[Row]:

@@ -1,33 +1,22 @@
-"""A fine-tuning job: its states, its hyperparameters, and OpenAI's objects for it, its events and its checkpoints."""
+"""A fine-tuning job: its statuses, its hyperparameters, its events and its metrics."""
 
 import math
 import zlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from sandbox.errors import ApiError, invalid_type, missing_parameter
-from sandbox.misbehaviour.job_switches import Switches
+from sandbox.jobs.job import Job
 from sandbox.model import catalog
 from sandbox.model.catalog import Model
 from sandbox.state import State
 from sandbox.store import params
+from sandbox.store.objects import Shape
 from sandbox.store.params import Body
 from sandbox.store.stored_files import StoredFile
 
-ORGANIZATION = "org-sandbox"
 METHODS = ("supervised", "dpo", "reinforcement")
 MAX_STEPS = 200
-
-# status: where it may go from there
-TRANSITIONS: dict[str, tuple[str, ...]] = {
-    "validating_files": ("queued", "failed", "cancelled"),
-    "queued": ("running", "paused", "failed", "cancelled"),
-    "running": ("succeeded", "paused", "failed", "cancelled"),
-    "paused": ("queued", "cancelled"),
-    "succeeded": (),
-    "failed": (),
-    "cancelled": (),
-}
 
 # name: (kind, low, high) of what may be given instead of "auto"
 HYPERPARAMETERS: dict[str, tuple[type, float, float]] = {
@@ -51,97 +40,59 @@ _AUTO |= {"eval_interval": 5, "eval_samples": 1}
 # What can be fine-tuned, by the dated names; an alias will do, and so will a model that was fine-tuned from one.
 BASES = frozenset(
     {
-        "gpt-4.1-2025-04-14",
-        "gpt-4.1-mini-2025-04-14",
-        "gpt-4.1-nano-2025-04-14",
-        "gpt-4o-2024-08-06",
-        "gpt-4o-mini-2024-07-18",
-        "gpt-4-0613",
-        "gpt-3.5-turbo-0125",
-        "gpt-3.5-turbo-1106",
-        "o4-mini-2025-04-16",
-        "babbage-002",
-        "davinci-002",
+        *("gpt-4.1-2025-04-14", "gpt-4.1-mini-2025-04-14", "gpt-4.1-nano-2025-04-14", "gpt-4o-2024-08-06"),
+        *("gpt-4o-mini-2024-07-18", "gpt-4-0613", "gpt-3.5-turbo-0125", "gpt-3.5-turbo-1106"),
+        *("o4-mini-2025-04-16", "babbage-002", "davinci-002"),
     }
 )
 
 
-@dataclass(slots=True)
-class Job:
-    """One job. `begun` and `ends` are when it was made and when it is to be done, by the sandbox's clock."""
+@dataclass(slots=True, kw_only=True)
+class Training(Job):
+    """One fine-tuning job, which waits while it is paused. `tokens` are those to be trained in all epochs."""
 
-    shape: dict[str, Any]
+    transitions: ClassVar[dict[str, tuple[str, ...]]] = {
+        "validating_files": ("queued", "failed", "cancelled"),
+        "queued": ("running", "paused", "failed", "cancelled"),
+        "running": ("succeeded", "paused", "failed", "cancelled"),
+        "paused": ("queued", "cancelled"),
+        **dict.fromkeys(("succeeded", "failed", "cancelled"), ()),
+    }
     base: Model
     training: StoredFile
     validation: StoredFile | None
-    switches: Switches
     suffix: str
-    begun: float
-    ends: float
     paused_at: float = 0
     steps: int = 0
     steps_done: int = 0
-    tokens: int = 0  # to be trained in all epochs
-    events: list[dict[str, Any]] = field(default_factory=list)
-    checkpoints: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        return str(self.shape["id"])
-
-    @property
-    def status(self) -> str:
-        return str(self.shape["status"])
+    tokens: int = 0
+    events: list[Shape] = field(default_factory=list)
+    checkpoints: list[Shape] = field(default_factory=list)
 
     @property
     def method(self) -> str:
         return str(self.shape["method"]["type"])
 
-    @property
-    def is_over(self) -> bool:
-        return not TRANSITIONS[self.status]
-
-    def can(self, status: str) -> bool:
-        return status in TRANSITIONS[self.status]
-
-    def move(self, state: State, status: str) -> None:
-        """Enters `status`; raises ValueError when the table does not lead there."""
-        if not self.can(status):
-            raise ValueError(f"{self.id} cannot go from {self.status} to {status}")
-        if status == "paused":
+    def entered(self, state: State, before: str) -> None:
+        if self.status == "paused":
             self.paused_at = state.now()
-        elif self.status == "paused":
+        elif before == "paused":
             rest = state.now() - self.paused_at
             self.begun, self.ends = self.begun + rest, self.ends + rest
-        self.shape["status"] = status
-        self.shape["estimated_finish"] = math.ceil(self.ends) if status == "running" else None
+        self.shape["estimated_finish"] = math.ceil(self.ends) if self.status == "running" else None
         if self.is_over:
             self.shape["finished_at"] = state.created()
 
     def fail(self, state: State, code: str, message: str, param: str | None) -> None:
         self.shape["error"] = {"code": code, "message": message, "param": param}
         self.move(state, "failed")
-        self.tell(state, f"The job failed. {message}", level="error")
+        self.report(state, f"The job failed. {message}", level="error")
 
-    def hangs_in(self, status: str) -> bool:
-        return self.switches.hang == status or (self.switches.hang == "validating" and status == "validating_files")
-
-    def fails_in(self, status: str) -> bool:
-        return self.switches.fail == status or (self.switches.fail == "validating" and status == "validating_files")
-
-    def tell(self, state: State, message: str, data: dict[str, Any] | None = None, level: str = "info") -> None:
+    def report(self, state: State, message: str, data: Shape | None = None, level: str = "info") -> None:
         """Adds an event; with `data` it is one of metrics."""
-        self.events.append(
-            {
-                "object": "fine_tuning.job.event",
-                "id": state.new_id("ftevent-"),
-                "created_at": state.created(),
-                "level": level,
-                "message": message,
-                "type": "metrics" if data else "message",
-                "data": data or {},
-            }
-        )
+        head = {"object": "fine_tuning.job.event", "id": state.new_id("ftevent-"), "created_at": state.created()}
+        kind = {"type": "metrics" if data else "message", "data": data or {}}
+        self.events.append({**head, "level": level, "message": message, **kind})
 
     def settle(self, examples: int) -> None:
         """Replaces "auto" by numbers, now that the number of examples is known."""
@@ -164,7 +115,7 @@ def find_base(state: State, name: str) -> Model:
     return model
 
 
-def read_method(body: Body) -> dict[str, Any]:
+def read_method(body: Body) -> Shape:
     """OpenAI's `method` with all its hyperparameters, also from the older `hyperparameters`."""
     method = params.mapping(body, "method")
     kind = params.choice(method, "type", METHODS, "supervised")
@@ -172,7 +123,7 @@ def read_method(body: Body) -> dict[str, Any]:
     if kind == "reinforcement" and not inner.get("grader"):
         raise missing_parameter("method.reinforcement.grader")
     given = params.mapping(inner, "hyperparameters") or params.mapping(body, "hyperparameters")
-    chosen: dict[str, Any] = {name: _hyperparameter(given, name) for name in _OF_METHOD[kind]}
+    chosen: Shape = {name: _hyperparameter(given, name) for name in _OF_METHOD[kind]}
     return {"type": kind, kind: {**inner, "hyperparameters": chosen}}
 
 
@@ -192,40 +143,11 @@ def _hyperparameter(given: Body, name: str) -> Any:
     return value
 
 
-def shape(state: State, body: Body, base: Model, method: dict[str, Any]) -> dict[str, Any]:
-    """OpenAI's object for a new job."""
-    job_id = state.new_id("ftjob-")
-    seed = params.integer(body, "seed", 0, 2**31 - 1)
-    return {
-        "object": "fine_tuning.job",
-        "id": job_id,
-        "model": base.shown,
-        "created_at": state.created(),
-        "finished_at": None,
-        "fine_tuned_model": None,
-        "organization_id": ORGANIZATION,
-        "result_files": [],
-        "status": "validating_files",
-        "validation_file": body.get("validation_file"),
-        "training_file": body["training_file"],
-        # The same object, so that what is settled shows in both places.
-        "hyperparameters": method[method["type"]]["hyperparameters"],
-        "method": method,
-        "trained_tokens": None,
-        "error": None,
-        "user_provided_suffix": body.get("suffix"),
-        "seed": seed if seed is not None else zlib.crc32(job_id.encode()) >> 1,
-        "estimated_finish": None,
-        "integrations": body.get("integrations") or [],
-        "metadata": params.metadata(body) if body.get("metadata") is not None else None,
-    }
-
-
-def metrics(job: Job, step: int) -> dict[str, Any]:
+def metrics(job: Training, step: int) -> Shape:
     """What training reports at a step: the same for the same job and step, and better from step to step."""
     noise = zlib.crc32(f"{job.shape['seed']}:{step}".encode()) / 2**32
     loss = round(0.2 + 2 * math.exp(-3 * step / job.steps) * (0.9 + noise / 5), 4)
-    found: dict[str, Any] = {
+    found: Shape = {
         "step": step,
         "train_loss": loss,
         "train_mean_token_accuracy": round(math.exp(-loss / 3), 4),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import logging
 import re
 
 from sandbox.jobs import training_data
-from sandbox.jobs.fine_tuning_job import Job, metrics
+from sandbox.jobs.fine_tuning_job import Training, metrics
 from sandbox.jobs.work import TICK, sleep_until, sleep_while
 from sandbox.misbehaviour.job_switches import SUFFIX
 from sandbox.model.catalog import FINE_TUNED, Model
@@ -16,30 +15,28 @@ from sandbox.store import stored_files
 from sandbox.store.auth import owned
 from sandbox.wire.messages import Host
 
-logger = logging.getLogger("sandbox")
-
 # When a job leaves a state, as a part of its time.
 VALIDATED = 0.1
 DEQUEUED = 0.2
 KEPT_CHECKPOINTS = 3
 
 
-async def run(app: Host, job: Job) -> None:
+async def run(app: Host, job: Training) -> None:
     """Carries a new job to its end. Nothing that a client sends makes it raise."""
     state = app.state
-    try:
-        if await _validate(state, job) and await _dequeue(state, job):
-            await _train(state, job)
-    except Exception as error:
-        # The task's boundary: a defect of the sandbox must end the job and be seen.
-        logger.exception("fine-tuning job %s failed", job.id)
-        if job.can("failed"):
-            job.fail(state, "server_error", f"Sandbox defect: {error!r}", None)
+    if await _validate(state, job) and await _dequeue(state, job):
+        await _train(state, job)
 
 
-async def _validate(state: State, job: Job) -> bool:
-    job.tell(state, f"Created fine-tuning job: {job.id}")
-    job.tell(state, f"Validating training file: {job.training.id}")
+def fail(state: State, job: Training, message: str) -> None:
+    """Ends a job that was not to end like this."""
+    if job.can("failed"):
+        job.fail(state, "server_error", message, None)
+
+
+async def _validate(state: State, job: Training) -> bool:
+    job.report(state, f"Created fine-tuning job: {job.id}")
+    job.report(state, f"Validating training file: {job.training.id}")
     is_chat = job.base.kind != "completion"
     found = await training_data.check(job.training, job.method, is_chat)
     problem = (found.error, "training_file")
@@ -56,12 +53,12 @@ async def _validate(state: State, job: Job) -> bool:
         return False
     job.settle(found.examples)
     job.move(state, "queued")
-    job.tell(state, "Files validated, moving job to queued state")
+    job.report(state, "Files validated, moving job to queued state")
     job.tokens = found.tokens * job.shape["hyperparameters"]["n_epochs"]
     return True
 
 
-async def _dequeue(state: State, job: Job) -> bool:
+async def _dequeue(state: State, job: Training) -> bool:
     await _pass(state, job, DEQUEUED)
     if job.is_over:
         return False
@@ -69,11 +66,11 @@ async def _dequeue(state: State, job: Job) -> bool:
         job.fail(state, "exceeded_quota", "Creating this fine-tuning job would exceed your hard limit.", None)
         return False
     job.move(state, "running")
-    job.tell(state, "Fine-tuning job started")
+    job.report(state, "Fine-tuning job started")
     return True
 
 
-async def _pass(state: State, job: Job, part: float) -> None:
+async def _pass(state: State, job: Training, part: float) -> None:
     """Lets time pass in the present status: as long as its part of the job's time, or while the job hangs in it.
 
     A pause is no end of it: the job comes back to the queue, and waits for what is left.
@@ -83,19 +80,19 @@ async def _pass(state: State, job: Job, part: float) -> None:
         await sleep_while(lambda: not job.is_over)
     while True:
         await sleep_while(lambda: job.status == "paused")
-        moment = job.begun + (job.ends - job.begun) * part
+        moment = job.moment(part)
         await sleep_until(state, moment, lambda: job.status == status)
         if job.is_over or (job.status != "paused" and state.now() >= moment):
             return
 
 
-async def _train(state: State, job: Job) -> None:
+async def _train(state: State, job: Training) -> None:
     """Takes the steps one by one; each epoch's end is a checkpoint."""
     while job.steps_done < job.steps and not job.is_over:
         if job.status == "queued":
             job.move(state, "running")
-            job.tell(state, "Fine-tuning job resumed")
-        first = job.begun + (job.ends - job.begun) * DEQUEUED
+            job.report(state, "Fine-tuning job resumed")
+        first = job.moment(DEQUEUED)
         past = (state.now() - first) / (job.ends - first) if job.ends > first else 1.0
         due = min(int(job.steps * past), job.steps)
         if job.hangs_in("running") or job.fails_in("running"):
@@ -110,11 +107,11 @@ async def _train(state: State, job: Job) -> None:
         _succeed(state, job)
 
 
-def _step(state: State, job: Job) -> None:
+def _step(state: State, job: Training) -> None:
     job.steps_done += 1
     step = job.steps_done
     found = metrics(job, step)
-    job.tell(
+    job.report(
         state, f"Step {step}/{job.steps}: training loss={found['train_loss']:.2f}", {**found, "total_steps": job.steps}
     )
     epochs = job.shape["hyperparameters"]["n_epochs"]
@@ -123,7 +120,7 @@ def _step(state: State, job: Job) -> None:
         _checkpoint(state, job, step)
 
 
-def _checkpoint(state: State, job: Job, step: int) -> None:
+def _checkpoint(state: State, job: Training, step: int) -> None:
     name = model_name(job) if step == job.steps else f"{model_name(job)}:ckpt-step-{step}"
     found = metrics(job, step)
     if job.validation is not None:
@@ -142,33 +139,33 @@ def _checkpoint(state: State, job: Job, step: int) -> None:
     )
     if step < job.steps:
         _register(state, job, name)
-        job.tell(state, f"Checkpoint created at step {step}")
+        job.report(state, f"Checkpoint created at step {step}")
 
 
-def _succeed(state: State, job: Job) -> None:
+def _succeed(state: State, job: Training) -> None:
     name = model_name(job)
     _register(state, job, name)
     job.shape["fine_tuned_model"] = name
     job.shape["trained_tokens"] = job.tokens
     job.shape["result_files"] = [_results(state, job)]
-    job.tell(state, f"New fine-tuned model created: {name}")
+    job.report(state, f"New fine-tuned model created: {name}")
     job.move(state, "succeeded")
-    job.tell(state, "The job has successfully completed")
+    job.report(state, "The job has successfully completed")
 
 
-def _register(state: State, job: Job, name: str) -> None:
+def _register(state: State, job: Training, name: str) -> None:
     row = Model(name, job.base.kind, created=state.created(), owned_by="org-sandbox")
     owned(state, FINE_TUNED).put(name, row)
 
 
-def model_name(job: Job) -> str:
+def model_name(job: Training) -> str:
     """`ft:{base}:{organization}:{suffix}:{id}`, the suffix empty when none was given."""
     base = job.base.shown.split(":")[1] if job.base.shown.startswith("ft:") else job.base.shown
     suffix = "" if job.suffix.startswith(SUFFIX) else re.sub(r"[^a-z0-9]+", "-", job.suffix.lower()).strip("-")
     return f"ft:{base}:sandbox:{suffix}:{job.id[-8:]}"
 
 
-def _results(state: State, job: Job) -> str:
+def _results(state: State, job: Training) -> str:
     """The id of a CSV file with a line for each step. As at OpenAI, its content is in base64."""
     lines = ["step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy"]
     for step in range(1, job.steps_done + 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +15,6 @@ from sandbox.model import tokens
 from sandbox.state import State
 from sandbox.store.objects import Item, add
 from sandbox.wire.messages import Host, encode
-
-logger = logging.getLogger("sandbox")
 
 Event = tuple[str, dict[str, Any]]
 STEPS = "steps"
@@ -37,15 +34,14 @@ class Talk:
 async def in_background(app: Host, thread: Item, run: Item) -> None:
     """Carries a run to its end, or to its next tool call, after a while in the queue."""
     state = app.state
-    try:
-        await sleep_until(state, state.now() + app.job_seconds * QUEUED, lambda: run.shape["status"] == "queued")
-        async for _ in events(app, thread, run):
-            pass
-    except Exception as error:
-        # The task's boundary: a defect of the sandbox must end the run and be seen.
-        logger.exception("run %s failed", run.id)
-        problem = {"code": "server_error", "message": f"Sandbox defect: {error!r}"}
-        run.shape.update(status="failed", failed_at=state.created(), last_error=problem)
+    await sleep_until(state, state.now() + app.job_seconds * QUEUED, lambda: run.status == "queued")
+    async for _ in events(app, thread, run):
+        pass
+
+
+def fail(state: State, run: Item, message: str, code: str = "server_error") -> None:
+    """Ends a run as failed."""
+    run.shape.update(status="failed", failed_at=state.created(), last_error={"code": code, "message": message})
 
 
 async def streamed(app: Host, thread: Item, run: Item, before: list[Event]) -> AsyncIterator[bytes]:
@@ -64,7 +60,7 @@ def _event(name: str, shape: dict[str, Any]) -> bytes:
 async def events(app: Host, thread: Item, run: Item) -> AsyncIterator[Event]:
     """Does the work, and tells each step of it."""
     state = app.state
-    if run.shape["status"] not in ACTIVE:
+    if run.status not in ACTIVE:
         return
     run.shape.update(status="in_progress", started_at=state.created())
     yield "thread.run.in_progress", run.shape
@@ -72,8 +68,7 @@ async def events(app: Host, thread: Item, run: Item) -> AsyncIterator[Event]:
     decoded = msgspec.json.decode(answer.body)
     if answer.status != 200:
         code = "rate_limit_exceeded" if answer.status == 429 else "server_error"
-        error = {"code": code, "message": decoded["error"]["message"]}
-        run.shape.update(status="failed", failed_at=state.created(), last_error=error)
+        fail(state, run, decoded["error"]["message"], code)
         yield "thread.run.failed", run.shape
         return
     usage = {name: decoded["usage"][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")}

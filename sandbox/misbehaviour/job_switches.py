@@ -46,11 +46,11 @@ class Switches:
             return self.duration
         return SLOW_SECONDS if self.slow else default
 
-    def poll(self) -> ApiError | None:
-        """Counts a retrieval; returns the error that answers it, if any but "vanished"."""
+    def poll(self) -> None:
+        """Counts a retrieval; raises the ApiError that is to answer it, if any but the 404 of `vanished`."""
         if self.rate_limit_polls > 0:
             self.rate_limit_polls -= 1
-            return ApiError(
+            raise ApiError(
                 "Rate limit reached for requests. Please try again in 1s.",
                 status=429,
                 type="requests",
@@ -59,10 +59,9 @@ class Switches:
             )
         if self.http_500_polls > 0:
             self.http_500_polls -= 1
-            return _server_error()
+            raise _server_error()
         if self.vanish > 0:
             self.vanish -= 1
-        return None
 
     @property
     def vanished(self) -> bool:

@@ -81,7 +81,7 @@ def read(state: State, body: Body, default_model: str, *, needs_prompt: bool = T
     name = params.string(body, "model") or default_model
     model = catalog.require(state, name, ("image",))
     dall_e = _DALL_E.get(model.id)
-    _check_names(body, is_gpt=dall_e is None)
+    params.known(body, _COMMON | (_OF_DALL_E if dall_e else _OF_GPT))
     sizes, qualities, longest = dall_e or (_GPT_SIZES, _GPT_QUALITIES, _GPT_PROMPT)
     count = params.integer(body, "n", 1, 10, 1) or 1
     if model.id == "dall-e-3" and count > 1:
@@ -111,24 +111,10 @@ def read(state: State, body: Body, default_model: str, *, needs_prompt: bool = T
     )
 
 
-def _check_names(body: Body, *, is_gpt: bool) -> None:
-    known = _COMMON | (_OF_GPT if is_gpt else _OF_DALL_E)
-    for name in body:
-        if name not in known:
-            raise ApiError(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
-
-
 def _prompt(body: Body, longest: int) -> str:
-    prompt = params.string(body, "prompt")
+    prompt = params.limited(body, "prompt", longest)
     if not prompt:
         raise missing_parameter("prompt")
-    if len(prompt) > longest:
-        raise ApiError(
-            f"Invalid 'prompt': string too long. Expected a string with maximum length {longest}, but got a string "
-            f"with length {len(prompt)} instead.",
-            param="prompt",
-            code="string_above_max_length",
-        )
     return faults.strip(prompt)
 
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from sandbox.errors import ApiError, missing_parameter
 from sandbox.media import pictures, png
 from sandbox.media.png import Picture
-from sandbox.store import stored_files
+from sandbox.store import params, stored_files
 from sandbox.store.params import Body
 from sandbox.store.upload_limits import check_size
 from sandbox.wire.forms import Form, Upload
@@ -25,21 +25,12 @@ def uploaded(request: Request, form: Form) -> tuple[list[BinaryIO], BinaryIO | N
     if not uploads:
         raise missing_parameter("image")
     if len(uploads) > MAX_SOURCES:
-        raise _too_many(len(uploads))
+        raise params.too_long("image", "array", MAX_SOURCES, len(uploads))
     masks = form.uploads("mask")
     for upload in (*uploads, *masks):
         check_size(request, upload)
         _check_type(upload)
     return [upload.file for upload in uploads], masks[0].file if masks else None
-
-
-def _too_many(count: int) -> ApiError:
-    return ApiError(
-        f"Invalid 'image': array too long. Expected an array with maximum length {MAX_SOURCES}, but got an array with "
-        f"length {count} instead.",
-        param="image",
-        code="array_above_max_length",
-    )
 
 
 def _check_type(upload: Upload) -> None:
@@ -58,7 +49,7 @@ def referenced(request: Request, body: Body) -> tuple[list[BinaryIO], BinaryIO |
     if not isinstance(references, list) or not references:
         raise missing_parameter("images")
     if len(references) > MAX_SOURCES:
-        raise _too_many(len(references))
+        raise params.too_long("images", "array", MAX_SOURCES, len(references))
     files = [_opened(request, item, f"images[{index}]") for index, item in enumerate(references)]
     return files, None if mask is None else _opened(request, mask, "mask")
 

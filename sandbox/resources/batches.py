@@ -1,16 +1,19 @@
-"""`/v1/batches`: making, watching and cancelling batches; `batch_run.py` runs them."""
+"""`/v1/batches`: creating, retrieving and cancelling batches; `batch_run.py` runs them."""
+
+from typing import Any
 
 from sandbox.errors import ApiError
-from sandbox.jobs import batch_job, batch_run, work
-from sandbox.jobs.batch_job import Job
+from sandbox.jobs import batch_run, work
+from sandbox.jobs.batch_job import Batch
+from sandbox.jobs.job import polled, vanished
 from sandbox.misbehaviour import job_switches
-from sandbox.state import State, Store
-from sandbox.store import paging, params, stored_files
-from sandbox.store.auth import owned
-from sandbox.wire.messages import Answer, Request, json_response
-from sandbox.wire.routing import Route
+from sandbox.store import params, stored_files
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Shape
+from sandbox.store.params import Body
+from sandbox.wire.messages import Answer, Request
 
-STORE = "batches"
+WINDOW = 86_400  # seconds
 ENDPOINTS = (
     "/v1/responses",
     "/v1/chat/completions",
@@ -21,75 +24,67 @@ ENDPOINTS = (
     "/v1/images/edits",
     "/v1/videos",
 )
+_LATER = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
+_NO_USAGE: dict[str, Any] = {
+    "input_tokens": 0,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens": 0,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 0,
+}
+
+
+def _check(request: Request, shape: Shape, body: Body) -> None:
+    params.choice(body, "endpoint", ENDPOINTS, "")
+    params.choice(body, "completion_window", ("24h",), "")
+    shape["expires_at"] = shape["created_at"] + WINDOW
+
+
+BATCHES = Collection(
+    "/v1/batches",
+    "batch_",
+    "batch",
+    digits=32,
+    required=("input_file_id", "endpoint", "completion_window"),
+    fields=dict.fromkeys(("input_file_id", "endpoint", "completion_window", "metadata")),
+    fixed={
+        "status": "validating",
+        **dict.fromkeys(("model", "errors", "output_file_id", "error_file_id")),
+        **{f"{status}_at": None for status in _LATER},
+        "request_counts": {"total": 0, "completed": 0, "failed": 0},
+        "usage": _NO_USAGE,
+    },
+    complete=_check,
+    hidden=vanished,
+)
 
 
 async def create(request: Request) -> Answer:
     body, app = request.json(), request.app
-    for name in ("input_file_id", "endpoint", "completion_window"):
-        params.required(body, name)
-    params.choice(body, "endpoint", ENDPOINTS, "")
-    params.choice(body, "completion_window", ("24h",), "")
-    metadata = params.metadata(body) if body.get("metadata") is not None else None
-    wanted = job_switches.of_job(metadata)
-    stored = stored_files.find(app.state, params.string(body, "input_file_id"), "input_file_id", 400)
-    if stored.shape["purpose"] != "batch":
-        raise ApiError(
-            f"Invalid file purpose: '{stored.shape['purpose']}'. The input file of a batch must be uploaded with the "
-            "purpose 'batch'.",
-            param="input_file_id",
-        )
+    shape = BATCHES.shape(request, body)
+    switches = job_switches.of_job(shape["metadata"])
     begun = app.state.now()
-    job = Job(
-        shape=batch_job.shape(app.state, body, metadata),
-        input=stored,
-        switches=wanted,
+    batch = Batch(
+        shape,
+        input=stored_files.of_purpose(app.state, body, "input_file_id", "batch"),
+        switches=switches,
         authorization=request.headers.get(b"authorization", b""),
         output_expires_in=stored_files.expires_in(body, "output_expires_after"),
         begun=begun,
-        ends=begun + wanted.seconds(app.job_seconds),
+        ends=begun + switches.seconds(app.job_seconds),
     )
-    _jobs(app.state).put(job.id, job)
-    work.start(batch_run.run(app, job))
-    return json_response(job.shape)
-
-
-async def list_batches(request: Request) -> Answer:
-    shapes = [job.shape for job in _jobs(request.app.state) if not job.switches.vanished]
-    return json_response(paging.page(shapes, request.query()))
-
-
-async def retrieve(request: Request) -> Answer:
-    job = _find(request)
-    error = job.switches.poll()
-    if error is not None:
-        raise error
-    return json_response(job.shape)
+    BATCHES.keep(request, batch)
+    work.start(batch_run.run(app, batch), f"batch {batch.id}", lambda error: batch_run.fail(app.state, batch, error))
+    return BATCHES.answer(request, batch)
 
 
 async def cancel(request: Request) -> Answer:
-    job = _find(request)
-    if job.status != "cancelling":
-        if not job.can("cancelling"):
-            raise ApiError(f"Cannot cancel a batch with status '{job.status}'.", status=409)
-        job.move(request.app.state, "cancelling")
-    return json_response(job.shape)
+    batch = BATCHES.find(request)
+    if batch.status != "cancelling":
+        if not batch.can("cancelling"):
+            raise ApiError(f"Cannot cancel a batch with status '{batch.status}'.", status=409)
+        batch.move(request.app.state, "cancelling")
+    return BATCHES.answer(request, batch)
 
 
-def _find(request: Request) -> Job:
-    batch_id = request.params["batch_id"]
-    job: Job | None = _jobs(request.app.state).get(batch_id)
-    if job is None or job.switches.vanished:
-        raise ApiError(f"No batch found with id '{batch_id}'.", status=404)
-    return job
-
-
-def _jobs(state: State) -> Store[str, Job]:
-    return owned(state, STORE)
-
-
-ROUTES = (
-    Route("POST", "/v1/batches", create),
-    Route("GET", "/v1/batches", list_batches),
-    Route("GET", "/v1/batches/{batch_id}", retrieve),
-    Route("POST", "/v1/batches/{batch_id}/cancel", cancel),
-)
+ROUTES = BATCHES.routes("list", create=create, retrieve=polled(BATCHES), cancel=cancel)

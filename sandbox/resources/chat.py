@@ -141,12 +141,7 @@ def read_stop(stop: Any) -> list[str]:
     if not isinstance(sequences, list) or not all(isinstance(item, str) for item in sequences):
         raise invalid_type("stop", "one of an array of strings or a string", stop)
     if len(sequences) > 4:
-        raise ApiError(
-            f"Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length "
-            f"{len(sequences)} instead.",
-            param="stop",
-            code="array_above_max_length",
-        )
+        raise params.too_long("stop", "array", 4, len(sequences))
     return sequences
 
 

@@ -1,6 +1,6 @@
 """`/v1/fine_tuning/checkpoints/{checkpoint}/permissions`: projects that may use a fine-tuned model."""
 
-from sandbox.errors import ApiError, invalid_type
+from sandbox.errors import ApiError
 from sandbox.model.catalog import FINE_TUNED
 from sandbox.store import paging, params
 from sandbox.store.auth import owned
@@ -25,9 +25,7 @@ def _of_checkpoint(request: Request) -> list[Item]:
 async def create(request: Request) -> Answer:
     """A permission for each of `project_ids`; what a project has already is not created twice."""
     before = {item.shape["project_id"]: item for item in _of_checkpoint(request)}
-    project_ids = params.required(request.json(), "project_ids")
-    if not isinstance(project_ids, list) or not all(isinstance(item, str) for item in project_ids):
-        raise invalid_type("project_ids", "an array of strings", project_ids)
+    project_ids = params.strings(request.json(), "project_ids")
     for name in project_ids:
         if name not in before:
             before[name] = PERMISSIONS.new(request, {}, request.params["checkpoint"], project_id=name)

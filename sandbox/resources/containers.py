@@ -71,7 +71,7 @@ async def add_file(request: Request) -> Answer:
     else:
         upload = form.require_file("file")
         # Not one of the caller's files: it lives and dies with its container.
-        stored = StoredFile({"id": "", "bytes": upload.size, "filename": upload.filename}, upload.file)
+        stored = StoredFile({"id": "", "bytes": upload.size, "filename": upload.filename}, content=upload.file)
     return FILES.answer(request, _add(request, container, stored))
 
 

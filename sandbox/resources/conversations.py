@@ -21,12 +21,7 @@ def _named(request: Request) -> Conversation:
 def _new_items(request: Request, body: Body) -> list[Item]:
     items = body.get("items")
     if isinstance(items, list) and len(items) > MAX_ITEMS_AT_ONCE:
-        raise ApiError(
-            f"Invalid 'items': array too long. Expected an array with maximum length {MAX_ITEMS_AT_ONCE}, but got an "
-            f"array with length {len(items)} instead.",
-            param="items",
-            code="array_above_max_length",
-        )
+        raise params.too_long("items", "array", MAX_ITEMS_AT_ONCE, len(items))
     if not isinstance(items, list):
         raise ApiError("Invalid type for 'items': expected an array of objects.", param="items", code="invalid_type")
     return read_items(items, lookup(request), "items")

@@ -94,7 +94,8 @@ async def create_run(request: Request) -> Answer:
         data_source=source,
     )
     run.shape["report_url"] = f"https://platform.openai.com/evaluations/{evaluation.id}?run_id={run.id}"
-    work.start(eval_run.run(app, evaluation, run, app.state.now() + app.job_seconds))
+    ends = app.state.now() + app.job_seconds
+    work.start(eval_run.run(app, evaluation, run, ends), f"eval run {run.id}", lambda error: eval_run.fail(run, error))
     return RUNS.answer(request, run, 201)
 
 

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from sandbox.errors import ApiError, missing_parameter
-from sandbox.store import paging, stored_files
+from sandbox.store import stored_files
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Item
 from sandbox.store.stored_files import CHUNK, StoredFile
 from sandbox.wire.delivery import ConnectionCut
 from sandbox.wire.forms import Form
-from sandbox.wire.messages import Answer, Request, Stream, json_response
-from sandbox.wire.routing import Route
+from sandbox.wire.messages import Answer, Request, Stream
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 DELAYED_CHUNK = 1024
@@ -27,6 +28,22 @@ _TYPES = {
 }
 
 
+def _has_expired(request: Request, item: Item) -> bool:
+    return isinstance(item, StoredFile) and item.has_expired(request.app.state.now())
+
+
+FILES = Collection(
+    stored_files.PATH,
+    stored_files.ID_PREFIX,
+    "file",
+    missing=stored_files.missing,
+    hidden=_has_expired,
+    filters=("purpose",),
+    paging={"limit": 10_000, "high": 10_000},
+    deleted="file",
+)
+
+
 async def create(request: Request) -> Answer:
     form = await request.form()
     upload = form.require_file("file")
@@ -38,7 +55,7 @@ async def create(request: Request) -> Answer:
         raise ApiError("File is empty.")
     seconds = stored_files.expires_in({"expires_after": _expires_after(form)})
     stored = stored_files.keep(request.app.state, upload.file, upload.filename, purpose, expires_in=seconds)
-    return json_response(stored.shape)
+    return FILES.answer(request, stored)
 
 
 def _expires_after(form: Form) -> dict[str, Any]:
@@ -49,30 +66,9 @@ def _expires_after(form: Form) -> dict[str, Any]:
     return {"anchor": anchor, "seconds": int(seconds) if seconds.isdigit() else seconds or None}
 
 
-async def list_files(request: Request) -> Answer:
-    query = request.query()
-    purpose = query.get("purpose")
-    shapes = [
-        stored.shape
-        for stored in stored_files.files(request.app.state)
-        if purpose is None or stored.shape["purpose"] == purpose
-    ]
-    return json_response(paging.page(shapes, query, limit=10_000, high=10_000))
-
-
-async def retrieve(request: Request) -> Answer:
-    return json_response(stored_files.find(request.app.state, request.params["file_id"]).shape)
-
-
-async def delete(request: Request) -> Answer:
-    stored = stored_files.find(request.app.state, request.params["file_id"])
-    stored_files.delete(request.app.state, stored.id)
-    return json_response({"object": "file", "id": stored.id, "deleted": True})
-
-
 async def content(request: Request) -> Answer:
     """The bytes, or with `Range: bytes=first-last` (also `first-` and `-count`) a part of them under a 206."""
-    return download(stored_files.find(request.app.state, request.params["file_id"]), request.header("range"))
+    return download(FILES.find(request), request.header("range"))
 
 
 def download(stored: StoredFile, wanted: str = "") -> Answer:
@@ -133,10 +129,4 @@ def _quoted(name: str) -> bytes:
     return re.sub(r'[\x00-\x1f"\\]', "_", name).encode("latin-1", "replace")
 
 
-ROUTES = (
-    Route("POST", "/v1/files", create, streamed=True),
-    Route("GET", "/v1/files", list_files),
-    Route("GET", "/v1/files/{file_id}", retrieve),
-    Route("DELETE", "/v1/files/{file_id}", delete),
-    Route("GET", "/v1/files/{file_id}/content", content),
-)
+ROUTES = FILES.routes("list retrieve delete", streamed=("create",), create=create, get_content=content)

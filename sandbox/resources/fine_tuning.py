@@ -1,65 +1,87 @@
-"""`/v1/fine_tuning/jobs`: making, watching and steering jobs; `fine_tuning_run.py` runs them."""
+"""`/v1/fine_tuning/jobs`: creating, retrieving and steering jobs; `fine_tuning_run.py` runs them."""
 
-import re
-from typing import Any
+import zlib
+from functools import partial
 
 from sandbox.errors import ApiError, invalid_type, missing_parameter
 from sandbox.jobs import fine_tuning_job, fine_tuning_run, work
-from sandbox.jobs.fine_tuning_job import Job
+from sandbox.jobs.fine_tuning_job import Training
+from sandbox.jobs.job import polled, vanished
 from sandbox.misbehaviour import job_switches
-from sandbox.state import State, Store
 from sandbox.store import paging, params, stored_files
-from sandbox.store.auth import owned
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Shape, page
 from sandbox.store.params import Body
-from sandbox.store.stored_files import StoredFile
-from sandbox.wire.messages import Answer, Request, json_response
-from sandbox.wire.routing import Route
+from sandbox.wire.messages import Answer, Request
 
-STORE = "fine-tuning-jobs"
 MAX_SUFFIX = 64
 MAX_INTEGRATIONS = 5
-_METADATA = re.compile(r"metadata\[(.+)\]$")
+MAX_SEED = 2**31 - 1
+
+
+def _missing(job_id: str) -> ApiError:
+    message = f"Could not find fine tune: {job_id}"
+    return ApiError(message, status=404, param="fine_tune_id", code="fine_tune_not_found")
+
+
+def _complete(request: Request, shape: Shape, body: Body) -> None:
+    method = fine_tuning_job.read_method(body)
+    seed = params.integer(body, "seed", 0, MAX_SEED)
+    shape.update(
+        integrations=_integrations(body),
+        method=method,
+        # The same object, so that what is settled shows in both places.
+        hyperparameters=method[method["type"]]["hyperparameters"],
+        seed=zlib.crc32(shape["id"].encode()) >> 1 if seed is None else seed,
+        user_provided_suffix=params.limited(body, "suffix", MAX_SUFFIX) or None,
+    )
+
+
+JOBS = Collection(
+    "/v1/fine_tuning/jobs",
+    "ftjob-",
+    "fine_tuning.job",
+    missing=_missing,
+    required=("model", "training_file"),
+    fields=dict.fromkeys(("training_file", "validation_file", "metadata")),
+    fixed={
+        "status": "validating_files",
+        "organization_id": "org-sandbox",
+        "result_files": [],
+        **dict.fromkeys(("finished_at", "fine_tuned_model", "trained_tokens", "error", "estimated_finish")),
+    },
+    complete=_complete,
+    hidden=vanished,
+)
 
 
 async def create(request: Request) -> Answer:
     body, app = request.json(), request.app
-    for name in ("model", "training_file"):
-        params.required(body, name)
+    JOBS.check_required(body)
     base = fine_tuning_job.find_base(app.state, params.model_name(body))
-    suffix = params.string(body, "suffix")
-    if len(suffix) > MAX_SUFFIX:
-        raise ApiError(
-            f"Invalid 'suffix': string too long. Expected a string with maximum length {MAX_SUFFIX}, but got a string "
-            f"with length {len(suffix)} instead.",
-            param="suffix",
-            code="string_above_max_length",
-        )
-    training = _file(app.state, body, "training_file")
-    validation = _file(app.state, body, "validation_file") if body.get("validation_file") else None
-    body = {**body, "integrations": _integrations(app.state, body)}
-    shape = fine_tuning_job.shape(app.state, body, base, fine_tuning_job.read_method(body))
-    wanted = job_switches.of_job(shape["metadata"], suffix)
+    find = partial(stored_files.of_purpose, app.state, body, purpose="fine-tune")
+    training = find("training_file")
+    validation = find("validation_file") if body.get("validation_file") else None
+    shape = {**JOBS.shape(request, body), "model": base.shown}
+    switches = job_switches.of_job(shape["metadata"], params.string(body, "suffix"))
     begun = app.state.now()
-    ends = begun + wanted.seconds(app.job_seconds)
-    job = Job(shape, base, training, validation, wanted, suffix, begun, ends)
-    _jobs(app.state).put(job.id, job)
-    work.start(fine_tuning_run.run(app, job))
-    return json_response(shape)
+    job = Training(
+        shape,
+        base=base,
+        training=training,
+        validation=validation,
+        switches=switches,
+        suffix=params.string(body, "suffix"),
+        begun=begun,
+        ends=begun + switches.seconds(app.job_seconds),
+    )
+    JOBS.keep(request, job)
+    running = fine_tuning_run.run(app, job)
+    work.start(running, f"fine-tuning job {job.id}", lambda error: fine_tuning_run.fail(app.state, job, error))
+    return JOBS.answer(request, job)
 
 
-def _file(state: State, body: Body, name: str) -> StoredFile:
-    stored = stored_files.find(state, params.string(body, name), name, 400)
-    if stored.shape["purpose"] != "fine-tune":
-        raise ApiError(
-            f"Invalid file purpose: '{stored.shape['purpose']}'. The {name} must be uploaded with the purpose "
-            "'fine-tune'.",
-            param=name,
-            code="invalid_file_purpose",
-        )
-    return stored
-
-
-def _integrations(state: State, body: Body) -> list[dict[str, Any]]:
+def _integrations(body: Body) -> list[Shape]:
     given = body.get("integrations") or []
     if not isinstance(given, list) or len(given) > MAX_INTEGRATIONS:
         raise invalid_type("integrations", f"an array of at most {MAX_INTEGRATIONS} objects", given)
@@ -75,22 +97,9 @@ def _integrations(state: State, body: Body) -> list[dict[str, Any]]:
 async def list_jobs(request: Request) -> Answer:
     """Newest first; `metadata[key]=value` and `metadata=null` filter."""
     query = request.query()
-    wanted = {match[1]: value for name, value in query.items() if (match := _METADATA.match(name))}
-    shapes = []
-    for job in _jobs(request.app.state):
-        found = job.shape["metadata"] or {}
-        fits = all(found.get(key) == value for key, value in wanted.items())
-        if fits and not (query.get("metadata") == "null" and found) and not job.switches.vanished:
-            shapes.append(job.shape)
-    return json_response(paging.page(shapes, query))
-
-
-async def retrieve(request: Request) -> Answer:
-    job = _find(request)
-    error = job.switches.poll()
-    if error is not None:
-        raise error
-    return json_response(job.shape)
+    found = [job.shape for job in JOBS.store(request) if not vanished(request, job)]
+    shapes = paging.with_metadata(found, query)
+    return page(request, [shape for shape in shapes if query.get("metadata") != "null" or not shape["metadata"]])
 
 
 async def cancel(request: Request) -> Answer:
@@ -102,50 +111,37 @@ async def pause(request: Request) -> Answer:
 
 
 async def resume(request: Request) -> Answer:
-    if _find(request).status != "paused":
+    if JOBS.find(request).status != "paused":
         raise ApiError(f"Job is not paused: {request.params['job_id']}", param="resume", code="invalid_resume_request")
     return _steer(request, "queued", "resume", "The job was resumed")
 
 
 def _steer(request: Request, status: str, verb: str, message: str) -> Answer:
-    job = _find(request)
+    job = JOBS.find(request)
     if not job.can(status):
         why = "has already completed" if job.is_over else f"cannot {verb} while {job.status}"
         raise ApiError(f"Job {why}: {job.id}", param=verb, code=f"invalid_{verb}_request")
     job.move(request.app.state, status)
-    job.tell(request.app.state, message)
-    return json_response(job.shape)
+    job.report(request.app.state, message)
+    return JOBS.answer(request, job)
 
 
 async def list_events(request: Request) -> Answer:
-    return json_response(paging.page(_find(request).events, request.query()))
+    return page(request, JOBS.find(request).events)
 
 
 async def list_checkpoints(request: Request) -> Answer:
-    return json_response(paging.page(_find(request).checkpoints, request.query(), limit=10))
+    return page(request, JOBS.find(request).checkpoints, limit=10)
 
 
-def _find(request: Request) -> Job:
-    job_id = request.params["job_id"]
-    job: Job | None = _jobs(request.app.state).get(job_id)
-    if job is None or job.switches.vanished:
-        raise ApiError(
-            f"Could not find fine tune: {job_id}", status=404, param="fine_tune_id", code="fine_tune_not_found"
-        )
-    return job
-
-
-def _jobs(state: State) -> Store[str, Job]:
-    return owned(state, STORE)
-
-
-ROUTES = (
-    Route("POST", "/v1/fine_tuning/jobs", create),
-    Route("GET", "/v1/fine_tuning/jobs", list_jobs),
-    Route("GET", "/v1/fine_tuning/jobs/{job_id}", retrieve),
-    Route("POST", "/v1/fine_tuning/jobs/{job_id}/cancel", cancel),
-    Route("POST", "/v1/fine_tuning/jobs/{job_id}/pause", pause),
-    Route("POST", "/v1/fine_tuning/jobs/{job_id}/resume", resume),
-    Route("GET", "/v1/fine_tuning/jobs/{job_id}/events", list_events),
-    Route("GET", "/v1/fine_tuning/jobs/{job_id}/checkpoints", list_checkpoints),
+ROUTES = JOBS.routes(
+    "",
+    create=create,
+    list=list_jobs,
+    retrieve=polled(JOBS),
+    cancel=cancel,
+    pause=pause,
+    resume=resume,
+    get_events=list_events,
+    get_checkpoints=list_checkpoints,
 )

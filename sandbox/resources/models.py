@@ -17,11 +17,10 @@ async def list_models(request: Request) -> Answer:
 
 
 async def retrieve(request: Request) -> Answer:
-    model = find(request.app.state, request.params["model"])
+    name = request.params["model"]
+    model = find(request.app.state, name)
     if model is None:
-        error = model_not_found(request.params["model"])
-        error.param = "model"
-        raise error
+        raise model_not_found(name, param="model")
     return json_response(_shape(model))
 
 

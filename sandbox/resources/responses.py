@@ -23,7 +23,7 @@ _FAILURE = "The server had an error while processing your request. Sorry about t
 
 async def create(request: Request) -> Answer:
     body = request.json()
-    settings.check_names(body)
+    params.known(body, settings.KNOWN)
     row = settings.model(request.app.state, body)
     streamed = params.boolean(body, "stream")
     options = params.mapping(body, "stream_options")

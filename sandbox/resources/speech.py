@@ -36,13 +36,11 @@ _KNOWN = frozenset({"model", "input", "voice", "instructions", "response_format"
 async def create(request: Request) -> Answer:
     body = request.json()
     model = catalog.require(request.app.state, params.model_name(body), ("speech",))
-    for name in body:
-        if name not in _KNOWN:
-            raise ApiError(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    params.known(body, _KNOWN)
     text, voice = faults.strip(_input(body)), _voice(request, body)
     speed = params.number(body, "speed", 0.25, 4, 1)
     form = params.choice(body, "response_format", CONTENT_TYPES, "mp3")
-    _limited(params.string(body, "instructions"), "instructions")
+    instructions = params.limited(body, "instructions", MAX_INPUT)
     wanted = params.choice(body, "stream_format", ("sse", "audio"), "audio")
     sound = _sound(form, text, voice, speed)
     if request.faults.endless:
@@ -56,29 +54,17 @@ async def create(request: Request) -> Answer:
             code="unsupported_value",
         )
     seconds = tones.samples(text, speed) / tones.RATE
-    return Stream(_events(sound, _usage(text, params.string(body, "instructions"), seconds, request.faults)))
+    return Stream(_events(sound, _usage(text, instructions, seconds, request.faults)))
 
 
 def _input(body: Body) -> str:
-    if body.get("input") is None:
-        raise missing_parameter("input")
-    text = params.string(body, "input")
+    params.required(body, "input")
+    text = params.limited(body, "input", MAX_INPUT)
     if not text:
         raise ApiError(
             "Invalid 'input': empty string. Expected a string with minimum length 1, but got an empty string instead.",
             param="input",
             code="empty_string",
-        )
-    return _limited(text, "input")
-
-
-def _limited(text: str, name: str) -> str:
-    if len(text) > MAX_INPUT:
-        raise ApiError(
-            f"Invalid '{name}': string too long. Expected a string with maximum length {MAX_INPUT}, but got a string "
-            f"with length {len(text)} instead.",
-            param=name,
-            code="string_above_max_length",
         )
     return text
 

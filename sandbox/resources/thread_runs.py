@@ -74,7 +74,9 @@ def _carry_on(request: Request, thread: Item, run: Item, body: Body, before: lis
     """Streams the run's events, or runs it in the background while the client polls."""
     if params.boolean(body, "stream"):
         return Stream(thread_run.streamed(request.app, thread, run, before))
-    work.start(thread_run.in_background(request.app, thread, run))
+    app = request.app
+    running = thread_run.in_background(app, thread, run)
+    work.start(running, f"run {run.id}", lambda error: thread_run.fail(app.state, run, error))
     return RUNS.answer(request, run)
 
 

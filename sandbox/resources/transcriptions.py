@@ -84,9 +84,7 @@ async def translate(request: Request) -> Answer:
 
 
 def _model(request: Request, form: Form) -> Model:
-    for name in form.fields:
-        if name.partition("[")[0] not in _KNOWN:
-            raise ApiError(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    params.known((name.partition("[")[0] for name in form.fields), _KNOWN)
     name = params.model_name({"model": form.get("model")})
     return catalog.require(request.app.state, name, ("transcription",))
 

@@ -46,12 +46,6 @@ def model(state: State, body: Body) -> Model:
     return catalog.require(state, name, catalog.RESPONSES_KINDS)
 
 
-def check_names(body: Body) -> None:
-    for name in body:
-        if name not in KNOWN:
-            raise ApiError(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
-
-
 def include(names: Any) -> frozenset[str]:
     """What `include` asks for; raises ApiError 400 for names that do not exist."""
     if names is not None and not isinstance(names, list):

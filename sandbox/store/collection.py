@@ -42,7 +42,7 @@ class Collection:
     times: tuple[str, ...] = ("created_at",)  # set when an object is created; `updated_at` also when it changes
     complete: Callable[[Request, Shape, Body], None] | None = None
     show: Callable[[Request, Item], Shape] | None = None  # an object as of now
-    hidden: Callable[[Item], bool] | None = None  # whether an object is not to be found
+    hidden: Callable[[Request, Item], bool] | None = None  # whether an object is not to be found
     usable: Callable[[Request, Item], None] | None = None  # raises ApiError when nothing inside an object may be seen
     changeable: tuple[str, ...] | None = None  # the fields that an update may set; by default all
     filters: tuple[str, ...] = ()  # fields that a list's query may ask for
@@ -77,7 +77,7 @@ class Collection:
         """The Item with this id, or with the one that the path names; raises ApiError 404 when there is none."""
         item_id = request.params[self.param] if item_id is None else str(item_id)
         item = self.store(request).get(item_id)
-        if item is None or (self.hidden is not None and self.hidden(item)):
+        if item is None or (self.hidden is not None and self.hidden(request, item)):
             if self.missing is not None:
                 raise self.missing(item_id)
             raise ApiError(f"No {self.what} found with id '{item_id}'.", status=404)
@@ -85,15 +85,22 @@ class Collection:
 
     def new(self, request: Request, body: Body, inner: Any = None, **more: Any) -> Item:
         """A new object, kept, with the fields in `more` over all others; raises ApiError 400 for a bad body."""
-        for name in self.required:
-            params.required(body, name)
+        return self.keep(request, Item(self.shape(request, body) | more, inner))
+
+    def shape(self, request: Request, body: Body) -> Shape:
+        """How a new object looks; raises ApiError 400 for a bad body."""
+        self.check_required(body)
         state = request.app.state
         shape: Shape = {"id": state.new_id(self.prefix, self.digits), "object": self.name}
         shape |= dict.fromkeys(self.times, state.created()) | deepcopy({**self.fixed, **self.fields})
         if self.parent is not None and self.parent.param in request.params:
             shape[self.parent.param] = request.params[self.parent.param]
         self.change(request, shape, body)
-        return self.keep(request, Item(shape | more, inner))
+        return shape
+
+    def check_required(self, body: Body) -> None:
+        for name in self.required:
+            params.required(body, name)
 
     def keep(self, request: Request, item: Item) -> Item:
         return self.store(request).put(item.id, item)
@@ -124,7 +131,7 @@ class Collection:
     async def list(self, request: Request) -> Answer:
         query = request.query()
         wanted = {name: query[name] for name in self.filters if name in query}
-        items = [item for item in self.store(request) if self.hidden is None or not self.hidden(item)]
+        items = [item for item in self.store(request) if self.hidden is None or not self.hidden(request, item)]
         shapes = [self.shown(request, item) for item in items]
         fitting = [shape for shape in shapes if all(shape.get(name) == value for name, value in wanted.items())]
         return page(request, fitting, **self.paging)

@@ -1,6 +1,6 @@
 """Reading a JSON body's fields; each refuses a wrong value in OpenAI's words (ApiError 400)."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
@@ -30,6 +30,29 @@ def string(body: Body, name: str, default: str = "") -> str:
     if not isinstance(value, str):
         raise invalid_type(name, "a string", value)
     return value
+
+
+def limited(body: Body, name: str, longest: int) -> str:
+    """A string of at most `longest` characters; empty when it is not given."""
+    value = string(body, name)
+    if len(value) > longest:
+        raise too_long(name, "string", longest, len(value))
+    return value
+
+
+def strings(body: Body, name: str) -> list[str]:
+    """A required array of strings."""
+    value = required(body, name)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise invalid_type(name, "an array of strings", value)
+    return value
+
+
+def known(body: Iterable[str], names: Container[str]) -> None:
+    """Refuses parameters that do not exist."""
+    for name in body:
+        if name not in names:
+            raise ApiError(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
 
 
 def boolean(body: Body, name: str, default: bool = False) -> bool:
@@ -96,14 +119,9 @@ def metadata(body: Body) -> dict[str, str]:
     for key, value in pairs.items():
         if not isinstance(value, str):
             raise invalid_type(f"metadata.{key}", "a string", value)
-        for text, limit in ((key, 64), (value, 512)):
-            if len(text) > limit:
-                raise ApiError(
-                    f"Invalid 'metadata.{key[:64]}': string too long. Expected a string with maximum length {limit}, "
-                    f"but got a string with length {len(text)} instead.",
-                    param="metadata",
-                    code="string_above_max_length",
-                )
+        for text, longest in ((key, 64), (value, 512)):
+            if len(text) > longest:
+                raise too_long(f"metadata.{key[:64]}", "string", longest, len(text), "metadata")
     return pairs
 
 
@@ -117,6 +135,17 @@ def quoted(names: Iterable[str]) -> str:
 
 def one_of(names: Iterable[str]) -> str:
     return f"one of {quoted(names).replace(' and ', ' or ')}"
+
+
+def too_long(name: str, kind: str, longest: int, length: int, param: str = "") -> ApiError:
+    """The error for a string or an array (its `kind`) that is longer than `longest`."""
+    an = "an array" if kind == "array" else f"a {kind}"
+    return ApiError(
+        f"Invalid '{name}': {kind} too long. Expected {an} with maximum length {longest}, but got {an} with length "
+        f"{length} instead.",
+        param=param or name,
+        code=f"{kind}_above_max_length",
+    )
 
 
 def _in_range(kind: str, name: str, value: float, low: float | None, high: float | None) -> None:

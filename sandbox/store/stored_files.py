@@ -10,10 +10,10 @@ from sandbox.misbehaviour.job_switches import Switches
 from sandbox.state import State, Store
 from sandbox.store import params
 from sandbox.store.auth import owned
+from sandbox.store.objects import Item
 from sandbox.store.params import Body
 
-STORE = "files"
-MAX_FILES = 10_000
+PATH = "/v1/files"
 SPOOL_BYTES = 256 * 1024
 CHUNK = 64 * 1024
 MIN_EXPIRY, MAX_EXPIRY = 3600, 30 * 86_400  # seconds
@@ -24,17 +24,12 @@ PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
 _OF_LINES = {"fine-tune": "Fine-Tuning", "batch": "Batch"}
 
 
-@dataclass(slots=True)
-class StoredFile:
-    """One file: `shape` is OpenAI's file object, `content` an unnamed file on disk, or in memory while it is small."""
+@dataclass(slots=True, kw_only=True)
+class StoredFile(Item):
+    """One file; `content` is an unnamed file on disk, or in memory while it is small."""
 
-    shape: dict[str, Any]
     content: BinaryIO
     switches: Switches = field(default_factory=Switches)
-
-    @property
-    def id(self) -> str:
-        return str(self.shape["id"])
 
     @property
     def size(self) -> int:
@@ -88,14 +83,14 @@ def keep(
     }
     if expires_in is not None:
         shape["expires_at"] = now + expires_in
-    return files(state).put(shape["id"], StoredFile(shape, content, switches or Switches()))
+    return files(state).put(shape["id"], StoredFile(shape, content=content, switches=switches or Switches()))
 
 
 def loose(data: bytes, filename: str) -> StoredFile:
     """A file that is nobody's, for what belongs to another object."""
     content = new_content()
     content.write(data)
-    return StoredFile({"id": "", "bytes": len(data), "filename": filename}, content)
+    return StoredFile({"id": "", "bytes": len(data), "filename": filename}, content=content)
 
 
 def keep_bytes(state: State, data: bytes, filename: str, purpose: str) -> StoredFile:
@@ -103,25 +98,33 @@ def keep_bytes(state: State, data: bytes, filename: str, purpose: str) -> Stored
 
 
 def files(state: State) -> Store[str, StoredFile]:
-    """The caller's files, oldest first, without those that have expired."""
-    store: Store[str, StoredFile] = owned(state, STORE, MAX_FILES)
-    now = state.now()
-    for stored in store:
-        if stored.has_expired(now):
-            store.pop(stored.id)
-    return store
+    """The caller's files, oldest first, also those that have expired."""
+    return owned(state, PATH)
+
+
+def missing(file_id: str, status: int = 404, param: str = "id") -> ApiError:
+    return ApiError(f"No such File object: {file_id}", status=status, param=param)
 
 
 def find(state: State, file_id: str, param: str = "id", status: int = 404) -> StoredFile:
     """The caller's file; raises ApiError with `status` when there is none, or none any more."""
-    stored: StoredFile | None = owned(state, STORE, MAX_FILES).get(file_id)
+    stored = files(state).get(file_id)
     if stored is None or stored.has_expired(state.now()):
-        raise ApiError(f"No such File object: {file_id}", status=status, param=param)
+        raise missing(file_id, status, param)
     return stored
 
 
-def delete(state: State, file_id: str) -> bool:
-    return owned(state, STORE, MAX_FILES).pop(file_id) is not None
+def of_purpose(state: State, body: Body, name: str, purpose: str) -> StoredFile:
+    """The file that a body's field names; raises ApiError 400 for none, or for one with another purpose."""
+    stored = find(state, params.string(body, name), name, 400)
+    if stored.shape["purpose"] != purpose:
+        raise ApiError(
+            f"Invalid file purpose: '{stored.shape['purpose']}'. The file in '{name}' must be uploaded with the purpose "
+            f"'{purpose}'.",
+            param=name,
+            code="invalid_file_purpose",
+        )
+    return stored
 
 
 def check_purpose(purpose: str, filename: str) -> None:
