@@ -20,6 +20,8 @@ from gateway.objects.records import new_object
 FIRST_LOOK_SECONDS = 2.0
 MODEL = "model"
 CANCELLING = "cancelling"
+ORIGIN = ("models", "model_types", "lines", "endpoint")
+"""What a job's record keeps of the notes on its call. Others are the call's own, and may be no JSON."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +182,7 @@ def _new_job(call: Call, job: JobKind, body: dict[str, Any]) -> list[NewObject]:
         "token_prefix": caller.prefix,
         "teams": list(caller.teams),
         "tags": dict(caller.tags),
-        **call.notes,
+        **{name: call.notes[name] for name in ORIGIN if name in call.notes},
     }
     models = call.notes.get("models")
     public = sorted(set(models.values())) if isinstance(models, dict) else []

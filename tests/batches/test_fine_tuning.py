@@ -72,6 +72,24 @@ def test_graders(client: OpenAI, quick: Gateway) -> None:
         graders.run(grader={**asking, "model": "openai-main/none"}, model_sample="Hi")
 
 
+@pytest.mark.parametrize("models", [["openai-main/gpt-4o-mini"], ["openai-main/gpt-4o-mini", "openai-main/gpt-4o"]])
+def test_a_job_whose_graders_ask_models(client: OpenAI, quick: Gateway, models: list[str]) -> None:
+    """The models of graders are the vendor's business: the job's record tells of the model that is tuned."""
+    message = {"role": "user", "content": "Score {{sample.output_text}}"}
+    graders = {
+        f"judge{number}": {"type": "score_model", "name": f"judge{number}", "input": [message], "model": model}
+        for number, model in enumerate(models)
+    }
+    grader: Any = {"type": "multi", "name": "all", "graders": graders, "calculate_output": " + ".join(graders)}
+    job = begin(
+        client, suffix="sandbox-hang=queued", method={"type": "reinforcement", "reinforcement": {"grader": grader}}
+    )
+    (known,) = quick.installation.do("owned", object_id=job.id)
+    assert known["model_name"] == "openai-main/gpt-4o-mini"
+    assert set(known["data"]["origin"]) == {"request_id", "token_prefix", "teams", "tags", "models", "model_types"}
+    assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+
+
 async def test_the_asynchronous_sdk(quick: Gateway) -> None:
     client: AsyncOpenAI = quick.async_sdk(quick.token("ft-async", user="ft-async@example.com"), default_headers=HEADERS)
     uploaded = await client.files.create(file=("training.jsonl", training()), purpose="fine-tune")
