@@ -37,6 +37,7 @@ _NAMES: dict[str, str] = {
         gpt-4-turbo=gpt-4-turbo-2024-04-09 gpt-4-turbo-2024-04-09 gpt-4=gpt-4-0613 gpt-4-0613
         gpt-4-turbo-preview=gpt-4-0125-preview gpt-4-0125-preview gpt-4-1106-preview
         gpt-3.5-turbo=gpt-3.5-turbo-0125 gpt-3.5-turbo-0125 gpt-3.5-turbo-1106 gpt-3.5-turbo-16k
+        chat-latest gpt-5-search-api=gpt-5-search-api-2025-10-14 gpt-5-search-api-2025-10-14
         gpt-5-chat-latest gpt-5.1-chat-latest gpt-5.2-chat-latest gpt-5.3-chat-latest
         gpt-4o-search-preview=gpt-4o-search-preview-2025-03-11 gpt-4o-search-preview-2025-03-11
         gpt-4o-mini-search-preview=gpt-4o-mini-search-preview-2025-03-11 gpt-4o-mini-search-preview-2025-03-11
@@ -45,12 +46,13 @@ _NAMES: dict[str, str] = {
         gpt-4o-audio-preview=gpt-4o-audio-preview-2025-06-03 gpt-4o-audio-preview-2025-06-03
         gpt-4o-audio-preview-2024-12-17 gpt-4o-mini-audio-preview=gpt-4o-mini-audio-preview-2024-12-17
         gpt-4o-mini-audio-preview-2024-12-17 gpt-audio=gpt-audio-2025-08-28 gpt-audio-2025-08-28
-        gpt-audio-mini=gpt-audio-mini-2025-12-15 gpt-audio-mini-2025-12-15
+        gpt-audio-1.5 gpt-audio-mini-2025-10-06 gpt-audio-mini=gpt-audio-mini-2025-12-15 gpt-audio-mini-2025-12-15
         """,
     "reasoning": """
         gpt-5=gpt-5-2025-08-07 gpt-5-2025-08-07 gpt-5-mini=gpt-5-mini-2025-08-07 gpt-5-mini-2025-08-07
         gpt-5-nano=gpt-5-nano-2025-08-07 gpt-5-nano-2025-08-07 gpt-5.1=gpt-5.1-2025-11-13 gpt-5.1-2025-11-13
-        gpt-5.2=gpt-5.2-2025-12-11 gpt-5.2-2025-12-11 gpt-5.4 gpt-5.4-mini=gpt-5.4-mini-2026-03-17
+        gpt-5.2=gpt-5.2-2025-12-11 gpt-5.2-2025-12-11 gpt-5.4=gpt-5.4-2026-03-05 gpt-5.4-2026-03-05
+        gpt-5.4-mini=gpt-5.4-mini-2026-03-17
         gpt-5.4-mini-2026-03-17 gpt-5.4-nano=gpt-5.4-nano-2026-03-17 gpt-5.4-nano-2026-03-17
         gpt-5.5=gpt-5.5-2026-04-23 gpt-5.5-2026-04-23 gpt-5.6-sol gpt-5.6-terra gpt-5.6-luna
         gpt-6-sol gpt-6-luna gpt-6-astra gpt-6.1-sol gpt-6.1-terra gpt-6.2-sol gpt-6.2-astra
@@ -61,7 +63,8 @@ _NAMES: dict[str, str] = {
         o1-pro=o1-pro-2025-03-19 o1-pro-2025-03-19 o3-pro=o3-pro-2025-06-10 o3-pro-2025-06-10
         gpt-5-pro=gpt-5-pro-2025-10-06 gpt-5-pro-2025-10-06 gpt-5.2-pro=gpt-5.2-pro-2025-12-11
         gpt-5.2-pro-2025-12-11 gpt-5.5-pro=gpt-5.5-pro-2026-04-23 gpt-5.5-pro-2026-04-23
-        gpt-5-codex gpt-5.1-codex gpt-5.1-codex-max codex-mini-latest
+        gpt-5.4-pro=gpt-5.4-pro-2026-03-05 gpt-5.4-pro-2026-03-05 gpt-5-codex gpt-5.1-codex gpt-5.1-codex-max
+        gpt-5.1-codex-mini gpt-5.2-codex gpt-5.3-codex codex-mini-latest
         o3-deep-research=o3-deep-research-2025-06-26 o3-deep-research-2025-06-26
         o4-mini-deep-research=o4-mini-deep-research-2025-06-26 o4-mini-deep-research-2025-06-26
         computer-use-preview=computer-use-preview-2025-03-11 computer-use-preview-2025-03-11
@@ -81,16 +84,17 @@ _NAMES: dict[str, str] = {
         gpt-image-2.5-flare=gpt-image-2.5-flare-2026-09-08 gpt-image-2.5-flare-2026-09-08
         gpt-image-2.6-sunburst gpt-image-2.6-flare chatgpt-image-latest dall-e-2 dall-e-3
         """,
-    "speech": "tts-1 tts-1-1106 tts-1-hd tts-1-hd-1106 gpt-4o-mini-tts gpt-4o-mini-tts-2025-12-15",
+    "speech": "tts-1 tts-1-1106 tts-1-hd tts-1-hd-1106 gpt-4o-mini-tts gpt-4o-mini-tts-2025-03-20 gpt-4o-mini-tts-2025-12-15",
     "transcription": """
-        whisper-1 gpt-transcribe gpt-4o-transcribe gpt-4o-mini-transcribe gpt-4o-mini-transcribe-2025-12-15
-        gpt-4o-transcribe-diarize
+        whisper-1 gpt-transcribe gpt-4o-transcribe gpt-4o-mini-transcribe gpt-4o-mini-transcribe-2025-03-20
+        gpt-4o-mini-transcribe-2025-12-15 gpt-4o-transcribe-diarize
         """,
     "realtime": """
         gpt-4o-realtime-preview gpt-4o-realtime-preview-2024-12-17 gpt-4o-realtime-preview-2025-06-03
         gpt-4o-mini-realtime-preview gpt-4o-mini-realtime-preview-2024-12-17 gpt-realtime gpt-realtime-2025-08-28
         gpt-realtime-mini gpt-realtime-mini-2025-10-06 gpt-realtime-mini-2025-12-15 gpt-realtime-1.5
         gpt-realtime-2 gpt-realtime-2.1 gpt-realtime-2.1-mini gpt-realtime-whisper
+        gpt-live-transcribe
         """,
     "translation": "gpt-realtime-translate",
     "live": "gpt-live-1",

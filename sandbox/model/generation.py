@@ -9,7 +9,7 @@ from sandbox.misbehaviour.faults import Faults
 from sandbox.model import tokens, tools
 from sandbox.model.prompt import Prompt
 from sandbox.model.replies import REFUSAL, reply
-from sandbox.model.schema_values import Filler
+from sandbox.model.schema_values import Filler, asked_keys
 from sandbox.model.tools import Call, Tool
 from sandbox.wire.messages import encode
 
@@ -106,7 +106,10 @@ def _text(prompt: Prompt, settings: Settings, variant: int) -> str:
     if settings.schema is not None:
         return encode(Filler(settings.schema, prompt.user_text).value(settings.schema)).decode()
     if settings.json_object:
-        return encode({"answer": reply(prompt, variant)}).decode()
+        names = asked_keys(prompt.user_text) or asked_keys(prompt.all_text)
+        wanted = {"type": "object", "properties": {name: {} for name in names}, "required": names}
+        made = Filler(wanted, prompt.user_text).value(wanted) or {"answer": reply(prompt, variant)}
+        return encode(made).decode()
     return reply(prompt, variant)
 
 

@@ -1,5 +1,6 @@
 """A value that satisfies a JSON schema, filled with what the conversation offers."""
 
+import itertools
 import math
 import re
 from typing import Any
@@ -53,6 +54,31 @@ def places(text: str) -> list[str]:
     return list(dict.fromkeys(place.rstrip("?.!,") for place in found))
 
 
+# What follows a property's name where its value is given.
+_GIVEN = "|".join(
+    (
+        r"""d?(?: is| to| of)?\s*[:=]?\s*(?:"([^"]+)"|'([^']+)')""",  # title 'A day'
+        r"(?:d |\s*[:=]\s*)([\w@./:+-]*\w)",  # named Bob, name: Bob
+        r" is ((?-i:[A-Z])[\w.-]*\w)",  # name is Bob, but not "what city is it"
+        r"(?: is)?\s(\d+(?:\.\d+)?)\b",  # age 30
+    )
+)
+_KEY = r"[\"'`]?[A-Za-z_]\w*[\"'`]?"
+_KEYS = re.compile(
+    r"\b(?:keys|fields|properties|attributes|key (?:named|called))(?: named| called| are)?[: ]+"
+    rf"({_KEY}(?:(?:, and |,| and )\s*{_KEY})*)",
+    re.IGNORECASE,
+)
+_IN_EXAMPLE = re.compile(r"[\"'](\w+)[\"']\s*:")
+
+
+def asked_keys(text: str) -> list[str]:
+    """The keys that a prompt wants in a JSON object, by name ("with keys a and b") or in an example of one."""
+    match = _KEYS.search(text)
+    found = re.findall(r"\w+", re.sub(r"\band\b|,", " ", match[1])) if match else _IN_EXAMPLE.findall(text)
+    return list(dict.fromkeys(found))
+
+
 class Filler:
     """Makes values for one schema document.
 
@@ -63,6 +89,7 @@ class Filler:
         self.root = root
         self.hint = hint
         self.place = place or next(iter(places(hint)), "")
+        self._numbers = itertools.cycle(_NUMBER.findall(hint))
 
     def value(self, schema: Any, name: str = "", depth: int = 0) -> Any:
         """A value for `schema`, a part of the root; `name` is the property that it belongs to."""
@@ -188,6 +215,9 @@ class Filler:
         return text if high is None else text[:high]
 
     def _text_for(self, name: str) -> str:
+        said = self._said(name)
+        if said:
+            return said
         if name in _PLACE_NAMES and self.place:
             return self.place
         if name in _TEXT_NAMES and self.hint:
@@ -203,13 +233,23 @@ class Filler:
             low = max(low, schema["exclusiveMinimum"] + nudge)
         if "exclusiveMaximum" in schema:
             high = min(high, schema["exclusiveMaximum"] - nudge)
-        found = _NUMBER.search(self.hint)
-        value: float = float(found[0]) if found else (36 if name == "age" else 42)
+        # Numbers are taken in their order: "multiply 6 and 7" is x=6 and y=7.
+        said = self._said(name) or ""
+        found = said if _NUMBER.fullmatch(said) else next(self._numbers, None)
+        value: float = float(found) if found else (36 if name == "age" else 42)
         value = min(max(value, low), high)
         if step:
             value = math.floor(value / step) * step
             value = value + step if value < low else value
         return int(value) if kind == "integer" or float(value).is_integer() else value
+
+    def _said(self, name: str) -> str | None:
+        """What the conversation gives a property by its name: "name: Bob", "named Bob", "age 30", "title 'A day'"."""
+        if not name:
+            return None
+        words = re.escape(name).replace("_", "[ _]")
+        found = re.search(rf"\b{words}(?:{_GIVEN})", self.hint, re.IGNORECASE)
+        return next((group for group in found.groups() if group), None) if found else None
 
     def _mentioned(self, options: list[Any]) -> Any:
         return next((option for option in options if _mentions(self.hint, option)), options[0])

@@ -21,6 +21,8 @@ _COMMON = {
     *("into", "about", "your", "you", "are", "is", "of", "in", "to", "a", "an", "by", "on", "or", "it", "used"),
     *("user", "value", "name", "state", "city", "country", "string", "number"),
 }
+# What arithmetic is called in a question, and in a tool's name.
+_MEANS = {"times": "multiply", "plus": "add", "minus": "subtract", "divided": "divide", "sum": "add"}
 
 
 @dataclass(slots=True)
@@ -79,7 +81,9 @@ def _call(tool: Tool, text: str, place: str) -> Call:
 
 def _is_asked_for(tool: Tool, text: str) -> bool:
     said = set(_words(text))
-    if said & (set(_words(tool.name)) - _VERBS):
+    name = set(_words(tool.name))
+    # A tool that is only a verb, such as "add", is asked for by it.
+    if said & (name - _VERBS or name):
         return True
     return len(said & (set(_words(tool.description)) - _VERBS - _COMMON)) >= 2
 
@@ -87,5 +91,5 @@ def _is_asked_for(tool: Tool, text: str) -> bool:
 def _words(text: str) -> Iterator[str]:
     """Lower-case words without a plural's s; `getWeather` and `get_weather` are two words each."""
     for word in _WORD.findall(text):
-        lower = word.lower()
+        lower = _MEANS.get(word.lower(), word.lower())
         yield lower[:-1] if len(lower) > 3 and lower.endswith("s") and not lower.endswith("ss") else lower

@@ -1,5 +1,7 @@
 """`/v1/containers` and their files."""
 
+from typing import Any
+
 from sandbox.errors import ApiError
 from sandbox.resources.files import download
 from sandbox.store import params, stored_files
@@ -53,12 +55,24 @@ FILES = Collection("files", "cfile_", "container.file", parent=CONTAINERS, digit
 
 
 async def create(request: Request) -> Answer:
-    body = request.json()
+    return CONTAINERS.answer(request, _new(request, request.json()))
+
+
+def open_used(request: Request, tools: list[Shape], items: list[Shape]) -> None:
+    """Creates the containers that calls of the code interpreter name and that were not given by their ids."""
+    wanted: list[Body] = [tool["container"] for tool in tools if isinstance(tool.get("container"), dict)]
+    for item in items:
+        container_id = item.get("container_id")
+        if wanted and container_id and container_id not in CONTAINERS.store(request):
+            _new(request, {**wanted[0], "name": "Auto container"}, id=container_id)
+
+
+def _new(request: Request, body: Body, **more: Any) -> Item:
     files = [stored_files.find(request.app.state, file_id, "file_ids") for file_id in body.get("file_ids") or []]
-    container = CONTAINERS.new(request, body)
+    container = CONTAINERS.new(request, body, **more)
     for stored in files:
         _add(request, container, stored)
-    return CONTAINERS.answer(request, container)
+    return container
 
 
 async def add_file(request: Request) -> Answer:

@@ -6,6 +6,7 @@ from typing import Any
 from sandbox.errors import ApiError
 from sandbox.misbehaviour.faults import Faults
 from sandbox.model.catalog import Model
+from sandbox.resources import containers
 from sandbox.responses import context, output, settings, toolbox, turn, usage
 from sandbox.responses.context import Context
 from sandbox.responses.items import Item
@@ -57,6 +58,7 @@ def begin(request: Request, body: Body, row: Model) -> Life:
     plan = settings.plan(body, row, tools, asked.approved())
     settings.check_json_mode(plan.settings, seen.prompt)
     made = output.make(seen, plan, faults, state)
+    containers.open_used(request, tools.built_in, made.items)
     now = state.now()
     starts = now + faults.queued / 1000 if background else now
     life = Life(

@@ -75,6 +75,7 @@ class Life:
             "completed_at": int(max(self.ends, self.created)) if status == "completed" else None,
             "error": self.error if status == "failed" else None,
             "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+            "conversation": None,
             **self.base,
             "output": [visible(item, shown) for item in self.items] if over else [],
             "usage": self.usage if over else None,

@@ -8,7 +8,7 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
-from tests.support.openapi import assert_valid
+from tests.support.openapi import assert_valid, properties
 from tests.support.sandbox_process import SandboxProcess
 
 MODEL = "gpt-4o-mini"
@@ -57,6 +57,15 @@ class TestPlain:
         assert (answer.service_tier, answer.truncation, answer.tool_choice) == ("default", "disabled", "auto")
         assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens
         assert answer.usage.input_tokens_details.cached_tokens == 0
+
+    def test_every_field_of_the_description_is_there(self, sandbox: SandboxProcess) -> None:
+        answer = sandbox.post("/responses", {"model": MODEL, "input": "hi"}).json()
+        # The description says of this one that only the SDKs add it.
+        assert properties("Response") - {"output_text"} <= set(answer)
+
+    def test_what_codex_adds_is_accepted(self, sandbox: SandboxProcess) -> None:
+        body = {"model": MODEL, "input": "hi", "client_metadata": {"x-codex-installation-id": "1"}}
+        assert sandbox.post("/responses", body).status_code == 200
 
     async def test_the_async_sdk_works_too(self, running_sandbox: SandboxProcess) -> None:
         client: AsyncOpenAI = running_sandbox.async_client()
@@ -347,6 +356,17 @@ class TestBuiltInTools:
         assert web.action.sources[0].url.startswith("https://example.com/")
         assert "vs_1" in files.results[0].text
         assert code.outputs[0].logs == "42\n"
+
+    def test_the_code_interpreters_container_is_there(self, client: OpenAI, sandbox: SandboxProcess) -> None:
+        file = client.files.create(file=("a.csv", b"1,2"), purpose="assistants").id
+        tool = {"type": "code_interpreter", "container": {"type": "auto", "file_ids": [file], "memory_limit": "4g"}}
+        used = ask(client, "compute 6*7", tools=[tool]).output[0].container_id
+        container = sandbox.get(f"/containers/{used}").json()
+        assert_valid("ContainerResource", container)
+        assert (container["id"], container["status"], container["memory_limit"]) == (used, "running", "4g")
+        assert [file.path for file in client.containers.files.list(used)] == ["/mnt/data/a.csv"]
+        again = ask(client, "compute 6*7", tools=[{"type": "code_interpreter", "container": used}]).output[0]
+        assert again.container_id == used
 
     def test_a_picture_is_drawn(self, client: OpenAI) -> None:
         tools = [{"type": "image_generation", "size": "64x48"}]

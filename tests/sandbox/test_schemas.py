@@ -180,3 +180,22 @@ def test_strict_schemas_are_checked(client: OpenAI, schema: Any, message: str) -
     form: Any = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema, "strict": True}}
     with pytest.raises(BadRequestError, match=message):
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}], response_format=form)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("Return JSON with keys a and b.", ["a", "b"]),
+        ("Answer in JSON with the fields `title`, `tags`, and `score`.", ["title", "tags", "score"]),
+        ('Answer in JSON like this: {"city": "...", "country": "..."}', ["city", "country"]),
+        ("Say something in JSON. The key is to be brief.", ["answer"]),
+    ],
+)
+def test_a_json_object_has_the_keys_that_the_prompt_wants(client: OpenAI, text: str, keys: list[str]) -> None:
+    form: Any = {"type": "json_object"}
+    chat = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": text}], response_format=form
+    )
+    assert list(json.loads(chat.choices[0].message.content or "")) == keys
+    response = client.responses.create(model=MODEL, input=text, text={"format": form})
+    assert list(json.loads(response.output_text)) == keys

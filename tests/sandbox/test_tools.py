@@ -182,3 +182,43 @@ def test_a_strict_function_needs_a_closed_schema(client: OpenAI) -> None:
     loose = {"type": "function", "function": {**WEATHER["function"], "strict": True}}
     with pytest.raises(BadRequestError, match=r"Invalid schema for function 'get_weather'.*additionalProperties"):
         ask(client, "hi", tools=[loose])
+
+
+ARITHMETIC: dict[str, Any] = {
+    "type": "object",
+    "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}},
+    "required": ["x", "y"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "arguments"),
+    [
+        ("multiply", "Multiply 6 and 7.", {"x": 6, "y": 7}),
+        ("multiply", "What is 12 times 5?", {"x": 12, "y": 5}),
+        ("add", "add y=3 and x=-4", {"x": -4, "y": 3}),
+        ("subtract", "7 minus 2", {"x": 7, "y": 2}),
+    ],
+)
+def test_numbers_of_the_question_are_arguments(client: OpenAI, name: str, text: str, arguments: dict[str, int]) -> None:
+    tool = {"type": "function", "function": {"name": name, "parameters": ARITHMETIC}}
+    assert called(ask(client, text, tools=[tool])) == [(name, arguments)]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("Register a user named Bob, age 30, email: bob@example.org", ("Bob", 30, "bob@example.org")),
+        ("Register the user name 'Bob Ross' whose age is 52", ("Bob Ross", 52, "ada@example.com")),
+        ("Register a user. What age is it?", ("Ada Lovelace", 36, "ada@example.com")),
+    ],
+)
+def test_what_the_question_says_of_an_argument_is_taken(client: OpenAI, text: str, arguments: tuple[Any, ...]) -> None:
+    kinds = {"name": "string", "age": "integer", "email": "string"}
+    schema = {
+        "type": "object",
+        "properties": {key: {"type": kind} for key, kind in kinds.items()},
+        "required": [*kinds],
+    }
+    tool = {"type": "function", "function": {"name": "register_user", "parameters": schema}}
+    assert called(ask(client, text, tools=[tool])) == [("register_user", dict(zip(kinds, arguments, strict=True)))]

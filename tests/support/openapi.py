@@ -23,6 +23,18 @@ def assert_valid(schema_name: str, instance: Any) -> None:
     assert error is None, f"not a {schema_name}: {error.message} at {error.json_path}"
 
 
+def properties(schema_name: str) -> set[str]:
+    """The names of all properties that a schema and those that it is made of describe."""
+    schemas = _document()["components"]["schemas"]
+
+    def names(schema: Any) -> set[str]:
+        if "$ref" in schema:
+            return names(schemas[schema["$ref"].rpartition("/")[2]])
+        return set(schema.get("properties", ())).union(*(names(part) for part in schema.get("allOf", ())))
+
+    return names(schemas[schema_name])
+
+
 @cache
 def validator(schema_name: str) -> Draft202012Validator:
     document = _document()
