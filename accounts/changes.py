@@ -6,9 +6,11 @@ the manager's query set.
 """
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models, router, transaction
+
+from accounts import audit
 
 MANY = 100
 """A bulk update of more rows than this is announced as "many"."""
@@ -48,9 +50,13 @@ class AnnouncedQuerySet(models.QuerySet[Any]):
             if len(keys) > MANY:
                 rows = super().update(**kwargs)
                 announce(self.model._meta.label_lower, using=self.db)
+                audit.many_updated(self.model, rows, kwargs, self.db)
             else:  # named one by one, so that no worker has to look at all rows for the sake of a few
+                named = self.model._base_manager.using(self.db).filter(pk__in=keys)
+                before = audit.values_of(named, kwargs)
                 rows = super(AnnouncedQuerySet, self.filter(pk__in=keys)).update(**kwargs)
                 announce_each(self.model, keys, using=self.db)
+                audit.updated(self.model, before, self.db)
         return rows
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
@@ -61,6 +67,8 @@ class AnnouncedQuerySet(models.QuerySet[Any]):
             else:
                 for row in made:
                     row.announce(self.db)
+            if made:
+                audit.added(made, self.db)
         return made
 
     def quietly_update(self, **kwargs: Any) -> int:
@@ -69,7 +77,7 @@ class AnnouncedQuerySet(models.QuerySet[Any]):
 
 
 class Announced(models.Model):
-    """A model whose every save and deletion is announced in the same transaction.
+    """A model whose every save and deletion is announced, and recorded in the audit log, in the same transaction.
 
     Deletions that cascade or come from a query set pass the ``pre_delete`` signal, which ``accounts.signals`` listens to.
     """
@@ -82,12 +90,25 @@ class Announced(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
         with transaction.atomic(using=using):
+            before = audit.stored(self, using, kwargs.get("update_fields"))
             super().save(*args, **kwargs)
             self.announce(using)
+            audit.saved(self, before, using)
 
     def announce(self, using: str | None) -> None:
         """Write a change of this row into the feed."""
         announce(self._meta.label_lower, self.pk, using=using)
+
+    audited_in_cascades: ClassVar[bool] = False
+    """Whether a row that goes with another one, when that is deleted, has an audit entry of its own."""
+
+    def audit_name(self) -> str:
+        """Return the row's name in the audit log."""
+        return str(self)
+
+    def audit_place(self) -> tuple[str, str]:
+        """Return the names of the provider account and of the team that the row belongs to; empty: none."""
+        return "", ""
 
     @classmethod
     def announced_models(cls) -> list[type[Self]]:

@@ -14,9 +14,10 @@ from django.db import models
 from django.utils import timezone
 
 from accounts import tokens
+from accounts.audit import AuditEntry
 from accounts.changes import Announced, AnnouncedQuerySet, Change, announce_each
 
-__all__ = ["ApiToken", "Change", "Membership", "Team", "User", "VirtualAccount"]
+__all__ = ["ApiToken", "AuditEntry", "Change", "Membership", "Team", "User", "VirtualAccount"]
 
 slug_validator = RegexValidator(
     r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$",
@@ -78,6 +79,9 @@ class Team(Announced):
         if self.name == RESERVED_TEAM:
             raise ValidationError({"name": "'everyone' already means all users; choose another name."})
 
+    def audit_place(self) -> tuple[str, str]:
+        return "", self.name
+
     def __str__(self) -> str:
         return self.name
 
@@ -103,6 +107,14 @@ class Membership(Announced):
         instance = super().from_db(*args, **kwargs)
         instance._stored_user_id = instance.__dict__.get("user_id")
         return instance
+
+    audited_in_cascades = True
+
+    def audit_name(self) -> str:
+        return f"of {self.user} in team {self.team} ({self.role})"
+
+    def audit_place(self) -> tuple[str, str]:
+        return "", self.team.name
 
     def announce(self, using: str | None) -> None:
         """Announce the user whose teams these are (and were): only their tokens have to be looked at."""
@@ -140,6 +152,9 @@ class VirtualAccount(Announced):
         tags = self.tags
         if not isinstance(tags, dict) or not all(isinstance(v, str) and len(v) <= 128 for v in tags.values()):
             raise ValidationError({"tags": "Give a JSON object of texts, each at most 128 characters."})
+
+    def audit_place(self) -> tuple[str, str]:
+        return "", self.team.name if self.team else ""
 
     def __str__(self) -> str:
         return self.name
@@ -212,6 +227,14 @@ class ApiToken(Announced):
         limits = self.limits
         if not isinstance(limits, list) or not all(isinstance(entry, str) and entry for entry in limits):
             raise ValidationError({"limits": 'Give a JSON list of account or "account/model" names.'})
+
+    audited_in_cascades = True
+
+    def audit_name(self) -> str:
+        return f"{self} of {self.user or self.virtual_account}"
+
+    def audit_place(self) -> tuple[str, str]:
+        return self.virtual_account.audit_place() if self.virtual_account else ("", "")
 
     @property
     def state(self) -> str:

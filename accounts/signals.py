@@ -1,10 +1,11 @@
-"""Announces deletions, cascades included: Django sends ``post_delete`` for each row inside the deleting transaction."""
+"""Announces deletions and records them in the audit log, cascades included: Django sends ``post_delete`` for each row inside the deleting transaction."""
 
 from typing import Any
 
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
+from accounts import audit
 from accounts.changes import Announced
 
 
@@ -13,3 +14,7 @@ def announce_deletion(sender: type[Any], instance: Any, using: str, **kwargs: An
     """Write a deletion of an announced model into the feed."""
     if issubclass(sender, Announced):
         instance.announce(using)
+        origin = kwargs.get("origin")
+        cascaded = origin is not instance and getattr(origin, "model", None) is not sender
+        if sender.audited_in_cascades or not cascaded:
+            audit.removed(instance, using)

@@ -169,8 +169,6 @@ class TokenAdmin(ScopedAdmin):
         """Revoke through the query set method that the commands and the API call: it announces the change."""
         live = list(queryset.filter(revoked_at=None))
         revoked = ApiToken.objects.filter(pk__in=[token.pk for token in live]).revoke()
-        for token in live:
-            self.log_change(request, token, "Revoked.")
         self.message_user(request, f"Revoked {revoked} token(s). Calls with them fail within a second.")
 
     @action(description="Revoke", url_path="revoke", icon="block", variant=ActionVariant.DANGER)

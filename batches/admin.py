@@ -20,6 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from unfold.decorators import action, display
 
+from accounts import audit
 from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin
 from batches import steering
 from batches.charging import batch_key
@@ -188,7 +189,7 @@ class JobAdmin(OwnedAdmin):
         except (AccountGone, Unreachable, Refused) as error:
             messages.error(request, f"It can't be cancelled: {error}.")
         else:
-            self.log_change(request, job, "Cancelled.")
+            audit.note(job, "cancelled a job", account=job.account_name)
             messages.success(request, f"The upstream says: {changed.state}.")
         return self.back(request, object_id)
 
@@ -210,7 +211,7 @@ class JobAdmin(OwnedAdmin):
         if not file_id:
             messages.warning(request, "It has no output.")
             return self.back(request, object_id)
-        self.log_change(request, job, f"Downloaded the output {file_id}.")
+        audit.note(job, f"downloaded the output {file_id}", account=job.account_name)
         return download(job.account_name, file_id)
 
 

@@ -3,6 +3,7 @@
 Whoever manages something, or has staff status, may sign in; what they see there is their scope (``accounts.scoped_admin``).
 """
 
+from functools import update_wrapper
 from typing import Any
 
 from django.contrib import admin
@@ -16,6 +17,7 @@ from django.urls import reverse_lazy
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
+from accounts.acting import acting
 from accounts.models import Membership
 from accounts.scoped_admin import OUTSIDER, Scope, may_choose
 from providers.models import ProviderAccount
@@ -47,7 +49,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Usage", "monitoring", "usage.usagerecord"),
             ("Batches and fine-tuning", "pending_actions", "batches.job"),
             ("Files", "draft", "batches.storedfile"),
-            ("Admin log", "history", "admin.logentry"),
+            ("Audit log", "history", "accounts.auditentry"),
         ),
     ),
 )
@@ -138,6 +140,15 @@ class ConsoleSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return self.scope(request).enters
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Wrap a page: only who may enter sees it, and what it changes is recorded as theirs."""
+
+        def acted(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            with acting(str(request.user), "console"):
+                return view(request, *args, **kwargs)
+
+        return super().admin_view(update_wrapper(acted, view), cacheable)
 
     def autocomplete_view(self, request: HttpRequest) -> Any:
         return ScopedChoices.as_view(admin_site=self)(request)

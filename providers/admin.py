@@ -327,8 +327,6 @@ class ModelPage(ScopedAdmin):
         # Without the joins of the list; this update announces itself.
         Model.objects.filter(pk__in=[model.pk for model in chosen]).update(enabled=enabled)
         word = "Enabled" if enabled else "Disabled"
-        for model in chosen:
-            self.log_change(request, model, f"{word}.")
         self.message_user(request, f"{word} {len(chosen)} model(s).", messages.SUCCESS)
 
 

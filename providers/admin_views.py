@@ -47,8 +47,6 @@ def _add_models(page: Any, request: HttpRequest, account: ProviderAccount) -> Ht
         page.message_user(request, str(fault), "error")
         return redirect(request.path)
     added = [row.name for row in done if row.action == "add"]
-    if added:
-        page.log_change(request, account, f"Added from the catalogue: {', '.join(added)}.")
     page.message_user(request, f"Added {len(added)} model(s) to {account}.", "success")
     return redirect("admin:providers_provideraccount_change", account.pk)
 

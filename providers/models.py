@@ -8,6 +8,7 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models import TextChoices
 from fernet_fields import EncryptedTextField
 
 from accounts.changes import Announced, AnnouncedQuerySet
@@ -60,7 +61,7 @@ class ProviderAccount(Announced):
     port clears the stored key, so that a key never leaves for another host than it was entered for.
     """
 
-    class Isolation(models.TextChoices):
+    class Isolation(TextChoices):
         OWNER = "owner", "Owner: objects belong to the caller who made them"
         TEAM = "team", "Team: the caller's teams share them"
         ACCOUNT = "account", "Account: everybody who may use the account shares them"
@@ -218,8 +219,18 @@ class ProviderAccount(Announced):
         self._stored_url, self._stored_kind = self.base_url, self.kind
         self._key_entered = self._headers_entered = False
 
+    def audit_place(self) -> tuple[str, str]:
+        return self.name, ""
+
     def __str__(self) -> str:
         return self.name
+
+
+def account_name(row: "Model | Grant") -> str:
+    """Return the name of the row's account, without loading what may not be decryptable."""
+    if "account" in row._state.fields_cache:
+        return row.account.name
+    return ProviderAccount.objects.filter(pk=row.account_id).values_list("name", flat=True).first() or ""
 
 
 class Model(Announced):
@@ -279,6 +290,12 @@ class Model(Announced):
         if not self.upstream_id:
             self.upstream_id = self.name
         super().save(*args, **kwargs)
+
+    def audit_name(self) -> str:
+        return f"{account_name(self)}/{self.name}"
+
+    def audit_place(self) -> tuple[str, str]:
+        return account_name(self), ""
 
     def __str__(self) -> str:
         return self.public_name
@@ -352,6 +369,14 @@ class Grant(Subject):
             models.UniqueConstraint(fields=["account", "role", "key"], name="grant_given_once"),
         ]
 
+    audited_in_cascades = True
+
+    def audit_name(self) -> str:
+        return f"{self.role} on {account_name(self)} for {self}"
+
+    def audit_place(self) -> tuple[str, str]:
+        return account_name(self), self.team.name if self.team else ""
+
 
 class ModelSubject(Subject):
     """Narrows a model to the listed subjects. A model without such rows is open to all users of its account."""
@@ -363,6 +388,12 @@ class ModelSubject(Subject):
             one_subject("model_subject"),
             models.UniqueConstraint(fields=["model", "key"], name="model_subject_given_once"),
         ]
+
+    def audit_name(self) -> str:
+        return f"of {self.model.audit_name()} for {self}"
+
+    def audit_place(self) -> tuple[str, str]:
+        return account_name(self.model), self.team.name if self.team else ""
 
 
 def request_headers(account: ProviderAccount) -> dict[str, str]:

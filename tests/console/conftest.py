@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from accounts.models import ApiToken, AuditEntry, Membership, Team, User, VirtualAccount
 from gateway.models import OwnedObject
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from tests.support.usage_rows import record
@@ -53,6 +53,7 @@ def seed(name: str, manager: User | None, member: User) -> dict[str, Any]:
         "bot": bot,
         "token": ApiToken.objects.issue(name=f"{name}-token", virtual_account=bot)[0],
         "usage": usage,
+        "audit": AuditEntry.objects.get(object_type="providers.provideraccount", object_id=str(account.pk)),
         "job": OwnedObject.objects.create(kind="batch", object_id=f"batch_{name}", **owned),
         "file": OwnedObject.objects.create(kind="file", object_id=f"file-{name}", **owned),
     }

@@ -18,7 +18,7 @@ PAGES = (
     "providers/model/?type=%00",
     "providers/provideraccount/?kind__exact=%00",
     "usage/usagerecord/?subject_name=%00",
-    "admin/logentry/?q=%00",
+    "accounts/auditentry/?q=%00",
     "batches/job/?account_name=%00",
     "batches/storedfile/?account_name=%00",
     "autocomplete/?app_label=providers&model_name=grant&field_name=user&term=%00",

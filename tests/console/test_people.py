@@ -105,9 +105,9 @@ def test_a_member_is_in_a_team_once(installation, as_root):
 def test_the_log_tells_superusers_who_changed_what(installation, as_root, as_mia):
     address = reverse("admin:accounts_team_change", args=[installation.mine["team"].pk])
     as_mia.post(address, form_data(as_mia.get(address)) | {"display_name": "Mine"})
-    page = as_root.get(reverse("admin:admin_logentry_changelist")).content.decode()
+    page = as_root.get(reverse("admin:accounts_auditentry_changelist")).content.decode()
     assert "mia@example.com" in page
-    assert "Changed Display name" in page
+    assert "mia@example.com changed team mine-team: display name: Mine" in page
 
 
 def test_groups_are_not_there():

@@ -4,7 +4,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection
@@ -13,7 +12,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.changes import Change
-from accounts.models import ApiToken
+from accounts.models import ApiToken, AuditEntry
 from tests.console.conftest import form_data, messages, signed_in
 
 ADD = "/admin/accounts/apitoken/add/"
@@ -59,7 +58,7 @@ def test_the_token_works_as_one_of_the_commands_does(installation, as_mia):
     _, secret = issue(as_mia)
     assert ApiToken.objects.get(digest=tokens.digest(secret)).state == "active"
     assert Change.objects.filter(kind="accounts.apitoken").exists(), "the workers learn of it"
-    assert LogEntry.objects.get(user=installation.mia).object_repr.startswith("laptop (gh-")
+    assert AuditEntry.objects.get(actor="mia@example.com").object_name.startswith("laptop (gh-")
 
 
 def test_people_make_tokens_for_themselves_whatever_they_send(installation, as_mia):
@@ -133,7 +132,7 @@ def test_revoking_asks_first_and_then_ends_the_token(installation, as_mia):
     done = as_mia.post(address, follow=True)
     assert "Revoked 1 token" in messages(done)
     assert ApiToken.objects.get(pk=token.pk).state == "revoked"
-    assert LogEntry.objects.filter(object_id=token.pk, change_message="Revoked.").exists()
+    assert "revocation: 20" in AuditEntry.objects.get(object_id=token.pk, action="changed").sentence
     assert "already" in messages(as_mia.get(address, follow=True))
 
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.audited_command import AuditedCommand
 from accounts.issuing import issue_token
 
 
-class Command(BaseCommand):
+class Command(AuditedCommand):
     help = (
         "Make a token for a user or a virtual account (made when missing). Prints the token alone on standard output."
     )

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.audited_command import AuditedCommand
 from accounts.issuing import find_tokens, revoke_tokens
 from accounts.printable import printable
 
 
-class Command(BaseCommand):
+class Command(AuditedCommand):
     help = "Revoke tokens. They are refused everywhere within a second. What is given must all fit."
 
     def add_arguments(self, parser: CommandParser) -> None:

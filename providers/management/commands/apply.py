@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.audited_command import AuditedCommand
 from providers.manifests.apply import ManifestError, apply_manifests
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-class Command(BaseCommand):
+class Command(AuditedCommand):
+    source = "manifest"
     help = (
         "Apply manifests: users, teams, virtual accounts, provider accounts with models and access. Prints what it adds, "
         "changes and removes. All or nothing: with one fault nothing is written and the exit status is 1."

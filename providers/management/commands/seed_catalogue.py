@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.audited_command import AuditedCommand
 from providers.catalogue.models import choose, known_models, seed
 from providers.lookup import find_account
 
 SIGNS = {"add": "+", "change": "~", "keep": " "}
 
 
-class Command(BaseCommand):
+class Command(AuditedCommand):
     help = "Add the vendor's real models to an account, with abilities and public prices, from the file that ships."
 
     def add_arguments(self, parser: CommandParser) -> None:
