@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from itertools import chain
 
 from sandbox.errors import ApiError
 from sandbox.misbehaviour import faults as directives
@@ -54,44 +53,14 @@ from sandbox.wire.websocket import SocketClosed, WebSocket
 
 logger = logging.getLogger("sandbox")
 
-# The whole surface: each resource module names its own rows. A new resource is a file and a line here.
-ROUTES: tuple[Route, ...] = tuple(
-    chain(
-        chat.ROUTES,
-        completions.ROUTES,
-        embeddings.ROUTES,
-        models.ROUTES,
-        moderations.ROUTES,
-        responses.ROUTES,
-        conversations.ROUTES,
-        images.ROUTES,
-        speech.ROUTES,
-        transcriptions.ROUTES,
-        voices.ROUTES,
-        files.ROUTES,
-        uploads.ROUTES,
-        batches.ROUTES,
-        fine_tuning.ROUTES,
-        checkpoint_permissions.ROUTES,
-        graders.ROUTES,
-        vector_stores.ROUTES,
-        containers.ROUTES,
-        evals.ROUTES,
-        videos.ROUTES,
-        skills.ROUTES,
-        assistants.ROUTES,
-        threads.ROUTES,
-        thread_runs.ROUTES,
-        agents.ROUTES,
-        agent_sessions.ROUTES,
-        chatkit.ROUTES,
-        decisions.ROUTES,
-        safety.ROUTES,
-        webhooks.ROUTES,
-        realtime.ROUTES,
-        control.ROUTES,
-    )
+# The whole surface: each resource module names its own rows. A new resource is a file and a name here.
+_MODULES = (
+    *(chat, completions, embeddings, models, moderations, responses, conversations, images, speech),
+    *(transcriptions, voices, files, uploads, batches, fine_tuning, checkpoint_permissions, graders),
+    *(vector_stores, containers, evals, videos, skills, assistants, threads, thread_runs, agents),
+    *(agent_sessions, chatkit, decisions, safety, webhooks, realtime, control),
 )
+ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 
 DEFAULT_KEY = "sk-sandbox"
 MAX_BODY = 100 * 1024 * 1024

@@ -1,14 +1,18 @@
-"""Sending a session's events, and what goes wrong with them when the client asked for it."""
+"""A session's events: reading the client's, sending its own, and what goes wrong when the client asked for it."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from sandbox.errors import ApiError
+from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
 from sandbox.misbehaviour.faults import NO_FAULTS, Faults
+from sandbox.store.params import quoted
 from sandbox.wire.messages import encode
 from sandbox.wire.websocket import WebSocket
 
@@ -69,6 +73,45 @@ class Emitter:
         self.deltas += 1
 
 
+class SocketSession:
+    """One open socket: each event of the client's has a handler."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+        self.state = socket.app.state
+        self.emitter = Emitter(socket)
+
+    def handlers(self) -> Mapping[str, Callable[[Event], Awaitable[None]]]:
+        """The handlers by the types of their events; one that ends the session raises SocketCut."""
+        raise NotImplementedError
+
+    async def run(self) -> None:
+        """Serves the session until either side ends it."""
+        handlers = self.handlers()
+        try:
+            while True:
+                event: Event = {}
+                try:
+                    event = read_event(await self.socket.receive())
+                    handler = handlers.get(event["type"])
+                    if handler is None:
+                        raise invalid_value("type", event["type"], quoted(sorted(handlers)))
+                    await handler(event)
+                except ApiError as error:
+                    await self.error(error, event)
+        except SocketCut:
+            return
+
+    async def error(self, error: ApiError, event: Event) -> None:
+        """Reports what was wrong with an event."""
+        await self.emitter.error(error, event.get("event_id"))
+
+    async def end(self) -> None:
+        """Closes the session as the client asked; raises SocketCut."""
+        await self.socket.close(1000, "session closed")
+        raise SocketCut
+
+
 def read_event(message: str | bytes) -> Event:
     """A client's event; raises ApiError for anything else."""
     try:
@@ -76,10 +119,19 @@ def read_event(message: str | bytes) -> Event:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError("Unable to parse the event as JSON.", code="invalid_json") from error
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise ApiError("Missing required parameter: 'type'.", param="type", code="missing_required_parameter")
+        raise missing_parameter("type")
     return event
 
 
-def unknown_event(kind: str, known: Any) -> ApiError:
-    names = ", ".join(f"'{name}'" for name in sorted(known))
-    return ApiError(f"Invalid value: '{kind}'. Supported values are: {names}.", param="type", code="invalid_value")
+def decoded(audio: Any) -> bytes:
+    """The bytes of a base64 string; raises ApiError for anything else."""
+    if not isinstance(audio, str):
+        raise missing_parameter("audio") if audio is None else invalid_type("audio", "a base64 string", audio)
+    try:
+        return base64.b64decode(audio, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ApiError(
+            "Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got an invalid value.",
+            param="audio",
+            code="invalid_value",
+        ) from error

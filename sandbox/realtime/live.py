@@ -1,79 +1,64 @@
 """A live session: it hears and speaks by itself, and lets another model do the work."""
 
 import base64
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sandbox.errors import ApiError, missing_parameter
 from sandbox.media import tones
 from sandbox.model import catalog, tokens
-from sandbox.realtime.emitter import Emitter, Event, SocketCut, read_event, unknown_event
+from sandbox.realtime.emitter import Event, SocketSession, decoded
 from sandbox.realtime.hearing import BYTES_PER_MS
-from sandbox.realtime.session import decoded
 from sandbox.realtime.settings import SESSION_SECONDS
 from sandbox.wire.websocket import WebSocket
 
-EVENTS = (
-    *("session.start", "session.update", "session.input_audio.append", "session.input_audio.mute"),
-    *("session.input_audio.unmute", "response.create", "session.close"),
-)
 REPLY = "I hear you."
 
 
-class Live:
+class Live(SocketSession):
     """One open session. It answers a sound whose words it knows; every second of sound is reported as usage."""
 
     def __init__(self, socket: WebSocket) -> None:
-        self.socket = socket
-        self.state = socket.app.state
-        self.emitter = Emitter(socket)
+        super().__init__(socket)
         self.settings: dict[str, Any] = {}
         self._heard = bytearray()
         self._size = 0
 
-    async def run(self) -> None:
-        """Serves the session until either side ends it."""
-        while True:
-            event: Event = {}
-            try:
-                event = read_event(await self.socket.receive())
-                if not await self._handle(event):
-                    return
-            except ApiError as error:
-                await self._error(error, event.get("event_id"))
-            except SocketCut:
-                return
+    def handlers(self) -> dict[str, Callable[[Event], Awaitable[None]]]:
+        started: dict[str, Callable[[Event], Awaitable[None]]] = {
+            "session.update": self._update,
+            "session.input_audio.append": self._hear,
+            "session.input_audio.mute": self._confirm,
+            "session.input_audio.unmute": self._confirm,
+            "response.create": self._delegate,
+            "session.close": self._close,
+        }
+        return {"session.start": self._start, **{kind: self._once_started(row) for kind, row in started.items()}}
 
-    async def _error(self, error: ApiError, event_id: str | None) -> None:
+    def _once_started(self, handler: Callable[[Event], Awaitable[None]]) -> Callable[[Event], Awaitable[None]]:
+        async def handle(event: Event) -> None:
+            if not self.settings:
+                raise ApiError("Send session.start first.", code="session_not_started")
+            await handler(event)
+
+        return handle
+
+    async def error(self, error: ApiError, event: Event) -> None:
+        event_id = event.get("event_id")
         detail = {"type": error.type, "code": error.code or "invalid_value", "message": error.message}
-        await self.emitter.send(
-            "error", error={**detail, "param": error.param, "client_event_id": event_id}, client_event_id=event_id
-        )
+        shown = {**detail, "param": error.param, "client_event_id": event_id}
+        await self.emitter.send("error", error=shown, client_event_id=event_id)
 
-    async def _handle(self, event: Event) -> bool:
-        """Answers an event; False when the session is over."""
-        kind = event["type"]
-        if kind not in EVENTS:
-            raise unknown_event(kind, EVENTS)
-        if not self.settings and kind != "session.start":
-            raise ApiError("Send session.start first.", code="session_not_started")
-        if kind == "session.start":
-            await self._start(event)
-        elif kind == "session.update":
-            self.settings.update(event.get("session") or {})
-            await self.emitter.send("session.updated", session=self.settings)
-        elif kind == "session.input_audio.append":
-            await self._hear(decoded(event.get("audio")))
-        elif kind == "response.create":
-            await self._delegate()
-        elif kind == "session.close":
-            await self.emitter.send(
-                "session.closed", reason="close_requested", session=self.settings, usage=self._usage()
-            )
-            await self.socket.close(1000, "session closed")
-            return False
-        else:
-            await self.emitter.send(f"{kind}d")
-        return True
+    async def _update(self, event: Event) -> None:
+        self.settings.update(event.get("session") or {})
+        await self.emitter.send("session.updated", session=self.settings)
+
+    async def _confirm(self, event: Event) -> None:
+        await self.emitter.send(f"{event['type']}d")
+
+    async def _close(self, event: Event) -> None:
+        await self.emitter.send("session.closed", reason="close_requested", session=self.settings, usage=self._usage())
+        await self.end()
 
     async def _start(self, event: Event) -> None:
         given = event.get("session") or {}
@@ -89,7 +74,8 @@ class Live:
         }
         await self.emitter.send("session.started", session=self.settings)
 
-    async def _hear(self, sound: bytes) -> None:
+    async def _hear(self, event: Event) -> None:
+        sound = decoded(event.get("audio"))
         self._heard += sound
         self._size += len(sound)
         text = tones.hidden_text(bytes(self._heard))
@@ -103,7 +89,7 @@ class Live:
                 await self.emitter.send("session.output_audio.delta", delta=base64.b64encode(spoken).decode())
         await self.emitter.send("session.usage.updated", usage=self._usage())
 
-    async def _delegate(self) -> None:
+    async def _delegate(self, event: Event) -> None:
         asked = ((self.settings.get("delegation") or {}).get("responses") or {}).get("model")
         if not asked:
             raise ApiError("The session has no Responses delegation.", code="invalid_value")

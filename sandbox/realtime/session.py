@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +11,7 @@ from sandbox.errors import ApiError, invalid_type, missing_parameter
 from sandbox.misbehaviour.faults import strip
 from sandbox.model import catalog, tokens
 from sandbox.realtime import settings as session_settings
-from sandbox.realtime.emitter import Emitter, Event, SocketCut, read_event, unknown_event
+from sandbox.realtime.emitter import Event, SocketCut, SocketSession, decoded
 from sandbox.realtime.hearing import MIN_COMMIT_MS, Ear, Heard
 from sandbox.realtime.response import Answer, Item
 from sandbox.wire.websocket import WebSocket
@@ -22,13 +20,11 @@ ITEM_TYPES = ("message", "function_call", "function_call_output", "item_referenc
 _HIDDEN = ("sandbox_text", "sandbox_audio_tokens")
 
 
-class Session:
+class Session(SocketSession):
     """One open session. `items` are the conversation, with what was heard in fields that clients never see."""
 
     def __init__(self, socket: WebSocket, settings: dict[str, Any]) -> None:
-        self.socket = socket
-        self.state = socket.app.state
-        self.emitter = Emitter(socket)
+        super().__init__(socket)
         self.settings = settings
         self.transcribes = settings["type"] == "transcription"
         self.conversation = self.state.new_id("conv_", 21)
@@ -38,7 +34,9 @@ class Session:
         self._speech_item = ""
         self._running: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
-        self._handlers: dict[str, Callable[[Event], Awaitable[None]]] = {
+
+    def handlers(self) -> dict[str, Callable[[Event], Awaitable[None]]]:
+        return {
             "session.update": self._update,
             "input_audio_buffer.append": self._append,
             "input_audio_buffer.commit": self._commit,
@@ -52,32 +50,17 @@ class Session:
         }
 
     async def run(self) -> None:
-        """Serves the session until either side ends it."""
         await self.emitter.send("session.created", session=self.settings)
         try:
-            while True:
-                message = await self.socket.receive()
-                event: Event = {}
-                try:
-                    event = read_event(message)
-                    handler = self._handlers.get(event["type"])
-                    if handler is None:
-                        raise unknown_event(event["type"], self._handlers)
-                    await handler(event)
-                except ApiError as error:
-                    await self.emitter.error(error, event.get("event_id"))
-        except SocketCut:
-            return
+            await super().run()
         finally:
             await self._stop()
 
     async def show(self, item: Item, what: str) -> None:
-        """Tells that an item was added to the conversation, or is done."""
-        shown = {name: value for name, value in item.items() if name not in _HIDDEN}
+        """Sends that an item was added to the conversation, or is done."""
+        shown = _visible(item)
         if shown.get("type") == "message":
-            shown["content"] = [
-                {name: value for name, value in part.items() if name not in _HIDDEN} for part in item["content"]
-            ]
+            shown["content"] = [_visible(part) for part in item["content"]]
         before = self.items[-1]["id"] if self.items and self.items[-1] is not item else None
         await self.emitter.send(f"conversation.item.{what}", previous_item_id=before, item=shown)
 
@@ -188,10 +171,7 @@ class Session:
         return found
 
     async def _retrieve_item(self, event: Event) -> None:
-        item = self._find(event)
-        await self.emitter.send(
-            "conversation.item.retrieved", item={name: item[name] for name in item if name not in _HIDDEN}
-        )
+        await self.emitter.send("conversation.item.retrieved", item=_visible(self._find(event)))
 
     async def _delete_item(self, event: Event) -> None:
         self.items.remove(self._find(event))
@@ -251,18 +231,8 @@ class Session:
                 await task
 
 
-def decoded(audio: Any) -> bytes:
-    """The bytes of a base64 text; raises ApiError for anything else."""
-    if not isinstance(audio, str):
-        raise missing_parameter("audio") if audio is None else invalid_type("audio", "a base64 string", audio)
-    try:
-        return base64.b64decode(audio, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ApiError(
-            "Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got an invalid value.",
-            param="audio",
-            code="invalid_value",
-        ) from error
+def _visible(item: Item) -> Item:
+    return {name: value for name, value in item.items() if name not in _HIDDEN}
 
 
 def model_of(socket: WebSocket, kinds: tuple[str, ...]) -> str:

@@ -3,54 +3,45 @@
 import base64
 from typing import Any
 
-from sandbox.errors import ApiError
 from sandbox.media import tones
 from sandbox.model import tokens
-from sandbox.realtime.emitter import Emitter, Event, SocketCut, read_event, unknown_event
+from sandbox.realtime.emitter import Event, SocketSession, decoded
 from sandbox.realtime.hearing import BYTES_PER_MS
-from sandbox.realtime.session import decoded
 from sandbox.realtime.settings import SESSION_SECONDS
 from sandbox.wire.websocket import WebSocket
 
 STEP_MS = 200
-EVENTS = ("session.update", "session.input_audio_buffer.append", "session.close")
 
 
-class Translation:
+class Translation(SocketSession):
     """One open session. Its translation of a sound is the same sound."""
 
     def __init__(self, socket: WebSocket, model: str) -> None:
-        state = socket.app.state
-        self.socket = socket
-        self.emitter = Emitter(socket)
+        super().__init__(socket)
         self.settings: dict[str, Any] = {
-            "id": state.new_id("sess_", 21),
+            "id": self.state.new_id("sess_", 21),
             "type": "translation",
             "model": model,
-            "expires_at": int(state.now()) + SESSION_SECONDS,
+            "expires_at": int(self.state.now()) + SESSION_SECONDS,
             "audio": {"input": {"transcription": None, "noise_reduction": None}, "output": {"language": "en"}},
         }
         self._heard = bytearray()
         self._said = 0
 
+    def handlers(self) -> dict[str, Any]:
+        return {
+            "session.update": self._update,
+            "session.input_audio_buffer.append": self._translate,
+            "session.close": self._close,
+        }
+
     async def run(self) -> None:
-        """Serves the session until either side ends it."""
         await self.emitter.send("session.created", session=self.settings)
-        while True:
-            event: Event = {}
-            try:
-                event = read_event(await self.socket.receive())
-                if event["type"] not in EVENTS:
-                    raise unknown_event(event["type"], EVENTS)
-                if event["type"] == "session.close":
-                    await self.emitter.send("session.closed")
-                    await self.socket.close(1000, "session closed")
-                    return
-                await (self._update if event["type"] == "session.update" else self._translate)(event)
-            except ApiError as error:
-                await self.emitter.error(error, event.get("event_id"))
-            except SocketCut:
-                return
+        await super().run()
+
+    async def _close(self, event: Event) -> None:
+        await self.emitter.send("session.closed")
+        await self.end()
 
     async def _update(self, event: Event) -> None:
         audio = (event.get("session") or {}).get("audio") or {}
