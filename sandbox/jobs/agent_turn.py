@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from sandbox.jobs.internal_request import ask
+from sandbox.model.usage import plain_report
 from sandbox.store.objects import Item, Shape, add
 from sandbox.wire.messages import Request, encode, named_event
 
@@ -73,10 +74,7 @@ def _begin(request: Request, session: Item, subagent_id: str | None = None) -> I
         "subagent_id": subagent_id,
         "status": "queued",
         "created_at": state.created(),
-        "started_at": None,
-        "completed_at": None,
-        "error": None,
-        "usage": None,
+        **dict.fromkeys(("started_at", "completed_at", "error", "usage")),
     }
     return add(session.within(TURNS), shape)
 
@@ -101,18 +99,9 @@ async def _ask(request: Request, agent: Shape, text: str) -> tuple[str, Shape]:
     reply = await ask(request.app, "/v1/chat/completions", encode({"model": agent["model"], "messages": messages}))
     told = msgspec.json.decode(reply.body)
     if reply.status != 200:
-        return told["error"]["message"], _usage({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0})
-    return told["choices"][0]["message"]["content"] or "", _usage(told["usage"])
-
-
-def _usage(chat: Shape) -> Shape:
-    return {
-        "input_tokens": chat["prompt_tokens"],
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": chat["completion_tokens"],
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": chat["total_tokens"],
-    }
+        return told["error"]["message"], plain_report()
+    used = plain_report(told["usage"]["prompt_tokens"], told["usage"]["completion_tokens"])
+    return told["choices"][0]["message"]["content"] or "", used
 
 
 def _end(request: Request, session: Item, turn: Item, answer: str, usage: Shape) -> None:

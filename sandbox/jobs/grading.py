@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from sandbox.errors import ApiError, invalid_value, missing_parameter
+from sandbox.store import params
 from sandbox.store.params import quoted
 
 Grader = dict[str, Any]
@@ -41,9 +42,7 @@ def check(grader: Any, where: str = "grader") -> None:
     """Raises ApiError 400 for anything that is no grader."""
     if not isinstance(grader, dict) or not grader:
         raise missing_parameter(where)
-    kind = grader.get("type")
-    if kind not in REQUIRED:
-        raise invalid_value(f"{where}.type", kind, quoted(REQUIRED))
+    kind = params.kind(grader, where, REQUIRED)
     for name in ("name", *REQUIRED[kind]):
         if grader.get(name) is None:
             raise missing_parameter(f"{where}.{name}")

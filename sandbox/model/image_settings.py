@@ -9,6 +9,7 @@ from sandbox.misbehaviour import faults
 from sandbox.misbehaviour.faults import Faults
 from sandbox.model import catalog, tokens
 from sandbox.model.catalog import Model
+from sandbox.model.usage import report
 from sandbox.state import State
 from sandbox.store import params
 from sandbox.store.params import Body
@@ -157,14 +158,6 @@ def usage(settings: ImageSettings, sources: int, wanted: Faults) -> dict[str, An
     output = base * settings.width * settings.height // standard * settings.count
     if settings.streamed:
         output += _PARTIAL_TOKENS * settings.partial_images * settings.count
-    given = wanted.usage
-    text, images = given.get("text_tokens", text), given.get("image_tokens", images)
-    output = given.get("output_tokens", given.get("completion_tokens", output))
-    total = given.get("input_tokens", given.get("prompt_tokens", text + images))
-    return {
-        "input_tokens": total,
-        "input_tokens_details": {"image_tokens": images, "text_tokens": text},
-        "output_tokens": output,
-        "output_tokens_details": {"image_tokens": output, "text_tokens": 0},
-        "total_tokens": given.get("total_tokens", total + output),
-    }
+    parts = {"image_tokens": images, "text_tokens": text}
+    made = wanted.usage.get("output_tokens", wanted.usage.get("completion_tokens", output))
+    return report(None, output, wanted.usage, parts, {"image_tokens": made, "text_tokens": 0})

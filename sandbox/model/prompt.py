@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
 from sandbox.misbehaviour import faults
 from sandbox.model import tokens
+from sandbox.store import params
 from sandbox.store.params import one_of, quoted
 
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
@@ -117,25 +118,17 @@ def _content(message: dict[str, Any], role: str, where: str, prompt: Prompt) -> 
 def _parts(content: list[Any], where: str, prompt: Prompt) -> Iterator[str]:
     for index, part in enumerate(content):
         here = f"{where}[{index}]"
-        if not isinstance(part, dict):
-            raise invalid_type(here, "an object", part)
-        kind = part.get("type")
-        if kind not in PART_TYPES:
-            if kind is None:
-                raise missing_parameter(f"{here}.type")
-            raise invalid_value(here, kind, quoted(PART_TYPES))
+        kind = params.kind(part, here, PART_TYPES, here)
         value = part.get(kind)
         if kind in ("text", "refusal"):
             if not isinstance(value, str):
                 raise invalid_type(f"{here}.{kind}", "a string", value)
             yield value
             continue
+        if value is None:
+            raise missing_parameter(f"{here}.{kind}")
         if not isinstance(value, dict):
-            raise (
-                missing_parameter(f"{here}.{kind}")
-                if value is None
-                else invalid_type(f"{here}.{kind}", "an object", value)
-            )
+            raise invalid_type(f"{here}.{kind}", "an object", value)
         attach(prompt, _READERS[kind](value, here))
 
 
@@ -155,18 +148,20 @@ def attach(prompt: Prompt, attachment: Attachment) -> None:
 
 
 def _image(value: dict[str, Any], where: str) -> Attachment:
-    url, detail = value.get("url"), value.get("detail") or "auto"
+    url, param = value.get("url"), f"{where}.image_url.url"
     if not isinstance(url, str) or not url:
-        raise missing_parameter(f"{where}.image_url.url")
+        raise missing_parameter(param)
+    return image(url, param, value.get("detail") or "auto")
+
+
+def image(url: str, param: str, detail: str) -> Attachment:
+    """The image at a web address or in a `data:` URL; raises ApiError 400 for anything else."""
     if url.startswith("data:"):
-        media_type, size = data_url(url, f"{where}.image_url.url")
+        media_type, size = data_url(url, param)
         return Attachment("image", media_type=media_type, size=size, detail=detail)
     if not url.startswith(("http://", "https://")):
-        raise ApiError(
-            "Invalid 'messages': Expected a valid URL, but got a value with an invalid format.",
-            param=f"{where}.image_url.url",
-            code="invalid_value",
-        )
+        message = f"Invalid '{param}'. Expected a valid URL, but got a value with an invalid format."
+        raise ApiError(message, param=param, code="invalid_value")
     return Attachment("image", name=url, detail=detail)
 
 
@@ -178,16 +173,21 @@ def _audio(value: dict[str, Any], where: str) -> Attachment:
 
 
 def _file(value: dict[str, Any], where: str) -> Attachment:
-    name = value.get("filename") or value.get("file_id") or ""
+    if value.get("file_data") is None and not value.get("file_id"):
+        raise missing_parameter(f"{where}.file.file_id")
+    return file(value, f"{where}.file.file_data")
+
+
+def file(value: dict[str, Any], param: str) -> Attachment:
+    """The file in base64 or a `data:` URL, or one by its name; raises ApiError 400 for bad base64."""
+    name = value.get("filename") or value.get("file_id") or value.get("file_url") or ""
     data = value.get("file_data")
     if data is None:
-        if not value.get("file_id"):
-            raise missing_parameter(f"{where}.file.file_id")
         return Attachment("file", name=name)
     if isinstance(data, str) and data.startswith("data:"):
-        media_type, size = data_url(data, f"{where}.file.file_data")
+        media_type, size = data_url(data, param)
     else:
-        media_type, size = "application/pdf", base64_size(data, f"{where}.file.file_data")
+        media_type, size = "application/pdf", base64_size(data, param)
     return Attachment("file", name=name, media_type=media_type, size=size)
 
 

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.errors import invalid_type, missing_parameter
+from sandbox.model import strict_schema
 from sandbox.model.prompt import Prompt
 from sandbox.model.schema_values import Filler, places
+from sandbox.store import params
 from sandbox.wire.messages import encode
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -33,6 +36,20 @@ class Tool:
     description: str = ""
     parameters: dict[str, Any] | None = None
     kind: str = "function"
+
+
+def read_tool(item: Any, where: str, kind: str = "function") -> Tool:
+    """A tool's definition; raises ApiError 400 for a bad one."""
+    if item is None:
+        raise missing_parameter(where)
+    if not isinstance(item, dict):
+        raise invalid_type(where, "an object", item)
+    name, schema = params.string(item, "name"), params.mapping(item, "parameters")
+    if not name:
+        raise missing_parameter(f"{where}.name")
+    if item.get("strict"):
+        strict_schema.check(schema, f"function '{name}'", f"{where}.parameters")
+    return Tool(name, params.string(item, "description"), schema if kind == "function" else None, kind)
 
 
 @dataclass(slots=True)

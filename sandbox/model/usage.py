@@ -1,6 +1,7 @@
 """Token usage as answers report it, and the memory of prompts behind `cached_tokens`."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.misbehaviour.faults import Faults
@@ -39,47 +40,63 @@ def cached_tokens(state: State, model: str, key: str, prompt: bytes, prompt_toke
     return min(hits * block, prompt_tokens // block * block)
 
 
+# directive: its name in the details of the input, or of the output
+_OF_INPUT = {
+    **{name: name for name in ("cached_tokens", "cache_write_tokens", "image_tokens", "text_tokens")},
+    "audio_input_tokens": "audio_tokens",
+}
+_OF_OUTPUT = {"reasoning_tokens": "reasoning_tokens", "audio_output_tokens": "audio_tokens"}
+Details = dict[str, int]
+
+
+def report(
+    sent: int | None,
+    made: int,
+    given: Mapping[str, int],
+    sent_details: Details | None = None,
+    made_details: Details | None = None,
+    *,
+    names: tuple[str, str] = ("input_tokens", "output_tokens"),
+    details: tuple[str, str] = ("input_tokens_details", "output_tokens_details"),
+) -> dict[str, Any]:
+    """Usage as an endpoint reports it; `given` are what the directives of a request override.
+
+    Without `sent` the input is the sum of its details. `names` are those of both counts, `details` those of their parts.
+    """
+    parts = (_overridden(sent_details, given, _OF_INPUT), _overridden(made_details, given, _OF_OUTPUT))
+    if sent is None:
+        sent = sum((parts[0] or {}).values())
+    sent = given.get("input_tokens", given.get("prompt_tokens", sent))
+    made = given.get("output_tokens", given.get("completion_tokens", made))
+    made_up: dict[str, Any] = {names[0]: sent, names[1]: made, "total_tokens": given.get("total_tokens", sent + made)}
+    return made_up | {name: part for name, part in zip(details, parts, strict=True) if part is not None}
+
+
+def _overridden(details: Details | None, given: Mapping[str, int], names: Mapping[str, str]) -> Details | None:
+    if details is None:
+        return None
+    return details | {names[name]: value for name, value in given.items() if name in names}
+
+
+def plain_report(sent: int = 0, made: int = 0) -> dict[str, Any]:
+    """Usage without anything special."""
+    return report(sent, made, {}, {"cached_tokens": 0}, {"reasoning_tokens": 0})
+
+
 def chat_usage(prompt: Prompt, outputs: list[Output], cached: int, faults: Faults) -> dict[str, Any]:
     """Usage as chat completions report it, with the overrides of `faults`."""
-    output_tokens = sum(output.tokens for output in outputs)
-    usage: dict[str, Any] = {
-        "prompt_tokens": prompt.tokens,
-        "completion_tokens": output_tokens,
-        "total_tokens": prompt.tokens + output_tokens,
-        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": prompt.audio_tokens},
-        "completion_tokens_details": {
-            "reasoning_tokens": sum(output.reasoning_tokens for output in outputs),
-            "audio_tokens": sum(output.audio_tokens for output in outputs),
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
+    made = {
+        "reasoning_tokens": sum(output.reasoning_tokens for output in outputs),
+        "audio_tokens": sum(output.audio_tokens for output in outputs),
+        "accepted_prediction_tokens": 0,
+        "rejected_prediction_tokens": 0,
     }
-    if faults.usage:
-        _override(usage, faults.usage)
-    return usage
-
-
-# directive: the part of usage that it belongs to
-_DETAILS = {
-    "cached_tokens": "prompt_tokens_details",
-    "cache_write_tokens": "prompt_tokens_details",
-    "audio_input_tokens": "prompt_tokens_details",
-    "image_tokens": "prompt_tokens_details",
-    "text_tokens": "prompt_tokens_details",
-    "reasoning_tokens": "completion_tokens_details",
-    "audio_output_tokens": "completion_tokens_details",
-}
-_RENAMED = {
-    "audio_input_tokens": "audio_tokens",
-    "audio_output_tokens": "audio_tokens",
-    "input_tokens": "prompt_tokens",
-    "output_tokens": "completion_tokens",
-}
-
-
-def _override(usage: dict[str, Any], wanted: dict[str, int]) -> None:
-    for name, value in wanted.items():
-        part = usage[_DETAILS[name]] if name in _DETAILS else usage
-        part[_RENAMED.get(name, name)] = value
-    if "total_tokens" not in wanted:
-        usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
+    return report(
+        prompt.tokens,
+        sum(output.tokens for output in outputs),
+        faults.usage,
+        {"cached_tokens": cached, "audio_tokens": prompt.audio_tokens},
+        made,
+        names=("prompt_tokens", "completion_tokens"),
+        details=("prompt_tokens_details", "completion_tokens_details"),
+    )

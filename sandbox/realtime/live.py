@@ -7,6 +7,7 @@ from typing import Any
 from sandbox.errors import ApiError, missing_parameter
 from sandbox.media import tones
 from sandbox.model import catalog, tokens
+from sandbox.model.usage import plain_report
 from sandbox.realtime.emitter import Event, SocketSession, decoded
 from sandbox.realtime.hearing import BYTES_PER_MS
 from sandbox.realtime.settings import SESSION_SECONDS
@@ -96,16 +97,9 @@ class Live(SocketSession):
         model = catalog.require(self.state, asked, catalog.RESPONSES_KINDS)
         response = {"id": self.state.new_id("resp_", 48), "object": "response", "model": model.shown, "output": []}
         delegation = self.state.new_id("dlg_", 16)
-        usage = {
-            "input_tokens": 20,
-            "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens": 7,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": 27,
-        }
         for kind, fields in (
             ("response.created", {"status": "in_progress", "usage": None}),
-            ("response.completed", {"status": "completed", "usage": usage}),
+            ("response.completed", {"status": "completed", "usage": plain_report(20, 7)}),
         ):
             nested = {"type": kind, "response": {**response, **fields}}
             await self.emitter.send("response.event", event=nested, delegation_id=delegation)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sandbox.errors import invalid_type, missing_parameter
+from sandbox.errors import missing_parameter
 from sandbox.jobs import agent_turn
 from sandbox.jobs.agent_turn import ARTIFACTS, ITEMS, SUBAGENTS, TRACES, TURNS, Event
 from sandbox.resources.agents import AGENTS, AUTOMATIONS, CONFIGURATION, HOSTED, environment_of
@@ -113,10 +113,9 @@ async def _turn(request: Request, session: Item, said: Any) -> None:
 
 
 async def send_events(request: Request) -> Answer:
-    session, sent = SESSIONS.find(request), params.required(request.json(), "events")
-    if not isinstance(sent, list):
-        raise invalid_type("events", "an array of objects", sent)
-    for event in sent:
+    session, body = SESSIONS.find(request), request.json()
+    params.required(body, "events")
+    for event in params.objects(body, "events"):
         if event.get("type") == MESSAGE:
             await _turn(request, session, event["input"])
     return Response(b"", status=202)

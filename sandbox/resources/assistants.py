@@ -1,6 +1,5 @@
 """`/v1/assistants`, deprecated by OpenAI but still called."""
 
-from sandbox.errors import invalid_type
 from sandbox.store import params
 from sandbox.store.collection import Collection
 from sandbox.store.objects import Shape
@@ -10,8 +9,7 @@ from sandbox.wire.messages import Request
 
 def _complete(request: Request, shape: Shape, body: Body) -> None:
     shape["model"] = params.model_name(shape)
-    if not isinstance(shape["tools"], list):
-        raise invalid_type("tools", "an array of objects", shape["tools"])
+    params.objects(shape, "tools")
 
 
 ASSISTANTS = Collection(

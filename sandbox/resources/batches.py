@@ -1,12 +1,11 @@
 """`/v1/batches`: creating, retrieving and cancelling batches; `batch_run.py` runs them."""
 
-from typing import Any
-
 from sandbox.errors import ApiError
 from sandbox.jobs import batch_run, work
 from sandbox.jobs.batch_job import Batch
 from sandbox.jobs.job import polled, vanished
 from sandbox.misbehaviour import job_switches
+from sandbox.model.usage import plain_report
 from sandbox.store import params, stored_files
 from sandbox.store.collection import Collection
 from sandbox.store.objects import Shape
@@ -25,13 +24,6 @@ ENDPOINTS = (
     "/v1/videos",
 )
 _LATER = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
-_NO_USAGE: dict[str, Any] = {
-    "input_tokens": 0,
-    "input_tokens_details": {"cached_tokens": 0},
-    "output_tokens": 0,
-    "output_tokens_details": {"reasoning_tokens": 0},
-    "total_tokens": 0,
-}
 
 
 def _check(request: Request, shape: Shape, body: Body) -> None:
@@ -52,7 +44,7 @@ BATCHES = Collection(
         **dict.fromkeys(("model", "errors", "output_file_id", "error_file_id")),
         **{f"{status}_at": None for status in _LATER},
         "request_counts": {"total": 0, "completed": 0, "failed": 0},
-        "usage": _NO_USAGE,
+        "usage": plain_report(),
     },
     complete=_check,
     hidden=vanished,

@@ -10,7 +10,7 @@ from sandbox.model.catalog import Model
 from sandbox.model.chat_audio import AUDIO_TOKENS_PER_TOKEN
 from sandbox.model.chat_format import Chat, completion, stream
 from sandbox.model.generation import REASONING_TOKENS, Settings, generate
-from sandbox.model.tools import Tool
+from sandbox.model.tools import Tool, read_tool
 from sandbox.model.usage import CACHE_MIN_TOKENS, cached_tokens, chat_usage
 from sandbox.resources import stored_chat
 from sandbox.store import params
@@ -157,38 +157,12 @@ def _top_logprobs(body: Body) -> int | None:
 
 def _tools(body: Body) -> list[Tool]:
     if "functions" in body:
-        return [_function(item, f"functions[{index}]") for index, item in enumerate(body["functions"])]
-    offered = body.get("tools")
-    if offered is None:
-        return []
-    if not isinstance(offered, list):
-        raise invalid_type("tools", "an array of objects", offered)
+        return [read_tool(item, f"functions[{index}]") for index, item in enumerate(body["functions"])]
     tools = []
-    for index, item in enumerate(offered):
-        where = f"tools[{index}]"
-        if not isinstance(item, dict):
-            raise invalid_type(where, "an object", item)
-        kind = item.get("type")
-        if kind is None:
-            raise missing_parameter(f"{where}.type")
-        if kind not in ("function", "custom"):
-            raise invalid_value(f"{where}.type", kind, params.quoted(("function", "custom")))
-        tools.append(_function(item.get(kind), f"{where}.{kind}", kind))
+    for index, item in enumerate(params.objects(body, "tools")):
+        kind = params.kind(item, f"tools[{index}]", ("function", "custom"))
+        tools.append(read_tool(item.get(kind), f"tools[{index}].{kind}", kind))
     return tools
-
-
-def _function(item: Any, where: str, kind: str = "function") -> Tool:
-    if item is None:
-        raise missing_parameter(where)
-    if not isinstance(item, dict):
-        raise invalid_type(where, "an object", item)
-    name = params.string(item, "name")
-    if not name:
-        raise missing_parameter(f"{where}.name")
-    schema = params.mapping(item, "parameters")
-    if item.get("strict"):
-        strict_schema.check(schema, f"function '{name}'", f"{where}.parameters")
-    return Tool(name, params.string(item, "description"), schema, kind)
 
 
 def _tool_choice(body: Body, tools: list[Tool]) -> tuple[str, str, list[Tool]]:

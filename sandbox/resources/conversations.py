@@ -1,7 +1,7 @@
 """`/v1/conversations` and their items."""
 
 from sandbox.errors import ApiError, missing_parameter
-from sandbox.responses.conversation import Conversation, conversations, find, keep
+from sandbox.responses.conversation import CONVERSATIONS, Conversation, find, keep
 from sandbox.responses.items import Item, read_items
 from sandbox.responses.life import visible
 from sandbox.responses.lookup import lookup, query_list
@@ -29,30 +29,16 @@ def _new_items(request: Request, body: Body) -> list[Item]:
 
 async def create(request: Request) -> Answer:
     body = request.json()
-    state = request.app.state
     items = _new_items(request, body) if body.get("items") is not None else []
-    made = Conversation(state.new_id("conv_", 48), state.created(), params.metadata(body), items)
-    keep(request, made)
-    return json_response(made.body())
-
-
-async def retrieve(request: Request) -> Answer:
-    return json_response(_named(request).body())
+    conversation = Conversation(CONVERSATIONS.shape(request, body), items=items)
+    keep(request, conversation)
+    return CONVERSATIONS.answer(request, conversation)
 
 
 async def update(request: Request) -> Answer:
-    conversation = _named(request)
-    body = request.json()
-    if "metadata" not in body:
+    if "metadata" not in request.json():
         raise missing_parameter("metadata")
-    conversation.metadata = params.metadata(body)
-    return json_response(conversation.body())
-
-
-async def delete(request: Request) -> Answer:
-    conversation = _named(request)
-    conversations(request).pop(conversation.id)
-    return json_response({"id": conversation.id, "object": "conversation.deleted", "deleted": True})
+    return await CONVERSATIONS.update(request)
 
 
 async def create_items(request: Request) -> Answer:
@@ -93,16 +79,12 @@ async def delete_item(request: Request) -> Answer:
     """Answers with the conversation, as OpenAI does."""
     conversation = _named(request)
     conversation.items.remove(_item(request, conversation))
-    return json_response(conversation.body())
+    return CONVERSATIONS.answer(request, conversation)
 
 
+_ITEM = f"{CONVERSATIONS.item_path}/items/{{item_id}}"
 ROUTES = (
-    Route("POST", "/v1/conversations", create),
-    Route("GET", "/v1/conversations/{conversation_id}", retrieve),
-    Route("POST", "/v1/conversations/{conversation_id}", update),
-    Route("DELETE", "/v1/conversations/{conversation_id}", delete),
-    Route("POST", "/v1/conversations/{conversation_id}/items", create_items),
-    Route("GET", "/v1/conversations/{conversation_id}/items", list_items),
-    Route("GET", "/v1/conversations/{conversation_id}/items/{item_id}", retrieve_item),
-    Route("DELETE", "/v1/conversations/{conversation_id}/items/{item_id}", delete_item),
+    *CONVERSATIONS.routes("retrieve delete", create=create, update=update, items=create_items, get_items=list_items),
+    Route("GET", _ITEM, retrieve_item),
+    Route("DELETE", _ITEM, delete_item),
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 from sandbox.errors import invalid_type, invalid_value
 from sandbox.model import catalog
+from sandbox.model.usage import report
 from sandbox.store import params
 from sandbox.store.params import Body
 from sandbox.wire.messages import Answer, Request, encode, json_response
@@ -20,13 +21,8 @@ async def create(request: Request) -> Answer:
         raise invalid_type("questions", f"an array of 1 to {_MOST_QUESTIONS} objects", questions)
     answers = [_answer(question) for question in questions]
     count = len(encode([said, questions])) // 4
-    usage = {
-        "input_tokens": count,
-        "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},
-        "output_tokens": len(answers),
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": count + len(answers),
-    }
+    read = {"cache_write_tokens": 0, "cached_tokens": 0}
+    usage = report(count, len(answers), {}, read, {"reasoning_tokens": 0})
     return json_response({"answers": answers, "model": model.id, "usage": usage})
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from sandbox.errors import invalid_type
 from sandbox.jobs import eval_run, grading, work
 from sandbox.jobs.eval_run import OUTPUT_ITEMS
 from sandbox.store import params
@@ -20,9 +19,8 @@ _ASCENDING = {"order": "asc"}
 def _complete(request: Request, shape: Shape, body: Body) -> None:
     if "testing_criteria" in shape:
         return
-    config, criteria = _data_source(params.mapping(body, "data_source_config")), body["testing_criteria"]
-    if not isinstance(criteria, list):
-        raise invalid_type("testing_criteria", "an array of objects", criteria)
+    config = _data_source(params.mapping(body, "data_source_config"))
+    criteria = params.objects(body, "testing_criteria")
     for index, grader in enumerate(criteria):
         grading.check(grader, f"testing_criteria[{index}]")
     new_id = request.app.state.new_id

@@ -3,7 +3,7 @@
 import zlib
 from functools import partial
 
-from sandbox.errors import ApiError, invalid_type, missing_parameter
+from sandbox.errors import ApiError, missing_parameter
 from sandbox.jobs import fine_tuning_job, fine_tuning_run, work
 from sandbox.jobs.fine_tuning_job import Training
 from sandbox.jobs.job import polled, vanished
@@ -82,12 +82,12 @@ async def create(request: Request) -> Answer:
 
 
 def _integrations(body: Body) -> list[Shape]:
-    given = body.get("integrations") or []
-    if not isinstance(given, list) or len(given) > MAX_INTEGRATIONS:
-        raise invalid_type("integrations", f"an array of at most {MAX_INTEGRATIONS} objects", given)
+    given = params.objects(body, "integrations")
+    if len(given) > MAX_INTEGRATIONS:
+        raise params.too_long("integrations", "array", MAX_INTEGRATIONS, len(given))
     chosen = []
     for index, item in enumerate(given):
-        wandb = params.mapping(item, "wandb") if isinstance(item, dict) else {}
+        wandb = params.mapping(item, "wandb")
         if not wandb.get("project"):
             raise missing_parameter(f"integrations[{index}].wandb.project")
         chosen.append({"type": "wandb", "wandb": {"name": None, "entity": None, "tags": [], **wandb}})

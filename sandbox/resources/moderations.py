@@ -4,7 +4,7 @@ import re
 import zlib
 from typing import Any
 
-from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
+from sandbox.errors import ApiError, invalid_type, missing_parameter
 from sandbox.model import catalog
 from sandbox.model.prompt import data_url
 from sandbox.store import params
@@ -68,20 +68,15 @@ def read_inputs(body: Body, omni: bool) -> list[tuple[list[str], list[str]]]:
 
 
 def _read_part(part: Any, where: str, texts: list[str], images: list[str]) -> None:
-    if not isinstance(part, dict):
-        raise invalid_type(where, "an object", part)
-    kind = part.get("type")
-    if kind == "text":
+    if params.kind(part, where, ("text", "image_url")) == "text":
         texts.append(params.string(part, "text"))
-    elif kind == "image_url":
-        url = params.mapping(part, "image_url").get("url")
-        if not isinstance(url, str):
-            raise missing_parameter(f"{where}.image_url.url")
-        if url.startswith("data:"):
-            data_url(url, f"{where}.image_url.url")
-        images.append(url)
-    else:
-        raise invalid_value(f"{where}.type", kind, params.quoted(("text", "image_url")))
+        return
+    url = params.mapping(part, "image_url").get("url")
+    if not isinstance(url, str):
+        raise missing_parameter(f"{where}.image_url.url")
+    if url.startswith("data:"):
+        data_url(url, f"{where}.image_url.url")
+    images.append(url)
 
 
 def _result(texts: list[str], images: list[str], omni: bool) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
 from sandbox.media import flac, mp3, opus, tones, wav
 from sandbox.misbehaviour import faults
-from sandbox.misbehaviour.faults import Faults
 from sandbox.model import catalog, tokens
+from sandbox.model.usage import report
 from sandbox.resources.voices import VOICES as OWN_VOICES
 from sandbox.store import params
 from sandbox.store.params import Body
@@ -54,7 +54,8 @@ async def create(request: Request) -> Answer:
             code="unsupported_value",
         )
     seconds = tones.samples(text, speed) / tones.RATE
-    return Stream(_events(sound, _usage(text, instructions, seconds, request.faults)))
+    sent, made = tokens.count(text) + tokens.count(instructions), int(seconds * TOKENS_PER_SECOND) + 1
+    return Stream(_events(sound, report(sent, made, request.faults.usage)))
 
 
 def _input(body: Body) -> str:
@@ -95,17 +96,6 @@ def _sound(form: str, text: str, voice: str, speed: float) -> Iterable[bytes]:
     if form == "wav":
         return wav.write(pcm, samples, text)
     return flac.write(pcm, samples, text) if form == "flac" else pcm
-
-
-def _usage(text: str, instructions: str, seconds: float, wanted: Faults) -> dict[str, int]:
-    given = wanted.usage
-    sent = given.get("input_tokens", given.get("prompt_tokens", tokens.count(text) + tokens.count(instructions)))
-    made = given.get("output_tokens", given.get("completion_tokens", int(seconds * TOKENS_PER_SECOND) + 1))
-    return {
-        "input_tokens": sent,
-        "output_tokens": made,
-        "total_tokens": given.get("total_tokens", sent + made),
-    }
 
 
 def _events(sound: Iterable[bytes], usage: dict[str, int]) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.errors import ApiError, invalid_type
+from sandbox.errors import ApiError
 from sandbox.jobs import thread_run, work
 from sandbox.jobs.thread_run import STEPS, Event, Talk
 from sandbox.resources.assistants import ASSISTANTS
@@ -105,9 +105,8 @@ async def submit_tool_outputs(request: Request) -> Answer:
     run, body = RUNS.find(request), request.json()
     if run.status != "requires_action":
         raise ApiError(f'Runs in status "{run.status}" do not accept tool outputs.')
-    outputs = params.required(body, "tool_outputs")
-    if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
-        raise invalid_type("tool_outputs", "an array of objects", outputs)
+    params.required(body, "tool_outputs")
+    outputs = params.objects(body, "tool_outputs")
     wanted = {call["id"] for call in run.shape["required_action"]["submit_tool_outputs"]["tool_calls"]}
     if wanted != {output.get("tool_call_id") for output in outputs}:
         raise ApiError(f"Expected tool outputs for call_ids {sorted(wanted)}.", param="tool_outputs")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.errors import invalid_type, invalid_value, missing_parameter
+from sandbox.errors import invalid_type, missing_parameter
 from sandbox.jobs.thread_messages import MESSAGES, new_message, text_part
 from sandbox.store import params
 from sandbox.store.collection import Collection
@@ -62,13 +62,9 @@ def _content(given: Any) -> list[Shape]:
         raise invalid_type("content", "one of a string or an array of objects", given)
     parts = []
     for index, part in enumerate(given):
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind == "text":
-            parts.append(text_part(params.string(part, "text")))
-        elif kind in ("image_url", "image_file"):
-            parts.append({"type": kind, kind: {"detail": "auto", **params.mapping(part, kind)}})
-        else:
-            raise invalid_value(f"content[{index}].type", kind, "'text', 'image_url', and 'image_file'")
+        kind = params.kind(part, f"content[{index}]", ("text", "image_url", "image_file"))
+        image = {"type": kind, kind: {"detail": "auto", **params.mapping(part, kind)}} if kind != "text" else {}
+        parts.append(image or text_part(params.string(part, "text")))
     return parts
 
 

@@ -11,6 +11,7 @@ from sandbox.misbehaviour.faults import Faults
 from sandbox.model import catalog, english, tokens, transcripts
 from sandbox.model.catalog import Model
 from sandbox.model.transcripts import Transcript
+from sandbox.model.usage import report
 from sandbox.store import params
 from sandbox.store.upload_limits import check_size, read_form
 from sandbox.wire.forms import Form, Upload
@@ -166,18 +167,10 @@ def _usage(form: Form, model: Model, transcript: Transcript, wanted: Faults) -> 
         return None
     if model.id in _FORMATS:
         return transcripts.duration_usage(transcript.seconds)
-    given = wanted.usage
-    text = given.get("text_tokens", tokens.count(form.get("prompt")))
-    audio = given.get("audio_input_tokens", int(transcript.seconds * AUDIO_TOKENS_PER_SECOND) + 1)
-    sent = given.get("input_tokens", given.get("prompt_tokens", text + audio))
-    made = given.get("output_tokens", given.get("completion_tokens", len(tokens.split(transcript.text))))
-    return {
-        "type": "tokens",
-        "input_tokens": sent,
-        "input_token_details": {"text_tokens": text, "audio_tokens": audio},
-        "output_tokens": made,
-        "total_tokens": given.get("total_tokens", sent + made),
-    }
+    text = tokens.count(form.get("prompt"))
+    parts = {"text_tokens": text, "audio_tokens": int(transcript.seconds * AUDIO_TOKENS_PER_SECOND) + 1}
+    made = len(tokens.split(transcript.text))
+    return {"type": "tokens"} | report(None, made, wanted.usage, parts, details=("input_token_details", ""))
 
 
 def _diarized(form: Form, transcript: Transcript) -> dict[str, Any]:

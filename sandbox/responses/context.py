@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.misbehaviour import faults
 from sandbox.model import tokens
-from sandbox.model.prompt import Attachment, Prompt, ToolResult, attach, base64_size, data_url
+from sandbox.model.prompt import Attachment, Prompt, ToolResult, attach, file, image
 from sandbox.model.replies import MAX_ECHO
 from sandbox.responses.items import Item
 
@@ -70,28 +70,14 @@ def _part(part: Item, prompt: Prompt) -> str:
         attach(prompt, _image(part))
         return ""
     if kind == "input_file":
-        attach(prompt, _file(part))
+        attach(prompt, file(part, "input"))
         return ""
     return str(part.get("text") or part.get("refusal") or "")
 
 
 def _image(part: Item) -> Attachment:
-    url = part.get("image_url") or ""
-    if url.startswith("data:"):
-        media_type, size = data_url(url, "input")
-        return Attachment("image", media_type=media_type, size=size, detail=part["detail"])
-    return Attachment("image", name=url or part.get("file_id", ""), detail=part["detail"])
-
-
-def _file(part: Item) -> Attachment:
-    name = part.get("filename") or part.get("file_id") or part.get("file_url") or ""
-    data = part.get("file_data")
-    if data is None:
-        return Attachment("file", name=name)
-    if data.startswith("data:"):
-        media_type, size = data_url(data, "input")
-        return Attachment("file", name=name, media_type=media_type, size=size)
-    return Attachment("file", name=name, media_type="application/pdf", size=base64_size(data, "input"))
+    url = part.get("image_url")
+    return image(url, "input", part["detail"]) if url else Attachment("image", name=part["file_id"])
 
 
 def _other(item: Item, names: dict[str, str], prompt: Prompt) -> str:

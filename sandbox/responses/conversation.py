@@ -1,14 +1,13 @@
 """What a conversation is: items that responses read from and write to."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox.errors import ApiError
-from sandbox.responses.items import Item, newest, weight
+from sandbox.responses.items import Item as InputItem
+from sandbox.responses.items import newest, weight
 from sandbox.responses.life import Life
-from sandbox.responses.lookup import CONVERSATIONS, MAX_OBJECTS
-from sandbox.state import Store
-from sandbox.store.auth import owned
+from sandbox.store.collection import Collection
+from sandbox.store.objects import Item
 from sandbox.wire.messages import Request
 
 # The oldest items of a conversation are forgotten.
@@ -16,17 +15,23 @@ MAX_ITEMS = 5_000
 MAX_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class Conversation:
+def _missing(conversation_id: str) -> ApiError:
+    return ApiError(f"Conversation with id '{conversation_id}' not found.", status=404)
+
+
+CONVERSATIONS = Collection(
+    "/v1/conversations", "conv_", "conversation", missing=_missing, digits=48, fields={"metadata": {}}
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Conversation(Item):
     """A conversation. `pending` are responses that are not over, with the input to add when they are."""
 
-    id: str
-    created_at: int
-    metadata: dict[str, str]
-    items: list[Item] = field(default_factory=list)
-    pending: list[tuple[Life, list[Item]]] = field(default_factory=list)
+    items: list[InputItem] = field(default_factory=list)
+    pending: list[tuple[Life, list[InputItem]]] = field(default_factory=list)
 
-    def add(self, items: list[Item]) -> None:
+    def add(self, items: list[InputItem]) -> None:
         self.items = newest([*self.items, *items], MAX_ITEMS, MAX_BYTES)
 
     def settle(self, now: float) -> bool:
@@ -41,20 +46,10 @@ class Conversation:
         self.pending = waiting
         return ended
 
-    def body(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "object": "conversation",
-            "created_at": self.created_at,
-            "metadata": self.metadata,
-        }
-
 
 def find(request: Request, conversation_id: str) -> Conversation:
     """The conversation with what responses have added; raises ApiError 404 for an unknown one."""
-    found: Conversation | None = conversations(request).get(conversation_id)
-    if found is None:
-        raise ApiError(f"Conversation with id '{conversation_id}' not found.", status=404)
+    found: Conversation = CONVERSATIONS.find(request, conversation_id)
     if found.settle(request.app.state.now()):
         keep(request, found)
     return found
@@ -63,8 +58,4 @@ def find(request: Request, conversation_id: str) -> Conversation:
 def keep(request: Request, conversation: Conversation) -> None:
     """Stores a new or changed conversation, with its weight."""
     size = 512 + sum(map(weight, conversation.items))
-    conversations(request).put(conversation.id, conversation, size)
-
-
-def conversations(request: Request) -> Store[str, Conversation]:
-    return owned(request.app.state, CONVERSATIONS, MAX_OBJECTS)
+    CONVERSATIONS.store(request).put(conversation.id, conversation, size)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
-from sandbox.model.prompt import base64_size, data_url
+from sandbox.model import prompt
+from sandbox.store import params
 from sandbox.store.params import quoted
 
 Item = dict[str, Any]
@@ -122,13 +123,8 @@ def _check_texts(item: Item, where: str) -> None:
 
 def _check_lists(item: Item, where: str) -> None:
     for name in ("summary", "output"):
-        value = item.get(name)
-        if isinstance(value, list):
-            for index, part in enumerate(value):
-                if not isinstance(part, dict):
-                    raise invalid_type(f"{where}.{name}[{index}]", "an object", part)
-        elif name == "summary" and value is not None:
-            raise invalid_type(f"{where}.summary", "an array of objects", value)
+        if name == "summary" or isinstance(item.get(name), list):
+            params.objects({f"{where}.{name}": item.get(name)}, f"{where}.{name}")
 
 
 def _referenced(item: Item, where: str, lookup: Lookup) -> Item:
@@ -183,13 +179,7 @@ def _text_part(kind: str, text: str) -> Item:
 def _parts(content: list[Any], where: str, lookup: Lookup) -> Iterator[Item]:
     for index, part in enumerate(content):
         here = f"{where}[{index}]"
-        if not isinstance(part, dict):
-            raise invalid_type(here, "an object", part)
-        kind = part.get("type")
-        if kind is None:
-            raise missing_parameter(f"{here}.type")
-        if kind not in PART_TYPES:
-            raise invalid_value(here, kind, quoted(PART_TYPES))
+        kind = params.kind(part, here, PART_TYPES, here)
         if kind == "input_image":
             yield _image(part, here, lookup)
         elif kind == "input_file":
@@ -211,14 +201,8 @@ def _image(part: Item, where: str, lookup: Lookup) -> Item:
         lookup.filename(file_id)
     if url is not None and not isinstance(url, str):
         raise invalid_type(f"{where}.image_url", "an image URL", url)
-    if url and url.startswith("data:"):
-        data_url(url, f"{where}.image_url")
-    elif url and not url.startswith(("http://", "https://")):
-        raise ApiError(
-            f"Invalid '{where}.image_url'. Expected a valid URL, but got a value with an invalid format.",
-            param=f"{where}.image_url",
-            code="invalid_value",
-        )
+    if url:
+        prompt.image(url, f"{where}.image_url", "auto")
     return {**part, "detail": part.get("detail") or "auto"}
 
 
@@ -227,14 +211,9 @@ def _file(part: Item, where: str, lookup: Lookup) -> Item:
         raise missing_parameter(f"{where}.file_id")
     if part.get("file_id"):
         return {**part, "filename": lookup.filename(part["file_id"])}
-    data = part.get("file_data")
-    if data is not None:
-        if not part.get("filename"):
-            raise missing_parameter(f"{where}.filename")
-        if isinstance(data, str) and data.startswith("data:"):
-            data_url(data, f"{where}.file_data")
-        else:
-            base64_size(data, f"{where}.file_data")
+    if part.get("file_data") is not None and not part.get("filename"):
+        raise missing_parameter(f"{where}.filename")
+    prompt.file(part, f"{where}.file_data")
     return part
 
 

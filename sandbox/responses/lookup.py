@@ -1,9 +1,11 @@
 """Finding what an API key made before."""
 
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import cast
 
 from sandbox.errors import ApiError
+from sandbox.responses.conversation import CONVERSATIONS, Conversation
 from sandbox.responses.items import Item, Lookup
 from sandbox.responses.life import Life
 from sandbox.state import Store
@@ -12,8 +14,7 @@ from sandbox.store.auth import owned
 from sandbox.wire.messages import Request
 
 RESPONSES = "responses"
-CONVERSATIONS = "conversations"
-MAX_OBJECTS = 5_000  # of either kind
+MAX_OBJECTS = 5_000
 
 
 def lives(request: Request) -> Store[str, Life]:
@@ -42,7 +43,7 @@ def lookup(request: Request) -> Lookup:
 def _items(request: Request) -> Iterator[Item]:
     for life in reversed(list(lives(request))):
         yield from reversed(life.context())
-    for conversation in owned(request.app.state, CONVERSATIONS, MAX_OBJECTS):
+    for conversation in cast(Iterable[Conversation], CONVERSATIONS.store(request)):
         yield from conversation.items
 
 

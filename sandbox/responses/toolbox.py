@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
-from sandbox.model import strict_schema
-from sandbox.model.tools import Tool
+from sandbox.model.tools import Tool, read_tool
 from sandbox.store import params
 from sandbox.store.params import Body
 
@@ -66,10 +65,7 @@ def read(body: Body, user_text: str, after_results: bool) -> Toolbox:
     Built-in tools are used when the user's words ask for them, but not right after tool results.
     """
     box = Toolbox()
-    offered = body.get("tools") or []
-    if not isinstance(offered, list):
-        raise invalid_type("tools", "an array of objects", offered)
-    for index, item in enumerate(offered):
+    for index, item in enumerate(params.objects(body, "tools")):
         _add(box, item, f"tools[{index}]")
     built_in = [tool for tool in box.shown if family(tool)]
     choice = body.get("tool_choice") or "auto"
@@ -101,44 +97,25 @@ def _used(box: Toolbox, built_in: list[Offered], user_text: str, after_results: 
     return wanted
 
 
-def _add(box: Toolbox, item: Any, where: str) -> None:
-    if not isinstance(item, dict):
-        raise invalid_type(where, "an object", item)
-    kind = item.get("type")
-    if kind is None:
-        raise missing_parameter(f"{where}.type")
-    if kind not in TYPES:
-        raise invalid_value(f"{where}.type", kind, params.quoted(TYPES))
-    required = ("name",) if kind in ("function", "custom") else BUILT_IN.get(kind, ("", ()))[1]
-    for name in required:
+def _add(box: Toolbox, item: Offered, where: str) -> None:
+    kind = params.kind(item, where, TYPES)
+    for name in BUILT_IN.get(kind, ("", ()))[1]:
         if item.get(name) is None:
             raise missing_parameter(f"{where}.{name}")
+    if kind in ("function", "custom"):
+        box.functions.append(read_tool(item, where, kind))
     if kind == "function":
-        item = _function(box, item, where)
-    elif kind == "custom":
-        box.functions.append(Tool(item["name"], params.string(item, "description"), None, "custom"))
+        # Strict is the default of this API; the schema is then made strict by OpenAI as far as it can be.
+        strict = True if item.get("strict") is None else item["strict"]
+        item = {"description": None, **item, "parameters": params.mapping(item, "parameters"), "strict": strict}
     box.shown.append(item)
-
-
-def _function(box: Toolbox, item: Offered, where: str) -> Offered:
-    name = params.string(item, "name")
-    schema = params.mapping(item, "parameters")
-    if item.get("strict"):
-        strict_schema.check(schema, f"function '{name}'", f"{where}.parameters")
-    box.functions.append(Tool(name, params.string(item, "description"), schema))
-    strict = item.get("strict")
-    # Strict is the default of this API; the schema is then made strict by OpenAI as far as it can be.
-    return {"description": None, **item, "parameters": schema, "strict": True if strict is None else strict}
 
 
 def _narrow(box: Toolbox, choice: Body, built_in: list[Offered]) -> list[Offered]:
     """Applies a `tool_choice` object; returns the built-in tools that are left."""
     kind = choice.get("type")
     if kind == "allowed_tools":
-        listed = choice.get("tools") or []
-        if not isinstance(listed, list):
-            raise invalid_type("tool_choice.tools", "an array of objects", listed)
-        allowed = [item for item in listed if isinstance(item, dict)]
+        allowed = params.objects({"tool_choice.tools": choice.get("tools")}, "tool_choice.tools")
         names = [item.get("name") for item in allowed if item.get("type") in ("function", "custom")]
         types = [item.get("type") for item in allowed]
         box.choice = params.choice(choice, "mode", ("auto", "required"), "auto")

@@ -48,6 +48,31 @@ def strings(body: Body, name: str) -> list[str]:
     return value
 
 
+def objects(body: Body, name: str) -> list[Body]:
+    """An array of objects; empty when it is not given."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise invalid_type(name, "an array of objects", value)
+    for index, item in enumerate(value):
+        if not isinstance(item, dict):
+            raise invalid_type(f"{name}[{index}]", "an object", item)
+    return value
+
+
+def kind(item: Any, where: str, kinds: Iterable[str], param: str = "") -> str:
+    """The `type` of an object, one of `kinds`; an error names `param`, or by default the type."""
+    if not isinstance(item, dict):
+        raise invalid_type(where, "an object", item)
+    found = item.get("type")
+    if found is None:
+        raise missing_parameter(f"{where}.type")
+    if found not in kinds:
+        raise invalid_value(param or f"{where}.type", found, quoted(kinds))
+    return str(found)
+
+
 def known(body: Iterable[str], names: Container[str]) -> None:
     """Refuses parameters that do not exist."""
     for name in body:
