@@ -5,7 +5,8 @@ name is judged when an account is saved (:func:`url_fault`), and the address aga
 (:func:`check_address`): a name that resolves to a private address later is refused then.
 
 A listed name opens plain http and private addresses for that name. Link-local addresses and those of metadata services
-hold a cloud machine's own credentials, so they stay refused unless the address or its network is listed itself.
+hold a cloud machine's own credentials, so they stay refused unless the address or its network is listed itself. An IPv6
+address that a translator or a tunnel delivers to an IPv4 address is judged by that one, too.
 """
 
 import ipaddress
@@ -17,7 +18,9 @@ from urllib.parse import SplitResult, urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from providers import embedded_addresses
+from providers.embedded_addresses import Address
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -81,7 +84,6 @@ SPECIAL_NETWORKS = _networks(
     }
 )
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 HOST_NAME = re.compile(r"(?!.{254})[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*\.?")
 URL_CHARACTERS = re.compile(r"[!-\[\]-~]+")
 
@@ -178,18 +180,21 @@ def address_fault(host: str, address: str) -> str | None:
         parsed = ipaddress.ip_address(address.split("%", 1)[0])
     except ValueError:
         return f"{address!r} is not an address."
-    real = _embedded(parsed)
-    if _in_allowed_network(real) or _in_allowed_network(parsed):
+    inner = embedded_addresses.of(parsed)
+    for judged in (parsed, *inner):
+        reason = _reason(judged, METADATA_NETWORKS)
+        if reason and not _in_allowed_network(judged):
+            return f"{host} is at {address}, {reason}. If it is meant, list {judged} in GATEHOUSE_EGRESS_ALLOW."
+    if _in_allowed_network(parsed) or (inner and all(map(_in_allowed_network, inner))):
         return None
-    reason = _reason(real, METADATA_NETWORKS)
-    if reason:
-        return f"{host} is at {address}, {reason}. If it is meant, list {real} in GATEHOUSE_EGRESS_ALLOW."
     hosts, _ = _allow_list(tuple(settings.EGRESS_ALLOW))
     if _canonical(host) in hosts:
         return None
+    real = embedded_addresses.translated(parsed)
     reason = _reason(real, SPECIAL_NETWORKS)
     if reason is None and real.version == 6 and real not in GLOBAL_UNICAST:
         reason = "a reserved address"
+    reason = reason or next(filter(None, (_reason(judged, SPECIAL_NETWORKS) for judged in inner)), None)
     if reason is None:
         return None
     return f"{host} is at {address}, {reason}. If it is meant, list {host} or its network in GATEHOUSE_EGRESS_ALLOW."
@@ -225,18 +230,7 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _embedded(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one stands for (mapped, NAT64), else the address itself."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address.ipv4_mapped:
-        return address.ipv4_mapped
-    if address in NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
-
-
 def _odd_spelling(host: str) -> bool:
     """Whether a resolver may read ``host`` as a number: 0x7f.1, 2130706433, 0177.0.0.1."""
     last = host.removesuffix(".").rsplit(".", 1)[-1].lower()
-    return last.isdigit() or re.fullmatch(r"0x[0-9a-f]*", last) is not None
+    return re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last) is not None

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -256,6 +257,55 @@ def test_a_listed_name_does_not_open_the_metadata_service(settings):
             egress.check_address("vllm.internal", address)
     settings.EGRESS_ALLOW = ["vllm.internal", "169.254.169.254"]
     egress.check_address("vllm.internal", "169.254.169.254")
+
+
+def wrapped(address: ipaddress.IPv4Address) -> list[str]:
+    """Every IPv6 form that a translator or a tunnel delivers to an IPv4 address."""
+    number = int(address)
+    return [
+        f"::ffff:{address}",
+        f"::{address}",
+        f"::ffff:0:{address}",
+        f"64:ff9b::{address}",
+        f"64:ff9b:1::{address}",
+        f"64:ff9b:1:abcd:ef:0:{address}",
+        str(ipaddress.IPv6Address((0x64FF9B0001 << 80) | (number >> 16 << 64) | ((number & 0xFFFF) << 40))),  # /48
+        str(ipaddress.IPv6Address((0x64FF9B000100 << 72) | (number >> 24 << 64) | ((number & 0xFFFFFF) << 32))),  # /56
+        str(ipaddress.IPv6Address((0x64FF9B00010000 << 64) | (number << 24))),  # /64
+        str(ipaddress.IPv6Address((0x2002 << 112) | (number << 80) | 1)),
+        str(ipaddress.IPv6Address((0x20010000 << 96) | (number << 64) | 1)),
+        str(ipaddress.IPv6Address((0x20010000 << 96) | (number ^ 0xFFFFFFFF))),
+        f"2001:470:1:2:0:5efe:{address}",
+        f"fd12::200:5efe:{address}",
+    ]
+
+
+@pytest.mark.parametrize("metadata", ["169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192"])
+def test_no_wrapping_reaches_a_metadata_service_under_a_listed_name(settings, metadata):
+    for networks in ([], ["2000::/3", "::/16", "64:ff9b::/32", "fd00::/8"]):
+        settings.EGRESS_ALLOW = ["vllm.internal", *networks]
+        for form in wrapped(ipaddress.IPv4Address(metadata)):
+            with pytest.raises(egress.EgressDenied, match="list "):
+                egress.check_address("vllm.internal", form)
+            with pytest.raises(egress.EgressDenied):
+                egress.check_address("api.openai.com", form)
+
+
+@given(st.ip_addresses(v=4), st.integers(0, 13), st.booleans())
+def test_a_wrapped_address_is_never_let_in_where_the_bare_one_is_not(address, form, named):
+    """In a listed network, under a listed name and under any other."""
+    host = "vllm.internal" if named else "api.openai.com"
+    with override_settings(EGRESS_ALLOW=["vllm.internal", "10.0.0.0/8", "169.254.7.0/24"]):
+        if egress.address_fault(host, str(address)):
+            assert egress.address_fault(host, wrapped(address)[form])
+
+
+def test_a_listed_network_opens_what_is_wrapped_around_its_addresses(settings):
+    settings.EGRESS_ALLOW = ["10.0.0.0/8"]
+    for form in ("::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "2002:a01:203::1", "::ffff:0:10.1.2.3", "::10.1.2.3"):
+        egress.check_address("vllm.internal", form)
+    with pytest.raises(egress.EgressDenied):  # where the operator's prefix ends can't be known
+        egress.check_address("vllm.internal", "64:ff9b:1:a01:2:300::")
 
 
 def test_a_listed_network_opens_its_addresses_and_no_others(settings):
