@@ -13,6 +13,7 @@ from unfold.forms import AdminPasswordChangeForm
 
 from accounts.forms import UserChangeForm, UserCreationForm, VirtualAccountForm
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from accounts.numbers import whole_number
 from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
 from accounts.token_admin import TokenAdmin, state_label
 
@@ -177,7 +178,8 @@ class TeamFilter(admin.SimpleListFilter):
         return [(str(pk), name) for pk, name in teams.values_list("pk", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(team=self.value()) if (self.value() or "").isdigit() else queryset
+        team = whole_number(self.value() or "")
+        return queryset if team is None else queryset.filter(team=team)
 
 
 @admin.register(VirtualAccount)

@@ -43,6 +43,22 @@ def test_imports_go_one_way() -> None:
     assert "0 broken" in done.stdout
 
 
+# What takes more for a number than int() does, and where it may be asked all the same.
+DIGITS = re.compile(r"\.(?:isdigit|isdecimal|isnumeric)\b")
+ASKED = {"accounts/numbers.py", "sandbox/wire/numbers.py", "sandbox/model/patterns.py"}
+
+
+def test_one_function_says_what_a_whole_number_is() -> None:
+    """``"²".isdigit()`` is true and ``int("²")`` fails, as it does for 5,000 digits."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if DIGITS.search(path.read_text())
+    }
+    assert found == ASKED
+
+
 # --- settings -------------------------------------------------------------------------------------------------------------
 
 

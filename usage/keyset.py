@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from heapq import merge
 from itertools import islice
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from accounts.numbers import whole_number
 from usage.models import UsageRecord
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MICROSECOND = 10**17  # in the year 5138
 Records = QuerySet[UsageRecord]
 
 
@@ -31,7 +33,10 @@ class Cursor:
     def parse(cls, text: str) -> "Cursor":
         """Return the place that ``text`` names; raise ``ValueError`` when it names none."""
         micros, _, hexes = text.partition("-")
-        return cls(datetime.fromtimestamp(int(micros) / 1e6, UTC), UUID(hexes))
+        since = whole_number(micros, LAST_MICROSECOND)
+        if since is None:
+            raise ValueError("not a place in the list")
+        return cls(EPOCH + timedelta(microseconds=since), UUID(hexes))
 
     def __str__(self) -> str:
         since = self.time - EPOCH

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from accounts.numbers import milliseconds
 from usage.records import AttemptRecord
 
 
@@ -110,7 +111,8 @@ def read_usage(record: AttemptRecord, raw: bytes | msgspec.Raw) -> bool:
     inputs = usage.prompt_tokens_details or usage.input_tokens_details or usage.input_token_details or _NO_INPUT
     outputs = usage.completion_tokens_details or usage.output_tokens_details or usage.output_token_details or _NO_OUTPUT
     if usage.seconds is not None:
-        record.units = {**record.units, "input_audio_ms": round(usage.seconds * 1000)}
+        spoken = milliseconds(usage.seconds)
+        record.units = {**record.units, **({} if spoken is None else {"input_audio_ms": spoken})}
     record.input_tokens = _count(usage.prompt_tokens or usage.input_tokens)
     record.output_tokens = _count(usage.completion_tokens or usage.output_tokens)
     if not record.output_tokens and usage.total_tokens and usage.completion_tokens is usage.output_tokens is None:
@@ -162,11 +164,13 @@ def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> boo
 def read_video(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> bool:
     """Take the seconds and the size of a video into ``record.units``; return whether they could be read."""
     try:
-        seconds = round(float(_text.decode(fields["seconds"]) or 0))
+        shown = milliseconds(float(_text.decode(fields["seconds"]) or 0))
         size = _text.decode(fields.get("size", b"null"))
-    except (ValueError, OverflowError):
+    except ValueError:
         return False
-    record.units = {**record.units, ":".join(part for part in ("video_seconds", size) if part): max(0, seconds)}
+    if shown is None:
+        return False
+    record.units = {**record.units, ":".join(part for part in ("video_seconds", size) if part): round(shown / 1000)}
     return True
 
 

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 
+from accounts.numbers import whole_number
 from gateway.body.multipart import PartScanner, parameters
 from gateway.body.references import FORM_FIELDS
 from gateway.call.errors import InvalidRequest, TooLarge, UnsupportedMedia
@@ -41,8 +42,7 @@ class MultipartUpload:
         self._scanner = PartScanner(boundary, lambda name: name in names or bool(self._reference(name)), on_file)
         self._sent_references: int | None = None
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
-        length = request.raw_headers.get(b"content-length", b"")
-        self._length = int(length) if length.isdigit() else None
+        self._length = whole_number(request.raw_headers.get(b"content-length", b""))
         if self._length is not None and self._length > limit:
             raise self._too_large()
 
@@ -183,7 +183,7 @@ def boundary_of(content_type: bytes) -> bytes:
 
 def reference_field(name: str, known: frozenset[str] = FORM_FIELDS) -> str:
     """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``); empty for any other part."""
-    words = [word for word in re.split(r"[\[\].]+", name) if word and not word.isdigit()]
+    words = [word for word in re.split(r"[\[\].]+", name) if word and whole_number(word) is None]
     if words and words[-1] == "id" and len(words) > 1:
         words.pop()
     return words[-1] if words and words[-1] in known else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from accounts.numbers import whole_number
 from gateway.call.errors import InvalidRequest
 
 METADATA_VALUE_CHARACTERS = 128
@@ -65,10 +66,10 @@ def _metadata(text: bytes) -> dict[str, str]:
 
 
 def _milliseconds(name: str, text: bytes) -> float:
-    digits = text.strip()
-    if not digits.isdigit() or len(digits) > 12 or not 0 < int(digits) <= MAX_TIMEOUT_MS:
+    number = whole_number(text.strip(), MAX_TIMEOUT_MS)
+    if not number:
         raise InvalidRequest(f"{name} must be a whole number of milliseconds, at most {MAX_TIMEOUT_MS}.", param=name)
-    return int(digits) / 1000
+    return number / 1000
 
 
 def _retries(text: bytes) -> tuple[int, frozenset[int]]:

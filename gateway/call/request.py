@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent
 from django.core.handlers.asgi import ASGIRequest
 from django.http import QueryDict
 from django.utils.functional import cached_property
 
+from accounts.numbers import whole_number
 from gateway.call import errors
 from gateway.call.call import Call, new_request_id
 
@@ -50,17 +52,22 @@ class InferenceRequest(ASGIRequest):
 
     @cached_property
     def GET(self) -> QueryDict:  # type: ignore[override]  # built when asked for
-        """The query's parameters. Raises ``InvalidRequest`` for a NUL character, which no database takes."""
+        """The query's parameters. Raises ``InvalidRequest`` for a NUL character, which no database takes, and for very many."""
         query = self.scope.get("query_string", b"")
         if b"%00" in query:
             raise errors.InvalidRequest("The query holds a NUL character (%00).", code="invalid_query")
-        return QueryDict(query)
+        try:
+            return QueryDict(query)
+        except TooManyFieldsSent:
+            raise errors.InvalidRequest(
+                f"The query has more than {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS} fields.", code="too_many_values"
+            ) from None
 
     async def read_body(self, limit: int, timeout: float) -> bytes:
         """Return the whole body. Raises ``TooLarge``, ``BodyTimedOut`` or ``ClientGone``."""
         message = f"The body is larger than {limit} bytes. The operator sets the bound with GATEHOUSE_MAX_BODY_MB."
-        length = self.raw_headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > limit:
+        length = whole_number(self.raw_headers.get(b"content-length", b""))
+        if length is not None and length > limit:
             raise errors.TooLarge(message)
         try:
             async with asyncio.timeout(timeout):

@@ -6,6 +6,7 @@ Sizes, formats and numbers belong to the upstream; ours is the bound of the body
 import re
 from typing import Any
 
+from accounts.numbers import whole_number
 from gateway.body import json as json_body
 from gateway.body.json import is_json
 from gateway.call.call import Call, Operation
@@ -14,6 +15,8 @@ from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ModelCallView
 from gateway.endpoints.uploading import ModelUploadView
 
+# More than any vendor makes at once; another number is the vendor's to refuse.
+MOST_IMAGES = 10_000
 ENDS = re.compile(rb"image_(?:generation|edit)\.completed")
 
 
@@ -23,10 +26,10 @@ def images(call: Call) -> dict[str, int]:
         asked = call.upload.values
     else:
         asked = {name: json_body.text_of(call.fields.get(name)) for name in ("n", "size", "quality")}
-    number = asked.get("n", "").strip()
+    number = whole_number(asked.get("n", "").strip(), MOST_IMAGES)
     marks = [asked.get(name, "").strip() for name in ("quality", "size")]
     unit = ":".join(["images", *(mark for mark in marks if mark and mark != "auto")])
-    return {unit: int(number) if number.isdigit() else 1}
+    return {unit: 1 if number is None else number}
 
 
 class ImageGenerations(ModelCallView):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from accounts.numbers import milliseconds
 from gateway.billing import pricing
 from gateway.billing import usage as metering
 from gateway.directory.accounts import unlisted_model
@@ -107,7 +108,7 @@ def charge(row: OwnedObject, target: Target | None, look: Look, model: str = "")
         record.error_class = f"{error}_{look.state or 'unknown'}"[:40]
     began, ended = (_number_of(look.fields, name) for name in ("created_at", "completed_at"))
     if began and ended:
-        record.latency_us = max(0, int((ended - began) * 1_000_000))
+        record.latency_us = (milliseconds(ended - began) or 0) * 1000
     metering.read_fields(record, look.fields)
     if target is not None:
         pricing.price(record, target)

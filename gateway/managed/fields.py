@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from accounts.numbers import whole_number
 from gateway.call.errors import InvalidRequest
 
 WINDOW = "24h"
@@ -80,9 +81,4 @@ def form_expiry(parts: Mapping[str, str]) -> int | None:
         return expiry_seconds(whole, FILE_EXPIRY)  # raises: it comes in two parts
     if anchor is None and seconds is None:
         return None
-    number = (
-        int(seconds)
-        if seconds is not None and seconds.isascii() and seconds.isdigit() and len(seconds) < 10
-        else seconds
-    )
-    return expiry_seconds({"anchor": anchor, "seconds": number}, FILE_EXPIRY)
+    return expiry_seconds({"anchor": anchor, "seconds": whole_number(seconds or "")}, FILE_EXPIRY)

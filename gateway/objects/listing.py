@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from accounts.caller import Caller
+from accounts.numbers import whole_number
 from gateway.access import grants
 from gateway.call.errors import Forbidden, InvalidRequest
 from gateway.call.request import InferenceRequest
@@ -32,13 +33,13 @@ class Page:
 
 def read_page(query: Mapping[str, Any], *, default: int = 20, most: int = 100) -> Page:
     """Read OpenAI's paging parameters; raise :class:`InvalidRequest` that names a bad one."""
-    text = str(query.get("limit") or default)
-    if not text.isdigit() or not 1 <= int(text) <= most:
+    limit = whole_number(str(query.get("limit") or default), most)
+    if not limit:
         raise InvalidRequest(f"'limit' must be a number from 1 to {most}.", param="limit")
     order = str(query.get("order") or "desc")
     if order not in ("asc", "desc"):
         raise InvalidRequest("'order' must be 'asc' or 'desc'.", param="order")
-    return Page(int(text), order, str(query.get("after") or ""), str(query.get("before") or ""))
+    return Page(limit, order, str(query.get("after") or ""), str(query.get("before") or ""))
 
 
 def asks_for_all(request: InferenceRequest, caller: Caller, account: AccountSnapshot) -> bool:

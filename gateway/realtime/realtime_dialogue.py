@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from accounts.numbers import milliseconds
 from gateway.access import accounts as access_accounts
 from gateway.billing import usage as metering
 from gateway.body.references import find_references
@@ -250,7 +251,7 @@ class Dialogue:
 
     def _session_used(self, message: str, told: Told) -> None:
         if told.usage is not None:
-            self.records.session.record.units = {"audio_ms": round(told.usage.seconds * 1000)}
+            self.records.session.record.units = {"audio_ms": milliseconds(told.usage.seconds) or 0}
 
     def _sound_made(self, message: str, told: Told) -> None:
         if self.kind is TRANSLATION:

@@ -13,6 +13,7 @@ from sandbox.model.usage import report
 from sandbox.state import State
 from sandbox.store import params
 from sandbox.store.params import Body
+from sandbox.wire.numbers import whole_number
 
 # model: (sizes, qualities, longest prompt); every other image model is of the GPT kind
 _DALL_E: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
@@ -127,10 +128,10 @@ def _measures(body: Body, model: Model, sizes: tuple[str, ...]) -> tuple[int, in
 
 
 def _is_free_size(size: str) -> bool:
-    width, _, height = size.partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    width, height = map(whole_number, size.partition("x")[::2])
+    if width is None or height is None:
         return False
-    longer, shorter = max(int(width), int(height)), min(int(width), int(height))
+    longer, shorter = max(width, height), min(width, height)
     fits = longer <= _MAX_WIDTH and 0 < shorter <= _MAX_HEIGHT and longer <= shorter * _MAX_RATIO
     return fits and longer % _STEP == 0 and shorter % _STEP == 0
 

@@ -13,6 +13,7 @@ from sandbox.store.stored_files import CHUNK, StoredFile
 from sandbox.wire.delivery import ConnectionCut
 from sandbox.wire.forms import Form
 from sandbox.wire.messages import Answer, Request, Stream
+from sandbox.wire.numbers import whole_number
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 DELAYED_CHUNK = 1024
@@ -63,7 +64,8 @@ def _expires_after(form: Form) -> dict[str, Any]:
     anchor, seconds = form.get("expires_after[anchor]"), form.get("expires_after[seconds]")
     if not anchor and not seconds:
         return {}
-    return {"anchor": anchor, "seconds": int(seconds) if seconds.isdigit() else seconds or None}
+    number = whole_number(seconds)
+    return {"anchor": anchor, "seconds": number if number is not None else seconds or None}
 
 
 async def content(request: Request) -> Answer:

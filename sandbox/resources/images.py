@@ -16,6 +16,7 @@ from sandbox.store.params import Body
 from sandbox.store.upload_limits import read_form
 from sandbox.wire.forms import Form
 from sandbox.wire.messages import JSON, Answer, Request, Response, Stream, json_response, named_event
+from sandbox.wire.numbers import whole_number
 from sandbox.wire.routing import Route
 
 # Draws variant N; the stage is that of a sketch, 0 for the finished picture.
@@ -89,8 +90,9 @@ def _form_body(form: Form) -> Body:
     body: Body = {}
     for name, values in form.fields.items():
         text = values[0]
-        if name in _NUMBERS and text.isdigit():
-            body[name] = int(text)
+        number = whole_number(text) if name in _NUMBERS else None
+        if number is not None:
+            body[name] = number
         elif name == "stream" and text in ("true", "false"):
             body[name] = text == "true"
         else:

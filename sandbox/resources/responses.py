@@ -17,6 +17,7 @@ from sandbox.responses.turn import Turn
 from sandbox.store import paging, params
 from sandbox.store.params import Body
 from sandbox.wire.messages import JSON, Answer, Request, Stream, json_response
+from sandbox.wire.numbers import whole_number
 from sandbox.wire.routing import Route
 
 _FAILURE = "The server had an error while processing your request. Sorry about that!"
@@ -130,13 +131,14 @@ def _check_streamable(life: Life, now: float) -> None:
 
 def _starting_after(query: dict[str, str]) -> int:
     value = query.get("starting_after", "-1")
-    if not value.removeprefix("-").isdigit():
+    number = whole_number(value.removeprefix("-"))
+    if number is None:
         raise ApiError(
             f"Invalid type for 'starting_after': expected an integer, but got '{value}' instead.",
             param="starting_after",
             code="invalid_type",
         )
-    return int(value)
+    return -number if value.startswith("-") else number
 
 
 async def delete(request: Request) -> Answer:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.errors import ApiError, invalid_value
+from sandbox.wire.numbers import whole_number
 
 Item = dict[str, Any]
 
@@ -47,10 +48,11 @@ def _position(rows: list[Item], cursor: str, name: str) -> int:
 def _limit(value: str | None, default: int, high: int) -> int:
     if value is None:
         return default
-    if not value.isdigit() or not 1 <= int(value) <= high:
+    number = whole_number(value)
+    if number is None or not 1 <= number <= high:
         raise ApiError(
             f"Invalid 'limit': expected an integer from 1 to {high}, but got '{value}' instead.",
             param="limit",
             code="invalid_value",
         )
-    return int(value)
+    return number

@@ -16,6 +16,12 @@ QUERIES = [
     {"nope__nope": "1"},
     {"p": "999999"},
     {"p": "abc"},
+    {"p": "²"},
+    {"older": "²-" + "0" * 32},
+    {"older": "9" * 5000 + "-" + "0" * 32},
+    {"id__exact": "²"},
+    {"id__exact": "9" * 5000},
+    {"pk__in": "1,²"},
     {"o": "99"},
     {"o": "1.-x.--2"},
     {"_to_field": "nope"},
@@ -34,7 +40,7 @@ def test_a_list_survives(as_root, model):
         {getattr(entry, "parameter_name", None) or str(entry): value}
         for entry in admin.site._registry[model].list_filter
         if not isinstance(entry, tuple)
-        for value in ("abc", HUGE)
+        for value in ("abc", HUGE, "²", "9" * 5000)
     ]
     assert as_root.get(address).status_code == 200
     for query in [*QUERIES, *filters]:

@@ -1,0 +1,28 @@
+"""Numbers that somebody else wrote: read without a surprise.
+
+``str.isdigit()`` takes ``²`` and thousands of digits, and ``int()`` refuses both; ``float()`` takes ``1e308`` and ``nan``. So
+nothing but this module asks a text whether it is a number.
+"""
+
+import math
+
+LARGEST = 2**63 - 1  # what a database and a JSON reader can hold
+LONGEST_MS = 10**12  # more than thirty years
+
+
+def whole_number(text: str | bytes, most: int = LARGEST) -> int | None:
+    """Return the number from 0 to ``most`` that ASCII digits write; ``None`` for anything else, signs and spaces included."""
+    if not text.isascii() or not text.isdigit():
+        return None
+    digits = text.lstrip("0") if isinstance(text, str) else text.lstrip(b"0")
+    if len(digits) > len(str(most)):
+        return None
+    number = int(digits or "0")
+    return number if number <= most else None
+
+
+def milliseconds(seconds: float, most: int = LONGEST_MS) -> int | None:
+    """Return a reported duration in whole milliseconds; ``None`` when no duration can be that: negative, endless, no number."""
+    if not math.isfinite(seconds) or not 0 <= seconds <= most / 1000:
+        return None
+    return round(seconds * 1000)
