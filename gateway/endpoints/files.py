@@ -109,16 +109,13 @@ class FileUpload(MultipartUpload):
 
 async def check_mentioned(call: Call, account: AccountSnapshot, check: InputCheck) -> None:
     """Raise, naming the line, unless what the lines mention so far is the caller's to use."""
-    known, call.references = call.references, []
-    try:
-        for number, field, object_id in check.take_mentioned():
-            call.references = [(field, object_id)]
-            try:
-                await ownership.check_references(call, account)
-            except CallError as error:
-                raise check.fault(error.message, error.code or "not_found", number) from None
-    finally:
-        call.references = known
+    mentioned = check.take_mentioned()
+    refused = await ownership.first_refused(
+        call.caller, account, [(field, object_id) for _, field, object_id in mentioned]
+    )
+    if refused is not None:
+        place, error = refused
+        raise check.fault(error.message, error.code or "not_found", mentioned[place][0]) from None
 
 
 class Files(InferenceView):

@@ -3,7 +3,6 @@
 Memory stays bounded: a line is held until it is whole, of custom ids a digest is kept.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -109,10 +108,10 @@ class InputCheck:
             raise InvalidRequest("The batch input file is empty.", param=self._param, code="empty_file")
         return self.summary
 
-    def take_mentioned(self) -> Iterator[tuple[int, str, str]]:
-        """Yield what waits in ``mentioned`` and forget it."""
+    def take_mentioned(self) -> list[tuple[int, str, str]]:
+        """Return what waits in ``mentioned`` and forget it."""
         waiting, self.mentioned = self.mentioned, []
-        yield from waiting
+        return waiting
 
     def fault(self, why: str, code: str, line: int = 0) -> InvalidRequest:
         """Return the error about a line; the present one by default."""

@@ -5,13 +5,13 @@ isolation is ``account`` lets ids through that the gateway has not made.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
 from gateway.access import grants
 from gateway.call.call import Call
-from gateway.call.errors import InvalidRequest, NotFound
+from gateway.call.errors import CallError, InvalidRequest, NotFound
 from gateway.models import Owned
 from gateway.objects.records import visible
 from gateway.objects.store import objects
@@ -95,22 +95,41 @@ async def check_references(call: Call, account: AccountSnapshot) -> None:
     :class:`NotFound` for what the caller may not know of; :class:`InvalidRequest` for an object of the caller's on another
     account.
     """
-    asked = {object_id: field for field, object_id in call.references}
-    for object_id, field in asked.items():
-        if not is_id(object_id):
-            raise unknown(object_id, field)
-    found = await objects.find_many(asked, account.name)
-    for object_id, field in asked.items():
-        records = found[object_id]
-        here = next((owned for owned in records if owned.account_name == account.name), None)
-        if here is not None and visible(call.caller, here, account.isolation):
-            continue
-        if not records and account.isolation == "account":
-            continue
-        elsewhere = next(_known_to(call.caller, records), None)
-        if here is None and elsewhere is not None:
-            raise _on_other_account(object_id, field, elsewhere[0].name, account.name)
-        raise unknown(object_id, field)
+    refused = await first_refused(call.caller, account, call.references)
+    if refused is not None:
+        raise refused[1]
+
+
+async def first_refused(
+    caller: Caller, account: AccountSnapshot, references: Sequence[tuple[str, str]]
+) -> tuple[int, CallError] | None:
+    """Return place and error of the first of ``references``, pairs of field and id, that the caller may not use there.
+
+    All of them are looked up together, however many there are.
+    """
+    found = await objects.find_many((object_id for _, object_id in references if is_id(object_id)), account.name)
+    for place, (field, object_id) in enumerate(references):
+        error = _refusal(caller, account, field, object_id, found.get(object_id, []))
+        if error is not None:
+            return place, error
+    return None
+
+
+def _refusal(
+    caller: Caller, account: AccountSnapshot, field: str, object_id: str, records: list[Owned]
+) -> CallError | None:
+    """Return why the caller may not use an object on ``account``, given its records on all accounts."""
+    if not is_id(object_id):
+        return unknown(object_id, field)
+    here = next((owned for owned in records if owned.account_name == account.name), None)
+    if here is not None and visible(caller, here, account.isolation):
+        return None
+    if not records and account.isolation == "account":
+        return None
+    elsewhere = next(_known_to(caller, records), None)
+    if here is None and elsewhere is not None:
+        return _on_other_account(object_id, field, elsewhere[0].name, account.name)
+    return unknown(object_id, field)
 
 
 def _on_other_account(object_id: str, field: str, home: str, asked: str) -> InvalidRequest:

@@ -29,6 +29,8 @@ COMMIT_SECONDS = 15.0
 LATE_ROWS = 10_000
 LATE_SECONDS = 2.0
 LOOKUP_THREADS = 4
+LOOKUP_IDS = 1000
+"""So many ids at most are one query."""
 REFUSALS = (DataError, IntegrityError, OverflowError, TypeError, ValueError)
 """What a database says to a value, as opposed to what it says when it is out of order."""
 
@@ -139,8 +141,8 @@ class Objects:
                 self._known.move_to_end((preferred, object_id))
                 entries.append(known)
         missing = [object_id for object_id, entries in found.items() if not entries]
-        if missing:
-            for entry in await self.run(_find, missing):
+        for start in range(0, len(missing), LOOKUP_IDS):
+            for entry in await self.run(_find, missing[start : start + LOOKUP_IDS]):
                 self._remember(entry)
                 found[entry.object_id].append(entry)
         return found
