@@ -11,7 +11,7 @@ help:
 	@echo "make run    set everything up and serve a working demo on PORT (default 8000)"
 	@echo "make test   set everything up and run every test"
 	@echo "make check  formatting, lint, types, import rules, migrations"
-	@echo "make bench  measure beside nginx, LiteLLM and Portkey (ARGS=--help for more)"
+	@echo "make bench  measure beside nginx, Envoy, Ferro, TensorZero, Portkey and LiteLLM (ARGS=--help for more)"
 	@echo "make lock   resolve the dependencies anew"
 	@echo "make clean  remove the environment, caches and the demo's data"
 

@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [--quick] [--servers ...] [--scenarios ...] [--json] [--write]``."""
+"""The command: ``python -m benchmarks [--quick] [--servers ...] [--scenarios ...] [--against REV] [--json] [--write]``."""
 
 import argparse
 import json
@@ -12,16 +12,17 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report, runner, tools
+from benchmarks import isolation, machine, report, runner, tools
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import Options, quick
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.servers import SERVERS
+from benchmarks.servers import SERVERS, Server, previous
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 LAST = tools.CACHE / "last.json"
 OPEN_FILES = 16_384
-DESCRIPTION = "Measure Gatehouse beside nginx, the Portkey gateway and the LiteLLM proxy, one at a time on one core."
+DESCRIPTION = """Measure Gatehouse beside nginx, Envoy, Ferro, TensorZero, Portkey and LiteLLM, and beside an earlier commit of
+itself, one at a time on one core."""
 EPILOG = """Exit codes: 0 every run counts; 1 a run is void (calls failed, or records are missing); 2 the harness could
 not run; 130 interrupted. Progress goes to stderr, the report to stdout. It needs two cores and loopback only."""
 
@@ -32,10 +33,9 @@ def parser() -> argparse.ArgumentParser:
     for name, rows in (("servers", SERVERS), ("scenarios", SCENARIOS)):
         keys = ", ".join(row.key for row in rows)
         found.add_argument(f"--{name}", metavar="A,B", help=f"only these, of: {keys}")
+    found.add_argument("--against", metavar="REV", help="measure this earlier commit of Gatehouse too, in the same run")
     found.add_argument("--quick", action="store_true", help="short runs: they show that it works, not how fast it is")
-    found.add_argument(
-        "--rounds", type=_count, metavar="N", help="rounds of each load of plain calls; the median counts"
-    )
+    found.add_argument("--rounds", type=_count, metavar="N", help="rounds over all servers, in turn; the median counts")
     found.add_argument("--seconds", type=_count, metavar="N", help="seconds of a round")
     found.add_argument("--memory-requests", type=_count, metavar="N", help="requests of the long run")
     found.add_argument(
@@ -86,20 +86,46 @@ def options(arguments: argparse.Namespace) -> Options:
     return replace(base, **given)
 
 
+def subjects(arguments: argparse.Namespace) -> list[Server]:
+    """Return the servers that were asked for, the earlier commit behind Gatehouse's own rows."""
+    servers = chosen(SERVERS, arguments.servers)
+    if arguments.against:
+        ours = [number for number, server in enumerate(servers) if server.key.startswith("gatehouse")]
+        servers.insert(ours[-1] + 1 if ours else len(servers), previous(arguments.against))
+    return servers
+
+
+def isolated(servers: Sequence[Server]) -> str:
+    """Leave the network, and say so; raise BenchmarkError when that fails and a server would listen on all interfaces."""
+    if isolation.enter():
+        return "a namespace of its own; nothing can leave the machine"
+    open_ones = [server.key for server in servers if server.everywhere]
+    if open_ones:
+        raise BenchmarkError(
+            f"{', '.join(open_ones)}: listen on every interface, and this system gives no network namespace to be alone "
+            "in. Run as root, or leave them out with --servers."
+        )
+    return "NOT a namespace of its own: this system gives none"
+
+
 def document(arguments: argparse.Namespace, argv: Sequence[str]) -> dict[str, Any]:
     """Run what was asked for and return all there is to report."""
     missing = set(arguments.cores) - os.sched_getaffinity(0)
     if missing:
         raise BenchmarkError(f"This needs two cores; there is no core {', '.join(map(str, sorted(missing)))} here.")
-    servers, rows = chosen(SERVERS, arguments.servers), chosen(SCENARIOS, arguments.scenarios)
+    servers, rows = subjects(arguments), chosen(SCENARIOS, arguments.scenarios)
     tools.need_programs(tools.ALWAYS)
+    for server in servers:
+        server.prepare()
     before = machine.facts()
     runner.say(f"load before: {before['load before']}")
+    before["network"] = isolated(servers)
     results = runner.run(runner.Plan(servers, rows, options(arguments), arguments.cores))
     return {
         "command": shlex.join(["make", "bench", f"ARGS={shlex.join(argv)}"] if argv else ["make", "bench"]),
         "machine": before,
         "versions": machine.versions(servers),
+        "titles": {server.key: server.title for server in servers},
         "results": results,
     }
 
@@ -119,6 +145,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         runner.say("interrupted; everything that was started is stopped")
         return 130
+    LAST.parent.mkdir(exist_ok=True)
     LAST.write_text(json.dumps(found, indent=1))
     text = report.render(found)
     print(json.dumps(found, indent=1) if arguments.json else text)

@@ -1,7 +1,8 @@
-"""Where Gatehouse's time goes: ``python -m benchmarks.hotspots [--seconds N] [--write]``.
+"""Where Gatehouse's CPU time goes: ``python -m benchmarks.hotspots [--seconds N] [--write]``.
 
-py-spy samples the server from outside while the load of a scenario runs; the samples are summed up by package (time in
-its own lines) and by Gatehouse's own functions (time in them and below). Nothing is timed: sampling slows the server.
+A load runs twice: once alone, for what a call or an event costs, and once while py-spy samples the server from outside, for
+the shares. Samples are summed by component (time in its own lines, and in the C code and system calls below them) and by
+Gatehouse's own functions (time in them and all below). Sampling slows the server, so only its shares are used.
 """
 
 import argparse
@@ -15,19 +16,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import report, runner, scenarios, tools, wrk
+from benchmarks import isolation, measures, report, runner, tools, wrk
 from benchmarks.__main__ import PAGE
+from benchmarks.calls import PLAIN_CHAT, PLAIN_RESPONSE, Call
 from benchmarks.errors import BenchmarkError
+from benchmarks.measures import Bench
 from benchmarks.options import Options
-from benchmarks.scenarios import Bench
 from benchmarks.servers import BY_KEY
 from benchmarks.servers.base import Host
 from benchmarks.upstream import ROOT, upstreams
 
 BEGIN, END = "<!-- hotspots:begin -->", "<!-- hotspots:end -->"
-OUR_ROOMS = frozenset({"gateway", "accounts", "providers", "usage", "batches"})
+OURS = frozenset({"accounts", "batches", "console", "gateway", "mcp", "providers", "rules", "usage"})
 SAMPLES_PER_SECOND = 200
-MOST_ROWS = 18
+MOST_ROWS = 24
 # A thread whose innermost frame is in one of these waits, or sleeps in the ledger's ``give_way``: py-spy takes some for busy.
 WAITING = frozenset(
     {
@@ -53,20 +55,23 @@ def _waits(innermost: str) -> bool:
     return _path(innermost) in WAITING or innermost.startswith("give_way (")
 
 
-def package(frame: str) -> str:
-    """Return the package or standard module of a frame, which py-spy writes as ``function (/path/to/file.py)``."""
-    return _path(frame).split("/")[0].removesuffix(".py")
+def component(frame: str) -> str:
+    """Return what a frame, which py-spy writes as ``function (/path/to/file.py)``, belongs to: a package, a module of
+    Python's, or a folder of Gatehouse's.
+    """
+    first, *rest = _path(frame).split("/")
+    return f"{first}/{rest[0].removesuffix('.py')}" if first in OURS and rest else first.removesuffix(".py")
 
 
 def _path(frame: str) -> str:
     return LIBRARY.sub("", frame.rpartition("(")[2].rstrip(")").removeprefix(f"{ROOT}/"))
 
 
-def by_package(samples: Stacks) -> Counter[str]:
-    """Return the samples by the package of the innermost frame."""
+def by_component(samples: Stacks) -> Counter[str]:
+    """Return the samples by the component of the innermost frame."""
     counts: Counter[str] = Counter()
     for frames, count in samples:
-        counts[package(frames[-1])] += count
+        counts[component(frames[-1])] += count
     return counts
 
 
@@ -74,8 +79,9 @@ def by_function(samples: Stacks) -> Counter[str]:
     """Return the samples by function of Gatehouse's own, that function and all below it."""
     counts: Counter[str] = Counter()
     for frames, count in samples:
-        # A function that stands twice in a stack is counted once.
-        counts.update(dict.fromkeys({_function(frame) for frame in frames if package(frame) in OUR_ROOMS}, count))
+        # A function that is twice in a stack is counted once.
+        mine = {_function(frame) for frame in frames if component(frame).split("/")[0] in OURS}
+        counts.update(dict.fromkeys(mine, count))
     return counts
 
 
@@ -83,15 +89,18 @@ def _function(frame: str) -> str:
     return f"{_path(frame)} {frame.rpartition(' (')[0]}"
 
 
-def render(title: str, samples: Stacks) -> str:
-    """Return the two tables of one load."""
+def render(title: str, samples: Stacks, cost_us: float) -> str:
+    """Return the two tables of one load, whose unit (a call, an event) costs ``cost_us`` of CPU time."""
     total = sum(count for _, count in samples)
     if not total:
         raise BenchmarkError(f"{title}: py-spy took no sample")
-    parts = [f"### {title} ({total:,} samples)"]
-    for head, counts in (("package, own lines", by_package(samples)), ("function and below", by_function(samples))):
-        rows = [[f"`{name}`", f"{count / total:.1%}"] for name, count in counts.most_common(MOST_ROWS)]
-        parts.append(report.table([head, "share"], rows))
+    parts = [f"### {title}: {cost_us:,.1f} µs ({total:,} samples)"]
+    for head, counts in (("component, own lines", by_component(samples)), ("function and below", by_function(samples))):
+        rows = [
+            [f"`{name}`", f"{count / total * cost_us:,.1f}", f"{count / total:.1%}"]
+            for name, count in counts.most_common(MOST_ROWS)
+        ]
+        parts.append(report.table([head, "µs", "share"], rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -123,33 +132,48 @@ def sample(pid: int, seconds: int, load: Callable[[], object], folder: Path) -> 
     return stacks(output.read_text().splitlines())
 
 
+def _plain(bench: Bench, call: Call) -> float:
+    return bench.load(wrk.Load(16, bench.options.seconds), call)["cpu_us"]
+
+
+# Title -> the load, which returns the µs of CPU time of its unit.
+LOADS: dict[str, Callable[[Bench], float]] = {
+    "A plain chat call, 16 connections": lambda bench: _plain(bench, PLAIN_CHAT),
+    "A plain response, 16 connections": lambda bench: _plain(bench, PLAIN_RESPONSE),
+    "An event of a paced stream, 32 streams with a chunk each 10 ms": lambda bench: measures.stream(bench)[
+        "cpu_us_event"
+    ],
+    "An event of a burst, 16 streams at a time": lambda bench: measures.burst(bench)["cpu_us_event"],
+}
+
+
 def profile(seconds: int) -> str:
-    """Run both loads against a fresh Gatehouse and return the report."""
+    """Run the loads against a fresh Gatehouse and return the report."""
     tools.need_programs(tools.ALWAYS)
-    tools.install_litellm()  # py-spy lives in the same environment
+    tools.install_packages()
+    isolation.enter()
     os.sched_setaffinity(0, {1})
-    options = replace(Options(), streams=32, stream_interval_ms=10, stream_chunks=(seconds + 2) * 100, lone_streams=1)
+    options = replace(Options(), seconds=seconds + 2, stream_chunks=(seconds + 2) * 100, lone_streams=1)
+    parts = []
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder, upstreams(1, Path(folder)) as behind:
         home = Path(folder) / "gatehouse"
         home.mkdir()
-        with BY_KEY["gatehouse"].start(Host(0, home, behind)) as server:
+        with BY_KEY["gatehouse"].start(Host((0,), home, behind, 1)) as server:
             bench = Bench(server, behind, options)
             bench.load(wrk.Load(16, options.warm_up_seconds))
+            bench.learn_idle()
             assert server.pid
-            parts = []
-            for title, load in (
-                ("Plain chat, 16 connections", lambda: bench.load(wrk.Load(16, seconds + 2))),
-                ("Streamed chat, 32 streams with a chunk each 10 ms", lambda: scenarios.stream(bench)),
-            ):
-                runner.say(f"sampling: {title}")
-                parts.append(render(title, sample(server.pid, seconds, load, home)))
+            for title, load in LOADS.items():
+                runner.say(f"measuring and sampling: {title}")
+                cost = load(bench)
+                parts.append(render(title, sample(server.pid, seconds, lambda load=load: load(bench), home), cost))
     return "\n".join(parts)
 
 
 def main() -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.hotspots", description="Show where Gatehouse's time goes under load."
+        prog="python -m benchmarks.hotspots", description="Show where Gatehouse's CPU time goes under load."
     )
     parser.add_argument("--seconds", type=int, default=10, choices=range(2, 121), metavar="2..120")
     parser.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.servers import Server
 
-# A load above this before the run means that somebody else uses the cores too.
+# A load above this before the run means that others use the cores too.
 QUIET_LOAD = 0.5
 
 

@@ -21,6 +21,7 @@ class Options:
     open_streams: int = 1_000
     hold_seconds: float = 5
     stream_timeout: float = 180
+    lone_seconds: float = 12
     idle_sockets: int = 500
     talking_sockets: int = 200
     talk_rate: float = 50
@@ -44,6 +45,7 @@ def quick(options: Options) -> Options:
         open_streams=100,
         hold_seconds=2,
         stream_timeout=60,
+        lone_seconds=2,
         idle_sockets=50,
         talking_sockets=20,
         talk_seconds=2,

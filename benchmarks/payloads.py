@@ -7,7 +7,7 @@ from typing import Any
 CREATED = 1_760_000_000
 PROMPT_TOKENS = 34
 MEGABYTE = 2**20
-# Stands once in every content chunk and nowhere else, so chunks can be counted in a byte stream.
+# Is once in every content chunk and nowhere else, so chunks can be counted in a byte stream.
 MARK = b"gatehouse-token"
 
 # Becomes another text in each canned answer.
@@ -70,8 +70,6 @@ def _event(delta: dict[str, Any] | None, finish: str | None = None, usage: dict[
         "object": "chat.completion.chunk",
         "created": CREATED,
         "model": "gpt-4o-mini-2024-07-18",
-        "service_tier": "default",
-        "system_fingerprint": "fp_benchmark",
         "choices": choices,
     }
     if usage is not None:

@@ -1,6 +1,6 @@
 """Start, pin, watch and stop the processes of a benchmark.
 
-Every child leads its own process group, is pinned to a core, logs to a file, and is stopped with its whole group. Where
+Every child leads its own process group, is pinned to cores, logs to a file, and is stopped with its whole group. Where
 util-linux's ``setpriv`` is there, the kernel also ends a child whose harness was killed.
 """
 
@@ -61,14 +61,14 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def running(
-    name: str, argv: Sequence[str], *, core: int, home: Path, env: Mapping[str, str], cwd: Path | None = None
+    name: str, argv: Sequence[str], *, cores: Sequence[int], home: Path, env: Mapping[str, str], cwd: Path | None = None
 ) -> Iterator[Child]:
-    """Run ``argv`` pinned to ``core``, logging to ``home``; stop its whole group at the end."""
+    """Run ``argv`` pinned to ``cores``, logging to ``home``; stop its whole group at the end."""
     log = home / f"{name}.log"
     guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*guard, "taskset", "-c", str(core), *argv],
+            [*guard, "taskset", "-c", ",".join(map(str, cores)), *argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -86,12 +86,23 @@ def stop(process: subprocess.Popen[bytes], seconds: float = STOP_SECONDS) -> Non
     """End a child and its group: ask first, then kill."""
     if process.poll() is None:
         _signal_group(process.pid, signal.SIGTERM)
+        thaw(process.pid)
         try:
             process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             pass
-    _signal_group(process.pid, signal.SIGKILL)  # whoever of the group is left
+    _signal_group(process.pid, signal.SIGKILL)  # what is left of the group
     process.wait(timeout=seconds)
+
+
+def freeze(group: int) -> None:
+    """Let a child and its group stand still until :func:`thaw`."""
+    _signal_group(group, signal.SIGSTOP)
+
+
+def thaw(group: int) -> None:
+    """Let a child and its group go on."""
+    _signal_group(group, signal.SIGCONT)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -1,44 +1,26 @@
 """Turn results into tables: ratios, goals, and the block between the markers of docs/benchmarks.md."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.goals import CALL, GOALS, OURS, Cell, Results, measured, number, reached
 from benchmarks.scenarios import BY_KEY, Scenario
-from benchmarks.servers import BY_KEY as SERVERS
+from benchmarks.servers import AGAINST
 
-Results = dict[str, dict[str, dict[str, Any]]]
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
-OURS, YARDSTICK = "gatehouse", "nginx"
+YARDSTICK = "nginx"
 # More than this share of the server's core in other hands makes numbers doubtful.
 QUIET_PERCENT = 5
 
 
-@dataclass(frozen=True)
-class Goal:
-    """Something to reach: a scenario's metric of ours (or its ratio to a peer), and the bound."""
-
-    title: str
-    scenario: str
-    metric: str
-    bound: float
-    at_most: bool = False
-    peer: str = ""
-    form: str = "{:,.2f}"
-
-
-GOALS = (
-    Goal("requests/s at 16 connections", "chat-16", "rps", 2000, form="{:,.0f}"),
-    Goal("times Portkey's requests/s at 16 connections", "chat-16", "rps", 2, peer="portkey"),
-    Goal("times LiteLLM's requests/s at 16 connections", "chat-16", "rps", 15, peer="litellm"),
-    Goal("p50 added at one connection, ms", "chat-1", "added_p50_ms", 0.8, at_most=True),
-    Goal("CPU µs a streamed chunk", "stream", "cpu_us_chunk", 60, at_most=True, form="{:,.1f}"),
-    Goal("growth of memory over the long run, %", "memory", "growth_percent", 10, at_most=True, form="{:+,.1f}"),
-    Goal("requests of the long run", "memory", "requests", 200_000, form="{:,.0f}"),
-    Goal("p50 added to a socket's message, ms", "sockets", "added_p50_ms", 0.3, at_most=True),
-    Goal("frames/s answered of 10,000 over 200 sockets beside 500 idle", "sockets", "frames_s", 9_900, form="{:,.0f}"),
-    Goal("open streams on one worker", "open-streams", "open", 1000, form="{:,.0f}"),
+# What a call and an event cost, as columns: title, scenario, metric, form.
+COSTS = (
+    ("CPU µs a call", "chat-16", "cpu_us", "{:,.0f}"),
+    ("a response", "responses-16", "cpu_us", "{:,.0f}"),
+    ("an event, paced", "stream", "cpu_us_event", "{:,.1f}"),
+    ("an event in a burst", "burst", "cpu_us_event", "{:,.1f}"),
+    ("requests/s", "chat-16", "rps", "{:,.0f}"),
 )
 
 
@@ -53,37 +35,39 @@ def void_runs(results: Results) -> list[str]:
 
 
 def noise(results: Results) -> str:
-    """Return how much of the server's core others used at most, or nothing when that is not known."""
-    shares = [
-        (metrics["foreign_percent"], f"{server}, {scenario}")
+    """Return how much of the server's core others used at most, and how far rounds were apart; empty when neither is known."""
+    shares = _worst(results, lambda metrics, _: metrics.get("foreign_percent"))
+    spreads = _worst(results, _spread)
+    parts = []
+    if shares:
+        most, where = shares
+        verdict = "" if most <= QUIET_PERCENT else " NOT a quiet machine: measure again."
+        parts.append(f"at most {max(most, 0):.0f}% of the server's core went to others ({where}).{verdict}")
+    if spreads:
+        parts.append(f"rounds of a row were at most {spreads[0]:.0f}% apart ({spreads[1]}).")
+    return " ".join(parts)
+
+
+def _worst(results: Results, value: Callable[[dict[str, Any], str], float | None]) -> tuple[float, str] | None:
+    found = [
+        (number, f"{server}, {scenario}")
         for scenario, rows in results.items()
         for server, metrics in rows.items()
-        if "foreign_percent" in metrics
+        if (number := value(metrics, scenario)) is not None
     ]
-    if not shares:
-        return ""
-    most, where = max(shares)
-    verdict = "" if most <= QUIET_PERCENT else " NOT a quiet machine: measure again."
-    return f"at most {max(most, 0):.0f}% of the server's core went to others ({where}).{verdict}"
+    return max(found, default=None)
+
+
+def _spread(metrics: dict[str, Any], scenario: str) -> float | None:
+    """Return how far the rounds' main metrics are apart, in % of their median."""
+    middle = metrics.get(BY_KEY[scenario].main)
+    return (metrics["high"] - metrics["low"]) / middle * 100 if middle and "low" in metrics else None
 
 
 def ratio(results: Results, scenario: str, metric: str, over: str, under: str) -> float | None:
     """Return ``over``'s metric divided by ``under``'s, or None when either is missing or the divisor is zero."""
-    rows = results.get(scenario, {})
-    top, bottom = rows.get(over, {}).get(metric), rows.get(under, {}).get(metric)
+    top, bottom = (number(results, Cell(server, scenario, metric)) for server in (over, under))
     return top / bottom if top is not None and bottom else None
-
-
-def measured(results: Results, goal: Goal) -> float | None:
-    """Return what a goal asks for, or None when it was not measured."""
-    if goal.peer:
-        return ratio(results, goal.scenario, goal.metric, OURS, goal.peer)
-    return results.get(goal.scenario, {}).get(OURS, {}).get(goal.metric)
-
-
-def reached(goal: Goal, value: float) -> bool:
-    """Whether ``value`` is on the good side of the goal's bound."""
-    return value <= goal.bound if goal.at_most else value >= goal.bound
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -101,13 +85,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), line(rule), *(line(row) for row in rows)])
 
 
-def scenario_table(results: Results, scenario: Scenario) -> str:
-    """Return a scenario's table: a line per server, its metrics, and how it stands to nginx and to Gatehouse."""
+def scenario_table(results: Results, scenario: Scenario, titles: Mapping[str, str]) -> str:
+    """Return a scenario's table: a line per server, its metrics, and their ratio to nginx's and to Gatehouse's."""
     rows = results[scenario.key]
     header = ["", *(column.title for column in scenario.columns), *_ratio_titles(scenario)]
     lines = []
     for key, metrics in rows.items():
-        title = SERVERS[key].title
+        title = titles[key]
         if "void" in metrics:
             lines.append([f"{title}: void", *["–"] * (len(header) - 1)])
             continue
@@ -142,23 +126,55 @@ def goals_table(results: Results) -> str:
     return table(["goal", "to reach", "measured", "reached"], rows) if rows else ""
 
 
-def render(document: dict[str, Any]) -> str:
-    """Return the whole report of a run: where and how, the goals, a table per scenario, void runs.
+def costs_table(results: Results, titles: Mapping[str, str]) -> str:
+    """Return a line per server with the CPU time of a call and of an event; empty when none was measured."""
+    lines = []
+    for key, title in titles.items():
+        numbers = [number(results, Cell(key, scenario, metric)) for _, scenario, metric, _ in COSTS]
+        if any(value is not None for value in numbers):
+            cells = [_cell(cost[3].format, value) for cost, value in zip(COSTS, numbers, strict=True)]
+            ours = ratio(results, CALL.scenario, CALL.metric, OURS, key)
+            lines.append([title, *cells, _cell("{:.2f}×".format, ours)])
+    header = ["", *(cost[0] for cost in COSTS), "call: Gatehouse ÷ this"]
+    return table(header, lines) if lines else ""
 
-    ``document`` has ``command``, ``machine``, ``versions`` (texts by name) and ``results``.
+
+def changes_table(results: Results) -> str:
+    """Return the main metric and the CPU time of each scenario, of the earlier commit and of this one; empty without one."""
+    lines = []
+    for key, rows in results.items():
+        scenario = BY_KEY[key]
+        for column in scenario.columns:
+            before, now = (rows.get(server, {}).get(column.name) for server in (AGAINST, OURS))
+            if before and now and (column.name == scenario.main or column.name.startswith("cpu_")):
+                gain = now / before if column.name == scenario.main and scenario.more else before / now
+                values = [column.form.format(value) for value in (before, now)]
+                lines.append([f"{scenario.title}: {column.title}", *values, f"{gain:.2f}×"])
+    return table(["", "before", "now", "better by"], lines) if lines else ""
+
+
+def render(document: dict[str, Any]) -> str:
+    """Return the whole report of a run: where and how, the goals, costs and changes, a table per scenario, void runs.
+
+    ``document`` has ``command``, ``machine``, ``versions`` and ``titles`` (strings by name) and ``results``.
     """
     results: Results = document["results"]
+    titles: dict[str, str] = document["titles"]
     parts = [f"`{document['command']}`"]
     parts += ["\n".join(f"- {name}: {text}" for name, text in document["machine"].items())]
     parts[-1] += "\n- versions: " + ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     if noise(results):
         parts[-1] += f"\n- noise: {noise(results)}"
-    goals = goals_table(results)
-    if goals:
-        parts += ["### Goals", goals]
+    for title, text in (
+        ("Goals", goals_table(results)),
+        ("CPU time of a call and of an event", costs_table(results, titles)),
+        ("Before and now", changes_table(results)),
+    ):
+        if text:
+            parts += [f"### {title}", text]
     for key in results:
         if results[key]:
-            parts += [f"### {BY_KEY[key].title}", scenario_table(results, BY_KEY[key])]
+            parts += [f"### {BY_KEY[key].title}", scenario_table(results, BY_KEY[key], titles)]
     void = void_runs(results)
     if void:
         parts += ["### Void runs", "\n".join(f"- {line}" for line in void)]

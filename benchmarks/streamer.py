@@ -1,7 +1,8 @@
 """The streaming upstream: an ASGI application that sends a planned number of chunks, of a chat or of a response, at a planned pace.
 
 It is told the plan over its own port, so that the servers under test need no second configuration:
-``GET /control/plan?chunks=500&interval_ms=10`` for the streams that start from now on, ``GET /control/release`` to let
+``GET /control/plan?chunks=500&interval_ms=10`` for the streams that start from now on (with ``&burst=1`` all that they
+send leaves in one write), ``GET /control/release`` to let
 all open streams end after their next chunk, ``GET /control/state`` for what happened since the plan.
 """
 
@@ -21,8 +22,8 @@ MOST_CHUNKS = 1_000_000
 class Plan:
     """What the streams do now, and what came of it."""
 
-    def __init__(self, chunks: int = 10, interval: float = 0.0) -> None:
-        self.chunks, self.interval = chunks, interval
+    def __init__(self, chunks: int = 10, interval: float = 0.0, *, burst: bool = False) -> None:
+        self.chunks, self.interval, self.burst = chunks, interval, burst
         self.released = False
         self.open = self.most_open = self.finished = self.sent = 0
 
@@ -46,6 +47,7 @@ class ChatEvents:
         return STREAM_END + self._usage + STREAM_DONE
 
 
+Events = ChatEvents | responses.Events
 plan = Plan()
 
 
@@ -64,7 +66,7 @@ async def _control(scope: dict[str, Any], send: Any) -> None:
     query = parse_qs(scope["query_string"].decode())
     if scope["path"] == "/control/plan":
         chunks = min(int(query["chunks"][0]), MOST_CHUNKS)
-        plan = Plan(chunks, float(query["interval_ms"][0]) / 1000)
+        plan = Plan(chunks, float(query["interval_ms"][0]) / 1000, burst="burst" in query)
     elif scope["path"] == "/control/release":
         plan.released = True
     body = json.dumps(plan.state()).encode()
@@ -87,21 +89,32 @@ async def _stream(path: str, receive: Any, send: Any) -> None:
     mine.most_open = max(mine.most_open, mine.open)
     try:
         await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-        await _chunk(send, events.start())
-        for number in range(mine.chunks):
-            if gone.done():
-                return
-            await _chunk(send, events.chunk(number))
-            mine.sent += 1
-            if mine.released:
-                break
-            await asyncio.sleep(mine.interval)
-        await _chunk(send, events.end())
+        if mine.burst:
+            chunks = b"".join(events.chunk(number) for number in range(mine.chunks))
+            await _chunk(send, events.start() + chunks + events.end())
+            mine.sent += mine.chunks
+        elif not await _paced(mine, events, gone, send):
+            return
         await send({"type": "http.response.body", "body": b""})
         mine.finished += 1
     finally:
         gone.cancel()
         mine.open -= 1
+
+
+async def _paced(mine: Plan, events: Events, gone: asyncio.Task[Any], send: Any) -> bool:
+    """Send the events at the planned pace; return whether all were sent before the client left."""
+    await _chunk(send, events.start())
+    for number in range(mine.chunks):
+        if gone.done():
+            return False
+        await _chunk(send, events.chunk(number))
+        mine.sent += 1
+        if mine.released:
+            break
+        await asyncio.sleep(mine.interval)
+    await _chunk(send, events.end())
+    return True
 
 
 async def _chunk(send: Any, data: bytes) -> None:

@@ -15,6 +15,8 @@ from benchmarks.errors import VoidRun
 from benchmarks.payloads import MARK, chat_body
 
 CONNECT_SECONDS = 60
+# How long the last of repeated streams may take.
+LAST_SECONDS = 60
 # Streams whose first chunk is awaited at the same time while many are opened.
 OPENING_AT_ONCE = 50
 # What is kept of a stream's end, to tell how it ended.
@@ -23,19 +25,19 @@ LAST_BYTES = 200
 
 @dataclass(frozen=True)
 class Dialect:
-    """A kind of stream: where it is asked for and how, what stands once in each chunk, and what once at its end.
+    """A kind of stream: where it is asked for and how, what is once in each chunk, and what once at its end.
 
-    ``others`` is the number of its events that are no chunks and cost about as much; those of a chat are too few to count.
+    ``others`` is the number of its events that are not chunks.
     """
 
     path: str
     body: Callable[[str], bytes]
     mark: bytes
     end: bytes
-    others: int = 0
+    others: int
 
 
-CHAT_STREAM = Dialect(CHAT, partial(chat_body, stream=True), MARK, b"data: [DONE]")
+CHAT_STREAM = Dialect(CHAT, partial(chat_body, stream=True), MARK, b"data: [DONE]", others=3)
 RESPONSE_STREAM = Dialect(
     RESPONSES,
     partial(responses.body, stream=True),
@@ -145,6 +147,31 @@ async def together(endpoint: Endpoint, count: int, seconds: float, dialect: Dial
                     group.create_task(read(session, endpoint, stream, dialect))
         except TimeoutError:
             raise VoidRun(f"{count} streams were not done after {seconds:g} s") from None
+    return streams
+
+
+async def repeated(endpoint: Endpoint, at_once: int, seconds: float, dialect: Dialect = CHAT_STREAM) -> list[Stream]:
+    """Read streams for ``seconds``, ``at_once`` at a time, each followed by the next; what is open then is read to its end."""
+    streams: list[Stream] = []
+    end = time.perf_counter() + seconds
+
+    async def one_after_another() -> None:
+        while time.perf_counter() < end:
+            stream = Stream()
+            await read(session, endpoint, stream, dialect)
+            streams.append(stream)
+            if stream.fault:
+                return
+
+    async with client() as session:
+        try:
+            async with asyncio.timeout(seconds + LAST_SECONDS), asyncio.TaskGroup() as group:
+                for _ in range(at_once):
+                    group.create_task(one_after_another())
+        except TimeoutError:
+            raise VoidRun(
+                f"{at_once} streams at a time were not done {LAST_SECONDS} s after the last had begun"
+            ) from None
     return streams
 
 

@@ -39,18 +39,38 @@ def need_programs(programs: dict[str, str]) -> None:
         raise BenchmarkError(f"Still missing after apt-get install: {', '.join(still)}")
 
 
-def install_litellm() -> None:
-    """Put the packages of requirements.txt, hashes checked, into a virtual environment of their own."""
-    pins = HERE / "requirements.txt"
-    if _installed(VENV, [pins]):
-        return
-    shutil.rmtree(VENV, ignore_errors=True)
-    _install([sys.executable, "-m", "venv", str(VENV)], CACHE)
-    _install([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(pins)], CACHE)
-    _mark(VENV, [pins])
+def install_packages() -> None:
+    """Put the packages of requirements.txt into a virtual environment of their own."""
+    install_pins(VENV, HERE / "requirements.txt")
 
 
-def install_portkey() -> None:
+def install_pins(folder: Path, pins: Path) -> Path:
+    """Make a virtual environment with the packages of ``pins``, hashes checked; return its Python."""
+    python = folder / "bin" / "python"
+    if _installed(folder, [pins]):
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    _install([sys.executable, "-m", "venv", str(folder)], CACHE)
+    # The pins are complete. Left to resolve them again, older pips take the newest of a package with extras, and refuse it.
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(pins)]
+    _install(pip, CACHE)
+    _mark(folder, [pins])
+    return python
+
+
+def package_version(name: str) -> str:
+    """Return the version of an installed package."""
+    code = f"from importlib.metadata import version; print(version({name!r}))"
+    result = subprocess.run([str(VENV_PYTHON), "-c", code], capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
+def program(name: str) -> str:
+    """Return the path of a program that an installed package brings."""
+    return str(VENV_PYTHON.with_name(name))
+
+
+def install_node_packages() -> None:
     """Put the packages of package-lock.json, checksums checked, into a folder of their own; run no script of theirs."""
     need_programs(NODE)
     pins = [HERE / name for name in ("package.json", "package-lock.json", ".npmrc")]

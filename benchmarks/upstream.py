@@ -40,6 +40,10 @@ class Upstreams:
         """Let streams that start from now on send ``chunks`` content chunks, one each ``interval_ms``."""
         self._control("plan", chunks=chunks, interval_ms=interval_ms)
 
+    def plan_burst(self, chunks: int) -> None:
+        """Let streams that start from now on send ``chunks`` content chunks, and all other events, in one write."""
+        self._control("plan", chunks=chunks, interval_ms=0, burst=1)
+
     def release(self) -> None:
         """Let every open stream end after its next chunk."""
         self._control("release")
@@ -68,10 +72,10 @@ def upstreams(core: int, home: Path) -> Iterator[Upstreams]:
     found = Upstreams(ports)
     with ExitStack() as stack:
         argv = [shutil.which("nginx") or "nginx", "-c", str(config)]
-        instant = stack.enter_context(running("upstream-instant", argv, core=core, home=home, env={}))
-        streaming = stack.enter_context(running("upstream-stream", streamer, core=core, home=home, env={}, cwd=ROOT))
+        instant = stack.enter_context(running("upstream-instant", argv, cores=[core], home=home, env={}))
+        streaming = stack.enter_context(running("upstream-stream", streamer, cores=[core], home=home, env={}, cwd=ROOT))
         talker = [sys.executable, "-m", "benchmarks.talker", str(ports[TALKING])]
-        talking = stack.enter_context(running("upstream-talk", talker, core=core, home=home, env={}, cwd=ROOT))
+        talking = stack.enter_context(running("upstream-talk", talker, cores=[core], home=home, env={}, cwd=ROOT))
         wait_ready(instant, f"{found.origin(INSTANT)}/healthz", seconds=20)
         wait_ready(streaming, f"{found.origin(STREAMING)}/control/state", seconds=20)
         wait_ready(talking, f"{found.origin(TALKING)}/healthz", seconds=20)

@@ -3,21 +3,20 @@
 import json
 import re
 import subprocess
-import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from benchmarks import revisions, valkey
 from benchmarks.endpoint import MODEL, OTHERS, REALTIME, TRANSCRIPTIONS, Endpoint, model_of
 from benchmarks.errors import BenchmarkError
 from benchmarks.payloads import PROMPT_TOKENS
 from benchmarks.processes import environment, free_port, running, wait_ready
+from benchmarks.revisions import Source
 from benchmarks.servers.base import Host, Running
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 USER = "bench@example.com"
 TOKEN = re.compile(r"\bgh-[0-9A-Za-z]{46}\b")
 COMMAND_SECONDS = 120
@@ -30,12 +29,13 @@ MODEL_TYPES = {
 SESSION = "realtime_session"
 
 
-def version() -> str:
-    """Return the project's version and the commit that is measured."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    commit = _git("rev-parse", "--short", "HEAD")
-    changed = "+changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
-    return f"{project} ({commit}{changed})" if commit else project
+def version(source: Source = revisions.HERE, commit: str = "") -> str:
+    """Return the project's version and the commit that is measured: ``commit``, or the one that is checked out."""
+    project = tomllib.loads((source.root / "pyproject.toml").read_text())["project"]["version"]
+    if not commit:
+        commit = _git(source, "rev-parse", "--short", "HEAD")
+        commit += "+changes" if _git(source, "status", "--porcelain", "--untracked-files=no") else ""
+    return f"{project} ({commit})" if commit else project
 
 
 def manifests(host: Host) -> list[dict[str, Any]]:
@@ -64,41 +64,61 @@ def manifests(host: Host) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def start(host: Host) -> Iterator[Running]:
-    """Set up a fresh data directory, start one worker on it, and check its records against what was sent."""
+def start(host: Host, source: Source = revisions.HERE, workers: int = 1) -> Iterator[Running]:
+    """Set up a fresh data directory, start ``source`` on it, and check its records against what was sent.
+
+    One worker has all that it needs inside; several share a Valkey, which runs beside the load.
+    """
+    if workers == 1:
+        with _served(host, source, workers, {}) as found:
+            yield found
+    else:
+        with (
+            valkey.started(host.load_core, host.home) as url,
+            _served(host, source, workers, {"REDIS_URL": url}) as found,
+        ):
+            yield found
+
+
+@contextmanager
+def _served(host: Host, source: Source, workers: int, more: dict[str, str]) -> Iterator[Running]:
     env = {
         "GATEHOUSE_DATA_DIR": str(host.home / "data"),
         "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1/32",
         "GATEHOUSE_REALTIME_SESSIONS_PER_SUBJECT": "0",  # one user opens hundreds
+        **more,
     }
-    port = free_port()
-    manage(host, env, "migrate", "--verbosity", "0")
-    token = made_token(manage(host, env, "create_token", "--user", USER, "--name", "benchmark"))
+    run, port = partial(manage, source, host, env), free_port()
+    run("migrate", "--verbosity", "0")
+    token = made_token(run("create_token", "--user", USER, "--name", "benchmark"))
     file = host.home / "manifests.yaml"
     file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests(host)))
-    manage(host, env, "apply", "-f", str(file))
+    run("apply", "-f", str(file))
 
     def endpoint(path: str, which: str) -> Endpoint:
         model = model_of(path)
         base = f"live/{which}{path}?model={model}" if path == REALTIME else f"api/llm{path}"
         return Endpoint(f"http://127.0.0.1:{port}/{base}", {"authorization": f"Bearer {token}"}, f"{which}/{model}")
 
-    argv = [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    argv = [
+        *(source.python, str(source.root / "manage.py"), "serve", "--host", "127.0.0.1", "--port", str(port)),
+        *("--workers", str(workers)),
+    ]
     served = {**env, "PORT": str(port)}
-    with running("gatehouse", argv, core=host.core, home=host.home, env=served, cwd=ROOT) as child:
+    with running("gatehouse", argv, cores=host.cores, home=host.home, env=served, cwd=source.root) as child:
         wait_ready(child, f"http://127.0.0.1:{port}/readyz", seconds=60)
-        yield Running(endpoint, child.pid, partial(recorded, host, env))
+        yield Running(endpoint, child.pid, partial(recorded, run))
 
 
-def manage(host: Host, env: dict[str, str], *arguments: str) -> str:
+def manage(source: Source, host: Host, env: dict[str, str], *arguments: str) -> str:
     """Run a management command and return what it printed; raise BenchmarkError when it fails."""
     result = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        [source.python, str(source.root / "manage.py"), *arguments],
         capture_output=True,
         text=True,
         timeout=COMMAND_SECONDS,
         env=environment(host.home, env),
-        cwd=ROOT,
+        cwd=source.root,
         check=False,
     )
     if result.returncode:
@@ -114,18 +134,17 @@ def made_token(output: str) -> str:
     return found[0]
 
 
-def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
-    return result.stdout.strip()
+def _git(source: Source, *arguments: str) -> str:
+    return revisions.git(source.root, *arguments).stdout.decode().strip()
 
 
-def recorded(host: Host, env: dict[str, str]) -> int:
-    """Return how many calls the usage report counts as :func:`metered`."""
-    return metered(json.loads(manage(host, env, "usage_report", "--since", "all", "--group-by", "operation", "--json")))
+def recorded(run: Callable[..., str]) -> int:
+    """Return how many calls the usage report, printed by a management command, counts as :func:`metered`."""
+    return metered(json.loads(run("usage_report", "--since", "all", "--group-by", "operation", "--json")))
 
 
 def metered(report: dict[str, Any]) -> int:
-    """Return how many calls of a usage report by operation succeeded, have a price, and the tokens that the upstream told.
+    """Return how many calls of a usage report by operation succeeded, have a price, and the upstream's tokens.
 
     A socket is a call without tokens.
     """

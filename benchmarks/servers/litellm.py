@@ -1,7 +1,6 @@
 """The LiteLLM proxy from its PyPI package: one worker, no database, a master key, its advised production settings."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,10 +26,7 @@ ENVIRONMENT = {
 
 def version() -> str:
     """Return the version of the installed package."""
-    code = "from importlib.metadata import version; print(version('litellm'))"
-    return subprocess.run(
-        [str(tools.VENV_PYTHON), "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return tools.package_version("litellm")
 
 
 def configuration(host: Host) -> dict[str, Any]:
@@ -53,7 +49,6 @@ def configuration(host: Host) -> dict[str, Any]:
 @contextmanager
 def start(host: Host) -> Iterator[Running]:
     """Run the proxy with one uvicorn worker."""
-    tools.install_litellm()
     port = free_port()
     # JSON is YAML too.
     config = host.home / "litellm.yaml"
@@ -65,9 +60,9 @@ def start(host: Host) -> Iterator[Running]:
         return Endpoint(address(f"http://127.0.0.1:{port}", path, model), headers, model)
 
     argv = [
-        *(str(tools.VENV_PYTHON.with_name("litellm")), "--config", str(config), "--host", "127.0.0.1"),
+        *(tools.program("litellm"), "--config", str(config), "--host", "127.0.0.1"),
         *("--port", str(port), "--num_workers", "1", "--telemetry", "False"),
     ]
-    with running("litellm", argv, core=host.core, home=host.home, env=ENVIRONMENT) as child:
+    with running("litellm", argv, cores=host.cores, home=host.home, env=ENVIRONMENT) as child:
         wait_ready(child, f"http://127.0.0.1:{port}/health/liveliness", seconds=START_SECONDS)
         yield Running(endpoint, child.pid)

@@ -28,6 +28,6 @@ def start(host: Host) -> Iterator[Running]:
         return Endpoint(address(f"http://127.0.0.1:{ports[which]}", path, model_of(path)), {}, model_of(path))
 
     argv = [shutil.which("nginx") or "nginx", "-c", str(config)]
-    with running("nginx", argv, core=host.core, home=host.home, env={}) as child:
+    with running("nginx", argv, cores=host.cores, home=host.home, env={}) as child:
         wait_ready(child, f"http://127.0.0.1:{ports[INSTANT]}/healthz", seconds=20)
         yield Running(endpoint, child.pid)

@@ -21,7 +21,6 @@ def version() -> str:
 @contextmanager
 def start(host: Host) -> Iterator[Running]:
     """Run the gateway without its console page."""
-    tools.install_portkey()
     port = free_port()
 
     def endpoint(path: str, which: str) -> Endpoint:
@@ -39,6 +38,6 @@ def start(host: Host) -> Iterator[Running]:
         "--headless",
     ]
     env = {"NODE_ENV": "production"}
-    with running("portkey", argv, core=host.core, home=host.home, env=env) as child:
+    with running("portkey", argv, cores=host.cores, home=host.home, env=env) as child:
         wait_ready(child, f"http://127.0.0.1:{port}/", seconds=60)
         yield Running(endpoint, child.pid)

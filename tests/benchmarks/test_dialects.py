@@ -143,7 +143,7 @@ def test_sockets_are_opened_and_every_frame_is_answered_in_order(tmp_path: Path)
             took = await sockets.say(opened[:2], 100, 0.2) + await sockets.say(opened[:2], 100, 0.2)
             return took, sum(one.said for one in opened)
 
-    with processes.running("talker", argv, core=core, home=tmp_path, env={}, cwd=ROOT) as child:
+    with processes.running("talker", argv, cores=[core], home=tmp_path, env={}, cwd=ROOT) as child:
         processes.wait_ready(child, f"http://127.0.0.1:{port}/healthz", seconds=20)
         took, said = sockets.run(run())
     assert 4 <= len(took) == said <= 90

@@ -92,6 +92,11 @@ def test_a_failed_or_short_stream_voids_the_run(bad: streams.Stream, why: str) -
 
 async def ask(path: str, query: str = "", body: bytes = b"") -> bytes:
     """Put one request to the streaming upstream and return the body of its answer."""
+    return b"".join(await asked(path, query, body))
+
+
+async def asked(path: str, query: str = "", body: bytes = b"") -> list[bytes]:
+    """Put one request to the streaming upstream and return the bodies of what it sends."""
     parts: list[bytes] = []
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -105,7 +110,7 @@ async def ask(path: str, query: str = "", body: bytes = b"") -> bytes:
 
     scope = {"type": "http", "path": path, "query_string": query.encode()}
     await streamer.app(scope, receive, send)
-    return b"".join(parts)
+    return parts
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,17 @@ async def test_the_streaming_upstream_sends_what_was_planned(body: bytes, usage:
     assert (counter.chunks, counter.done) == (7, True)
     assert (payloads.STREAM_USAGE in answer) is usage
     assert json.loads(await ask("/control/state")) == {"open": 0, "most_open": 1, "finished": 1, "sent": 7}
+
+
+async def test_a_burst_leaves_in_one_write() -> None:
+    await ask("/control/plan", "chunks=200&interval_ms=0&burst=1")
+    counter = streams.Counter()
+    parts = await asked("/v1/chat/completions", body=payloads.chat_body("m", stream=True))
+    counter.feed(b"".join(parts))
+    assert (counter.chunks, counter.done) == (200, True)
+    assert [len(part) > 0 for part in parts] == [False, True, False]
+    assert parts[1].count(b"\n\n") == 200 + streams.CHAT_STREAM.others == 203
+    assert 45_000 < len(parts[1]) < 46_000
 
 
 async def test_a_released_stream_ends_after_its_chunk() -> None:
