@@ -35,9 +35,8 @@ def announce(kind: str, object_id: object = "", *, using: str | None = None) -> 
     Change.objects.using(using).create(kind=kind, object_id=str(object_id))
 
 
-def announce_each(model: type[models.Model], keys: Iterable[object], *, using: str | None = None) -> None:
-    """Write a change for each primary key into the feed."""
-    kind = model._meta.label_lower
+def announce_each(kind: str, keys: Iterable[object], *, using: str | None = None) -> None:
+    """Write a change of ``kind`` for each primary key into the feed."""
     Change.objects.using(using).bulk_create([Change(kind=kind, object_id=str(key)) for key in keys])
 
 
@@ -45,31 +44,33 @@ class AnnouncedQuerySet(models.QuerySet[Any]):
     """A query set whose bulk writes reach the change feed too."""
 
     def update(self, **kwargs: Any) -> int:
+        kind, path = self.model.announced_kind(), self.model.announced_key
+        column = self.model.owner_column()
         with transaction.atomic(using=self.db):
-            keys = list(self.order_by().values_list("pk", flat=True).distinct()[: MANY + 1])
-            if len(keys) > MANY:
+            found = list(self.order_by().values_list("pk", path).distinct()[: MANY + 1])
+            if len(found) > MANY or not {column, column.removesuffix("_id")}.isdisjoint(kwargs):
                 rows = super().update(**kwargs)
-                announce(self.model._meta.label_lower, using=self.db)
+                announce(kind, using=self.db)
                 audit.many_updated(self.model, rows, kwargs, self.db)
             else:  # named one by one, so that no worker has to look at all rows for the sake of a few
-                named = self.model._base_manager.using(self.db).filter(pk__in=keys)
-                before = audit.values_of(named, kwargs)
+                keys = [pk for pk, _ in found]
+                before = audit.values_of(self.model._base_manager.using(self.db).filter(pk__in=keys), kwargs)
                 rows = super(AnnouncedQuerySet, self.filter(pk__in=keys)).update(**kwargs)
-                announce_each(self.model, keys, using=self.db)
+                announce_each(kind, dict.fromkeys(key for _, key in found), using=self.db)
                 audit.updated(self.model, before, self.db)
         return rows
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
-            made = super().bulk_create(objs, *args, **kwargs)
-            if len(made) > MANY or any(row.pk is None for row in made):
-                announce(self.model._meta.label_lower, using=self.db)
+            created = super().bulk_create(objs, *args, **kwargs)
+            if len(created) > MANY or any(row.pk is None for row in created):
+                announce(self.model.announced_kind(), using=self.db)
             else:
-                for row in made:
-                    row.announce(self.db)
-            if made:
-                audit.added(made, self.db)
-        return made
+                keys = [key for row in created for key in row.announced_keys()]
+                announce_each(self.model.announced_kind(), dict.fromkeys(keys), using=self.db)
+            if created:
+                audit.added(created, self.db)
+        return created
 
     def quietly_update(self, **kwargs: Any) -> int:
         """Update without announcing: for columns that the directory doesn't hold, like ``last_used_at``."""
@@ -79,13 +80,36 @@ class AnnouncedQuerySet(models.QuerySet[Any]):
 class Announced(models.Model):
     """A model whose every save and deletion is announced, and recorded in the audit log, in the same transaction.
 
-    Deletions that cascade or come from a query set pass the ``pre_delete`` signal, which ``accounts.signals`` listens to.
+    Rows that workers only hold as parts of another row announce that one: ``announced_as`` is its label in lower case,
+    ``announced_key`` the path from the row to its primary key. Deletions that cascade or come from a query set pass the
+    ``pre_delete`` signal, which ``accounts.signals`` listens to.
     """
+
+    announced_as: ClassVar[str] = ""
+    announced_key: ClassVar[str] = "pk"
+    _stored_owner: Any = None
 
     objects = AnnouncedQuerySet.as_manager()
 
     class Meta:
         abstract = True
+
+    @classmethod
+    def announced_kind(cls) -> str:
+        """Return the label that rows of this model are announced under."""
+        return cls.announced_as or cls._meta.label_lower
+
+    @classmethod
+    def owner_column(cls) -> str:
+        """Return the row's own column that ``announced_key`` begins with."""
+        head, _, rest = cls.announced_key.partition("__")
+        return f"{head}_id" if rest else head
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        instance = super().from_db(*args, **kwargs)
+        instance._stored_owner = instance.__dict__.get(cls.owner_column())
+        return instance
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
@@ -95,9 +119,15 @@ class Announced(models.Model):
             self.announce(using)
             audit.saved(self, before, using)
 
+    def announced_keys(self) -> list[object]:
+        """Return the primary keys to announce: of the row that this one belongs to, and of the one that it belonged to."""
+        key = getattr(self, self.announced_key)
+        return [key] if self._stored_owner in (None, key) else [key, self._stored_owner]
+
     def announce(self, using: str | None) -> None:
         """Write a change of this row into the feed."""
-        announce(self._meta.label_lower, self.pk, using=using)
+        announce_each(self.announced_kind(), self.announced_keys(), using=using)
+        self._stored_owner = getattr(self, self.owner_column())
 
     audited_in_cascades: ClassVar[bool] = False
     """Whether a row that goes with another one, when that is deleted, has an audit entry of its own."""
@@ -109,15 +139,3 @@ class Announced(models.Model):
     def audit_place(self) -> tuple[str, str]:
         """Return the names of the provider account and of the team that the row belongs to; empty: none."""
         return "", ""
-
-    @classmethod
-    def announced_models(cls) -> list[type[Self]]:
-        """Return every concrete model that announces itself."""
-        found: list[type[Self]] = []
-        pending = list(cls.__subclasses__())
-        while pending:
-            model = pending.pop()
-            pending.extend(model.__subclasses__())
-            if not model._meta.abstract:
-                found.append(model)
-        return found

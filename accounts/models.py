@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.audit import AuditEntry
-from accounts.changes import Announced, AnnouncedQuerySet, Change, announce_each
+from accounts.changes import Announced, AnnouncedQuerySet, Change
 
 __all__ = ["ApiToken", "AuditEntry", "Change", "Membership", "Team", "User", "VirtualAccount"]
 
@@ -87,7 +87,7 @@ class Team(Announced):
 
 
 class Membership(Announced):
-    """A user's place in a team."""
+    """A user's place in a team. Announced as the user, and as the one whose place it was: only their tokens change."""
 
     class Role(models.TextChoices):
         MEMBER = "member", "Member"
@@ -100,14 +100,8 @@ class Membership(Announced):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["team", "user"], name="one_membership_per_team")]
 
-    _stored_user_id: int | None = None
-
-    @classmethod
-    def from_db(cls, *args: Any, **kwargs: Any) -> "Membership":
-        instance = super().from_db(*args, **kwargs)
-        instance._stored_user_id = instance.__dict__.get("user_id")
-        return instance
-
+    announced_as = "accounts.user"
+    announced_key = "user_id"
     audited_in_cascades = True
 
     def audit_name(self) -> str:
@@ -115,11 +109,6 @@ class Membership(Announced):
 
     def audit_place(self) -> tuple[str, str]:
         return "", self.team.name
-
-    def announce(self, using: str | None) -> None:
-        """Announce the user whose teams these are (and were): only their tokens have to be looked at."""
-        announce_each(User, {self.user_id, self._stored_user_id or self.user_id}, using=using)
-        self._stored_user_id = self.user_id
 
     def __str__(self) -> str:
         return f"{self.user} in {self.team} ({self.role})"

@@ -30,6 +30,8 @@ FORBIDDEN_HEADERS = frozenset(
         "proxy-authorization",
     ]
 )
+ACCOUNT_KIND = "providers.provideraccount"
+"""How the change feed calls an account, and all that belongs to it: workers load accounts as a whole."""
 model_name_validator = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$",
     "Use 1 to 200 letters, digits and . _ : / @ + -; begin with a letter or digit.",
@@ -270,6 +272,9 @@ class Model(Announced):
         ordering = ["account__name", "name"]
         constraints = [models.UniqueConstraint(fields=["account", "name"], name="one_model_name_per_account")]
 
+    announced_as = ACCOUNT_KIND
+    announced_key = "account_id"
+
     @property
     def public_name(self) -> str:
         """The name that callers send: ``account/name``."""
@@ -369,6 +374,8 @@ class Grant(Subject):
             models.UniqueConstraint(fields=["account", "role", "key"], name="grant_given_once"),
         ]
 
+    announced_as = ACCOUNT_KIND
+    announced_key = "account_id"
     audited_in_cascades = True
 
     def audit_name(self) -> str:
@@ -388,6 +395,14 @@ class ModelSubject(Subject):
             one_subject("model_subject"),
             models.UniqueConstraint(fields=["model", "key"], name="model_subject_given_once"),
         ]
+
+    announced_as = ACCOUNT_KIND
+    announced_key = "model__account_id"
+
+    def announced_keys(self) -> list[object]:
+        if self._stored_owner not in (None, self.model_id):
+            return [""]  # it moved to another model: many
+        return [self.model.account_id]
 
     def audit_name(self) -> str:
         return f"of {self.model.audit_name()} for {self}"

@@ -4,10 +4,12 @@
 of them has a ``repr`` that shows its headers.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from providers.pricing.public import PriceSheet
+from providers.pricing.current import Prices
+from providers.pricing.sheet import PriceSheet
 from providers.vendors import Vendor
 
 REDACTED = b"[redacted]"
@@ -56,9 +58,11 @@ class AccountSnapshot:
         return self.vendor.provider
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ModelSnapshot:
     """A model of an account. ``subjects`` is ``None`` when every user of the account may call it.
+
+    ``prices`` may depend on the time; ``sheet`` and ``price`` are those of the moment.
 
     ``listed`` is false for an upstream name that an ``any_model`` account passes on: such a model has no capability gate.
     """
@@ -68,8 +72,7 @@ class ModelSnapshot:
     upstream_id: str
     model_types: frozenset[str]
     features: tuple[str, ...] = ()
-    sheet: PriceSheet | None = field(default=None, repr=False)
-    price: Mapping[str, object] | None = field(default=None, repr=False)
+    prices: Prices | None = field(default=None, repr=False)
     subjects: frozenset[str] | None = field(default=None, repr=False)
     context_window: int | None = None
     max_output_tokens: int | None = None
@@ -83,6 +86,21 @@ class ModelSnapshot:
     def public_name(self) -> str:
         """The name that callers send: ``account/name``."""
         return f"{self.account_name}/{self.name}" if self.name else self.account_name
+
+    @property
+    def sheet(self) -> PriceSheet | None:
+        """What it costs now; ``None``: unpriced."""
+        return self.prices.now().sheet if self.prices is not None else None
+
+    @property
+    def price(self) -> Mapping[str, object] | None:
+        """What it costs now, as ``GET /models`` shows it."""
+        return self.prices.now().fields if self.prices is not None else None
+
+    @property
+    def price_until(self) -> float:
+        """When its present price ends, in unix seconds; infinity when no end is known."""
+        return self.prices.now().until if self.prices is not None else math.inf
 
 
 @dataclass(frozen=True, slots=True)

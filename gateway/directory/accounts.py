@@ -2,51 +2,75 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
-from datetime import date, datetime
-from decimal import Decimal
-from functools import lru_cache
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 
 import msgspec
+from django.db.models import Q, QuerySet
 from fernet_fields.fields import DecryptionError
 
 from providers.models import Grant, Model, ProviderAccount, request_headers
-from providers.pricing.public import PriceSheet, private_sheet, public_sheet
+from providers.pricing.current import Prices, fixed_prices, public_prices
+from providers.pricing.private import private_sheet
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 from providers.vendors import VENDORS
 
 logger = logging.getLogger("gateway.directory.directory")
 
-SECRET_CHARACTERS = 8  # a shorter value, like "true", is no secret, and stands in many texts
+SECRET_CHARACTERS = 8  # a shorter value, like "true", is not a secret, and appears in many strings
+UNREADABLE = (LookupError, TypeError, ValueError)
+"""What a row raises that a newer version wrote."""
 
 
-def account_snapshots(last: Mapping[str, AccountSnapshot]) -> dict[str, AccountSnapshot]:
-    """Return every account by name.
+def account_snapshots(
+    last: Mapping[str, AccountSnapshot], account_ids: Collection[int] | None = None
+) -> dict[str, AccountSnapshot]:
+    """Return every account by name; with ``account_ids`` those are loaded, and the others are those of ``last``.
 
-    An account whose key can't be decrypted keeps its last snapshot, or is left out; one that this version does not understand (a
-    newer one wrote it) is left out. Neither may keep other changes from being obeyed.
+    An account whose key can't be decrypted keeps its last snapshot, or is left out; one that this version does not
+    understand (a newer one wrote it) is left out. Neither may keep other changes from being obeyed.
     """
+    accounts, parts = ProviderAccount.objects.order_by("id"), Q()
+    snapshots: dict[str, AccountSnapshot] = {}
+    if account_ids is not None:
+        accounts, parts = accounts.filter(pk__in=account_ids), Q(account_id__in=account_ids)
+        snapshots = {name: snapshot for name, snapshot in last.items() if snapshot.id not in account_ids}
     models: dict[int, list[Model]] = {}
-    for model in Model.objects.select_related(None).prefetch_related("subjects").order_by("id"):
+    for model in Model.objects.filter(parts).prefetch_related("subjects").order_by("id"):
         models.setdefault(model.account_id, []).append(model)
     grants: dict[int, list[Grant]] = {}
-    for grant in Grant.objects.order_by("id"):
+    for grant in Grant.objects.filter(parts).order_by("id"):
         grants.setdefault(grant.account_id, []).append(grant)
-    snapshots = {}
-    for pk, name in ProviderAccount.objects.order_by("id").values_list("id", "name"):
+    for account in _readable(accounts, last, snapshots):
         try:
-            account = ProviderAccount.objects.get(pk=pk)
-            snapshots[name] = account_snapshot(account, models.get(pk, []), grants.get(pk, []))
-        except DecryptionError:
-            logger.error("Account %s: its key can't be decrypted. Check GATEHOUSE_ENCRYPTION_KEYS.", name)
-            if name in last:
-                snapshots[name] = last[name]
-        except (LookupError, TypeError, ValueError) as error:
-            logger.error(
-                "Account %s: what is stored of it can't be read (%s). It is left out.", name, type(error).__name__
-            )
+            snapshots[account.name] = account_snapshot(account, models.get(account.pk, []), grants.get(account.pk, []))
+        except UNREADABLE as error:
+            _leave_out(account.name, error)
     return snapshots
+
+
+def _readable(
+    accounts: "QuerySet[ProviderAccount]", last: Mapping[str, AccountSnapshot], snapshots: dict[str, AccountSnapshot]
+) -> Iterator[ProviderAccount]:
+    """Yield the accounts whose rows can be read. Where only the key can't, the last snapshot goes into ``snapshots``."""
+    try:
+        yield from list(accounts)
+    except (DecryptionError, *UNREADABLE):  # which one it is, only a query for each account says
+        for pk, name in accounts.values_list("id", "name"):
+            try:
+                yield accounts.get(pk=pk)
+            except DecryptionError:
+                logger.error("Account %s: its key can't be decrypted. Check GATEHOUSE_ENCRYPTION_KEYS.", name)
+                if name in last:
+                    snapshots[name] = last[name]
+            except ProviderAccount.DoesNotExist:
+                continue  # it was deleted meanwhile, which the feed says next
+            except UNREADABLE as error:
+                _leave_out(name, error)
+
+
+def _leave_out(name: str, error: Exception) -> None:
+    logger.error("Account %s: its row can't be read (%s). It is left out.", name, type(error).__name__)
 
 
 def account_snapshot(account: ProviderAccount, models: list[Model], grants: list[Grant]) -> AccountSnapshot:
@@ -55,7 +79,7 @@ def account_snapshot(account: ProviderAccount, models: list[Model], grants: list
     headers = request_headers(account)
     snapshots = [_model_snapshot(account, model) for model in models]
     managers = frozenset(grant.key for grant in grants if grant.role == Grant.Role.MANAGER)
-    users = frozenset(grant.key for grant in grants)  # whoever manages an account may call it too
+    users = frozenset(grant.key for grant in grants)  # those who manage an account may call it too
     return AccountSnapshot(
         id=account.pk,
         name=account.name,
@@ -92,7 +116,7 @@ def unlisted_model(account: AccountSnapshot, name: str) -> ModelSnapshot:
         name=name,
         upstream_id=name,
         model_types=frozenset(),
-        sheet=_public_sheet(account.vendor.price_source, name, date.today()),
+        prices=public_prices(account.vendor.price_source, name),
         listed=False,
     )
 
@@ -105,15 +129,13 @@ def _revision(account: ProviderAccount, headers: Mapping[str, str]) -> str:
 
 def _model_snapshot(account: ProviderAccount, model: Model) -> ModelSnapshot:
     subjects = frozenset(subject.key for subject in model.subjects.all())
-    sheet = _sheet(account, model)
     return ModelSnapshot(
         account_name=account.name,
         name=model.name,
         upstream_id=model.upstream_id,
         model_types=frozenset(model.model_types),
         features=tuple(model.features),
-        sheet=sheet,
-        price=_shown_price(sheet),
+        prices=_prices(account, model),
         subjects=subjects or None,
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
@@ -124,32 +146,13 @@ def _model_snapshot(account: ProviderAccount, model: Model) -> ModelSnapshot:
     )
 
 
-def _sheet(account: ProviderAccount, model: Model) -> PriceSheet | None:
-    if model.price_source == Model.PriceSource.PRIVATE:
-        try:
-            return private_sheet(model.private_price)
-        except ValueError as error:
-            logger.error("Model %s/%s has a bad private price: %s", account.name, model.name, error)
-            return None
-    return _public_sheet(VENDORS[account.kind].price_source, model.upstream_id, date.today())
-
-
-@lru_cache(maxsize=8192)
-def _public_sheet(price_source: str, upstream_id: str, day: date) -> PriceSheet | None:
-    """Return the public prices as of ``day``: listed prices change at midnight, and making a sheet takes 0.1 ms."""
-    return public_sheet(price_source, upstream_id)
-
-
-def _shown_price(sheet: PriceSheet | None) -> dict[str, Any] | None:
-    """Return what callers see of a price: US dollars as texts, per million tokens or characters, per minute, else per unit."""
-    if sheet is None:
+def _prices(account: ProviderAccount, model: Model) -> Prices | None:
+    if model.price_source != Model.PriceSource.PRIVATE:
+        prices = public_prices(VENDORS[account.kind].price_source, model.upstream_id)
+        prices.now()  # made here, lest the first call has to
+        return prices
+    try:
+        return fixed_prices(private_sheet(model.private_price))
+    except ValueError as error:
+        logger.error("Model %s/%s has a bad private price: %s", account.name, model.name, error)
         return None
-    shown = {}
-    for unit, rate in sheet.rates.items():
-        name, count = unit, 1
-        if unit.endswith(("_tokens", "_characters")):
-            name, count = f"{unit}_per_million", 1_000_000
-        elif unit.endswith("_ms"):
-            name, count = f"{unit.removesuffix('_ms')}_per_minute", 60_000
-        shown[name] = f"{Decimal(rate.base.numerator * count) / rate.base.denominator:f}"
-    return {"currency": "USD", **shown}

@@ -20,6 +20,7 @@ from accounts.changes import Change
 from accounts.models import ApiToken
 from gateway.directory.accounts import account_snapshots
 from gateway.directory.callers import _token_rows, caller_of
+from providers.models import ACCOUNT_KIND
 from providers.snapshot import AccountSnapshot
 
 logger = logging.getLogger("gateway.directory.directory")
@@ -32,6 +33,8 @@ FEED_PRUNE_ROWS = 5000
 BACKOFF_SECONDS = 2.0
 # More news of tokens than this are one query for all of them: a condition for each would be too deep for SQLite.
 FEW_TOKENS = 200
+# With more changed accounts than this, all are loaded: it costs the same, and one path more would be tested less.
+FEW_ACCOUNTS = 200
 # All tokens are loaded a page at a time: the event loop gets its turn in between, and so does news of single tokens.
 PAGE_TOKENS = 250
 PAGE_PAUSE_SECONDS = 0.005
@@ -145,6 +148,7 @@ class Directory:
     def _take_in(self, news: list[tuple[str, str]]) -> None:
         tokens: set[str] = set()
         subjects: set[tuple[str, str]] = set()
+        accounts: set[int] = set()
         reload_tokens = reload_accounts = False
         for kind, object_id in news:
             if kind == TOKEN_KIND and object_id:
@@ -157,14 +161,18 @@ class Directory:
                 tokens |= {str(caller.token_id) for caller in self._tokens.values() if key in caller.team_keys}
             elif kind.startswith("accounts."):
                 reload_tokens = True
+            elif kind == ACCOUNT_KIND and object_id:
+                accounts.add(int(object_id))
             else:
                 reload_accounts = True
         if reload_tokens or len(tokens) + len(subjects) > FEW_TOKENS:
             self._load_all_tokens()
         elif tokens or subjects:
             self._load_tokens([("pk", pk) for pk in tokens] + sorted(subjects))
-        if reload_accounts:
+        if reload_accounts or len(accounts) > FEW_ACCOUNTS:
             self.accounts = account_snapshots(self.accounts)
+        elif accounts:
+            self.accounts = account_snapshots(self.accounts, accounts)
         self.version += 1
         self._on_change()
 

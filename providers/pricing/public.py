@@ -29,22 +29,30 @@ def public_sheet(price_source: str, upstream_id: str, at: datetime | None = None
     ``price_source`` is the provider's id in genai-prices. A dated snapshot that is not listed has its model's price; so
     has a fine-tuned model (``ft:…``) where the vendor publishes one for its base. The sheet's ``variants`` hold the
     vendor's other tiers: ``flex``, ``priority``, ``batch`` … The first call loads the list (0.2 s), later ones take
-    about half a millisecond: make sheets beforehand, not within a call.
+    about half a millisecond; :func:`providers.pricing.current.public_prices` holds what was made.
     """
+    return sheet_and_end(price_source, upstream_id, at or datetime.now(UTC))[0]
+
+
+def sheet_and_end(price_source: str, upstream_id: str, at: datetime) -> tuple[PriceSheet | None, float | None]:
+    """Return the sheet of :func:`public_sheet` and when its prices change next, in unix seconds; ``None``: never."""
     if not price_source or not upstream_id:
-        return None
+        return None, None
     name = upstream_id.lower()
     if name.startswith(FREE.get(price_source, ())):
-        return compile_sheet(_list_version(), {}, free=True)
+        return compile_sheet(_list_version(), {}, free=True), None
     units = UNIT_PRICES.get(price_source, {}).get(SNAPSHOT_DATE.sub("", name))
     if units:
-        return compile_sheet(UNIT_PRICES_VERSION, {unit: Rate(Fraction(price)) for unit, price in units.items()})
+        rates = {unit: Rate(Fraction(price)) for unit, price in units.items()}
+        return compile_sheet(UNIT_PRICES_VERSION, rates), None
     found = _find(price_source, LISTED_AS.get(price_source, {}).get(name, upstream_id))
-    return _listed_sheet(*found, at or datetime.now(UTC)) if found else None
+    if found is None:
+        return None, None
+    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    return _listed_sheet(*found, at), _next_change(found[1], at)
 
 
 def _listed_sheet(provider: "Provider", model: "ModelInfo", at: datetime) -> PriceSheet | None:
-    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     until = _next_change(model, at)
     least: dict[str, int] = {}
     if provider.id == "groq" and model.id in ("whisper-large-v3", "whisper-large-v3-turbo"):

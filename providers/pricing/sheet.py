@@ -77,7 +77,7 @@ class Row:
 class PriceSheet:
     """What one model costs. ``version`` says where the prices come from; ``variants`` are sheets by service tier.
 
-    ``valid_until`` (unix seconds, or ``None``) is when a price of the list changes next; make the sheet anew then.
+    ``valid_until`` (unix seconds, or ``None``) is when a price of the list changes next; the sheet is not right from then on.
     """
 
     version: str

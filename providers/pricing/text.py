@@ -1,5 +1,7 @@
-"""Prices in words, for pages: US dollars per million tokens, or per whatever the vendor counts."""
+"""Prices in words, for pages and answers: US dollars per million tokens, or per whatever the vendor counts."""
 
+from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 
 from providers.pricing.sheet import PriceSheet
@@ -42,3 +44,19 @@ def sheet_text(sheet: PriceSheet | None) -> str:
         f"{dollars(sheet.rates[unit].base * per)} {name}" for unit, name, per in SHOWN_UNITS if unit in sheet.rates
     )
     return " · ".join(parts) or "priced by other units"
+
+
+def price_fields(sheet: PriceSheet | None) -> Mapping[str, object] | None:
+    """Return what callers see of a price: decimal strings of US dollars, per million tokens or characters, per minute of
+    audio, else per unit. ``None`` without a price."""
+    if sheet is None:
+        return None
+    shown = {}
+    for unit, rate in sheet.rates.items():
+        name, count = unit, 1
+        if unit.endswith(("_tokens", "_characters")):
+            name, count = f"{unit}_per_million", MILLION
+        elif unit.endswith("_ms"):
+            name, count = f"{unit.removesuffix('_ms')}_per_minute", 60_000
+        shown[name] = f"{Decimal(rate.base.numerator * count) / rate.base.denominator:f}"
+    return {"currency": "USD", **shown}

@@ -179,7 +179,7 @@ def test_actions_are_announced_to_the_workers(installation, as_mia):
     assert Change.objects.filter(kind="accounts.apitoken").exists()
     chosen = {"_selected_action": [installation.mine["model"].pk], "index": 0}
     as_mia.post(reverse("admin:providers_model_changelist"), chosen | {"action": "disable"})
-    assert Change.objects.filter(kind="providers.model").exists()
+    assert Change.objects.filter(kind="providers.provideraccount").exists()
 
 
 def test_a_manager_gives_and_takes_access(installation, as_mia):

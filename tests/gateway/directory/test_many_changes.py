@@ -154,7 +154,7 @@ def test_a_call_that_waits_between_admission_and_attempt_is_looked_at_too(monkey
     call: Any = SimpleNamespace(caller=SimpleNamespace(token_id=1), target=None, targets=(target,))
     directory = SimpleNamespace(caller_of_token=lambda token_id: SimpleNamespace(state="active", expires_at=None))
     monkeypatch.setattr(recheck.state, "directory", directory)
-    monkeypatch.setattr(recheck.access, "still_allowed", lambda caller, asked: asked is not target)
+    monkeypatch.setattr(recheck.grants, "still_allowed", lambda caller, asked: asked is not target)
     error = recheck._objection(call)
     assert error is not None
     assert error.code == "access_ended"

@@ -122,7 +122,7 @@ def test_seeding_all_leaves_out_what_is_shut_down_and_is_announced(account):
     assert present == {known.name for known in known_models("openai") if not known.retired()}
     assert "dall-e-3" not in present
     assert f"Added {len(present)}" in out
-    assert {change.kind for change in Change.objects.all()} == {"providers.model"}
+    assert {change.kind for change in Change.objects.all()} == {"providers.provideraccount"}
 
 
 @pytest.mark.django_db
