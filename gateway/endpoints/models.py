@@ -1,15 +1,32 @@
-"""``/models``: what the caller may call, with capabilities, prices and context as extra fields. Nothing else is listed."""
+"""``/models``: what the caller may call, with capabilities, prices and context as extra fields. Nothing else is listed.
 
+A list of thousands of models takes tens of milliseconds to make, so it is made in pieces that let other calls go on, once for
+all callers with the same grants, and held until the snapshot or one of its prices changes.
+"""
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import msgspec
+
+from accounts.caller import Caller
 from gateway.access import grants
 from gateway.access import models as access
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
-from gateway.endpoints.describe import json_reply
+from gateway.endpoints.describe import JSON_HEADERS, json_reply
 from gateway.endpoints.fine_tuning import FineTunedModel
+from gateway.state import state
 from providers.snapshot import AccountSnapshot, ModelSnapshot
+
+PIECE_MODELS = 64
+HELD_BYTES = 32 * 2**20
 
 
 class ModelList(InferenceView):
@@ -17,8 +34,78 @@ class ModelList(InferenceView):
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Return OpenAI's list object."""
-        found = grants.callable_models(self.caller)
-        return json_reply({"object": "list", "data": [describe(account, model) for account, model in found]})
+        return Reply(200, list(JSON_HEADERS), await lists.body(self.caller))
+
+
+class ModelLists:
+    """The lists of the present snapshot, encoded, by what its grants make of a caller. The least asked for are dropped."""
+
+    def __init__(self) -> None:
+        self._accounts: Mapping[str, AccountSnapshot] = {}
+        self._named: frozenset[str] = frozenset()
+        self._bodies: OrderedDict[Hashable, tuple[bytes, float]] = OrderedDict()
+        self._entries: WeakKeyDictionary[ModelSnapshot, tuple[float, bytes]] = WeakKeyDictionary()
+        self._bytes = 0
+
+    async def body(self, caller: Caller) -> bytes:
+        """Return the list of the models that ``caller`` may call, as JSON."""
+        accounts = state.directory.accounts
+        if accounts is not self._accounts:
+            self._accounts, self._named = accounts, await _named_subjects(accounts)
+            self._bodies.clear()
+            self._bytes = 0
+        key = self._key(caller)
+        held = self._bodies.get(key)
+        if held is not None and time.time() < held[1]:
+            self._bodies.move_to_end(key)
+            return held[0]
+        body, until = await self._make(caller)
+        if accounts is self._accounts:
+            self._hold(key, body, until)
+        return body
+
+    def _key(self, caller: Caller) -> Hashable:
+        """Return all of a caller that decides what is listed: subjects that no grant names make no difference."""
+        subjects = (self._named.intersection(part) for part in (caller.principals, caller.team_keys, (caller.key,)))
+        return caller.is_superuser, caller.limits, *subjects
+
+    async def _make(self, caller: Caller) -> tuple[bytes, float]:
+        entries, until = [], math.inf
+        for number, (account, model) in enumerate(grants.callable_models(caller), start=1):
+            end, entry = self._entry(account, model)
+            entries.append(entry)
+            until = min(until, end)
+            if number % PIECE_MODELS == 0:
+                await asyncio.sleep(0)
+        return b'{"object":"list","data":[' + b",".join(entries) + b"]}", until
+
+    def _entry(self, account: AccountSnapshot, model: ModelSnapshot) -> tuple[float, bytes]:
+        held = self._entries.get(model)
+        if held is None or time.time() >= held[0]:
+            held = model.price_until, msgspec.json.encode(describe(account, model))
+            self._entries[model] = held
+        return held
+
+    def _hold(self, key: Hashable, body: bytes, until: float) -> None:
+        self._bytes += len(body) - len(self._bodies.pop(key, (b"", 0))[0])
+        self._bodies[key] = body, until
+        while self._bytes > HELD_BYTES and len(self._bodies) > 1:
+            self._bytes -= len(self._bodies.popitem(last=False)[1][0])
+
+
+async def _named_subjects(accounts: Mapping[str, AccountSnapshot]) -> frozenset[str]:
+    """Return every subject that a grant, a model's list or a model's owner names."""
+    named: set[str] = set()
+    for account in accounts.values():
+        named |= account.users | account.managers
+        for model in account.models.values():
+            named |= model.subjects or frozenset()
+            named.add(model.owner_key)
+        await asyncio.sleep(0)
+    return frozenset(named)
+
+
+lists = ModelLists()
 
 
 class ModelDetail(InferenceView):
