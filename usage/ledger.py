@@ -7,7 +7,6 @@ segments wait on disk, up to the spool's limit.
 
 import logging
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,6 +17,8 @@ from typing import Any
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
+from accounts.backoff import backoff
+from accounts.worker_thread import WorkerThread
 from usage import recovery, rows
 from usage.spool import Spool, remove_folder, segments
 
@@ -59,8 +60,7 @@ class Ledger:
         self.recovered = 0
         self._closed: deque[tuple[Path, float]] = deque()
         self._touched: dict[int, float] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = WorkerThread("usage-ledger", self._round, failed=self._failed, ending=self._finish)
         self._error = ""
         self._last_success = time.time()
         self._next_recovery = self._next_touch = 0.0
@@ -68,7 +68,6 @@ class Ledger:
 
     def start(self) -> None:
         """Start the thread. What dead processes left is brought in first, in the thread."""
-        self._thread = threading.Thread(target=self._run, name="usage-ledger", daemon=True)
         self._thread.start()
 
     def touch(self, token_id: int, when: float) -> None:
@@ -80,13 +79,12 @@ class Ledger:
 
         Returns whether all is in the database; if not, it stays in the spool for the next process.
         """
-        self._stop.set()
-        if self._thread is None:
+        if not self._thread.started:
+            self._thread.stopping.set()
             self._finish()
-        else:
-            self._thread.join(timeout)
+        ended = self._thread.stop(timeout)
         done = not self.spool.pending and not self._error
-        if self._thread is None or not self._thread.is_alive():
+        if ended:
             self.spool.close()
         return done
 
@@ -193,7 +191,7 @@ class Ledger:
             del waiting[:BATCH]
 
     def _store(self, batch: list[bytes]) -> None:
-        pause = _no_pause if self._stop.is_set() else rows.give_way
+        pause = _no_pause if self._thread.stopping.is_set() else rows.give_way
         rejected = rows.store(batch, self.using, pause)
         if rejected:
             self._reject(rejected)
@@ -209,26 +207,16 @@ class Ledger:
                 with open(path, "ab", opener=_private) as file:
                     file.writelines(lines)
 
-    def _run(self) -> None:
-        wait = 0.0
-        while not self._stop.wait(wait):
-            wait = self._round(wait)
-        self._finish()
-
-    def _round(self, waited: float) -> float:
-        """Do what is due. Return how long to wait: twice as long as before while the database is out of order."""
-        try:
-            self.flush()
-            now = time.monotonic()
-            if now >= self._next_recovery:
-                self.recover()
-                self._next_recovery = now + RECOVERY_SECONDS
-            if now >= self._next_touch:
-                self._flush_touched()
-                self._next_touch = now + self.touch_seconds
-        except Exception as error:  # the thread's boundary: whatever it is, the next round tries again
-            self._failed(error)
-            return min(max(waited, self.flush_seconds) * 2, MAX_BACKOFF_SECONDS)
+    def _round(self) -> float:
+        """Do what is due; return how long to wait until the next round."""
+        self.flush()
+        now = time.monotonic()
+        if now >= self._next_recovery:
+            self.recover()
+            self._next_recovery = now + RECOVERY_SECONDS
+        if now >= self._next_touch:
+            self._flush_touched()
+            self._next_touch = now + self.touch_seconds
         self._succeeded()
         return self.flush_seconds
 
@@ -236,12 +224,10 @@ class Ledger:
         try:
             self.flush()
             self._flush_touched()
-        except Exception as error:  # the thread's boundary: what is left stays in the spool
+        except Exception as error:  # what is left stays in the spool
             self._failed(error)
         else:
             self._succeeded()
-        if self._thread is not None:
-            connections[self.using].close()
 
     def _flush_touched(self) -> None:
         if self.on_touch is None or not self._touched:
@@ -249,7 +235,8 @@ class Ledger:
         touched, self._touched = self._touched, {}
         self.on_touch(touched)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, before: int = 0) -> float:
+        """Note that records have to wait; return how long, twice as long each time while the database is unavailable."""
         name = type(error).__name__
         if name != self._error:
             logger.error("Usage records wait in the spool: %s.", name)
@@ -260,6 +247,7 @@ class Ledger:
         with suppress(OSError):
             self.spool.hold(recovery.held_bytes(self.spool.directory))
         self._report_dropped()
+        return backoff(before, self.flush_seconds * 2, MAX_BACKOFF_SECONDS)
 
     def _succeeded(self) -> None:
         if self._error:

@@ -5,7 +5,6 @@ finished objects. When the database is away, calls go on from the last snapshot.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -18,6 +17,7 @@ from django.utils import timezone
 from accounts.caller import Caller
 from accounts.changes import Change
 from accounts.models import ApiToken
+from accounts.worker_thread import WorkerThread
 from gateway.directory.accounts import account_snapshots
 from gateway.directory.callers import _token_rows, caller_of
 from providers.models import ACCOUNT_KIND
@@ -61,8 +61,7 @@ class Directory:
         self._seen: dict[int, float] = {}
         self._reloaded_at = 0.0
         self._pruned_at = time.monotonic()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = WorkerThread("gatehouse-directory", self._follow, failed=self._failed)
 
     # --- read by calls ----------------------------------------------------------------------------------------------
     def caller(self, digest: str) -> Caller | None:
@@ -81,38 +80,24 @@ class Directory:
     # --- life -------------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Load the snapshot and begin to follow the feed. A database that is away at first is waited for."""
-        self._thread = threading.Thread(target=self._follow, name="gatehouse-directory", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End the polling thread."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
+        self._thread.stop(5)
 
-    def _follow(self) -> None:
-        try:
-            self._follow_until_stopped()
-        finally:
-            connection.close()
+    def _follow(self) -> float:
+        self.refresh()
+        self.fault = ""
+        return settings.CHANGE_POLL_SECONDS
 
-    def _follow_until_stopped(self) -> None:
-        while not self._stopping.is_set():
-            pause = settings.CHANGE_POLL_SECONDS
-            try:
-                self.refresh()
-                self.fault = ""
-            except (
-                Exception
-            ) as error:  # the thread's boundary: whatever is wrong, the last snapshot stays and we try again
-                if not self.fault:
-                    logger.warning(
-                        "The directory can't be refreshed (%s); going on with the last one.", type(error).__name__
-                    )
-                self.fault = type(error).__name__
-                pause = BACKOFF_SECONDS
-                connection.close()
-            self._stopping.wait(pause)
+    def _failed(self, error: Exception, before: int) -> float:
+        """Stay with the last snapshot, whatever is wrong, and say so once."""
+        if not before:
+            logger.warning("The directory can't be refreshed (%s); going on with the last one.", type(error).__name__)
+        self.fault = type(error).__name__
+        connection.close()
+        return BACKOFF_SECONDS
 
     def refresh(self) -> None:
         """Take in what the feed has news of. Raises ``DatabaseError`` when the database is away."""
@@ -211,7 +196,7 @@ class Directory:
             held.difference_update(token.pk for token in page)
             if self.loaded:
                 self._take_in_urgent()
-                self._stopping.wait(PAGE_PAUSE_SECONDS)
+                self._thread.stopping.wait(PAGE_PAUSE_SECONDS)
         self._drop(held)
 
     def _take_in_urgent(self) -> None:

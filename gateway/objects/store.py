@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, close_old_connections, connection, transaction
 
+from accounts.worker_thread import WorkerThread
 from gateway.call.errors import Unavailable
 from gateway.models import NewObject, Owned, OwnedObject
 
@@ -45,7 +46,7 @@ class Objects:
         self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
         self._queue: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
         self._late: list[NewObject] = []
-        self._writer: threading.Thread | None = None
+        self._writer: WorkerThread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._starting = threading.Lock()
 
@@ -80,28 +81,31 @@ class Objects:
         self._queue.put((objects, done))
         return done
 
-    def _write(self) -> None:
+    def _write(self) -> float:
+        """Wait for objects, and commit all that wait by then; what came late is tried again now and then."""
         try:
-            while True:
-                try:
-                    waiting = [self._queue.get(timeout=LATE_SECONDS if self._late else None)]
-                except queue.Empty:
-                    waiting = []
-                rows = 0
-                while not self._queue.empty() and rows < COMMIT_ROWS:
-                    waiting.append(self._queue.get())
-                    rows += len(waiting[-1][0]) if waiting[-1] is not None else 0
-                batch = [entry for entry in waiting if entry is not None]
-                late, self._late = self._late, []
-                if batch or late:
-                    again: list[Group] = [([entry], Future()) for entry in late]
-                    self._commit(batch + again)
-                if len(batch) < len(waiting):
-                    if self._late:
-                        logger.error("%d objects at work have no record: the database is away.", len(self._late))
-                    return
-        finally:
-            connection.close()
+            self._commit_waiting([self._queue.get(timeout=LATE_SECONDS if self._late else None)])
+        except queue.Empty:
+            self._commit_waiting([])
+        return 0.0
+
+    def _commit_waiting(self, waiting: list[Group | None]) -> None:
+        rows = 0
+        while not self._queue.empty() and rows < COMMIT_ROWS:
+            waiting.append(self._queue.get())
+            rows += len(waiting[-1][0]) if waiting[-1] is not None else 0
+        late, self._late = self._late, []
+        again: list[Group] = [([entry], Future()) for entry in late]
+        groups = [entry for entry in waiting if entry is not None] + again
+        if groups:
+            self._commit(groups)
+
+    def _write_rest(self) -> None:
+        self._commit_waiting([])
+        while not self._queue.empty():
+            self._commit_waiting([])
+        if self._late:
+            logger.error("%d objects at work have no record: the database is unavailable.", len(self._late))
 
     def _commit(self, groups: list[Group]) -> None:
         try:
@@ -179,14 +183,14 @@ class Objects:
         with self._starting:
             if self._writer is None:
                 self._readers = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="gatehouse-objects")
-                self._writer = threading.Thread(target=self._write, name="gatehouse-owners", daemon=True)
-                self._writer.start()
+                writer = WorkerThread("gatehouse-owners", self._write, ending=self._write_rest)
+                writer.start()
+                self._writer = writer
 
     def close(self) -> None:
         """Commit what is waiting and end the threads."""
         if self._writer is not None:
-            self._queue.put(None)
-            self._writer.join(timeout=10)
+            self._writer.stop(10, wake=lambda: self._queue.put(None))
             self._writer = None
         if self._readers is not None:
             self._readers.shutdown(wait=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts.worker_thread import WorkerThread
+
 logger = logging.getLogger("gateway.server.embedded_celery")
 
 STOP_SECONDS = 0.5
@@ -29,7 +31,7 @@ class EmbeddedCelery:
     """The worker and the clock, each in a thread. Starting returns at once; Celery is imported in the thread."""
 
     def __init__(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="gatehouse-jobs", daemon=True)
+        self._thread = WorkerThread("gatehouse-jobs", self._run)
         self._clock: Any = None
 
     def start(self) -> None:
@@ -43,12 +45,12 @@ class EmbeddedCelery:
         if self._clock is not None:
             self._clock.service.stop(wait=False)
             _stop_worker()
-        self._thread.join(STOP_SECONDS)
+        self._thread.stop(STOP_SECONDS)
 
     def _run(self) -> None:
         try:
             self._work()
-        except Exception:  # the thread's boundary: the server serves on, and the log tells
+        except Exception:  # the server serves on, and the log has the reason
             logger.exception("The embedded worker ended.")
 
     def _work(self) -> None:
