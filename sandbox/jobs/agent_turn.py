@@ -7,12 +7,58 @@ import msgspec
 
 from sandbox.jobs.internal_request import ask
 from sandbox.model.usage import plain_report
+from sandbox.store.collection import Collection
 from sandbox.store.objects import Item, Shape, add
+from sandbox.store.params import Body
 from sandbox.wire.messages import Request, encode, named_event
 
-TURNS, ITEMS, TRACES, ARTIFACTS, SUBAGENTS = "turns", "items", "traces", "artifacts", "subagents"
+ITEMS = "items"
 OUTPUT = "/workspace/outputs/answer.txt"
 Event = dict[str, Any]
+
+
+# What an agent's configuration is when nothing is said, also inside a session and an automation.
+CONFIGURATION: Shape = {
+    "instructions": None,
+    "model": "",
+    "multi_agent": {"enabled": False, "max_concurrent_subagents": None},
+    "reasoning": {"effort": "medium", "summary": None},
+    "service_tier": "auto",
+    "text": {"format": {"type": "text"}, "verbosity": "medium"},
+    "tools": [],
+}
+
+
+def _configure(request: Request, shape: Shape, body: Body) -> None:
+    shape["agent"] |= {name: body[name] for name in CONFIGURATION if body.get(name) is not None}
+
+
+SESSIONS = Collection(
+    "/v1/agents/sessions",
+    "asess_",
+    "agent.session",
+    fields={"metadata": {}, "vault_ids": []},
+    fixed={"agent": {}, "error": None, "required_actions": [], "status": "idle", "usage": None},
+    times=("created_at", "last_active_at"),
+    complete=_configure,
+)
+SUBAGENTS = Collection(
+    "subagents",
+    "subagent_",
+    "agent.session.subagent",
+    parent=SESSIONS,
+    fixed={"name": "helper", "instructions": None, "status": "closed"},
+    times=("opened_at", "closed_at"),
+)
+TURNS = Collection(
+    "turns",
+    "turn_",
+    "agent.session.turn",
+    parent=SESSIONS,
+    fixed={"status": "queued", **dict.fromkeys(("subagent_id", "started_at", "completed_at", "error", "usage"))},
+)
+TRACES = Collection("traces", "trace_", "agent.session.trace", parent=SESSIONS, fixed={"otlp": {"resourceSpans": []}})
+ARTIFACTS = Collection("artifacts", "artifact_", "agent.session.artifact", parent=SESSIONS)
 
 
 def text_of(said: Any) -> str:
@@ -27,7 +73,7 @@ async def run(request: Request, session: Item, said: Any) -> AsyncIterator[Event
     text, shape = text_of(said), session.shape
     shape["status"] = "in_progress"
     yield _event(request, "in_progress", session=shape)
-    turn = _begin(request, session)
+    turn = TURNS.add(request.app.state, session, agent_id=shape["agent"]["id"])
     told = {"session_id": session.id, "turn_id": turn.id}
     yield _event(request, "turn.created", turn=dict(turn.shape), **told)
     turn.shape.update(status="in_progress", started_at=request.app.state.created())
@@ -64,21 +110,6 @@ def _event(request: Request, kind: str, **fields: Any) -> Event:
     return {"type": f"agent.session.{kind}", "event_id": request.app.state.new_id("event_"), **fields}
 
 
-def _begin(request: Request, session: Item, subagent_id: str | None = None) -> Item:
-    state = request.app.state
-    shape = {
-        "id": state.new_id("turn_"),
-        "object": "agent.session.turn",
-        "agent_id": session.shape["agent"]["id"],
-        "session_id": session.id,
-        "subagent_id": subagent_id,
-        "status": "queued",
-        "created_at": state.created(),
-        **dict.fromkeys(("started_at", "completed_at", "error", "usage")),
-    }
-    return add(session.within(TURNS), shape)
-
-
 def _message(request: Request, turn: Item, role: str, content: list[Shape]) -> Item:
     shape = {
         "id": request.app.state.new_id("msg_"),
@@ -109,42 +140,21 @@ def _end(request: Request, session: Item, turn: Item, answer: str, usage: Shape)
     now = state.created()
     turn.shape.update(status="completed", completed_at=now, usage=usage)
     shape.update(status="idle", last_active_at=now, usage=_sum(shape["usage"], usage))
-    trace = {"id": state.new_id("trace_"), "object": "agent.session.trace", "created_at": now}
-    add(session.within(TRACES), {**trace, "session_id": session.id, "otlp": {"resourceSpans": []}})
-    if "id" in shape["environment"]:
-        made = {
-            "id": state.new_id("artifact_"),
-            "object": "agent.session.artifact",
-            "created_at": now,
-            "environment_id": shape["environment"]["id"],
-            "path": OUTPUT,
-            "session_id": session.id,
-            "size_bytes": len(answer.encode()),
-            "turn_id": turn.id,
-        }
-        add(session.within(ARTIFACTS), made, answer.encode())
+    TRACES.add(state, session)
+    environment_id = shape["environment"].get("id")
+    if environment_id:
+        content = answer.encode()
+        made = {"environment_id": environment_id, "path": OUTPUT, "size_bytes": len(content), "turn_id": turn.id}
+        ARTIFACTS.add(state, session, content, **made)
     if shape["agent"]["multi_agent"]["enabled"]:
         _help(request, session, answer)
 
 
 def _help(request: Request, session: Item, answer: str) -> None:
     """What a subagent did meanwhile."""
-    state = request.app.state
-    shape = {
-        "id": state.new_id("subagent_"),
-        "object": "agent.session.subagent",
-        "name": "helper",
-        "instructions": None,
-        "opened_at": state.created(),
-        "closed_at": state.created(),
-        "parent_agent_id": session.shape["agent"]["id"],
-        "session_id": session.id,
-        "status": "closed",
-    }
-    subagent = add(session.within(SUBAGENTS), shape)
-    turn = _begin(request, session, subagent.id)
-    session.within(TURNS).pop(turn.id)
-    subagent.within(TURNS).put(turn.id, turn)
+    state, agent_id = request.app.state, session.shape["agent"]["id"]
+    subagent = SUBAGENTS.add(state, session, parent_agent_id=agent_id)
+    turn = TURNS.add(state, subagent, agent_id=agent_id, session_id=session.id, subagent_id=subagent.id)
     turn.shape.update(status="completed", completed_at=state.created())
     item = _message(request, turn, "assistant", [{"type": "output_text", "text": answer}])
     subagent.within(ITEMS).put(item.id, item)

@@ -4,30 +4,69 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from sandbox.jobs.internal_request import ask
-from sandbox.jobs.thread_messages import MESSAGES, new_message, text_part
+from sandbox.jobs.threads import MESSAGES, THREADS, text_part
 from sandbox.jobs.work import sleep_until
 from sandbox.model import tokens
 from sandbox.state import State
-from sandbox.store.objects import Item, add
-from sandbox.wire.messages import Host, encode
+from sandbox.store.collection import Collection
+from sandbox.store.objects import POLL_SOON, Item, Shape
+from sandbox.wire.messages import Host, Request, encode
 
-Event = tuple[str, dict[str, Any]]
-STEPS = "steps"
+Event = tuple[str, Shape]
 ACTIVE = ("queued", "in_progress")
 QUEUED = 0.2  # the part of a job's time that a run waits when nobody streams it
 _DONE = b"event: done\ndata: [DONE]\n\n"
+
+
+def _shown(request: Request, run: Item) -> Shape:
+    """A cancelled run is `cancelling` until it is retrieved."""
+    if run.status == "cancelling" and request.method == "GET":
+        run.shape.update(status="cancelled", cancelled_at=request.app.state.created(), required_action=None)
+    return run.shape
+
+
+RUNS = Collection(
+    "runs",
+    "run_",
+    "thread.run",
+    parent=THREADS,
+    fields={
+        "metadata": {},
+        "truncation_strategy": {"type": "auto", "last_messages": None},
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+    },
+    fixed={
+        "status": "queued",
+        **dict.fromkeys(("started_at", "cancelled_at", "failed_at", "completed_at", "required_action", "last_error")),
+        **dict.fromkeys(("incomplete_details", "usage", "max_prompt_tokens", "max_completion_tokens")),
+    },
+    changeable=("metadata",),
+    show=_shown,
+    headers=POLL_SOON,
+)
+STEPS = Collection(
+    "steps",
+    "step_",
+    "thread.run.step",
+    parent=RUNS,
+    fixed={
+        **dict.fromkeys(("cancelled_at", "completed_at", "expired_at", "failed_at", "last_error", "usage")),
+        "status": "in_progress",
+        "metadata": {},
+    },
+)
 
 
 @dataclass(slots=True)
 class Talk:
     """What a run remembers beside its object: the tool calls so far with their outputs, as chat messages."""
 
-    messages: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[Shape] = field(default_factory=list)
     step: Item | None = None  # that waits for outputs
 
 
@@ -53,7 +92,7 @@ async def streamed(app: Host, thread: Item, run: Item, before: list[Event]) -> A
     yield _DONE
 
 
-def _event(name: str, shape: dict[str, Any]) -> bytes:
+def _event(name: str, shape: Shape) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + encode(shape) + b"\n\n"
 
 
@@ -78,13 +117,13 @@ async def events(app: Host, thread: Item, run: Item) -> AsyncIterator[Event]:
         yield name, shape
 
 
-def _chat_body(thread: Item, run: Item) -> dict[str, Any]:
+def _chat_body(thread: Item, run: Item) -> Shape:
     """The run as a chat completion."""
     shape, talk = run.shape, run.inner
-    messages: list[dict[str, Any]] = []
+    messages: list[Shape] = []
     if shape["instructions"]:
         messages.append({"role": "system", "content": shape["instructions"]})
-    for message in thread.within(MESSAGES):
+    for message in thread.within(MESSAGES.key):
         parts = [_chat_part(part) for part in message.shape["content"]]
         messages.append({"role": message.shape["role"], "content": parts})
     functions = [tool for tool in shape["tools"] if tool.get("type") == "function"]
@@ -92,7 +131,7 @@ def _chat_body(thread: Item, run: Item) -> dict[str, Any]:
     return {**body, "tools": functions} if functions else body
 
 
-def _chat_part(part: dict[str, Any]) -> dict[str, Any]:
+def _chat_part(part: Shape) -> Shape:
     if part["type"] == "text":
         return {"type": "text", "text": part["text"]["value"]}
     if part["type"] == "image_file":
@@ -100,11 +139,11 @@ def _chat_part(part: dict[str, Any]) -> dict[str, Any]:
     return part
 
 
-def _message(state: State, thread: Item, run: Item, said: dict[str, Any], usage: dict[str, int]) -> list[Event]:
+def _message(state: State, thread: Item, run: Item, said: Shape, usage: dict[str, int]) -> list[Event]:
     """The events of an answer in words, which is in the thread when they are told."""
     text = said["content"] or said["refusal"] or ""
-    message = new_message(state, thread, "assistant", [])
-    message.shape.update(assistant_id=run.shape["assistant_id"], run_id=run.id)
+    said_by = {"role": "assistant", "assistant_id": run.shape["assistant_id"], "run_id": run.id}
+    message = MESSAGES.add(state, thread, **said_by, content=[])
     details = {"type": "message_creation", "message_creation": {"message_id": message.id}}
     step = _step(state, run, details)
     begun = {**message.shape, "status": "in_progress", "completed_at": None}
@@ -130,7 +169,7 @@ def _message(state: State, thread: Item, run: Item, said: dict[str, Any], usage:
     ]
 
 
-def _calls(state: State, run: Item, said: dict[str, Any]) -> list[Event]:
+def _calls(state: State, run: Item, said: Shape) -> list[Event]:
     """The events of an answer that calls functions: the run waits for their outputs."""
     calls = [
         {"id": call["id"], "type": "function", "function": {**call["function"], "output": None}}
@@ -150,7 +189,7 @@ def _calls(state: State, run: Item, said: dict[str, Any]) -> list[Event]:
     return [*told, ("thread.run.requires_action", run.shape)]
 
 
-def take_outputs(state: State, run: Item, outputs: list[dict[str, Any]]) -> list[Event]:
+def take_outputs(state: State, run: Item, outputs: list[Shape]) -> list[Event]:
     """Gives a waiting run the outputs of its calls, after which it is queued again."""
     step, given = run.inner.step, {output.get("tool_call_id"): str(output.get("output", "")) for output in outputs}
     for call in step.shape["step_details"]["tool_calls"]:
@@ -162,19 +201,6 @@ def take_outputs(state: State, run: Item, outputs: list[dict[str, Any]]) -> list
     return [("thread.run.step.completed", step.shape), ("thread.run.queued", run.shape)]
 
 
-def _step(state: State, run: Item, details: dict[str, Any]) -> Item:
-    shape = {
-        "id": state.new_id("step_"),
-        "object": "thread.run.step",
-        "created_at": state.created(),
-        "run_id": run.id,
-        "assistant_id": run.shape["assistant_id"],
-        "thread_id": run.shape["thread_id"],
-        "type": details["type"],
-        "status": "in_progress",
-        **dict.fromkeys(("cancelled_at", "completed_at", "expired_at", "failed_at", "last_error")),
-        "step_details": details,
-        "metadata": {},
-        "usage": None,
-    }
-    return add(run.within(STEPS), shape)
+def _step(state: State, run: Item, details: Shape) -> Item:
+    of_run = {name: run.shape[name] for name in ("assistant_id", "thread_id")}
+    return STEPS.add(state, run, **of_run, type=details["type"], step_details=details)

@@ -9,7 +9,8 @@ from sandbox.media.tones import RATE, WIDTH
 BLOCK = 4096  # samples of a frame
 
 
-def _table(polynomial: int, bits: int) -> list[int]:
+def crc_table(polynomial: int, bits: int) -> list[int]:
+    """The table of a cyclic checksum of so many bits, for `crc`."""
     top, mask = 1 << (bits - 1), (1 << bits) - 1
     table = []
     for value in range(256):
@@ -20,8 +21,8 @@ def _table(polynomial: int, bits: int) -> list[int]:
     return table
 
 
-_CRC8 = _table(0x07, 8)
-_CRC16 = _table(0x8005, 16)
+_CRC8 = crc_table(0x07, 8)
+_CRC16 = crc_table(0x8005, 16)
 
 
 def write(pieces: Iterable[bytes], samples: int, comment: str) -> Iterator[bytes]:
@@ -59,18 +60,18 @@ def _frame(sound: bytes, number: int) -> bytes:
     count = len(sound) // WIDTH
     # A fixed block size, told in 16 bits at the end of the header; the rate in kHz; mono; 16 bits.
     head = b"\xff\xf8\x7c\x08" + _utf8_number(number) + (count - 1).to_bytes(2, "big") + bytes((RATE // 1000,))
-    head += bytes((_crc(head, _CRC8, 8),))
+    head += bytes((crc(head, _CRC8, 8),))
     swapped = array("H", sound)
     swapped.byteswap()
     body = head + b"\x02" + swapped.tobytes()
-    return body + _crc(body, _CRC16, 16).to_bytes(2, "big")
+    return body + crc(body, _CRC16, 16).to_bytes(2, "big")
 
 
 def _utf8_number(number: int) -> bytes:
     return chr(number).encode("utf-8", "surrogatepass")
 
 
-def _crc(data: bytes, table: list[int], bits: int) -> int:
+def crc(data: bytes, table: list[int], bits: int) -> int:
     value, shift, mask = 0, bits - 8, (1 << bits) - 1
     for byte in data:
         value = ((value << 8) ^ table[(value >> shift) ^ byte]) & mask

@@ -2,9 +2,8 @@
 
 import struct
 from collections.abc import Iterator
-from functools import cache
 
-from sandbox.media.flac import comments
+from sandbox.media.flac import comments, crc, crc_table
 
 RATE = 48_000  # of granule positions, whatever was recorded
 PACKET = b"\xf8\xff\xfe"  # 20 ms of silence in one channel
@@ -13,6 +12,7 @@ PRE_SKIP = 312
 _PACKETS_PER_PAGE = 10
 _SERIAL = 0x53414E44
 _FIRST, _LAST = 2, 4  # flags of a page
+_CRC32 = crc_table(0x04C11DB7, 32)
 _MAX_COMMENT = 60_000  # so that it fits into one page
 
 
@@ -33,23 +33,5 @@ def _page(packets: list[bytes], granule: int, number: int, flags: int = 0) -> by
     lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes((len(packet) % 255,)) for packet in packets)
     head = b"OggS" + struct.pack("<BBqII", 0, flags, granule, _SERIAL, number)
     rest = bytes((len(lacing),)) + lacing + b"".join(packets)
-    checksum = _crc(head + bytes(4) + rest)
+    checksum = crc(head + bytes(4) + rest, _CRC32, 32)
     return head + struct.pack("<I", checksum) + rest
-
-
-@cache
-def _table() -> list[int]:
-    table = []
-    for value in range(256):
-        value <<= 24
-        for _ in range(8):
-            value = ((value << 1) ^ 0x04C11DB7 if value & 0x80000000 else value << 1) & 0xFFFFFFFF
-        table.append(value)
-    return table
-
-
-def _crc(data: bytes) -> int:
-    table, value = _table(), 0
-    for byte in data:
-        value = ((value << 8) & 0xFFFFFFFF) ^ table[(value >> 24) ^ byte]
-    return value

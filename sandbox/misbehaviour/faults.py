@@ -23,18 +23,9 @@ _SEPARATORS = re.compile(r"[;,\s]+")
 
 USAGE_NAMES = frozenset(
     {
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "cached_tokens",
-        "cache_write_tokens",
-        "reasoning_tokens",
-        "input_tokens",
-        "output_tokens",
-        "audio_input_tokens",
-        "audio_output_tokens",
-        "text_tokens",
-        "image_tokens",
+        *("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens"),
+        *("cache_write_tokens", "reasoning_tokens", "input_tokens", "output_tokens"),
+        *("audio_input_tokens", "audio_output_tokens", "text_tokens", "image_tokens"),
     }
 )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from sandbox.errors import missing_parameter
 from sandbox.jobs import agent_turn
-from sandbox.jobs.agent_turn import ARTIFACTS, ITEMS, SUBAGENTS, TRACES, TURNS, Event
-from sandbox.resources.agents import AGENTS, AUTOMATIONS, CONFIGURATION, HOSTED, environment_of
+from sandbox.jobs.agent_turn import ARTIFACTS, CONFIGURATION, ITEMS, SESSIONS, SUBAGENTS, TRACES, TURNS, Event
+from sandbox.resources.agents import AGENTS, AUTOMATIONS, HOSTED, environment_of
 from sandbox.resources.files import download
 from sandbox.store import params, stored_files
 from sandbox.store.collection import Collection
@@ -20,21 +20,6 @@ MESSAGE = "agent.session.input.message"
 WAIT_SECONDS = 30.0
 
 
-def _configure(request: Request, shape: Shape, body: Body) -> None:
-    shape["agent"] |= {name: body[name] for name in CONFIGURATION if body.get(name) is not None}
-
-
-SESSIONS = Collection(
-    "/v1/agents/sessions",
-    "asess_",
-    "agent.session",
-    fields={"metadata": {}, "vault_ids": []},
-    fixed={"agent": {}, "error": None, "required_actions": [], "status": "idle", "usage": None},
-    times=("created_at", "last_active_at"),
-    complete=_configure,
-)
-SUBAGENTS_OF = Collection(SUBAGENTS, "subagent_", "agent.session.subagent", parent=SESSIONS)
-ARTIFACTS_OF = Collection(ARTIFACTS, "artifact_", "agent.session.artifact", parent=SESSIONS)
 INVOCATIONS = Collection(
     "invocations",
     "invoc_",
@@ -50,7 +35,7 @@ INVOCATIONS = Collection(
 
 def _inside(parent: Collection) -> tuple[Route, ...]:
     """The routes of the turns of a session or a subagent, and of the items of both."""
-    turns = Collection(TURNS, "turn_", "agent.session.turn", parent=parent)
+    turns = Collection(TURNS.key, TURNS.prefix, TURNS.name, parent=parent)
     of_turn = Collection(ITEMS, "msg_", "agent.session.item", parent=turns)
     items = Collection(ITEMS, "msg_", "agent.session.item", parent=parent)
     return (*turns.routes("list retrieve"), *of_turn.routes("list"), *items.routes("list"))
@@ -145,7 +130,7 @@ async def _heard(session: Item, events: asyncio.Queue[tuple[Event, bytes]]) -> A
 
 
 async def artifact_content(request: Request) -> Answer:
-    return download(stored_files.loose(ARTIFACTS_OF.find(request).inner, "answer.txt"), request.header("range"))
+    return download(stored_files.loose(ARTIFACTS.find(request).inner, "answer.txt"), request.header("range"))
 
 
 async def invoke(request: Request) -> Answer:
@@ -161,10 +146,10 @@ async def invoke(request: Request) -> Answer:
 
 ROUTES = (
     *SESSIONS.routes("list retrieve update delete", create=create, events=send_events, get_events=listen),
-    *Collection(TRACES, "trace_", "agent.session.trace", parent=SESSIONS).routes("list"),
-    *SUBAGENTS_OF.routes("list retrieve"),
+    *TRACES.routes("list"),
+    *SUBAGENTS.routes("list retrieve"),
     *_inside(SESSIONS),
-    *_inside(SUBAGENTS_OF),
-    *ARTIFACTS_OF.routes("list retrieve delete", get_content=artifact_content),
+    *_inside(SUBAGENTS),
+    *ARTIFACTS.routes("list retrieve delete", get_content=artifact_content),
     *INVOCATIONS.routes("list retrieve", create=invoke),
 )

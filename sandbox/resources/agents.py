@@ -3,22 +3,13 @@
 import base64
 
 from sandbox.errors import invalid_value
+from sandbox.jobs.agent_turn import CONFIGURATION
 from sandbox.store import params, stored_files
 from sandbox.store.collection import Collection
 from sandbox.store.objects import Item, Shape
 from sandbox.store.params import Body
 from sandbox.wire.messages import Answer, Request, json_response
 
-# What an agent's configuration is when nothing is said, also inside a session and an automation.
-CONFIGURATION: Shape = {
-    "instructions": None,
-    "model": "",
-    "multi_agent": {"enabled": False, "max_concurrent_subagents": None},
-    "reasoning": {"effort": "medium", "summary": None},
-    "service_tier": "auto",
-    "text": {"format": {"type": "text"}, "verbosity": "medium"},
-    "tools": [],
-}
 TOOLS: dict[str, Shape] = {
     "function": {"defer_loading": False, "description": "", "parameters": {}},
     "mcp": {"connection_origin": "service", "credential_id": None, "request_metadata": {}, "required": False},

@@ -71,8 +71,9 @@ async def create(request: Request) -> Answer:
 
 
 async def cancel(request: Request) -> Answer:
+    """Twice is as good as once, also when the first has taken effect already."""
     batch = BATCHES.find(request)
-    if batch.status != "cancelling":
+    if batch.status not in ("cancelling", "cancelled"):
         if not batch.can("cancelling"):
             raise ApiError(f"Cannot cancel a batch with status '{batch.status}'.", status=409)
         batch.move(request.app.state, "cancelling")

@@ -2,7 +2,7 @@
 
 from sandbox.store import params
 from sandbox.store.collection import Collection
-from sandbox.store.objects import Shape, add
+from sandbox.store.objects import Shape
 from sandbox.store.params import Body
 from sandbox.wire.messages import Request
 
@@ -28,11 +28,10 @@ def _complete(request: Request, shape: Shape, body: Body) -> None:
 def _begin_thread(request: Request, user: str) -> None:
     state = request.app.state
     begun = THREADS.new(request, {}, title="Hello", status={"type": "active"}, user=user)
-    common = {"object": ITEMS.name, "created_at": state.created(), "thread_id": begun.id}
     asked = {"content": [{"type": "input_text", "text": "Hello"}], "attachments": [], "inference_options": None}
     answered = {"content": [{"type": "output_text", "text": "Hello there.", "annotations": []}]}
     for kind, content in (("chatkit.user_message", asked), ("chatkit.assistant_message", answered)):
-        add(begun.within(ITEMS.key), {"id": state.new_id(ITEMS.prefix), "type": kind, **common, **content})
+        ITEMS.add(state, begun, type=kind, **content)
 
 
 SESSIONS = Collection(

@@ -6,7 +6,7 @@ from sandbox.errors import ApiError
 from sandbox.resources.files import download
 from sandbox.store import params, stored_files
 from sandbox.store.collection import Collection
-from sandbox.store.objects import Item, Shape, add, body_or_form
+from sandbox.store.objects import Item, Shape, body_or_form
 from sandbox.store.params import Body
 from sandbox.store.stored_files import StoredFile
 from sandbox.wire.messages import Answer, Request
@@ -90,18 +90,9 @@ async def add_file(request: Request) -> Answer:
 
 
 def _add(request: Request, container: Item, stored: StoredFile) -> Item:
-    state = request.app.state
-    shape = {
-        "id": state.new_id(FILES.prefix, FILES.digits),
-        "object": FILES.name,
-        "created_at": state.created(),
-        "bytes": stored.size,
-        "container_id": container.id,
-        "path": f"/mnt/data/{stored.shape['filename'].rsplit('/', 1)[-1]}",
-        "source": "user",
-    }
-    container.shape["last_active_at"] = state.created()
-    return add(container.within(FILES.key), shape, stored)
+    path = f"/mnt/data/{stored.shape['filename'].rsplit('/', 1)[-1]}"
+    container.shape["last_active_at"] = request.app.state.created()
+    return FILES.add(request.app.state, container, stored, bytes=stored.size, path=path, source="user")
 
 
 async def content(request: Request) -> Answer:

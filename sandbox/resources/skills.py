@@ -71,14 +71,7 @@ def _add_version(request: Request, skill: Item, bundle: bytes, about: dict[str, 
     state = request.app.state
     number = str(int(skill.shape["latest_version"]) + 1)
     skill.shape["latest_version"] = number
-    shape = {
-        "object": VERSIONS.name,
-        "id": state.new_id(VERSIONS.prefix, VERSIONS.digits),
-        "skill_id": skill.id,
-        "version": number,
-        "created_at": state.created(),
-        **about,
-    }
+    shape = {**VERSIONS.blank(state), "skill_id": skill.id, "version": number, **about}
     file = stored_files.loose(bundle, f"{about['name']}.zip")
     return skill.within(VERSIONS.key).put(number, Item(shape, file))
 

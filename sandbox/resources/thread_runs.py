@@ -4,12 +4,12 @@ from typing import Any
 
 from sandbox.errors import ApiError
 from sandbox.jobs import thread_run, work
-from sandbox.jobs.thread_run import STEPS, Event, Talk
+from sandbox.jobs.thread_run import RUNS, STEPS, Event, Talk
+from sandbox.jobs.threads import THREADS
 from sandbox.resources.assistants import ASSISTANTS
-from sandbox.resources.threads import THREADS, add_message, new_thread
+from sandbox.resources.threads import add_message, new_thread
 from sandbox.store import params
-from sandbox.store.collection import Collection
-from sandbox.store.objects import POLL_SOON, Item, Shape, check_active
+from sandbox.store.objects import Item, Shape, check_active
 from sandbox.store.params import Body
 from sandbox.wire.messages import Answer, Request, Stream
 from sandbox.wire.routing import Route
@@ -17,36 +17,6 @@ from sandbox.wire.routing import Route
 LIFETIME = 600  # seconds
 # Taken from the assistant when a run does not say.
 _INHERITED = ("model", "instructions", "tools", "temperature", "top_p", "response_format")
-
-
-def _shown(request: Request, run: Item) -> Shape:
-    """A cancelled run is `cancelling` until it is retrieved."""
-    if run.status == "cancelling" and request.method == "GET":
-        run.shape.update(status="cancelled", cancelled_at=request.app.state.created(), required_action=None)
-    return run.shape
-
-
-RUNS = Collection(
-    "runs",
-    "run_",
-    "thread.run",
-    parent=THREADS,
-    fields={
-        "metadata": {},
-        "truncation_strategy": {"type": "auto", "last_messages": None},
-        "tool_choice": "auto",
-        "parallel_tool_calls": True,
-    },
-    fixed={
-        "status": "queued",
-        **dict.fromkeys(("started_at", "cancelled_at", "failed_at", "completed_at", "required_action", "last_error")),
-        **dict.fromkeys(("incomplete_details", "usage", "max_prompt_tokens", "max_completion_tokens")),
-    },
-    changeable=("metadata",),
-    show=_shown,
-    headers=POLL_SOON,
-)
-OF_RUN = Collection(STEPS, "step_", "thread.run.step", parent=RUNS)
 
 
 async def create(request: Request) -> Answer:
@@ -117,5 +87,5 @@ async def submit_tool_outputs(request: Request) -> Answer:
 ROUTES = (
     Route("POST", f"{THREADS.path}/runs", create_with_thread),
     *RUNS.routes("list retrieve update", create=create, cancel=cancel, submit_tool_outputs=submit_tool_outputs),
-    *OF_RUN.routes("list retrieve"),
+    *STEPS.routes("list retrieve"),
 )

@@ -3,27 +3,11 @@
 from typing import Any
 
 from sandbox.errors import invalid_type, missing_parameter
-from sandbox.jobs.thread_messages import MESSAGES, new_message, text_part
+from sandbox.jobs.threads import MESSAGES, THREADS, text_part
 from sandbox.store import params
-from sandbox.store.collection import Collection
 from sandbox.store.objects import Item, Shape
 from sandbox.store.params import Body
 from sandbox.wire.messages import Answer, Request
-
-THREADS = Collection(
-    "/v1/threads",
-    "thread_",
-    "thread",
-    fields={"metadata": {}, "tool_resources": {}},
-)
-OF_THREAD = Collection(
-    MESSAGES,
-    "msg_",
-    "thread.message",
-    parent=THREADS,
-    fields={"metadata": {}},
-    filters=("run_id",),
-)
 
 
 async def create(request: Request) -> Answer:
@@ -39,7 +23,7 @@ def new_thread(request: Request, body: Body) -> Item:
 
 
 async def create_message(request: Request) -> Answer:
-    return OF_THREAD.answer(request, add_message(request, THREADS.find(request), request.json()))
+    return MESSAGES.answer(request, add_message(request, THREADS.find(request), request.json()))
 
 
 def add_message(request: Request, thread: Item, body: Any) -> Item:
@@ -49,9 +33,9 @@ def add_message(request: Request, thread: Item, body: Any) -> Item:
     role = params.choice(body, "role", ("user", "assistant"), "")
     if not role:
         raise missing_parameter("role")
-    message = new_message(request.app.state, thread, role, _content(params.required(body, "content")))
-    message.shape.update(attachments=body.get("attachments") or [], metadata=params.metadata(body))
-    return message
+    content, attachments = _content(params.required(body, "content")), body.get("attachments") or []
+    more = {"role": role, "content": content, "attachments": attachments, "metadata": params.metadata(body)}
+    return MESSAGES.add(request.app.state, thread, **more)
 
 
 def _content(given: Any) -> list[Shape]:
@@ -70,5 +54,5 @@ def _content(given: Any) -> list[Shape]:
 
 ROUTES = (
     *THREADS.routes("retrieve update delete", create=create),
-    *OF_THREAD.routes("list retrieve update delete", create=create_message),
+    *MESSAGES.routes("list retrieve update delete", create=create_message),
 )

@@ -1,7 +1,7 @@
 """The events of a response's stream, in the order that OpenAI documents."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from sandbox.responses.items import Item
 from sandbox.responses.output import pieces
@@ -33,8 +33,10 @@ def of_item(item: Item, index: int, *, sketches: Sequence[str] = (), endless: bo
         yield from _message(item, where, endless)
     elif kind == "image_generation_call":
         yield from _image(item, where, sketches)
-    elif kind in _MIDDLE:
-        yield from _MIDDLE[kind](item, where)
+    elif kind == "reasoning":
+        yield from _reasoning(item, where)
+    else:
+        yield from _call(item, where)
     yield {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
@@ -74,33 +76,39 @@ def _reasoning(item: Item, where: Event) -> Iterator[Event]:
         yield {"type": "response.reasoning_summary_part.done", **here, "part": part}
 
 
-def _function_call(item: Item, where: Event) -> Iterator[Event]:
-    for piece in pieces(item["arguments"]):
-        yield {"type": "response.function_call_arguments.delta", **where, "delta": piece}
-    done = {"arguments": item["arguments"], "name": item["name"]}
-    yield {"type": "response.function_call_arguments.done", **where, **done}
+class Call(NamedTuple):
+    """How a call's events go: steps, the deltas of one field under a name, and steps again."""
+
+    before: tuple[str, ...] = ()
+    field: str = ""
+    streamed: str = ""  # what the field's events are called
+    after: tuple[str, ...] = ()
+    repeats: tuple[str, ...] = ()  # further fields that the field's last event shows
 
 
-def _custom_tool_call(item: Item, where: Event) -> Iterator[Event]:
-    for piece in pieces(item["input"]):
-        yield {"type": "response.custom_tool_call_input.delta", **where, "delta": piece}
-    yield {"type": "response.custom_tool_call_input.done", **where, "input": item["input"]}
+_SEARCH = Call(("in_progress", "searching", "completed"))
+_CALLS = {
+    "function_call": Call((), "arguments", "function_call_arguments", (), ("name",)),
+    "custom_tool_call": Call((), "input", "custom_tool_call_input"),
+    "web_search_call": _SEARCH,
+    "file_search_call": _SEARCH,
+    "code_interpreter_call": Call(
+        ("in_progress",), "code", "code_interpreter_call_code", ("interpreting", "completed")
+    ),
+    "mcp_list_tools": Call(("in_progress", "completed")),
+    "mcp_call": Call(("in_progress",), "arguments", "mcp_call_arguments", ("completed",)),
+}
 
 
-def _web_search(item: Item, where: Event) -> Iterator[Event]:
-    return _steps("web_search_call", where, "in_progress", "searching", "completed")
-
-
-def _file_search(item: Item, where: Event) -> Iterator[Event]:
-    return _steps("file_search_call", where, "in_progress", "searching", "completed")
-
-
-def _code_interpreter(item: Item, where: Event) -> Iterator[Event]:
-    yield from _steps("code_interpreter_call", where, "in_progress")
-    for piece in pieces(item["code"]):
-        yield {"type": "response.code_interpreter_call_code.delta", **where, "delta": piece}
-    yield {"type": "response.code_interpreter_call_code.done", **where, "code": item["code"]}
-    yield from _steps("code_interpreter_call", where, "interpreting", "completed")
+def _call(item: Item, where: Event) -> Iterator[Event]:
+    row = _CALLS.get(item["type"], Call())
+    yield from _steps(item["type"], where, *row.before)
+    if row.field:
+        for piece in pieces(item[row.field]):
+            yield {"type": f"response.{row.streamed}.delta", **where, "delta": piece}
+        done = {name: item[name] for name in (row.field, *row.repeats)}
+        yield {"type": f"response.{row.streamed}.done", **where, **done}
+    yield from _steps(item["type"], where, *row.after)
 
 
 def _image(item: Item, where: Event, sketches: Sequence[str]) -> Iterator[Event]:
@@ -112,30 +120,6 @@ def _image(item: Item, where: Event, sketches: Sequence[str]) -> Iterator[Event]
     yield from _steps("image_generation_call", where, "completed")
 
 
-def _mcp_list_tools(item: Item, where: Event) -> Iterator[Event]:
-    return _steps("mcp_list_tools", where, "in_progress", "completed")
-
-
-def _mcp_call(item: Item, where: Event) -> Iterator[Event]:
-    yield from _steps("mcp_call", where, "in_progress")
-    for piece in pieces(item["arguments"]):
-        yield {"type": "response.mcp_call_arguments.delta", **where, "delta": piece}
-    yield {"type": "response.mcp_call_arguments.done", **where, "arguments": item["arguments"]}
-    yield from _steps("mcp_call", where, "completed")
-
-
 def _steps(name: str, where: Event, *steps: str) -> Iterator[Event]:
     for step in steps:
         yield {"type": f"response.{name}.{step}", **where}
-
-
-_MIDDLE: dict[str, Callable[[Item, Event], Iterator[Event]]] = {
-    "reasoning": _reasoning,
-    "function_call": _function_call,
-    "custom_tool_call": _custom_tool_call,
-    "web_search_call": _web_search,
-    "file_search_call": _file_search,
-    "code_interpreter_call": _code_interpreter,
-    "mcp_list_tools": _mcp_list_tools,
-    "mcp_call": _mcp_call,
-}

@@ -6,9 +6,10 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from sandbox.errors import ApiError
+from sandbox.state import State
 from sandbox.store import params
 from sandbox.store.auth import owned
-from sandbox.store.objects import Item, Items, Shape, page
+from sandbox.store.objects import Item, Items, Shape, add, page
 from sandbox.store.params import Body
 from sandbox.wire.messages import Answer, Headers, Request, Response, json_response
 from sandbox.wire.routing import Handler, Route
@@ -90,13 +91,21 @@ class Collection:
     def shape(self, request: Request, body: Body) -> Shape:
         """How a new object looks; raises ApiError 400 for a bad body."""
         self.check_required(body)
-        state = request.app.state
-        shape: Shape = {"id": state.new_id(self.prefix, self.digits), "object": self.name}
-        shape |= dict.fromkeys(self.times, state.created()) | deepcopy({**self.fixed, **self.fields})
+        shape = self.blank(request.app.state)
         if self.parent is not None and self.parent.param in request.params:
             shape[self.parent.param] = request.params[self.parent.param]
         self.change(request, shape, body)
         return shape
+
+    def blank(self, state: State) -> Shape:
+        """How an object looks of which nothing is said."""
+        shape = {"id": state.new_id(self.prefix, self.digits), "object": self.name}
+        return {**shape, **dict.fromkeys(self.times, state.created()), **deepcopy({**self.fixed, **self.fields})}
+
+    def add(self, state: State, parent: Item, inner: Any = None, **more: Any) -> Item:
+        """A new object inside `parent`, with the fields in `more` over all others."""
+        named = {self.parent.param: parent.id} if self.parent is not None else {}
+        return add(parent.within(self.key), self.blank(state) | named | more, inner)
 
     def check_required(self, body: Body) -> None:
         for name in self.required:

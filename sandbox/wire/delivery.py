@@ -42,17 +42,9 @@ STATUS_ERRORS: dict[int, tuple[str, str | None, str]] = {
         "Rate limit reached for requests in organization org-sandbox on requests per min (RPM): Limit 10000, "
         "Used 10000, Requested 1. Please try again in 6ms.",
     ),
-    500: (
-        "server_error",
-        None,
-        "The server had an error while processing your request. Sorry about that!",
-    ),
+    500: ("server_error", None, "The server had an error while processing your request. Sorry about that!"),
     502: ("server_error", None, "Bad gateway."),
-    503: (
-        "service_unavailable_error",
-        None,
-        "The engine is currently overloaded, please try again later",
-    ),
+    503: ("service_unavailable_error", None, "The engine is currently overloaded, please try again later"),
     504: ("server_error", None, "Gateway timeout."),
 }
 

@@ -80,9 +80,9 @@ def test_flac_holds_the_samples_as_they_are() -> None:
 def test_known_checksums() -> None:
     # The check values of these algorithms for the digits 1 to 9.
     digits = b"123456789"
-    assert flac._crc(digits, flac._CRC8, 8) == 0xF4
-    assert flac._crc(digits, flac._CRC16, 16) == 0xFEE8
-    assert opus._crc(digits) == 0x89A1897F
+    assert flac.crc(digits, flac._CRC8, 8) == 0xF4
+    assert flac.crc(digits, flac._CRC16, 16) == 0xFEE8
+    assert flac.crc(digits, opus._CRC32, 32) == 0x89A1897F
 
 
 def test_a_wav_without_a_known_length() -> None:
