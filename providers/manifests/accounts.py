@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import Prefetch
 from fernet_fields import DecryptionError
 
 from providers import egress
 from providers.lookup import undecryptable
-from providers.manifests.cursor import Cursor, Secret
 from providers.manifests.people import Run, changed_fields
+from providers.manifests.place import Place, Secret
 from providers.manifests.plan import Change
 from providers.manifests.wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedModel
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subject
@@ -16,36 +17,64 @@ from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subjec
 SECRET_COLUMNS = ("credentials", "extra_headers_json")
 
 
+Stored = dict[str, tuple[ProviderAccount, bool]]
+"""Accounts by name, and whether their secrets can be read."""
+SUBJECTS = ("user", "team", "virtual_account")
+
+
 def write_accounts(run: Run, wanted: Wanted) -> None:
     """Write the accounts of ``wanted`` with their models and grants, then the grants that virtual accounts ask for."""
-    told: dict[str, list[GrantKey]] = {}
+    asked: dict[str, list[GrantKey]] = {}
     for application in wanted.virtual_accounts:
         for name, role in application.grants or ():
-            told.setdefault(name, []).append((f"virtualaccount:{application.name}", role))
+            asked.setdefault(name, []).append((f"virtualaccount:{application.name}", role))
+    stored = _stored([account.name for account in wanted.accounts])
     spoken_for = set()
     for account in wanted.accounts:
-        written = _write_account(run, account)
+        written = _write_account(run, account, *stored.get(account.name, (None, True)))
         if account.models is not None:
             _write_models(run, written, account.models)
         if account.grants is not None:
             spoken_for.add(account.name)
-            grants = dict.fromkeys([*account.grants, *told.get(account.name, ())])
+            grants = dict.fromkeys([*account.grants, *asked.get(account.name, ())])
             _write_grants(run, written, grants, account.where.get("collaborators"))
     _write_permissions(run, wanted, spoken_for)
 
 
-def _write_account(run: Run, wanted: WantedAccount) -> ProviderAccount:
-    account, readable = _stored(wanted)
+def _stored(names: list[str]) -> Stored:
+    """Load the accounts with all that belongs to them, in a few queries for all of them together."""
+    subjects = ModelSubject.objects.select_related(*SUBJECTS).order_by("id")
+    models = Model.objects.prefetch_related(Prefetch("subjects", subjects)).order_by("id")
+    grants = Grant.objects.select_related(*SUBJECTS).order_by("id")
+    rows = ProviderAccount.objects.filter(name__in=names)
+    rows = rows.prefetch_related(Prefetch("models", models), Prefetch("grants", grants))
+    try:
+        return {account.name: (account, True) for account in rows}
+    except DecryptionError:
+        return {account.name: _readable(account) for account in rows.defer(*SECRET_COLUMNS)}
+
+
+def _readable(account: ProviderAccount) -> tuple[ProviderAccount, bool]:
+    try:
+        account.refresh_from_db(fields=SECRET_COLUMNS)
+    except DecryptionError:
+        account.credentials = account.extra_headers_json = ""
+        return account, False
+    return account, True
+
+
+def _write_account(run: Run, wanted: WantedAccount, found: ProviderAccount | None, readable: bool) -> ProviderAccount:
+    account = found or ProviderAccount(name=wanted.name)
     new = account.pk is None
     changes = changed_fields(account, {"kind": wanted.kind, **wanted.fields})
-    dialable = bool(account.url) and egress.url_fault(account.url) is None
-    if dialable and not readable and (wanted.key.action != "store" or wanted.key.secret.value is None):
+    usable = bool(account.url) and egress.url_fault(account.url) is None
+    if usable and not readable and (wanted.key.action != "store" or wanted.key.secret.value is None):
         wanted.where.get("auth_data").fault(undecryptable(wanted.name))
-    elif dialable:
+    elif usable:
         moved = account.origin_changed()
         changes += _write_key(account, wanted, moved, new)
         changes += _write_headers(account, wanted, moved)
-    if new or changes or not dialable:
+    if new or changes or not usable:
         run.save(account, wanted.where)
     if new:
         key = "with a key" if account.api_key else "without a key"
@@ -53,17 +82,6 @@ def _write_account(run: Run, wanted: WantedAccount) -> ProviderAccount:
     else:
         run.plan.add("change" if changes else "keep", "provider-account", wanted.name, *changes)
     return account
-
-
-def _stored(wanted: WantedAccount) -> tuple[ProviderAccount, bool]:
-    """Return the account as it is stored, or a new one, and whether its secrets can be read."""
-    found = ProviderAccount.objects.filter(name=wanted.name)
-    try:
-        return found.first() or ProviderAccount(name=wanted.name), True
-    except DecryptionError:
-        account = found.defer(*SECRET_COLUMNS).get()
-        account.credentials = account.extra_headers_json = ""
-        return account, False
 
 
 def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new: bool) -> list[Change]:
@@ -78,8 +96,8 @@ def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new
     if stored and not moved:
         return []
     if moved and stored:
-        mend = f"Set {secret.variable}" if secret.variable else "Give auth_data"
-        where.fault(f"the address gets another host, which the stored key may not be sent to. {mend}, or type: none.")
+        fix = f"Set {secret.variable}" if secret.variable else "Give auth_data"
+        where.fault(f"the address gets another host, which the stored key may not be sent to. {fix}, or type: none.")
     elif secret.variable:
         where.fault(f"the environment variable {secret.variable} is not set, and no key is stored.")
     elif new and account.vendor.needs_key:
@@ -107,7 +125,7 @@ def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool)
     return changes
 
 
-def _header_fault(where: Cursor, secret: Secret, moved: bool) -> None:
+def _header_fault(where: Place, secret: Secret, moved: bool) -> None:
     why = "the address gets another host, which the stored header may not be sent to." if moved else ""
     where.fault(
         f"the environment variable {secret.variable} is not set{'. ' + why if why else ', and no such header is stored.'}"
@@ -141,10 +159,7 @@ def _write_models(run: Run, account: ProviderAccount, wanted: list[WantedModel])
 def _write_subjects(run: Run, model: Model, wanted: WantedModel) -> list[Change]:
     if wanted.subjects is None:
         return []
-    rows = (
-        ModelSubject.objects.filter(model=model).select_related("user", "team", "virtual_account") if model.pk else []
-    )
-    present = {subject_text(row): row for row in rows}
+    present = {subject_text(row): row for row in model.subjects.all()} if model.pk else {}
     where = wanted.where.get("authorized_subjects")
     changes = []
     for text in wanted.subjects:
@@ -161,7 +176,7 @@ def _write_subjects(run: Run, model: Model, wanted: WantedModel) -> list[Change]
     return changes
 
 
-def _write_grants(run: Run, account: ProviderAccount, wanted: Iterable[GrantKey], where: Cursor) -> None:
+def _write_grants(run: Run, account: ProviderAccount, wanted: Iterable[GrantKey], where: Place) -> None:
     """Make the account's grants those of ``wanted``."""
     present = _grants_of(account)
     for text, role in wanted:
@@ -202,10 +217,7 @@ def _write_permissions(run: Run, wanted: Wanted, spoken_for: set[str]) -> None:
 
 
 def _grants_of(account: ProviderAccount) -> dict[GrantKey, Grant]:
-    if account.pk is None:
-        return {}
-    rows = Grant.objects.filter(account=account).select_related("user", "team", "virtual_account")
-    return {(subject_text(grant), grant.role): grant for grant in rows}
+    return {(subject_text(grant), grant.role): grant for grant in account.grants.all()} if account.pk else {}
 
 
 def _add_grant(run: Run, account: ProviderAccount, text: str, role: str, columns: dict[str, Any] | None) -> None:

@@ -10,10 +10,10 @@ from django.db.models import Count, Model, QuerySet
 
 from accounts.models import Team, VirtualAccount
 from providers.manifests.accounts import write_accounts
-from providers.manifests.cursor import Reading
 from providers.manifests.export import export_documents, to_yaml
 from providers.manifests.parse import parse
 from providers.manifests.people import Run, write_people
+from providers.manifests.place import Reading
 from providers.manifests.plan import Plan
 from providers.manifests.read import Fault, ManifestError, read_documents
 from providers.manifests.wanted import Wanted
@@ -38,7 +38,7 @@ def apply_manifests(
     reading = Reading(environment)
     documents = read_documents(sources)
     wanted = parse(documents, reading)
-    reading.settled = tuple(reading.faults)
+    reading.settle()
     run = Run(reading, Plan(dry_run=dry_run, notes=reading.notes))
     with transaction.atomic():
         write_people(run, wanted)

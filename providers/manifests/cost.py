@@ -6,9 +6,14 @@ tokens, per hour, per thousand pages. All in US dollars, exact.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from functools import partial, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from providers.manifests.cursor import Cursor
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, create_model
+
+from providers.manifests import values
+from providers.manifests.values import AS_LIST, Number, RequiredNumber, wrong
 from providers.pricing.private import private_price_fault
 
 PUBLIC = "public_cost"
@@ -37,26 +42,6 @@ REQUIRED = {"input", "output", "pages", ""}
 TIERS = tuple(f"{field}_tiers" for field in METRICS["per_1000_tokens"])
 
 
-def read_cost(cursor: Cursor) -> dict[str, Any] | None:
-    """Return the private price that ``cost`` says, or ``None`` for the public one. Prices are decimal texts."""
-    if not cursor.given or cursor.value is None:
-        return None
-    if not cursor.mapping(("metric", "value"), {}, {}):
-        return None
-    metric = cursor.get("metric").choice((PUBLIC, *METRICS, OWN))
-    value = cursor.get("value")
-    if metric in ("", PUBLIC):
-        if value.given and metric:
-            value.fault(f"{PUBLIC} takes no value.")
-        return None
-    before = len(cursor.reading.faults)
-    price = _own(value) if metric == OWN else _contract(value, METRICS[metric])
-    fault = private_price_fault(price)
-    if fault and len(cursor.reading.faults) == before:
-        value.fault(fault)
-    return price
-
-
 def write_cost(price: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return ``cost`` for a private price (``None``: public): a metric of the contract where it says the same exactly."""
     if price is None:
@@ -73,54 +58,103 @@ def same_price(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return _comparable(one) == _comparable(other)
 
 
-def _own(value: Cursor) -> dict[str, Any]:
-    if not isinstance(value.value, dict):
-        value.fault('Write prices by unit, for example {input_mtok: "0.15", output_mtok: "0.60"}.')
-        return {}
-    return {str(name): _plain(price) for name, price in value.value.items()}
+def _metric(value: Any) -> str | None:
+    metric = value.get("metric") if isinstance(value, dict) else None
+    return metric if metric is None else str(metric)
 
 
-def _contract(value: Cursor, fields: Fields) -> dict[str, Any]:
-    if "" in fields:
-        return _priced(value, *fields[""])
-    tiers = TIERS if "output" in fields else ()
-    if not value.mapping((*fields, *tiers), {}, {}):
-        return {}
+def _mapping(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise wrong("Write fields with values here.")
+    return value
+
+
+def _no_value(value: Any) -> None:
+    raise wrong(f"{PUBLIC} takes no value.")
+
+
+def _own(value: Any) -> dict[str, Any]:
+    """Return the private price that ``per_unit`` says."""
+    if not isinstance(value, dict):
+        raise wrong('Write prices by unit, for example {input_mtok: "0.15", output_mtok: "0.60"}.')
+    return _valid({str(name): _plain(price) for name, price in value.items()})
+
+
+def _contract(fields: Fields, value: Any) -> dict[str, Any]:
+    """Return the private price that a metric of the contract says."""
     price: dict[str, Any] = {}
     for name, (unit, factor) in fields.items():
-        cursor = value.get(name)
-        if cursor.given and cursor.value is not None:
-            price |= _priced(cursor, unit, factor)
-        elif name in REQUIRED:
-            cursor.fault("is missing.")
-    for name in tiers:
-        cursor = value.get(name)
-        unit = fields[name.removesuffix("_tiers")][0]
-        steps = [step for item in cursor.items() if (step := _tier(item))]
-        if steps and unit not in price:
-            cursor.fault(f"needs {name.removesuffix('_tiers')} beside it, the price below the first tier.")
-        elif steps:
-            price[unit] = {"base": price[unit], "tiers": steps}
+        amount = getattr(value, name) if name else value
+        if amount is not None:
+            price[unit] = _text(amount * factor)
+        steps = getattr(value, f"{name}_tiers", None)
+        if steps and amount is None:
+            raise wrong(f"{name}_tiers needs {name} beside it, the price below the first tier.")
+        if steps:
+            tiers = [{"start": step.start, "price": _text(step.cost_per_token * THOUSAND)} for step in steps]
+            price[unit] = {"base": price[unit], "tiers": tiers}
+    return _valid(price)
+
+
+def _valid(price: dict[str, Any]) -> dict[str, Any]:
+    fault = private_price_fault(price)
+    if fault:
+        raise wrong(fault)
     return price
 
 
-def _tier(item: Cursor) -> dict[str, Any] | None:
-    if not item.mapping(("from", "cost_per_token"), {}, {}):
-        return None
-    start, price = item.get("from").whole(), item.get("cost_per_token").number()
-    if start is None or price is None:
-        item.fault("Write {from: TOKENS, cost_per_token: PRICE}, the price per thousand tokens.")
-        return None
-    return {"start": start, "price": _text(price * THOUSAND)}
+class Tier(values.Fields):
+    """A price per thousand tokens, for calls of more input tokens than ``from``."""
+
+    start: Annotated[RequiredNumber, AfterValidator(values.whole)] = Field(
+        alias="from", default=None, validate_default=True
+    )
+    cost_per_token: RequiredNumber
 
 
-def _priced(cursor: Cursor, unit: str, factor: Decimal) -> dict[str, Any]:
-    amount = cursor.number()
-    if amount is None:
-        if not cursor.given:
-            cursor.fault("is missing.")
-        return {}
-    return {unit: _text(amount * factor)}
+class _Cost(values.Fields):
+    """``cost`` of one metric, which is its ``tag``; ``value`` becomes the private price, ``None`` for the public one."""
+
+    tag: ClassVar[str] = PUBLIC
+    metric: Any
+    value: Annotated[Any, BeforeValidator(_no_value)] = None
+
+
+def _cost_model(metric: str, kind: Any) -> type[_Cost]:
+    field = Field(default=None, validate_default=True)
+    made = create_model(f"cost {metric}", __base__=_Cost, value=(kind, field))
+    made.tag = metric
+    return made
+
+
+def _metric_model(metric: str, fields: Fields) -> type[_Cost]:
+    kind: Any = RequiredNumber
+    if "" not in fields:
+        parts: dict[str, Any] = {name: RequiredNumber if name in REQUIRED else (Number | None, None) for name in fields}
+        if "output" in fields:
+            parts |= {name: (Annotated[list[Tier], AS_LIST], []) for name in TIERS}
+        kind = create_model(f"value of {metric}", __base__=values.Fields, **parts)
+    return _cost_model(metric, Annotated[kind, AfterValidator(partial(_contract, fields))])
+
+
+COSTS: Final[dict[str, type[_Cost]]] = {
+    PUBLIC: _Cost,
+    **{metric: _metric_model(metric, fields) for metric, fields in METRICS.items()},
+    OWN: _cost_model(OWN, Annotated[Any, BeforeValidator(_own)]),
+}
+"""The models of ``cost`` by metric."""
+
+if TYPE_CHECKING:
+    Cost = dict[str, Any] | None
+else:
+    _tagged = [Annotated[model, Tag(metric)] for metric, model in COSTS.items()]
+    Cost = Annotated[
+        reduce(or_, _tagged),
+        Discriminator(_metric),
+        BeforeValidator(_mapping),
+        AfterValidator(lambda cost: cost.value),
+    ]
+"""The type of ``cost``: it becomes the private price, with decimal strings, or ``None`` for the public one."""
 
 
 def _expressed(price: Mapping[str, Any], fields: Fields) -> Any:

@@ -13,8 +13,9 @@ from accounts.models import Membership, Team, User, VirtualAccount
 from providers.lookup import find_account, undecryptable
 from providers.manifests.accounts import SECRET_COLUMNS, subject_text
 from providers.manifests.cost import write_cost
-from providers.manifests.cursor import escape
-from providers.manifests.parse import ACCOUNT_FLAGS, ACCOUNT_LISTS, ACCOUNT_SECONDS, ACCOUNT_TEXTS, ROLES
+from providers.manifests.parse import ACCOUNT_FLAGS, ACCOUNT_LISTS, ACCOUNT_SECONDS, ACCOUNT_TEXTS
+from providers.manifests.place import escape
+from providers.manifests.schema import ROLES
 from providers.models import Grant, Model, ProviderAccount
 
 ROLE_IDS = {role: role_id for role_id, role in ROLES.items()}
@@ -24,7 +25,7 @@ Manifest = dict[str, Any]
 def export_documents(names: Iterable[str] = ()) -> list[Manifest]:
     """Return the manifests of the accounts ``names``; with no names, of everything: teams, virtual accounts, accounts.
 
-    Users appear where they are superusers or inactive, which nothing else says. Secrets stand as ``${NAME}``, whose unset
+    Users appear where they are superusers or inactive, which nothing else says. Secrets are written as ``${NAME}``, whose unset
     variable keeps what is stored. Raises ``ValueError`` for an unknown account and for one whose secrets can't be read.
     """
     names = list(dict.fromkeys(names))
@@ -47,7 +48,7 @@ def to_yaml(manifests: Iterable[Manifest]) -> str:
         sort_keys=False,
         allow_unicode=True,
         explicit_start=True,
-        default_flow_style=None,  # the innermost lists and mappings stand in one line
+        default_flow_style=None,  # the innermost lists and mappings go in one line
         width=120,
     )
 
@@ -66,7 +67,7 @@ def _decimal(dumper: yaml.SafeDumper, value: Decimal) -> yaml.ScalarNode:
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    """Write a text; in double quotes where it has signs that PyYAML would fold as line breaks in another style."""
+    """Write a string; in double quotes where it has signs that PyYAML would fold as line breaks in another style."""
     plain = all(sign.isprintable() or sign == "\n" for sign in value)
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
 

@@ -1,19 +1,32 @@
-"""From manifests to what they ask for: the fields of each type, their defaults, and what is wrong with them."""
+"""From manifests to what they ask for: each document is validated against its type's schema, with all its faults at once."""
 
 import difflib
 from collections.abc import Callable, Iterable
-from datetime import date
-from decimal import Decimal
 from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from accounts.models import RESERVED_TEAM
 from providers.catalogue.models import known_model
-from providers.manifests.cost import read_cost
-from providers.manifests.cursor import Cursor, Reading, Secret
+from providers.manifests.cost import COSTS
+from providers.manifests.place import Place, Reading, filled
 from providers.manifests.read import Document
+from providers.manifests.schema import (
+    ROLES,
+    SCHEMAS,
+    AccountManifest,
+    AuthData,
+    Integration,
+    TeamManifest,
+    UserManifest,
+    VirtualAccountManifest,
+    known_fields,
+    model_at,
+    passed_over,
+)
+from providers.manifests.values import SETTLED, Fields
 from providers.manifests.wanted import (
-    EVERYONE,
-    GrantKey,
     Wanted,
     WantedAccount,
     WantedKey,
@@ -22,58 +35,11 @@ from providers.manifests.wanted import (
     WantedUser,
     WantedVirtualAccount,
 )
-from providers.models import Model, ProviderAccount
-from providers.vendors import FEATURES, MODEL_TYPES, VENDORS
+from providers.models import Model
+from providers.vendors import MODEL_TYPES, VENDORS
 
-ROLES = {"provider-account-manager": "manager", "provider-account-access": "user"}
-SUBJECT_KINDS = {
-    "user": "user",
-    "team": "team",
-    "virtualaccount": "virtualaccount",
-    "virtual-account": "virtualaccount",
-}
-USER_FLAGS = ("is_active", "is_staff", "is_superuser")
-USER_TEXTS = ("first_name", "last_name")
-ACCOUNT_TEXTS = ("base_url", "organization", "project")
-ACCOUNT_FLAGS = ("enabled", "any_model", "register_fine_tuned")
-ACCOUNT_LISTS = ("open_resources", "proxy_paths")
-ACCOUNT_SECONDS = ("connect_timeout", "read_timeout")
-FIELDS = {
-    "user": ("type", "email", *USER_FLAGS, *USER_TEXTS),
-    "team": ("type", "name", "displayName", "description", "managers", "members"),
-    "virtual-account": (
-        "type", "name", "displayName", "description", "enabled", "permissions", "tags", "ownedBy",
-    ),
-    "provider-account": (
-        "type", "name", "auth_data", *ACCOUNT_TEXTS, *ACCOUNT_FLAGS, *ACCOUNT_LISTS, *ACCOUNT_SECONDS,
-        "connection_limit", "discount_percent", "extra_headers", "isolation", "collaborators", "integrations",
-    ),
-    "model": (
-        "type", "name", "model_id", "model_types", "cost", "authorized_subjects", "features", "context_window",
-        "max_output_tokens", "deprecated_on", "enabled",
-    ),
-}  # fmt: skip
-# Fields of the contract that Gatehouse has no use for: accepted, told, and not stored.
-NO_MAPPING = "sign-in decides who is who, not the manifest."
-PASSED_OVER = {
-    "team": {
-        "tags": "teams carry no tags here.",
-        "ownedBy": "superusers own every team.",
-        "identity_provider_mapping": NO_MAPPING,
-    },
-    "virtual-account": {
-        "expiration_date": "every token has its own expiry: create_token --expires.",
-        "auto_rotate": "make a new token and revoke the old one when it is time.",
-        "notification_target": "nothing is sent when a token ends.",
-        "secret_store_config": "tokens are shown once and kept nowhere.",
-        "token_type": "there is one form of token.",
-        "identity_provider_mapping": NO_MAPPING,
-    },
-    "provider-account": {
-        "ownedBy": "its managers and the superusers own it.",
-        "owned_by": "its managers and the superusers own it.",
-    },
-}
+Location = tuple[str | int, ...]
+PASSES = 5
 HINTS = {
     "hosted_model_name": "Write it as model_id.",
     "url": "The address belongs to the account: write it there as base_url.",
@@ -88,246 +54,253 @@ HINTS = {
 def parse(documents: Iterable[Document], reading: Reading) -> Wanted:
     """Return what ``documents`` ask for. Faults and notes go to ``reading``; with faults the result is incomplete."""
     wanted = Wanted()
-    seen: dict[tuple[str, str], Cursor] = {}
+    seen: dict[tuple[str, str], Document] = {}
     for document in documents:
-        cursor = Cursor(reading, document, document.body)
-        kind = cursor.get("type").text(required=True)
-        reader = READERS.get(kind) or (_account if kind.startswith("provider-account/") else None)
-        if reader is None:
-            if kind:
-                _unknown_type(cursor.get("type"), kind)
+        place = Place(reading, document)
+        try:
+            family, name = _parse(place, wanted)
+        except RecursionError:
+            place.fault("is nested too deeply.")
             continue
-        name = reader(cursor, kind, wanted)
-        room = kind.split("/")[0]
-        if name and (room, name) in seen:
-            before = seen[room, name].document
-            cursor.fault(f"{room} {name!r} stands in {before.source}, document {before.index}, too. Keep one of them.")
-        seen.setdefault((room, name), cursor)
+        before = seen.setdefault((family, name), document) if name else document
+        if before is not document:
+            where = f"{before.source}, document {before.index}"
+            place.fault(f"{family} {name!r} appears in {where}, too. Keep one of them.")
     return wanted
 
 
-def _unknown_type(cursor: Cursor, kind: str) -> None:
-    known = [*READERS, *(f"provider-account/{vendor}" for vendor in VENDORS)]
+def _parse(place: Place, wanted: Wanted) -> tuple[str, str]:
+    """Read one document into ``wanted``; return its type and name, or empty strings when they can't be read."""
+    body = filled(place.document.body, place)
+    kind = body.get("type")
+    if kind is None or (isinstance(kind, str) and not kind.strip()):
+        place.get("type").fault("is missing." if kind is None else "is empty.")
+        return "", ""
+    if not isinstance(kind, str):
+        place.get("type").fault("Write a string here; put it in quotes if it looks like a number.")
+        return "", ""
+    family, _, vendor = kind.partition("/")
+    if (kind not in READERS and family != "provider-account") or (
+        family == "provider-account" and vendor not in VENDORS
+    ):
+        _unknown_type(place.get("type"), kind)
+        return "", ""
+    manifest = validated(SCHEMAS[family], body, place)
+    return family, READERS[family](place, vendor, manifest, wanted)
+
+
+def _unknown_type(place: Place, kind: str) -> None:
+    known = [*(name for name in SCHEMAS if name != "provider-account"), *(f"provider-account/{v}" for v in VENDORS)]
     near = difflib.get_close_matches(kind, known, n=1)
-    mend = f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}."
-    cursor.fault(f"manifests of type {kind!r} can't be applied. {mend}")
+    fix = f"Did you mean {near[0]!r}?" if near else f"Valid values: {', '.join(known)}."
+    place.fault(f"manifests of type {kind!r} can't be applied. {fix}")
 
 
-def _user(cursor: Cursor, kind: str, wanted: Wanted) -> str:
-    if not cursor.mapping(FIELDS[kind], {}, HINTS):
-        return ""
-    email = cursor.get("email").text(required=True).strip().lower()
-    flags: dict[str, Any] = {name: cursor.get(name).flag(False) for name in USER_FLAGS if cursor.get(name).given}
-    flags |= {name: cursor.get(name).text() for name in USER_TEXTS if cursor.get(name).given}
-    wanted.users.append(WantedUser(cursor, email, flags))
-    return email
+# --- validation ---
 
 
-def _team(cursor: Cursor, kind: str, wanted: Wanted) -> str:
-    if not cursor.mapping(FIELDS[kind], PASSED_OVER[kind], HINTS):
-        return ""
-    name = cursor.get("name").text(required=True)
-    if name == RESERVED_TEAM:
-        cursor.get("name").fault("'everyone' already means all users; choose another name.")
+def validated(schema: type[Fields], body: dict[str, Any], place: Place) -> Any:
+    """Return ``body`` as ``schema``, with every fault noted.
+
+    What is wrong is taken out and the rest validated again, so that the writing can judge all that is right, too.
+    """
+    lenient = False
+    for _ in range(PASSES):
+        try:
+            manifest = schema.model_validate(body, context={"lenient": lenient})
+            break
+        except ValidationError as error:
+            for one in error.errors(include_url=False, include_context=True, include_input=False):
+                _note(schema, one, place)
+                _take_out(body, one)
+            place.reading.settle()
+            lenient = True
+    else:
+        raise AssertionError("what was taken out is wrong still")
+    _note_passed_over(manifest, place)
+    return manifest
+
+
+def _note(schema: type[Fields], error: ErrorDetails, place: Place) -> None:
+    location, kind = error["loc"], error["type"]
+    if kind == SETTLED:
+        return
+    message = error["msg"]
+    if kind == "extra_forbidden":
+        location, name = location[:-1], str(location[-1])
+        known = known_fields(model_at(schema, location))
+        near = difflib.get_close_matches(name, known, n=1)
+        fix = HINTS.get(name) or (f"Did you mean {near[0]!r}?" if near else f"Valid fields: {', '.join(known)}.")
+        message = f"unknown field {name!r}. {fix}"
+    elif kind == "union_tag_not_found":
+        location, message = (*location, "metric"), "is missing."
+    elif kind == "union_tag_invalid":
+        location = (*location, "metric")
+        message = f"{error['ctx']['tag']!r} is not known. Valid values: {', '.join(COSTS)}."
+    place.get(*_steps(location)).fault(message)
+
+
+def _steps(location: Location) -> Location:
+    """Return an error's location without the metric that pydantic puts behind ``cost``."""
+    return tuple(step for n, step in enumerate(location) if not (n and location[n - 1] == "cost" and step in COSTS))
+
+
+def _take_out(body: dict[str, Any], error: ErrorDetails) -> None:
+    """Take what is wrong out of ``body``: a field, a whole ``cost``, or what an entry of a list holds."""
+    steps: tuple[Any, ...] = error["loc"]
+    *path, last = steps
+    if "cost" in path:
+        at = path.index("cost")
+        path, last = path[:at], "cost"
+    holder: Any = body
+    for step in path:
+        holder = holder[step] if isinstance(holder, list) or step in holder else {}
+    if isinstance(holder, list):
+        # In place, so that the entries behind it keep their numbers.
+        holder[last] = {} if error["msg"].startswith("Write fields") else ""
+    elif isinstance(holder, dict):
+        holder.pop(last, None)
+
+
+def _note_passed_over(manifest: Fields, place: Place) -> None:
+    passed = passed_over(type(manifest))
+    for name in filter(manifest.given, type(manifest).model_fields):
+        value = getattr(manifest, name)
+        if name in passed:
+            place.get(name).note(f"passed over: {passed[name]}")
+        elif isinstance(value, Fields):
+            _note_passed_over(value, place.get(name))
+
+
+# --- what a manifest asks for ---
+
+
+def _user(place: Place, vendor: str, manifest: UserManifest, wanted: Wanted) -> str:
+    fields = {name: getattr(manifest, name) for name in UserManifest.model_fields if manifest.given(name)}
+    flags = {name: value for name, value in fields.items() if name not in ("type", "email")}
+    wanted.users.append(WantedUser(place, manifest.email, flags))
+    return manifest.email
+
+
+def _team(place: Place, vendor: str, manifest: TeamManifest, wanted: Wanted) -> str:
+    if manifest.name == RESERVED_TEAM:
+        place.get("name").fault("'everyone' already means all users; choose another name.")
     members: dict[str, str] | None = None
-    for field, role in (("members", "member"), ("managers", "manager")):
-        if cursor.get(field).given:
-            members = members or {}
-            members |= {email.strip().lower(): role for email in cursor.get(field).texts()}
-    fields = {"display_name": cursor.get("displayName").text(), "description": cursor.get("description").text()}
-    wanted.teams.append(WantedTeam(cursor, name, fields, members))
-    return name
+    for field, role, emails in (("members", "member", manifest.members), ("managers", "manager", manifest.managers)):
+        if manifest.given(field):
+            members = (members or {}) | dict.fromkeys(filter(None, emails), role)
+    fields = {"display_name": manifest.displayName, "description": manifest.description}
+    wanted.teams.append(WantedTeam(place, manifest.name, fields, members))
+    return manifest.name
 
 
-def _virtual_account(cursor: Cursor, kind: str, wanted: Wanted) -> str:
-    if not cursor.mapping(FIELDS[kind], PASSED_OVER[kind], HINTS):
-        return ""
-    name = cursor.get("name").text(required=True)
-    owner = cursor.get("ownedBy")
-    team = ""
-    if owner.given and owner.value is not None and owner.mapping(("team",), {"account": "the team alone owns it."}, {}):
-        team = owner.get("team").text(required=True)
-    permissions = cursor.get("permissions")
-    grants = {grant for item in permissions.items() if (grant := _permission(item))} if permissions.given else None
+def _virtual_account(place: Place, vendor: str, manifest: VirtualAccountManifest, wanted: Wanted) -> str:
+    grants: set[tuple[str, str]] | None = set() if manifest.given("permissions") else None
+    for number, permission in enumerate(manifest.permissions):
+        if permission.resource_type != "provider-account":
+            where = place.get("permissions", number, "resource_type")
+            where.fault(f"{permission.resource_type!r} can't be granted here; provider-account can.")
+        account = permission.resource_fqn.rsplit(":", 1)[-1]
+        if grants is not None and account and permission.role_id:
+            grants.add((account, ROLES[permission.role_id]))
     fields = {
-        "display_name": cursor.get("displayName").text(),
-        "description": cursor.get("description").text(),
-        "enabled": cursor.get("enabled").flag(True),
-        "tags": _tags(cursor.get("tags")),
+        "display_name": manifest.displayName,
+        "description": manifest.description,
+        "enabled": manifest.enabled,
+        "tags": manifest.tags,
     }
-    wanted.virtual_accounts.append(WantedVirtualAccount(cursor, name, fields, team, grants))
-    return name
+    team = manifest.ownedBy.team if manifest.ownedBy else ""
+    wanted.virtual_accounts.append(WantedVirtualAccount(place, manifest.name, fields, team, grants))
+    return manifest.name
 
 
-def _tags(cursor: Cursor) -> dict[str, str]:
-    if not cursor.given or cursor.value is None:
-        return {}
-    if not isinstance(cursor.value, dict):
-        cursor.fault("Write tags as names with texts.")
-        return {}
-    return {str(name): cursor.get(name).text() for name in cursor.value}
+ACCOUNT_TEXTS = ("base_url", "organization", "project")
+ACCOUNT_FLAGS = ("enabled", "any_model", "register_fine_tuned")
+ACCOUNT_FIELDS = (*ACCOUNT_TEXTS, *ACCOUNT_FLAGS, "connection_limit", "discount_percent", "isolation")
+ACCOUNT_LISTS = ("open_resources", "proxy_paths")
+ACCOUNT_SECONDS = ("connect_timeout", "read_timeout")
 
 
-def _permission(item: Cursor) -> tuple[str, str] | None:
-    """Return account and role of a permission; ``resource_fqn`` may carry tenant and provider before the account's name."""
-    if not item.mapping(("resource_fqn", "resource_type", "role_id"), {}, {}):
-        return None
-    kind = item.get("resource_type").text("provider-account")
-    if kind != "provider-account":
-        item.get("resource_type").fault(f"{kind!r} is nothing that can be granted here; provider-account is.")
-    account = item.get("resource_fqn").text(required=True).rsplit(":", 1)[-1]
-    role = item.get("role_id").choice(ROLES)
-    return (account, ROLES[role]) if account and role else None
-
-
-def _account(cursor: Cursor, kind: str, wanted: Wanted) -> str:
-    vendor = kind.removeprefix("provider-account/")
-    if vendor not in VENDORS:
-        _unknown_type(cursor.get("type"), kind)
-        return ""
-    room = "provider-account"
-    if not cursor.mapping(FIELDS[room], PASSED_OVER[room], HINTS):
-        return ""
-    name = cursor.get("name").text(required=True)
-    integrations, collaborators = cursor.get("integrations"), cursor.get("collaborators")
-    account = WantedAccount(
-        where=cursor,
-        kind=vendor,
-        name=name,
-        fields=_account_fields(cursor),
-        key=_key(cursor.get("auth_data")),
-        headers=_headers(cursor.get("extra_headers")),
-        models=_models(integrations, vendor) if integrations.given else None,
-        grants=_grants(collaborators) if collaborators.given else None,
+def _account(place: Place, vendor: str, manifest: AccountManifest, wanted: Wanted) -> str:
+    fields: dict[str, Any] = {name: getattr(manifest, name) for name in ACCOUNT_FIELDS}
+    fields |= {name: list(dict.fromkeys(filter(None, getattr(manifest, name)))) for name in ACCOUNT_LISTS}
+    fields |= {name: float(getattr(manifest, name)) for name in ACCOUNT_SECONDS}
+    people = [(one.subject, ROLES[one.role_id]) for one in manifest.collaborators if one.subject and one.role_id]
+    wanted.accounts.append(
+        WantedAccount(
+            where=place,
+            kind=vendor,
+            name=manifest.name,
+            fields=fields,
+            key=_key(place.get("auth_data"), manifest.auth_data),
+            headers=manifest.extra_headers,
+            models=_models(place, vendor, manifest.integrations) if manifest.given("integrations") else None,
+            grants=list(dict.fromkeys(people)) if manifest.given("collaborators") else None,
+        )
     )
-    wanted.accounts.append(account)
-    return name
+    return manifest.name
 
 
-def _default(name: str) -> Any:
-    return getattr(BLANK, name)
+def _key(place: Place, auth: AuthData | None) -> WantedKey:
+    if auth is None:
+        return WantedKey(place, "keep")
+    where = place.get("api_key")
+    if auth.type == "none":
+        if auth.given("api_key"):
+            where.fault("type none takes no key.")
+        return WantedKey(place, "none")
+    if auth.api_key is None:
+        fix = "Write ${NAME} with the name of an environment variable, or type: none for no key."
+        where.fault(f"is missing. {fix}")
+        return WantedKey(place, "keep")
+    raw = place.document.body.get("auth_data", {}).get("api_key")
+    if isinstance(raw, str) and "${" not in raw:
+        where.note("the key is in the file itself; ${NAME} would keep it out of there.")
+    return WantedKey(where, "store", auth.api_key)
 
 
-def _account_fields(cursor: Cursor) -> dict[str, Any]:
-    fields: dict[str, Any] = {name: cursor.get(name).text() for name in ACCOUNT_TEXTS}
-    fields |= {name: cursor.get(name).flag(_default(name)) for name in ACCOUNT_FLAGS}
-    fields |= {name: cursor.get(name).texts() for name in ACCOUNT_LISTS}
-    for name in ACCOUNT_SECONDS:
-        fields[name] = float(cursor.get(name).number(Decimal(str(_default(name)))) or 0)
-    fields["connection_limit"] = cursor.get("connection_limit").whole(0)
-    fields["discount_percent"] = cursor.get("discount_percent").number(Decimal(0))
-    isolation = ProviderAccount.Isolation
-    fields["isolation"] = cursor.get("isolation").choice(isolation.values, isolation.OWNER.value)
-    return fields
-
-
-def _key(cursor: Cursor) -> WantedKey:
-    if not cursor.given or cursor.value is None:
-        return WantedKey(cursor, "keep")
-    if not cursor.mapping(("type", "api_key"), {}, {}):
-        return WantedKey(cursor, "keep")
-    if cursor.get("type").choice(("api-key", "none"), "api-key") == "none":
-        if cursor.get("api_key").given:
-            cursor.get("api_key").fault("type none takes no key.")
-        return WantedKey(cursor, "none")
-    key = cursor.get("api_key")
-    if not key.given:
-        key.fault("is missing. Write ${NAME} with the name of an environment variable, or type: none for no key.")
-        return WantedKey(cursor, "keep")
-    if isinstance(key.value, str) and "${" not in key.value:
-        key.note("the key stands in the file itself; ${NAME} would keep it out of there.")
-    return WantedKey(key, "store", key.secret())
-
-
-def _headers(cursor: Cursor) -> dict[str, Secret]:
-    if not cursor.given or cursor.value is None:
-        return {}
-    if not isinstance(cursor.value, dict):
-        cursor.fault("Write headers as names with texts.")
-        return {}
-    return {str(name): cursor.get(name).secret() for name in cursor.value}
-
-
-def _grants(cursor: Cursor) -> list[GrantKey]:
-    grants = []
-    for item in cursor.items():
-        if not item.mapping(("subject", "role_id"), {}, {}):
-            continue
-        subject, role = _subject(item.get("subject")), item.get("role_id").choice(ROLES)
-        if subject and role:
-            grants.append((subject, ROLES[role]))
-    return list(dict.fromkeys(grants))
-
-
-def _subject(cursor: Cursor) -> str:
-    text = cursor.text(required=True)
-    kind, colon, name = text.partition(":")
-    if text == RESERVED_TEAM:
-        return EVERYONE
-    if not colon or kind not in SUBJECT_KINDS or not name:
-        if text:
-            cursor.fault(f"{text!r} is no subject. Write user:EMAIL, team:NAME, team:everyone or virtualaccount:NAME.")
-        return ""
-    name = name.strip().lower() if kind == "user" else name
-    return f"{SUBJECT_KINDS[kind]}:{name}"
-
-
-def _models(cursor: Cursor, vendor: str) -> list[WantedModel]:
+def _models(account: Place, vendor: str, integrations: list[Integration]) -> list[WantedModel]:
     models: dict[str, WantedModel] = {}
-    for item in cursor.items():
-        if not item.mapping(FIELDS["model"], {}, HINTS):
-            continue
-        kind = item.get("type").text(f"integration/model/{vendor}")
-        if kind != f"integration/model/{vendor}":
-            item.get("type").fault(f"{kind!r} doesn't fit the account: write integration/model/{vendor}.")
-        model = _model(item, vendor)
-        if model.name in models:
-            item.get("name").fault(f"{model.name!r} stands twice in this account. Keep one of them.")
-        models[model.name] = model
+    for number, integration in enumerate(integrations):
+        place = account.get("integrations", number)
+        if integration.type not in ("", f"integration/model/{vendor}"):
+            fix = f"write integration/model/{vendor}."
+            place.get("type").fault(f"{integration.type!r} doesn't fit the account: {fix}")
+        if integration.name in models:
+            place.get("name").fault(f"{integration.name!r} appears twice in this account. Keep one of them.")
+        models[integration.name] = _model(place, vendor, integration)
     return list(models.values())
 
 
-def _model(item: Cursor, vendor: str) -> WantedModel:
+def _model(place: Place, vendor: str, integration: Integration) -> WantedModel:
     """Return the model of an integration. What it leaves out is as the catalogue knows it."""
-    name = item.get("name").text(required=True)
-    upstream_id = item.get("model_id").text() or name
+    upstream_id = integration.model_id or integration.name
     known = known_model(vendor, upstream_id)
-    price = read_cost(item.get("cost"))
-    sources = Model.PriceSource
-    types = item.get("model_types")
-    if not types.given and known is None:
-        types.fault(f"is missing. Write what the model may be called for: {', '.join(MODEL_TYPES)}.")
-    features, window = item.get("features"), item.get("context_window")
-    longest, shutdown = item.get("max_output_tokens"), item.get("deprecated_on")
+    if not integration.given("model_types") and known is None:
+        types = ", ".join(MODEL_TYPES)
+        place.get("model_types").fault(f"is missing. Write what the model may be called for: {types}.")
+
+    def of(name: str) -> Any:
+        value = getattr(known if known and not integration.given(name) else integration, name)
+        return list(dict.fromkeys(filter(None, value))) if isinstance(value, list | tuple) else value
+
+    price, sources = integration.cost, Model.PriceSource
     fields: dict[str, Any] = {
         "upstream_id": upstream_id,
-        "model_types": types.choices(MODEL_TYPES) if types.given or not known else list(known.model_types),
-        "features": features.choices(FEATURES) if features.given or not known else list(known.features),
-        "context_window": window.whole() if window.given or not known else known.context_window,
-        "max_output_tokens": longest.whole() if longest.given or not known else known.max_output_tokens,
-        "deprecated_on": _day(shutdown) if shutdown.given or not known else known.deprecated_on,
+        **{name: of(name) for name in CATALOGUE_FIELDS},
         "price_source": (sources.PUBLIC if price is None else sources.PRIVATE).value,
-        "enabled": item.get("enabled").flag(True),
+        "enabled": integration.enabled,
     }
     if price is not None:
         fields["private_price"] = price
-    allowed = item.get("authorized_subjects")
-    subjects = [subject for entry in allowed.items() if (subject := _subject(entry))] if allowed.given else None
-    return WantedModel(item, name, fields, list(dict.fromkeys(subjects)) if subjects is not None else None)
+    subjects = list(dict.fromkeys(filter(None, integration.authorized_subjects)))
+    return WantedModel(place, integration.name, fields, subjects if integration.given("authorized_subjects") else None)
 
 
-def _day(cursor: Cursor) -> date | None:
-    text = cursor.text()
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        cursor.fault(f"{text!r} is no day. Write 2027-01-31.")
-        return None
-
-
-BLANK = ProviderAccount()
-READERS: dict[str, Callable[[Cursor, str, Wanted], str]] = {
+CATALOGUE_FIELDS = ("model_types", "features", "context_window", "max_output_tokens", "deprecated_on")
+READERS: dict[str, Callable[[Place, str, Any, Wanted], str]] = {
     "user": _user,
     "team": _team,
     "virtual-account": _virtual_account,
+    "provider-account": _account,
 }

@@ -10,7 +10,7 @@ from django.db.models import Model as DjangoModel
 
 from accounts.models import Membership, Team, User, VirtualAccount
 from providers.manifests.cost import same_price
-from providers.manifests.cursor import Cursor, Reading
+from providers.manifests.place import Place, Reading
 from providers.manifests.plan import Change, Plan
 from providers.manifests.wanted import EVERYONE, Wanted, WantedTeam, WantedUser, WantedVirtualAccount
 
@@ -29,7 +29,7 @@ PATHS = {
 class Run:
     """One application of manifests: the plan so far, and the subjects that are known.
 
-    Once there is a fault nothing more is saved, but all is still judged, so that every fault is told.
+    Once there is a fault nothing more is saved, but all is still judged, so that every fault is reported.
     """
 
     reading: Reading
@@ -38,7 +38,7 @@ class Run:
     teams: dict[str, Team | None] = field(default_factory=dict)
     virtual_accounts: dict[str, VirtualAccount | None] = field(default_factory=dict)
 
-    def save(self, thing: DjangoModel, where: Cursor, *, exclude: set[str] | None = None) -> None:
+    def save(self, thing: DjangoModel, where: Place, *, exclude: set[str] | None = None) -> None:
         """Check ``thing`` and save it, unless there are faults."""
         try:
             thing.full_clean(exclude=exclude)
@@ -49,7 +49,7 @@ class Run:
         if not self.reading.faults:
             thing.save()
 
-    def subject(self, text: str, where: Cursor) -> dict[str, Any] | None:
+    def subject(self, text: str, where: Place) -> dict[str, Any] | None:
         """Return the columns of the subject that ``text`` names; ``None`` (and a fault) when there is no such one."""
         if text == EVERYONE:
             return {"everyone": True}
@@ -63,7 +63,7 @@ class Run:
         account = self.virtual_account(name, where)
         return {"virtual_account": account} if account else None
 
-    def user(self, email: str, where: Cursor) -> User | None:
+    def user(self, email: str, where: Place) -> User | None:
         """Return the user, who is made when there is none. A new user has no password."""
         if email in self.users:
             return self.users[email]
@@ -72,7 +72,7 @@ class Run:
             try:
                 validate_email(email)
             except ValidationError:
-                where.fault(f"{email!r} is no e-mail address.")
+                where.fault(f"{email!r} is not a valid e-mail address.")
                 return None
             user = User(email=email)
             user.set_unusable_password()
@@ -81,7 +81,7 @@ class Run:
         self.users[email] = user
         return user
 
-    def team(self, name: str, where: Cursor) -> Team | None:
+    def team(self, name: str, where: Place) -> Team | None:
         """Return the team ``name``, or ``None`` with a fault."""
         if name not in self.teams:
             self.teams[name] = Team.objects.filter(name=name).first()
@@ -89,7 +89,7 @@ class Run:
                 where.fault(_missing("team", name, Team.objects.values_list("name", flat=True)))
         return self.teams[name]
 
-    def virtual_account(self, name: str, where: Cursor) -> VirtualAccount | None:
+    def virtual_account(self, name: str, where: Place) -> VirtualAccount | None:
         """Return the virtual account ``name``, or ``None`` with a fault."""
         if name not in self.virtual_accounts:
             found = VirtualAccount.objects.filter(name=name).first()
@@ -210,7 +210,7 @@ def _write_virtual_account(run: Run, wanted: WantedVirtualAccount) -> None:
         _finish(run, "virtual-account", wanted.name, account, changes, wanted.where)
 
 
-def _finish(run: Run, kind: str, name: str, thing: DjangoModel, changes: list[Change], where: Cursor) -> None:
+def _finish(run: Run, kind: str, name: str, thing: DjangoModel, changes: list[Change], where: Place) -> None:
     """Save a thing that was there before when it changed, and put it into the plan."""
     if changes:
         run.save(thing, where)
@@ -219,5 +219,5 @@ def _finish(run: Run, kind: str, name: str, thing: DjangoModel, changes: list[Ch
 
 def _missing(kind: str, name: str, names: Any) -> str:
     near = difflib.get_close_matches(name, list(names), n=3)
-    mend = f"Did you mean {', '.join(near)}?" if near else f"Add a manifest for it, or make the {kind} first."
-    return f"there is no {kind} {name!r}. {mend}"
+    fix = f"Did you mean {', '.join(near)}?" if near else f"Add a manifest for it, or make the {kind} first."
+    return f"there is no {kind} {name!r}. {fix}"

@@ -1,7 +1,7 @@
 """Reading manifests: YAML with several documents, or JSON, into plain mappings, and the faults that are found on the way.
 
-The YAML read here is YAML 1.2's core: ``yes``, ``on`` and dates are texts, numbers keep every digit, and a key that stands
-twice is a fault instead of a surprise.
+The YAML read here is YAML 1.2's core: ``yes``, ``on`` and dates are strings, numbers keep every digit, and a key that
+appears twice is a fault instead of a surprise.
 """
 
 import json
@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 MAX_CHARACTERS = 10_000_000
-# JSON and YAML can spell them, but no database takes them: NUL, and halves of pairs, which are no characters.
+MAX_DEPTH = 50
+# JSON and YAML can spell them, but no database takes them: NUL, and halves of pairs, which are not characters.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -50,10 +51,14 @@ class Document:
 
 
 class _Twice(yaml.YAMLError):
-    """A key that stands twice in one mapping."""
+    """A key that appears twice in one mapping."""
 
 
-class _Loader(yaml.SafeLoader):
+# The parser in C reads a thousand accounts in a second; Python's takes half a minute.
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Safe):  # type: ignore[misc]
     """PyYAML's safe loader with the core types of YAML 1.2 and without duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
@@ -63,7 +68,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in getattr(node, "value", ()):
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise _Twice(f"{key.value!r} stands twice in line {key.start_mark.line + 1}; keep one of them")
+                    raise _Twice(f"{key.value!r} appears twice in line {key.start_mark.line + 1}; keep one of them")
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -72,7 +77,7 @@ def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
     return Decimal(loader.construct_scalar(node))
 
 
-# Each is a subset of what PyYAML's dumper quotes, so that a text that was dumped is read as a text again.
+# Each is a subset of what PyYAML's dumper quotes, so that a string that was dumped is read as a string again.
 for _tag, _pattern, _first in (
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
     ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
@@ -99,23 +104,25 @@ def read_documents(sources: Iterable[tuple[str, str]]) -> list[Document]:
             continue
         for index, body in enumerate(bodies, 1):
             odd = [
-                Fault(source, index, path, f"holds {spelled}, which no text may hold.")
+                Fault(source, index, path, f"holds {spelled}, which no string may hold.")
                 for path, spelled in _odd_texts(body)
             ]
             faults.extend(odd)
             if isinstance(body, dict):
                 documents.append(Document(source, index, body))
             else:
-                faults.append(Fault(source, index, "", "is no manifest: write fields with values, 'type' among them."))
+                faults.append(
+                    Fault(source, index, "", "is not a manifest: write fields with values, 'type' among them.")
+                )
     if faults:
         raise ManifestError(faults)
     return documents
 
 
 def _odd_texts(body: Any) -> Iterator[tuple[str, str]]:
-    """Yield the path of each text that can't be stored, and what is wrong in it, spelled out."""
+    """Yield the path of each string that can't be stored, and what is wrong in it, spelled out."""
     left: list[tuple[str, Any]] = [("", body)]
-    seen: set[int] = set()  # an anchor of YAML may stand in many places, even within itself
+    seen: set[int] = set()  # an anchor of YAML may appear in many places, even within itself
     while left:
         path, value = left.pop()
         if isinstance(value, str):
@@ -134,12 +141,14 @@ def _odd_texts(body: Any) -> Iterator[tuple[str, str]]:
 def _bodies(text: str) -> list[Any]:
     if len(text) > MAX_CHARACTERS:
         raise ValueError("the file is larger than 10 MB")
+    loaded = None
     if text.lstrip()[:1] in ("{", "["):
         try:
             loaded = [json.loads(text, parse_float=Decimal, object_pairs_hook=_object)]
         except json.JSONDecodeError:
-            loaded = list(yaml.load_all(text, Loader=_Loader))
-    else:
+            pass  # YAML in one line looks alike
+    if loaded is None:
+        _check_depth(text)
         loaded = list(yaml.load_all(text, Loader=_Loader))
     bodies: list[Any] = []
     for body in loaded:
@@ -147,11 +156,23 @@ def _bodies(text: str) -> list[Any]:
     return [body for body in bodies if body is not None]
 
 
+def _check_depth(text: str) -> None:
+    """Raise ``RecursionError`` for what is nested too deeply: the loader in C would take the process down."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Safe):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise RecursionError
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, value in pairs:
         if key in made:
-            raise _Twice(f"{key!r} stands twice in one object; keep one of them")
+            raise _Twice(f"{key!r} appears twice in one object; keep one of them")
         made[key] = value
     return made
 
@@ -161,5 +182,5 @@ def _problem(error: Exception) -> str:
         return "is nested too deeply."
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
-        return f"is no YAML: {getattr(error, 'problem', None) or 'unreadable'} in line {mark.line + 1}."
+        return f"is not valid YAML: {getattr(error, 'problem', None) or 'unreadable'} in line {mark.line + 1}."
     return f"can't be read: {error}."

@@ -7,7 +7,7 @@ for all users.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from providers.manifests.cursor import Cursor, Secret
+from providers.manifests.place import Place, Secret
 
 EVERYONE = "team:everyone"
 GrantKey = tuple[str, str]
@@ -18,7 +18,7 @@ GrantKey = tuple[str, str]
 class WantedUser:
     """``flags`` holds only what the manifest names."""
 
-    where: Cursor
+    where: Place
     email: str
     flags: dict[str, Any] = field(default_factory=dict)
 
@@ -27,7 +27,7 @@ class WantedUser:
 class WantedTeam:
     """``members`` maps e-mail addresses to roles; ``None`` leaves them as they are."""
 
-    where: Cursor
+    where: Place
     name: str
     fields: dict[str, Any]
     members: dict[str, str] | None
@@ -37,7 +37,7 @@ class WantedTeam:
 class WantedVirtualAccount:
     """``grants`` are pairs of an account's name and a role; ``None`` leaves them as they are."""
 
-    where: Cursor
+    where: Place
     name: str
     fields: dict[str, Any]
     team: str
@@ -48,7 +48,7 @@ class WantedVirtualAccount:
 class WantedKey:
     """An account's key: a secret to store, ``none`` to store none, ``keep`` to leave it as it is."""
 
-    where: Cursor
+    where: Place
     action: Literal["keep", "none", "store"]
     secret: Secret = field(default_factory=Secret)
 
@@ -57,7 +57,7 @@ class WantedKey:
 class WantedModel:
     """A model of an account. ``subjects`` narrow it; ``None`` leaves them as they are."""
 
-    where: Cursor
+    where: Place
     name: str
     fields: dict[str, Any]
     subjects: list[str] | None
@@ -67,7 +67,7 @@ class WantedModel:
 class WantedAccount:
     """An account with all that belongs to it. ``models`` or ``grants`` of ``None`` are left as they are."""
 
-    where: Cursor
+    where: Place
     kind: str
     name: str
     fields: dict[str, Any]

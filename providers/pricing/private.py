@@ -1,6 +1,6 @@
 """Private prices: what an operator writes for a model, checked and made into a price sheet.
 
-A private price is a JSON object of amounts in US dollars, as texts or numbers:
+A private price is a JSON object of amounts in US dollars, as strings or numbers:
 
 - every price key of genai-prices, named after its unit and how many of it the price is for: ``input_mtok``, ``output_mtok``,
   ``cache_read_mtok``, ``input_audio_mtok`` … (per million tokens), ``input_mchars`` (per million characters),
@@ -30,7 +30,7 @@ HIGHEST: Final = Decimal(1_000_000)
 
 
 def private_sheet(spec: Mapping[str, Any]) -> PriceSheet:
-    """Return the sheet of a private price. Raises ``ValueError`` with the fault when it is no valid one."""
+    """Return the sheet of a private price. Raises ``ValueError`` with the fault when it is not valid."""
     rates = _rates(spec)
     digest = hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()
     return compile_sheet(f"private/{digest[:8]}", rates)
@@ -57,7 +57,9 @@ def _rates(spec: object) -> dict[str, Rate]:
             unit, per = keys[key]
             found = {unit: _rate(key, value, per)}
         else:
-            raise ValueError(f"{key!r} is no known price. Known are: {', '.join(sorted([*keys, *VARIANT_KEYS]))}.")
+            raise ValueError(
+                f"{key!r} is not a known price. Valid values: {', '.join(sorted([*keys, *VARIANT_KEYS]))}."
+            )
         twice = rates.keys() & found.keys()
         if twice:
             raise ValueError(f"{key}: the price of {min(twice)} is given twice.")
@@ -78,7 +80,7 @@ def _rate(key: str, value: object, per: int) -> Rate:
             raise ValueError(f'{key}: a tier is {{"start": TOKENS, "price": PRICE}}.')
         start = tier["start"]
         if isinstance(start, bool) or not isinstance(start, int) or start < 0:
-            raise ValueError(f"{key}: {start!r} is no number of tokens for a tier to start at.")
+            raise ValueError(f"{key}: {start!r} is not a number of tokens for a tier to start at.")
         if tiers and start <= tiers[-1][0]:
             raise ValueError(f"{key}: tiers have to start at rising numbers of tokens.")
         tiers.append((start, _amount(key, tier["price"]) / per))
@@ -95,7 +97,7 @@ def _variants(key: str, value: object) -> dict[str, Rate]:
             raise ValueError(f'{key}: an entry is {{"size": "1024x1024", "quality": "hd", "price": PRICE}}.')
         parts = [entry[name] for name in ("quality", "size") if name in entry]
         if not all(isinstance(part, str) and part and ":" not in part for part in parts):
-            raise ValueError(f"{key}: size and quality are texts without a colon.")
+            raise ValueError(f"{key}: size and quality are strings without a colon.")
         name = ":".join((unit, *parts))
         if name in rates:
             raise ValueError(f"{key}: the same size and quality are given twice.")
@@ -111,7 +113,7 @@ def _amount(key: str, value: object) -> Fraction:
     except InvalidOperation:
         amount = Decimal("NaN")
     if isinstance(value, bool) or not amount.is_finite() or not 0 <= amount <= HIGHEST:
-        raise ValueError(f"{key}: {value!r} is no price. Give US dollars from 0 to {HIGHEST}.")
+        raise ValueError(f"{key}: {value!r} is not a price. Give US dollars from 0 to {HIGHEST}.")
     if -int(amount.as_tuple().exponent) > DECIMALS:
         raise ValueError(f"{key}: {value!r} has more than {DECIMALS} decimals.")
     return Fraction(amount)

@@ -58,7 +58,7 @@ def test_ticks_show_and_take_types(installation, as_root, send):
     ("price", "said"),
     [
         ('{"input_mtok": "1.5"', "valid JSON"),
-        ('{"input_megatokens": 1}', "no known price"),
+        ('{"input_megatokens": 1}', "not a known price"),
         ('{"input_mtok": -1}', "no price"),
         ("{}", "Give the private price"),
     ],

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import ApiToken, Change, Membership, Team, User, VirtualAccount
 from providers.manifests.apply import ManifestError
@@ -100,6 +101,25 @@ def test_applying_again_changes_nothing_and_announces_nothing():
     assert plan.lines() == ["Nothing to do: 8 unchanged."]
     assert snapshot() == before
     assert not Change.objects.exists()
+
+
+def test_reading_what_is_stored_takes_the_same_queries_for_one_account_and_for_many():
+    def manifest(name, models):
+        listed = [f"{{name: m{n}, model_types: [chat], authorized_subjects: ['team:eng']}}" for n in range(models)]
+        return SMALL.replace("openai-main", name) + (
+            "collaborators: [{subject: 'team:eng', role_id: provider-account-access}]\n"
+            f"integrations: [{', '.join(listed)}]"
+        )
+
+    def queries(*texts):
+        with CaptureQueriesContext(connection) as captured:
+            assert not apply(*texts).changed
+        return len(captured)
+
+    apply("{type: team, name: eng}")
+    one, many = [manifest("one", 1)], [manifest(f"many{n}", 7) for n in range(6)]
+    apply(*one, *many)
+    assert queries(*many) == queries(*one)
 
 
 def test_the_order_of_documents_and_files_does_not_matter():

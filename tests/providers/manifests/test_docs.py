@@ -8,7 +8,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 
 from providers.manifests.cost import METRICS
-from providers.manifests.parse import FIELDS, PASSED_OVER
+from providers.manifests.schema import SCHEMAS, Integration, known_fields, passed_over
 from providers.probe.verdict import LABELS
 from providers.vendors import FEATURES, MODEL_TYPES, VENDORS
 from tests.support.manifest_tools import apply
@@ -29,9 +29,9 @@ def test_the_example_on_manifests_applies():
     assert not apply(example, environment={}).changed
 
 
-@pytest.mark.parametrize("kind", FIELDS)
-def test_every_field_is_described(kind):
-    missing = [field for field in (*FIELDS[kind], *PASSED_OVER.get(kind, ())) if f"`{field}" not in MANIFESTS]
+@pytest.mark.parametrize("schema", [*SCHEMAS.values(), Integration])
+def test_every_field_is_described(schema):
+    missing = [field for field in (*known_fields(schema), *passed_over(schema)) if f"`{field}" not in MANIFESTS]
     assert missing in ([], ["owned_by"])
 
 

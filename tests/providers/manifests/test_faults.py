@@ -1,4 +1,4 @@
-"""What is wrong in a manifest is told all at once, with file, document, path and the mend; and nothing is written."""
+"""What is wrong in a manifest is reported all at once, with file, document, path and the fix; and nothing is written."""
 
 import io
 import json
@@ -23,28 +23,28 @@ FAULTS = [
     ("{name: x}", [("type", "is missing")]),
     ("{type: provider-acount/openai, name: x}", [("type", "Did you mean 'provider-account/openai'?")]),
     ("{type: provider-account/aws-bedrock, name: x}", [("type", "can't be applied")]),
-    ("{type: gateway-budget-config, name: x}", [("type", "Known are: user, team, virtual-account")]),
-    ("{type: 3, name: x}", [("type", "Write a text here")]),
-    ("just words", [("", "is no manifest")]),
-    ("- just\n- words", [("", "is no manifest"), ("", "is no manifest")]),
-    ('{"type": "team", "name": "\\ud800"}', [("name", r"holds \ud800, which no text may hold")]),
+    ("{type: gateway-budget-config, name: x}", [("type", "Valid values: user, team, virtual-account")]),
+    ("{type: 3, name: x}", [("type", "Write a string here")]),
+    ("just words", [("", "is not a manifest")]),
+    ("- just\n- words", [("", "is not a manifest"), ("", "is not a manifest")]),
+    ('{"type": "team", "name": "\\ud800"}', [("name", r"holds \ud800, which no string may hold")]),
     ('type: team\nname: eng\ndisplayName: "a\\0"', [("displayName", r"holds \u0000")]),
     ('{"type": "team", "name": "eng", "members": ["a@x.com", "\\udfff"]}', [("members[1]", r"holds \udfff")]),
     ('{"type": "team", "name": "eng", "\\ud800": 1}', [("", r"holds \ud800")]),
     # fields
     ("{type: team}", [("name", "is missing")]),
     ("{type: team, name: eng, membres: []}", [("", "unknown field 'membres'. Did you mean 'members'?")]),
-    ("{type: team, name: eng, xyz: 1}", [("", "unknown field 'xyz'. Known are: type, name, displayName")]),
+    ("{type: team, name: eng, xyz: 1}", [("", "unknown field 'xyz'. Valid fields: type, name, displayName")]),
     ("{type: team, name: eng, 1: x}", [("", "unknown field '1'")]),
     ("{type: team, name: Eng Team}", [("name", "lower-case letters")]),
     ("{type: team, name: everyone}", [("name", "already means all users")]),
     ("{type: team, name: 7}", [("name", "put it in quotes")]),
     ("{type: team, name: eng, members: a@x.com}", [("members", "Write a list")]),
-    ("{type: team, name: eng, members: [nobody]}", [("members", "'nobody' is no e-mail address")]),
+    ("{type: team, name: eng, members: [nobody]}", [("members", "'nobody' is not a valid e-mail address")]),
     ("{type: user, email: nobody}", [("email", "valid email")]),
     ("{type: user, email: a@x.com, is_superuser: 'yes'}", [("is_superuser", "true or false")]),
     ("{type: virtual-account, name: app, tags: {env: %s}}" % ("x" * 129), [("tags", "at most 128")]),
-    ("{type: virtual-account, name: app, tags: [a]}", [("tags", "names with texts")]),
+    ("{type: virtual-account, name: app, tags: [a]}", [("tags", "names with strings")]),
     ("{type: virtual-account, name: app, tags: {env: 3}}", [("tags.env", "put it in quotes")]),
     ("{type: virtual-account, name: app, ownedBy: {team: eng}}", [("ownedBy.team", "there is no team 'eng'")]),
     (
@@ -53,7 +53,7 @@ FAULTS = [
     ),
     (
         "{type: virtual-account, name: app, permissions: [{resource_fqn: w, resource_type: workspace, role_id: admin}]}",
-        [("permissions[0].resource_type", "'workspace'"), ("permissions[0].role_id", "Use: provider-account-manager")],
+        [("permissions[0].role_id", "Valid values: provider-account-manager"), ("permissions[0].resource_type", "'workspace'")],
     ),
     # accounts
     (HEAD + "base_url: http://api.openai.com", [("base_url", "Plain http is refused")]),
@@ -77,7 +77,7 @@ FAULTS = [
     (HEAD + "extra_headers: {X-Ä: x}", [("", "is no header's name")]),
     (HEAD + 'extra_headers: {X-A: "a\\nb"}', [("extra_headers.X-A", "printable ASCII")]),
     (HEAD + 'base_url: "https://api.openai.com/v1\\n"', [("base_url", "no blanks, line breaks")]),
-    (HEAD + "extra_headers: [X-A]", [("extra_headers", "names with texts")]),
+    (HEAD + "extra_headers: [X-A]", [("extra_headers", "names with strings")]),
     (HEAD + "api_key: sk-1", [("", "unknown field 'api_key'. Write it as auth_data")]),
     (HEAD + "models: []", [("", "unknown field 'models'. Write models as integrations.")]),
     (HEAD + "collaborators: [{subject: 'team:eng', role_id: provider-account-access}]",
@@ -87,7 +87,7 @@ FAULTS = [
     (HEAD + "collaborators: [{subject: bob, role_id: provider-account-access}]",
      [("collaborators[0].subject", "Write user:EMAIL, team:NAME")]),
     (HEAD + "collaborators: [{subject: 'user:bob', role_id: provider-account-access}]",
-     [("collaborators", "'bob' is no e-mail address")]),
+     [("collaborators", "'bob' is not a valid e-mail address")]),
     (HEAD + "collaborators: [{subject: 'user:b@x.com', role_id: provider-account-user}]",
      [("collaborators[0].role_id", "'provider-account-user' is not known. Did you mean 'provider-account-")]),
     (HEAD + "collaborators: [{subject: 'user:b@x.com'}]", [("collaborators[0].role_id", "is missing")]),
@@ -101,7 +101,7 @@ FAULTS = [
     ("{type: provider-account/openai, name: a, auth_data: {api_key: '${EMPTY}'}}",
      [("auth_data.api_key", "set but empty")]),
     ("{type: provider-account/openai, name: a, auth_data: {api_key: '${OPENAI_API_KEY'}}",
-     [("auth_data.api_key", "'${' begins no variable")]),
+     [("auth_data.api_key", "'${' does not begin a variable")]),
     ("{type: provider-account/openai, name: a, auth_data: {api_key: 12}}", [("auth_data.api_key", "Write ${NAME}")]),
     ("{type: provider-account/openai, name: a, auth_data: {api_key: sk-ключ}}", [("auth_data.api_key", "printable ASCII")]),
     ("{type: provider-account/openai, name: a, auth_data: {type: none, api_key: x}}",
@@ -114,12 +114,12 @@ FAULTS = [
     (HEAD + "integrations: [{name: m, model_types: [chats]}]", [("integrations[0].model_types[0]", "Did you mean 'chat'?")]),
     (HEAD + "integrations: [{name: a b, model_types: [chat]}]", [("integrations[0].name", "1 to 200 letters")]),
     (HEAD + "integrations: [{name: m, model_types: [chat]}, {name: m, model_types: [chat]}]",
-     [("integrations[1].name", "stands twice")]),
+     [("integrations[1].name", "appears twice")]),
     (MODEL % "type: integration/model/groq", [("integrations[0].type", "write integration/model/openai")]),
     (MODEL % "features: [toolz]", [("integrations[0].features[0]", "Did you mean 'tools'?")]),
     (MODEL % "context_window: big", [("integrations[0].context_window", "Write a number")]),
-    (MODEL % "deprecated_on: soon", [("integrations[0].deprecated_on", "'soon' is no day. Write 2027-01-31")]),
-    (MODEL % "deprecated_on: 2027-02-30", [("integrations[0].deprecated_on", "is no day")]),
+    (MODEL % "deprecated_on: soon", [("integrations[0].deprecated_on", "'soon' is not a valid day. Write 2027-01-31")]),
+    (MODEL % "deprecated_on: 2027-02-30", [("integrations[0].deprecated_on", "is not a valid day")]),
     (MODEL % "hosted_model_name: x", [("integrations[0]", "Write it as model_id")]),
     (MODEL % "url: x", [("integrations[0]", "write it there as base_url")]),
     (MODEL % "authorized_subjects: ['team:nope']", [("integrations[0].authorized_subjects", "there is no team 'nope'")]),
@@ -130,7 +130,7 @@ FAULTS = [
     (MODEL % "cost: {metric: public_cost, value: 1}", [("integrations[0].cost.value", "takes no value")]),
     (MODEL % "cost: {metric: per_1000_tokens, value: {input: 1}}", [("integrations[0].cost.value.output", "is missing")]),
     (MODEL % "cost: {metric: per_1000_tokens}", [("integrations[0].cost.value", "fields with values")]),
-    (MODEL % "cost: {metric: per_1000_tokens, value: {input: -1, output: 1}}", [("integrations[0].cost.value", "is no price")]),
+    (MODEL % "cost: {metric: per_1000_tokens, value: {input: -1, output: 1}}", [("integrations[0].cost.value", "is not a price")]),
     (MODEL % "cost: {metric: per_1000_tokens, value: {inputs: 1, input: 1, output: 1}}",
      [("integrations[0].cost.value", "Did you mean 'input'?")]),
     (MODEL % "cost: {metric: per_1000_embedding_tokens}", [("integrations[0].cost.value", "is missing")]),
@@ -157,13 +157,15 @@ def test_faults(text, expected):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{type: team, name: a, name: b}", "'name' stands twice in line 1"),
-        ('{"type": "team", "name": "a", "name": "b"}', "'name' stands twice"),
-        ("type: team\nname: [", "is no YAML: expected the node content"),
+        ("{type: team, name: a, name: b}", "'name' appears twice in line 1"),
+        ('{"type": "team", "name": "a", "name": "b"}', "'name' appears twice"),
+        ("type: team\nname: [", "is not valid YAML: did not find expected node content"),
         ("type: team\n  name: x", "in line 2"),
-        ("type: !!python/object/apply:os.system [id]", "is no YAML: could not determine a constructor"),
-        ("&a [*a", "is no YAML"),
+        ("type: !!python/object/apply:os.system [id]", "is not valid YAML: could not determine a constructor"),
+        ("&a [*a", "is not valid YAML"),
         ("[" * 3000, "nested too deeply"),
+        ("[" * 3_000_000, "nested too deeply"),
+        ("- " * 5000 + "x", "nested too deeply"),
         ("{" * 3000, "nested too deeply"),
         ("x" * 10_000_001, "larger than 10 MB"),
         ("a: \x00", "can't be read"),
@@ -246,14 +248,35 @@ def test_nothing_is_written_when_the_last_document_is_wrong():
     assert not Change.objects.exists()
 
 
+def test_an_anchor_that_holds_itself_or_grows_without_bound_is_judged_at_once():
+    bomb = "a: &a [x, x]\nb: &b [*a, *a]\n" + "\n".join(f"{n}: &l{n} [*l{n - 1}, *l{n - 1}]" for n in range(1, 40))
+    with pytest.raises(ManifestError) as caught:
+        apply("type: team\nname: eng\ndescription: &d\n  - *d\n", bomb.replace("*l0", "*b"))
+    assert [(fault.source, fault.path) for fault in caught.value.faults] == [
+        ("a.yaml", "description"),
+        ("b.yaml", "type"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "cost",
+    ["{metric: per_1000_tokens, value: {input: 1, output: x}}", "{metric: per_unit, value: {input_mtok: '${NOPE}'}}"],
+)
+def test_a_bad_price_hides_no_other_fault(cost):
+    with pytest.raises(ManifestError) as caught:
+        apply(HEAD + f"isolation: x\nintegrations:\n  - {{name: a b, model_types: [chat], cost: {cost}}}")
+    assert len(caught.value.faults) == 3
+    assert {fault.path.split(".")[-1] for fault in caught.value.faults} >= {"isolation", "name"}
+
+
 @pytest.mark.parametrize("kind", ["team", "virtual-account"])
 def test_the_same_thing_twice(kind):
-    with pytest.raises(ManifestError, match=r"b\.yaml, document 1: .* 'x' stands in a\.yaml, document 1, too"):
+    with pytest.raises(ManifestError, match=r"b\.yaml, document 1: .* 'x' appears in a\.yaml, document 1, too"):
         apply(f"{{type: {kind}, name: x}}", f"{{type: {kind}, name: x}}")
 
 
 def test_one_name_in_two_kinds_of_account_is_twice_too():
-    with pytest.raises(ManifestError, match="stands in"):
+    with pytest.raises(ManifestError, match="appears in"):
         apply(HEAD, HEAD.replace("/openai", "/groq"))
 
 

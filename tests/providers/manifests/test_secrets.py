@@ -126,6 +126,6 @@ def test_variables_work_in_every_text_and_can_be_escaped():
 def test_a_key_in_the_file_itself_is_told_without_it():
     plan = apply("{type: provider-account/openai, name: a, auth_data: {type: api-key, api_key: sk-plain-text}}")
     assert plan.notes == [
-        "a.yaml, document 1, auth_data.api_key: the key stands in the file itself; ${NAME} would keep it out of there."
+        "a.yaml, document 1, auth_data.api_key: the key is in the file itself; ${NAME} would keep it out of there."
     ]
     assert ProviderAccount.objects.get().api_key == "sk-plain-text"
