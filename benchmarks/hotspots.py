@@ -29,6 +29,8 @@ from benchmarks.upstream import ROOT, upstreams
 BEGIN, END = "<!-- hotspots:begin -->", "<!-- hotspots:end -->"
 OURS = frozenset({"accounts", "batches", "console", "gateway", "mcp", "providers", "rules", "usage"})
 SAMPLES_PER_SECOND = 200
+# How long py-spy may take to count its samples.
+LAST_SECONDS = 180
 MOST_ROWS = 24
 # A thread whose innermost frame is in one of these waits, or sleeps in the ledger's ``give_way``: py-spy takes some for busy.
 WAITING = frozenset(
@@ -108,22 +110,16 @@ def sample(pid: int, seconds: int, load: Callable[[], object], folder: Path) -> 
     """Sample the process ``pid`` while ``load`` runs; ``load`` must last longer than ``seconds``."""
     output = folder / "stacks.txt"
     argv = [
-        *(str(tools.VENV_PYTHON.with_name("py-spy")), "record", "--pid", str(pid), "--duration", str(seconds)),
-        *(
-            "--rate",
-            str(SAMPLES_PER_SECOND),
-            "--format",
-            "raw",
-            "--nolineno",
-            "--subprocesses",
-            "--output",
-            str(output),
-        ),
+        *(tools.program("py-spy"), "record", "--pid", str(pid), "--subprocesses", "--duration", str(seconds)),
+        *("--rate", str(SAMPLES_PER_SECOND), "--format", "raw", "--nolineno", "--output", str(output)),
     ]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as spy:
         try:
             load()
-            _, errors = spy.communicate(timeout=60)
+            _, errors = spy.communicate(timeout=LAST_SECONDS)
+        except subprocess.TimeoutExpired:
+            spy.kill()
+            raise BenchmarkError(f"py-spy was not done {LAST_SECONDS} s after the load; is the machine busy?") from None
         except BaseException:
             spy.kill()
             raise
