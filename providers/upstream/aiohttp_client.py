@@ -16,6 +16,7 @@ from providers.snapshot import AccountSnapshot
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, EgressRefused, UnsendableHeaders, classify
 from providers.upstream.guard import Guard
+from providers.upstream.tls import tls_context
 
 KEEPALIVE_SECONDS = 30.0
 DNS_CACHE_SECONDS = 30
@@ -184,6 +185,7 @@ def _new_session(limit: int | None) -> aiohttp.ClientSession:
     guard = Guard()
     connector = aiohttp.TCPConnector(
         limit=limit or 0,
+        ssl=tls_context(),
         resolver=guard,
         ttl_dns_cache=DNS_CACHE_SECONDS,
         keepalive_timeout=KEEPALIVE_SECONDS,

@@ -1,0 +1,190 @@
+"""The lean client's answer: what has arrived of it and was not read yet. The connection fills it, the caller reads it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from providers.upstream.decoding import Decoder
+from providers.upstream.failures import BrokenAnswer, UpstreamFailure
+
+if TYPE_CHECKING:
+    from providers.upstream.connection import Connection
+
+READ_BUFFER_BYTES = 2**18
+
+
+class Headers(Mapping[str, str]):
+    """An answer's headers, names in lower case. A name that comes twice is found once, and listed twice by ``items``.
+
+    ``raw`` has the pairs as bytes, in the order in which they came.
+    """
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self.raw = raw
+
+    def __getitem__(self, name: str) -> str:
+        wanted = name.lower().encode("latin1", "replace")
+        for known, value in self.raw:
+            if known == wanted:
+                return value.decode("latin1")
+        raise KeyError(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the first value of ``name``, decoded as Latin-1, or ``default``."""
+        wanted = name.lower().encode("latin1", "replace")
+        for known, value in self.raw:
+            if known == wanted:
+                return value.decode("latin1")
+        return default
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.decode("latin1") for name, _ in self.raw))
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self.raw})
+
+    def items(self) -> list[tuple[str, str]]:  # type: ignore[override]
+        """Return all pairs, also those whose name comes twice."""
+        return [(name.decode("latin1"), value.decode("latin1")) for name, value in self.raw]
+
+
+class LeanAnswer:
+    """An answer whose head has arrived. Read it with :meth:`read` or :meth:`chunks`, and always :meth:`close` it."""
+
+    __slots__ = (
+        "bound",
+        "collecting",
+        "complete",
+        "connection",
+        "decoder",
+        "error",
+        "headers",
+        "length",
+        "loop",
+        "parts",
+        "size",
+        "status",
+        "unpacked",
+        "waiter",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: "Connection") -> None:
+        self.status = 0  # until the head has arrived
+        self.headers: Headers
+        self.length = 0  # what the head says
+        self.decoder: Decoder | None = None
+        self.unpacked: Iterator[bytes] = iter(())  # of what was taken and not returned yet
+        self.loop = loop
+        self.connection: Connection | None = connection  # until the answer is complete or given up
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.bound = READ_BUFFER_BYTES  # more than that waits in the kernel
+        self.collecting = False  # the reader wants all or nothing
+        self.complete = False
+        self.error: UpstreamFailure | None = None
+        self.waiter: asyncio.Future[None] | None = None
+
+    async def head(self) -> None:
+        """Wait for the head. Raises :class:`UpstreamFailure`."""
+        while not self.status and self.error is None:
+            self.waiter = self.loop.create_future()
+            await self.waiter
+        self.waiter = None
+        if self.error is not None and not self.status:
+            raise self.error
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body; raise :class:`BrokenAnswer` when it is larger than ``limit`` bytes."""
+        if self.length > limit:
+            raise _too_large(limit)
+        if self.decoder is not None:
+            return await self._read_decoded(limit)
+        if not self.complete:
+            self.collecting, self.bound = True, limit
+            self._resume()
+            while not self.complete and self.error is None and self.size <= limit:
+                await self._wait()
+        if self.size > limit:
+            raise _too_large(limit)
+        if self.error is not None:
+            raise self.error
+        return self._take()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""
+        while chunk := await self.first_chunk():
+            yield chunk
+
+    async def first_chunk(self) -> bytes:
+        """Return the next bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
+        if self.decoder is None:
+            return await self._next()
+        while True:
+            for piece in self.unpacked:
+                return piece
+            chunk = await self._next()
+            if not chunk:
+                self.decoder.end()
+                return b""
+            self.unpacked = self.decoder.feed(chunk)
+
+    def close(self) -> None:
+        """Close the connection unless the answer has arrived whole: then it serves another call already."""
+        if self.connection is not None:
+            self.connection.abort()
+        self.parts.clear()
+
+    def wake(self) -> None:
+        """Let the reader go on, when there is something for it."""
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _next(self) -> bytes:
+        """Return what has arrived, waiting for something; empty at the end of the body."""
+        while not self.parts:
+            if self.complete:
+                return b""
+            if self.error is not None:
+                raise self.error
+            await self._wait()
+        return self._take()
+
+    def _take(self) -> bytes:
+        parts = self.parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self.size = 0
+        self._resume()
+        return body
+
+    def _resume(self) -> None:
+        if self.connection is not None and self.connection.paused:
+            self.connection.resume()
+
+    async def _wait(self) -> None:
+        if self.connection is not None:
+            self.connection.expect()
+        self.waiter = self.loop.create_future()
+        try:
+            await self.waiter
+        finally:
+            self.waiter = None
+
+    async def _read_decoded(self, limit: int) -> bytes:
+        parts, size = [], 0
+        async for piece in self.chunks():
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(piece)
+        return b"".join(parts)
+
+
+def _too_large(limit: int) -> BrokenAnswer:
+    return BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")

@@ -1,0 +1,78 @@
+"""The lean upstream client: HTTP/1.1 on asyncio protocols and llhttp, a pool of connections per account.
+
+It does what a call needs and nothing else: no redirects, no cookies, no proxies, no HTTP/2. A small request is one write, and
+its whole answer usually one read; nothing is created per call but the answer and a future to wait for it.
+"""
+
+import asyncio
+
+from providers.snapshot import AccountSnapshot
+from providers.upstream.answer import LeanAnswer
+from providers.upstream.client import UpstreamRequest
+from providers.upstream.failures import Disconnected
+from providers.upstream.head import encode_head, split_url
+from providers.upstream.pool import Pool
+from providers.upstream.resolver import Resolver
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+
+class LeanClient:
+    """Sends upstream requests; keeps a pool per account and revision. Make it inside the running event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._resolver = Resolver()
+        self._pools: dict[str, Pool] = {}
+        self._retired: list[Pool] = []
+
+    async def send(self, account: AccountSnapshot, request: UpstreamRequest) -> LeanAnswer:
+        """Send ``request`` and return its answer as soon as the head is there. Redirects are returned, never followed.
+
+        An idempotent request is sent once more when the upstream closed a kept connection in that moment. Raises a
+        subclass of :class:`UpstreamFailure`; of any other such request its ``reused`` is true.
+        """
+        pool = self._pools.get(account.name)
+        if pool is None or pool.revision != account.revision:
+            pool = self._new_pool(account)
+        method, body, total = request.method, request.body, request.total_timeout
+        origin, target = split_url(request.url)
+        head, length = encode_head(method, target, origin.authority, request.headers.items(), body)
+        deadline = None if total is None else self._loop.time() + total
+        connection = pool.take(origin)
+        if connection is None:
+            connection = await pool.open(origin, deadline)
+        again = method in IDEMPOTENT and (body is None or isinstance(body, bytes))
+        while True:
+            answer = connection.send(method, head, body, length, pool.read_timeout, deadline)
+            try:
+                await answer.head()
+            except Disconnected as failure:
+                if not (again and failure.reused):
+                    raise
+            except BaseException:
+                answer.close()
+                raise
+            else:
+                return answer
+            again = False
+            connection = await pool.open(origin, deadline, fresh=True)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for pool in (*self._pools.values(), *self._retired):
+            pool.close()
+        self._pools.clear()
+        self._retired.clear()
+        self._resolver.close()
+        await asyncio.sleep(0)  # the connections' sockets close in the loop's next turn
+
+    def _new_pool(self, account: AccountSnapshot) -> Pool:
+        """Return a pool for a new account, or a changed one, whose old pool ends with its last call."""
+        pool = Pool(account, self._resolver)
+        old = self._pools.get(account.name)
+        self._pools[account.name] = pool
+        if old is not None:
+            old.retire()
+            self._retired = [*(retired for retired in self._retired if retired.busy), old]
+        return pool
