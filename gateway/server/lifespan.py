@@ -19,6 +19,7 @@ from gateway.objects.store import objects
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.state import state
 from providers.upstream.aiohttp_client import AiohttpClient
+from providers.upstream.lean import LeanClient
 from usage.ledger import open_ledger
 
 THREAD_SWITCH_SECONDS = 0.0005
@@ -41,7 +42,8 @@ async def start() -> None:
 def _open() -> None:
     global _poller, _celery
     state.loop = asyncio.get_running_loop()
-    state.client = state.sockets = AiohttpClient()
+    state.sockets = AiohttpClient()
+    state.client = LeanClient() if settings.UPSTREAM_CLIENT == "lean" else state.sockets
     state.ledger = open_ledger(note_last_use)
     state.spool = state.ledger.spool
     state.directory = Directory(_directory_changed)
@@ -72,6 +74,7 @@ async def stop() -> None:
     if _celery is not None:
         await asyncio.to_thread(_celery.stop)
     await state.client.close()
+    await state.sockets.close()
     state.directory.stop()
     if _poller is not None:
         await asyncio.to_thread(_poller.stop)

@@ -122,7 +122,7 @@ SCRIPTS: dict[str, tuple[list[bytes], str]] = {
     "half-a-body": ([OK_HEAD + b'content-length: 100\r\n\r\n{"id":'], "upstream_disconnected"),
     "half-a-chunk": ([OK_HEAD + b'transfer-encoding: chunked\r\n\r\nff\r\n{"id":'], "upstream_disconnected"),
     "a-bad-chunk": ([OK_HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n{}"], "upstream_broken_answer"),
-    "a-bad-gzip": ([OK_HEAD + b"content-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello"], "upstream_disconnected"),
+    "a-bad-gzip": ([OK_HEAD + b"content-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello"], "upstream_broken_answer"),
 }
 
 
