@@ -1,15 +1,21 @@
-"""Finds the ids of other objects that a request body mentions, wherever they can stand."""
+"""Finds the ids of other objects that a request body mentions, at the places where OpenAI's description has them.
+
+What a caller calls things at other places (prompt variables, headers, arguments, unknown fields) refers to nothing. Of an operation
+that OpenAI does not describe, and below an object whose ``type`` it does not, the names of fields are all there is to go by.
+"""
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from gateway.body import reference_table
 from gateway.call.errors import InvalidRequest
 
-# Fields whose value is the id of an object, a list of ids, or an object with an ``id``.
+# Fields whose value is the id of an object, a list of ids, or an object with an ``id``, where only names tell.
 REFERENCE_FIELDS = frozenset(
     {
         "assistant_id",
@@ -67,28 +73,74 @@ SEARCHED_BYTES = 4096
 NAME_BYTES = 256  # no name that matters is longer, each of its characters escaped
 MOST_QUOTES = 2000
 
+Found = dict[tuple[str, str], None]
+Node = dict[str | int, Any]
+"""A place: its properties' places by name. Of the marks, which no name equals, ``ANY`` has the place of every other name,
+``LEAF`` says that ids stand here and what their field is called, ``ITEMS`` that items of a conversation do."""
+ANY, LEAF, ITEMS = 0, 1, 2
+EVENTS = "realtime"
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def find_references(body: bytes, fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
+@lru_cache(maxsize=1024)
+def operation_key(path: str) -> str:
+    """Return how the description's table names an operation: its path without the ids, or the words ``{...}`` for them."""
+    return "/".join(part for part in path.split("/") if not part.startswith("{"))
+
+
+def _compile(places: Iterable[str], item_lists: Iterable[str]) -> Node:
+    root: Node = {}
+    for mark, paths in ((LEAF, places), (ITEMS, item_lists)):
+        for path in paths:
+            node = root
+            for name in path.split("."):
+                node = node.setdefault(ANY if name == "*" else name, {})
+            node[mark] = path.rpartition(".")[2]
+    return root
+
+
+def _marks(places: Iterable[str]) -> tuple[bytes, ...]:
+    """Return what a field must hold to mention anything: ``MARKS``, and the quoted names that they miss."""
+    names = {path.rpartition(".")[2] for path in places}
+    return (*MARKS, *(f'"{name}"'.encode() for name in sorted(names - REFERENCE_FIELDS)))
+
+
+_TREES = {
+    key: (_compile(places, reference_table.ITEM_LISTS.get(key, ())), _marks(places))
+    for key, places in reference_table.PLACES.items()
+}
+
+
+def find_references(body: bytes, fields: Mapping[str, msgspec.Raw], operation: str = "") -> list[tuple[str, str]]:
     """Return ``(field, id)`` for every reference in ``body``, whose top-level ``fields`` are given. Without doubles.
 
-    Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a name that is given twice where
-    references stand: another reader could see the other one.
+    ``operation`` is its path, like ``responses`` or ``vector_stores/{id}/files``; one that OpenAI does not describe is searched by
+    names. Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a name that is given twice
+    where references stand: another reader could see the other one.
     """
-    marked = len(body) > SEARCHED_BYTES or _has_mark(body)
+    tree, marks = _TREES.get(operation_key(operation), (None, MARKS))
+    if tree is not None and not tree:
+        return []
+    if operation == EVENTS and bytes(fields.get("type", b"")).strip(b'"').decode() not in reference_table.TYPES:
+        tree = None  # an event of another kind of socket
+    marked = len(body) > SEARCHED_BYTES or _has_mark(body, marks)
     listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in _short_texts(bytes(fields[name]))]
+    listed += [name for name in fields if tree is not None and name in tree and LEAF in tree[name]]
     if not marked and not listed:
         return []
-    found: dict[tuple[str, str], None] = {}
+    found: Found = {}
     for name, raw in fields.items():
-        if name in INERT_FIELDS:
+        if name not in tree if tree is not None else name in INERT_FIELDS:
             continue
-        if name in FORM_FIELDS or name in listed or (marked and _mentions(raw)):
+        if name in FORM_FIELDS or name in listed or (marked and _mentions(raw, marks)):
             value = _value(raw)
-            _walk({name: value}, found, items=name in ITEM_LISTS)
-            _refuse_duplicate_names(bytes(raw), value)
+            if tree is None:
+                _search({name: value}, found, items=name in ITEM_LISTS)
+            else:
+                _follow(value, tree[name], found)
+            _refuse_duplicate_names(bytes(raw), value, marks)
     return list(found)
 
 
@@ -103,15 +155,15 @@ def _value(raw: msgspec.Raw) -> Any:
         raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
 
 
-def _mentions(raw: msgspec.Raw) -> bool:
+def _mentions(raw: msgspec.Raw, marks: tuple[bytes, ...]) -> bool:
     """Whether a field can mention anything. Decoding many texts is quicker than to search them for every mark."""
     value = bytes(raw)
     texts = _short_texts(value)
-    return value[:1] in b"[{" if len(texts) > SEARCHED_BYTES else _has_mark(texts)
+    return value[:1] in b"[{" if len(texts) > SEARCHED_BYTES else _has_mark(texts, marks)
 
 
-def _has_mark(value: bytes) -> bool:
-    return any(mark in value for mark in MARKS)
+def _has_mark(value: bytes, marks: tuple[bytes, ...]) -> bool:
+    return any(mark in value for mark in marks)
 
 
 def _short_texts(value: bytes) -> bytes:
@@ -132,14 +184,14 @@ def _short_texts(value: bytes) -> bytes:
     return value
 
 
-def _refuse_duplicate_names(raw: bytes, value: Any) -> None:
+def _refuse_duplicate_names(raw: bytes, value: Any, marks: tuple[bytes, ...]) -> None:
     # Without blanks and doubled names, what it encodes to has the same length.
     if len(_encode(value)) == len(raw):
         return
     try:
         json.loads(raw, object_pairs_hook=_unique)
     except InvalidRequest:
-        if b'"id"' in raw or _has_mark(raw):
+        if b'"id"' in raw or _has_mark(raw, marks):
             raise
     except RecursionError:
         raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
@@ -153,7 +205,45 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
-def _walk(value: Any, found: dict[tuple[str, str], None], *, items: bool) -> None:
+# --- by the description ---------------------------------------------------------------------------------------------------
+
+
+def _follow(value: Any, place: Node, found: Found) -> None:
+    """Find what stands at ``place`` and below. A list's entries stand where the list does, however deep it is nested."""
+    pending = [(value, place)]
+    while pending:
+        node, place = pending.pop()
+        if LEAF in place:
+            _add(found, place[LEAF], node)
+        if isinstance(node, list):
+            if ITEMS in place:
+                found.update((reference, None) for reference in map(_item_reference, node) if reference)
+            pending.extend((entry, place) for entry in node if isinstance(entry, dict | list))
+        elif isinstance(node, dict):
+            kind = node.get("type")
+            if isinstance(kind, str) and kind not in reference_table.TYPES:
+                _search(node, found, items=False)
+            if ANY in place:
+                pending.extend((child, place[ANY]) for child in node.values())
+            else:
+                pending.extend((node[name], inner) for name, inner in place.items() if name in node)
+        if len(found) > MAX_REFERENCES:
+            raise _too_many()
+
+
+def _add(found: Found, field: str, value: Any) -> None:
+    prefix = OWN_PREFIXES.get(field, "")
+    found.update(((field, entry), None) for entry in _ids(value) if entry.startswith(prefix))
+
+
+def _too_many() -> InvalidRequest:
+    return InvalidRequest(f"The request mentions more than {MAX_REFERENCES} other objects.")
+
+
+# --- by names -------------------------------------------------------------------------------------------------------------
+
+
+def _search(value: Any, found: Found, *, items: bool) -> None:
     pending = [value]
     while pending:
         node = pending.pop()
@@ -162,17 +252,16 @@ def _walk(value: Any, found: dict[tuple[str, str], None], *, items: bool) -> Non
             if items:
                 found.update((reference, None) for reference in map(_item_reference, node) if reference)
         else:
-            _walk_object(node, found, pending)
+            _search_object(node, found, pending)
         if len(found) > MAX_REFERENCES:
-            raise InvalidRequest(f"The request mentions more than {MAX_REFERENCES} other objects.")
+            raise _too_many()
 
 
-def _walk_object(node: dict[str, Any], found: dict[tuple[str, str], None], pending: list[Any]) -> None:
+def _search_object(node: dict[str, Any], found: Found, pending: list[Any]) -> None:
     kind = node.get("type")
     for name, child in node.items():
         if name in REFERENCE_FIELDS:
-            prefix = OWN_PREFIXES.get(name, "")
-            found.update(((name, entry), None) for entry in _ids(child) if entry.startswith(prefix))
+            _add(found, name, child)
         inert = name in INERT_FIELDS or (name == "results" and kind == "file_search_call")
         if isinstance(child, dict | list) and not inert:
             pending.append(child)
@@ -183,11 +272,16 @@ def _walk_object(node: dict[str, Any], found: dict[tuple[str, str], None], pendi
 def _item_reference(node: Any) -> tuple[str, str] | None:
     if not isinstance(node, dict) or not isinstance(node.get("id"), str):
         return None
-    kind = node.get("type")
-    hollow = kind in CONTENTS and not any(node.get(name) for name in CONTENTS[kind])
-    if kind == ITEM_REFERENCE or hollow or node.keys() <= {"id", "type", "status"}:
+    if is_reference(node):
         return ITEM_REFERENCE, node["id"]
     return None
+
+
+def is_reference(item: Mapping[str, Any]) -> bool:
+    """Whether an item with an id says nothing itself, so that the upstream looks it up."""
+    kind = item.get("type")
+    hollow = kind in CONTENTS and not any(item.get(name) for name in CONTENTS[kind])
+    return kind == ITEM_REFERENCE or hollow or item.keys() <= {"id", "type", "status"}
 
 
 def _ids(value: Any) -> Iterable[str]:

@@ -89,7 +89,7 @@ class ModelCallView(InferenceView):
         call.fields = fields = json_body.decode_fields(call.body)
         if self.model_required or bytes(fields.get("model", b"null")) != b"null":
             call.model_asked = json_body.text_field(fields, "model", MODEL_MISSING)
-        call.references = find_references(call.body, fields)
+        call.references = find_references(call.body, fields, call.operation.path)
         await choose_account(call)
         call.stream = json_body.flag(fields, "stream")
         if call.stream:
@@ -131,7 +131,7 @@ class ObjectView(InferenceView):
             if call.body:
                 json_body.check_json_type(request.raw_headers.get(b"content-type", b""))
                 call.fields = json_body.decode_fields(call.body)
-                call.references = find_references(call.body, call.fields)
+                call.references = find_references(call.body, call.fields, call.operation.path)
         if not object_id and self.ability:
             name = call.options.provider_name or await ownership.home_of(call)
             call.account_name = abilities.account_for(

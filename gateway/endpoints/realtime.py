@@ -164,7 +164,9 @@ async def _admit(call: Call, account: AccountSnapshot, session: dict[str, Any], 
     copy = msgspec.json.decode(msgspec.json.encode(session))
     targets = admission.admit_settings(call.caller, account, copy)
     call.references = [
-        (field, name) for field, name in find_references(call.body, call.fields) if field != "item_reference"
+        (field, name)
+        for field, name in find_references(call.body, call.fields, call.operation.path)
+        if field != "item_reference"
     ]
     for target in targets.values():
         call.references += admission.references_of(target)

@@ -203,7 +203,7 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
     if call.body:
         json_body.check_json_type(content_type)
         call.fields = json_body.decode_fields(call.body)
-        call.references += find_references(call.body, call.fields)
+        call.references += find_references(call.body, call.fields, call.endpoint)
         call.references += resources.own_references(row, call.fields)
         call.stream = json_body.flag(call.fields, "stream")
         if row.model:

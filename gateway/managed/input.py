@@ -169,7 +169,7 @@ class InputCheck:
         try:
             name = _text.decode(fields["model"]) if "model" in fields else DEFAULT_MODELS.get(line.url, "")
             streams = _stream.decode(fields["stream"]) if "stream" in fields else False
-            references = find_references(bytes(line.body), fields)
+            references = find_references(bytes(line.body), fields, line.url.removeprefix("/v1/"))
         except msgspec.DecodeError:
             raise self.fault("'model' must be a text, 'stream' a truth value.", "invalid_line") from None
         except CallError as error:

@@ -183,7 +183,7 @@ class Dialogue:
         body = message.encode() if isinstance(message, str) else message
         found = [
             (field, name)
-            for field, name in find_references(body, fields)
+            for field, name in find_references(body, fields, "realtime")
             if field not in SESSION_FIELDS and not (field == "conversation" and name in CONVERSATIONS)
         ]
         found += [reference for target in self._announced.values() for reference in admission.references_of(target)]

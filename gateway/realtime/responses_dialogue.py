@@ -119,7 +119,8 @@ class ResponsesDialogue:
 
     def _references(self, body: bytes, fields: Fields) -> list[tuple[str, str]]:
         """Return what an event refers to, but for what this socket made itself: the vendor keeps that for it, stored or not."""
-        return [(field, name) for field, name in find_references(body, fields) if name not in self._ids]
+        operation = CREATE.path if text(fields, "type") == "response.create" else ""
+        return [(field, name) for field, name in find_references(body, fields, operation) if name not in self._ids]
 
     # --- from the upstream ------------------------------------------------------------------------------------------
     async def from_upstream(self, message: str | bytes) -> str | bytes | None:

@@ -151,8 +151,6 @@ PLACES = (
         )
     ),
     Place("input-of-a-batch", "input_file", "POST", "batches", _batch(input_file_id="ID")),
-    Place("output-of-a-batch", "output_file", "POST", "batches", _batch(output_file_id="ID")),
-    Place("errors-of-a-batch", "error_file", "POST", "batches", _batch(error_file_id="ID")),
     Place("output-in-a-response", "output_file", "POST", "responses", _ask(FILE)),
     Place("training", "training_file", "POST", "fine_tuning/jobs", _tuning(training_file="ID")),
     Place("validation", "training_file", "POST", "fine_tuning/jobs", _tuning(validation_file="ID")),

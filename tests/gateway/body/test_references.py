@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.body import reference_table
 from gateway.body.json import decode_fields
-from gateway.body.references import MAX_REFERENCES, find_references
+from gateway.body.references import MAX_REFERENCES, OWN_PREFIXES, REFERENCE_FIELDS, find_references
 from gateway.call.errors import InvalidRequest
+from tools import build_reference_table
 
 PAD = {"instructions": [{"text": "x" * 5000}]}
 
 
-def found(body: bytes) -> set[tuple[str, str]]:
-    return set(find_references(body, decode_fields(body)))
+def found(body: bytes, operation: str = "") -> set[tuple[str, str]]:
+    return set(find_references(body, decode_fields(body), operation))
 
 
 @pytest.mark.parametrize("pad", [{}, PAD], ids=["short", "long"])
@@ -62,6 +64,107 @@ def test_a_name_given_twice_is_refused(inner: str, pad: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         found(f'{{"input":[{inner},{{"text":"{pad}"}}]}}'.encode())
     assert refused.value.code == "duplicate_field"
+
+
+# --- by OpenAI's description ----------------------------------------------------------------------------------------------
+
+
+def example(place: str, object_id: str) -> dict[str, Any]:
+    """A body with an id at one of the table's places, in lists as OpenAI has them."""
+    names = place.split(".")
+    value: Any = [object_id] if names[-1].endswith("ids") else object_id
+    for name in reversed(names):
+        value = {"variable" if name == "*" else name: value}
+        if name in {"content", "input", "messages", "tools", "skills", "files", "images", "items", "attachments"}:
+            value[name] = [value[name]]
+    return value  # type: ignore[no-any-return]
+
+
+PLACES = [(operation, place) for operation, places in reference_table.PLACES.items() for place in places]
+
+
+@pytest.mark.parametrize("pad", [{}, PAD], ids=["short", "long"])
+@pytest.mark.parametrize(("operation", "place"), PLACES)
+def test_every_place_of_the_description_is_found(operation: str, place: str, pad: dict[str, Any]) -> None:
+    field = place.rpartition(".")[2]
+    object_id = f"{OWN_PREFIXES.get(field, 'x')}1"
+    for shape in ({}, {"id": object_id}):
+        body = example(place, object_id)
+        if shape:
+            if field.endswith("ids") or field == "file_id":
+                continue
+            body = json.loads(json.dumps(body).replace(f'"{object_id}"', json.dumps(shape)))
+        assert found(json.dumps({**body, **pad}).encode(), operation) == {(field, object_id)}
+        escaped = json.dumps({**body, **pad}).replace(f'"{field}"', f'"\\u{ord(field[0]):04x}{field[1:]}"')
+        assert found(escaped.encode(), operation) == {(field, object_id)}
+
+
+def names_only(value: Any) -> Any:
+    """An object that uses every name of a reference for something of its own."""
+    return {**dict.fromkeys(sorted(REFERENCE_FIELDS), "mine"), "audio": "audio_1", "voice": "voice_1", "nested": value}
+
+
+TEXTS: list[tuple[str, dict[str, Any]]] = [
+    ("responses", {"client_metadata": {"thread_id": "x"}}),
+    ("responses", {"client_metadata": names_only(None)}),
+    ("responses", {"metadata": names_only(None)}),
+    ("responses", {"prompt": {"id": "pmpt_1", "variables": dict.fromkeys(sorted(REFERENCE_FIELDS), "text")}}),
+    ("responses", {"tools": [{"type": "mcp", "server_label": "a", "headers": names_only(None)}]}),
+    ("responses", {"tools": [{"type": "function", "name": "f", "parameters": {"properties": names_only({})}}]}),
+    ("responses", {"tools": [{"type": "file_search", "filters": {"type": "eq", "key": "file_id", "value": "a"}}]}),
+    ("responses", {"text": {"format": {"type": "json_schema", "schema": {"properties": names_only({})}}}}),
+    ("responses", {"input": [{"type": "mcp_call", "id": "mcp_1", "arguments": "{}", "name": "a", "thread_id": "x"}]}),
+    ("responses", {"input": [{"type": "function_call", "call_id": "call_1", "arguments": '{"file_id":"a"}'}]}),
+    ("responses", {"tool_choice": {"type": "mcp", "file_id": "x"}}),
+    ("chat/completions", {"thread_id": "x", "conversation": "y", "batch_id": "z", "file_id": "f", "container": "c"}),
+    ("chat/completions", {"chat_template_kwargs": names_only(None), "extra": [names_only({"file_id": "x"})]}),
+    ("chat/completions", {"messages": [{"role": "user", "content": "hi", "thread_id": "x", "container": {"id": "y"}}]}),
+    ("chat/completions", {"prediction": {"type": "content", "content": [{"type": "text", "text": "", "file_id": "x"}]}}),
+    ("embeddings", names_only(None)),
+    ("moderations", {"input": [names_only(None)]}),
+    ("images/generations", names_only(None)),
+    ("evals", {"data_source_config": {"type": "custom", "item_schema": names_only(None)}, "metadata": names_only(None)}),
+    ("evals/{id}/runs", {"data_source": {"type": "responses", "source": {"type": "file_content", "content": [names_only(None)]}}}),
+    ("evals/{id}/runs", {"data_source": {"input_messages": {"type": "item_reference", "item_reference": "item.x"}}}),
+    ("vector_stores/{id}/search", {"query": "a", "filters": names_only(None)}),
+    ("vector_stores/{id}/files/{id}", {"attributes": names_only(None)}),
+    ("realtime", {"type": "session.update", "session": {"tools": [{"type": "mcp", "headers": names_only(None)}]}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pad", [{}, PAD], ids=["short", "long"])
+@pytest.mark.parametrize(("operation", "body"), TEXTS)
+def test_what_callers_call_things_refers_to_nothing(operation: str, body: dict[str, Any], pad: dict[str, Any]) -> None:
+    assert found(json.dumps({**body, **pad}).encode(), operation) == set()
+
+
+def test_an_object_of_an_unknown_type_is_searched_by_names() -> None:
+    tool = {"type": "memory_search_2027", "sources": [{"vector_store_ids": ["vs_1"], "deep": {"file_id": "file-1"}}]}
+    expected = {("vector_store_ids", "vs_1"), ("file_id", "file-1")}
+    assert found(json.dumps({"tools": [tool]}).encode(), "responses") == expected
+    assert found(json.dumps({"input": [{"type": "new", "input": tool}]}).encode(), "responses") == expected
+    event = {"type": "session.start", "session": {"delegation": {"vector_store_ids": ["vs_1"], "file_id": "file-1"}}}
+    assert found(json.dumps(event).encode(), "realtime") == expected
+
+
+def test_the_marks_of_the_table_are_no_names() -> None:
+    body = {"input": [{"type": "message", "content": {"": "a", "*": "b", "#": "c", "1": "d"}, "": {"": "x"}}]}
+    assert found(json.dumps({**body, **PAD}).encode(), "responses") == set()
+
+
+@pytest.mark.parametrize("nested", [[["ID"]], [{"id": "ID"}], "ID", {"id": "ID"}])
+def test_other_shapes_than_the_description_has_are_found_too(nested: Any) -> None:
+    body = json.dumps({"tools": {"vector_store_ids": nested}}).replace("ID", "vs_1")
+    assert ("vector_store_ids", "vs_1") in found(body.encode(), "responses")
+
+
+def test_the_table_has_all_that_openai_describes() -> None:
+    """Made again of the description that the tests have, it names no place that the code does not know."""
+    rows, items, types = build_reference_table.build(build_reference_table.read(build_reference_table.described()))
+    for operation, places in rows.items():
+        assert set(places) <= set(reference_table.PLACES[operation]), operation
+    assert items.items() <= reference_table.ITEM_LISTS.items()
+    assert set(types) <= reference_table.TYPES
 
 
 texts = st.text('ab"\\\\{}[]:,é\n', max_size=30).map(lambda text: text * 40) | st.text('a"\\\\', max_size=5)

@@ -281,6 +281,7 @@ def test_what_only_looks_like_an_id_passes(tenants: Tenants) -> None:
     body = {
         "model": f"owner/{MODEL}",
         "metadata": {"file_id": theirs, "conversation": "mine", "thread_id": "7"},
+        "client_metadata": {"thread_id": "x", "file_id": theirs},  # as OpenAI's Codex sends it
         "input": [
             {"role": "user", "content": "hi"},
             {"type": "message", "id": "msg_echo", "status": "completed", "role": "assistant", "content": [said]},
