@@ -9,20 +9,15 @@ import msgspec
 
 from accounts.caller import Caller
 from batches.charging import line_key
-from gateway.body.json import decode_fields, is_true, text_of
-from gateway.body.references import find_references
+from gateway.body.json import is_true, text_of
 from gateway.call import errors
-from gateway.call.call import Call, Operation, new_request_id
+from gateway.call.call import BatchLine, Call
 from gateway.call.headers import Options
-from gateway.call.operations import CREATE as RESPONSES
 from gateway.call.reply import Reply
-from gateway.endpoints.chat import CREATE as CHAT
-from gateway.endpoints.chat import Completions
-from gateway.endpoints.embeddings import Embeddings
-from gateway.endpoints.images import ImageGenerations
-from gateway.endpoints.moderations import Moderations
 from gateway.managed.input import DEFAULT_MODELS
 from gateway.models import OwnedObject
+from gateway.objects.operations import BATCH_LINES
+from gateway.pipeline import describe
 from gateway.pipeline import run as pipeline_run
 from gateway.state import state
 from providers.probe import verdict
@@ -31,14 +26,6 @@ from providers.upstream.failures import UpstreamFailure
 from providers.upstream.sync_client import Refused
 
 RETRIES = 2
-OPERATIONS: dict[str, Operation] = {
-    "/v1/chat/completions": CHAT,
-    "/v1/completions": Completions.operation,
-    "/v1/embeddings": Embeddings.operation,
-    "/v1/moderations": Moderations.operation,
-    "/v1/images/generations": ImageGenerations.operation,
-    "/v1/responses": RESPONSES,
-}
 # What vendors say of a key that may not do what it is used for.
 SCOPES = re.compile(rb"insufficient permissions|missing scopes", re.I)
 _encode = msgspec.json.Encoder().encode
@@ -58,11 +45,9 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
     A failure is an answer, too. Raises ``CancelledError`` when the batch is given up, and ``Refused`` when the upstream refuses
     the account's key: that is no fault of the line's, and another try may succeed.
     """
-    call = Call(caller, OPERATIONS[line.url], Options(row.account_name, dict(row.metadata)), new_request_id())
-    call.options.retries = RETRIES
-    call.notes = {"object_id": row.object_id, "batch_key": key, "batch_line": line_key(line.custom_id)}
-    call.task = asyncio.current_task()
-    state.running.add(call)
+    options = Options(row.account_name, dict(row.metadata), retries=RETRIES)
+    call = describe.begin(caller, BATCH_LINES[line.url], options=options)
+    call.batch_line = BatchLine(row.object_id, key, line_key(line.custom_id))
     try:
         status, body = await _answer(row, call, line)
     except (errors.CallError, UpstreamFailure) as error:
@@ -80,15 +65,14 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
 
 
 async def _answer(row: OwnedObject, call: Call, line: Line) -> tuple[int, bytes]:
-    call.body = bytes(line.body)
-    call.fields = decode_fields(call.body)
-    if is_true(call.fields.get("background")) or is_true(call.fields.get("store")):
+    describe.read_json(call, bytes(line.body))
+    fields = call.body.fields
+    if is_true(fields.get("background")) or is_true(fields.get("store")):
         raise errors.InvalidRequest(
             "Lines that Gatehouse runs take neither 'background' nor 'store'.", param="background"
         )
-    name = text_of(call.fields.get("model")) or DEFAULT_MODELS.get(line.url, "")
+    name = text_of(fields.get("model")) or DEFAULT_MODELS.get(line.url, "")
     call.model_asked = (row.data["origin"].get("models") or {}).get(name) or f"{row.account_name}/{name}"
-    call.references = find_references(call.body, call.fields)
     reply = await pipeline_run.run(call)
     try:
         if key_is_refused(reply):

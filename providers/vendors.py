@@ -66,7 +66,7 @@ class Vendor:
     """One kind of provider account.
 
     ``provider`` is the value of the ``"provider"`` field in answers; ``price_source`` the provider id in the public price list
-    (empty: none); ``stream_usage`` whether ``stream_options.include_usage`` is understood.
+    (empty: none); ``usage`` how the vendor counts (``providers.dialects.usage``); ``stream_usage`` whether ``stream_options.include_usage`` is understood.
     """
 
     kind: str
@@ -80,6 +80,7 @@ class Vendor:
     price_source: str = ""
     stream_usage: bool = True
     needs_key: bool = True
+    usage: str = "openai"
     abilities: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -118,6 +119,7 @@ VENDORS: dict[str, Vendor] = {
             provider="google-gemini",
             base_url="https://generativelanguage.googleapis.com/v1beta/openai",
             price_source="google",
+            usage="google",
         ),
         Vendor(
             kind="groq",
@@ -139,6 +141,7 @@ VENDORS: dict[str, Vendor] = {
             provider="deepseek",
             base_url="https://api.deepseek.com/v1",
             price_source="deepseek",
+            usage="deepseek",
         ),
         Vendor(
             kind="together-ai",
@@ -153,8 +156,11 @@ VENDORS: dict[str, Vendor] = {
             provider="openrouter",
             base_url="https://openrouter.ai/api/v1",
             price_source="openrouter",
+            usage="openrouter",
         ),
-        Vendor(kind="xai", label="xAI", provider="xai", base_url="https://api.x.ai/v1", price_source="x-ai"),
+        Vendor(
+            kind="xai", label="xAI", provider="xai", base_url="https://api.x.ai/v1", price_source="x-ai", usage="xai"
+        ),
         Vendor(
             kind="self-hosted-model",
             label="Self-hosted, OpenAI-compatible (vLLM, SGLang, Ollama …)",

@@ -58,6 +58,8 @@ class UsageRecord(models.Model):
     object_id = models.CharField(max_length=200)
     batch_key = models.CharField(max_length=200)
     batch_line = models.CharField(max_length=200)
+    error_message = models.CharField(max_length=500, default="", db_default="")
+    estimated = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         indexes = [

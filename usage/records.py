@@ -64,6 +64,10 @@ class AttemptRecord(msgspec.Struct, array_like=True, gc=False):
     object_id: str = ""
     batch_key: str = ""
     batch_line: str = ""
+    error_message: str = ""
+    """The vendor's or our own words for what went wrong: without secrets, 500 characters at most."""
+    estimated: bool = False
+    """Whether the usage is an estimate of ours, because the vendor's own never came."""
 
 
 def new_id() -> str:

@@ -92,6 +92,8 @@ def row(record: AttemptRecord) -> Row:
         record.object_id[:200],
         record.batch_key,
         record.batch_line,
+        record.error_message,
+        record.estimated,
     )
 
 

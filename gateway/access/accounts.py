@@ -1,11 +1,12 @@
-"""Which account a call on files, batches or fine-tuning goes to: accounts whose vendor offers that."""
+"""Which account a call goes to that names no model, and what an account must have for it."""
+
+from collections.abc import Callable
 
 from accounts.caller import Caller
-from gateway.access import accounts as access_accounts
 from gateway.access import grants
 from gateway.access.grants import may_use
-from gateway.call import errors
 from gateway.call.errors import Forbidden, InvalidRequest, NotFound
+from gateway.call.operation import Operation
 from gateway.state import state
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 
@@ -18,35 +19,84 @@ WORDS = {
 }
 
 
-def account_for(caller: Caller, name: str, ability: str, *, required: bool = True) -> AccountSnapshot:
-    """Return the account ``name``, or the only one of the caller's that has ``ability``.
+# The model types that calls on an ability's objects are about: an account that has none of them hardly is the one meant.
+ABOUT = {
+    "files": ("batch", "fine_tuning", "responses", "audio_transcription"),
+    "uploads": ("batch", "fine_tuning", "responses", "audio_transcription"),
+    "batches": ("batch", "chat", "responses", "embedding"),
+    "fine_tuning": ("fine_tuning",),
+    "conversations": ("responses",),
+}
 
-    Not ``required``: a named account may lack it, for what Gatehouse does itself.
 
-    Raises :class:`~gateway.call.errors.NotFound`, or :class:`~gateway.call.errors.InvalidRequest` when the account lacks the ability or
-    several have it.
+def choose_account(caller: Caller, operation: Operation, named: str = "") -> AccountSnapshot:
+    """Return the account of a call that names no model: the one that is ``named``, or the only one that could serve it.
+
+    Of several accounts those count that have what the operation needs. Raises :class:`~gateway.call.errors.NotFound`,
+    :class:`~gateway.call.errors.Forbidden`, or :class:`~gateway.call.errors.InvalidRequest` when several could serve it, none
+    could, or a named one lacks what is needed.
     """
-    if name:
-        account = access_accounts.account_of(caller, name)
-        if required:
-            check_ability(account, ability)
-        return account
-    found = sorted(
-        (
-            account
-            for account in state.directory.accounts.values()
-            if account.enabled and ability in account.vendor.abilities and grants.may_use(caller, account)
-        ),
-        key=lambda account: account.name,
-    )
-    if len(found) == 1:
-        return found[0]
-    raise InvalidRequest(
-        "Set the header x-tfy-provider-name to the provider account that this call is for"
-        + (f", for example {found[0].name}." if found else f". None of yours offers {WORDS[ability]}."),
+    if named:
+        account = account_of(caller, named)
+    else:
+        found = _fitting(caller, operation)
+        if len(found) != 1:
+            raise _not_clear(operation, found)
+        account = found[0]
+    if operation.ability and operation.ability_required:
+        check_ability(account, operation.ability)
+    if operation.resource:
+        check_open(account, operation.resource)
+    return account
+
+
+def _fitting(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
+    """Return the caller's accounts that could serve the operation, by name: each thing that it needs narrows them down."""
+    found = [
+        account
+        for _, account in sorted(state.directory.accounts.items())
+        if account.enabled and may_use(caller, account)
+    ]
+    wanted = operation.account_type or operation.model_type
+    needs: list[Callable[[AccountSnapshot], bool]] = []
+    if operation.resource:
+        needs.append(lambda account: is_open(account, operation.resource))
+    if operation.ability:
+        needs.append(lambda account: operation.ability in account.vendor.abilities)
+        about = ABOUT.get(operation.ability, ())
+        needs.append(lambda account: any(grants.offers(caller, account, kind) for kind in about))
+    if wanted:
+        needs.append(lambda account: grants.offers(caller, account, wanted))
+    for need in needs:
+        found = [account for account in found if need(account)] or found
+    return found
+
+
+def _not_clear(operation: Operation, found: list[AccountSnapshot]) -> InvalidRequest:
+    if found:
+        hint = f", for example {found[0].name}."
+    else:
+        hint = f". None of yours offers {WORDS[operation.ability]}." if operation.ability in WORDS else "."
+    return InvalidRequest(
+        "Set the header x-tfy-provider-name to the provider account that this call is for" + hint,
         param="x-tfy-provider-name",
         code="provider_account_required",
     )
+
+
+def is_open(account: AccountSnapshot, resource: str) -> bool:
+    """Whether the account opens the resource."""
+    return resource in account.open_resources or "*" in account.open_resources
+
+
+def check_open(account: AccountSnapshot, resource: str) -> None:
+    """Raise :class:`~gateway.call.errors.Forbidden` unless the account opens the resource."""
+    if not is_open(account, resource):
+        raise Forbidden(
+            f"{resource!r} is not open on the provider account {account.name!r}. A manager of the account opens it by adding "
+            f"{resource!r} to its open resources (manifest: open_resources: [{resource}]).",
+            code="resource_closed",
+        )
 
 
 def check_ability(account: AccountSnapshot, ability: str) -> None:
@@ -83,20 +133,3 @@ def _check_enabled(account: AccountSnapshot) -> None:
             f"The provider account {account.name!r} is disabled. Ask one of its managers to enable it.",
             code="provider_account_disabled",
         )
-
-
-def only_account(caller: Caller, model_type: str = "") -> str:
-    """Return the one account that ``caller`` may use (for ``model_type``); raise when there are several, or none."""
-    names = sorted(
-        account.name
-        for account in state.directory.accounts.values()
-        if account.enabled and grants.may_use(caller, account) and grants.offers(caller, account, model_type)
-    )
-    if len(names) == 1:
-        return names[0]
-    raise errors.InvalidRequest(
-        "Set the header x-tfy-provider-name to the provider account that this call is for"
-        + (f", for example {names[0]}." if names else "."),
-        param="x-tfy-provider-name",
-        code="provider_account_required",
-    )

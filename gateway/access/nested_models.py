@@ -19,11 +19,11 @@ def resolve_nested_models(call: Call, account: AccountSnapshot) -> None:
     """Give every model below the top level its upstream name; raise for one that the caller may not call on ``account``.
 
     A body that names none stays as it came, byte for byte. A field that names one is encoded anew: a doubled name could hide
-    another model. When a billed call names just one, that pays: ``call.notes["model"]``.
+    another model. When a billed call names just one, that pays: ``call.payer``.
     """
     changed = False
     named: list[ModelSnapshot] = []
-    for name, raw in call.fields.items():
+    for name, raw in call.body.fields.items():
         value = bytes(raw)
         if name in INERT_FIELDS or value[:1] not in (b"{", b"[") or not (b'"model"' in value or b"\\u00" in value):
             continue
@@ -34,12 +34,12 @@ def resolve_nested_models(call: Call, account: AccountSnapshot) -> None:
         models = _rewrite(call, account, decoded)
         named += models
         if models:
-            call.fields[name] = msgspec.Raw(_encode(decoded))
+            call.body.fields[name] = msgspec.Raw(_encode(decoded))
             changed = True
     if changed:
-        call.body = _encode(call.fields)
+        call.body.raw = _encode(call.body.fields)
     if call.operation.charges and not call.model_asked and len({model.name for model in named}) == 1:
-        call.notes["model"] = named[0]
+        call.payer = named[0]
 
 
 def _rewrite(call: Call, account: AccountSnapshot, value: Any) -> list[ModelSnapshot]:

@@ -24,7 +24,8 @@ def _objection(call: Call) -> errors.CallError | None:
     except errors.BadToken as error:
         return error
     # Between its admission and its first attempt a call may wait for the database: its targets are known by then.
-    targets = (call.target,) if call.target is not None else call.targets
+    planned = [entry.target for entry in call.plan.targets]
+    targets = [call.attempt.target] if call.attempt is not None else planned
     if not all(grants.still_allowed(caller, target) for target in targets):
         return errors.Forbidden("Access to the model ended while the call was running.", code="access_ended")
     return None

@@ -1,5 +1,6 @@
 """From usage to money: prices of attempts and of batch lines."""
 
+from gateway.billing.usage import REPORTED
 from providers.snapshot import Target
 from usage.records import AttemptRecord
 
@@ -45,6 +46,8 @@ def price(record: AttemptRecord, target: Target, *, tier: str | None = None, fac
 
     ``tier`` overrides the service tier that the vendor reported, for example ``batch``; ``factor`` is a fraction to multiply by.
     """
+    if record.price_version == REPORTED:
+        return
     sheet = target.model.sheet
     if sheet is None:
         return
@@ -57,4 +60,4 @@ def price(record: AttemptRecord, target: Target, *, tier: str | None = None, fac
     record.cost_pico = sheet.cost(units, target.account.discount_bp, factor)
     gaps = sheet.gaps(units)
     if gaps:
-        record.price_gaps = ",".join(gaps)
+        record.price_gaps = ",".join(filter(None, (record.price_gaps, *gaps)))

@@ -1,43 +1,35 @@
-"""Reads what an answer says it used, and turns it into a record's tokens and cost.
+"""Reads what an answer says it used into a record: tokens, tools, seconds, the service tier and the model that served.
 
-One shape reads every usage object of OpenAI's: chat and completions count ``prompt_tokens`` and ``completion_tokens``,
-responses, images and audio ``input_tokens`` and ``output_tokens``; details are named after the side they belong to. A
-transcription may be billed by ``seconds`` instead.
+What a vendor means by its usage object is in ``providers.dialects.usage``. A transcription may be billed by seconds instead.
 """
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from accounts.numbers import milliseconds
+from providers.dialects import usage
 from usage.records import AttemptRecord
 
-
-class CachedDetails(msgspec.Struct):
-    """Parts of the cached tokens, as realtime sessions tell them: cached sound has a price of its own."""
-
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-class InputDetails(msgspec.Struct):
-    """Parts of the input tokens. All are included in their total."""
-
-    cached_tokens: int | None = None
-    cached_tokens_details: CachedDetails | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-    text_tokens: int | None = None
-
-
-class OutputDetails(msgspec.Struct):
-    """Parts of the output tokens. All are included in their total."""
-
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-    text_tokens: int | None = None
+OUTSIDE = "tokens_outside_usage"
+"""The gap of a total that exceeds both sides, where nothing says what the rest is."""
+REPORTED = "reported"
+"""The price version of a cost that the vendor itself reports."""
+TRANSCRIBING = frozenset({"transcription", "translation"})
+DATED = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|20\d{6}|\d{4}|latest|preview|exp)+\Z")
+# The record's fields, by the names of the counts.
+TOKENS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cached": "cached_tokens",
+    "cache_write": "cache_write_tokens",
+    "reasoning": "reasoning_tokens",
+    "audio_input": "audio_input_tokens",
+    "audio_output": "audio_output_tokens",
+    "image_input": "image_input_tokens",
+    "image_output": "image_output_tokens",
+}
 
 
 class OutputItem(msgspec.Struct):
@@ -61,27 +53,8 @@ class ToolUsage(msgspec.Struct):
     web_search: WebSearchUsage | None = None
 
 
-class Usage(msgspec.Struct):
-    """OpenAI's usage object in either naming."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
-    seconds: float | None = None
-    prompt_tokens_details: InputDetails | None = None
-    completion_tokens_details: OutputDetails | None = None
-    input_tokens_details: InputDetails | None = None
-    output_tokens_details: OutputDetails | None = None
-    input_token_details: InputDetails | None = None
-    output_token_details: OutputDetails | None = None
-
-
-_NO_INPUT = InputDetails()
-_NO_OUTPUT = OutputDetails()
-_usage = msgspec.json.Decoder(Usage | None)
 _text = msgspec.json.Decoder(str | None)
+_number = msgspec.json.Decoder(float | str)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[OutputItem])
 _tool_usage = msgspec.json.Decoder(ToolUsage | None)
@@ -95,70 +68,75 @@ TOOL_UNITS = {
 UNBILLED_ACTIONS = (b'"open_page"', b'"find_in_page"', b'"find"')
 
 
-def _count(tokens: int | None) -> int:
-    """Return a reported count; less than nothing is nothing: no answer may earn money."""
-    return max(tokens or 0, 0)
+def read_usage(record: AttemptRecord, raw: bytes | msgspec.Raw, semantics: str = "openai") -> bool:
+    """Take the tokens of a usage object into ``record``, as a vendor of these ``semantics`` means them.
 
-
-def read_usage(record: AttemptRecord, raw: bytes | msgspec.Raw) -> bool:
-    """Take the tokens of a usage object into ``record``; return whether it could be read."""
-    try:
-        usage = _usage.decode(raw)
-    except (ValueError, RecursionError):
+    Return whether it could be read. Usage that comes again, and says less than what is known, changes nothing.
+    """
+    counts = usage.read(raw, semantics)
+    if counts is None:
         return False
-    if usage is None:
-        return False
-    inputs = usage.prompt_tokens_details or usage.input_tokens_details or usage.input_token_details or _NO_INPUT
-    outputs = usage.completion_tokens_details or usage.output_tokens_details or usage.output_token_details or _NO_OUTPUT
-    if usage.seconds is not None:
-        spoken = milliseconds(usage.seconds)
-        record.units = {**record.units, **({} if spoken is None else {"input_audio_ms": spoken})}
-    record.input_tokens = _count(usage.prompt_tokens or usage.input_tokens)
-    record.output_tokens = _count(usage.completion_tokens or usage.output_tokens)
-    if not record.output_tokens and usage.total_tokens and usage.completion_tokens is usage.output_tokens is None:
-        record.input_tokens = record.input_tokens or _count(usage.total_tokens)  # embeddings of some vendors
-    record.cached_tokens = _count(inputs.cached_tokens)
-    if inputs.cached_tokens_details is not None:
-        record.units = {**record.units, **_cached_units(inputs.cached_tokens_details)}
-    record.cache_write_tokens = _count(inputs.cache_write_tokens)
-    record.audio_input_tokens = _count(inputs.audio_tokens)
-    record.image_input_tokens = _count(inputs.image_tokens)
-    record.reasoning_tokens = _count(outputs.reasoning_tokens)
-    record.audio_output_tokens = _count(outputs.audio_tokens)
-    record.image_output_tokens = _count(outputs.image_tokens)
+    record.units = {**record.units, **counts.units}
+    if counts.input + counts.output < record.input_tokens + record.output_tokens:
+        return True
+    for name, count in msgspec.structs.asdict(counts).items():
+        if name in TOKENS:
+            setattr(record, TOKENS[name], count)
+    record.price_gaps = OUTSIDE if counts.outside else ""
+    if counts.cost_pico is not None:
+        record.cost_pico, record.price_version = counts.cost_pico, REPORTED
     return True
 
 
-def _cached_units(details: CachedDetails) -> dict[str, int]:
-    units = {
-        "cache_audio_read_tokens": details.audio_tokens or 0,
-        "cache_image_read_tokens": details.image_tokens or 0,
-    }
-    return {name: count for name, count in units.items() if count}
-
-
-def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> bool:
+def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw], semantics: str = "openai") -> bool:
     """Take usage and service tier of an answer's or event's top-level fields; return whether there was usage.
 
-    The events of a responses stream carry both inside their ``response``.
+    The events of a responses stream carry both inside their ``response``. A transcription may report its ``duration`` only.
     """
     if "seconds" in fields and bytes(fields.get("object", b"")) == b'"video"':
         return read_video(record, fields)
-    usage = fields.get("usage")
-    if usage is None and "response" in fields:
+    raw = fields.get("usage")
+    if raw is None and "response" in fields:
         try:
             fields = _object.decode(fields["response"])
         except (ValueError, RecursionError):
             return False
-        usage = fields.get("usage")
-    if usage is None:
-        return False
+        raw = fields.get("usage")
+    if raw is None or bytes(raw) == b"null":
+        return read_duration(record, fields)
     if bytes(fields.get("object", b"")) == b'"response"':
         record.object_id = text_of(fields.get("id"))[:200]
+    read_served_model(record, fields)
     read_service_tier(record, fields.get("service_tier"))
     if b'_call"' in bytes(fields.get("output", b"")):
         read_tools(record, fields)
-    return read_usage(record, usage)
+    return read_usage(record, raw, semantics)
+
+
+def read_duration(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Take the length of what was transcribed, in seconds, where that is all that a vendor reports."""
+    if "duration" not in fields or record.operation not in TRANSCRIBING:
+        return False
+    try:
+        heard = milliseconds(float(_number.decode(fields["duration"])))
+    except (ValueError, RecursionError):
+        return False
+    if not heard:
+        return False
+    record.units = {"input_audio_ms": heard, **record.units}
+    return True
+
+
+def read_served_model(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> None:
+    """Note the model that answered, where it is another than the one that was asked: it decides about the price."""
+    served = text_of(fields.get("model"))
+    if served and record.model_served and _stem(served) != _stem(record.model_served):
+        record.model_served = served[:300]
+
+
+def _stem(name: str) -> str:
+    """Return a model's name without a path before it, a tag or a date behind it."""
+    return DATED.sub("", name.rpartition("/")[2].partition(":")[0].lower())
 
 
 def read_video(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> bool:

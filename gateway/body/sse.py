@@ -1,32 +1,166 @@
-"""Server-sent events: where one ends, and what its data is."""
+"""Server-sent events: split once, decoded at most once, for everybody who listens to a stream.
 
-BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")  # what ends an event, in each of SSE's line endings
+A line ends with CR LF, LF or CR, and an event with an empty line (WHATWG HTML, "Server-sent events"): all nine pairs end one.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+MAX_EVENT_BYTES = 16 * 2**20
 TAIL_BYTES = 3  # of a blank line that is cut in two, at most so much came before the cut
+_end = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+_NONE: Mapping[str, msgspec.Raw] = {}
 
 
-def event_data(event: bytes) -> bytes:
-    """Return the data of a server-sent event, its lines joined."""
-    lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
-    return lines[0] if len(lines) == 1 else b"\n".join(lines)
+class EventTooLarge(Exception):
+    """An event that is larger than :data:`MAX_EVENT_BYTES`."""
 
 
-def _last_event_end(data: bytes) -> int:
+class Event:
+    """One event as it came, its blank line included."""
+
+    __slots__ = ("_data", "_fields", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._data: bytes | None = None
+        self._fields: Mapping[str, msgspec.Raw] | None = None
+
+    @property
+    def name(self) -> bytes:
+        """The value of its ``event:`` line, empty when there is none."""
+        if b"event" not in self.raw:
+            return b""
+        return next((line[6:].strip() for line in self.raw.splitlines() if line.startswith(b"event:")), b"")
+
+    @property
+    def data(self) -> bytes:
+        """Its data, the lines joined; empty for a comment."""
+        if self._data is None:
+            raw = self.raw
+            if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2:
+                self._data = raw[6:-2].rstrip(b"\r")
+            else:
+                lines = [line[5:].strip() for line in raw.splitlines() if line.startswith(b"data:")]
+                self._data = b"\n".join(lines)
+        return self._data
+
+    @property
+    def fields(self) -> Mapping[str, msgspec.Raw]:
+        """The top-level fields of its data; none when that is not a JSON object."""
+        if self._fields is None:
+            self._fields = fields_of(self.data) if self.data[:1] == b"{" else _NONE
+        return self._fields
+
+
+class Events:
+    """One or more whole events, as they came."""
+
+    __slots__ = ("_events", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._events: list[Event] | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        if self._events is None:
+            self._events = [Event(part) for part in split(self.raw)]
+        return iter(self._events)
+
+
+class Splitter:
+    """Cuts a stream into whole events: :meth:`feed` returns those that a piece completes, and keeps the rest."""
+
+    __slots__ = ("_rest", "_rest_bytes", "_tail")
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+        self._tail = b""
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the last whole event."""
+        return b"".join(self._rest)
+
+    def feed(self, chunk: bytes) -> Events | None:
+        """Return the events that are whole by now. Raises :class:`EventTooLarge`."""
+        # What is kept holds no blank line: only the new bytes are searched, however large the event gets.
+        found = _last_end(self._tail + chunk if self._rest else chunk)
+        end = found - len(self._tail)
+        if not self._rest and end == len(chunk):
+            return Events(chunk) if chunk else None
+        whole = b"".join((*self._rest, chunk[:end])) if found else b""
+        if found:
+            self._rest, self._rest_bytes, self._tail = [], 0, b""
+        rest = chunk[end:] if found else chunk
+        if rest:
+            self._rest.append(rest)
+            self._rest_bytes += len(rest)
+            self._tail = (self._tail + rest[-TAIL_BYTES:])[-TAIL_BYTES:]
+            if self._rest_bytes > MAX_EVENT_BYTES:
+                raise EventTooLarge
+        return Events(whole) if whole else None
+
+
+def split(events: bytes) -> list[bytes]:
+    """Return the events of a piece of a stream, each with its blank line."""
+    if b"\r" not in events:
+        parts = [part + b"\n\n" for part in events.split(b"\n\n")]
+        last = parts.pop()[:-2]
+        return [*parts, last] if last else parts
+    parts, start = [], 0
+    for found in _end.finditer(events):
+        parts.append(events[start : found.end()])
+        start = found.end()
+    return [*parts, events[start:]] if start < len(events) else parts
+
+
+def fields_of(data: bytes) -> Mapping[str, msgspec.Raw]:
+    """Return the top-level fields of a JSON object, as tolerant as a client's parser; none when it is not one."""
+    try:
+        return _fields.decode(data)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        decoded = json.loads(data)  # takes lone surrogates and NaN, as clients' parsers do
+    except (ValueError, RecursionError):
+        return _NONE
+    if not isinstance(decoded, dict):
+        return _NONE
+    return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in decoded.items()}
+
+
+def is_json(data: bytes) -> bool:
+    """Whether a client's JSON parser takes ``data``."""
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def string_of(fields: Mapping[str, msgspec.Raw], name: str) -> str:
+    """Return a string field, empty when it is missing or not a string."""
+    raw = fields.get(name)
+    try:
+        return _string.decode(raw) if raw is not None else ""
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _last_end(data: bytes) -> int:
     """Return where the last whole event of ``data`` ends, behind a blank line; 0 when there is none."""
     if data.endswith(b"\n\n"):
         return len(data)
-    return max((end + len(line) for line in BLANK_LINES if (end := data.rfind(line)) >= 0), default=0)
-
-
-def split_events(events: bytes) -> list[bytes]:
-    """Return the server-sent events of a piece of a stream, each with its blank line."""
-    parts, start = [], 0
-    following = {line: events.find(line) for line in BLANK_LINES}
-    while found := [(place, line) for line, place in following.items() if place >= 0]:
-        place, line = min(found)
-        parts.append(events[start : place + len(line)])
-        start = place + len(line)
-        following = {
-            line: place if place < 0 or place >= start else events.find(line, start)
-            for line, place in following.items()
-        }
-    return [*parts, events[start:]] if start < len(events) else parts
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    ends = [found.end() for found in _end.finditer(data)]
+    if ends and ends[-1] == len(data) and data.endswith(b"\r\n\r"):
+        ends.pop()  # the lines end with CR LF, and the last LF is still to come
+    return ends[-1] if ends else 0

@@ -1,108 +1,91 @@
-"""A call: who asks, for which operation, with which body and options. And the reply to it."""
+"""A call: who asks, for which operation, with which body and options, and what is known of the whole of it."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
-import msgspec
 import uuid_utils
 
 from accounts.caller import Caller
+from gateway.call.body import Body
 from gateway.call.errors import CallError
 from gateway.call.headers import Options
-from providers.snapshot import Target
+from gateway.call.operation import Operation
+from gateway.call.plan import Plan
+from gateway.models import Owned
+from providers.snapshot import ModelSnapshot, Target
+from usage.records import AttemptRecord
 
-if TYPE_CHECKING:
-    from gateway.models import Owned
+
+class CallAttempt(Protocol):
+    """What a call knows of an attempt to have it answered (``gateway.pipeline.attempt.Attempt``)."""
+
+    target: Target
+    number: int
+    record: AttemptRecord
+    upstream_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What an endpoint does.
+@dataclass(slots=True)
+class BatchLine:
+    """Which line of which batch a call is: ``batch_id`` is our id of the batch, ``key`` and ``line`` identify it in records."""
 
-    ``name`` stands in records, ``model_type`` is the capability that a model needs for it (empty: the call names no model),
-    ``path`` the upstream's path, ``makes`` the kind of object that an answer's ``id`` names (empty: none). ``ends`` matches
-    what the last event of a whole stream holds (``None``: any end is a proper end). ``units`` counts what is billed by the
-    request itself, for example characters to be spoken; it is asked when the answer is complete. ``charges`` is false where
-    the usage in an answer is not this call's to pay: a look at something that was paid for before, or will be. ``raw`` says that
-    a good answer is a file: its bytes go on as they are, whatever its content type says.
+    batch_id: str
+    key: str
+    line: str
+
+
+@dataclass(slots=True)
+class JobInput:
+    """What the record of a job, or of its input file, keeps of the call that creates it. JSON values only.
+
+    ``models`` maps the vendor's names to our public ones; ``batch_input`` is what the check of an input file found.
     """
 
-    name: str
-    model_type: str
-    path: str
-    makes: str = ""
-    ends: re.Pattern[bytes] | None = None
-    units: "Callable[[Call], dict[str, int]] | None" = None
-    charges: bool = True
-    raw: bool = False
-
-
-class Upload(Protocol):
-    """A body that streams through: sent once, with the model's upstream name in it."""
-
-    content_type: str
-    fault: Exception | None
-    sent: int
-
-    @property
-    def values(self) -> dict[str, str]:
-        """The wanted text parts that have been seen so far."""
-
-    @property
-    def wants_stream(self) -> bool:
-        """Whether the parts seen so far ask for a stream."""
-
-    def length(self, upstream_model: str) -> int | None:
-        """Return the length of what :meth:`body` yields, or ``None`` when the client did not tell."""
-
-    def body(self, upstream_model: str) -> AsyncIterator[bytes]:
-        """Yield the body for the upstream."""
+    models: dict[str, str] = field(default_factory=dict)
+    model_types: list[str] = field(default_factory=list)
+    lines: int = 0
+    endpoint: str = ""
+    batch_input: dict[str, Any] | None = None
 
 
 class Call:
-    """One call on its way. The policies and the pipeline read and fill it; nobody else keeps it.
+    """One call on its way: what is true for the whole of it. The describing stage fills it, policies and pipeline read it.
 
-    ``account_name`` names the account of a call without a model; ``references`` are ids of objects that the request mentions,
-    with the field that did; ``parent`` is the record of the object that the path names. ``notes`` are what an endpoint found out
-    about the request and its own maker of records wants to know.
+    ``account_name`` is the account that was named or chosen: binding where no model is named, a preference otherwise.
+    ``references`` are ids of objects that the request mentions, with the field that did; ``parent`` is the record of the object
+    that the path names; ``payer`` the model that pays for a call which names none itself.
     """
 
     __slots__ = (
         "account_name",
-        "attempts",
+        "attempt",
         "base_url",
+        "batch_line",
         "body",
         "caller",
         "client_gone",
-        "content_type",
         "ended_by",
         "endpoint",
         "error",
-        "fields",
         "forwarded",
         "id_field",
+        "job",
         "method",
         "model_asked",
-        "notes",
         "operation",
         "options",
         "parent",
         "path",
+        "payer",
+        "plan",
         "query",
         "references",
         "request_id",
         "started_ns",
-        "status",
         "stream",
-        "target",
-        "targets",
         "task",
-        "timings",
-        "upload",
         "wants_usage",
     )
 
@@ -117,28 +100,31 @@ class Call:
         self.base_url = ""
         self.id_field = "id"
         self.path = operation.path
-        self.account_name = ""
-        self.parent: Owned | None = None
-        self.references: list[tuple[str, str]] = []
-        self.notes: dict[str, object] = {}
-        self.body: bytes = b""
-        self.content_type = "application/json"
-        self.upload: Upload | None = None
-        self.fields: dict[str, msgspec.Raw] = {}
-        self.forwarded: list[tuple[str, str]] = []
         self.query = ""
+        self.forwarded: list[tuple[str, str]] = []
+        self.body = Body()
+        self.account_name = options.provider_name
         self.model_asked = ""
         self.stream = False
         self.wants_usage = False
-        self.targets: tuple[Target, ...] = ()
-        self.target: Target | None = None
-        self.attempts = 0
-        self.status = 0
+        self.references: list[tuple[str, str]] = []
+        self.parent: Owned | None = None
+        self.payer: ModelSnapshot | None = None
+        self.job: JobInput | None = None
+        self.batch_line: BatchLine | None = None
+        self.plan = Plan()
+        self.attempt: CallAttempt | None = None
         self.error = ""
         self.client_gone = False
         self.ended_by: CallError | None = None
         self.task: asyncio.Task[object] | None = None
-        self.timings: dict[str, float] = {}
+
+    @property
+    def target(self) -> Target | None:
+        """Where the call goes: the target of the current attempt, or before there is one the preferred one."""
+        if self.attempt is not None:
+            return self.attempt.target
+        return self.plan.first if self.plan.targets else None
 
     def end(self, error: CallError) -> None:
         """End the running call from outside: a revoked token, a disabled account. The handler answers with ``error``."""

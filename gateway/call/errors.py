@@ -184,6 +184,11 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
+def message_of(error: BaseException) -> str:
+    """Return what ``error`` says to a caller."""
+    return str(describe(error)["message"])
+
+
 def render_json(error: BaseException) -> bytes:
     """Return the body for ``error`` as JSON."""
     return msgspec.json.encode(describe(error))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+from django.conf import settings
 
 from accounts.numbers import whole_number
 from gateway.call.errors import InvalidRequest
@@ -16,7 +17,12 @@ RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
 _text_map = msgspec.json.Decoder(dict[str, str])
 _retry = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # What of a client's request goes on to the upstream. Credentials, cookies and hop-by-hop headers never do.
-FORWARDED = frozenset(b"accept user-agent openai-beta x-client-request-id traceparent tracestate".split())
+FORWARDED = frozenset(
+    [
+        *b"accept user-agent openai-beta x-client-request-id traceparent tracestate".split(),
+        *(name.encode("latin1") for name in settings.FORWARD_HEADERS),
+    ]
+)
 
 
 @dataclass(slots=True)

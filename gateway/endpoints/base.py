@@ -3,25 +3,20 @@
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.views import APIView
 
 from accounts.caller import Caller
-from gateway.access import accounts as abilities
-from gateway.access.accounts import only_account
 from gateway.access.authentication import authenticate
-from gateway.body import json as json_body
-from gateway.body.json import MODEL_MISSING
-from gateway.body.references import find_references
 from gateway.call import errors
-from gateway.call.call import Call, Operation
-from gateway.call.headers import FORWARDED
+from gateway.call.call import Call
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
-from gateway.endpoints.describe import begin_call, choose_account
+from gateway.endpoints.describe import begin_call, read_json_body
 from gateway.objects import ownership
 from gateway.objects.store import mark_deleted, objects
+from gateway.pipeline import describe
 from gateway.pipeline import run as pipeline_run
 
 METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
@@ -82,18 +77,10 @@ class ModelCallView(InferenceView):
 
     async def describe(self, request: InferenceRequest) -> Call:
         """Return the call that the request asks for: options, body and the few fields that we act on."""
-        headers = request.raw_headers
         call = begin_call(request, self.caller, self.operation)
-        json_body.check_json_type(headers.get(b"content-type", b""))
-        call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
-        call.fields = fields = json_body.decode_fields(call.body)
-        if self.model_required or bytes(fields.get("model", b"null")) != b"null":
-            call.model_asked = json_body.text_field(fields, "model", MODEL_MISSING)
-        call.references = find_references(call.body, fields, call.operation.path)
-        await choose_account(call)
-        call.stream = json_body.flag(fields, "stream")
-        if call.stream:
-            call.wants_usage = json_body.wants_usage(fields.get("stream_options"))
+        await read_json_body(request, call)
+        describe.read_model(call, required=self.model_required)
+        await describe.find_account(call)
         return call
 
 
@@ -104,10 +91,6 @@ class ObjectView(InferenceView):
     """
 
     operations: ClassVar[dict[str, Operation]]
-    model_type: ClassVar[str] = ""
-    ability: ClassVar[str] = ""
-    """What the account's vendor offers, where no object tells the account (``gateway.access.accounts``); a named one must have it."""
-    ability_required: ClassVar[bool] = True
 
     async def forward(self, request: InferenceRequest, path: str, object_id: str = "") -> Reply:
         """Send the request to ``path`` at the object's account; a successful ``DELETE`` ends the object's record.
@@ -120,25 +103,16 @@ class ObjectView(InferenceView):
     async def describe(self, request: InferenceRequest, path: str, object_id: str = "") -> Call:
         """Return the call; its ``parent`` is the object's record, when the gateway has one."""
         call = begin_call(request, self.caller, self.operations[request.method or ""])
-        call.method, call.path = request.method or "", path
+        call.path = path
         if object_id:
-            account, call.parent = await ownership.locate(self.caller, object_id, call.options.provider_name)
+            account, call.parent = await ownership.locate(self.caller, object_id, call.account_name)
             call.account_name = account.name
         if request.method == "GET":
             call.stream = request.GET.get("stream") == "true"
         if request.method in ("POST", "PUT", "PATCH"):
-            call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
-            if call.body:
-                json_body.check_json_type(request.raw_headers.get(b"content-type", b""))
-                call.fields = json_body.decode_fields(call.body)
-                call.references = find_references(call.body, call.fields, call.operation.path)
-        if not object_id and self.ability:
-            name = call.options.provider_name or await ownership.home_of(call)
-            call.account_name = abilities.account_for(
-                self.caller, name, self.ability, required=self.ability_required
-            ).name
-        elif not object_id:
-            await choose_account(call, self.model_type)
+            await read_json_body(request, call, may_be_empty=True)
+        if not object_id:
+            await describe.find_account(call)
         return call
 
     async def run(self, call: Call, deletes: str = "") -> Reply:
@@ -148,10 +122,3 @@ class ObjectView(InferenceView):
             await objects.run(mark_deleted, deletes, call.account_name, datetime.now(UTC))
             objects.forget(deletes, call.account_name)
         return reply
-
-    def only_account(self) -> str:
-        """Return the one account that the caller may use when no header says which; raise when there are several."""
-        return only_account(self.caller)
-
-
-FORWARDED |= frozenset(name.encode("latin1") for name in settings.FORWARD_HEADERS)

@@ -7,8 +7,9 @@ from django.conf import settings
 
 from gateway.access import accounts as access_accounts
 from gateway.body.json import text_field
-from gateway.call.call import Call, Operation
+from gateway.call.call import Call, JobInput
 from gateway.call.errors import InvalidRequest
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.describe import json_reply
@@ -17,13 +18,12 @@ from gateway.endpoints.jobs import JobView
 from gateway.managed import batches as own_batches
 from gateway.managed import files as own_files
 from gateway.managed.input import ENDPOINTS, VENDORS_ONLY, InputCheck, Summary, check_again, check_endpoint
-from gateway.objects import ownership
+from gateway.objects import operations, ownership
 from gateway.objects.jobs import BATCH, find
 from gateway.objects.store import objects
+from gateway.pipeline.fetch import read_request
 from gateway.state import state
-from providers.dialects import openai as openai_dialect
 from providers.snapshot import AccountSnapshot, Target
-from providers.upstream.client import UpstreamRequest
 
 PARAM = "input_file_id"
 
@@ -32,16 +32,15 @@ class Batches(JobView):
     """The collection: create a batch, list one's own."""
 
     job = BATCH
-    ability = BATCH.ability
-    ability_required = False
-    operations: ClassVar[dict[str, Operation]] = {"POST": Operation("batch.create", "", "batches", makes=BATCH.kind)}
+    list_operation = operations.BATCH_LIST
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.BATCH_CREATE}
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Create a batch of an input file that the caller may use, after checking it again."""
         call = await self.describe(request, "batches")
         account = access_accounts.account_of(self.caller, call.account_name)
-        file_id = text_field(call.fields, PARAM, "You must provide 'input_file_id', the id of an uploaded file.")
-        endpoint = text_field(call.fields, "endpoint", "You must provide 'endpoint', like '/v1/chat/completions'.")
+        file_id = text_field(call.body.fields, PARAM, "You must provide 'input_file_id', the id of an uploaded file.")
+        endpoint = text_field(call.body.fields, "endpoint", "You must provide 'endpoint', like '/v1/chat/completions'.")
         if endpoint not in ENDPOINTS:
             raise InvalidRequest(
                 f"'endpoint' must be one of {', '.join(ENDPOINTS)}.", param="endpoint", code="invalid_endpoint"
@@ -50,7 +49,7 @@ class Batches(JobView):
         if own_files.is_own(file_id) or own_batches.runs_here(request, account):
             return await self._run_here(call, account, file_id, endpoint)
         summary = await check_input(call, account, file_id, endpoint)
-        call.notes.update(models=summary.models, lines=summary.lines, endpoint=endpoint)
+        call.job = JobInput(models=dict(summary.models), lines=summary.lines, endpoint=endpoint)
         return await self.run(call)
 
     async def _run_here(self, call: Call, account: AccountSnapshot, file_id: str, endpoint: str) -> Reply:
@@ -61,7 +60,7 @@ class Batches(JobView):
                 param="endpoint",
                 code="invalid_endpoint",
             )
-        asked = msgspec.json.decode(call.body)
+        asked = msgspec.json.decode(call.body.raw)
         own_batches.check(asked)
         row = await objects.run(find, account.name, file_id)
         if row is not None and own_files.is_own(file_id) and own_files.has_expired(row):
@@ -88,9 +87,7 @@ class Batch(JobView):
     """One batch."""
 
     job = BATCH
-    operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("batch.retrieve", "", "batches/{id}", makes="job_seen", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"GET": operations.BATCH_RETRIEVE}
 
     async def get(self, request: InferenceRequest, batch_id: str, **kwargs: Any) -> Reply:
         """Return the batch."""
@@ -101,9 +98,7 @@ class CancelBatch(JobView):
     """The end of a batch before its time."""
 
     job = BATCH
-    operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("batch.cancel", "", "batches/{id}/cancel", makes="job_seen", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.BATCH_CANCEL}
 
     async def post(self, request: InferenceRequest, batch_id: str, **kwargs: Any) -> Reply:
         """Cancel the batch."""
@@ -124,8 +119,7 @@ async def check_input(call: Call, account: AccountSnapshot, file_id: str, endpoi
         return check_again(call.caller, account, known, endpoint)
     check = InputCheck(call.caller, account, PARAM)
     target = Target(account, access_accounts.no_model(account))
-    url = openai_dialect.url(target, f"files/{file_id}/content")
-    answer = await state.client.send(account, UpstreamRequest("GET", url, openai_dialect.headers(account)))
+    answer = await state.client.send(account, read_request(target, f"files/{file_id}/content"))
     try:
         if answer.status != 200:
             raise InvalidRequest(

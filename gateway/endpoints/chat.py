@@ -1,37 +1,28 @@
 """``/chat/completions`` and the older ``/completions``."""
 
-import re
 from typing import Any
 
 from gateway.body.json import flag
-from gateway.call.call import Call, Operation
+from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints import stored_chat
 from gateway.endpoints.base import ModelCallView
-from gateway.objects import chat as objects_chat
-
-# Some vendors end a stream without [DONE]; then a finish reason tells that it is whole.
-ENDS = re.compile(rb'^data: ?\[DONE\]|"finish_reason":\s*"', re.MULTILINE)
-CREATE = Operation("chat", "chat", "chat/completions", ends=ENDS)
-# One that the vendor keeps has an owner.
-STORE = Operation("chat", "chat", "chat/completions", makes=objects_chat.KIND, ends=ENDS)
-# So has the audio of a spoken answer.
-SPEAK = Operation("chat", "chat", "chat/completions", makes=objects_chat.AUDIO, ends=ENDS)
+from gateway.objects import operations
 
 
 class ChatCompletions(ModelCallView):
     """Create a chat completion, whole or streamed; list those that were stored."""
 
-    operation = CREATE
+    operation = operations.CHAT
 
     async def describe(self, request: InferenceRequest) -> Call:
         """Return the call; one with ``store: true`` makes an object, and so does one that wants to hear the answer."""
         call = await super().describe(request)
-        if flag(call.fields, "store"):
-            call.operation = STORE
-        elif "audio" in call.fields:
-            call.operation = SPEAK
+        if flag(call.body.fields, "store"):
+            call.operation = operations.CHAT_STORED
+        elif "audio" in call.body.fields:
+            call.operation = operations.CHAT_SPOKEN
         return call
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
@@ -44,4 +35,4 @@ class ChatCompletions(ModelCallView):
 class Completions(ModelCallView):
     """Create a completion of a prompt, whole or streamed."""
 
-    operation = Operation("text_completion", "completion", "completions", ends=ENDS)
+    operation = operations.COMPLETION

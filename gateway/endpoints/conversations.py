@@ -2,19 +2,17 @@
 
 from typing import Any, ClassVar
 
-from gateway.call.call import Operation
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ObjectView
+from gateway.objects import operations
 
 
 class Conversations(ObjectView):
     """Create a conversation."""
 
-    model_type = "responses"
-    operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("conversations.create", "", "conversations", makes="conversation", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.CONVERSATION_CREATE}
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Create it on the header's account, on that of an item it refers to, or on the only one that makes responses."""
@@ -25,9 +23,9 @@ class Conversation(ObjectView):
     """A conversation by its id."""
 
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("conversations.retrieve", "", "conversations", charges=False),
-        "POST": Operation("conversations.update", "", "conversations", charges=False),
-        "DELETE": Operation("conversations.delete", "", "conversations", charges=False),
+        "GET": operations.CONVERSATION_RETRIEVE,
+        "POST": operations.CONVERSATION_UPDATE,
+        "DELETE": operations.CONVERSATION_DELETE,
     }
 
     async def get(self, request: InferenceRequest, conversation_id: str, **kwargs: Any) -> Reply:
@@ -41,8 +39,8 @@ class ConversationItems(ObjectView):
     """The items of a conversation."""
 
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("conversations.items.list", "", "conversations/items", makes="shown", charges=False),
-        "POST": Operation("conversations.items.create", "", "conversations/items", makes="shown", charges=False),
+        "GET": operations.ITEM_LIST,
+        "POST": operations.ITEM_CREATE,
     }
 
     async def get(self, request: InferenceRequest, conversation_id: str, **kwargs: Any) -> Reply:
@@ -56,8 +54,8 @@ class ConversationItem(ObjectView):
     """An item of a conversation by its id."""
 
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("conversations.items.retrieve", "", "conversations/items", makes="shown", charges=False),
-        "DELETE": Operation("conversations.items.delete", "", "conversations/items", charges=False),
+        "GET": operations.ITEM_RETRIEVE,
+        "DELETE": operations.ITEM_DELETE,
     }
 
     async def get(self, request: InferenceRequest, conversation_id: str, item_id: str, **kwargs: Any) -> Reply:

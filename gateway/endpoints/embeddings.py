@@ -1,10 +1,10 @@
 """``/embeddings``."""
 
-from gateway.call.call import Operation
 from gateway.endpoints.base import ModelCallView
+from gateway.objects import operations
 
 
 class Embeddings(ModelCallView):
     """Create vectors for one or many texts."""
 
-    operation = Operation("embeddings", "embedding", "embeddings")
+    operation = operations.EMBEDDINGS

@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from gateway.access import accounts as abilities
 from gateway.body.upload import MultipartUpload
-from gateway.call.call import Call, Operation
+from gateway.call.call import Call, JobInput
 from gateway.call.errors import CallError, InvalidRequest
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView, ObjectView
@@ -26,8 +27,7 @@ from gateway.managed import files as own_files
 from gateway.managed.fields import EXPIRY_PARTS, form_expiry
 from gateway.managed.input import InputCheck
 from gateway.models import OwnedObject
-from gateway.objects import files as file_objects
-from gateway.objects import makers, ownership
+from gateway.objects import operations, ownership
 from gateway.objects.files import FILE, expiry, keep_body, stored_body, unpaid_batch
 from gateway.objects.listing import asks_for_all, list_body, list_owned, read_page
 from gateway.objects.records import new_object
@@ -39,9 +39,6 @@ LIST_LIMIT = 10_000
 READ_AT_ONCE = 8
 BATCH = "batch"
 UNNAMED = "input.jsonl"
-
-
-makers.MAKERS.update(file_objects.MAKERS)
 
 
 class FileUpload(MultipartUpload):
@@ -76,7 +73,7 @@ class FileUpload(MultipartUpload):
             )
         summary = self.check.finish()
         await self._look_up()
-        self._call.notes["batch_input"] = summary.as_json()
+        self._call.job = JobInput(batch_input=summary.as_json())
 
     def close(self) -> None:
         super().close()
@@ -123,9 +120,8 @@ class Files(InferenceView):
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Upload a file."""
-        call = begin_call(request, self.caller, Operation("file.create", "", "files", makes=FILE))
-        name = call.options.provider_name
-        account = abilities.account_for(self.caller, name, "files", required=False)
+        call = begin_call(request, self.caller, operations.FILE_CREATE)
+        account = abilities.choose_account(self.caller, call.operation, call.account_name)
         own = own_batches.wanted(request) or "files" not in account.vendor.abilities
         call.account_name = account.name
         upload = FileUpload(request, call, account, own=own)
@@ -151,15 +147,16 @@ class Files(InferenceView):
         file_id = own_files.new_id()
         size = await own_files.run(own_files.save, file_id, upload.content)
         body = own_files.file_body(file_id, upload.file_name or UNNAMED, BATCH, size, lifetime)
-        data = {"body": body, "batch_input": call.notes["batch_input"]}
+        assert call.job is not None  # begun as the input of a batch
+        data = {"body": body, "batch_input": call.job.batch_input}
         made = new_object(call.caller, account.name, FILE, file_id, data=data, expires_at=expiry(body))
         await objects.record([made])
         return json_reply({**body, "provider": account.provider})
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """List the caller's files, newest first."""
-        call = begin_call(request, self.caller, Operation("file.list", "", "files"))
-        account = abilities.account_for(self.caller, call.options.provider_name, "files", required=False)
+        call = begin_call(request, self.caller, operations.FILE_LIST)
+        account = abilities.choose_account(self.caller, call.operation, call.account_name)
         page = read_page(request.GET, default=LIST_LIMIT, most=LIST_LIMIT)
         filters = {"data__body__purpose": request.GET["purpose"]} if request.GET.get("purpose") else {}
         everybody = asks_for_all(request, self.caller, account)
@@ -193,8 +190,8 @@ class File(ObjectView):
     """One file: its metadata, and its end."""
 
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("file.retrieve", "", "files/{id}"),
-        "DELETE": Operation("file.delete", "", "files/{id}"),
+        "GET": operations.FILE_RETRIEVE,
+        "DELETE": operations.FILE_DELETE,
     }
 
     async def get(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:
@@ -231,7 +228,7 @@ class FileContent(ObjectView):
     """A file's bytes, streamed; a range of them when the request asks so."""
 
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("file.content", "", "files/{id}/content", raw=True),
+        "GET": operations.FILE_CONTENT,
     }
 
     async def get(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:

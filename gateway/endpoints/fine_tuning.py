@@ -8,19 +8,19 @@ from gateway.access import accounts as abilities
 from gateway.access import grants, vendor_names
 from gateway.access.nested_models import resolve_nested_models
 from gateway.body.json import text_field
-from gateway.call.call import Operation
+from gateway.call.call import JobInput
 from gateway.call.errors import ModelNotFound
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ObjectView
 from gateway.endpoints.jobs import JobView
-from gateway.objects import ownership
+from gateway.objects import operations, ownership
 from gateway.objects.jobs import FINE_TUNING, MODEL
 from gateway.objects.store import objects
 from providers.models import Model
 
 CHECKPOINTS = "fine_tuning/checkpoints"
-GRADERS = "fine_tuning/alpha/graders"
 MODEL_MISSING = "You must provide a 'model', by the vendor's own name like 'gpt-4o-mini-2024-07-18'."
 
 
@@ -28,22 +28,19 @@ class Jobs(JobView):
     """The collection: begin a job, list one's own."""
 
     job = FINE_TUNING
-    ability = FINE_TUNING.ability
-    operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("fine_tuning.create", "", FINE_TUNING.path, makes=FINE_TUNING.kind)
-    }
+    list_operation = operations.FINE_TUNING_LIST
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.FINE_TUNING_CREATE}
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Begin a job on files and a model that the caller may use."""
         call = await self.describe(request, FINE_TUNING.path)
         account = abilities.account_of(self.caller, call.account_name)
-        abilities.check_ability(account, FINE_TUNING.ability)
-        name = text_field(call.fields, "model", MODEL_MISSING)
+        name = text_field(call.body.fields, "model", MODEL_MISSING)
         target = vendor_names.resolve(self.caller, account, name, "fine_tuning")
         if vendor_names.is_fine_tuned(target):
             call.references.append(("model", name))
         resolve_nested_models(call, account)
-        call.notes.update(models={name: target.model.public_name}, model_types=sorted(target.model.model_types))
+        call.job = JobInput({name: target.model.public_name}, sorted(target.model.model_types))
         return await self.run(call)
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
@@ -55,9 +52,7 @@ class Job(JobView):
     """One job."""
 
     job = FINE_TUNING
-    operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("fine_tuning.retrieve", "", "fine_tuning/jobs/{id}", makes="job_seen", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"GET": operations.FINE_TUNING_RETRIEVE}
 
     async def get(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
         """Return the job."""
@@ -69,9 +64,7 @@ class SteerJob(JobView):
 
     job = FINE_TUNING
     verb: ClassVar[str] = ""
-    operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("fine_tuning.steer", "", "fine_tuning/jobs/{id}/steer", makes="job_seen", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.FINE_TUNING_STEER}
 
     async def post(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
         """Steer the job."""
@@ -99,9 +92,7 @@ class ResumeJob(SteerJob):
 class Events(ObjectView):
     """What happened in a job."""
 
-    operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("fine_tuning.events", "", "fine_tuning/jobs/{id}/events")
-    }
+    operations: ClassVar[dict[str, Operation]] = {"GET": operations.FINE_TUNING_EVENTS}
 
     async def get(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
         """List the job's events."""
@@ -111,9 +102,7 @@ class Events(ObjectView):
 class Checkpoints(ObjectView):
     """The models that a job made on its way."""
 
-    operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("fine_tuning.checkpoints", "", "fine_tuning/jobs/{id}/checkpoints", makes="checkpoints")
-    }
+    operations: ClassVar[dict[str, Operation]] = {"GET": operations.FINE_TUNING_CHECKPOINTS}
 
     async def get(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
         """List the job's checkpoints."""
@@ -124,9 +113,9 @@ class Permissions(ObjectView):
     """Which of the vendor's projects may use a checkpoint. For the checkpoint's owner."""
 
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("checkpoint_permission.list", "", "fine_tuning/checkpoints/{id}/permissions"),
-        "POST": Operation("checkpoint_permission.create", "", "fine_tuning/checkpoints/{id}/permissions"),
-        "DELETE": Operation("checkpoint_permission.delete", "", "fine_tuning/checkpoints/{id}/permissions/{id}"),
+        "GET": operations.PERMISSION_LIST,
+        "POST": operations.PERMISSION_CREATE,
+        "DELETE": operations.PERMISSION_DELETE,
     }
 
     async def get(self, request: InferenceRequest, checkpoint: str, permission: str = "", **kwargs: Any) -> Reply:
@@ -149,15 +138,14 @@ class Permissions(ObjectView):
 class RunGrader(ObjectView):
     """Try a grader out. One that asks models is recorded as unpriced: the answer does not tell what it used."""
 
-    ability = FINE_TUNING.ability
     verb: ClassVar[str] = "run"
-    operations: ClassVar[dict[str, Operation]] = {"POST": Operation("grader.run", "chat", f"{GRADERS}/run")}
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.GRADER_RUN}
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Send the grader on, its models by their upstream names."""
-        call = await self.describe(request, f"{GRADERS}/{self.verb}")
+        call = await self.describe(request, f"{operations.GRADERS}/{self.verb}")
         resolve_nested_models(call, abilities.account_of(self.caller, call.account_name))
-        if b'"model"' not in call.body:
+        if b'"model"' not in call.body.raw:
             call.operation = replace(call.operation, model_type="", charges=False)
         return await self.run(call)
 
@@ -166,15 +154,13 @@ class ValidateGrader(RunGrader):
     """Have a grader checked."""
 
     verb = "validate"
-    operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("grader.validate", "", f"{GRADERS}/validate", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.GRADER_VALIDATE}
 
 
 class FineTunedModel(ObjectView):
     """A model that somebody had fine-tuned, and its deletion by its owner."""
 
-    operations: ClassVar[dict[str, Operation]] = {"DELETE": Operation("model.delete", "", "models/{id}")}
+    operations: ClassVar[dict[str, Operation]] = {"DELETE": operations.MODEL_DELETE}
 
     async def remove(self, request: InferenceRequest, name: str) -> Reply:
         """Delete the model ``name``, with or without its account; raise :class:`ModelNotFound` for anybody's but one's own."""

@@ -13,15 +13,16 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from gateway.access import accounts as abilities
-from gateway.call.call import Call, Operation
+from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ObjectView
 from gateway.endpoints.describe import JSON_HEADERS, begin_call
 from gateway.managed import batches as own_batches
 from gateway.models import OwnedObject
-from gateway.objects import jobs, makers, ownership
+from gateway.objects import jobs, ownership
 from gateway.objects.files import stored_body
 from gateway.objects.jobs import JobKind
 from gateway.objects.listing import asks_for_all, list_body, list_owned, read_page
@@ -34,13 +35,12 @@ NOT_ABOUT_THE_JOB = frozenset({401, 403, 429})
 _body = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
 
-makers.MAKERS.update(jobs.MAKERS)
-
 
 class JobView(ObjectView):
     """One job, or the collection of jobs, of ``job``'s kind."""
 
     job: ClassVar[JobKind]
+    list_operation: ClassVar[Operation]
 
     async def look(self, request: InferenceRequest, job_id: str) -> Reply:
         """Return the job as it stands."""
@@ -81,8 +81,8 @@ class JobView(ObjectView):
 
     async def listing(self, request: InferenceRequest) -> Reply:
         """Return a page of the caller's jobs, from the records."""
-        call = begin_call(request, self.caller, Operation(f"{self.job.kind}.list", "", self.job.path))
-        account = abilities.account_for(self.caller, call.options.provider_name, self.job.ability, required=False)
+        call = begin_call(request, self.caller, self.list_operation)
+        account = abilities.choose_account(self.caller, call.operation, call.account_name)
         page = read_page(request.GET)
         everybody = asks_for_all(request, self.caller, account)
         conditions = metadata_conditions(request)

@@ -1,10 +1,10 @@
 """``/moderations``."""
 
-from gateway.call.call import Operation
 from gateway.endpoints.base import ModelCallView
+from gateway.objects import operations
 
 
 class Moderations(ModelCallView):
     """Classify texts and images as harmful or not."""
 
-    operation = Operation("moderation", "moderation", "moderations")
+    operation = operations.MODERATION

@@ -14,14 +14,15 @@ from gateway.body import json as json_body
 from gateway.body.references import find_references
 from gateway.body.upload import MultipartUpload, reference_field
 from gateway.call import errors
-from gateway.call.call import Call, Operation
+from gateway.call.body import Body
+from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
 from gateway.endpoints.describe import begin_call
 from gateway.endpoints.resources import BODY_METHODS, MULTIPART
 from gateway.endpoints.uploading import closing_on_error, send_upload
-from gateway.objects import ownership
+from gateway.objects import operations, ownership
 from gateway.objects.records import visible
 from gateway.objects.store import objects
 from gateway.pipeline import run as pipeline_run
@@ -29,9 +30,6 @@ from providers.snapshot import AccountSnapshot
 
 FORM = b"application/x-www-form-urlencoded"
 PATH_CHARACTERS = 2000
-READ = Operation("proxy", "", "proxy", charges=False)
-# What a vendor asks for a call that we know nothing of is unknown, so its record is unpriced.
-WRITE = Operation("proxy", "proxy", "proxy")
 _any = msgspec.json.Decoder()
 
 
@@ -46,16 +44,18 @@ class ProxyView(InferenceView):
 
     async def serve(self, request: InferenceRequest, rest: str) -> Reply:
         """Check the path against the account's patterns, and the ids that the call mentions, and send it on."""
-        call = begin_call(request, self.caller, WRITE if request.method in BODY_METHODS else READ)
-        if not call.options.provider_name:
+        call = begin_call(
+            request, self.caller, operations.PROXY_WRITE if request.method in BODY_METHODS else operations.PROXY_READ
+        )
+        if not call.account_name:
             raise errors.InvalidRequest(
                 "Set the header x-tfy-provider-name to the provider account that this path is for.",
                 param="x-tfy-provider-name",
                 code="provider_account_required",
             )
-        account = access_accounts.account_of(self.caller, call.options.provider_name)
+        account = access_accounts.account_of(self.caller, call.account_name)
         path = check_proxy_path(account, rest)
-        call.account_name, call.method, call.path = account.name, request.method or "", path
+        call.account_name, call.path = account.name, path
         call.endpoint = f"proxy/{path}"[:100]
         call.base_url = vendor_root(account.url)
         await self._check_mentioned(call, account, [*rest.split("/"), *(value for _, value in parse_qsl(call.query))])
@@ -65,8 +65,8 @@ class ProxyView(InferenceView):
         content_type = request.raw_headers.get(b"content-type", b"")
         if content_type.lower().startswith(MULTIPART):
             return await self._send_upload(request, call, account)
-        call.content_type = content_type.decode("latin1")
-        call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+        raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+        call.body = Body(raw, content_type=content_type.decode("latin1"))
         read_any_body(call, content_type)
         check_proxy_model(call, account)
         return await pipeline_run.run(call)
@@ -94,24 +94,24 @@ class ProxyView(InferenceView):
 
 def read_any_body(call: Call, content_type: bytes) -> None:
     """Note the ids that a body mentions, whatever type it says it has: vendors guess. The body itself goes on as it came."""
-    if not call.body:
+    if not call.body.raw:
         return
     if content_type.lower().startswith(FORM):
-        pairs = parse_qsl(call.body.decode("latin1"))
+        pairs = parse_qsl(call.body.raw.decode("latin1"))
         call.references = [(name, value) for key, value in pairs if value and (name := reference_field(key))]
         return
     try:
-        _any.decode(call.body)
+        _any.decode(call.body.raw)
     except (ValueError, RecursionError):
         if json_body.is_json(content_type):
             raise errors.InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
         return
-    if call.body.lstrip()[:1] == b"{":
-        call.fields = json_body.decode_fields(call.body)
-        call.stream = json_body.is_true(call.fields.get("stream"))
-        call.references = find_references(call.body, call.fields)
+    if call.body.raw.lstrip()[:1] == b"{":
+        call.body.fields = json_body.decode_fields(call.body.raw)
+        call.stream = json_body.is_true(call.body.fields.get("stream"))
+        call.references = find_references(call.body.raw, call.body.fields)
     else:
-        call.references = find_references(call.body, {"": msgspec.Raw(call.body)})
+        call.references = find_references(call.body.raw, {"": msgspec.Raw(call.body.raw)})
 
 
 def check_proxy_model(call: Call, account: AccountSnapshot, model: str = "") -> None:
@@ -119,7 +119,7 @@ def check_proxy_model(call: Call, account: AccountSnapshot, model: str = "") -> 
 
     A model that the account does not list passes, but a token that is limited to some models reaches those alone.
     """
-    model = model or json_body.text_of(call.fields.get("model"))
+    model = model or json_body.text_of(call.body.fields.get("model"))
     listed = [entry for entry in account.models.values() if model and model in (entry.upstream_id, entry.name)]
     limits = call.caller.limits
     if any(grants.may_call(call.caller, account, entry) for entry in listed):

@@ -5,18 +5,16 @@ from time import time
 from typing import Any, ClassVar
 
 import msgspec
-from django.conf import settings
 
 from gateway.access import accounts as access_accounts
-from gateway.body import json as json_body
-from gateway.body.references import find_references
-from gateway.call.call import Call, Operation
+from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
-from gateway.endpoints.describe import begin_call, json_reply
-from gateway.objects import ownership
+from gateway.endpoints.describe import begin_call, json_reply, read_json_body
+from gateway.objects import operations, ownership
 from gateway.realtime import client_secrets, kinds
 from gateway.realtime import targets as admission
 from gateway.realtime.client_secrets import ClientSecret
@@ -42,7 +40,7 @@ _expiry = msgspec.json.Decoder(Expiry | None)
 class ClientSecrets(InferenceView):
     """Make a client secret. The upstream is not asked: no credential of the vendor's is ever told."""
 
-    operation: ClassVar[Operation] = Operation("realtime.client_secrets", "", "realtime/client_secrets", charges=False)
+    operation: ClassVar[Operation] = operations.CLIENT_SECRETS
     kind: ClassVar[Kind] = REALTIME
     session_type: ClassVar[str] = ""
     """The type of every session; empty: the settings say whether it is ``realtime`` or ``transcription``."""
@@ -50,10 +48,8 @@ class ClientSecrets(InferenceView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Return the secret with the session's settings."""
         call = begin_call(request, self.caller, self.operation)
-        json_body.check_json_type(request.raw_headers.get(b"content-type", b""))
-        call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
-        call.fields = json_body.decode_fields(call.body) if call.body else {}
-        session, seconds = self.read(call.fields)
+        await read_json_body(request, call, may_be_empty=True)
+        session, seconds = self.read(call.body.fields)
         secret = await self._secret(call, session, seconds)
         return json_reply(self.answer(secret, client_secrets.mint(secret), session))
 
@@ -77,7 +73,7 @@ class ClientSecrets(InferenceView):
                 param="session.model",
                 code="missing_required_parameter",
             )
-        account = admission.account_for(self.caller, self.kind, "", call.options.provider_name, model)
+        account = admission.account_for(self.caller, self.kind, "", call.account_name, model)
         assert account is not None  # only kinds whose models are named by events leave it open
         target = await _admit(call, account, session, named.get("model", ""))
         settings_kept = {**session, "type": kind}
@@ -100,9 +96,7 @@ class ClientSecrets(InferenceView):
 class TranslationSecrets(ClientSecrets):
     """Make a client secret for a translation session."""
 
-    operation = Operation(
-        "realtime.translations.client_secrets", "", "realtime/translations/client_secrets", charges=False
-    )
+    operation = operations.TRANSLATION_SECRETS
     kind = TRANSLATION
     session_type = "translation"
 
@@ -110,7 +104,7 @@ class TranslationSecrets(ClientSecrets):
 class Sessions(ClientSecrets):
     """Make a client secret the older way: the settings are the body, the secret is part of the answer."""
 
-    operation = Operation("realtime.sessions", "", "realtime/sessions", charges=False)
+    operation = operations.REALTIME_SESSIONS
     session_type = "realtime"
 
     def read(self, fields: dict[str, msgspec.Raw]) -> tuple[dict[str, Any], int]:
@@ -128,7 +122,7 @@ class Sessions(ClientSecrets):
 class TranscriptionSessions(Sessions):
     """Make a client secret for a transcription session the older way."""
 
-    operation = Operation("realtime.transcription_sessions", "", "realtime/transcription_sessions", charges=False)
+    operation = operations.TRANSCRIPTION_SESSIONS
     session_type = "transcription"
 
 
@@ -163,11 +157,7 @@ async def _admit(call: Call, account: AccountSnapshot, session: dict[str, Any], 
     """Return the session's model, after everything that its settings name was checked. They keep the names as given."""
     copy = msgspec.json.decode(msgspec.json.encode(session))
     targets = admission.admit_settings(call.caller, account, copy)
-    call.references = [
-        (field, name)
-        for field, name in find_references(call.body, call.fields, call.operation.path)
-        if field != "item_reference"
-    ]
+    call.references = [(field, name) for field, name in call.references if field != "item_reference"]
     for target in targets.values():
         call.references += admission.references_of(target)
     await ownership.check_references(call, account)

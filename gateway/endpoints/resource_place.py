@@ -1,15 +1,13 @@
 """Where a pass-through path lies in the table of resources, and which operation it is."""
 
-import re
 from dataclasses import dataclass
 
-from gateway.call.call import Operation
-from gateway.objects import ownership
+from gateway.call.operation import Operation
+from gateway.objects import operations, ownership
 from gateway.objects.resource_table import RUN, SESSION, Resource
+from gateway.objects.resources import creates
 
 OPERATION_CHARACTERS = 64
-# How the stream of a run ends; OpenAI closes it with an event of this name.
-RUN_ENDS = re.compile(rb"^event: ?(?:done|error)", re.MULTILINE)
 VERBS = {"POST": "create", "GET": "list", "DELETE": "delete"}
 OBJECT_VERBS = {"POST": "update", "GET": "retrieve", "DELETE": "delete"}
 
@@ -58,8 +56,9 @@ def operation_of(row: Resource, place: Place, method: str) -> Operation:
         name[:OPERATION_CHARACTERS],
         billed or "",
         row.path,
-        makes=makes,
-        ends=RUN_ENDS if row.makes.get("runs") == RUN and billed else None,
+        creates=creates(makes),
+        ends=operations.RUN_END if row.makes.get("runs") == RUN and billed else None,
         charges=billed is not None,
         raw=method == "GET" and place.word == "content",
+        resource=row.switch,
     )

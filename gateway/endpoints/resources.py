@@ -12,21 +12,19 @@ from django.conf import settings
 from django.urls import URLPattern, re_path
 
 from gateway.access import accounts as access_accounts
-from gateway.access import grants
 from gateway.access import models as access
 from gateway.access.nested_models import resolve_nested_models
 from gateway.body import json as json_body
-from gateway.body.references import find_references
 from gateway.body.upload import MultipartUpload
 from gateway.call import errors
 from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
-from gateway.endpoints.describe import begin_call, json_reply
+from gateway.endpoints.describe import begin_call, json_reply, read_json_body
 from gateway.endpoints.resource_place import Place, operation_of, place_of
 from gateway.endpoints.uploading import closing_on_error, send_upload
-from gateway.objects import makers, ownership, resources
+from gateway.objects import ownership, resources
 from gateway.objects.listing import list_body, list_owned, read_page
 from gateway.objects.resource_table import RESOURCES, Resource
 from gateway.objects.store import mark_deleted, objects
@@ -40,8 +38,6 @@ LIST_PARAMETERS = frozenset({"limit", "order", "after", "before"})
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 MULTIPART = b"multipart/"
 RANGE_HEADERS = (b"range", b"if-range")
-
-makers.MAKERS.update(resources.MAKERS)
 
 
 class ResourceView(InferenceView):
@@ -65,14 +61,13 @@ class ResourceView(InferenceView):
         """Resolve the path against the row, check who owns what it names, and send it on."""
         row, place = self.resource, place_of(self.resource, rest)
         call = begin_call(request, self.caller, operation_of(row, place, request.method or ""))
-        call.method = request.method or ""
         call.path = "/".join([row.path, *(quote(segment, safe="") for segment in place.segments)])
         call.endpoint = "/".join([row.path, *place.shape])
         account = await self._told_account(call, place)
         if account is not None:
-            check_open(account, row)
+            access_accounts.check_open(account, row.switch)
         if request.method == "GET" and not place.segments:
-            listed = await self._list(request, account or self._only_account(call))
+            listed = await self._list(request, account or access_accounts.choose_account(self.caller, call.operation))
             if listed is not None:
                 return listed
         upload = await read_body(request, call, row) if request.method in BODY_METHODS else None
@@ -92,8 +87,8 @@ class ResourceView(InferenceView):
         row = self.resource
         if account is None:
             account = await self._account_of_body(call)
-            check_open(account, row)
-        call.account_name = call.options.provider_name = account.name
+            access_accounts.check_open(account, row.switch)
+        call.account_name = account.name
         if row.model:
             check_model(call, account)
             resolve_nested_models(call, account)
@@ -120,7 +115,7 @@ class ResourceView(InferenceView):
 
     async def _told_account(self, call: Call, place: Place) -> AccountSnapshot | None:
         """Return the account that the path's object or the header tells; ``None`` when neither does."""
-        name = call.options.provider_name
+        name = call.account_name
         if place.root:
             account, call.parent = await ownership.locate(self.caller, place.root, name)
             return account
@@ -132,26 +127,7 @@ class ResourceView(InferenceView):
         if prefix in state.directory.accounts:
             return access.resolve(self.caller, call.model_asked, "").account
         home = await ownership.home_of(call)
-        return access_accounts.account_of(self.caller, home) if home else self._only_account(call)
-
-    def _only_account(self, call: Call) -> AccountSnapshot:
-        """Return the one account of the caller's that opens the row, or the only one at all; raise when it is not clear."""
-        usable = [
-            account
-            for _, account in sorted(state.directory.accounts.items())
-            if account.enabled and grants.may_use(self.caller, account)
-        ]
-        opened = [account for account in usable if is_open(account, self.resource)]
-        found = opened or usable
-        if len(found) == 1:
-            check_open(found[0], self.resource)
-            return found[0]
-        raise errors.InvalidRequest(
-            "Set the header x-tfy-provider-name to the provider account that this call is for"
-            + (f", for example {found[0].name}." if found else "."),
-            param="x-tfy-provider-name",
-            code="provider_account_required",
-        )
+        return access_accounts.choose_account(self.caller, call.operation, home)
 
     async def _list(self, request: InferenceRequest, account: AccountSnapshot) -> Reply | None:
         """Answer a list with the caller's own objects as they stand at the upstream now; ``None``: the upstream answers."""
@@ -199,15 +175,10 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
         call.references += upload.references
         call.model_asked = upload.values.get("model", "").strip() if row.model else ""
         return upload
-    call.body = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
-    if call.body:
-        json_body.check_json_type(content_type)
-        call.fields = json_body.decode_fields(call.body)
-        call.references += find_references(call.body, call.fields, call.endpoint)
-        call.references += resources.own_references(row, call.fields)
-        call.stream = json_body.flag(call.fields, "stream")
-        if row.model:
-            call.model_asked = json_body.text_of(call.fields.get("model"))
+    await read_json_body(request, call, may_be_empty=True)
+    call.references += resources.own_references(row, call.body.fields)
+    if row.model:
+        call.model_asked = json_body.text_of(call.body.fields.get("model"))
     return None
 
 
@@ -218,21 +189,6 @@ def check_model(call: Call, account: AccountSnapshot) -> None:
             f"The model {call.model_asked[:200]!r} is on another account than this call, which goes to {account.name!r}.",
             param="model",
             code="object_on_other_account",
-        )
-
-
-def is_open(account: AccountSnapshot, row: Resource) -> bool:
-    """Whether the account opens the row's resource."""
-    return row.switch in account.open_resources or "*" in account.open_resources
-
-
-def check_open(account: AccountSnapshot, row: Resource) -> None:
-    """Raise :class:`~gateway.call.errors.Forbidden` unless the account opens the row's resource."""
-    if not is_open(account, row):
-        raise errors.Forbidden(
-            f"{row.switch!r} is not open on the provider account {account.name!r}. A manager of the account opens it by adding "
-            f"{row.switch!r} to its open resources (manifest: open_resources: [{row.switch}]).",
-            code="resource_closed",
         )
 
 

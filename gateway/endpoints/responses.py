@@ -3,43 +3,39 @@
 from typing import Any, ClassVar
 
 from gateway.body.json import flag
-from gateway.call.call import Call, Operation
-from gateway.call.operations import BACKGROUND, CREATE
+from gateway.call.call import Call
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ModelCallView, ObjectView
 from gateway.jobs import poll
-from gateway.objects import makers
-from gateway.objects import responses as response_objects
-
-makers.MAKERS.update(response_objects.MAKERS)
-makers.LISTENERS.update(response_objects.LISTENERS)
+from gateway.objects import operations
 
 
 class Responses(ModelCallView):
     """Create a response: whole, streamed, or in the background."""
 
-    operation = CREATE
+    operation = operations.RESPONSE
 
     async def describe(self, request: InferenceRequest) -> Call:
         """Return the call; one that runs in the background is charged later."""
         call = await super().describe(request)
-        if flag(call.fields, "background"):
-            call.operation = BACKGROUND
+        if flag(call.body.fields, "background"):
+            call.operation = operations.RESPONSE_BACKGROUND
         return call
 
 
 class InputTokens(ModelCallView):
     """Count the input tokens of a response that is not made."""
 
-    operation = Operation("responses.input_tokens", "responses", "responses/input_tokens", charges=False)
+    operation = operations.RESPONSE_INPUT_TOKENS
     model_required = False
 
 
 class Compact(ModelCallView):
     """Compact a conversation into fewer items."""
 
-    operation = Operation("responses.compact", "responses", "responses/compact", makes="response")
+    operation = operations.RESPONSE_COMPACT
     model_required = False
 
 
@@ -47,8 +43,8 @@ class Response(ObjectView):
     """A response by its id: whole, as the stream of a background response, or deleted."""
 
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("responses.retrieve", "", "responses", makes="shown", charges=False),
-        "DELETE": Operation("responses.delete", "", "responses", charges=False),
+        "GET": operations.RESPONSE_RETRIEVE,
+        "DELETE": operations.RESPONSE_DELETE,
     }
 
     async def get(self, request: InferenceRequest, response_id: str, **kwargs: Any) -> Reply:
@@ -66,9 +62,7 @@ class Response(ObjectView):
 class CancelResponse(ObjectView):
     """Cancel a background response."""
 
-    operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("responses.cancel", "", "responses/cancel", makes="shown", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.RESPONSE_CANCEL}
 
     async def post(self, request: InferenceRequest, response_id: str, **kwargs: Any) -> Reply:
         """Cancel it and return it."""
@@ -78,9 +72,7 @@ class CancelResponse(ObjectView):
 class InputItems(ObjectView):
     """What a response was asked."""
 
-    operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("responses.input_items", "", "responses/input_items", makes="shown", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"GET": operations.RESPONSE_INPUT_ITEMS}
 
     async def get(self, request: InferenceRequest, response_id: str, **kwargs: Any) -> Reply:
         """Return a page of the input items."""

@@ -12,13 +12,13 @@ from django.db.models.lookups import Exact
 
 from gateway.access import accounts as access_accounts
 from gateway.access import models as access
-from gateway.access.accounts import only_account
-from gateway.call.call import Operation
 from gateway.call.errors import ModelNotFound
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ObjectView
 from gateway.endpoints.describe import begin_call, json_reply
+from gateway.objects import operations
 from gateway.objects.chat import KIND, keep_metadata, metadata_of
 from gateway.objects.listing import list_body, list_owned, read_page
 from gateway.objects.store import objects
@@ -30,9 +30,9 @@ class StoredCompletion(ObjectView):
     """A stored completion by its id: read, given other metadata, deleted."""
 
     operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("chat.retrieve", "", "chat/completions/{id}", charges=False),
-        "POST": Operation("chat.update", "", "chat/completions/{id}", charges=False),
-        "DELETE": Operation("chat.delete", "", "chat/completions/{id}", charges=False),
+        "GET": operations.CHAT_RETRIEVE,
+        "POST": operations.CHAT_UPDATE,
+        "DELETE": operations.CHAT_DELETE,
     }
 
     async def get(self, request: InferenceRequest, completion_id: str, **kwargs: Any) -> Reply:
@@ -44,7 +44,7 @@ class StoredCompletion(ObjectView):
         call = await self.describe(request, f"chat/completions/{completion_id}", completion_id)
         reply = await self.run(call)
         if reply.status < 300:
-            await objects.run(keep_metadata, call.account_name, completion_id, metadata_of(call.fields))
+            await objects.run(keep_metadata, call.account_name, completion_id, metadata_of(call.body.fields))
         return reply
 
     async def delete(self, request: InferenceRequest, completion_id: str, **kwargs: Any) -> Reply:
@@ -55,9 +55,7 @@ class StoredCompletion(ObjectView):
 class StoredMessages(ObjectView):
     """What a stored completion was asked."""
 
-    operations: ClassVar[dict[str, Operation]] = {
-        "GET": Operation("chat.messages", "", "chat/completions/{id}/messages", charges=False)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"GET": operations.CHAT_MESSAGES}
 
     async def get(self, request: InferenceRequest, completion_id: str, **kwargs: Any) -> Reply:
         """Return a page of the messages."""
@@ -69,9 +67,8 @@ class StoredCompletions(ObjectView):
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """List the caller's stored completions, oldest first, narrowed by ``model`` and ``metadata[key]``."""
-        call = begin_call(request, self.caller, Operation("chat.list", "", "chat/completions"))
-        name = call.options.provider_name or only_account(self.caller, "chat")
-        account = access_accounts.account_of(self.caller, name)
+        call = begin_call(request, self.caller, operations.CHAT_LIST)
+        account = access_accounts.choose_account(self.caller, call.operation, call.account_name)
         page = read_page(request.GET)
         if not request.GET.get("order"):
             page = replace(page, order="asc")

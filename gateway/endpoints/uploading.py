@@ -6,14 +6,15 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 
-from gateway.body.json import MODEL_MISSING
 from gateway.body.upload import MultipartUpload
-from gateway.call import errors
-from gateway.call.call import Call, Operation
+from gateway.call.body import Body
+from gateway.call.call import Call
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
 from gateway.endpoints.describe import begin_call
+from gateway.pipeline import describe
 from gateway.pipeline import run as pipeline_run
 
 
@@ -29,11 +30,9 @@ class ModelUploadView(InferenceView):
         upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, self.wanted)
         with closing_on_error(upload):
             await upload.open()
-            call.model_asked = upload.values["model"].strip()
-            if not call.model_asked:
-                raise errors.InvalidRequest(MODEL_MISSING, param="model", code="missing_required_parameter")
-            call.references = upload.references
-            call.stream = upload.wants_stream
+            describe.read_upload(call, upload)
+            describe.read_model(call, required=True)
+            await describe.find_account(call)
         return await send_upload(request, call, upload)
 
 
@@ -43,7 +42,7 @@ async def send_upload(request: InferenceRequest, call: Call, upload: MultipartUp
     An upstream may answer before it has read everything: then the rest of the body is read here, so that a client which only
     reads after it has written gets to see the answer.
     """
-    call.upload = upload
+    call.body = Body(content_type=upload.content_type, upload=upload)
     with closing_on_error(upload):
         reply = await pipeline_run.run(call)
     if reply.stream is not None:

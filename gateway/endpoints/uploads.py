@@ -5,24 +5,19 @@ from typing import Any, ClassVar
 from django.conf import settings
 
 from gateway.body.upload import MultipartUpload
-from gateway.call.call import Operation
+from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ObjectView
 from gateway.endpoints.describe import begin_call
 from gateway.endpoints.uploading import send_upload
-from gateway.objects import files as file_objects
-from gateway.objects import makers, ownership
-from gateway.objects.files import COMPLETED, PART, UPLOAD
-
-makers.MAKERS.update(file_objects.MAKERS)
+from gateway.objects import operations, ownership
 
 
 class Uploads(ObjectView):
     """Begin an upload."""
 
-    operations: ClassVar[dict[str, Operation]] = {"POST": Operation("upload.create", "", "uploads", makes=UPLOAD)}
-    ability: ClassVar[str] = "uploads"
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.UPLOAD_CREATE}
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Begin an upload."""
@@ -34,8 +29,8 @@ class UploadParts(ObjectView):
 
     async def post(self, request: InferenceRequest, upload_id: str, **kwargs: Any) -> Reply:
         """Send a part, as it comes."""
-        call = begin_call(request, self.caller, Operation("upload.part", "", "uploads/{id}/parts", makes=PART))
-        account, call.parent = await ownership.locate(self.caller, upload_id, call.options.provider_name)
+        call = begin_call(request, self.caller, operations.UPLOAD_PART)
+        account, call.parent = await ownership.locate(self.caller, upload_id, call.account_name)
         call.account_name, call.path = account.name, f"uploads/{upload_id}/parts"
         return await send_upload(request, call, MultipartUpload(request, settings.MAX_UPLOAD_BYTES))
 
@@ -43,9 +38,7 @@ class UploadParts(ObjectView):
 class CompleteUpload(ObjectView):
     """The end of an upload: the parts become a file."""
 
-    operations: ClassVar[dict[str, Operation]] = {
-        "POST": Operation("upload.complete", "", "uploads/{id}/complete", makes=COMPLETED)
-    }
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.UPLOAD_COMPLETE}
 
     async def post(self, request: InferenceRequest, upload_id: str, **kwargs: Any) -> Reply:
         """Put the parts together."""
@@ -55,7 +48,7 @@ class CompleteUpload(ObjectView):
 class CancelUpload(ObjectView):
     """An upload that is given up."""
 
-    operations: ClassVar[dict[str, Operation]] = {"POST": Operation("upload.cancel", "", "uploads/{id}/cancel")}
+    operations: ClassVar[dict[str, Operation]] = {"POST": operations.UPLOAD_CANCEL}
 
     async def post(self, request: InferenceRequest, upload_id: str, **kwargs: Any) -> Reply:
         """Cancel the upload."""

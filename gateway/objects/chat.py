@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from gateway.call.call import Call
+from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject, OwnedObject
-from gateway.objects.makers import MAKERS, Fields, record_for, text
+from gateway.objects.makers import record_for, text
 
 KIND = "chat_completion"
 AUDIO = "chat_audio"
@@ -42,9 +43,9 @@ def record_of(call: Call, fields: Fields) -> list[NewObject]:
     completion_id = text(fields, "id")
     if not completion_id:
         return []
-    data = {"metadata": metadata_of(call.fields), "model": text(fields, "model")}
+    data = {"metadata": metadata_of(call.body.fields), "model": text(fields, "model")}
     made = [record_for(call, KIND, completion_id, data=data)]
-    return made + audio_of(call, fields) if "audio" in call.fields else made
+    return made + audio_of(call, fields) if "audio" in call.body.fields else made
 
 
 def audio_of(call: Call, fields: Fields) -> list[NewObject]:
@@ -74,5 +75,5 @@ def keep_metadata(account_name: str, completion_id: str, metadata: dict[str, str
         OwnedObject.objects.filter(pk=row.pk).update(data={**row.data, "metadata": metadata})
 
 
-MAKERS[KIND] = record_of
-MAKERS[AUDIO] = audio_of
+COMPLETION = Creates(KIND, record_of)
+SPOKEN = Creates(AUDIO, audio_of)

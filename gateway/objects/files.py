@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 
 from gateway.call.call import Call
+from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject, Owned, OwnedObject
-from gateway.objects.makers import Fields, Maker, child_of, text
+from gateway.objects.makers import child_of, text
 from gateway.objects.records import new_object
 
 FILE = "file"
 UPLOAD = "upload"
 PART = "upload_part"
-COMPLETED = "completed_upload"
 _body = msgspec.json.Decoder(dict[str, Any])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -26,7 +26,8 @@ def file_of(call: Call, fields: Fields) -> list[NewObject]:
     body = plain(fields)
     if not isinstance(body.get("id"), str):
         return []
-    data = {"body": body, **({"batch_input": call.notes["batch_input"]} if "batch_input" in call.notes else {})}
+    known = call.job.batch_input if call.job is not None else None
+    data = {"body": body, **({"batch_input": known} if known is not None else {})}
     return [_record(call, FILE, body, data)]
 
 
@@ -105,4 +106,7 @@ def _record(call: Call, kind: str, body: dict[str, Any], data: dict[str, Any]) -
     )
 
 
-MAKERS: dict[str, Maker] = {FILE: file_of, UPLOAD: upload_of, PART: part_of, COMPLETED: completed_of}
+CREATED = Creates(FILE, file_of)
+UPLOAD_CREATED = Creates(UPLOAD, upload_of)
+PART_CREATED = Creates(PART, part_of)
+UPLOAD_COMPLETED = Creates(FILE, completed_of)

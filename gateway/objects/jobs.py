@@ -5,23 +5,22 @@ something is left to do: to ask again, to charge, to register a model. ``updated
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 from django.utils import timezone
 
-from gateway.call.call import Call
+from gateway.call.call import Call, JobInput
+from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject, Owned, OwnedObject
 from gateway.objects.files import output_of, plain
-from gateway.objects.makers import Fields, Maker, child_of, soon
+from gateway.objects.makers import child_of, soon
 from gateway.objects.records import new_object
 
 FIRST_LOOK_SECONDS = 2.0
 MODEL = "model"
 CANCELLING = "cancelling"
-ORIGIN = ("models", "model_types", "lines", "endpoint")
-"""What a job's record keeps of the notes on its call. Others are the call's own, and may be no JSON."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,15 +176,16 @@ def _new_job(call: Call, job: JobKind, body: dict[str, Any]) -> list[NewObject]:
         return []
     assert call.target is not None  # an answer came, so a target gave it
     caller = call.caller
+    asked = call.job or JobInput()
+    given = {name: value for name, value in asdict(asked).items() if value and name != "batch_input"}
     origin = {
         "request_id": call.request_id,
         "token_prefix": caller.prefix,
         "teams": list(caller.teams),
         "tags": dict(caller.tags),
-        **{name: call.notes[name] for name in ORIGIN if name in call.notes},
+        **given,
     }
-    models = call.notes.get("models")
-    public = sorted(set(models.values())) if isinstance(models, dict) else []
+    public = sorted(set(asked.models.values()))
     return [
         new_object(
             caller,
@@ -201,9 +201,7 @@ def _new_job(call: Call, job: JobKind, body: dict[str, Any]) -> list[NewObject]:
     ]
 
 
-MAKERS: dict[str, Maker] = {
-    BATCH.kind: batch_of,
-    FINE_TUNING.kind: fine_tuning_of,
-    "job_seen": seen,
-    "checkpoints": checkpoints_of,
-}
+BATCH_CREATED = Creates(BATCH.kind, batch_of)
+FINE_TUNING_CREATED = Creates(FINE_TUNING.kind, fine_tuning_of)
+SEEN = Creates("job_seen", seen)
+CHECKPOINTS = Creates("checkpoints", checkpoints_of)

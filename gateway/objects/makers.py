@@ -1,30 +1,28 @@
-"""What the answers of operations create: the records of new objects, by kind."""
+"""The records of what answers create: one object by its id, children of a parent, and the fields that they are read from."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from gateway.call.call import Call
+from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject, Owned
 from gateway.objects.records import new_object
 
-Fields = Mapping[str, msgspec.Raw]
-Maker = Callable[[Call, Fields], list[NewObject]]
-Listener = Callable[[Call, bytes], Awaitable[None]]
 _text = msgspec.json.Decoder(str | None)
-# What to do with an event of a stream whose call is charged later, by the operation's kind.
-LISTENERS: dict[str, Listener] = {}
-# Kinds whose answers make more than the one object that ``id`` names, or need more written down than that.
-MAKERS: dict[str, Maker] = {}
 
 
-def made_by(call: Call, fields: Fields) -> list[NewObject]:
-    """Return the records for the objects that an answer brings into being, by the operation's kind."""
-    kind = call.operation.makes
-    maker = MAKERS.get(kind, _by_id)
-    return maker(call, fields)
+@cache
+def by_id(kind: str) -> Creates:
+    """Return the row of an operation that creates one object of ``kind``, which the answer's id names."""
+
+    def records(call: Call, fields: Fields) -> list[NewObject]:
+        object_id = text(fields, call.id_field)
+        return [record_for(call, kind, object_id, state=text(fields, "status")[:32])] if object_id else []
+
+    return Creates(kind, records)
 
 
 def text(fields: Fields, name: str) -> str:
@@ -70,8 +68,3 @@ def child_of(parent: Owned, kind: str, object_id: str, **details: Any) -> NewObj
 def soon(seconds: float) -> datetime:
     """Return the moment ``seconds`` from now."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
-
-
-def _by_id(call: Call, fields: Fields) -> list[NewObject]:
-    object_id = text(fields, call.id_field)
-    return [record_for(call, call.operation.makes, object_id, state=text(fields, "status")[:32])] if object_id else []

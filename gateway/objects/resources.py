@@ -12,9 +12,10 @@ from gateway.body.json import text_of
 from gateway.body.references import INERT_FIELDS
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
+from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject, OwnedObject
 from gateway.objects import deferred
-from gateway.objects.makers import Fields, Maker, child_of, record_for, soon, text
+from gateway.objects.makers import by_id, child_of, record_for, soon, text
 from gateway.objects.resource_table import EVAL_RUN, RUN, SESSION, Resource
 from gateway.objects.store import objects
 from providers.snapshot import AccountSnapshot
@@ -32,7 +33,7 @@ def thread_objects(call: Call, fields: Fields) -> list[NewObject]:
     made = []
     kind = text(fields, "object")
     thread_id = text(fields, "id") if kind == THREAD else text(fields, "thread_id")
-    if thread_id and call.operation.makes == THREAD:
+    if thread_id and call.operation.creates is not None and call.operation.creates.kind == THREAD:
         made.append(record_for(call, THREAD, thread_id))
     if kind == "thread.run" and text(fields, "id"):
         made.append(record_for(call, RUN, text(fields, "id"), parent_id=thread_id, **_due(call)))
@@ -112,12 +113,20 @@ def _made(told: Told) -> Iterable[tuple[str, str]]:
         yield SESSION, told.session_id
 
 
-MAKERS: dict[str, Maker] = {
-    THREAD: thread_objects,
-    RUN: thread_objects,
-    SESSION: agent_objects,
-    EVAL_RUN: eval_run_objects,
+SPECIAL = {
+    row.kind: row
+    for row in (
+        Creates(THREAD, thread_objects),
+        Creates(RUN, thread_objects),
+        Creates(SESSION, agent_objects),
+        Creates(EVAL_RUN, eval_run_objects),
+    )
 }
+
+
+def creates(kind: str) -> Creates | None:
+    """Return what an answer of a resource creates whose table says ``kind``; ``None`` when that is empty."""
+    return SPECIAL.get(kind) or (by_id(kind) if kind else None)
 
 
 def own_references(row: Resource, fields: Fields) -> list[tuple[str, str]]:
@@ -162,22 +171,22 @@ def _ids(value: Any) -> Iterable[str]:
 
 
 async def find_model(call: Call, account: AccountSnapshot, row: Resource, root: str, segments: tuple[str, ...]) -> None:
-    """Let a billed call that names no model be paid by that of the object it goes on from: ``call.notes["model"]``.
+    """Let a billed call that names no model be paid by that of the object it goes on from: ``call.payer``.
 
     A run goes on from its assistant, a remix from its video, a session from its agent. Raises
     :class:`~gateway.call.errors.ModelNotFound` when the caller may not call that model.
     """
-    if not row.model or not call.operation.charges or call.model_asked or "model" in call.notes:
+    if not row.model or not call.operation.charges or call.model_asked or call.payer is not None:
         return
     if row.kind == THREAD:
-        sources = [segments[2] if segments[-1:] == (SUBMIT,) else text_of(call.fields.get("assistant_id"))]
+        sources = [segments[2] if segments[-1:] == (SUBMIT,) else text_of(call.body.fields.get("assistant_id"))]
     else:
         named = [object_id for name, object_id in call.references if name in row.refers]
         sources = [root] if root else [*(each for name, each in call.references if name == "agent_id"), *named]
     known = await objects.run(models_of, account.name, sources) if any(sources) else {}
     found = next((known[source] for source in sources if source in known), "")
     if found:
-        call.notes["model"] = access.resolve(call.caller, found, account.name).model
+        call.payer = access.resolve(call.caller, found, account.name).model
 
 
 def models_of(account_name: str, object_ids: list[str]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """What an answer about responses and conversations brings into being: responses, items and containers, with their owners."""
 
 import contextlib
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,19 +9,19 @@ import msgspec
 from django.conf import settings
 
 from gateway.billing import usage as metering
-from gateway.body import sse
 from gateway.call.call import Call
 from gateway.call.errors import CallError
+from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject
 from gateway.objects import deferred
-from gateway.objects.makers import Fields, Listener, Maker, child_of, record_for, text
+from gateway.objects.makers import child_of, record_for, text
 from gateway.objects.store import objects
 
 CHARGED_FIELDS = ("object", "id", "status", "usage", "tool_usage", "service_tier", "created_at", "completed_at")
 # A new background response is looked at this soon.
 FIRST_LOOK_SECONDS = 2.0
 # How the stream of a response ends that has ended itself.
-ENDED = re.compile(rb'"type":\s*"response\.(?:completed|failed|incomplete|cancelled)"')
+ENDED = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
 
 
 class Environment(msgspec.Struct):
@@ -51,7 +50,7 @@ def of_new_response(call: Call, fields: Fields) -> list[NewObject]:
     Without ``store`` nothing is kept but containers, and items that go into a conversation.
     """
     response = _inner(fields)
-    conversation = _conversation(call.fields)
+    conversation = _conversation(call.body.fields)
     stored = _stored(call, response)
     items = _items_of(response)
     made = _containers(call, items)
@@ -136,7 +135,7 @@ def _charged(fields: Fields) -> dict[str, Any]:
 
 
 def _stored(call: Call, response: Fields) -> bool:
-    said = response.get("store", call.fields.get("store"))
+    said = response.get("store", call.body.fields.get("store"))
     return said is None or bytes(said) != b"false"
 
 
@@ -164,18 +163,17 @@ def _container_of(item: Item) -> str | None:
     return item.container_id or (item.environment.container_id if item.environment else None)
 
 
-async def hear_end(call: Call, events: bytes) -> None:
-    """Keep what the end of a background response's stream tells of its usage, so that nobody needs to ask.
+async def hear_end(call: Call, event: Fields) -> None:
+    """Keep the usage that the last event of a background response's stream reports, so that the vendor need not be asked.
 
     A vendor that ignores ``background`` may keep nothing to be asked for. When it can't be kept, the vendor is asked.
     """
-    for event in sse.split_events(events) if ENDED.search(events) else ():
-        if ENDED.search(event) and call.target is not None:
-            with contextlib.suppress(CallError, ValueError, RecursionError):
-                response = _inner(_object.decode(sse.event_data(event)))
-                account, answer = call.target.account.name, _charged(response)
-                await objects.run(deferred.keep_answer, account, text(response, "id"), answer)
+    if text(event, "type") in ENDED and call.target is not None:
+        with contextlib.suppress(CallError, ValueError, RecursionError):
+            response = _inner(event)
+            account, answer = call.target.account.name, _charged(response)
+            await objects.run(deferred.keep_answer, account, text(response, "id"), answer)
 
 
-LISTENERS: dict[str, Listener] = {"response": hear_end}
-MAKERS: dict[str, Maker] = {"response": of_new_response, "shown": of_shown}
+RESPONSE = Creates("response", of_new_response, hear_end)
+SHOWN = Creates("shown", of_shown)

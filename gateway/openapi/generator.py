@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from gateway.call.call import Operation
+from gateway.call.operation import Operation
 from gateway.endpoints import health
 from gateway.endpoints.base import InferenceView, ModelCallView
 from gateway.endpoints.uploading import ModelUploadView

@@ -9,7 +9,7 @@ import msgspec
 from django.conf import settings
 
 from gateway.state import state
-from providers.dialects import openai as openai_dialect
+from providers.dialects import dialect_of
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import UpstreamFailure
@@ -31,9 +31,7 @@ async def read_objects(target: Target, path: str, object_ids: Iterable[str]) -> 
 async def read_object(target: Target, path: str) -> Any:
     """Return an upstream object's body as it stands now, or ``None`` when it is gone."""
     account = target.account
-    headers = openai_dialect.headers(account)
-    request = UpstreamRequest("GET", openai_dialect.url(target, path), headers)
-    answer = await state.client.send(account, request)
+    answer = await state.client.send(account, read_request(target, path))
     try:
         body = await answer.read(settings.MAX_BODY_BYTES)
     finally:
@@ -43,3 +41,9 @@ async def read_object(target: Target, path: str) -> Any:
     if answer.status >= 300:
         raise UpstreamFailure(f"The upstream answered {answer.status} for one of the listed objects.")
     return msgspec.json.decode(body) if body else None
+
+
+def read_request(target: Target, path: str) -> UpstreamRequest:
+    """Return the request that reads ``path`` of a target's account."""
+    dialect = dialect_of(target.account)
+    return UpstreamRequest("GET", dialect.url(target, path), dialect.headers(target.account))

@@ -1,71 +1,31 @@
-"""The usage record of an attempt: begun with it, completed once."""
+"""The usage record of an attempt: begun with it, completed once, whatever happens."""
 
 import asyncio
-from time import perf_counter_ns, time_ns
+import logging
+import re
+from time import time_ns
 
 from gateway.billing import pricing
 from gateway.call import errors
 from gateway.call.call import Call
+from gateway.directory.accounts import unlisted_model
 from gateway.state import state
+from providers.redaction import redactor
 from providers.snapshot import Target
 from usage.records import AttemptRecord, new_id
 
+logger = logging.getLogger("gateway.pipeline")
 
-class _Finisher:
-    """Completes an attempt's record, once: what it used, cost and took goes to the spool.
-
-    ``replied`` says that the answer's head goes to the client, so that its status is what the client sees.
-    """
-
-    __slots__ = ("_call", "_done", "_record", "_target", "replied", "started_ns")
-
-    def __init__(self, call: Call, target: Target, record: AttemptRecord) -> None:
-        self._call = call
-        self._target = target
-        self._record = record
-        self._done = False
-        self.replied = False
-        self.started_ns = perf_counter_ns()
-
-    def __call__(self, error: BaseException | None) -> None:
-        if self._done:
-            return
-        self._done = True
-        record, call = self._record, self._call
-        record.latency_us = (perf_counter_ns() - self.started_ns) // 1000
-        if call.upload is not None:
-            record.bytes_in = call.upload.sent
-        if error is not None:
-            cause = _cause(call, error)
-            record.error_class = errors.code_of(cause)
-            if not self.replied:
-                record.status = errors.status_of(cause)
-            record.client_gone = call.client_gone
-            call.error = record.error_class
-        if call.operation.units is not None and 200 <= record.upstream_status < 300:
-            record.units = {**call.operation.units(call), **record.units}
-        unsent = error is not None and not getattr(error, "sent", True)
-        if not call.operation.charges:
-            pricing.waive(record)
-        elif not call.operation.model_type or record.upstream_status >= 400 or unsent:
-            record.cost_pico = 0  # calls without a model, and refused or unsent ones, are charged by nobody
-        else:
-            pricing.price(record, self._target)
-        state.spool.append(record)
-
-
-def _cause(call: Call, error: BaseException) -> BaseException:
-    """Return why an attempt ended; a call that is cancelled by nobody else is so by the server, which shuts down."""
-    if call.ended_by is not None:
-        return call.ended_by
-    if isinstance(error, asyncio.CancelledError) and not call.client_gone:
-        return errors.shutting_down()
-    return error
+MESSAGE_CHARACTERS = 500
+# Chat models of OpenAI that search the web for every call, and bill the search beside the tokens.
+SEARCH_MODELS = re.compile(r"-search-(?:preview|api)")
+INCOMPLETE = "incomplete_record"
+"""The gap of a record whose completion failed: its usage is not known to be right, so it has no price."""
 
 
 def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
     """Return the record of an attempt that begins now."""
-    caller = call.caller
+    caller, line = call.caller, call.batch_line
     return AttemptRecord(
         attempt_id=new_id(),
         request_id=call.request_id,
@@ -85,7 +45,105 @@ def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
         stream=call.stream,
         attempt_number=number,
         metadata={**call.options.metadata, **caller.tags} if caller.tags else call.options.metadata,
-        object_id=str(call.notes.get("object_id", "")),
-        batch_key=str(call.notes.get("batch_key", "")),
-        batch_line=str(call.notes.get("batch_line", "")),
+        object_id=line.batch_id if line is not None else "",
+        batch_key=line.key if line is not None else "",
+        batch_line=line.line if line is not None else "",
     )
+
+
+def refused_record(call: Call, error: BaseException) -> AttemptRecord:
+    """Return the record of a call of a known caller that was refused before any attempt: it has no cost."""
+    caller = call.caller
+    record = AttemptRecord(
+        attempt_id=new_id(),
+        request_id=call.request_id,
+        started_at=time_ns() // 1000,
+        subject_type=caller.subject_type,
+        subject_id=caller.subject_id,
+        subject_name=caller.subject_name,
+        token_id=caller.token_id,
+        token_prefix=caller.prefix,
+        teams=list(caller.teams),
+        account=call.account_name[:64],
+        model_asked=call.model_asked,
+        operation=call.operation.name,
+        endpoint=call.endpoint,
+        stream=call.stream,
+        attempt_number=0,
+        metadata={**call.options.metadata, **caller.tags},
+        cost_pico=0,
+    )
+    record.status = errors.status_of(error)
+    record.error_class = errors.code_of(error)
+    record.error_message = errors.message_of(error)[:MESSAGE_CHARACTERS]
+    return record
+
+
+def record_refusal(call: Call, error: BaseException) -> None:
+    """Leave a record of a call that ended in ``error`` before any attempt was made; once, and only while the spool is open."""
+    if call.attempt is None and state.started:
+        state.spool.append(refused_record(call, error))
+
+
+def complete(
+    record: AttemptRecord, call: Call, target: Target, error: BaseException | None, *, replied: bool, free: bool = False
+) -> None:
+    """Complete an attempt's record with what ended it and what it cost. Never raises: what fails is a gap in the record.
+
+    ``replied`` says that the answer's head went to the client, so that its status is what the client sees; ``free`` that there is
+    nothing to pay.
+    """
+    try:
+        if error is not None:
+            _note_error(record, call, target, error, replied=replied)
+        if free:
+            record.cost_pico = 0
+        else:
+            _price(record, call, target, error)
+    except Exception:  # the boundary of a record: the vendor has been paid, so there must be one
+        logger.exception("The record of %s can't be completed.", call.request_id)
+        record.cost_pico, record.price_gaps = None, INCOMPLETE
+
+
+def _note_error(record: AttemptRecord, call: Call, target: Target, error: BaseException, *, replied: bool) -> None:
+    cause = cause_of(call, error)
+    if not record.error_class:  # what the vendor said itself stays
+        record.error_class = errors.code_of(cause)
+        record.error_message = redactor(target.account.secrets).text(errors.message_of(cause))[:MESSAGE_CHARACTERS]
+    if not replied:
+        record.status = errors.status_of(cause)
+    record.client_gone = record.client_gone or call.client_gone
+    call.error = record.error_class
+
+
+def _price(record: AttemptRecord, call: Call, target: Target, error: BaseException | None) -> None:
+    operation = call.operation
+    if operation.units is not None and 200 <= record.upstream_status < 300:
+        record.units = {**operation.units(call), **record.units}
+    unsent = error is not None and not getattr(error, "sent", True)
+    if not operation.charges:
+        pricing.waive(record)
+    elif not operation.model_type or record.upstream_status >= 400 or unsent:
+        record.cost_pico = 0  # calls without a model, and refused or unsent ones, are charged by no vendor
+    else:
+        if SEARCH_MODELS.search(target.model.upstream_id):
+            record.units = {"web_searches": 1, **record.units}
+        pricing.price(record, served_target(record, target))
+
+
+def served_target(record: AttemptRecord, target: Target) -> Target:
+    """Return the target whose price counts: of the model that the vendor says it served, where that is another."""
+    model = target.model
+    if record.model_served in (model.upstream_id, ""):
+        return target
+    known = target.account.upstream_ids.get(record.model_served.lower())
+    return Target(target.account, known or unlisted_model(target.account, record.model_served))
+
+
+def cause_of(call: Call, error: BaseException) -> BaseException:
+    """Return why an attempt ended; a call that is cancelled by no one else is so by the server, which shuts down."""
+    if call.ended_by is not None:
+        return call.ended_by
+    if isinstance(error, asyncio.CancelledError) and not call.client_gone:
+        return errors.shutting_down()
+    return error

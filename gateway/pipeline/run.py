@@ -1,60 +1,99 @@
-"""A call through the policies to its targets: retries, and one reply."""
+"""A described call through the policies to its targets: attempts, retries, failover, and one reply.
+
+Retries of one target and failover to the next are counted apart. Once a byte of an answer has gone to the client, nothing is
+tried again.
+"""
 
 import asyncio
 import contextlib
 import math
 import random
+from dataclasses import dataclass
 
 from gateway.call import errors
 from gateway.call.call import Call
+from gateway.call.plan import PlannedTarget
 from gateway.call.reply import Reply
-from gateway.pipeline.attempt import attempt
-from gateway.policies import POLICIES, compose
+from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.exchange import exchange
+from gateway.policies import admit
 from providers.upstream.failures import UpstreamFailure
 
 RETRY_DELAY_SECONDS = 0.1
 LONGEST_RETRY_DELAY_SECONDS = 10.0
+RETRY, FAILOVER = "retry", "failover"
 
 
 async def run(call: Call) -> Reply:
     """Run a described call through the policies to its reply. Raises what ``errors.TABLE`` knows."""
-    return await _chain(call)
+    await admit(call)
+    return await deliver(call)
 
 
 async def deliver(call: Call) -> Reply:
-    """Try the call's targets until one answers; raise the last failure when none does."""
-    left = call.options.retries
+    """Try the call's planned targets in order until one answers; the last attempt's failure is the call's."""
+    targets = call.plan.targets
     number = 0
-    while True:
-        target = call.targets[min(number, len(call.targets) - 1)]
-        number += 1
-        call.attempts = number
-        call.target = target
-        try:
-            reply = await attempt(call, target, number)
-        except (UpstreamFailure, errors.FirstTokenTimedOut) as failure:
-            if call.upload is not None and call.upload.fault is not None:
-                raise call.upload.fault from None
-            if not _may_retry(call, left, errors.status_of(failure), sent=getattr(failure, "sent", True)):
-                raise
-            delay = None
-        else:
-            if not _may_retry(call, left, reply.status, sent=True):
+    for position, planned in enumerate(targets):
+        for retry in range(planned.retries + 1):
+            number += 1
+            attempt = call.attempt = Attempt(call, planned.target, number)
+            allowed = Allowed(retry=retry < planned.retries, failover=position < len(targets) - 1)
+            reply, failure = await _try(call, attempt, wait_for_first_event=allowed.retry or allowed.failover)
+            step = next_step(call, planned, attempt.outcome, allowed, sent=getattr(failure, "sent", True))
+            if step is None and failure is not None:
+                raise failure
+            if step is None and reply is not None:
                 return reply
-            delay = _asked_delay(reply)
-            reply.close()
-        left -= 1
-        await asyncio.sleep(_delay(call.options.retries - left, delay))
+            delay = _give_up(attempt, reply)
+            if step == FAILOVER:
+                break
+            await asyncio.sleep(_delay(retry + 1, delay))
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _may_retry(call: Call, left: int, status: int, *, sent: bool) -> bool:
-    """Whether another attempt is allowed: the caller asked for it, and for this status; nothing sent costs nothing.
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What may follow an attempt: a retry of the same target, failover to the next."""
 
-    A body that streamed through is gone once it began to be sent.
+    retry: bool
+    failover: bool
+
+
+def next_step(call: Call, planned: PlannedTarget, status: int, allowed: Allowed, *, sent: bool) -> str | None:
+    """Return what follows an attempt whose outcome was ``status``: ``RETRY``, ``FAILOVER``, or ``None`` when it stands.
+
+    Nothing sent costs nothing. A body that streamed through is gone once it began to be sent.
     """
-    if call.upload is not None and call.upload.sent:
-        return False
-    return left > 0 and (not sent or status in call.options.retry_statuses)
+    upload = call.body.upload
+    if upload is not None and upload.sent:
+        return None
+    if allowed.retry and (not sent or status in planned.retry_statuses):
+        return RETRY
+    if allowed.failover and (not sent or status in planned.failover_statuses):
+        return FAILOVER
+    return None
+
+
+def _give_up(attempt: Attempt, reply: Reply | None) -> float | None:
+    """End an attempt that another follows; return how long its answer asked to wait, in seconds."""
+    if reply is None:
+        return None
+    attempt.finish(None)
+    reply.close()
+    return _asked_delay(reply)
+
+
+async def _try(call: Call, attempt: Attempt, *, wait_for_first_event: bool) -> tuple[Reply | None, Exception | None]:
+    """Make one attempt; return its reply, or the failure that it ended in."""
+    try:
+        return await exchange(attempt, wait_for_first_event=wait_for_first_event), None
+    except (UpstreamFailure, errors.FirstTokenTimedOut) as failure:
+        upload = call.body.upload
+        if upload is not None and upload.fault is not None:
+            raise upload.fault from None
+        attempt.outcome = errors.status_of(failure)
+        return None, failure
 
 
 def _asked_delay(reply: Reply) -> float | None:
@@ -71,6 +110,3 @@ def _delay(retry: int, asked: float | None) -> float:
         return min(max(asked, 0.0), LONGEST_RETRY_DELAY_SECONDS)
     backoff = min(RETRY_DELAY_SECONDS * 2 ** (retry - 1), LONGEST_RETRY_DELAY_SECONDS)
     return backoff * random.uniform(0.75, 1.25)
-
-
-_chain = compose(POLICIES, deliver)

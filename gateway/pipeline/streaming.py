@@ -1,182 +1,174 @@
-"""From an upstream's answer to the reply: JSON with the provider's name added, or server-sent events as they come."""
+"""An upstream's stream on its way to the client: server-sent events as they come, or the bytes of a file.
 
-import re
+Events go on as they came, as soon as they are whole. They are split once; what is read in them, for usage, errors, the first
+output, the end and new objects' ids, is decoded at most once. A stream that breaks, or ends before it is complete and without
+an error of the vendor's own, gets an ``error`` event and no ``[DONE]`` of ours.
+"""
+
 from collections.abc import AsyncIterator
-from time import perf_counter_ns
-from typing import Protocol
-
-import msgspec
 
 from gateway.billing import usage as metering
-from gateway.body.sse import TAIL_BYTES, _last_event_end, event_data, split_events
+from gateway.body import sse
 from gateway.call import errors
-from gateway.call.call import Call
-from providers.snapshot import Target
+from gateway.objects.recording import StreamRecorder
+from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.records import MESSAGE_CHARACTERS
+from gateway.pipeline.stream_end import end_check
+from providers.dialects.base import ReportedError
+from providers.redaction import redactor
 from providers.upstream.client import UpstreamAnswer
-from providers.upstream.failures import BrokenAnswer, UpstreamFailure
-from usage.records import AttemptRecord
+from providers.upstream.failures import UpstreamFailure
 
-MAX_EVENT_BYTES = 16 * 2**20
-_is_error = re.compile(rb'^(?:event: ?error\b|data: ?\{\s*"error":\s*\{)', re.MULTILINE).search
-_has_usage = re.compile(rb'"usage":\s*\{').search
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_encode = msgspec.json.Encoder().encode
-
-
-class Finish(Protocol):
-    """Completes an attempt, once, with what ended it. ``started_ns`` is when the attempt began."""
-
-    started_ns: int
-
-    def __call__(self, error: BaseException | None) -> None:
-        """Write the attempt's record down."""
-
-
-def read_answer(record: AttemptRecord, body: bytes, target: Target) -> bytes:
-    """Meter a whole JSON answer and return it with ``"provider"`` added at its end, otherwise byte for byte.
-
-    An answer that is no JSON object, or that names a provider itself, is returned as it came. Raises ``BrokenAnswer`` when
-    it is no JSON at all.
-    """
-    try:
-        fields = _fields.decode(body)
-    except msgspec.ValidationError:
-        return body
-    except (ValueError, RecursionError):
-        if not body.strip():
-            return body
-        raise BrokenAnswer("The upstream's answer is not valid JSON.") from None
-    metering.read_fields(record, fields)
-    if "provider" in fields:
-        return body
-    end = body.rindex(b"}")
-    comma = b"," if fields else b""
-    return b"".join((body[:end], comma, b'"provider":', _encode(target.account.provider), body[end:]))
+UPSTREAM_ERROR = "upstream_error"
+NO_CHOICES = (b"[]", b"null")
 
 
 class EventStream:
-    """An upstream's server-sent events on their way to the client.
+    """The events of one attempt's answer. :meth:`prime` reads the first ones ahead, :meth:`events` yields all."""
 
-    Events go on as they came, as soon as they are whole. The usage in them is read; a chunk that only carries it is withheld
-    from a client that did not ask for it. A stream that breaks, or ends before it is complete and without an error of the
-    vendor's, gets an ``error`` event and no ``[DONE]`` of ours.
-    """
+    def __init__(self, attempt: Attempt, answer: UpstreamAnswer, first: bytes = b"") -> None:
+        self._attempt = attempt
+        self._record = attempt.record
+        self._call = attempt.call
+        self._splitter = sse.Splitter()
+        self._chunks = answer.chunks()
+        self._end = end_check(attempt)
+        self._clean = redactor(attempt.target.account.secrets)
+        self._recorder = StreamRecorder(attempt.call, self._end) if attempt.call.operation.creates else None
+        self._ready: list[sse.Events] = []
+        self._fault: Exception | None = None
+        self._over = False
+        self._first = first
+        self.first_error: ReportedError | None = None
 
-    def __init__(self, call: Call, record: AttemptRecord, answer: UpstreamAnswer, finish: Finish) -> None:
-        self._call = call
-        self._record = record
-        self._answer = answer
-        self._finish = finish
-        self._rest: list[bytes] = []
-        self._rest_bytes = 0
-        self._tail = b""
-        self._ends = call.operation.ends
+    async def prime(self, *, until_output: bool) -> None:
+        """Read ahead to the first event that is more than a comment, or to the first output.
 
-    async def events(self, first: bytes = b"") -> AsyncIterator[bytes]:
-        """Yield what goes to the client. ``first`` are bytes of the stream that were already read."""
-        record = self._record
+        An error as the first event sets ``first_error`` and the attempt's outcome. Raises ``UpstreamFailure``.
+        """
+        while not self._over:
+            events = await self._next()
+            if events is None:
+                return
+            self._ready.append(events)
+            for event in events:
+                if not event.data:
+                    continue
+                self.first_error = self._attempt.dialect.error(event.fields, event.name)
+                if self.first_error is not None:
+                    self._attempt.outcome = self.first_error.status
+                    self._note_error(self.first_error)
+                if self.first_error is not None or not until_output:
+                    return
+            if until_output and self._sees_output(events):
+                return
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Yield what goes to the client, and complete the attempt at the end."""
+        fault: Exception | None = None
         try:
-            if first:
-                passed = self._take(first)
-                if passed:
+            for events in self._ready:
+                if passed := await self._take(events):
                     yield passed
-            async for chunk in self._answer.chunks():
-                if record.ttft_us is None:
-                    record.ttft_us = (perf_counter_ns() - self._finish.started_ns) // 1000
-                passed = self._take(chunk)
-                if passed:
+            while (following := await self._next()) is not None:
+                if passed := await self._take(following):
                     yield passed
-            if self._complete():
-                fault: Exception | None = None
-                passed = self._metered(b"".join(self._rest))
-                if passed:
-                    yield passed
-            else:
+            rest = self._splitter.rest
+            if rest and (passed := await self._take(sse.Events(rest), whole=False)):
+                yield passed
+            if not self._end.complete:
                 fault = errors.TruncatedStream("The upstream ended the stream before it was complete.")
         except UpstreamFailure as error:
             fault = error
         if fault is not None:
             event = errors.render_sse(fault)
-            record.bytes_out += len(event)
+            self._record.bytes_out += len(event)
             yield event
-        self._finish(fault)
+        self._attempt.finish(fault)
 
-    def _take(self, chunk: bytes) -> bytes:
-        """Return what the client gets of the events that are whole by now; keep the rest."""
-        if not self._rest:
-            end = _last_event_end(chunk)
-            if end == len(chunk):
-                return self._metered(chunk)
-        else:  # what is kept holds no blank line: only the new bytes are searched, however large the event gets
-            end = max(0, _last_event_end(self._tail + chunk) - len(self._tail))
-        events = b"".join((*self._rest, chunk[:end])) if end else b""
-        self._keep(chunk[end:], first=bool(end))
-        return self._metered(events) if events else b""
+    async def _next(self) -> sse.Events | None:
+        """Return the next whole events; ``None`` at the end of the stream."""
+        try:
+            if self._first:
+                first, self._first = self._first, b""
+                if (events := self._splitter.feed(first)) is not None:
+                    return events
+            async for chunk in self._chunks:
+                events = self._splitter.feed(chunk)
+                if events is not None:
+                    return events
+        except sse.EventTooLarge:
+            raise UpstreamFailure("The upstream sent an event larger than 16 MB.") from None
+        self._over = True
+        return None
 
-    def _keep(self, rest: bytes, *, first: bool) -> None:
-        if first:
-            self._rest, self._rest_bytes, self._tail = [], 0, b""
-        if rest:
-            self._rest.append(rest)
-            self._rest_bytes += len(rest)
-            self._tail = (self._tail + rest[-TAIL_BYTES:])[-TAIL_BYTES:]
-        if self._rest_bytes > MAX_EVENT_BYTES:
-            raise UpstreamFailure("The upstream sent an event larger than 16 MB.")
+    async def _take(self, events: sse.Events, *, whole: bool = True) -> bytes:
+        """Return what the client gets of ``events``, after reading what they say. The last ones may lack their blank line."""
+        raw = events.raw
+        record = self._record
+        if record.ttft_us is None and self._sees_output(events):
+            self._attempt.first_output()
+        if not self._end.complete:
+            self._end.see(events)
+        if b"rror" in raw and not record.error_class:
+            self._read_errors(events)
+        passed = self._read_usage(events) if b'"usage"' in raw else raw
+        if not whole and not self._end.complete:
+            return b""  # half an event: the client gets our error instead
+        if self._recorder is not None:
+            await self._recorder.hear(events)
+        passed = self._clean.whole(passed)
+        record.bytes_out += len(passed)
+        return passed
 
-    def _metered(self, events: bytes) -> bytes:
-        """Return what the client gets of whole events, after reading what they tell."""
-        if _has_usage(events):
-            events = self._read_usage(events)
-        if self._ends is not None and self._ends.search(events):
-            self._ends = None
-        if b"error" in events and _is_error(events):
-            events = self._end_in_error(events)
-        self._record.bytes_out += len(events)
-        return events
+    def _sees_output(self, events: sse.Events) -> bool:
+        return any(event.data and self._attempt.dialect.is_output(event.fields) for event in events)
 
-    def _end_in_error(self, events: bytes) -> bytes:
-        """Note the vendor's own end of the stream: nothing is added to it. Return its events without the account's secrets."""
-        self._ends = None
-        self._record.error_class = "upstream_error"
-        target = self._call.target
-        return target.account.without_secrets(events) if target is not None else events
+    def _read_errors(self, events: sse.Events) -> None:
+        """Note the vendor's own end of the stream: nothing is added to it."""
+        for event in events:
+            error = self._attempt.dialect.error(event.fields, event.name) if b"rror" in event.raw else None
+            if error is not None:
+                self._note_error(error)
 
-    def _read_usage(self, events: bytes) -> bytes:
+    def _note_error(self, error: ReportedError) -> None:
+        self._end.close()
+        self._record.error_class = UPSTREAM_ERROR
+        self._record.error_message = self._clean.text(error.message)[:MESSAGE_CHARACTERS]
+
+    def _read_usage(self, events: sse.Events) -> bytes:
+        """Meter events with usage; return what is left without the chunk that only carries usage nobody asked for."""
         passed = []
-        for event in split_events(events):
-            if _has_usage(event) and not self._read_event(event):
-                continue
-            passed.append(event)
+        for event in events:
+            if b'"usage"' in event.raw and metering.read_fields(self._record, event.fields, self._semantics):
+                unasked = not self._call.wants_usage and "choices" in event.fields
+                if unasked and bytes(event.fields["choices"]).replace(b" ", b"") in NO_CHOICES:
+                    continue
+            passed.append(event.raw)
         return b"".join(passed)
 
-    def _read_event(self, event: bytes) -> bool:
-        """Meter one event; return whether the client gets it."""
-        try:
-            fields = _fields.decode(event_data(event))
-        except (ValueError, RecursionError):
-            return True
-        if not metering.read_fields(self._record, fields):
-            return True
-        return self._call.wants_usage or bytes(fields.get("choices", b"")) != b"[]"
-
-    def _complete(self) -> bool:
-        """Whether the stream came to the end that its operation has."""
-        rest = b"".join(self._rest)
-        return self._ends is None or self._ends.search(rest) is not None or _is_error(rest) is not None
+    @property
+    def _semantics(self) -> str:
+        return self._attempt.target.account.vendor.usage
 
 
-async def raw_bytes(record: AttemptRecord, answer: UpstreamAnswer, finish: Finish) -> AsyncIterator[bytes]:
+async def raw_bytes(attempt: Attempt, answer: UpstreamAnswer) -> AsyncIterator[bytes]:
     """Yield an answer that is neither JSON nor events, as it comes: audio, images, files.
 
     A break in the middle is raised: the client sees an incomplete body, as it would without us.
     """
+    clean = redactor(attempt.target.account.secrets).pieces()
+    record = attempt.record
     try:
         async for chunk in answer.chunks():
-            if record.ttft_us is None:
-                record.ttft_us = (perf_counter_ns() - finish.started_ns) // 1000
-            record.bytes_out += len(chunk)
-            yield chunk
+            attempt.first_output()
+            if passed := clean.feed(chunk):
+                record.bytes_out += len(passed)
+                yield passed
     except UpstreamFailure as error:
-        finish(error)
+        attempt.finish(error)
         raise
-    finish(None)
+    if left := clean.end():
+        record.bytes_out += len(left)
+        yield left
+    attempt.finish(None)

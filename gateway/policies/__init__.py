@@ -1,31 +1,47 @@
-"""The policies, in their order: each is a file with one function ``(call, proceed)``.
+"""The policies, in their order, the same for HTTP calls, sockets and lines of batches.
 
-A policy may refuse by raising, answer early, or wrap the reply. A new one is a file and a line here; its position in
-``POLICIES`` is its position in the life of a call.
+A policy is a file with a coroutine ``admit(call)``, which may refuse by raising, and where it needs one a function
+``settle(call, attempt)``, which is given every attempt of an admitted call whose record is complete, its usage and cost in it.
+A new one is a file and a line here; its position in ``POLICIES`` is its position in the life of a call.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-from gateway.call.call import Call
-from gateway.call.reply import Reply
-from gateway.policies import capability, ownership, targets
+from gateway.call.call import Call, CallAttempt
+from gateway.policies import access, capability, ownership
 
-Proceed = Callable[[Call], Awaitable[Reply]]
-Policy = Callable[[Call, Proceed], Awaitable[Reply]]
-
-POLICIES: tuple[Policy, ...] = (targets.policy, capability.policy, ownership.policy)
+logger = logging.getLogger("gateway.policies")
 
 
-def compose(policies: tuple[Policy, ...], last: Proceed) -> Proceed:
-    """Return one function that runs ``policies`` in order and then ``last``."""
-    chain = last
-    for policy in reversed(policies):
-        chain = _link(policy, chain)
-    return chain
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy: its name for logs, and its two halves."""
+
+    name: str
+    admit: Callable[[Call], Awaitable[None]]
+    settle: Callable[[Call, CallAttempt], None] | None = None
 
 
-def _link(policy: Policy, proceed: Proceed) -> Proceed:
-    async def linked(call: Call) -> Reply:
-        return await policy(call, proceed)
+POLICIES: tuple[Policy, ...] = (
+    Policy("access", access.admit),
+    Policy("capability", capability.admit),
+    Policy("ownership", ownership.admit),
+)
 
-    return linked
+
+async def admit(call: Call) -> None:
+    """Run the policies' first halves in order; the call has a plan when this returns. Raises what a policy refuses with."""
+    for policy in POLICIES:
+        await policy.admit(call)
+
+
+def settle(call: Call, attempt: CallAttempt) -> None:
+    """Run the policies' second halves for a completed attempt. Never raises: one that fails is logged, the others run."""
+    for policy in POLICIES:
+        if policy.settle is not None:
+            try:
+                policy.settle(call, attempt)
+            except Exception:  # the boundary of a policy: an answer that was paid for must not fail on it
+                logger.exception("The policy %s failed on the settlement of %s.", policy.name, call.request_id)

@@ -13,10 +13,11 @@ from gateway.access import models as access
 from gateway.access.authentication import refuse_duplicate_headers
 from gateway.body.references import FORM_FIELDS
 from gateway.call import errors
-from gateway.call.call import Operation
 from gateway.call.headers import FORWARDED, read_options
 from gateway.call.request import Receive, Scope, Send
-from gateway.objects import ownership
+from gateway.pipeline.records import record_refusal
+from gateway.policies import admit
+from gateway.policies.access import plan_of
 from gateway.realtime import client_secrets
 from gateway.realtime import targets as admission
 from gateway.realtime.client import ClientGone, ClientSocket
@@ -30,7 +31,8 @@ from gateway.realtime.slots import Slots
 from gateway.server.access_log import log_call
 from gateway.server.websocket import watch_shutdown
 from gateway.state import state
-from providers.dialects import openai as openai_dialect
+from providers.dialects import dialect_of
+from providers.redaction import redactor
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.failures import UpstreamFailure
 from providers.upstream.socket import UpstreamSocket, open_socket
@@ -113,7 +115,7 @@ class Opening:
         query = list(self.query)
         if target.model.name:
             query.insert(0, ("model", target.model.upstream_id))
-        return openai_dialect.url(target, self.kind.path, urllib.parse.urlencode(query))
+        return dialect_of(target.account).url(target, self.kind.path, urllib.parse.urlencode(query))
 
     def forwarded(self) -> list[tuple[str, str]]:
         """Return the client's headers that go on to the upstream."""
@@ -143,6 +145,7 @@ class SocketConsumer(AsyncConsumer):
         except (errors.CallError, UpstreamFailure) as error:
             if client.call is not None:
                 client.call.error = errors.code_of(error)
+                record_refusal(client.call, error)
             await client.refuse(error)
         except TimeoutError:
             await client.refuse(errors.BodyTimedOut(f"No first event came within {FIRST_EVENT_SECONDS:g} seconds."))
@@ -159,23 +162,22 @@ class SocketConsumer(AsyncConsumer):
 
     async def _serve(self, opening: Opening) -> None:
         client, kind = opening.client, opening.kind
-        operation = Operation(f"{kind.name}_session", kind.model_type, kind.path)
-        call = SessionCall(opening.caller, operation, opening.options, client.request_id)
+        call = client.call = SessionCall(opening.caller, kind.operation, opening.options, client.request_id)
         call.model_asked = opening.model
         call.task = asyncio.current_task()
         account = await opening.account()
-        call.target = target = opening.target(account)
         call.account_name = account.name
-        client.call = call
+        target = opening.target(account)
+        call.plan = plan_of(call, target)
         state.running.add(call)
         call.references = [
             *admission.references_of(target),
             *((name, value) for name, value in opening.query if name in FORM_FIELDS),
         ]
-        await ownership.check_references(call, account)
+        await admit(call)
         with Slots() as slots:
             _take_slots(slots, opening.caller, account)
-            headers = openai_dialect.headers(account, opening.forwarded())
+            headers = dialect_of(account).headers(account, opening.forwarded())
             upstream = await open_socket(state.sockets, account, opening.address(target), headers)
             try:
                 await self._converse(opening, call, target, upstream)
@@ -189,7 +191,7 @@ class SocketConsumer(AsyncConsumer):
             dialogue = ResponsesDialogue(call, account, target)
         else:
             dialogue = RealtimeDialogue(call, account, opening.kind, target)
-        session = Session(client, upstream, dialogue)
+        session = Session(client, upstream, dialogue, redactor(account.secrets))
         try:
             if opening.secret is not None:
                 await _apply(opening.secret, dialogue, upstream)

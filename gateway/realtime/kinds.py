@@ -1,6 +1,9 @@
 """The kinds of sockets, as rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from gateway.call.operation import Operation
+from gateway.objects import operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,10 +14,11 @@ class Kind:
     path: str
     model_type: str
     models_in_events: bool = False
+    operation: Operation = field(kw_only=True)
 
 
-REALTIME = Kind("realtime", "realtime", "realtime")
-TRANSLATION = Kind("translation", "realtime/translations", "realtime")
-LIVE = Kind("live", "live/sessions", "realtime", models_in_events=True)
-RESPONSES = Kind("responses", "responses", "responses", models_in_events=True)
+REALTIME = Kind("realtime", "realtime", "realtime", operation=operations.REALTIME_SOCKET)
+TRANSLATION = Kind("translation", "realtime/translations", "realtime", operation=operations.TRANSLATION_SOCKET)
+LIVE = Kind("live", "live/sessions", "realtime", models_in_events=True, operation=operations.LIVE_SOCKET)
+RESPONSES = Kind("responses", "responses", "responses", models_in_events=True, operation=operations.RESPONSES_SOCKET)
 SECRET_KINDS = {"realtime": REALTIME, "transcription": REALTIME, "translation": TRANSLATION}

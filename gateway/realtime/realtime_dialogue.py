@@ -15,6 +15,7 @@ from gateway.body.references import find_references
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
 from gateway.objects import ownership
+from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
 from gateway.realtime.closing import error_event
 from gateway.realtime.frames import Fields, fields_of, rewritten, text
@@ -217,10 +218,10 @@ class Dialogue:
         running = self.records.take(told.response.id, self.target)
         if running is None:
             return
-        metering.read_fields(running.record, _fields.decode(message))
+        metering.read_fields(running.record, _fields.decode(message), self.account.vendor.usage)
         if told.response.status == "failed":
             running.record.error_class = "upstream_error"
-        running.finish(None)
+        running.end(None)
 
     def _transcribed(self, message: str, told: Told) -> None:
         target = self._transcriber or Target(self.account, access_accounts.no_model(self.account))
@@ -229,8 +230,8 @@ class Dialogue:
             return
         usage = _fields.decode(message).get("usage")
         if usage is not None:
-            metering.read_usage(running.record, usage)
-        running.finish(None)
+            metering.read_usage(running.record, usage, self.account.vendor.usage)
+        running.end(None)
 
     def _session_told(self, message: str, told: Told) -> None:
         if told.session is None:
@@ -242,7 +243,8 @@ class Dialogue:
 
     def _switch(self, target: Target) -> None:
         """Go on with another model: from now on responses are its."""
-        self.target = self.call.target = target
+        self.target = target
+        self.call.plan = plan_of(self.call, target)
         record = self.records.session.record
         if not record.model_served or self.records.session.target.model.name == "":
             self.records.session.target = target
@@ -268,8 +270,8 @@ class Dialogue:
         elif _done.match(kind):
             running = self.records.take(response.id, self._delegate)
             if running is not None:
-                metering.read_fields(running.record, _fields.decode(told.event))
-                running.finish(None)
+                metering.read_fields(running.record, _fields.decode(told.event), self.account.vendor.usage)
+                running.end(None)
 
     # --- the end ----------------------------------------------------------------------------------------------------
     def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:

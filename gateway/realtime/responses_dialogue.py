@@ -7,14 +7,16 @@ import msgspec
 
 from gateway.billing import usage as metering
 from gateway.body import json as json_body
-from gateway.body.json import MODEL_MISSING
 from gateway.body.references import find_references
 from gateway.call import errors
 from gateway.call.call import Call, new_request_id
-from gateway.call.operations import CREATE
+from gateway.models import NewObject
 from gateway.objects import makers, ownership
+from gateway.objects.operations import RESPONSE
 from gateway.objects.store import objects
-from gateway.pipeline import records as pipeline_records
+from gateway.pipeline import describe
+from gateway.policies import admit
+from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
 from gateway.realtime.closing import error_event
 from gateway.realtime.frames import Fields, fields_of, rewritten, text
@@ -78,35 +80,33 @@ class ResponsesDialogue:
             await self._check_other(message, fields)
             return message
         call = await self._describe(message, fields)
-        assert call.target is not None  # _describe resolved it
-        record = pipeline_records.new_record(call, call.target, 1)
-        record.stream = True
-        record.bytes_in = len(message)
+        target = call.plan.first
         lane = self._lanes.setdefault(text(fields, "stream_id"), deque())
         if sum(map(len, self._lanes.values())) >= MAX_WAITING:
             raise errors.TooManyRequests(f"This socket has {MAX_WAITING} responses waiting already.")
-        fields["model"] = msgspec.Raw(_encode(call.target.model.upstream_id))
-        lane.append(PendingResponse(call, AttemptTimer(record, call.target)))
-        self.call.target = call.target
+        fields["model"] = msgspec.Raw(_encode(target.model.upstream_id))
+        lane.append(PendingResponse(call, AttemptTimer(call, target, call.operation.name)))
+        self.call.plan = call.plan
         return rewritten(message, fields)
 
     async def _describe(self, message: str | bytes, fields: Fields) -> Call:
         """Return the call that an event stands for, admitted."""
-        caller = self.call.caller
-        call = Call(caller, CREATE, self.call.options, new_request_id())
+        call = Call(self.call.caller, RESPONSE, self.call.options, new_request_id())
         call.endpoint = self.call.endpoint
-        call.fields, call.body = fields, message.encode() if isinstance(message, str) else message
-        call.model_asked = json_body.text_field(fields, "model", MODEL_MISSING)
+        call.account_name = self.account.name
+        describe.read_json(call, message.encode() if isinstance(message, str) else message)
+        describe.read_model(call, required=True)
+        call.stream = True
         if json_body.flag(fields, "background"):
             raise errors.InvalidRequest(
                 "A response over a socket can't run in the background. Use POST /responses.",
                 param="background",
                 code="unsupported_parameter",
             )
-        call.target = target = admission.resolve(caller, self.account, call.model_asked, RESPONSES.model_type)
-        call.targets = (target,)
-        call.references = self._references(call.body, fields) + admission.references_of(target)
-        await ownership.check_references(call, self.account)
+        target = admission.resolve(call.caller, self.account, call.model_asked, RESPONSES.model_type)
+        call.plan = plan_of(call, target)
+        call.references = self._not_own(call.references) + admission.references_of(target)
+        await admit(call)
         return call
 
     async def _check_other(self, message: str | bytes, fields: Fields) -> None:
@@ -114,13 +114,13 @@ class ResponsesDialogue:
             raise errors.InvalidRequest(
                 "Only response.create may name a model.", param="model", code="unknown_parameter"
             )
-        self.call.references = self._references(message.encode() if isinstance(message, str) else message, fields)
+        body = message.encode() if isinstance(message, str) else message
+        self.call.references = self._not_own(find_references(body, fields))
         await ownership.check_references(self.call, self.account)
 
-    def _references(self, body: bytes, fields: Fields) -> list[tuple[str, str]]:
-        """Return what an event refers to, but for what this socket made itself: the vendor keeps that for it, stored or not."""
-        operation = CREATE.path if text(fields, "type") == "response.create" else ""
-        return [(field, name) for field, name in find_references(body, fields, operation) if name not in self._ids]
+    def _not_own(self, references: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return ``references`` without what this socket created itself: the vendor keeps that for it, stored or not."""
+        return [(field, name) for field, name in references if name not in self._ids]
 
     # --- from the upstream ------------------------------------------------------------------------------------------
     async def from_upstream(self, message: str | bytes) -> str | bytes | None:
@@ -152,17 +152,17 @@ class ResponsesDialogue:
             record.object_id = makers.text(response, "id")[:200]
             record.status = record.upstream_status = 200
             self._ids.append(record.object_id)
-        made = [each for each in makers.made_by(making.call, fields) if each.object_id not in self._known]
+        made = [each for each in _created(making.call, fields) if each.object_id not in self._known]
         if made:
             self._ids.extend(each.object_id for each in made)
             self._known = set(self._ids)
             await objects.record(made)
         if kind in ENDINGS:
             lane.popleft()
-            metering.read_fields(record, fields)
+            metering.read_fields(record, fields, self.account.vendor.usage)
             if kind == "response.failed":
                 record.error_class = "upstream_error"
-            making.running.finish(None)
+            making.running.end(None)
         elif kind == "error":
             lane.popleft()
             self._failed(making, fields)
@@ -173,19 +173,22 @@ class ResponsesDialogue:
         if not record.object_id:  # refused before anything was made: nothing to pay
             status: Any = msgspec.json.decode(fields.get("status", b"null"))
             record.status = record.upstream_status = status if isinstance(status, int) else 400
-            record.cost_pico = 0
-            making.running.close(None)
-        else:
-            making.running.finish(None)
+            making.running.free = True
+        making.running.end(None)
 
     # --- the end ----------------------------------------------------------------------------------------------------
     def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
         """Write down everything that is not yet: ``cut`` is what ended the responses that are not complete."""
         for lane in self._lanes.values():
             for making in lane:
-                making.running.finish(cut, client_gone=client_gone)
+                making.running.end(cut, client_gone=client_gone)
         self._lanes.clear()
         self.records.end(error, cut, client_gone=client_gone, billed=False)
+
+
+def _created(call: Call, fields: Fields) -> list[NewObject]:
+    assert call.operation.creates is not None  # a response is an object
+    return call.operation.creates.records(call, fields)
 
 
 def _object(raw: msgspec.Raw | None) -> Fields:

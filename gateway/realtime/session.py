@@ -13,10 +13,12 @@ from django.conf import settings
 
 from accounts.caller import Caller
 from gateway.call import errors
-from gateway.call.call import Call, Operation
+from gateway.call.call import Call
 from gateway.call.headers import Options
+from gateway.call.operation import Operation
 from gateway.realtime.client import ClientGone, ClientSocket
 from gateway.realtime.closing import GOING_AWAY, CloseReason, brief, close_code
+from providers.redaction import Redactor
 from providers.upstream.failures import Disconnected
 from providers.upstream.socket import ABNORMAL, SocketEnded, UpstreamSocket
 
@@ -77,7 +79,8 @@ class SessionCall(Call):
 class Session:
     """An open session. :meth:`run` returns when it is over, its records written and both sides closed."""
 
-    def __init__(self, client: ClientSocket, upstream: UpstreamSocket, dialogue: Dialogue) -> None:
+    def __init__(self, client: ClientSocket, upstream: UpstreamSocket, dialogue: Dialogue, clean: Redactor) -> None:
+        self._clean = clean
         self._link = client
         self._upstream = upstream
         self._dialogue = dialogue
@@ -165,7 +168,7 @@ class Session:
                 message = await upstream.receive()
                 passed = await dialogue.from_upstream(message)
                 if passed is not None:
-                    await client.send(passed)
+                    await client.send(self._clean.message(passed))
                 self._moved = loop.time()
                 if self._draining and not dialogue.busy:
                     self._go_away()

@@ -10,7 +10,6 @@ from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
 from gateway.access import grants, vendor_names
 from gateway.access import models as access
-from gateway.access.accounts import only_account
 from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
 from gateway.realtime.client_secrets import ClientSecret
 from gateway.realtime.kinds import SECRET_KINDS, Kind
@@ -76,7 +75,7 @@ def account_for(caller: Caller, kind: Kind, in_path: str, in_header: str, model:
         return access.resolve(caller, model, "").account
     if kind.models_in_events:
         return None
-    return access_accounts.account_of(caller, only_account(caller, kind.model_type))
+    return access_accounts.choose_account(caller, kind.operation)
 
 
 def check_secret(secret: ClientSecret, kind: Kind, in_path: str, in_header: str, intent: str) -> None:

@@ -82,9 +82,9 @@ def log_call(request: Logged, status: int) -> None:
         fields["model"] = call.model_asked[:200]
         fields["served_by"] = call.target.model.public_name if call.target is not None else None
         fields["stream"] = call.stream
-        fields["attempts"] = call.attempts
+        fields["attempts"] = call.attempt.number if call.attempt is not None else 0
         fields["ms"] = round((perf_counter_ns() - call.started_ns) / 1e6, 2)
-        fields["upstream_ms"] = round(call.timings.get("upstream", 0.0), 2)
+        fields["upstream_ms"] = round(call.attempt.upstream_ms, 2) if call.attempt is not None else 0.0
         fields["error"] = call.error
     buffer.add(_call_line(fields))
 

@@ -16,6 +16,7 @@ from django.urls import Resolver404, ResolverMatch, get_resolver
 from gateway.call import errors
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest, Receive, Scope, Send
+from gateway.pipeline.records import record_refusal
 from gateway.server.access_log import log_call
 from gateway.state import state
 
@@ -24,6 +25,7 @@ logger = logging.getLogger("gateway.server.handler")
 
 LAST_WORDS_SECONDS = 2.0
 REMEMBERED_PATH_CHARACTERS = 200
+NO_BODY = frozenset({204, 205, 304})
 
 
 async def handle(scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +73,7 @@ async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending"
         logger.exception("Call %s failed.", request.request_id)
     if request.call is not None:
         request.call.error = errors.code_of(error)
+        record_refusal(request.call, error)
     if isinstance(error, RequestDataTooBig):
         error = errors.TooLarge("The body is larger than the operator allows.")
     if request.client_gone:
@@ -128,7 +131,8 @@ class _Sending:
         return any(name == b"content-type" and value[:17] == b"text/event-stream" for name, value in self._headers)
 
     async def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        headers.append((b"content-length", str(len(body)).encode()))
+        if status not in NO_BODY:
+            headers.append((b"content-length", str(len(body)).encode()))
         await self.start(status, headers)
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -1,16 +1,125 @@
-"""OpenAI's own wire dialect: the body goes on as it came, with the model's upstream name. Pure: no Django, no client."""
+"""OpenAI's own wire dialect: the body goes on as it came, with the model's upstream name. Pure: no Django, no client.
+
+Error shapes of other servers that speak it are read, too: ``{"error": "text"}`` (Ollama, TGI), ``{"object": "error"}`` (vLLM),
+``{"type": "error"}`` (Anthropic-like), ``{"error": {...}}`` beside ``choices`` (OpenRouter).
+"""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 from multidict import CIMultiDict
 
+from accounts.numbers import whole_number
+from providers.dialects.base import Asked, Fields, ReportedError
 from providers.snapshot import AccountSnapshot, Target
+from providers.upstream.client import UpstreamRequest
 
 STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
 USAGE_OPERATIONS = frozenset({"chat/completions", "completions"})
+# Objects whose own "error" is a field like any other: a job or response that failed is a good answer.
+NOT_BESIDE = ("id", "data", "output", "choices")
+# An error's type or code, and the status that OpenAI gives it.
+STATUSES = {
+    "invalid_request_error": 400,
+    "context_length_exceeded": 400,
+    "content_filter": 400,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "insufficient_quota": 429,
+    "permission_error": 403,
+    "permission_denied": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "tokens": 429,
+    "requests": 429,
+    "server_error": 500,
+    "internal_server_error": 500,
+    "api_error": 500,
+    "overloaded_error": 503,
+    "service_unavailable": 503,
+    "timeout": 504,
+}
+OTHER_STATUS = 502
+MESSAGE_CHARACTERS = 1000
+CHOICE_OUTPUT = frozenset(
+    {"content", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "refusal"}
+)
+
+
+class Choice(msgspec.Struct):
+    """What is read of a choice in a stream."""
+
+    index: int | None = None
+    finish_reason: str | None = None
+    text: str | None = None
+    delta: dict[str, msgspec.Raw] | None = None
+
+
 _encode = msgspec.json.Encoder().encode
-_options = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any = msgspec.json.Decoder()
+_choices = msgspec.json.Decoder(list[Choice] | None)
+_string = msgspec.json.Decoder(str)
+EMPTY = (b"null", b'""', b"[]", b"{}", b"false", b"")
+
+
+class OpenAI:
+    """The dialect of OpenAI, and of every server that calls itself compatible."""
+
+    name = "openai"
+
+    def url(self, target: Target, path: str, query: str = "", base_url: str = "") -> str:
+        """Return the upstream address of an operation's path."""
+        base = f"{base_url or target.account.url}/{path}"
+        return f"{base}?{query}" if query else base
+
+    def headers(self, account: AccountSnapshot, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
+        """Return the upstream headers: what is forwarded from the client, and over it what the account sets."""
+        made: CIMultiDict[str] = CIMultiDict(forwarded)
+        made["accept-encoding"] = "identity"
+        for name, value in account.headers:
+            made[name] = value
+        return made
+
+    def request(self, asked: Asked, target: Target) -> UpstreamRequest:
+        """Return the request: the client's bytes, but for ``model`` and, in a stream, the request for usage."""
+        headers = self.headers(target.account, asked.forwarded)
+        if asked.model_asked:
+            headers["content-type"] = "application/json"
+            body: bytes | None = encode_body(
+                target, asked.path, asked.body.fields, stream=asked.stream, wants_usage=asked.wants_usage
+            )
+        else:
+            body = asked.body.raw or None
+            if body is not None and asked.body.content_type:
+                headers["content-type"] = asked.body.content_type
+        url = self.url(target, asked.path, asked.query, asked.base_url)
+        return UpstreamRequest(asked.method, url, headers, body)
+
+    def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
+        """Return the error that an answer, or an event of the name ``event``, reports; ``None`` for any other."""
+        said = bytes(fields.get("error", b"null"))
+        marked = event == b"error" or bytes(fields.get("object", b"")) == b'"error"'
+        marked = marked or bytes(fields.get("type", b"")) == b'"error"'
+        if said in EMPTY:
+            return _reported(_decoded(_encode(fields))) if marked else None
+        beside = "choices" in fields or not any(name in fields for name in NOT_BESIDE)
+        return _reported(_decoded(said), fields) if marked or beside else None
+
+    def is_output(self, fields: Fields) -> bool:
+        """Whether an event has the first content, reasoning, tool call or audio of an answer."""
+        if "choices" in fields:
+            return any(_has_output(choice) for choice in _choices_of(fields))
+        kind = _text(fields.get("type")) or _text(fields.get("object"))
+        # An event of another API: its first delta, partial image or part of a message; what has no type is passed as output.
+        return not kind or ".delta" in kind or ".partial_image" in kind or kind.endswith((".completed", ".done"))
+
+    def choices_ended(self, fields: Fields) -> Mapping[int, bool]:
+        """Return the choices that an event shows, by index, each with whether it has come to its finish reason."""
+        return {choice.index or 0: bool(choice.finish_reason) for choice in _choices_of(fields)}
 
 
 def encode_body(
@@ -27,27 +136,65 @@ def encode_body(
     return _encode(changed)
 
 
-def headers(account: AccountSnapshot, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
-    """Return the upstream headers: what is forwarded from the client, and over it what the account sets."""
-    made: CIMultiDict[str] = CIMultiDict(forwarded)
-    made["accept-encoding"] = "identity"
-    for name, value in account.headers:
-        made[name] = value
-    return made
-
-
-def url(target: Target, path: str, query: str = "", base_url: str = "") -> str:
-    """Return the upstream address of an operation's path."""
-    base = f"{base_url or target.account.url}/{path}"
-    return f"{base}?{query}" if query else base
-
-
 def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:
     if options is None or bytes(options) == b"null":
         return STREAM_OPTIONS
     try:
-        given = _options.decode(options)
+        given = _object.decode(options)
     except msgspec.DecodeError:
         return options  # not an object: the upstream says so better than we can
     given["include_usage"] = msgspec.Raw(b"true")
     return msgspec.Raw(_encode(given))
+
+
+def _reported(error: Any, fields: Fields | None = None) -> ReportedError:
+    """Return what an error object, or an error's bare string, says."""
+    if not isinstance(error, dict):
+        return ReportedError(OTHER_STATUS, str(error)[:MESSAGE_CHARACTERS])
+    nested = error.get("error")
+    inner = nested if isinstance(nested, dict) else error
+    message = str(inner.get("message") or inner.get("error") or "")[:MESSAGE_CHARACTERS]
+    words = [inner.get(name) for name in ("status", "status_code", "code", "type")]
+    words += [_decoded(bytes(fields[name])) for name in ("status", "code") if fields and name in fields]
+    return ReportedError(_status(words), message, str(inner.get("code") or inner.get("type") or "")[:100])
+
+
+def _status(words: Iterable[Any]) -> int:
+    """Return the status that an error's numbers and words mean, the first that is one."""
+    for word in words:
+        if isinstance(word, int) and 400 <= word <= 599:
+            return word
+        if isinstance(word, str) and (number := whole_number(word, 599)) is not None and number >= 400:
+            return number
+        if isinstance(word, str) and word.lower() in STATUSES:
+            return STATUSES[word.lower()]
+    return OTHER_STATUS
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return _any.decode(raw)
+    except (ValueError, RecursionError):
+        return raw.decode("utf-8", "replace")
+
+
+def _choices_of(fields: Fields) -> list[Choice]:
+    try:
+        return _choices.decode(fields.get("choices", b"[]")) or []
+    except (ValueError, RecursionError):
+        return []
+
+
+def _has_output(choice: Choice) -> bool:
+    if choice.text:
+        return True
+    return choice.delta is not None and any(
+        bytes(raw) not in EMPTY for name, raw in choice.delta.items() if name in CHOICE_OUTPUT
+    )
+
+
+def _text(raw: msgspec.Raw | None) -> str:
+    try:
+        return _string.decode(raw) if raw is not None else ""
+    except (ValueError, RecursionError):
+        return ""

@@ -2,15 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from providers.upstream.decoding import Decoder
 from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 
-if TYPE_CHECKING:
-    from providers.upstream.connection import Connection
-
 READ_BUFFER_BYTES = 2**18
+
+
+class Source(Protocol):
+    """The connection that an answer comes on (``providers.upstream.connection.Connection``)."""
+
+    paused: bool
+
+    def expect(self) -> None:
+        """Note that a reader waits for the next bytes."""
+
+    def resume(self) -> None:
+        """Read on, after a reader took what was there."""
+
+    def abort(self) -> None:
+        """Close the connection: the rest of the answer is not wanted."""
 
 
 class Headers(Mapping[str, str]):
@@ -73,14 +85,14 @@ class LeanAnswer:
         "waiter",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: "Connection") -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Source) -> None:
         self.status = 0  # until the head has arrived
         self.headers: Headers
         self.length = 0  # what the head says
         self.decoder: Decoder | None = None
         self.unpacked: Iterator[bytes] = iter(())  # of what was taken and not returned yet
         self.loop = loop
-        self.connection: Connection | None = connection  # until the answer is complete or given up
+        self.connection: Source | None = connection  # until the answer is complete or given up
         self.parts: list[bytes] = []
         self.size = 0
         self.bound = READ_BUFFER_BYTES  # more than that waits in the kernel

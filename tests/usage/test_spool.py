@@ -208,7 +208,7 @@ def test_a_real_limit_of_the_kernel_is_survived(tmp_path: Path) -> None:
     code = """
         import resource, sys
         from pathlib import Path
-        from tests.usage.factory import attempt
+        from tests.support.usage_factory import attempt
         from usage.spool import Spool
         mine = Spool(Path(sys.argv[1]))
         resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))

@@ -151,7 +151,8 @@ def test_a_revocation_does_not_wait_until_all_tokens_are_loaded(monkeypatch: pyt
 
 def test_a_call_that_waits_between_admission_and_attempt_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
     target: Any = object()
-    call: Any = SimpleNamespace(caller=SimpleNamespace(token_id=1), target=None, targets=(target,))
+    plan = SimpleNamespace(targets=(SimpleNamespace(target=target),))
+    call: Any = SimpleNamespace(caller=SimpleNamespace(token_id=1), attempt=None, plan=plan)
     directory = SimpleNamespace(caller_of_token=lambda token_id: SimpleNamespace(state="active", expires_at=None))
     monkeypatch.setattr(recheck.state, "directory", directory)
     monkeypatch.setattr(recheck.grants, "still_allowed", lambda caller, asked: asked is not target)

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from gateway.billing import usage
+from gateway.body.requested_units import images
+from gateway.call.body import Body
 from gateway.call.call import Call
-from gateway.endpoints.images import images
 from tests.support.calls import assert_ours
 from tests.support.surface import Surface
 from usage.records import AttemptRecord
@@ -29,10 +30,9 @@ def test_a_lists_limit(surface: Surface, path: str) -> None:
 
 @pytest.mark.parametrize("number", [*ODD, "10001", "100000000000000000000"])
 def test_images_that_no_vendor_makes_count_as_one(number: str) -> None:
-    upload = SimpleNamespace(values={"n": number})
-    assert images(cast(Call, SimpleNamespace(upload=upload))) == {"images": 1}
-    fields: Any = {"n": msgspec.Raw(msgspec.json.encode(number))}
-    assert images(cast(Call, SimpleNamespace(upload=None, fields=fields))) == {"images": 1}
+    upload: Any = SimpleNamespace(values={"n": number}, content_type="", sent=0)
+    for body in (Body(upload=upload), Body(fields={"n": msgspec.Raw(msgspec.json.encode(number))})):
+        assert images(cast(Call, SimpleNamespace(body=body))) == {"images": 1}
 
 
 @pytest.mark.parametrize("seconds", ["1e308", "-1", "1e999"])

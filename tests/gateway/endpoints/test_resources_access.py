@@ -53,7 +53,8 @@ def test_the_switches_of_accounts_are_those_of_the_table() -> None:
 )  # fmt: skip
 def test_operations(path: str, rest: str, method: str, name: str, makes: str, billed: str) -> None:
     operation = operation_of(ROWS[path], place_of(ROWS[path], rest), method)
-    assert (operation.name, operation.makes, operation.model_type) == (name, makes, billed)
+    created = operation.creates.kind if operation.creates is not None else ""
+    assert (operation.name, created, operation.model_type) == (name, makes, billed)
     assert operation.charges is bool(billed)
 
 

@@ -152,11 +152,75 @@ def test_an_error_that_repeats_the_key(gateway: Gateway, token: str, scripted: S
 def test_a_success_that_is_not_json(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
-    """JSON that is no object, and nothing at all, go on as they came."""
-    for body in (b"[1, 2]", b"null", b""):
+    """JSON that is not an object goes on as it came; nothing at all is of no use to a client."""
+    for body in (b"[1, 2]", b"null"):
         scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
         response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
         assert (response.status_code, response.content) == (200, body)
+    scripted.answer(OK_HEAD + b"content-length: 0\r\n\r\n")
+    assert_ours(gateway.post(token, CHAT_PATH, chat(model=scripted_model)), 502, "upstream_broken_answer")
+
+
+INSIDE_200: list[tuple[bytes, int]] = [
+    (b'{"error":"upstream refused Bearer sk-told-by-the-upstream"}', 502),
+    (b'{"object":"error","message":"too long","code":400}', 400),
+    (b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', 503),
+    (b'{"error":{"message":"slow down","code":429}}', 429),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), INSIDE_200)
+def test_an_error_inside_a_200(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, body: bytes, status: int
+) -> None:
+    """It has the status that it should have had, may be retried like it, is recorded as an error, and shows no key."""
+    key = f"inside-{status}-{len(body)}"
+    model = add_account(gateway, token, key, f"{scripted.origin}/v1", key="sk-told-by-the-upstream")
+    scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+    response = gateway.post(token, CHAT_PATH, chat(model=model))
+    assert response.status_code == status
+    assert b"sk-told" not in response.content
+    (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
+    assert (record["status"], record["upstream_status"], record["error_class"]) == (status, 200, "upstream_error")
+    assert record["error_message"]
+    assert "sk-told" not in record["error_message"]
+
+
+def test_an_error_beside_choices_is_recorded_and_passed(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    body = b'{"id":"x","error":{"code":502,"message":"cut"},"choices":[{"index":0,"message":{"content":"half"}}]}'
+    scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
+    assert (response.status_code, response.content) == (200, body[:-1] + b',"provider":"openai"}')
+    (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
+    assert (record["error_class"], record["error_message"]) == ("upstream_error", "cut")
+
+
+def test_an_answer_with_half_a_character(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    """A lone surrogate is no reason to lose an answer that the vendor bills: clients' parsers take it."""
+    body = b'{"id":"x","choices":[{"message":{"content":"\\ud800"}}],"usage":{"prompt_tokens":3,"completion_tokens":2}}'
+    scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
+    assert (response.status_code, response.content) == (200, body[:-1] + b',"provider":"openai"}')
+    (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
+    assert (record["input_tokens"], record["output_tokens"]) == (3, 2)
+
+
+@pytest.mark.parametrize("kind", [b"Text/Event-Stream", b"text/event-stream; charset=utf-8", b"application/json"])
+def test_events_are_known_whatever_their_type_says(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str, kind: bytes
+) -> None:
+    events = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
+    head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: " + kind + b"\r\n\r\n"
+    scripted.answer(head + events + usage + b"data: [DONE]\n\n")
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model, stream=True))
+    assert (response.status_code, response.content) == (200, events + b"data: [DONE]\n\n")
+    (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
+    assert (record["input_tokens"], record["output_tokens"]) == (3, 2)
 
 
 ODD_USAGE = b'"usage":{"prompt_tokens":3,"completion_tokens":2}'

@@ -4,18 +4,24 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.caller import Caller
 from gateway.call.call import Call
 from gateway.call.headers import Options
-from gateway.endpoints.chat import ChatCompletions
+from gateway.objects.operations import CHAT
+from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.streaming import EventStream
+from providers.dialects import DIALECTS
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import Disconnected
+from providers.vendors import VENDORS
 from usage.records import AttemptRecord
 
 USAGE = {
@@ -41,30 +47,44 @@ class Pieces:
             raise Disconnected("It broke.")
 
 
-class Finished(list[Any]):
-    """What an attempt was finished with."""
+class FakeAttempt:
+    """What a stream needs of its attempt: its call, its record, and a note of what it was finished with."""
 
-    started_ns = 0
+    def __init__(self, call: Call, vendor: str = "openai") -> None:
+        account = SimpleNamespace(vendor=VENDORS[vendor], secrets=(b"sk-secret-of-the-account",))
+        self.call = call
+        self.target = SimpleNamespace(account=account)
+        self.dialect = DIALECTS["openai"]
+        self.record = AttemptRecord("1", "req_1", 0)
+        self.outcome = 200
+        self.finished: list[BaseException | None] = []
 
-    def __call__(self, error: BaseException | None) -> None:
-        self.append(error)
+    def first_output(self) -> None:
+        self.record.ttft_us = 1
+
+    def finish(self, error: BaseException | None) -> None:
+        self.finished.append(error)
 
 
-def passed(
-    pieces: list[bytes], *, wants_usage: bool = False, breaks: bool = False
-) -> tuple[list[bytes], AttemptRecord, list[Any]]:
-    """What a client gets of a stream in ``pieces``, the record, and how the attempt was finished."""
-    call = Call(CALLER, ChatCompletions.operation, Options(), "req_1")
+def stream_of(
+    pieces: list[bytes], *, wants_usage: bool = False, breaks: bool = False, n: int = 1, vendor: str = "openai"
+) -> tuple[EventStream, FakeAttempt]:
+    """Return the stream of an attempt whose answer comes in ``pieces``."""
+    call = Call(CALLER, CHAT, Options(), "req_1")
     call.stream, call.wants_usage = True, wants_usage
-    record = AttemptRecord("1", "req_1", 0)
-    finished = Finished()
-    answer = cast(UpstreamAnswer, Pieces(pieces, breaks))
-    stream = EventStream(call, record, answer, finished)
+    call.body.fields["n"] = msgspec.Raw(str(n).encode())
+    attempt = FakeAttempt(call, vendor)
+    return EventStream(cast(Attempt, attempt), cast(UpstreamAnswer, Pieces(pieces, breaks))), attempt
+
+
+def passed(pieces: list[bytes], **options: Any) -> tuple[list[bytes], AttemptRecord, list[BaseException | None]]:
+    """What a client gets of a stream in ``pieces``, the record, and how the attempt was finished."""
+    stream, attempt = stream_of(pieces, **options)
 
     async def collect() -> list[bytes]:
         return [part async for part in stream.events()]
 
-    return asyncio.run(collect()), record, finished
+    return asyncio.run(collect()), attempt.record, attempt.finished
 
 
 def event(data: Any, end: bytes) -> bytes:
@@ -168,3 +188,101 @@ def test_words_in_a_text_are_no_end_and_no_usage() -> None:
     parts, record, _ = passed([event({"choices": [{"index": 0, "delta": {"content": words}}]}, b"\n")])
     assert b"upstream_stream_truncated" in parts[-1]
     assert record.input_tokens == 0
+
+
+# --- errors inside a 200 ---------------------------------------------------------------------------------------------
+ERRORS: list[tuple[bytes, int]] = [
+    (b'data: {"error":"upstream refused Bearer sk-secret-of-the-account"}\n\n', 502),
+    (b'data: {"object":"error","message":"bad","code":400}\n\n', 400),
+    (b'data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n', 503),
+    (b'data: {"id":"x","error":{"code":429,"message":"slow"},"choices":[{"index":0,"delta":{}}]}\n\n', 429),
+    (b'event: error\ndata: {"message":"broke"}\n\n', 502),
+    (b'data: {"error":{"message":"no","type":"invalid_request_error"}}\n\n', 400),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+def test_an_error_in_the_stream_is_the_vendors_end(error: bytes, status: int) -> None:
+    parts, record, finished = passed([error])
+    assert record.error_class == "upstream_error"
+    assert b"upstream_stream_truncated" not in b"".join(parts)
+    assert b"sk-secret" not in b"".join(parts)
+    assert "sk-secret" not in record.error_message
+    assert finished == [None]
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+def test_an_error_as_the_first_event_has_the_status_that_it_should_have_had(error: bytes, status: int) -> None:
+    stream, attempt = stream_of([b": ping\n\n", error])
+    asyncio.run(stream.prime(until_output=False))
+    assert attempt.outcome == status
+    assert stream.first_error is not None
+
+
+def test_a_field_that_says_error_is_none() -> None:
+    chunk = event(
+        {"choices": [{"index": 0, "delta": {"content": "error"}, "finish_reason": "stop"}], "error": None}, b"\n"
+    )
+    parts, record, _ = passed([chunk])
+    assert b"".join(parts) == chunk
+    assert record.error_class == ""
+
+
+@pytest.mark.parametrize("size", [1, 7, 24, 1000])
+def test_a_secret_does_not_go_out_however_it_is_cut_and_written(size: int) -> None:
+    escaped = "".join(f"\\u00{ord(sign):02x}" for sign in "sk-secret-of-the-account").encode()
+    whole = b'data: {"choices":[{"index":0,"delta":{"content":"sk-secret-of-the-account"},"finish_reason":"stop"}]}\n\n'
+    whole += b'data: {"note":"' + escaped + b'"}\n\ndata: [DONE]\n\n'
+    parts, _, _ = passed([whole[start : start + size] for start in range(0, len(whole), size)])
+    assert b"".join(parts).count(b"[redacted]") == 2
+    assert b"secret" not in b"".join(parts)
+
+
+# --- where a stream ends ---------------------------------------------------------------------------------------------
+def test_an_empty_finish_reason_is_no_end() -> None:
+    chunk = event({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": ""}]}, b"\n")
+    parts, _, finished = passed([chunk, chunk])
+    assert b"upstream_stream_truncated" in parts[-1]
+    assert finished[0] is not None
+
+
+def test_every_choice_needs_its_own_end() -> None:
+    first = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, b"\n")
+    second = event({"choices": [{"index": 1, "delta": {"content": "b"}, "finish_reason": None}]}, b"\n")
+    end = event({"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]}, b"\n")
+    assert b"upstream_stream_truncated" in passed([second, first], n=2)[0][-1]
+    assert passed([second, first, end], n=2)[2] == [None]
+
+
+def test_a_usage_chunk_without_choices_is_withheld_in_every_form() -> None:
+    text = event({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}, b"\n")
+    for choices in (b"[]", b"null", b"[ ]"):
+        usage = b'data: {"choices":' + choices + b',"usage":' + json.dumps(USAGE).encode() + b"}\n\n"
+        parts, record, _ = passed([text, usage])
+        assert b"".join(parts) == text
+        assert record.input_tokens == 11
+
+
+def test_later_usage_that_says_less_erases_nothing() -> None:
+    text = event({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}], "usage": USAGE}, b"\n")
+    poor = event({"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}, b"\n")
+    _, record, _ = passed([text, poor])
+    assert (record.input_tokens, record.output_tokens, record.cached_tokens) == (11, 7, 3)
+
+
+# --- the first token ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("delta", "is_output"),
+    [
+        ({"role": "assistant", "content": ""}, False),
+        ({"role": "assistant"}, False),
+        ({"content": "a"}, True),
+        ({"reasoning_content": "hm"}, True),
+        ({"tool_calls": [{"index": 0}]}, True),
+        ({"audio": {"data": "AA"}}, True),
+    ],
+)
+def test_the_first_token_is_the_first_output(delta: dict[str, Any], is_output: bool) -> None:
+    chunk = event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, b"\n")
+    _, record, _ = passed([b": ping\n\n", chunk])
+    assert (record.ttft_us is not None) is is_output

@@ -175,16 +175,22 @@ def test_an_upstreams_refusal_is_recorded(gateway: Gateway, token: str) -> None:
     assert (record["input_tokens"], record["cost_pico"], record["bytes_out"]) == (0, 0, len(response.content))
 
 
-def test_what_is_refused_at_the_door_leaves_no_record(gateway: Gateway, token: str) -> None:
+def test_what_is_refused_leaves_a_record_without_a_cost(gateway: Gateway, token: str) -> None:
+    """Support sees what a known caller was refused; who is not known is only counted."""
     refused = [
-        gateway.post(token, CHAT_PATH, chat(model="foreign/gpt-4o-mini")),
-        gateway.post(token, CHAT_PATH, chat(model=f"{ACCOUNT}/whisper-1")),
-        gateway.post(token, CHAT_PATH, content=b"{"),
-        gateway.post("gh-none", CHAT_PATH, chat()),
+        (gateway.post(token, CHAT_PATH, chat(model="foreign/gpt-4o-mini")), "model_not_found"),
+        (gateway.post(token, CHAT_PATH, chat(model=f"{ACCOUNT}/whisper-1")), "unsupported_model_type"),
+        (gateway.post(token, CHAT_PATH, content=b"{"), "invalid_json"),
+        (gateway.post(token, CHAT_PATH, chat(), headers={"x-tfy-metadata": "none"}), "invalid_request"),
     ]
+    unknown = gateway.post("gh-none", CHAT_PATH, chat())
     record_of(gateway, gateway.post(token, CHAT_PATH, chat()))  # what came before it is stored by now
-    for response in refused:
-        assert gateway.installation.records(request_id=response.headers["x-request-id"]) == []
+    for response, code in refused:
+        (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
+        assert (record["status"], record["upstream_status"], record["error_class"]) == (response.status_code, 0, code)
+        assert (record["attempt_number"], record["cost_pico"]) == (0, 0)
+        assert record["error_message"] == response.json()["message"][:500]
+    assert gateway.installation.records(request_id=unknown.headers["x-request-id"]) == []
 
 
 # --- attempts ---------------------------------------------------------------------------------------------------------------

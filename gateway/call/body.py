@@ -1,0 +1,57 @@
+"""What a call carries: a body that was read whole, or one that streams through."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+JSON = "application/json"
+
+
+class Upload(Protocol):
+    """A body that streams through: sent once, with the model's upstream name in it."""
+
+    content_type: str
+    fault: Exception | None
+    sent: int
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The wanted string parts that have been seen so far."""
+
+    @property
+    def references(self) -> list[tuple[str, str]]:
+        """The ids of other objects that the parts seen so far mention, with the field that did."""
+
+    @property
+    def wants_stream(self) -> bool:
+        """Whether the parts seen so far ask for a stream."""
+
+    def length(self, upstream_model: str) -> int | None:
+        """Return the length of what :meth:`body` yields, or ``None`` when the client did not say."""
+
+    def body(self, upstream_model: str) -> AsyncIterator[bytes]:
+        """Yield the body for the upstream."""
+
+
+class Body:
+    """A call's body: ``raw`` bytes with the top-level ``fields`` of a JSON object, or an ``upload`` that streams through."""
+
+    __slots__ = ("content_type", "fields", "raw", "upload")
+
+    def __init__(
+        self,
+        raw: bytes = b"",
+        fields: Mapping[str, msgspec.Raw] | None = None,
+        content_type: str = JSON,
+        upload: Upload | None = None,
+    ) -> None:
+        self.raw = raw
+        self.fields: dict[str, msgspec.Raw] = dict(fields) if fields else {}
+        self.content_type = content_type
+        self.upload = upload
+
+    @property
+    def size(self) -> int:
+        """How many bytes came so far: of an upload those that were sent on."""
+        return len(self.raw) if self.upload is None else self.upload.sent

@@ -1,0 +1,87 @@
+"""A whole JSON answer: metered, its errors read, and returned with the provider's name added, otherwise byte for byte."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.billing import usage as metering
+from gateway.body import sse
+from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.records import MESSAGE_CHARACTERS
+from gateway.pipeline.replies import NO_BODY
+from providers.dialects.base import ReportedError
+from providers.redaction import redactor
+from providers.upstream.failures import BrokenAnswer
+
+UPSTREAM_ERROR = "upstream_error"
+BESIDE_ERROR = ("id", "choices", "data", "output")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class ReadAnswer:
+    """What of an answer goes to the client; ``fields`` are its top-level fields, none when it is not a JSON object."""
+
+    status: int
+    body: bytes
+    fields: Mapping[str, msgspec.Raw]
+
+
+def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
+    """Read an answer into the attempt's record. Raises ``BrokenAnswer`` for a success that no client could use.
+
+    An error inside a 200 has the status that it should have had, unless a result stands beside it.
+    """
+    fields = _read_fields(attempt, status, body)
+    clean = redactor(attempt.target.account.secrets)
+    if status >= 300:
+        refusal = attempt.dialect.error(fields) or ReportedError(
+            status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
+        )
+        _note_error(attempt, refusal)
+        return ReadAnswer(status, clean.whole(body), fields)
+    if b"rror" in body and (error := attempt.dialect.error(fields)) is not None:
+        _note_error(attempt, error)
+        if not any(name in fields for name in BESIDE_ERROR):
+            return ReadAnswer(error.status, clean.whole(body), fields)
+    if fields:
+        metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
+    return ReadAnswer(status, clean.whole(_with_provider(attempt, body, fields)), fields)
+
+
+def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msgspec.Raw]:
+    try:
+        return _fields.decode(body)
+    except msgspec.ValidationError:
+        return {}
+    except (ValueError, RecursionError):
+        pass
+    fields = sse.fields_of(body)  # what clients' parsers take, although it is not quite JSON
+    if fields or status >= 300 or status in NO_BODY:
+        return fields
+    if not body.strip():
+        if attempt.call.model_asked:
+            raise BrokenAnswer("The upstream answered with a success and an empty body.")
+        return fields
+    if not sse.is_json(body):
+        raise BrokenAnswer("The upstream's answer is not valid JSON.")
+    return fields
+
+
+def _note_error(attempt: Attempt, error: ReportedError) -> None:
+    record = attempt.record
+    record.error_class = UPSTREAM_ERROR
+    record.error_message = redactor(attempt.target.account.secrets).text(error.message)[:MESSAGE_CHARACTERS]
+
+
+def _with_provider(attempt: Attempt, body: bytes, fields: Mapping[str, msgspec.Raw]) -> bytes:
+    """Return the answer with ``"provider"`` added at its end; one that is not an object, or names one itself, as it came."""
+    if not fields and body.strip() != b"{}":
+        return body
+    if "provider" in fields:
+        return body
+    end = body.rindex(b"}")
+    comma = b"," if fields else b""
+    return b"".join((body[:end], comma, b'"provider":', _encode(attempt.target.account.provider), body[end:]))

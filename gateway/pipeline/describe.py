@@ -1,0 +1,98 @@
+"""The first stage: from a request, an event of a socket or a line of a batch to the call that it asks for.
+
+:func:`begin` makes the call and registers it, :func:`describe` reads its body and chooses the account of one that names no model.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+
+from accounts.caller import Caller
+from gateway.access.accounts import choose_account
+from gateway.body import json as json_body
+from gateway.body.json import MODEL_MISSING
+from gateway.body.references import find_references
+from gateway.call import errors
+from gateway.call.body import JSON, Body, Upload
+from gateway.call.call import Call, new_request_id
+from gateway.call.headers import FORWARDED, Options, read_options
+from gateway.call.operation import Operation
+from gateway.objects import ownership
+from gateway.state import state
+
+IDEMPOTENCY_KEY = b"idempotency-key"
+
+
+def begin(
+    caller: Caller, operation: Operation, *, options: Options | None = None, request_id: str = "", query: str = ""
+) -> Call:
+    """Return a new call, registered among the running ones. Whoever begins it discards it at its end."""
+    call = Call(caller, operation, options or Options(), request_id or new_request_id())
+    call.query = query
+    call.task = asyncio.current_task()
+    state.running.add(call)
+    return call
+
+
+def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
+    """Read the contract's headers into the call's options, and keep those that go on to the upstream."""
+    call.options = read_options(headers)
+    call.account_name = call.account_name or call.options.provider_name
+    call.forwarded = [
+        (name.decode("latin1"), value.decode("latin1")) for name, value in headers.items() if name in FORWARDED
+    ]
+    if IDEMPOTENCY_KEY in headers:
+        call.forwarded.append((IDEMPOTENCY_KEY.decode(), own_key(call.caller, headers[IDEMPOTENCY_KEY])))
+
+
+def own_key(caller: Caller, key: bytes) -> str:
+    """Return an idempotency key of the caller's own: callers share an account's key, and must not share answers by guessing."""
+    return hashlib.sha256(caller.key.encode() + b"\0" + key).hexdigest()
+
+
+def read_json(call: Call, raw: bytes, content_type: str = JSON) -> None:
+    """Take a JSON body into the call: its fields, the objects that it mentions, and whether it asks for a stream.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest`.
+    """
+    fields = json_body.decode_fields(raw)
+    call.body = Body(raw, fields, content_type)
+    call.references += find_references(raw, fields, call.endpoint)
+    call.stream = call.stream or json_body.flag(fields, "stream")
+    if call.stream:
+        call.wants_usage = json_body.wants_usage(fields.get("stream_options"))
+
+
+def read_upload(call: Call, upload: Upload) -> None:
+    """Take a body that streams through into the call, as far as its parts have come."""
+    call.body = Body(content_type=upload.content_type, upload=upload)
+    call.references += upload.references
+    call.stream = upload.wants_stream
+
+
+def read_model(call: Call, *, required: bool) -> None:
+    """Take the model that the body names into the call. Blanks around a name mean nothing, in JSON and in forms alike.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` when it names none and one is ``required``.
+    """
+    if call.body.upload is not None:
+        name = call.body.upload.values.get("model", "")
+    elif required or bytes(call.body.fields.get("model", b"null")) != b"null":
+        name = json_body.text_field(call.body.fields, "model", MODEL_MISSING)
+    else:
+        name = ""
+    call.model_asked = name.strip()
+    if required and not call.model_asked:
+        raise errors.InvalidRequest(MODEL_MISSING, param="model", code="missing_required_parameter")
+
+
+async def find_account(call: Call) -> None:
+    """Choose the account of a call that names none: of the header, of an object that it refers to, or the only one that fits.
+
+    A model without its account means that account's, too, when the call refers to an object there.
+    """
+    named = call.model_asked.partition("/")[0] in state.directory.accounts
+    if call.references and not named and not call.account_name:
+        call.account_name = await ownership.home_of(call)
+    if not call.model_asked:
+        call.account_name = choose_account(call.caller, call.operation, call.account_name).name

@@ -1,0 +1,149 @@
+"""From an attempt to its reply: the request goes up, and the answer comes back whole, as events, or as raw bytes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from django.conf import settings
+
+from gateway.call import errors
+from gateway.call.reply import Reply
+from gateway.objects.recording import record_answer
+from gateway.pipeline.answers import read_answer
+from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.replies import EVENT_STREAM, UPSTREAM_ID_HEADER, check_kind, is_json, media_type, reply_headers
+from gateway.pipeline.streaming import EventStream, raw_bytes
+from gateway.state import state
+from providers.upstream.client import UpstreamAnswer, UpstreamRequest
+
+# How server-sent events begin, whatever the content type says.
+EVENT_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:")
+
+
+async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
+    """Send the attempt's request and return its reply. Leaves exactly one record, when the answer is complete or given up.
+
+    ``wait_for_first_event``: a stream is replied to only when its first event has come, so that an error there can be retried.
+    Raises ``UpstreamFailure`` and :class:`~gateway.call.errors.FirstTokenTimedOut`.
+    """
+    request = _request(attempt)
+    attempt.record.bytes_in = attempt.call.body.size  # of an upload, what was sent is counted at its end
+    attempt.begin()
+    try:
+        async with _first_token_timeout(attempt):
+            answer = attempt.answer = await state.client.send(attempt.target.account, request)
+            _note_head(attempt, answer)
+            check_kind(answer)
+            first = await _first_of_mistyped(attempt, answer)
+            if answer.status == 200 and (media_type(answer) == EVENT_STREAM or first.lstrip().startswith(EVENT_STARTS)):
+                return await _stream_reply(attempt, answer, first, wait_for_first_event=wait_for_first_event)
+        if answer.status < 300 and (attempt.call.operation.raw or not is_json(answer)):
+            return _raw_reply(attempt, answer)
+        return await _whole_reply(attempt, answer, first)
+    except BaseException as error:  # the attempt's boundary: whatever ends it, it leaves its record
+        if attempt.answer is not None:
+            attempt.answer.close()
+        attempt.finish(error)
+        raise
+
+
+def _request(attempt: Attempt) -> UpstreamRequest:
+    call, target = attempt.call, attempt.target
+    request = attempt.dialect.request(call, target)
+    request.total_timeout = call.options.request_timeout
+    upload = call.body.upload
+    if upload is not None:
+        request.body = upload.body(target.model.upstream_id)
+        request.headers["content-type"] = upload.content_type
+        length = upload.length(target.model.upstream_id)
+        if length is not None:
+            request.headers["content-length"] = str(length)
+    return request
+
+
+def _note_head(attempt: Attempt, answer: UpstreamAnswer) -> None:
+    attempt.head_arrived()
+    record = attempt.record
+    attempt.outcome = record.upstream_status = record.status = answer.status
+    record.upstream_request_id = answer.headers.get(UPSTREAM_ID_HEADER, "")[:200]
+
+
+async def _first_of_mistyped(attempt: Attempt, answer: UpstreamAnswer) -> bytes:
+    """Return the first bytes of a stream's answer that calls itself JSON: some servers send events all the same."""
+    if attempt.call.stream and answer.status == 200 and is_json(answer):
+        return await answer.first_chunk()
+    return b""
+
+
+async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -> Reply:
+    body = first + await answer.read(settings.MAX_ANSWER_BYTES)
+    answer.close()
+    attempt.head_arrived()
+    read = read_answer(attempt, answer.status, body)
+    attempt.record.bytes_out = len(read.body)
+    attempt.record.status = attempt.outcome = read.status
+    attempt.finish(None)
+    if read.status < 300 and read.fields:
+        await record_answer(attempt.call, read.fields)
+    return Reply(read.status, reply_headers(attempt, answer, read.status), read.body)
+
+
+def _raw_reply(attempt: Attempt, answer: UpstreamAnswer) -> Reply:
+    attempt.replied = True
+    headers = reply_headers(attempt, answer, answer.status)
+    return Reply(answer.status, headers, stream=raw_bytes(attempt, answer), on_close=_closer(attempt, answer))
+
+
+async def _stream_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes, *, wait_for_first_event: bool) -> Reply:
+    call = attempt.call
+    call.stream = attempt.record.stream = True  # a multipart body may ask for it after the model, unseen until now
+    stream = EventStream(attempt, answer, first)
+    until_output = call.options.first_token_timeout is not None
+    if until_output or wait_for_first_event:
+        await stream.prime(until_output=until_output)
+    attempt.replied = True
+    headers = reply_headers(attempt, answer, answer.status)
+    return Reply(answer.status, headers, stream=stream.events(), on_close=_closer(attempt, answer))
+
+
+def _closer(attempt: Attempt, answer: UpstreamAnswer) -> Callable[[], None]:
+    def on_close() -> None:
+        answer.close()
+        attempt.finish(attempt.call.ended_by or asyncio.CancelledError())
+
+    return on_close
+
+
+@contextlib.asynccontextmanager
+async def _first_token_timeout(attempt: Attempt) -> AsyncIterator[None]:
+    """Bound the wait for a stream's first output, when the caller asked to.
+
+    An upload may ask for a stream in a part behind the model, so that it is known only when the time is over.
+    """
+    call = attempt.call
+    upload = call.body.upload
+    timeout = call.options.first_token_timeout if call.stream or upload is not None else None
+    if timeout is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
+
+    def end(bound: asyncio.Timeout) -> None:
+        nonlocal timer
+        if call.stream or (upload is not None and upload.wants_stream):
+            bound.reschedule(loop.time())
+        else:
+            timer = loop.call_later(timeout, end, bound)
+
+    try:
+        async with asyncio.timeout(None) as bound:
+            timer = loop.call_later(timeout, end, bound)
+            yield
+    except TimeoutError:
+        raise errors.FirstTokenTimedOut(
+            f"No first token came within {timeout * 1000:.0f} ms (x-tfy-ttft-timeout-ms)."
+        ) from None
+    finally:
+        if timer is not None:
+            timer.cancel()

@@ -1,0 +1,74 @@
+"""Whether a stream is whole: it came to the end that its operation has."""
+
+from accounts.numbers import whole_number
+from gateway.body import sse
+from gateway.call.call import Call
+from gateway.call.operation import StreamEnd
+from gateway.pipeline.attempt import Attempt
+from providers.dialects.base import Dialect
+
+DONE = b"[DONE]"
+REASON, NO_REASON = b'"finish_reason"', (b'"finish_reason":null', b'"finish_reason": null')
+MAX_CHOICES = 128
+
+
+class EndCheck:
+    """Follows a stream to its end. ``complete`` says whether it is there; ``finished``, whether a finish reason was seen."""
+
+    __slots__ = ("_dialect", "_ended", "_open", "_row", "complete", "finished")
+
+    def __init__(self, row: StreamEnd | None, dialect: Dialect, choices: int) -> None:
+        self._row = row
+        self._dialect = dialect
+        self._open = set(range(choices))
+        self._ended: set[int] = set()
+        self.complete = row is None
+        self.finished = False
+
+    def see(self, events: sse.Events) -> None:
+        """Look at the next events of the stream."""
+        row = self._row
+        if row is None or self.complete:
+            return
+        if row.done and DONE in events.raw and any(event.data == DONE for event in events):
+            self.complete = True
+        elif row.choices:
+            self._see_choices(events)
+        if row.types:
+            self._see_types(events, row.types)
+
+    def close(self) -> None:
+        """Take what has come for all that comes: the vendor ended the stream itself, with an error."""
+        self.complete = True
+
+    def _see_choices(self, events: sse.Events) -> None:
+        raw = events.raw
+        if len(self._open) == 1 and raw.count(REASON) == raw.count(NO_REASON[0]) + raw.count(NO_REASON[1]):
+            return  # no choice ends here
+        for event in events:
+            for index, ended in self._dialect.choices_ended(event.fields).items():
+                if ended:
+                    self._ended.add(index)
+                elif index < MAX_CHOICES:
+                    self._open.add(index)
+        self.finished = bool(self._ended)
+        self.complete = self._open <= self._ended
+
+    def _see_types(self, events: sse.Events, types: frozenset[str]) -> None:
+        raw = events.raw
+        if not any(kind.encode() in raw for kind in types):
+            return
+        for event in events:
+            name = event.name.decode("latin1")
+            if name in types or sse.string_of(event.fields, "type") in types:
+                self.complete = True
+
+
+def end_check(attempt: Attempt) -> EndCheck:
+    """Return what follows the stream of an attempt."""
+    return EndCheck(attempt.call.operation.ends, attempt.dialect, _choices_asked(attempt.call))
+
+
+def _choices_asked(call: Call) -> int:
+    """Return how many choices the call asks for, one where it does not say."""
+    return whole_number(bytes(call.body.fields.get("n", b"1")), MAX_CHOICES) or 1

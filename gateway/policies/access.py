@@ -1,0 +1,36 @@
+"""Access: the model or account that a call names becomes its plan; what the caller may not use is refused."""
+
+from gateway.access.accounts import account_of, no_model
+from gateway.access.models import resolve
+from gateway.call.call import Call
+from gateway.call.plan import Plan, PlannedTarget
+from providers.snapshot import Target
+
+
+async def admit(call: Call) -> None:
+    """Make the call's plan. A plan that the describing stage made already, of targets that it resolved, stays.
+
+    Raises :class:`~gateway.call.errors.ModelNotFound`, :class:`~gateway.call.errors.NotFound`,
+    :class:`~gateway.call.errors.InvalidRequest` and :class:`~gateway.call.errors.Forbidden`.
+    """
+    if not call.plan.targets:
+        target = _named_model(call) if call.model_asked else _named_account(call)
+        call.plan = plan_of(call, target)
+
+
+def plan_of(call: Call, *targets: Target) -> Plan:
+    """Return the plan that tries ``targets`` in order, each as often as the caller asks."""
+    options = call.options
+    return Plan(tuple(PlannedTarget(each, options.retries, options.retry_statuses) for each in targets))
+
+
+def _named_model(call: Call) -> Target:
+    target = resolve(call.caller, call.model_asked, call.account_name)
+    if not target.model.listed and target.model.upstream_id.startswith("ft:"):
+        call.references.append(("model", target.model.upstream_id))  # it has an owner, whom the records know
+    return target
+
+
+def _named_account(call: Call) -> Target:
+    account = account_of(call.caller, call.account_name)
+    return Target(account, call.payer or no_model(account))

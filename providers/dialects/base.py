@@ -1,0 +1,74 @@
+"""What a dialect is: how an upstream's requests are written, and where its answers say errors and output.
+
+A dialect is pure: bytes and fields in, bytes and fields out. ``providers.dialects.DIALECTS`` has one of each.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from multidict import CIMultiDict
+
+from providers.snapshot import AccountSnapshot, Target
+from providers.upstream.client import UpstreamRequest
+
+Fields = Mapping[str, msgspec.Raw]
+
+
+class AskedBody(Protocol):
+    """The body of a call, as ``gateway.call.body.Body`` has it."""
+
+    raw: bytes
+    fields: dict[str, msgspec.Raw]
+    content_type: str
+
+
+class Asked(Protocol):
+    """What a dialect reads of a call."""
+
+    method: str
+    path: str
+    query: str
+    base_url: str
+    model_asked: str
+    stream: bool
+    wants_usage: bool
+    forwarded: list[tuple[str, str]]
+
+    @property
+    def body(self) -> AskedBody:
+        """What goes up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedError:
+    """An error that stands inside an answer or an event of status 200: the status that it should have had, and its words."""
+
+    status: int
+    message: str
+    code: str = ""
+
+
+class Dialect(Protocol):
+    """An upstream's wire format."""
+
+    name: str
+
+    def url(self, target: Target, path: str, query: str = "", base_url: str = "") -> str:
+        """Return the upstream address of an operation's path."""
+
+    def headers(self, account: AccountSnapshot, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
+        """Return the upstream headers: what is forwarded from the client, and over it what the account sets."""
+
+    def request(self, asked: Asked, target: Target) -> UpstreamRequest:
+        """Return the request that asks ``target`` for what the call asks for. An upload's body is set by the pipeline."""
+
+    def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
+        """Return the error that an answer, or an event of the name ``event``, reports; ``None`` for any other."""
+
+    def is_output(self, fields: Fields) -> bool:
+        """Whether an event has the first content, reasoning, tool call or audio of an answer."""
+
+    def choices_ended(self, fields: Fields) -> Mapping[int, bool]:
+        """Return the choices that an event shows, by index, each with whether it has come to its finish reason."""

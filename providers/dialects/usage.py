@@ -1,0 +1,180 @@
+"""What vendors mean by usage: each counts in its own way, and its row in ``providers.vendors`` says which.
+
+=============  ========================================================================================================
+``openai``     details are parts of their side's total
+``xai``        ``reasoning_tokens`` are outside ``completion_tokens`` (docs.x.ai, "Reasoning"; total = prompt + both)
+``deepseek``   ``prompt_cache_hit_tokens`` are the cached part of the prompt (api-docs.deepseek.com, "Context Caching")
+``google``     thinking is in ``total_tokens`` only (Gemini's OpenAI-compatible address)
+``openrouter`` ``cost`` is what the call costs, in US dollars (openrouter.ai/docs, "Usage Accounting")
+=============  ========================================================================================================
+
+Where a total exceeds the sum of both sides and nothing says what the rest is, :attr:`Counts.outside` has it: a gap, not a price.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from accounts.numbers import milliseconds
+
+PICO = 10**12
+MAX_COUNT = 2**31 - 1
+_decode = msgspec.json.Decoder().decode
+
+
+class CachedDetails(msgspec.Struct):
+    """Parts of the cached tokens, as realtime sessions report them: cached audio has a price of its own."""
+
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class InputDetails(msgspec.Struct):
+    """Parts of the input tokens. All are included in their total."""
+
+    cached_tokens: int | None = None
+    cached_tokens_details: CachedDetails | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class OutputDetails(msgspec.Struct):
+    """Parts of the output tokens."""
+
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """OpenAI's usage object in either naming, and what compatible servers add to it."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+    num_search_queries: int | None = None
+    seconds: float | None = None
+    cost: float | None = None
+    prompt_tokens_details: InputDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
+    input_tokens_details: InputDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+    input_token_details: InputDetails | None = None
+    output_token_details: OutputDetails | None = None
+
+
+class Counts(msgspec.Struct):
+    """What was used, in one meaning for all vendors: details are parts of their side.
+
+    ``outside`` are tokens of the vendor's total that belong to no side we know; ``cost_pico`` the cost that the vendor
+    itself reports, in 1e-12 US dollars.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    image_input: int = 0
+    image_output: int = 0
+    units: dict[str, int] = {}
+    outside: int = 0
+    cost_pico: int | None = None
+
+
+_strict = msgspec.json.Decoder(Usage | None)
+_NO_INPUT = InputDetails()
+_NO_OUTPUT = OutputDetails()
+_NO_CACHED = CachedDetails()
+
+
+def read(raw: bytes | msgspec.Raw, semantics: str = "openai") -> Counts | None:
+    """Return what a usage object says in the vendor's ``semantics``; ``None`` when it is not one."""
+    usage = _usage_of(raw)
+    if usage is None:
+        return None
+    inputs = usage.prompt_tokens_details or usage.input_tokens_details or usage.input_token_details or _NO_INPUT
+    outputs = usage.completion_tokens_details or usage.output_tokens_details or usage.output_token_details or _NO_OUTPUT
+    cached = inputs.cached_tokens_details or _NO_CACHED
+    found = Counts(
+        input=_count(usage.prompt_tokens or usage.input_tokens),
+        output=_count(usage.completion_tokens or usage.output_tokens),
+        cached=_count(inputs.cached_tokens or usage.cached_tokens or usage.prompt_cache_hit_tokens),
+        cache_write=_count(inputs.cache_write_tokens),
+        reasoning=_count(outputs.reasoning_tokens or usage.reasoning_tokens),
+        audio_input=_count(inputs.audio_tokens),
+        audio_output=_count(outputs.audio_tokens),
+        image_input=_count(inputs.image_tokens),
+        image_output=_count(outputs.image_tokens),
+        units=_units(usage, cached),
+    )
+    if usage.completion_tokens is None and usage.output_tokens is None and not found.input:
+        found.input = _count(usage.total_tokens)  # embeddings of some vendors
+    _settle_total(found, _count(usage.total_tokens), semantics)
+    if semantics == "openrouter" and usage.cost is not None and usage.cost >= 0 and math.isfinite(usage.cost):
+        found.cost_pico = round(usage.cost * PICO)
+    return found
+
+
+def _settle_total(found: Counts, total: int, semantics: str) -> None:
+    """Find out what a total holds beyond both sides."""
+    beyond = total - found.input - found.output
+    if semantics == "xai" and found.reasoning and (not total or beyond >= found.reasoning):
+        found.output += found.reasoning
+        beyond -= found.reasoning
+    elif beyond > 0 and (semantics == "google" or beyond == found.reasoning):
+        found.output += beyond
+        found.reasoning = max(found.reasoning, beyond)
+        beyond = 0
+    found.outside = max(0, beyond) if total else 0
+
+
+def _units(usage: Usage, cached: CachedDetails) -> dict[str, int]:
+    units = {
+        "input_audio_ms": milliseconds(usage.seconds or 0) or 0,
+        "cache_audio_read_tokens": _count(cached.audio_tokens),
+        "cache_image_read_tokens": _count(cached.image_tokens),
+        "web_searches": _count(usage.num_search_queries),
+    }
+    return {name: count for name, count in units.items() if count}
+
+
+def _count(tokens: int | None) -> int:
+    """Return a reported count; less than nothing is nothing: no answer may earn money."""
+    return min(max(tokens or 0, 0), MAX_COUNT)
+
+
+def _usage_of(raw: bytes | msgspec.Raw) -> Usage | None:
+    """Return a usage object; a field that is not what it should be is left out, the others count."""
+    try:
+        return _strict.decode(raw)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        decoded = _decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    return _lenient(Usage, decoded) if isinstance(decoded, dict) else None
+
+
+def _lenient(kind: Any, values: Mapping[str, Any]) -> Any:
+    """Return a struct of ``kind`` from the values that are numbers or objects as it has them."""
+    kept: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        value = values.get(field.name)
+        inner = next((each for each in getattr(field.type, "__args__", ()) if issubclass(each, msgspec.Struct)), None)
+        if inner is not None and isinstance(value, dict):
+            kept[field.name] = _lenient(inner, value)
+        elif inner is None and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            kept[field.name] = value if field.name in ("seconds", "cost") else int(value)
+    return kind(**kept)

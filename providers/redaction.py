@@ -1,0 +1,103 @@
+"""Takes an account's secrets out of everything that goes out: some upstreams repeat what they were sent.
+
+A secret is found as it is, percent-encoded, in base64, and with any of its characters written as a JSON escape.
+"""
+
+import base64
+import re
+from functools import lru_cache
+from urllib.parse import quote
+
+REDACTED = b"[redacted]"
+
+
+class Redactor:
+    """Finds an account's secrets in bytes. Immutable; one serves every call of the account's revision."""
+
+    __slots__ = ("_escaped", "_plain", "_plain_text")
+
+    def __init__(self, secrets: tuple[bytes, ...]) -> None:
+        forms: dict[bytes, None] = {}
+        for secret in sorted(secrets, key=len, reverse=True):
+            forms[secret] = None
+            forms[quote(secret, safe="").encode()] = None
+            forms[base64.b64encode(secret).rstrip(b"=")] = None
+            forms[base64.urlsafe_b64encode(secret).rstrip(b"=")] = None
+        self._plain = tuple(forms)
+        self._plain_text = tuple(form.decode("latin1") for form in forms)
+        self._escaped = _escaped_pattern(secrets)
+
+    def whole(self, body: bytes) -> bytes:
+        """Return ``body`` without the secrets. Events and bodies are given whole, so that no secret is cut in two."""
+        for form in self._plain:
+            if form in body:
+                body = body.replace(form, REDACTED)
+        if self._escaped is not None and b"\\u" in body:
+            body = self._escaped.sub(REDACTED, body)
+        return body
+
+    def text(self, value: str) -> str:
+        """Return a string without the secrets: a header's value, an error's message."""
+        clean = self.whole(value.encode("utf-8", "surrogatepass"))
+        return clean.decode("utf-8", "surrogatepass")
+
+    def message(self, message: str | bytes) -> str | bytes:
+        """Return a socket's message without the secrets."""
+        if isinstance(message, bytes):
+            return self.whole(message)
+        if "\\u" in message or any(form in message for form in self._plain_text):
+            return self.text(message)
+        return message
+
+    def pieces(self) -> "PieceRedactor":
+        """Return what cleans a stream of pieces that may cut a secret in two."""
+        return PieceRedactor(self, self._plain)
+
+
+class PieceRedactor:
+    """Cleans pieces of one stream: the end of a piece that could begin a secret waits for the next."""
+
+    __slots__ = ("_forms", "_held", "_redactor")
+
+    def __init__(self, redactor: Redactor, forms: tuple[bytes, ...]) -> None:
+        self._redactor = redactor
+        self._forms = forms
+        self._held = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """Return what can go on by now."""
+        data = self._redactor.whole(self._held + piece if self._held else piece)
+        keep = max((_overlap(data, form) for form in self._forms), default=0)
+        self._held = data[len(data) - keep :] if keep else b""
+        return data[: len(data) - keep] if keep else data
+
+    def end(self) -> bytes:
+        """Return what is left at the end of the stream."""
+        held, self._held = self._held, b""
+        return held
+
+
+@lru_cache(maxsize=4096)
+def redactor(secrets: tuple[bytes, ...]) -> Redactor:
+    """Return the redactor of an account's ``secrets``."""
+    return Redactor(secrets)
+
+
+def _overlap(data: bytes, form: bytes) -> int:
+    """Return how many bytes at the end of ``data`` are a proper beginning of ``form``."""
+    start = max(0, len(data) - len(form) + 1)
+    while (start := data.find(form[:1], start)) >= 0:
+        if form.startswith(data[start:]):
+            return len(data) - start
+        start += 1
+    return 0
+
+
+def _escaped_pattern(secrets: tuple[bytes, ...]) -> re.Pattern[bytes] | None:
+    """Return a pattern for the secrets with any of their characters as a JSON escape, ``None`` without secrets."""
+    written = [
+        b"".join(b"(?:%s|\\\\u00(?i:%02x))" % (re.escape(bytes([byte])), byte) for byte in secret)
+        for secret in secrets
+        if secret
+    ]
+    return re.compile(b"|".join(written)) if written else None

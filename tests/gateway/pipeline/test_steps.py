@@ -1,0 +1,77 @@
+"""What follows an attempt: retries of one target and failover to the next are counted apart."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from accounts.caller import Caller
+from gateway.call.call import Call
+from gateway.call.headers import Options
+from gateway.call.plan import Plan, PlannedTarget
+from gateway.call.reply import Reply
+from gateway.objects.operations import CHAT
+from gateway.pipeline import run
+from providers.snapshot import ModelSnapshot, Target
+from providers.upstream.failures import ConnectFailed, Disconnected, UpstreamFailure
+
+
+class Upstreams:
+    """Targets by name, each with the outcomes of its attempts in order: a status, or a failure."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **outcomes: list[int | UpstreamFailure]) -> None:
+        self.outcomes = outcomes
+        self.tried: list[str] = []
+        monkeypatch.setattr(run, "Attempt", self.attempt)
+        monkeypatch.setattr(run, "exchange", self.exchange)
+        monkeypatch.setattr(run, "RETRY_DELAY_SECONDS", 0.0)
+
+    def attempt(self, call: Call, target: Target, number: int) -> Any:
+        return SimpleNamespace(call=call, target=target, number=number, outcome=0, finish=lambda error: None)
+
+    async def exchange(self, attempt: Any, *, wait_for_first_event: bool) -> Reply:
+        name = attempt.target.model.name
+        self.tried.append(name)
+        outcome = self.outcomes[name].pop(0)
+        if isinstance(outcome, UpstreamFailure):
+            raise outcome
+        attempt.outcome = outcome
+        return Reply(outcome, [])
+
+    def call(self, retries: int = 0) -> Call:
+        call = Call(cast(Caller, None), CHAT, Options(), "req_1")
+        account: Any = SimpleNamespace(name="a")
+        targets = [Target(account, ModelSnapshot("a", name, name, frozenset())) for name in self.outcomes]
+        call.plan = Plan(tuple(PlannedTarget(target, retries) for target in targets))
+        return call
+
+
+def test_each_target_has_retries_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstreams = Upstreams(monkeypatch, first=[503, 503], second=[503, 200])
+    reply = asyncio.run(run.deliver(upstreams.call(retries=1)))
+    assert reply.status == 200
+    assert upstreams.tried == ["first", "first", "second", "second"]
+
+
+def test_without_retries_the_next_target_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstreams = Upstreams(monkeypatch, first=[ConnectFailed("away")], second=[Disconnected("broke")], third=[200])
+    assert asyncio.run(run.deliver(upstreams.call())).status == 200
+    assert upstreams.tried == ["first", "second", "third"]
+
+
+def test_the_last_answer_is_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstreams = Upstreams(monkeypatch, first=[503], second=[502])
+    assert asyncio.run(run.deliver(upstreams.call())).status == 502
+
+
+def test_the_last_failure_is_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstreams = Upstreams(monkeypatch, first=[503], second=[ConnectFailed("away")])
+    with pytest.raises(ConnectFailed):
+        asyncio.run(run.deliver(upstreams.call()))
+
+
+def test_a_refusal_of_the_callers_own_goes_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstreams = Upstreams(monkeypatch, first=[400], second=[200])
+    assert asyncio.run(run.deliver(upstreams.call(retries=3))).status == 400
+    assert upstreams.tried == ["first"]

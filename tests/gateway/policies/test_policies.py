@@ -1,0 +1,68 @@
+"""The policies run in order for every kind of call, and their second halves get every completed attempt."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from accounts.caller import Caller
+from gateway import policies
+from gateway.call.call import Call, CallAttempt
+from gateway.call.errors import Forbidden
+from gateway.call.headers import Options
+from gateway.call.plan import Plan, PlannedTarget
+from gateway.objects.operations import CHAT
+from gateway.policies import Policy
+from providers.snapshot import ModelSnapshot, Target
+
+
+def call_to(*models: str) -> Call:
+    call = Call(cast(Caller, SimpleNamespace(key="user:1")), CHAT, Options(), "req_1")
+    account: Any = SimpleNamespace(name="a")
+    targets = [Target(account, ModelSnapshot("a", model, model, frozenset({"chat"}))) for model in models]
+    call.plan = Plan(tuple(PlannedTarget(target) for target in targets))
+    return call
+
+
+def test_they_run_in_their_order_until_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def policy(name: str, error: Exception | None = None) -> Policy:
+        async def admit(call: Call) -> None:
+            ran.append(name)
+            if error is not None:
+                raise error
+
+        return Policy(name, admit)
+
+    rows = (policy("first"), policy("second", Forbidden("No.")), policy("third"))
+    monkeypatch.setattr(policies, "POLICIES", rows)
+    with pytest.raises(Forbidden):
+        asyncio.run(policies.admit(call_to("m")))
+    assert ran == ["first", "second"]
+
+
+def test_a_settlement_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[str] = []
+
+    async def admit(call: Call) -> None:
+        return None
+
+    def broken(call: Call, attempt: CallAttempt) -> None:
+        raise ValueError("broken")
+
+    rows = (Policy("broken", admit, broken), Policy("sound", admit, lambda call, attempt: settled.append("sound")))
+    monkeypatch.setattr(policies, "POLICIES", rows)
+    policies.settle(call_to("m"), cast(CallAttempt, None))
+    assert settled == ["sound"]
+
+
+def test_every_target_of_a_plan_must_be_able_to_do_the_call() -> None:
+    call = call_to("m", "n")
+    asyncio.run(policies.capability.admit(call))
+    account: Any = SimpleNamespace(name="a")
+    images = Target(account, ModelSnapshot("a", "i", "i", frozenset({"image"})))
+    call.plan = Plan((*call.plan.targets, PlannedTarget(images)))
+    with pytest.raises(Exception, match="chat is not supported"):
+        asyncio.run(policies.capability.admit(call))
