@@ -106,6 +106,8 @@ async def run(pieces: list[bytes], method: str, whole: bool, reset: bool) -> Non
     if isinstance(body, bytes) and not answer.decoder:
         assert len(body) <= sum(map(len, pieces))
         assert body in b"".join(pieces) or "transfer-encoding" in answer.headers
+        if "content-length" in answer.headers and method != "HEAD" and answer.status not in (204, 304):
+            assert len(body) == int(answer.headers["content-length"])
     if keeper.given[0]:
         assert answer.complete, "a connection is used again only behind a whole answer"
 
