@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator
 
-from providers.upstream.failures import BrokenAnswer, Disconnected
+from providers.upstream.failures import UNPACKABLE, BrokenAnswer, Disconnected
 
 PIECE_BYTES = 2**18
 GZIP = frozenset({b"gzip", b"x-gzip"})
@@ -44,7 +44,7 @@ class Decoder:
                 if piece:
                     yield piece
         except zlib.error:
-            raise BrokenAnswer("The upstream's answer is not packed as its content-encoding says.") from None
+            raise BrokenAnswer(UNPACKABLE) from None
 
     def end(self) -> None:
         """Raise ``Disconnected`` when the body ended before what was packed did."""

@@ -3,8 +3,11 @@
 import ssl
 
 import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
 
 from providers import egress
+
+UNPACKABLE = "The upstream's answer is not packed as its content-encoding says."
 
 
 class UpstreamFailure(Exception):
@@ -74,6 +77,8 @@ def classify(error: BaseException) -> UpstreamFailure:
         return ReadTimedOut("The upstream did not answer in time.")
     if isinstance(error, egress.EgressDenied):
         return EgressRefused(str(error))
+    if isinstance(error.__cause__, ContentEncodingError):
+        return BrokenAnswer(UNPACKABLE)
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionError):
         return Disconnected("The upstream closed the connection before its answer was complete.")
     if isinstance(error, aiohttp.InvalidURL):

@@ -159,6 +159,7 @@ BROKEN: dict[str, tuple[list[bytes], type[UpstreamFailure]]] = {
     "half-trailers": ([CLOSE + CHUNKED + b"2\r\n{}\r\n0\r\nx-sum: 1\r\n"], Disconnected),
     "a-bad-chunk": ([CLOSE + CHUNKED + b"zz\r\n{}"], BrokenAnswer),
     "a-negative-length": ([CLOSE + b"content-length: -1\r\n\r\n{}"], BrokenAnswer),
+    "a-bad-gzip": ([CLOSE + b"content-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello"], BrokenAnswer),
     "two-lengths": ([CLOSE + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}"], BrokenAnswer),
     "length-and-chunks": ([CLOSE + b"content-length: 2\r\n" + CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"], BrokenAnswer),
 }

@@ -37,7 +37,15 @@ LINES = [
     b"\n",
     b"\0",
 ]
+HEADERS = [line for line in LINES if b": " in line and b"trailer" not in line]
+answers = st.tuples(  # nearly right, or right and cut off
+    st.sampled_from(LINES[:4]),
+    st.lists(st.sampled_from(HEADERS), max_size=3, unique=True).map(b"".join),
+    st.just(b"\r\n"),
+    st.lists(st.sampled_from([b"5\r\nhello\r\n", b"0\r\n\r\n", b"hello", b"he", b""]), max_size=4).map(b"".join),
+)
 streams = st.one_of(
+    answers.map(b"".join),
     st.binary(max_size=200),
     st.lists(st.one_of(st.sampled_from(LINES), st.binary(max_size=8)), max_size=14).map(b"".join),
     st.lists(st.sampled_from(LINES), max_size=10).map(lambda lines: b"HTTP/1.1 200 OK\r\n" + b"".join(lines)),
