@@ -1,8 +1,9 @@
 """Where Gatehouse's CPU time goes: ``python -m benchmarks.hotspots [--seconds N] [--write]``.
 
 A load runs twice: once alone, for what a call or an event costs, and once while py-spy samples the server from outside, for
-the shares. Samples are summed by component (time in its own lines, and in the C code and system calls below them) and by
-Gatehouse's own functions (time in them and all below). Sampling slows the server, so only its shares are used.
+the shares. A thread's share is its part of the process's CPU time, by the kernel's count, and its samples divide that: a
+sample can't say whether a thread works or waits for the core. Shares are summed by component (time in its own lines, and in
+the C code and system calls below them) and by Gatehouse's own functions (time in them and all below).
 """
 
 import argparse
@@ -11,8 +12,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from benchmarks.calls import PLAIN_CHAT, PLAIN_RESPONSE, Call
 from benchmarks.errors import BenchmarkError
 from benchmarks.measures import Bench
 from benchmarks.options import Options
+from benchmarks.processes import thread_seconds
 from benchmarks.servers import BY_KEY
 from benchmarks.servers.base import Host
 from benchmarks.upstream import ROOT, upstreams
@@ -32,29 +34,30 @@ SAMPLES_PER_SECOND = 200
 # How long py-spy may take to count its samples.
 LAST_SECONDS = 180
 MOST_ROWS = 24
-# A thread whose innermost frame is in one of these waits, or sleeps in the ledger's ``give_way``: py-spy takes some for busy.
-WAITING = frozenset(
-    {
-        *("concurrent/futures/thread.py", "threading.py", "selectors.py", "queue.py"),
-        *("kombu/transport/virtual/base.py", "celery/beat.py"),  # where idle jobs sleep
-    }
-)
 LIBRARY = re.compile(r".*/(?:site-packages|lib/python3\.\d+)/")
-Stacks = list[tuple[list[str], int]]
+THREAD = re.compile(r"thread \((\d+)\)")
+# Frames, the outermost first, and their share of the process's time.
+Stacks = list[tuple[list[str], float]]
 
 
-def stacks(lines: Iterable[str]) -> Stacks:
-    """Return py-spy's raw lines (``outermost;...;innermost count``) as frames and samples, without waiting threads."""
+def stacks(lines: Iterable[str], seconds: Mapping[int, float]) -> Stacks:
+    """Return py-spy's raw lines (``thread (ID): name;outermost;...;innermost count``) with their shares of the CPU time.
+
+    ``seconds`` are the threads' CPU seconds; they add up to 1 over the threads that were sampled.
+    """
+    counts: Counter[int] = Counter()
     found = []
     for line in lines:
-        frames, _, count = line.strip().rpartition(" ")
-        if frames and not _waits(frames.split(";")[-1]):
-            found.append((frames.split(";"), int(count)))
-    return found
-
-
-def _waits(innermost: str) -> bool:
-    return _path(innermost) in WAITING or innermost.startswith("give_way (")
+        stack, _, count = line.strip().rpartition(" ")
+        thread, *frames = stack.split(";")
+        match = THREAD.match(thread)
+        if match and frames:
+            counts[int(match[1])] += int(count)
+            found.append((int(match[1]), frames, int(count)))
+    total = sum(seconds.get(thread, 0.0) for thread in counts)
+    if not total:
+        return []
+    return [(frames, count / counts[thread] * seconds.get(thread, 0.0) / total) for thread, frames, count in found]
 
 
 def component(frame: str) -> str:
@@ -69,22 +72,22 @@ def _path(frame: str) -> str:
     return LIBRARY.sub("", frame.rpartition("(")[2].rstrip(")").removeprefix(f"{ROOT}/"))
 
 
-def by_component(samples: Stacks) -> Counter[str]:
-    """Return the samples by the component of the innermost frame."""
-    counts: Counter[str] = Counter()
-    for frames, count in samples:
-        counts[component(frames[-1])] += count
-    return counts
+def by_component(samples: Stacks) -> dict[str, float]:
+    """Return the shares by the component of the innermost frame."""
+    shares: defaultdict[str, float] = defaultdict(float)
+    for frames, share in samples:
+        shares[component(frames[-1])] += share
+    return dict(shares)
 
 
-def by_function(samples: Stacks) -> Counter[str]:
-    """Return the samples by function of Gatehouse's own, that function and all below it."""
-    counts: Counter[str] = Counter()
-    for frames, count in samples:
+def by_function(samples: Stacks) -> dict[str, float]:
+    """Return the shares by function of Gatehouse's own, that function and all below it."""
+    shares: defaultdict[str, float] = defaultdict(float)
+    for frames, share in samples:
         # A function that is twice in a stack is counted once.
-        mine = {_function(frame) for frame in frames if component(frame).split("/")[0] in OURS}
-        counts.update(dict.fromkeys(mine, count))
-    return counts
+        for function in {_function(frame) for frame in frames if component(frame).split("/")[0] in OURS}:
+            shares[function] += share
+    return dict(shares)
 
 
 def _function(frame: str) -> str:
@@ -93,15 +96,12 @@ def _function(frame: str) -> str:
 
 def render(title: str, samples: Stacks, cost_us: float) -> str:
     """Return the two tables of one load, whose unit (a call, an event) costs ``cost_us`` of CPU time."""
-    total = sum(count for _, count in samples)
-    if not total:
+    if not samples:
         raise BenchmarkError(f"{title}: py-spy took no sample")
-    parts = [f"### {title}: {cost_us:,.1f} µs ({total:,} samples)"]
-    for head, counts in (("component, own lines", by_component(samples)), ("function and below", by_function(samples))):
-        rows = [
-            [f"`{name}`", f"{count / total * cost_us:,.1f}", f"{count / total:.1%}"]
-            for name, count in counts.most_common(MOST_ROWS)
-        ]
+    parts = [f"### {title}: {cost_us:,.1f} µs"]
+    for head, shares in (("component, own lines", by_component(samples)), ("function and below", by_function(samples))):
+        most = sorted(shares.items(), key=lambda item: -item[1])[:MOST_ROWS]
+        rows = [[f"`{name}`", f"{share * cost_us:,.1f}", f"{share:.1%}"] for name, share in most]
         parts.append(report.table([head, "µs", "share"], rows))
     return "\n\n".join(parts) + "\n"
 
@@ -109,10 +109,21 @@ def render(title: str, samples: Stacks, cost_us: float) -> str:
 def sample(pid: int, seconds: int, load: Callable[[], object], folder: Path) -> Stacks:
     """Sample the process ``pid`` while ``load`` runs; ``load`` must last longer than ``seconds``."""
     output = folder / "stacks.txt"
+    # A thread that is stopped to be looked at seems to work, also when it waits: so none is stopped.
     argv = [
-        *(tools.program("py-spy"), "record", "--pid", str(pid), "--subprocesses", "--duration", str(seconds)),
+        *(
+            tools.program("py-spy"),
+            "record",
+            "--nonblocking",
+            "--threads",
+            "--pid",
+            str(pid),
+            "--duration",
+            str(seconds),
+        ),
         *("--rate", str(SAMPLES_PER_SECOND), "--format", "raw", "--nolineno", "--output", str(output)),
     ]
+    before = thread_seconds(pid)
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as spy:
         try:
             load()
@@ -125,7 +136,8 @@ def sample(pid: int, seconds: int, load: Callable[[], object], folder: Path) -> 
             raise
     if spy.returncode or not output.exists():
         raise BenchmarkError(f"py-spy failed (it needs the right to trace processes, as root has):\n{errors[-1000:]}")
-    return stacks(output.read_text().splitlines())
+    used = {thread: now - before.get(thread, 0.0) for thread, now in thread_seconds(pid).items()}
+    return stacks(output.read_text().splitlines(), used)
 
 
 def _plain(bench: Bench, call: Call) -> float:

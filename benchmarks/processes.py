@@ -157,6 +157,17 @@ def cpu_seconds(root: int) -> float:
     return ticks / CLOCK_TICKS
 
 
+def thread_seconds(pid: int) -> dict[int, float]:
+    """Return the CPU time, in seconds, of each thread of a process so far, by the thread's id."""
+    found = {}
+    for entry in (PROC / str(pid) / "task").iterdir():
+        try:
+            found[int(entry.name)] = int((entry / "schedstat").read_text().split()[0]) / 1e9
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
 def core_seconds(core: int) -> float:
     """Return the CPU time, in seconds, that processes of anybody have spent on a core, interrupts left out."""
     for line in (PROC / "stat").read_text().splitlines():
