@@ -19,7 +19,7 @@ run: $(VENV)/.installed
 	@$(BIN)/python manage.py demo --port $(PORT)
 
 test: $(VENV)/.installed-dev
-	@sh tests/support/browser_setup.sh
+	@sh tests/support/programs_setup.sh
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-dev

@@ -10,17 +10,21 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 django.setup(set_prefix=False)
 
+from django.conf import settings  # noqa: E402
+
 from gateway.call.request import Receive, Scope, Send  # noqa: E402
 from gateway.realtime.routing import sockets  # noqa: E402
 from gateway.server import handler, lifespan  # noqa: E402
+from gateway.server.cors import cross_origin  # noqa: E402
 from gateway.state import state  # noqa: E402
 from gateway.urls import API_ROOTS  # noqa: E402
 
 LEAN_PATHS = frozenset({"/healthz", "/readyz", *(root.rstrip("/") for root in API_ROOTS)})
 _django = get_asgi_application()
+_inference = cross_origin(handler.handle, settings.CORS_ORIGINS)
 
 
-async def application(scope: Scope, receive: Receive, send: Send) -> None:
+async def _application(scope: Scope, receive: Receive, send: Send) -> None:
     """Route one ASGI connection."""
     kind = scope["type"]
     if kind == "http":
@@ -28,7 +32,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await lifespan.start()
         path = scope["path"]
         if path.startswith(API_ROOTS) or path in LEAN_PATHS:
-            await handler.handle(scope, receive, send)
+            await _inference(scope, receive, send)
         else:
             await _django(scope, receive, send)
     elif kind == "lifespan":
@@ -49,3 +53,17 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             await lifespan.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+async def _below_base_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve below the public address's path, be it that the proxy strips it or not."""
+    if "path" in scope:
+        base = settings.BASE_PATH
+        path = scope["path"].removeprefix(base) if f"{scope['path']}/".startswith(f"{base}/") else scope["path"]
+        lean = path.startswith(API_ROOTS) or path in LEAN_PATHS or scope["type"] == "websocket"
+        # Django wants the whole path, and takes the base off by itself.
+        scope = {**scope, "path": path or "/" if lean else f"{base}{path or '/'}"}
+    await _application(scope, receive, send)
+
+
+application = _below_base_path if settings.BASE_PATH else _application

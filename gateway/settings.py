@@ -1,14 +1,15 @@
 """Gatehouse's settings: one flat file, read from the environment.
 
 It starts with nothing set. Every variable is described in ``docs/settings.md``; a bad value fails here, at start, with
-the variable's name and the mend.
+the variable's name and the fix.
 """
 
+import tempfile
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
-
+from gateway.config.database import database
 from gateway.config.env import (
     address,
     choice,
@@ -20,6 +21,7 @@ from gateway.config.env import (
     json_object,
     names,
     number,
+    origins,
     port,
     signing_secret,
     text,
@@ -28,42 +30,6 @@ from gateway.config.env import (
 )
 from gateway.config.keyfiles import data_directory, key_from_file
 from providers.egress import parse_allow_list
-
-
-def database(url: str) -> dict[str, Any]:
-    """Return Django's database settings for ``DATABASE_URL``, or for the embedded SQLite when it is empty."""
-    if not url:
-        return {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATA_DIR / "gatehouse.sqlite3",
-            "OPTIONS": {
-                "transaction_mode": "IMMEDIATE",
-                "timeout": 20,
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
-            },
-        }
-    try:
-        parsed = environ.Env.db_url_config(url)
-    except (ValueError, KeyError, ImproperlyConfigured):
-        parsed = {}
-    engine = parsed.get("ENGINE", "")
-    named = parsed.get("NAME") not in ("", None, ":memory:")  # each connection would have a memory of its own
-    if engine == "django.db.backends.sqlite3" and named:
-        return database("") | {"NAME": parsed["NAME"]}
-    if engine != "django.db.backends.postgresql" or not named:
-        raise fail(
-            "DATABASE_URL",
-            "is no address of a PostgreSQL or SQLite database.",
-            "Use postgres://USER:PASSWORD@HOST:PORT/NAME, or leave it out for the embedded SQLite.",
-        )
-    parsed.setdefault("CONN_MAX_AGE", 60)
-    parsed.setdefault("CONN_HEALTH_CHECKS", True)
-    # A hung database must be noticed: calls go on from the last snapshot, but only once the poll has given up.
-    options = parsed.setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", 5)
-    options.setdefault("options", "-c statement_timeout=60000")
-    return parsed
-
 
 # --- where state lives -------------------------------------------------------------------------------------------------
 try:
@@ -84,7 +50,15 @@ def kept_key(name: str) -> str:
         raise fail("GATEHOUSE_DATA_DIR", f"{error}", "Without the old key stored secrets stay unreadable.") from None
 
 
-BASE_DIR = environ.Path(__file__) - 2
+# Uploads and other large bodies wait in files, which must not need a writable system folder.
+try:
+    TEMP_DIR = data_directory(str(DATA_DIR / "tmp"))
+except OSError as error:
+    raise fail(
+        "GATEHOUSE_DATA_DIR", f"{DATA_DIR / 'tmp'} can't be made ({error.strerror}).", "Name a writable folder."
+    ) from None
+tempfile.tempdir = str(TEMP_DIR)
+BASE_DIR = Path(__file__).resolve().parents[1]
 ENVIRONMENT = choice("GATEHOUSE_ENV", "production", ("production", "development"))
 DEBUG = flag("DEBUG", False)
 SECRET_KEY = text("SECRET_KEY") or kept_key("secret_key")
@@ -92,12 +66,17 @@ SECRET_KEY = text("SECRET_KEY") or kept_key("secret_key")
 FERNET_KEYS = names("GATEHOUSE_ENCRYPTION_KEYS") or [kept_key("encryption_key")]
 DATABASE_URL = text("DATABASE_URL")
 REDIS_URL = address("REDIS_URL", "a Redis server", ("redis", "rediss", "unix"), "redis://HOST:PORT/0")
-DATABASES = {"default": database(DATABASE_URL)}
+DATABASES = {"default": database(DATABASE_URL, DATA_DIR, pooler=flag("GATEHOUSE_DATABASE_POOLER", False))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- who may reach us, and under which name ---------------------------------------------------------------------------
 PORT = port("PORT", 8000)
 PUBLIC_URL = web_address("GATEHOUSE_PUBLIC_URL", "https://ai.example.com").rstrip("/")
+# Behind a proxy, everything may live below a path: /ai of https://example.com/ai. Whether the proxy strips it makes no difference.
+BASE_PATH = urlsplit(PUBLIC_URL).path.rstrip("/")
+FORCE_SCRIPT_NAME = BASE_PATH or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{BASE_PATH}/"
+CORS_ORIGINS = origins("GATEHOUSE_CORS_ORIGINS")
 ALLOWED_HOSTS = host_names("GATEHOUSE_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
 if PUBLIC_URL:
     ALLOWED_HOSTS.append(host_of(PUBLIC_URL))
@@ -110,7 +89,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("GATEHOUSE_BEHIND_PROXY", False) else None
 SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 
-# --- what may be dialled, and within which bounds ---------------------------------------------------------------------
+# --- what may be connected to, and within which bounds ---------------------------------------------------------------------
 EGRESS_ALLOW = names("GATEHOUSE_EGRESS_ALLOW")
 parse_allow_list(EGRESS_ALLOW)  # fails here, at start
 MAX_BODY_BYTES = int(number("GATEHOUSE_MAX_BODY_MB", 25, least=0.01, most=1024) * 2**20)
@@ -178,7 +157,7 @@ ASGI_APPLICATION = "gateway.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR("templates")],
+        "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -200,7 +179,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = "console.formats"
 USE_TZ = True
-STATIC_URL = "/static/"
+STATIC_URL = f"{BASE_PATH}/static/"
 STATIC_ROOT = text("GATEHOUSE_STATIC_ROOT") or None
 FOLDER_STORAGE = "django.core.files.storage.FileSystemStorage"
 FILE_STORAGE = text("GATEHOUSE_FILE_STORAGE") or FOLDER_STORAGE
@@ -253,11 +232,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 }
 
 # --- what runs beside the calls ---------------------------------------------------------------------------------------
-CHANNEL_LAYERS: dict[str, Any] = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
-    if REDIS_URL
-    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-}
 CACHES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
@@ -285,8 +259,9 @@ LOGGING: dict[str, Any] = {
         "django.request": {"level": "ERROR"},
         "django.server": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
+        "gateway.sockets": {"level": "WARNING"},  # uvicorn's lines on sockets hold whole addresses, with queries
         "aiohttp": {"level": "WARNING"},
-        "celery": {"level": "WARNING"},  # it would tell of every look for work that is due
+        "celery": {"level": "WARNING"},  # it would report every look for work that is due
         "httpx": {"level": "WARNING"},
     },
 }

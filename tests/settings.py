@@ -25,3 +25,5 @@ def remove_data(owner: int = os.getpid()) -> None:
 atexit.register(remove_data)
 
 from gateway.settings import *  # noqa: E402, F403 - after the environment is made
+
+tempfile.tempdir = None  # pytest's own folders are not the installation's

@@ -1,7 +1,7 @@
 """The ledger: the thread that moves records from the spool into the database, exactly once.
 
 A segment is deleted only after the transaction that stored it has committed, and the key of a record is its attempt's id:
-a crash between the two makes lines that are stored already, which the database skips. While the database is out of order,
+a crash between the two makes lines that are stored already, which the database skips. While the database is unavailable,
 segments wait on disk, up to the spool's limit.
 """
 
@@ -114,7 +114,7 @@ class Ledger:
         }
 
     def flush(self) -> None:
-        """Move what this process's spool holds now. Raises ``django.db.Error`` when the database is out of order."""
+        """Move what this process's spool holds now. Raises ``django.db.Error`` when the database is unavailable."""
         segment = self.spool.rotate()
         if segment is not None:
             self._closed.append(segment)
@@ -246,6 +246,7 @@ class Ledger:
                 connections[self.using].close()
         with suppress(OSError):
             self.spool.hold(recovery.held_bytes(self.spool.directory))
+        self.spool.retry_disk()
         self._report_dropped()
         return backoff(before, self.flush_seconds * 2, MAX_BACKOFF_SECONDS)
 

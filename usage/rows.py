@@ -6,7 +6,8 @@ the database refuses for what it says is mended (texts cut, numbers bounded) or,
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ FIELDS: Final = UsageRecord._meta.concrete_fields
 TABLE: Final = UsageRecord._meta.db_table
 COLUMNS: Final = ", ".join(f'"{field.column}"' for field in FIELDS)
 REFUSALS: Final = (DataError, IntegrityError, OverflowError, ValueError)
-"""What a database says to a value, as opposed to what it says when it is out of order."""
+"""What a database says to a value, as opposed to what it says when it is unavailable."""
 CHUNK: Final = 16
 PAUSE_SECONDS: Final = 0.00005
 INT_MAX: Final = {"IntegerField": 2**31 - 1, "BigIntegerField": 2**63 - 1}
@@ -100,7 +101,7 @@ def row(record: AttemptRecord) -> Row:
 def store(lines: Sequence[bytes], using: str, pause: Callable[[], None] = give_way) -> list[bytes]:
     """Put ``lines`` into the database, all in one transaction; return those that it can't take.
 
-    Lines whose attempt is already there change nothing. Raises ``django.db.Error`` when the database is out of order;
+    Lines whose attempt is already there change nothing. Raises ``django.db.Error`` when the database is unavailable;
     then nothing was stored.
     """
     rows: list[Row] = []
@@ -125,13 +126,21 @@ def store(lines: Sequence[bytes], using: str, pause: Callable[[], None] = give_w
     return rejected
 
 
+@contextmanager
+def _durable(connection: BaseDatabaseWrapper) -> Iterator[Any]:
+    """Yield the cursor of a transaction that is on disk once it is committed: what it stores is deleted from the spool then."""
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # an operator may have switched it off, for speed elsewhere
+            cursor.execute("SET LOCAL synchronous_commit = on")
+        yield cursor
+
+
 def _copy(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[], None]) -> None:
     """Store by COPY, a tenth of the cost of inserting; it can't skip, so rows that are there already go the other way."""
     try:
         # Django translates errors of its cursor's own calls, but not those that leave a COPY.
         with (
-            transaction.atomic(using=connection.alias),
-            connection.cursor() as cursor,
+            _durable(connection) as cursor,
             connection.wrap_database_errors,
             cursor.copy(f"COPY {TABLE} ({COLUMNS}) FROM STDIN") as copy,
         ):
@@ -146,7 +155,7 @@ def _copy(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[], 
 def _insert(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[], None]) -> None:
     """Store by INSERT, skipping rows that are there already."""
     statement = _insert_statement()
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+    with _durable(connection) as cursor:
         for start in range(0, len(rows), CHUNK):
             cursor.executemany(statement, rows[start : start + CHUNK])
             pause()
@@ -161,7 +170,7 @@ def _store_each(lines: Sequence[bytes], using: str, skip: set[bytes]) -> list[by
     """Store line by line, mending those that are refused; return those that are refused even then."""
     rejected: list[bytes] = []
     statement = _insert_statement()
-    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+    with _durable(connections[using]) as cursor:
         for line in lines:
             if line in skip:
                 continue

@@ -159,6 +159,16 @@ class Spool:
         with self._lock:
             self._closed_records = max(0, self._closed_records - records)
 
+    def retry_disk(self) -> None:
+        """Write what waits in memory to disk, as far as it has room again: a process that dies then loses nothing."""
+        left = len(self._memory)
+        while left:
+            left -= 1
+            with self._lock:  # for one line at a time: calls append, too
+                if not self._memory or self._segment_size > self._room or not self._write(self._memory[0]):
+                    return
+                self._memory.popleft()
+
     def take_memory(self) -> list[bytes]:
         """Return the lines that wait in memory and forget them. Give back what could not be stored."""
         with self._lock:

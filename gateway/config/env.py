@@ -36,18 +36,18 @@ LEAST_SECRET_CHARACTERS = 16
 SECRET_PREFIX = "whsec_"
 
 
-def fail(name: str, why: str, mend: str) -> ImproperlyConfigured:
+def fail(name: str, why: str, fix: str) -> ImproperlyConfigured:
     """Return the error for a bad setting, in the one form that all of them have."""
-    return ImproperlyConfigured(f"{name}: {why} {mend}")
+    return ImproperlyConfigured(f"{name}: {why} {fix}")
 
 
 def text(name: str) -> str:
-    """Return the variable ``name`` as it is, without blanks around it; empty when it is not set."""
+    """Return the variable ``name`` as it is, without whitespace around it; empty when it is not set."""
     return os.environ.get(name, "").strip()
 
 
 def number(name: str, default: float, *, least: float, most: float) -> float:
-    """Return the numeric variable ``name``; raise when it is no number or out of range."""
+    """Return the numeric variable ``name``; raise when it is not a number or out of range."""
     given = text(name)
     try:
         value = float(given) if given else float(default)
@@ -62,28 +62,28 @@ def whole(name: str, default: int, *, least: int, most: int) -> int:
     """Return the variable ``name``, a count; raise for a fraction too: half a session would be none, which is no limit."""
     value = number(name, default, least=least, most=most)
     if not value.is_integer():
-        raise fail(name, f"{value:g} is no whole number.", f"Give a whole number from {least} to {most}.")
+        raise fail(name, f"{value:g} is not a whole number.", f"Give a whole number from {least} to {most}.")
     return int(value)
 
 
 def port_number(given: str) -> int:
-    """Return the port that ``given`` tells; raise ``ValueError``, with a sentence, when it tells none."""
+    """Return the port that ``given`` says; raise ``ValueError``, with a sentence, when it says none."""
     if not re.fullmatch("[0-9]{1,5}", given) or not 1 <= int(given) <= LARGEST_PORT:
-        raise ValueError(f"{given!r} is no port. Give a whole number from 1 to {LARGEST_PORT}.")
+        raise ValueError(f"{given!r} is not a port. Give a whole number from 1 to {LARGEST_PORT}.")
     return int(given)
 
 
 def port(name: str, default: int) -> int:
-    """Return the variable ``name``, a port to listen on; raise when it is none."""
+    """Return the variable ``name``, a port to listen on; raise when it is not one."""
     try:
         return port_number(text(name) or str(default))
     except ValueError as error:
-        why, mend = str(error).split(". ", 1)
-        raise fail(name, f"{why}.", mend) from None
+        why, fix = str(error).split(". ", 1)
+        raise fail(name, f"{why}.", fix) from None
 
 
 def choice(name: str, default: str, options: tuple[str, ...]) -> str:
-    """Return the variable ``name``; raise when it is none of ``options``."""
+    """Return the variable ``name``; raise when it is not one of ``options``."""
     value = text(name) or default
     if value not in options:
         raise fail(name, f"{value!r} is not known.", f"Use one of: {', '.join(options)}.")
@@ -103,7 +103,7 @@ def flag(name: str, default: bool) -> bool:
 
 
 def names(name: str) -> list[str]:
-    """Return the variable ``name``, a list of texts separated by commas."""
+    """Return the variable ``name``, a list of strings separated by commas."""
     return [entry.strip() for entry in text(name).split(",") if entry.strip()]
 
 
@@ -112,20 +112,35 @@ def host_names(name: str) -> list[str]:
     found = names(name)
     for entry in found:
         if entry != "*" and not HOST_NAME.fullmatch(entry.removeprefix(".")):
-            mend = "Use names without scheme, port or path, separated by commas: ai.example.com,.example.org."
-            raise fail(name, f"{entry!r} is no host name.", mend)
+            fix = "Use names without scheme, port or path, separated by commas: ai.example.com,.example.org."
+            raise fail(name, f"{entry!r} is not a host name.", fix)
+    return found
+
+
+def origins(name: str) -> list[str]:
+    """Return the variable ``name``, a list of web origins in lower case, or ``*``; raise when a browser sends none like it."""
+    found = [entry.lower() for entry in names(name)]
+    for entry in found:
+        parts = _split(entry)
+        if entry != "*" and (
+            parts is None or not parts.scheme or not parts.netloc or entry != f"{parts.scheme}://{parts.netloc}"
+        ):
+            fix = (
+                "Use origins without a path, separated by commas: https://app.example.com,http://localhost:3000, or *."
+            )
+            raise fail(name, f"{entry!r} is not an origin.", fix)
     return found
 
 
 def json_object(name: str, default: dict[str, Any]) -> dict[str, Any]:
-    """Return the variable ``name``, a JSON object; raise when it is none."""
+    """Return the variable ``name``, a JSON object; raise when it is not one."""
     given = text(name)
     try:
         value = json.loads(given) if given else default
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise fail(name, "is no JSON object.", 'Write it like {"location": "/srv/files"}.')
+        raise fail(name, "is not a JSON object.", 'Write it like {"location": "/srv/files"}.')
     return value
 
 
@@ -134,7 +149,7 @@ def header_names(name: str) -> list[str]:
     found = [entry.lower() for entry in names(name)]
     for entry in found:
         if not HEADER_NAME.fullmatch(entry):
-            raise fail(name, f"{entry!r} is no header's name.", "Use names separated by commas: x-team,x-session.")
+            raise fail(name, f"{entry!r} is not a header's name.", "Use names separated by commas: x-team,x-session.")
         if entry in NEVER_FORWARDED or entry.startswith("x-tfy-"):
             raise fail(name, f"{entry!r} never goes upstream.", "Leave it out; accounts have headers of their own.")
     return found
@@ -145,7 +160,7 @@ def web_address(name: str, example: str) -> str:
     given = text(name)
     parts = _split(given)
     if given and (parts is None or parts.scheme not in ("http", "https") or not HOST_NAME.fullmatch(host_of(given))):
-        raise fail(name, "is no web address.", f"Use {example}, or leave it out.")
+        raise fail(name, "is not a web address.", f"Use {example}, or leave it out.")
     return given
 
 
@@ -162,7 +177,7 @@ def address(name: str, what: str, schemes: tuple[str, ...], example: str) -> str
     for one in given.split(";") if given else ():
         parts = _split(one)
         if parts is None or parts.scheme not in schemes or not _names_place(parts):
-            raise fail(name, f"is no address of {what}.", f"Use {example}, or leave it out.")
+            raise fail(name, f"is not an address of {what}.", f"Use {example}, or leave it out.")
     return given
 
 
@@ -179,13 +194,13 @@ def signing_secret(name: str, *, required: bool) -> str:
         except ValueError:
             key = b""
         if len(key) < LEAST_SECRET_CHARACTERS:
-            mend = "Give the base64 of at least 16 random bytes there, or a text without the prefix."
-            raise fail(name, f"is no base64 of a long enough key behind {SECRET_PREFIX}.", mend)
+            fix = "Give the base64 of at least 16 random bytes there, or a string without the prefix."
+            raise fail(name, f"is not base64 of a long enough key behind {SECRET_PREFIX}.", fix)
     return given
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of ``url``, or ``None`` when they can't be told or its port is none."""
+    """Return the parts of ``url``, or ``None`` when they can't be read or its port is not one."""
     try:
         parts = urlsplit(url)
         if re.search(r"\s", url) or parts.port == 0:

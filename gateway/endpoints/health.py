@@ -1,8 +1,8 @@
 """``/healthz`` says that the process is alive; ``/readyz`` whether it is fit for calls, part by part, with reasons.
 
-A part that fails degrades the service without ending it: without the database calls go on from the last snapshot, and usage
-waits in the spool. So ``/readyz`` answers 503 only when calls would fail or records would be lost, and 200 with
-``"status": "degraded"`` and the reasons in between.
+A part that fails degrades the service without ending it: without the database calls go on from the last snapshot, and
+usage waits in the spool. So ``/readyz`` answers 503 only when calls would fail or records would be lost, and 200 with
+``"status": "degraded"`` and the reasons in between. ``manage.py drain`` makes it 503 with ``"status": "draining"``.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import OpenView
 from gateway.endpoints.describe import json_reply
+from gateway.server import draining
 from gateway.state import state
 
 SNAPSHOT_AGE_SECONDS = 10.0
@@ -45,6 +46,8 @@ class Readyz(OpenView):
 async def _ready() -> Reply:
     checks = {"directory": _directory(), "database": _database(), "spool": _spool(), "redis": await _redis()}
     states = {check["state"] for check in checks.values()}
+    if draining.is_draining():
+        return json_reply({"status": "draining", "checks": checks}, status=503)
     status = "failed" if "failed" in states else "degraded" if "degraded" in states else "ok"
     return json_reply({"status": status, "checks": checks}, status=503 if status == "failed" else 200)
 

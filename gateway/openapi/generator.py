@@ -99,7 +99,7 @@ def describe() -> Part:
             "version": settings.SPECTACULAR_SETTINGS["VERSION"],
             "description": DESCRIPTION,
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": settings.BASE_PATH or "/"}],
         "security": [{"token": []}, {"apiKey": []}],
         "paths": dict(sorted(paths.items())),
         "components": components(),

@@ -3,16 +3,13 @@
 import asyncio
 import contextlib
 import logging
-import re
 import sys
-from datetime import UTC, datetime
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
 from django.conf import settings
 
-from accounts.printable import printable
+from gateway.config.log_format import LINES, moment
 
 if TYPE_CHECKING:
     from gateway.call.call import Call
@@ -20,12 +17,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("gateway.calls")
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 FLUSH_SECONDS = 0.1
-HEAD = frozenset({"time", "level", "event"})
-PLAIN = re.compile(r"[!#-<>-~]+")
 
 
 class Logged(Protocol):
-    """What a log line tells of a request or a socket."""
+    """What a log line says of a request or a socket."""
 
     path: str
     request_id: str
@@ -67,7 +62,7 @@ def log_call(request: Logged, status: int) -> None:
     if request.path in QUIET_PATHS or not logger.isEnabledFor(logging.INFO):
         return
     fields: dict[str, Any] = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "time": moment(),
         "level": "info",
         "event": "call",
         "status": status,
@@ -86,23 +81,7 @@ def log_call(request: Logged, status: int) -> None:
         fields["ms"] = round((perf_counter_ns() - call.started_ns) / 1e6, 2)
         fields["upstream_ms"] = round(call.attempt.upstream_ms, 2) if call.attempt is not None else 0.0
         fields["error"] = call.error
-    buffer.add(_call_line(fields))
+    buffer.add(f"{_line(fields)}\n".encode("utf-8", "replace"))
 
 
-def _json_line(fields: dict[str, Any]) -> bytes:
-    return _encode(fields) + b"\n"
-
-
-def _text_line(fields: dict[str, Any]) -> bytes:
-    words = [f"{name}={_word(value)}" for name, value in fields.items() if value not in (None, "") and name not in HEAD]
-    return f"{fields['time']} INFO    call {' '.join(words)}\n".encode("utf-8", "replace")
-
-
-def _word(value: object) -> str:
-    """Return a value as one word. A caller chooses model and path: they must not make words or lines of their own."""
-    text = str(value)
-    return text if PLAIN.fullmatch(text) else printable(_encode(text).decode())
-
-
-_encode = msgspec.json.Encoder().encode
-_call_line = _json_line if settings.LOG_FORMAT == "json" else _text_line
+_line = LINES[settings.LOG_FORMAT]

@@ -17,6 +17,7 @@ from gateway.directory.directory import Directory
 from gateway.jobs.poller import Poller
 from gateway.objects.store import objects
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
+from gateway.server.processes import end_with_parent
 from gateway.state import state
 from providers.upstream.aiohttp_client import AiohttpClient
 from providers.upstream.lean import LeanClient
@@ -32,6 +33,7 @@ _celery: EmbeddedCelery | None = None
 async def start() -> None:
     """Open everything, inside the running event loop, and wait until the directory is loaded for the first time."""
     if not state.started:
+        end_with_parent()
         _open()
     await _loaded(READY_SECONDS)
     # What is loaded now stays: collections need not look at it again.

@@ -1,4 +1,4 @@
-"""What must be right before a server starts. Each fault names the setting and the mend."""
+"""What must be right before a server starts. Each fault names the setting and the fix."""
 
 import tempfile
 
@@ -10,6 +10,7 @@ from django.core.files.storage.handler import InvalidStorageError
 from gateway.managed import files as own_files
 
 WEAK_KEY_CHARACTERS = 32
+PROBE_BYTES = 4096
 WEAK_KEY_WORDS = ("insecure", "changeme", "change-me", "secret-key", "example", "default", "password")
 
 
@@ -40,15 +41,19 @@ def start_faults(workers: int) -> list[str]:
 
 
 def folder_faults() -> list[str]:
-    """Return why nothing can be written into the data folder, where every record of usage waits at first."""
-    try:
-        with tempfile.TemporaryFile(dir=settings.DATA_DIR):
-            return []
-    except OSError as error:
-        return [
-            f"GATEHOUSE_DATA_DIR: {settings.DATA_DIR} can't be written ({error.strerror}). Name a folder that this user "
-            "may write."
-        ]
+    """Return why nothing can be written where usage waits at first, and where large bodies do."""
+    faults = []
+    for folder in (settings.DATA_DIR, settings.TEMP_DIR, settings.DATA_DIR / "spool"):
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(b"\0" * PROBE_BYTES)
+                file.flush()
+        except OSError as error:
+            why = f"{folder} can't be written ({error.strerror})"
+            faults.append(f"GATEHOUSE_DATA_DIR: {why}. Name a folder that this user may write.")
+            break
+    return faults
 
 
 def storage_faults() -> list[str]:
@@ -61,5 +66,5 @@ def storage_faults() -> list[str]:
 
 
 def weak_key(key: str) -> bool:
-    """Whether a key is one that everybody knows, or could guess."""
+    """Whether a key is widely known, or could be guessed."""
     return len(key) < WEAK_KEY_CHARACTERS or len(set(key)) < 8 or any(word in key.lower() for word in WEAK_KEY_WORDS)

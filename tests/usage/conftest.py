@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import environ
 import pytest
 from django.db import connections
 
+from gateway.config.database import database as database_settings
 from tests.support import servers
 from usage.models import UsageRecord
 
@@ -19,7 +19,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: 
     """The alias of a database of this test's own, with the usage table in it: a SQLite file, then a real PostgreSQL."""
     given = dict(connections.databases["default"])
     if request.param == "postgresql":
-        given |= environ.Env.db_url_config(servers.postgres_url()) | {"OPTIONS": {}}
+        given |= database_settings(servers.postgres_url(), tmp_path, pooler=False) | {"OPTIONS": {}, "CONN_MAX_AGE": 0}
     else:
         given |= {"NAME": tmp_path / "usage.sqlite3"}
     connections.databases[ALIAS] = given

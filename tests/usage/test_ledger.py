@@ -16,7 +16,7 @@ from usage import ledger as ledger_module
 from usage import recovery, rows
 from usage.ledger import REJECTED_NAME, Ledger
 from usage.models import UsageRecord
-from usage.records import new_id
+from usage.records import AttemptRecord, new_id
 from usage.spool import Spool, segments
 
 
@@ -180,6 +180,26 @@ def test_what_the_disk_did_not_take_goes_from_memory_to_the_database(
     ledger.flush()
     assert stored(database).keys() == {record.attempt_id for record in written}
     assert ledger.state()["memory"] == 0
+
+
+def test_what_waits_in_memory_goes_to_disk_once_that_has_room_while_the_database_is_away(
+    database: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def store(*args: Any) -> Any:
+        raise OperationalError
+
+    monkeypatch.setattr(rows, "store", store)
+    written = [attempt() for _ in range(5)]
+    ledger.spool.give_back([msgspec.json.encode(record) + b"\n" for record in written])
+    ledger.start()
+    wait_until(lambda: ledger.state()["memory"] == 0)
+    assert ledger.state()["pending"] == 5
+    [folder] = recovery.folders(ledger.spool.directory)
+    lines = [line for path in segments(folder) for batch in recovery.lines(path) for line in batch]
+    assert [msgspec.json.decode(line, type=AttemptRecord).attempt_id for line in lines] == [
+        record.attempt_id for record in written
+    ]
+    assert ledger.drain(0.5) is False
 
 
 def test_a_drain_without_a_database_leaves_all_for_the_next_process(

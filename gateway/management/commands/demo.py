@@ -117,7 +117,7 @@ def start_sandbox() -> int:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=settings.BASE_DIR(""),
+        cwd=settings.BASE_DIR,
     )
     atexit.register(process.terminate)
     assert process.stdout is not None  # we asked for the pipe

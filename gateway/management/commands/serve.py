@@ -11,15 +11,17 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from gateway.config.env import port_number
+from gateway.server import draining
 from gateway.server.http import BoundedHttp
 from gateway.server.preflight import start_faults
+from gateway.server.processes import Server, Supervisor, address_of, bind
 from gateway.server.websocket import SocketProtocol
 
 WEBSOCKET_BYTES = 64 * 2**20
 
 
 class Command(BaseCommand):
-    """Check that this start is sound, then serve with uvicorn."""
+    """Check that this start is valid, then serve with uvicorn."""
 
     help = (
         "Serve the gateway and its admin. Migrations are checked, and run only with --migrate. "
@@ -27,7 +29,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on, :: for all (default: 127.0.0.1)")
         parser.add_argument("--port", type=port_option, default=settings.PORT, help="port (default: PORT, or 8000)")
         parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
         parser.add_argument("--migrate", action="store_true", help="bring the database up to date first")
@@ -37,13 +39,22 @@ class Command(BaseCommand):
         if faults:
             raise CommandError("Gatehouse does not start:\n" + "\n".join(f"- {fault}" for fault in faults))
         self._check_database(migrate=options["migrate"])
-        config = server_config(options["host"], options["port"], options["workers"])
-        self.stderr.write(f"Gatehouse listens on http://{options['host']}:{options['port']}")
+        host, port = options["host"], options["port"]
+        config = server_config(host, port, options["workers"])
+        try:
+            bound = bind(host, port)
+        except OSError as error:
+            raise CommandError(f"{address_of(host, port)} can't be listened on ({error.strerror}).") from None
+        draining.end()
+
+        def announce() -> None:
+            self.stderr.write(f"Gatehouse listens on {address_of(host, bound.getsockname()[1])}")
+
         if options["workers"] > 1:
-            self._supervise(config)
+            Supervisor(config, [bound], announce).run()
         else:
-            server = uvicorn.Server(config)
-            server.run()
+            server = Server(config, announce)
+            server.run([bound])
             if not server.started:
                 sys.exit(3)
 
@@ -63,15 +74,9 @@ class Command(BaseCommand):
         finally:
             connection.close()
 
-    def _supervise(self, config: uvicorn.Config) -> None:
-        from uvicorn.supervisors import Multiprocess  # only needed with several workers
-
-        socket = config.bind_socket()
-        Multiprocess(config, sockets=[socket]).run()
-
 
 def port_option(given: str) -> int:
-    """Return the port of ``--port``; argparse tells what is wrong with another text."""
+    """Return the port of ``--port``; argparse says what is wrong with anything else."""
     try:
         return port_number(given)
     except ValueError as error:
@@ -79,11 +84,11 @@ def port_option(given: str) -> int:
 
 
 def where_to_look() -> str:
-    """Return what an operator has to mend when the database can't be used."""
+    """Return what an operator has to fix when the database can't be used."""
     if settings.DATABASE_URL:
         return "Check DATABASE_URL."
     return (
-        f"It is a file in the folder {settings.DATA_DIR}: this user must be able to write both. Mend that, or name another "
+        f"It is a file in the folder {settings.DATA_DIR}: this user must be able to write both. Fix that, or name another "
         "folder with GATEHOUSE_DATA_DIR."
     )
 

@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from kombu import Connection
 
+from gateway.config.database import database
 from gateway.server.preflight import start_faults
 from tests.support import servers
 from tests.support.calls import CHAT_PATH, assert_body, chat, stream_error
@@ -70,7 +72,7 @@ def test_daphne_serves_too(make_installation: InstallationMaker, upstream: Sandb
     ("env", "options", "says"),
     [
         ({"GATEHOUSE_MAX_BODY_MB": "lots"}, [], ["GATEHOUSE_MAX_BODY_MB: 'lots' is not a number."]),
-        ({"PORT": "99999"}, [], ["PORT: '99999' is no port. Give a whole number from 1 to 65535."]),
+        ({"PORT": "99999"}, [], ["PORT: '99999' is not a port. Give a whole number from 1 to 65535."]),
         ({"DATABASE_URL": "postgres://nobody@127.0.0.1:9/none"}, [], ["Check DATABASE_URL"]),
         (
             {"DEBUG": "1", "SECRET_KEY": "short", "GATEHOUSE_ENCRYPTION_KEYS": f"{STRONG},changeme"},
@@ -154,6 +156,12 @@ BAD_SETTINGS = [
     ("GATEHOUSE_OBJECT_RETENTION_DAYS", "2.5"),
     ("GATEHOUSE_LOG_LEVEL", "loud"),
     ("GATEHOUSE_DATA_DIR", "/proc/none/such"),
+    ("GATEHOUSE_DATABASE_POOLER", "pgbouncer"),
+    *(
+        ("GATEHOUSE_CORS_ORIGINS", value)
+        for value in ("app.example.com", "https://x/", "https://x/path", "https://a b", "null")
+    ),
+    *(("DATABASE_URL", f"postgres://u:{password}@db/x") for password in ("p#w", "p/w", "p?w", "12/w", "p%w#", "[x")),
 ]
 GOOD_SETTINGS = [
     ("GATEHOUSE_LOG_FORMAT", "json"),
@@ -161,6 +169,10 @@ GOOD_SETTINGS = [
     ("GATEHOUSE_ALLOWED_HOSTS", "*,.example.org, AI.example.com,[::1],127.0.0.1"),
     ("GATEHOUSE_PUBLIC_URL", "https://[::1]:8443/"),
     ("DATABASE_URL", "postgres://u:p%40ss@db.internal:5432/gatehouse"),
+    ("DATABASE_URL", "postgresql://u@%2Frun%2Fpostgresql/gatehouse?sslmode=require"),
+    ("DATABASE_URL", "sqlite:////srv/gatehouse.sqlite3"),
+    ("GATEHOUSE_CORS_ORIGINS", "https://App.example.com, http://localhost:3000,http://[::1]:3000"),
+    ("GATEHOUSE_CORS_ORIGINS", "*"),
     ("REDIS_URL", "rediss://:secret@cache.internal:6380/2"),
     ("REDIS_URL", "unix:///run/redis.sock?db=1"),
     ("GATEHOUSE_CELERY_BROKER_URL", "amqp://u:p@rabbit:5672//"),
@@ -203,14 +215,38 @@ def test_a_bad_setting_is_named(fresh: Installation) -> None:
     ] == []
     for (name, _), line in zip(BAD_SETTINGS, lines, strict=False):
         assert line.startswith(f"ImproperlyConfigured {name}: "), line
-        assert line.count(". ") >= 1, f"says no mend: {line}"
+        assert line.count(". ") >= 1, f"says no fix: {line}"
+
+
+@pytest.mark.parametrize("password", ["p#w", "p/w", "p?w", "12/w", "p[w"])
+def test_an_unencoded_password_is_not_shown_and_the_fix_is(tmp_path: Path, password: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        database(f"postgres://user:secret{password}@db.internal:5432/gatehouse", tmp_path, pooler=False)
+    assert "Percent-encode such characters" in str(caught.value)
+    assert "# as %23" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres://u:p%40%23s@db:6432/g%20h", {"USER": "u", "PASSWORD": "p@#s", "HOST": "db", "PORT": 6432, "NAME": "g h"}),
+        ("postgresql://u:p@ss@db/g", {"USER": "u", "PASSWORD": "p@ss", "HOST": "db", "PORT": "", "NAME": "g"}),
+        ("postgres:///g", {"USER": "", "PASSWORD": "", "HOST": "", "NAME": "g"}),
+        ("postgres://%2Frun%2Fpg/g", {"HOST": "/run/pg", "NAME": "g"}),
+        ("postgres://db/g?sslmode=require&connect_timeout=9", {"OPTIONS": {"sslmode": "require", "connect_timeout": "9"}}),
+    ],
+)  # fmt: skip
+def test_a_database_address(tmp_path: Path, url: str, expected: dict[str, Any]) -> None:
+    made = database(url, tmp_path, pooler=False)
+    assert {name: made[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("value", ["abc", "0", "65536"])
 def test_a_port_option_that_is_none_is_refused(fresh: Installation, value: str) -> None:
     done = fresh.manage("serve", "--port", value)
     assert done.returncode == 2
-    assert f"argument --port: {value!r} is no port. Give a whole number from 1 to 65535." in done.stderr
+    assert f"argument --port: {value!r} is not a port. Give a whole number from 1 to 65535." in done.stderr
 
 
 @pytest.mark.parametrize("command", ["serve", "demo"])

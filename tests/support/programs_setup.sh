@@ -1,0 +1,23 @@
+#!/bin/sh
+# Makes sure that the tests have the programs that no wheel carries: a browser, a reverse proxy, a pooler. Installed from
+# Debian's packages here when we may.
+set -e
+PATH="$PATH:/usr/sbin"
+missing=""
+for pair in chromium:chromium nginx:nginx-light pgbouncer:pgbouncer; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+if [ -z "$missing" ]; then exit 0; fi
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "Installing$missing for the tests."
+    apt-get update -qq >/dev/null
+    # A package's own service is of no use here, and would take its port.
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d.tests && chmod +x /usr/sbin/policy-rc.d.tests
+    [ -e /usr/sbin/policy-rc.d ] || { mv /usr/sbin/policy-rc.d.tests /usr/sbin/policy-rc.d; made=1; }
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
+    [ -z "${made:-}" ] || rm -f /usr/sbin/policy-rc.d
+    rm -f /usr/sbin/policy-rc.d.tests
+else
+    echo "The tests need more on the PATH. Install it: sudo apt-get install$missing" >&2
+    exit 1
+fi
