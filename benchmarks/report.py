@@ -20,6 +20,7 @@ COSTS = (
     ("a response", "responses-16", "cpu_us", "{:,.0f}"),
     ("an event, paced", "stream", "cpu_us_event", "{:,.1f}"),
     ("an event in a burst", "burst", "cpu_us_event", "{:,.1f}"),
+    ("idle: CPU %", "chat-16", "idle_percent", "{:,.1f}"),
     ("requests/s", "chat-16", "rps", "{:,.0f}"),
 )
 

@@ -182,7 +182,8 @@ def _measured(scenario: Scenario, bench: Bench, core: int | None) -> dict[str, A
     try:
         found = scenario.run(bench)
         foreign = core_seconds(core) - bench.cpu() - before if core is not None else math.nan
-        found |= {"foreign_percent": foreign / (time.monotonic() - started) * 100}
+        share = foreign / (time.monotonic() - started) * 100
+        found |= {"foreign_percent": share, "idle_percent": bench.idle * 100 if bench.pid else math.nan}
     except (BenchmarkError, VoidRun) as error:
         if bench.server.recorded:
             bench.sent = bench.server.recorded()  # the failed run left records of its own

@@ -12,7 +12,7 @@ from benchmarks.scenarios import SCENARIOS
 RESULTS: dict[str, dict[str, dict[str, Any]]] = {
     "chat-16": {
         "nginx": {"rps": 40_000.0, "p50_ms": 0.2, "p99_ms": 0.5, "cpu_us": 12.0},
-        "gatehouse": {"rps": 3_000.0, "p50_ms": 5.0, "p99_ms": 9.0, "cpu_us": 300.0},
+        "gatehouse": {"rps": 3_000.0, "p50_ms": 5.0, "p99_ms": 9.0, "cpu_us": 300.0, "idle_percent": 0.4},
         "portkey": {"rps": 800.0, "p50_ms": 18.0, "p99_ms": 50.0, "cpu_us": 1200.0},
         "litellm": {"void": "3 status errors in 100 requests"},
     },
@@ -116,8 +116,8 @@ def test_goals_compare_with_other_servers_and_other_scenarios() -> None:
 
 def test_costs_have_a_line_for_every_server() -> None:
     table = report.costs_table(RESULTS, TITLES)
-    assert cells(table, "nginx")[1:] == ["12", "–", "8.0", "–", "40,000", "25.00×"]
-    assert cells(table, "Gatehouse")[1:] == ["300", "–", "64.0", "–", "3,000", "1.00×"]
+    assert cells(table, "nginx")[1:] == ["12", "–", "8.0", "–", "–", "40,000", "25.00×"]
+    assert cells(table, "Gatehouse")[1:] == ["300", "–", "64.0", "–", "0.4", "3,000", "1.00×"]
     assert cells(table, "Portkey")[-1] == "0.25×"
     assert not any(line.startswith("| LiteLLM") for line in table.splitlines())
 
