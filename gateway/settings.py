@@ -94,6 +94,7 @@ EGRESS_ALLOW = names("GATEHOUSE_EGRESS_ALLOW")
 parse_allow_list(EGRESS_ALLOW)  # fails here, at start
 MAX_BODY_BYTES = int(number("GATEHOUSE_MAX_BODY_MB", 25, least=0.01, most=1024) * 2**20)
 MAX_UPLOAD_BYTES = int(number("GATEHOUSE_MAX_UPLOAD_MB", 512, least=0.01, most=65_536) * 2**20)
+SSE_HEARTBEAT_SECONDS = number("GATEHOUSE_SSE_HEARTBEAT_S", 0, least=0, most=3600)
 BODY_TIMEOUT = number("GATEHOUSE_BODY_TIMEOUT_S", 60, least=1, most=3600)
 MAX_ANSWER_BYTES = int(number("GATEHOUSE_MAX_ANSWER_MB", 256, least=1, most=4096) * 2**20)
 FORWARD_HEADERS = header_names("GATEHOUSE_FORWARD_HEADERS")

@@ -1,7 +1,8 @@
 """The whole public surface, a line per endpoint."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
+from django.urls.converters import PathConverter
 
 from gateway.endpoints import (
     audio,
@@ -26,7 +27,23 @@ from gateway.openapi import generator
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
 API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
-API_ROOTS = ("/v1/", "/api/llm/")
+API_ROOTS = ("/v1/", "/api/llm/", "/openai/")
+# The same with the account in the address, for clients that can't send a header.
+ACCOUNT_PREFIX = API_PREFIX + r"accounts/(?P<account>[^/]+)(?:/v1)?/"
+# As Azure's client writes them: a deployment is a model, by any of its names; and the surface that needs no api-version.
+DEPLOYED = "chat/completions|completions|embeddings|responses|images/[a-z]+|audio/[a-z]+"
+DEPLOYMENT_PREFIX = rf"^(?P<azure>openai)/deployments/(?P<deployment>.+?)/(?=(?:{DEPLOYED})/?$)"
+AZURE_PREFIX = r"^(?P<azure>openai)/(?:v1/)?"
+
+
+class ModelName(PathConverter):
+    """A model's name in an address. What Gemini's clients do with a model (``gemini-2.5-pro:generateContent``) is not one."""
+
+    regex = r"(?!.*:(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents|predict)$).+"
+
+
+register_converter(ModelName, "model")
+
 
 api: list[URLPattern | URLResolver] = [
     path("chat/completions", chat.ChatCompletions.as_view(), name="chat-completions"),
@@ -42,7 +59,7 @@ api: list[URLPattern | URLResolver] = [
     path("audio/transcriptions", audio.Transcriptions.as_view(), name="audio-transcriptions"),
     path("audio/translations", audio.Translations.as_view(), name="audio-translations"),
     path("models", models.ModelList.as_view(), name="models"),
-    path("models/<path:name>", models.ModelDetail.as_view(), name="model"),
+    path("models/<model:name>", models.ModelDetail.as_view(), name="model"),
     path("responses", responses.Responses.as_view(), name="responses"),
     path("responses/input_tokens", responses.InputTokens.as_view(), name="responses-input-tokens"),
     path("responses/compact", responses.Compact.as_view(), name="responses-compact"),
@@ -96,6 +113,9 @@ api: list[URLPattern | URLResolver] = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     re_path(API_PREFIX, include(api)),
+    re_path(ACCOUNT_PREFIX, include(api)),
+    re_path(DEPLOYMENT_PREFIX, include(api)),
+    re_path(AZURE_PREFIX, include(api)),
     path("healthz", health.Healthz.as_view(), name="healthz"),
     path("readyz", health.Readyz.as_view(), name="readyz"),
     path("api/schema/", generator.SchemaView.as_view(), name="schema"),

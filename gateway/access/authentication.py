@@ -11,6 +11,7 @@ from gateway.call.request import InferenceRequest
 from gateway.state import state
 
 BEARER = b"bearer "
+QUOTES = (b'"', b"'", b"`")
 CREDENTIAL_HEADERS = frozenset({b"authorization", b"api-key"})
 
 
@@ -70,14 +71,25 @@ def presented_token(headers: Mapping[bytes, bytes]) -> str:
     header = headers.get(b"authorization", b"")
     bearer = header[7:].strip() if header[:7].lower() == BEARER else b""
     if bearer:
-        return bearer.decode("latin1")
+        return _plain(bearer)
     azure = headers.get(b"api-key", b"").strip()
     if azure:
-        return azure.decode("latin1")
+        return _plain(azure)
     raise errors.BadToken(
         "You didn't provide an API key. Send it in the Authorization header: 'Authorization: Bearer YOUR_TOKEN'.",
         code="missing_api_key",
     )
+
+
+def _plain(presented: bytes) -> str:
+    """Return a token as a string. Raises :class:`~gateway.call.errors.BadToken` for what a client's setting added to it."""
+    if presented[:7].lower() == BEARER:
+        raise errors.BadToken(
+            "The API key begins with 'Bearer' itself. Configure the key alone: your client adds the word."
+        )
+    if presented[:1] in QUOTES and presented[-1:] == presented[:1]:
+        raise errors.BadToken("The API key is in quotation marks. Configure it without them.")
+    return presented.decode("latin1")
 
 
 def _masked(token: str) -> str:

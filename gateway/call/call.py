@@ -53,12 +53,14 @@ class JobInput:
 class Call:
     """One call on its way: what is true for the whole of it. The describing stage fills it, policies and pipeline read it.
 
-    ``account_name`` is the account that was named or chosen: binding where no model is named, a preference otherwise.
+    ``account_name`` is the account that was named or chosen: binding where no model is named, or where the address names it (``account_binds``), a preference otherwise. ``model_of_path`` is
+    the model that the address names, for a body that names none.
     ``references`` are ids of objects that the request mentions, with the field that did; ``parent`` is the record of the object
     that the path names; ``payer`` the model that pays for a call which names none itself.
     """
 
     __slots__ = (
+        "account_binds",
         "account_name",
         "attempt",
         "base_url",
@@ -74,6 +76,7 @@ class Call:
         "job",
         "method",
         "model_asked",
+        "model_of_path",
         "operation",
         "options",
         "parent",
@@ -104,7 +107,9 @@ class Call:
         self.forwarded: list[tuple[str, str]] = []
         self.body = Body()
         self.account_name = options.provider_name
+        self.account_binds = False
         self.model_asked = ""
+        self.model_of_path = ""
         self.stream = False
         self.wants_usage = False
         self.references: list[tuple[str, str]] = []

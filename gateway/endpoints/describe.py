@@ -4,8 +4,8 @@ import msgspec
 from django.conf import settings
 
 from accounts.caller import Caller
+from gateway.body.encoding import unpack
 from gateway.body.json import check_json_type
-from gateway.call import errors
 from gateway.call.call import Call
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
@@ -21,12 +21,16 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     Raises :class:`~gateway.call.errors.InvalidRequest` for a header that is not valid.
     """
     query = request.scope.get("query_string", b"").decode("latin1")
+    place = request.resolver_match.kwargs if request.resolver_match is not None else {}
+    if "azure" in place:
+        query = "&".join(part for part in query.split("&") if not part.startswith("api-version="))
     call = request.call = describe.begin(caller, operation, request_id=request.request_id, query=query)
     call.method = request.method or ""
     headers = request.raw_headers
+    call.account_name = place.get("account", "")
+    call.account_binds = bool(call.account_name)
+    call.model_of_path = place.get("deployment", "")
     describe.read_headers(call, headers)
-    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-        raise errors.UnsupportedMedia("Send the body as it is: the gateway does not unpack a Content-Encoding.")
     return call
 
 
@@ -36,6 +40,9 @@ async def read_json_body(request: InferenceRequest, call: Call, *, may_be_empty:
     if not may_be_empty:
         check_json_type(content_type)
     raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+    encoding = request.raw_headers.get(b"content-encoding")
+    if encoding is not None:
+        raw = unpack(raw, encoding, settings.MAX_BODY_BYTES)
     if raw or not may_be_empty:
         check_json_type(content_type)
         describe.read_json(call, raw)

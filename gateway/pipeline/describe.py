@@ -21,6 +21,7 @@ from gateway.objects import ownership
 from gateway.state import state
 
 IDEMPOTENCY_KEY = b"idempotency-key"
+NO_MODEL = (b"null", b'""')
 
 
 def begin(
@@ -37,7 +38,13 @@ def begin(
 def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
     """Read the contract's headers into the call's options, and keep those that go on to the upstream."""
     call.options = read_options(headers)
-    call.account_name = call.account_name or call.options.provider_name
+    named = call.options.provider_name
+    if named and call.account_binds and named != call.account_name:
+        raise errors.InvalidRequest(
+            f"The address is for the provider account {call.account_name!r}, the header x-tfy-provider-name for {named!r}.",
+            param="x-tfy-provider-name",
+        )
+    call.account_name = call.account_name or named
     call.forwarded = [
         (name.decode("latin1"), value.decode("latin1")) for name, value in headers.items() if name in FORWARDED
     ]
@@ -77,6 +84,8 @@ def read_model(call: Call, *, required: bool) -> None:
     """
     if call.body.upload is not None:
         name = call.body.upload.values.get("model", "")
+    elif call.model_of_path and bytes(call.body.fields.get("model", b"null")) in NO_MODEL:
+        name = call.model_of_path
     elif required or bytes(call.body.fields.get("model", b"null")) != b"null":
         name = json_body.text_field(call.body.fields, "model", MODEL_MISSING)
     else:
@@ -84,6 +93,13 @@ def read_model(call: Call, *, required: bool) -> None:
     call.model_asked = name.strip()
     if required and not call.model_asked:
         raise errors.InvalidRequest(MODEL_MISSING, param="model", code="missing_required_parameter")
+    prefix, slash, _ = call.model_asked.partition("/")
+    if slash and call.account_binds and prefix != call.account_name and prefix in state.directory.accounts:
+        raise errors.InvalidRequest(
+            f"The address is for the provider account {call.account_name!r}; it can't call {call.model_asked[:200]!r}.",
+            param="model",
+            code="model_on_other_account",
+        )
 
 
 async def find_account(call: Call) -> None:

@@ -103,6 +103,7 @@ async def _stream_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes, 
         await stream.prime(until_output=until_output)
     attempt.replied = True
     headers = reply_headers(attempt, answer, answer.status)
+    headers.append((b"x-accel-buffering", b"no"))  # nginx would hold events back
     return Reply(answer.status, headers, stream=stream.events(), on_close=_closer(attempt, answer))
 
 

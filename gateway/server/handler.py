@@ -10,6 +10,7 @@ import contextlib
 import logging
 from functools import lru_cache
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.urls import Resolver404, ResolverMatch, get_resolver
 
@@ -18,6 +19,7 @@ from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest, Receive, Scope, Send
 from gateway.pipeline.records import record_refusal
 from gateway.server.access_log import log_call
+from gateway.server.heartbeats import with_heartbeats
 from gateway.state import state
 
 logger = logging.getLogger("gateway.server.handler")
@@ -63,7 +65,8 @@ async def _deliver(request: InferenceRequest, reply: Reply, sending: "_Sending")
         await sending.whole(reply.status, [*reply.headers, *_own_headers(request)], reply.body)
         return
     await sending.start(reply.status, [*reply.headers, *_own_headers(request)])
-    async for part in reply.stream:
+    stream = with_heartbeats(reply.stream, settings.SSE_HEARTBEAT_SECONDS) if sending.events else reply.stream
+    async for part in stream:
         await sending.part(part)
     await sending.finish()
 

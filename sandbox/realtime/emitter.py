@@ -83,7 +83,7 @@ class SocketSession:
 
     def handlers(self) -> Mapping[str, Callable[[Event], Awaitable[None]]]:
         """The handlers by the types of their events; one that ends the session raises SocketCut."""
-        raise NotImplementedError
+        raise AssertionError("every kind of session has its own")
 
     async def run(self) -> None:
         """Serves the session until either side ends it."""

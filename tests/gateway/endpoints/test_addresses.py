@@ -1,0 +1,102 @@
+"""Other addresses of the same endpoints, packed bodies, and what clients get wrong in their key."""
+
+import gzip
+import json
+import zlib
+from typing import Any
+
+import brotli
+import httpx
+import pytest
+import zstandard
+from openai import AzureOpenAI, OpenAI
+
+from tests.support.calls import CHAT_PATH, assert_ours, chat
+from tests.support.fixtures import ACCOUNT, CHAT
+from tests.support.installation import Gateway
+
+HI: Any = [{"role": "user", "content": "hi"}]
+BARE = CHAT.partition("/")[2]
+
+
+@pytest.mark.parametrize("root", ["/v1", "/v1/v1", "/api/llm", "/api/llm/v1", "/api/llm/api/inference/openai"])
+@pytest.mark.parametrize("model", [CHAT, BARE])
+def test_the_account_in_the_address(gateway: Gateway, token: str, root: str, model: str) -> None:
+    client = OpenAI(base_url=f"{gateway.origin}{root}/accounts/{ACCOUNT}", api_key=token)
+    assert client.chat.completions.create(model=model, messages=HI).choices[0].message.content
+    assert client.files.list() is not None  # needs no header, however many accounts there are
+
+
+def test_an_account_in_the_address_binds(gateway: Gateway, token: str) -> None:
+    path = f"/v1/accounts/{ACCOUNT}/chat/completions"
+    assert_ours(gateway.post(token, path, chat(model="foreign/gpt-4o-mini")), 400, "model_on_other_account", "model")
+    answer = gateway.post(token, path, chat(), headers={"x-tfy-provider-name": "foreign"})
+    assert_ours(answer, 400, "invalid_request", "x-tfy-provider-name")
+    unknown = gateway.post(token, "/v1/accounts/none/chat/completions", chat(model="gpt-4o-mini"))
+    assert_ours(unknown, 404, "model_not_found", "model")
+
+
+@pytest.mark.parametrize("model", [CHAT, f"{ACCOUNT}/named-model"])
+def test_azures_client(gateway: Gateway, token: str, model: str) -> None:
+    azure = AzureOpenAI(azure_endpoint=gateway.origin, api_key=token, api_version="2024-10-21")
+    assert azure.chat.completions.create(model=model, messages=HI).choices[0].message.content
+    stream = azure.chat.completions.create(model=model, messages=HI, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    assert azure.embeddings.create(model=f"{ACCOUNT}/text-embedding-3-small", input="a").data
+    assert azure.models.list().data
+    v1 = OpenAI(base_url=f"{gateway.origin}/openai/v1/", api_key=token)
+    assert v1.chat.completions.create(model=model, messages=HI).choices
+
+
+def test_a_deployment_names_the_model_of_a_body_that_names_none(gateway: Gateway, token: str) -> None:
+    path = f"/openai/deployments/{CHAT}/chat/completions?api-version=2024-10-21"
+    answer = httpx.post(f"{gateway.origin}{path}", headers={"api-key": token}, json={"messages": HI})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-tfy-resolved-model"] == CHAT
+
+
+def test_geminis_verbs_are_no_models(gateway: Gateway, token: str) -> None:
+    for verb in ("generateContent", "streamGenerateContent", "countTokens"):
+        assert_ours(gateway.post(token, f"/v1/models/gemini-2.5-pro:{verb}", {}), 404, "unknown_url")
+
+
+PACKED = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstandard.compress,
+    "br": brotli.compress,
+    "identity": bytes,
+    "gzip, zstd": lambda body: zstandard.compress(gzip.compress(body)),
+}
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+def test_a_packed_body(gateway: Gateway, token: str, encoding: str) -> None:
+    body = PACKED[encoding](json.dumps(chat()).encode())
+    headers = {"content-encoding": encoding, "content-type": "application/json"}
+    assert gateway.post(token, CHAT_PATH, content=body, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "br"])
+def test_a_packed_body_that_is_a_bomb_cut_or_something_else(gateway: Gateway, token: str, encoding: str) -> None:
+    headers = {"content-encoding": encoding, "content-type": "application/json"}
+    bomb = PACKED[encoding](b" " * (64 * 2**20))
+    assert_ours(gateway.post(token, CHAT_PATH, content=bomb, headers=headers), 413, "request_too_large")
+    whole = PACKED[encoding](json.dumps(chat("x" * 5000)).encode())
+    assert gateway.post(token, CHAT_PATH, content=whole[: len(whole) // 2], headers=headers).status_code == 400
+    assert gateway.post(token, CHAT_PATH, content=b"{}no", headers=headers).status_code == 400
+
+
+def test_a_coding_that_nobody_knows(gateway: Gateway, token: str) -> None:
+    for encoding in ("lzma", "gzip, gzip, gzip"):
+        answer = gateway.post(token, CHAT_PATH, content=b"{}", headers={"content-encoding": encoding})
+        assert_ours(answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("key", ["Bearer {}", '"{}"', "'{}'"])
+def test_a_key_that_is_more_than_the_key(gateway: Gateway, token: str, key: str) -> None:
+    answer = gateway.http.get(f"{gateway.origin}/v1/models", headers={"authorization": f"Bearer {key.format(token)}"})
+    error = assert_ours(answer, 401, "invalid_api_key")
+    assert "Bearer" in error["message"] or "quotation" in error["message"]
+    assert token not in error["message"]
