@@ -176,7 +176,7 @@ class SocketConsumer(AsyncConsumer):
         ]
         await admit(call)
         with Slots() as slots:
-            _take_slots(slots, opening.caller, account)
+            await _take_slots(slots, opening.caller, account)
             headers = dialect_of(account).headers(account, opening.forwarded())
             upstream = await open_socket(state.sockets, account, opening.address(target), headers)
             try:
@@ -233,9 +233,9 @@ async def _apply(secret: ClientSecret, dialogue: Dialogue, upstream: UpstreamSoc
             await upstream.send(passed)
 
 
-def _take_slots(slots: Slots, caller: Caller, account: AccountSnapshot) -> None:
-    slots.take(f"subject {caller.key}", settings.REALTIME_SESSIONS_PER_SUBJECT, caller.subject_name)
-    slots.take(f"account {account.name}", settings.REALTIME_SESSIONS_PER_ACCOUNT, f"The account {account.name!r}")
+async def _take_slots(slots: Slots, caller: Caller, account: AccountSnapshot) -> None:
+    await slots.take(f"subject {caller.key}", settings.REALTIME_SESSIONS_PER_SUBJECT, caller.subject_name)
+    await slots.take(f"account {account.name}", settings.REALTIME_SESSIONS_PER_ACCOUNT, f"The account {account.name!r}")
 
 
 def _answer_headers(target: Target, upstream: UpstreamSocket) -> list[tuple[bytes, bytes]]:

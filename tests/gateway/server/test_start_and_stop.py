@@ -77,7 +77,12 @@ def test_daphne_serves_too(make_installation: InstallationMaker, upstream: Sandb
         (
             {"DEBUG": "1", "SECRET_KEY": "short", "GATEHOUSE_ENCRYPTION_KEYS": f"{STRONG},changeme"},
             ["--workers", "2"],
-            ["DEBUG: is on", "SECRET_KEY: is", "GATEHOUSE_ENCRYPTION_KEYS: holds", "REDIS_URL: 2 workers share"],
+            [
+                "DEBUG: is on",
+                "SECRET_KEY: is",
+                "GATEHOUSE_ENCRYPTION_KEYS: holds",
+                "REDIS_URL: 2 workers share the count",
+            ],
         ),
     ],
     ids=["a-bad-setting", "no-port", "no-database", "all-faults-at-once"],
