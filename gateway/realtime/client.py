@@ -12,6 +12,7 @@ from gateway.call.request import Receive, Scope, Send
 from gateway.realtime.client_secrets import answered_subprotocol
 from gateway.realtime.closing import CloseReason, brief, close_code, error_event, headers_of, status_of
 from gateway.server import daphne
+from gateway.server.websocket import SILENT, SILENT_CODE
 from providers.upstream.socket import clipped, sendable
 
 logger = logging.getLogger("gateway.realtime")
@@ -62,7 +63,8 @@ class ClientSocket:
     async def receive(self) -> str | bytes:
         """Return the next message; raise :class:`ClientGone`. What is not asked for stays with the client.
 
-        Raises :class:`~gateway.call.errors.TooLarge` where the server tells that it closed for a message of the client's.
+        Raises :class:`~gateway.call.errors.TooLarge` where the server reports that it closed for a message of the client's, and
+        :class:`~gateway.call.errors.SessionOver` where it closed for a client that answers no ping.
         """
         event: MutableMapping[str, Any] = await self._receive()
         if event["type"] == "websocket.disconnect":
@@ -71,6 +73,8 @@ class ClientSocket:
                 reason = self._daphne.reason
                 if self._daphne.broken_limit:
                     raise self._too_large("client", self._daphne.broken_limit)
+            if (event.get("code"), reason) == (SILENT_CODE, SILENT):
+                raise errors.SessionOver("The client answered no ping: it is lost, or too slow.", code="client_silent")
             raise ClientGone(event.get("code") or 1005, reason)
         text: str | None = event.get("text")
         if text is not None:

@@ -8,25 +8,39 @@ from gateway.body import json as json_body
 from gateway.call.errors import InvalidRequest
 
 Fields = dict[str, msgspec.Raw]
-JSON_START_BYTES = 64
+BLANKS = b" \t\r\n"
+TYPE = b'"type"'
 _text = msgspec.json.Decoder(str)
 
 
 def fields_of(message: str | bytes) -> Fields | None:
-    """Return the fields of a client's event; ``None`` for bytes that hold no JSON object, which mean nothing to us.
+    """Return the fields of a client's event; ``None`` for bytes that no reader takes for an event, such as audio.
 
     Raises :class:`~gateway.call.errors.InvalidRequest` for text that is no JSON object, and for JSON that another reader could
     see otherwise: doubled names, or bytes in another encoding than UTF-8.
     """
     if isinstance(message, str):
         return json_body.decode_fields(message.encode())
-    encoding = json.detect_encoding(message[:4]) if message else "utf-8"
-    start = message[:JSON_START_BYTES].decode(encoding, "ignore").lstrip("\ufeff \t\r\n")
-    if not start.startswith("{"):
-        return None
-    if encoding != "utf-8":
-        raise InvalidRequest("An event must be UTF-8 without a byte order mark.", code="invalid_encoding")
-    return json_body.decode_fields(message)
+    start = message.lstrip(BLANKS)
+    if start.startswith(b"{") and b"\0" not in start[:4]:
+        return json_body.decode_fields(message)
+    if _could_be_read(message, start):
+        raise InvalidRequest(
+            "A binary message that holds an event must be one JSON object, UTF-8 without a byte order mark.",
+            code="invalid_encoding",
+        )
+    return None
+
+
+def _could_be_read(message: bytes, start: bytes) -> bool:
+    """Whether some reader could take ``message`` for an event: an object in another encoding, or with something before it.
+
+    The whole of it decides, however long what stands before the object is. A message without the name of a type is no event.
+    """
+    if TYPE in message.replace(b"\0", b""):
+        return True
+    encoding = json.detect_encoding(start[:4]) if start else "utf-8"
+    return message.decode(encoding, "ignore").lstrip("\ufeff \t\r\n").startswith("{")
 
 
 def text(fields: Fields, name: str) -> str:

@@ -30,6 +30,7 @@ ENDINGS = frozenset({"response.completed", "response.failed", "response.incomple
 MARKS = ('"id"', '"error"', '"usage"')
 REMEMBERED = 1000
 MAX_WAITING = 64
+STREAM_ID_CHARACTERS = 256
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -79,11 +80,12 @@ class ResponsesDialogue:
         if text(fields, "type") != "response.create":
             await self._check_other(message, fields)
             return message
-        call = await self._describe(message, fields)
-        target = call.plan.first
-        lane = self._lanes.setdefault(text(fields, "stream_id"), deque())
+        _stream_id(fields)
         if sum(map(len, self._lanes.values())) >= MAX_WAITING:
             raise errors.TooManyRequests(f"This socket has {MAX_WAITING} responses waiting already.")
+        call = await self._describe(message, fields)
+        target = call.plan.first
+        lane = self._lanes.setdefault(_stream_id(fields), deque())
         fields["model"] = msgspec.Raw(_encode(target.model.upstream_id))
         lane.append(PendingResponse(call, AttemptTimer(call, target, call.operation.name)))
         self.call.plan = call.plan
@@ -136,6 +138,8 @@ class ResponsesDialogue:
         lane = self._lanes.get(text(fields, "stream_id"))
         if lane:
             await self._read(kind, fields, lane, len(message))
+            if not lane:
+                del self._lanes[text(fields, "stream_id")]
         return message
 
     def _first_output(self, message: str | bytes) -> None:
@@ -189,6 +193,16 @@ class ResponsesDialogue:
 def _created(call: Call, fields: Fields) -> list[NewObject]:
     assert call.operation.creates is not None  # a response is an object
     return call.operation.creates.records(call, fields)
+
+
+def _stream_id(fields: Fields) -> str:
+    """Return the lane that an event is for. Raises :class:`~gateway.call.errors.InvalidRequest` for a name that is too long."""
+    name = text(fields, "stream_id")
+    if len(name) > STREAM_ID_CHARACTERS:
+        raise errors.InvalidRequest(
+            f"'stream_id' is longer than {STREAM_ID_CHARACTERS} characters.", param="stream_id", code="string_too_long"
+        )
+    return name
 
 
 def _object(raw: msgspec.Raw | None) -> Fields:

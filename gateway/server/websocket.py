@@ -8,6 +8,8 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 SCOPE_KEY = "gatehouse.socket"
+SILENT_CODE, SILENT = 1011, "keepalive ping timeout"
+"""How a close of ours is announced whose reason is that the client answers no ping."""
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -16,6 +18,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.on_shutdown: Callable[[], None] | None = None
+        self.heard_at = 0.0
         # Its lines hold whole addresses, with queries; the gateway logs every session itself.
         self.logger = logging.getLogger("gateway.sockets")
 
@@ -24,6 +27,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         # The application's task has been made but not begun; a refused handshake has no scope.
         if self.response.status_code == 101:
             self.scope[SCOPE_KEY] = self  # type: ignore[literal-required]  # ours, beside the standard's
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self.loop.time()
+        super().data_received(data)
 
     def shutdown(self) -> None:
         if self.on_shutdown is None or self.close_sent:
@@ -38,12 +45,14 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def keepalive_timeout(self) -> None:
-        if self.read_paused or not self.writable.is_set():
-            # We don't read at the moment, or the ping waits behind what the client does not read: silence proves nothing.
+        if self.read_paused or not self.writable.is_set() or self.heard_at > self.ping_sent_at:
+            # We don't read at the moment, or the ping waits behind what the client does not read, or bytes came since, of a
+            # message that takes longer than a ping may: a missing pong proves nothing.
             self.pong_timer = None
             self.pending_ping_payload = None
             self.schedule_ping()
             return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": SILENT_CODE, "reason": SILENT})
         super().keepalive_timeout()
 
 

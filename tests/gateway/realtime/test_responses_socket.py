@@ -149,3 +149,11 @@ async def test_a_token_without_the_account(voices: Gateway) -> None:
     token = voices.token("elsewhere", limits=["other"], user=USER)
     status, error = await refusal(voices, token, PATH)
     assert (status, error["code"]) == (404, "provider_account_not_found")
+
+
+async def test_lanes_are_bounded_and_end_with_their_responses(voices: Gateway, voice_token: str) -> None:
+    async with dial(voices, voice_token, PATH) as socket:
+        await socket.send("response.create", model=MODEL, input="hi", stream_id="x" * 8_000_000)
+        assert (await socket.event())["error"]["code"] == "string_too_long"
+        for number in range(80):  # more lanes than a socket may have waiting: each is gone with its response
+            assert (await answer(socket, input="hi", stream_id=f"lane-{number}"))[-1]["type"] == "response.completed"

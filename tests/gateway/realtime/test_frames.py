@@ -1,0 +1,47 @@
+"""Client's messages: what is an event is checked as one, whatever stands before it and however it is encoded."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.call.errors import InvalidRequest
+from gateway.realtime.frames import fields_of
+
+EVENT = b'{"type":"session.update","session":{"model":"gpt-realtime-2"}}'
+
+
+@pytest.mark.parametrize("blanks", [0, 1, 63, 64, 65, 4096, 1_000_000])
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"\r\n"])
+def test_blanks_before_an_event_hide_nothing(blanks: int, blank: bytes) -> None:
+    fields = fields_of(blank * blanks + EVENT)
+    assert fields is not None
+    assert bytes(fields["type"]) == b'"session.update"'
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "utf-8-sig"])
+@pytest.mark.parametrize("blanks", [0, 64, 5000])
+def test_another_encoding_is_refused(encoding: str, blanks: int) -> None:
+    with pytest.raises(InvalidRequest):
+        fields_of((" " * blanks + EVENT.decode()).encode(encoding))
+
+
+@pytest.mark.parametrize("before", [b"\x00", b"\x0b", b"[", b"// ", b"garbage ", b"\xff\xfe ", b"\xc2\xa0"])
+def test_an_event_behind_something_else_is_refused(before: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        fields_of(before + EVENT)
+
+
+def test_audio_passes() -> None:
+    assert fields_of(b"\x00\x01\xff") is None
+    assert fields_of(b"\xff" + os.urandom(100_000).replace(b'"type"', b"")) is None
+    assert fields_of(b"") is None
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_else(message: bytes) -> None:
+    try:
+        fields_of(message)
+    except InvalidRequest:
+        pass
