@@ -101,7 +101,7 @@ class Installation:
     ) -> "Gateway":
         """Start a server process that ends with the installation, and wait until its path ``awaits`` answers 200.
 
-        ``options`` are those of ``manage.py serve``, or of ``daphne``, which ``server`` may be.
+        ``options`` are those of ``manage.py serve``, or of ``demo`` or ``daphne``, which ``server`` may be.
         """
         made = Gateway(self, *options, env=env, server=server, awaits=awaits)
         return self._exits.enter_context(made)
@@ -234,7 +234,7 @@ class Gateway:
         if self.server == "daphne":
             bound = ["-b", "127.0.0.1", "-p", str(port)]
             return [sys.executable, "-m", "daphne", *bound, *self.options, "gateway.asgi:application"]
-        return [sys.executable, "manage.py", "serve", "--port", str(port), *self.options]
+        return [sys.executable, "manage.py", self.server, "--port", str(port), *self.options]
 
     def _ready(self) -> bool:
         deadline = time.monotonic() + START_SECONDS

@@ -2,9 +2,11 @@
 
 import atexit
 import os
+import re
 import secrets
 import subprocess
 import sys
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from django.db import DatabaseError
 from accounts.models import ApiToken, User
 from accounts.tokens import digest
 from gateway.management.commands.serve import port_option, where_to_look
+from gateway.server.processes import address_of
 from providers.catalogue import models as catalogue
 from providers.models import Grant, Model, ProviderAccount
 
@@ -24,6 +27,10 @@ ADMIN_EMAIL = "admin@example.com"
 ACCOUNT = "openai-main"
 SANDBOX_KEY = "sk-sandbox"
 LOOPBACK = "127.0.0.1"
+PORT_TRIES = 4
+PORT_PAUSE_SECONDS = 0.5
+SANDBOX_URL = re.compile(r"http://127\.0\.0\.1:[0-9]+/v1")
+"""What the demo itself enters. An account with another address, kind or key was changed by its user, and stays."""
 # Models that OpenAI has shut down but that examples still name; the sandbox answers for them.
 OLDER_MODELS = [
     "dall-e-2",
@@ -48,27 +55,37 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stderr.write("Setting up the demo: database, sandbox upstream, account, admin, token.")
-        # The demo's own upstream is on the loopback address, which may otherwise not be dialled.
+        # The demo's own upstream is on the loopback address, which may otherwise not be connected to.
         settings.EGRESS_ALLOW.append(LOOPBACK)
         try:
             call_command("migrate", verbosity=0)
         except DatabaseError as error:
             raise CommandError(f"The database can't be used ({type(error).__name__}). {where_to_look()}") from None
-        self._make_account(f"http://{LOOPBACK}:{start_sandbox()}/v1")
+        sandbox = start_sandbox(settings.DATA_DIR / "demo_sandbox_port")
+        ours = self._make_account(sandbox)
         password = keep(settings.DATA_DIR / "demo_password", lambda: secrets.token_urlsafe(9))
         admin = self._make_admin(password)
         token = self._make_token(admin)
-        self.stdout.write(welcome(f"http://{options['host']}:{options['port']}", password, token))
+        self.stdout.write(welcome(address_of(options["host"], options["port"]), password, token, sandbox))
+        if not ours:
+            self.stdout.write(f"The account {ACCOUNT} was changed: it is left as it is, and calls go where it says.\n")
         self.stdout.flush()
         call_command("serve", host=options["host"], port=options["port"])
 
-    def _make_account(self, url: str) -> None:
+    def _make_account(self, url: str) -> bool:
+        """Make the account, or refresh the sandbox's address in it; return whether it is the sandbox's still."""
         account = ProviderAccount.objects.filter(name=ACCOUNT).first()
         if account is None:
-            account = ProviderAccount(name=ACCOUNT, open_resources=["*"], register_fine_tuned=True)
-        account.kind, account.base_url, account.api_key = "openai", url, SANDBOX_KEY
-        account.full_clean()
-        account.save()
+            account = ProviderAccount(
+                name=ACCOUNT, open_resources=["*"], register_fine_tuned=True, kind="openai", base_url=url
+            )
+            account.api_key = SANDBOX_KEY
+        elif account.kind != "openai" or account.api_key != SANDBOX_KEY or not SANDBOX_URL.fullmatch(account.base_url):
+            return False
+        if account.pk is None or account.base_url != url:
+            account.base_url, account.api_key = url, SANDBOX_KEY
+            account.full_clean()
+            account.save()
         if not account.models.exists():
             catalogue.seed(account, [*catalogue.choose("openai", []), *catalogue.choose("openai", OLDER_MODELS)])
             Model(
@@ -78,6 +95,7 @@ class Command(BaseCommand):
             Grant(account=account, role=Grant.Role.USER, everyone=True).save()
         if not Model.objects.filter(account=account, name="gpt-4o-mini").exists():
             raise CommandError("The catalogue has no gpt-4o-mini.")
+        return True
 
     def _make_admin(self, password: str) -> User:
         admin = User.objects.filter(email=ADMIN_EMAIL).first()
@@ -110,34 +128,57 @@ def keep(path: Path, make: Any) -> str:
     return path.read_text().strip()
 
 
-def start_sandbox() -> int:
-    """Start the sandbox upstream beside us and return its port. It ends with us: its standard input closes then."""
+def start_sandbox(kept: Path) -> str:
+    """Start the sandbox upstream beside us and return its base URL. It ends with us: its standard input closes then.
+
+    It has the port that the file ``kept`` holds from the last start, unless another program has that now.
+    """
+    port = ""
+    if kept.exists():
+        for _ in range(PORT_TRIES):  # the last one may be ending still
+            port = _sandbox_on(kept.read_text().strip())
+            if port:
+                break
+            time.sleep(PORT_PAUSE_SECONDS)
+    port = port or _sandbox_on("0")
+    if not port:
+        raise CommandError("The sandbox upstream did not start.")
+    kept.write_text(port)
+    return f"http://{LOOPBACK}:{port}/v1"
+
+
+def _sandbox_on(port: str) -> str:
+    """Return the port that the sandbox listens on when asked for ``port``; empty when it did not start."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", "--port", "0", "--key", SANDBOX_KEY, "--until-eof"],
+        [sys.executable, "-m", "sandbox", "--port", port, "--key", SANDBOX_KEY, "--until-eof"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=None if port == "0" else subprocess.DEVNULL,
         text=True,
         cwd=settings.BASE_DIR,
+        env={**os.environ, "TMPDIR": str(settings.TEMP_DIR)},
     )
-    atexit.register(process.terminate)
     assert process.stdout is not None  # we asked for the pipe
-    line = process.stdout.readline()
-    try:
-        return int(line.rsplit(":", 1)[1].split("/")[0].split()[0])
-    except (IndexError, ValueError):
-        raise CommandError(f"The sandbox upstream did not start: {line!r}") from None
+    said = re.search(r"http://[^ ]*:([0-9]+)", process.stdout.readline())
+    if said is None:
+        process.terminate()
+        process.wait()
+        return ""
+    atexit.register(process.terminate)
+    return said[1]
 
 
-def welcome(address: str, password: str, token: str) -> str:
+def welcome(address: str, password: str, token: str, sandbox: str) -> str:
     """Return what the demo prints: addresses, login, and two snippets that work when pasted."""
     return f"""
-Gatehouse is ready when the next line says that it listens.
+Gatehouse is ready when a line below says that it listens.
 
   Base URL   {address}/v1          (also {address}/api/llm)
   Admin      {address}/admin/      {ADMIN_EMAIL} / {password}
   Token      {token}
+  Sandbox    {sandbox}   key {SANDBOX_KEY}
 
-The sandbox upstream listens on {LOOPBACK}; other commands that dial it, like test_credentials, want
+The sandbox upstream keeps its address and key across restarts. Other commands that connect to it, like test_credentials, want
 GATEHOUSE_EGRESS_ALLOW={LOOPBACK} in their environment.
 
 Python (pip install openai):

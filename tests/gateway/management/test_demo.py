@@ -1,0 +1,103 @@
+"""The demo: started again it keeps its sandbox's port and key, and never writes over what its user saved."""
+
+import re
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.calls import CHAT_PATH, chat
+from tests.support.fixtures import InstallationMaker
+from tests.support.installation import Gateway, Installation
+from tests.support.servers import wait_until
+
+SANDBOX = re.compile(r"Sandbox +(http://127\.0\.0\.1:[0-9]+/v1) +key (\S+)")
+TOKEN = re.compile(r"Token +(gh-\S+)")
+CHANGE = """
+from providers.models import ProviderAccount
+account = ProviderAccount.objects.get(name="openai-main")
+{change}
+account.save()
+"""
+SHOW = """
+from providers.models import ProviderAccount
+account = ProviderAccount.objects.get(name="openai-main")
+print(account.kind, account.base_url, account.api_key)
+"""
+
+
+@pytest.fixture
+def installation(make_installation: InstallationMaker) -> Installation:
+    return make_installation(seeded=False)
+
+
+def run_demo(installation: Installation) -> tuple[Gateway, str]:
+    """Start the demo; return it and what it printed of the sandbox's address and key."""
+    gateway = installation.gateway(server="demo")
+    said = SANDBOX.search(gateway.log)
+    assert said, gateway.log
+    return gateway, " ".join(said.groups())
+
+
+def shell(installation: Installation, code: str) -> str:
+    done = installation.manage("shell", "-v0", "-c", code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def answers(gateway: Gateway) -> bool:
+    """Whether the token that was printed gets an answer to a chat."""
+    said = TOKEN.search(gateway.log)
+    assert said
+    return gateway.post(said[1], CHAT_PATH, chat()).status_code == 200
+
+
+def test_it_keeps_port_key_and_token_across_restarts(installation: Installation) -> None:
+    first, sandbox = run_demo(installation)
+    assert answers(first)
+    url, key = sandbox.split()
+    models = httpx.get(f"{url}/models", headers={"authorization": f"Bearer {key}"}, trust_env=False)
+    assert models.status_code == 200
+    first.stop()
+    again, same = run_demo(installation)
+    assert same == sandbox
+    assert TOKEN.findall(again.log) == TOKEN.findall(first.log)
+    assert answers(again)
+    again.stop()
+
+    port = int(re.search(r":([0-9]+)/", url)[1])  # type: ignore[index]
+    wait_until(lambda: not listens(port))
+    with socket.create_server(("127.0.0.1", port)):  # another program has it now
+        moved, elsewhere = run_demo(installation)
+        assert elsewhere != sandbox
+        assert answers(moved)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "stored"),
+    [
+        ("account.base_url, account.api_key = 'https://api.openai.com/v1', 'sk-mine'", "openai https://api.openai.com/v1 sk-mine"),
+        ("account.api_key = 'sk-mine'", "openai {url} sk-mine"),
+        ("account.kind, account.api_key = 'groq', 'sk-sandbox'", "groq {url} sk-sandbox"),
+    ],
+    ids=["address", "key", "kind"],
+)  # fmt: skip
+def test_what_its_user_saved_stays(installation: Installation, change: str, stored: str) -> None:
+    first, sandbox = run_demo(installation)
+    first.stop()
+    shell(installation, CHANGE.format(change=change))
+    again, _ = run_demo(installation)
+    assert "The account openai-main was changed: it is left as it is" in again.log
+    assert shell(installation, SHOW) == stored.format(url=sandbox.split()[0])
+
+
+def test_files_are_only_the_owners(installation: Installation) -> None:
+    run_demo(installation)
+    for name in ("demo_password", "demo_token"):
+        assert (Path(installation.data) / name).stat().st_mode & 0o777 == 0o600
