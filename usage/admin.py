@@ -100,15 +100,12 @@ class UsageAdmin(ScopedAdmin):
     superuser_rights = VIEW_ONLY
     list_display = (
         "time",
-        "subject_name",
+        "subject_text",
         "model_text",
-        "operation",
-        "streamed",
         "ended",
         "tokens_in",
-        "tokens_cached",
         "tokens_out",
-        "cost",
+        "cost_text",
         "latency",
         "first_token",
     )
@@ -175,18 +172,24 @@ class UsageAdmin(ScopedAdmin):
     )
 
     def concerns(self, scope: Scope) -> bool:
-        return bool(scope.accounts)
+        return True
 
     def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
-        return queryset.filter(account__in=scope.accounts.values())
+        return queryset.filter(Q(account__in=scope.accounts.values()) | self._own(scope))
+
+    def _own(self, scope: Scope) -> Q:
+        # By name, too: the index of time has it.
+        return Q(subject_name=scope.user_name, subject_type="user", subject_id=scope.user_id)
 
     def parts(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[QuerySet[Any]]:
         """Return ``queryset`` in parts that each walk one index: see ``usage.keyset.fetch``."""
         scope = self.scope(request)
         one_index = any(request.GET.get(name) for name in ("account", "model_asked", "subject_name", "batch_key", "q"))
-        if scope.everything or len(scope.accounts) < 2 or one_index:
+        if scope.everything or one_index:
             return [queryset]
-        return [queryset.filter(account=name) for name in scope.accounts.values()]
+        names = list(scope.accounts.values())
+        own = queryset.filter(self._own(scope)).exclude(account__in=names)
+        return [own, *(queryset.filter(account=name) for name in names)]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         # Any other column would be a walk through the whole table.
@@ -232,7 +235,12 @@ class UsageAdmin(ScopedAdmin):
 
     @display(description="time")
     def time(self, record: UsageRecord) -> str:
-        return f"{timezone.localtime(record.created_at):%m-%d %H:%M:%S}"
+        moment = record.created_at
+        return format_html(
+            '<time data-local="short" datetime="{}">{}</time>',
+            moment.isoformat(timespec="seconds"),
+            f"{moment:%m-%d %H:%M:%S}",
+        )
 
     @display(description="time")
     def time_exact(self, record: UsageRecord) -> str:
@@ -242,15 +250,21 @@ class UsageAdmin(ScopedAdmin):
     def subject(self, record: UsageRecord) -> str:
         return f"{record.subject_name} ({record.subject_type} {record.subject_id})"
 
+    @display(description="who")
+    def subject_text(self, record: UsageRecord) -> str:
+        return format_html('<span class="gh-cut" title="{}">{}</span>', record.subject_name, record.subject_name)
+
     @display(description="model")
     def model_text(self, record: UsageRecord) -> str:
         asked, served = record.model_asked, record.model_served
         same = not served or served in (asked, asked.partition("/")[2])
-        return asked if same else format_html("{}<br>→ {}", asked, served)
-
-    @display(description="stream")
-    def streamed(self, record: UsageRecord) -> str:
-        return "yes" if record.stream else "–"
+        what = record.operation.replace("_", " ") + (", streamed" if record.stream else "")
+        return format_html(
+            '<span class="gh-cut" title="{}">{}</span><br><span class="gh-note">{}</span>',
+            asked,
+            asked or "(none)",
+            what if same else f"{what} → {served}",
+        )
 
     @display(description="status", label=STATUS_COLOURS)
     def ended(self, record: UsageRecord) -> tuple[str, str]:
@@ -261,11 +275,10 @@ class UsageAdmin(ScopedAdmin):
 
     @display(description="in")
     def tokens_in(self, record: UsageRecord) -> str:
-        return f"{record.input_tokens:,}"
-
-    @display(description="cached")
-    def tokens_cached(self, record: UsageRecord) -> str:
-        return f"{record.cached_tokens:,}" if record.cached_tokens else "–"
+        if not record.cached_tokens:
+            return f"{record.input_tokens:,}"
+        cached = f"{record.cached_tokens:,} cached"
+        return format_html('{}<br><span class="gh-note">{}</span>', f"{record.input_tokens:,}", cached)
 
     @display(description="out")
     def tokens_out(self, record: UsageRecord) -> str:
@@ -274,6 +287,10 @@ class UsageAdmin(ScopedAdmin):
     @display(description="cost")
     def cost(self, record: UsageRecord) -> str:
         return words.money(record.cost)
+
+    @display(description="cost")
+    def cost_text(self, record: UsageRecord) -> str:
+        return format_html('<span title="{}">{}</span>', words.money(record.cost), words.short_money(record.cost))
 
     @display(description="latency")
     def latency(self, record: UsageRecord) -> str:

@@ -4,6 +4,10 @@ from decimal import Decimal
 
 from django.db import models
 
+from usage.rollups import UsageHour
+
+__all__ = ["PICO", "UsageHour", "UsageRecord"]
+
 PICO = Decimal("1e-12")
 
 

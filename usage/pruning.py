@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from usage.models import UsageRecord
+from usage.rollups import UsageHour, floor
 
 BATCH = 5000
 
 
 def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Iterator[int]:
-    """Delete the records from before ``before``, oldest first, ``batch`` a transaction; yield how many each time.
+    """Delete the records from before the hour of ``before`` and their sums, oldest first, ``batch`` a transaction; yield how many each time.
 
     Batches are ranges of the time index. Ids would not do: those of batch lines don't rise with time.
     """
+    before = floor(before)  # sums by the hour go with all of their records
+    UsageHour.objects.using(using).filter(hour__lt=before).delete()
     records = UsageRecord.objects.using(using)
     while True:
         oldest = records.filter(created_at__lt=before).order_by("created_at").values("pk")[:batch]

@@ -17,6 +17,7 @@ from django.db.models.functions import Cast, Left
 from django.db.models.sql.compiler import SQLCompiler
 
 from usage.models import UsageRecord
+from usage.rollups import model_name
 
 GROUPS: Final = {
     "user": ("subject_type", "subject_name"),
@@ -215,6 +216,4 @@ def _part(group: str, number: int, row: dict[str, Any], team: str | None) -> str
 
 def _model(account: str, asked: str) -> str | None:
     """Return ``account/model``: a bare name, sent with the account's header, counts with the model's full name."""
-    if not asked or not account or asked.startswith(f"{account}/"):
-        return asked or None
-    return f"{account}/{asked}"
+    return model_name(account, asked) or None

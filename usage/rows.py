@@ -1,6 +1,7 @@
 """Records as rows: how lines of the spool get into the database, quickly and each once.
 
-A batch goes in as a whole: with COPY on PostgreSQL, with one prepared INSERT on SQLite. Lines of a batch that was stored
+A batch goes in as a whole: with COPY on PostgreSQL, with INSERTs of some rows on SQLite. The sums by
+the hour (``usage.rollups``) follow in the same transaction. Lines of a batch that was stored
 before, which happens when a process died between commit and cleaning up, are told by their key and skipped. A line that
 the database refuses for what it says is mended (texts cut, numbers bounded) or, failing that, given back as rejected.
 """
@@ -14,7 +15,9 @@ from typing import Any, Final
 import msgspec
 from django.db import DataError, IntegrityError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
+from usage import rollups
 from usage.models import UsageRecord
 from usage.records import AttemptRecord
 
@@ -23,6 +26,7 @@ Row = tuple[Any, ...]
 EPOCH: Final = datetime(1970, 1, 1)
 FIELDS: Final = UsageRecord._meta.concrete_fields
 TABLE: Final = UsageRecord._meta.db_table
+NAMES: Final = tuple(field.attname for field in FIELDS)
 COLUMNS: Final = ", ".join(f'"{field.column}"' for field in FIELDS)
 REFUSALS: Final = (DataError, IntegrityError, OverflowError, ValueError)
 """What a database says to a value, as opposed to what it says when it is unavailable."""
@@ -142,33 +146,58 @@ def _copy(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[], 
         with (
             _durable(connection) as cursor,
             connection.wrap_database_errors,
-            cursor.copy(f"COPY {TABLE} ({COLUMNS}) FROM STDIN") as copy,
         ):
-            for number, values in enumerate(rows):
-                copy.write_row(values)
-                if number % CHUNK == CHUNK - 1:
-                    pause()
+            with cursor.copy(f"COPY {TABLE} ({COLUMNS}) FROM STDIN") as copy:
+                for number, values in enumerate(rows):
+                    copy.write_row(values)
+                    if number % CHUNK == CHUNK - 1:
+                        pause()
+            # All of them are new: a row that is there already fails the whole.
+            _add_to_hours(connection.alias, rows, pause)
     except IntegrityError:
         _insert(connection, rows, pause)
 
 
 def _insert(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[], None]) -> None:
     """Store by INSERT, skipping rows that are there already."""
-    statement = _insert_statement()
     with _durable(connection) as cursor:
+        stored: set[str] = set()
         for start in range(0, len(rows), CHUNK):
-            cursor.executemany(statement, rows[start : start + CHUNK])
+            chunk = rows[start : start + CHUNK]
+            cursor.execute(_insert_statement(len(chunk)), [value for values in chunk for value in values])
+            stored.update(_ids(cursor))
             pause()
+        # By id, so that a line that is twice in the batch counts once, like its record.
+        new = {values[0]: values for values in reversed(rows) if values[0] in stored}
+        _add_to_hours(connection.alias, list(new.values()), pause)
 
 
-def _insert_statement() -> str:
-    places = ", ".join(["%s"] * len(FIELDS))
-    return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours only
+def _insert_statement(count: int = 1) -> str:
+    """Return the statement that inserts ``count`` rows, skips those that are there, and returns the ids of the others."""
+    places = f"({', '.join(['%s'] * len(FIELDS))})"
+    values = ", ".join([places] * count)
+    return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608 - names of ours only
+
+
+def _ids(cursor: CursorWrapper) -> set[str]:
+    return {str(found).replace("-", "") for (found,) in cursor.fetchall()}
+
+
+def _add_to_hours(using: str, rows: list[Row], pause: Callable[[], None]) -> None:
+    def records() -> Iterator[dict[str, Any]]:
+        for number, values in enumerate(rows):
+            yield dict(zip(NAMES, values, strict=True))
+            if number % CHUNK == CHUNK - 1:
+                pause()
+
+    if rows:
+        rollups.add(records(), using)
 
 
 def _store_each(lines: Sequence[bytes], using: str, skip: set[bytes]) -> list[bytes]:
     """Store line by line, mending those that are refused; return those that are refused even then."""
     rejected: list[bytes] = []
+    stored: list[Row] = []
     statement = _insert_statement()
     with _durable(connections[using]) as cursor:
         for line in lines:
@@ -179,11 +208,14 @@ def _store_each(lines: Sequence[bytes], using: str, skip: set[bytes]) -> list[by
                 try:
                     with transaction.atomic(using=using):
                         cursor.execute(statement, attempt)
+                        if _ids(cursor):
+                            stored.append(attempt)
                     break
                 except REFUSALS:
                     continue
             else:
                 rejected.append(line)
+        _add_to_hours(using, stored, give_way)
     return rejected
 
 

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+CENT = Decimal("0.01")
+
 
 def money(amount: Decimal | None) -> str:
     """Return an exact amount in US dollars, at least two decimals, no exponent: ``$0.000135``; ``unpriced`` for ``None``."""
@@ -9,6 +11,15 @@ def money(amount: Decimal | None) -> str:
         return "unpriced"
     whole, _, rest = f"{amount:f}".partition(".")
     return f"${int(whole):,}.{rest.rstrip('0').ljust(2, '0')}"
+
+
+def short_money(amount: Decimal | None) -> str:
+    """Return an amount as people read it: two decimals; below a cent two digits (``$0.00014``); ``unpriced`` for ``None``."""
+    if amount is None:
+        return "unpriced"
+    if amount and abs(amount) < CENT:
+        return f"${amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1)):f}"
+    return f"${amount.quantize(CENT):,}"
 
 
 def duration(micros: int | None) -> str:

@@ -9,7 +9,7 @@ from django.db import connections
 
 from gateway.config.database import database as database_settings
 from tests.support import servers
-from usage.models import UsageRecord
+from usage.models import UsageHour, UsageRecord
 
 ALIAS = "usage_under_test"
 
@@ -26,6 +26,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: 
     with django_db_blocker.unblock():
         with connections[ALIAS].schema_editor() as editor:
             editor.create_model(UsageRecord)
+            editor.create_model(UsageHour)
         yield ALIAS
         connections[ALIAS].close()
         del connections[ALIAS]
