@@ -75,6 +75,7 @@ class MemberInline(ScopedInline):
 class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
     """Superusers' page: everybody else changes their password through the menu and sees no user list."""
 
+    admin_site: Any
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -84,7 +85,7 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
     search_help_text = "E-mail address or name"
     ordering = ("email",)
     filter_horizontal = ()
-    readonly_fields = ("password_state", "last_login", "date_joined")
+    readonly_fields = ("password_state", "last_login", "date_joined", "access")
     secret_lookups = ("password",)
     inlines = (TeamsOfUserInline, TokenInline)
     fieldsets = (
@@ -97,6 +98,7 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
                 "description": "Managers of an account or a team enter this console without staff status.",
             },
         ),
+        ("What they may call", {"fields": ("access",)}),
         ("Dates", {"fields": (("last_login", "date_joined"),)}),
     )
     add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
@@ -120,6 +122,10 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
         )
         return format_html('{} (<a class="text-link" href="../password/">{}</a>)', said, offer)
 
+    @display(description="access")
+    def access(self, user: User) -> str:
+        return self.admin_site.access_of(user)
+
     @display(description="name", ordering="last_name")
     def full_name(self, user: User) -> str:
         return user.get_full_name() or "–"
@@ -138,9 +144,13 @@ class TeamAdmin(ScopedAdmin):
     search_fields = ("name", "display_name")
     search_help_text = "Name"
     ordering = ("name",)
-    readonly_fields = ("created_at",)
+    readonly_fields = ("created_at", "access")
     inlines = (MemberInline,)
-    fieldsets = ((None, {"fields": ("name", "display_name", "description", "created_at")}),)
+    fieldsets = (
+        (None, {"fields": ("name", "display_name", "description", "created_at")}),
+        ("What its members may call through it", {"fields": ("access",)}),
+    )
+    add_fieldsets = fieldsets[:1]
 
     def concerns(self, scope: Scope) -> bool:
         return bool(scope.teams)
@@ -156,6 +166,10 @@ class TeamAdmin(ScopedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         # Manifests and reports know a team by its name, so only superusers rename one.
         return self.readonly_fields if self.scope(request).everything else (*self.readonly_fields, "name")
+
+    @display(description="access")
+    def access(self, team: Team) -> str:
+        return self.admin_site.access_of(team)
 
     @display(description="members", ordering="members")
     def member_count(self, team: Any) -> int:
@@ -195,11 +209,12 @@ class VirtualAccountAdmin(ScopedAdmin):
     search_help_text = "Name"
     ordering = ("name",)
     autocomplete_fields = ("team",)
-    readonly_fields = ("created_at", "new_token")
+    readonly_fields = ("created_at", "new_token", "access")
     inlines = (TokenInline,)
     fieldsets = (
         (None, {"fields": ("name", "display_name", "description", "team", "enabled")}),
         ("Metadata", {"fields": ("tags",)}),
+        ("What it may call", {"fields": ("access",)}),
         ("Tokens", {"fields": ("new_token", "created_at")}),
     )
     add_fieldsets = fieldsets[:2]
@@ -222,6 +237,10 @@ class VirtualAccountAdmin(ScopedAdmin):
 
     def get_inlines(self, request: HttpRequest, obj: Model | None) -> tuple[Any, ...]:
         return self.inlines if obj else ()
+
+    @display(description="access")
+    def access(self, account: VirtualAccount) -> str:
+        return self.admin_site.access_of(account)
 
     @display(description="tokens", ordering="live_tokens")
     def token_count(self, account: Any) -> int:

@@ -15,9 +15,11 @@ from fernet_fields import DecryptionError
 
 from accounts.acting import actor
 
-SECRETS = frozenset({"credentials", "extra_headers_json", "password", "digest"})
+SECRETS = frozenset({"credentials", "extra_headers_json", "password"})
 # What changes by itself, or says nothing that another field does not.
-IGNORED = frozenset({"id", "created_at", "updated_at", "last_login", "last_used_at", "date_joined", "key", "prefix"})
+IGNORED = frozenset(
+    {"id", "created_at", "updated_at", "last_login", "last_used_at", "date_joined", "key", "prefix", "digest"}
+)
 VALUE_CHARACTERS = 200
 MOST_FIELDS = 40
 ENTRIES_AT_ONCE = 100
@@ -82,7 +84,7 @@ class AuditEntry(models.Model):
     def sentence(self) -> str:
         """The event in one sentence."""
         who = self.actor or ("Gatehouse" if self.source == "system" else f"a {self.source}")
-        what = f"{type_name(self.object_type)} {self.object_name}"
+        what = f"{type_name(self.object_type)} {self.object_name}" if self.object_id else self.object_name
         said = "; ".join(_said(name, *pair) for name, pair in self.changes.items())
         match self.action:
             case "added":
@@ -145,7 +147,7 @@ def added(instances: list[Any], using: str | None) -> None:
     if len(instances) > ENTRIES_AT_ONCE:
         first = instances[0]
         summary = _blank(first, AuditEntry.Action.ADDED)
-        summary.object_id, summary.object_name = "", f"{len(instances)} rows"
+        summary.object_id, summary.object_name = "", _many(type(first), len(instances), summary.account)
         summary.save(using=using)
         return
     made = [
@@ -173,9 +175,13 @@ def many_updated(model: type[models.Model], count: int, fields: Iterable[str], u
         **_actor(),
         action=AuditEntry.Action.CHANGED,
         object_type=model._meta.label_lower,
-        object_name=f"{count} rows",
+        object_name=_many(model, count),
         note=f"Fields: {', '.join(fields)}."[:500],
     )
+
+
+def _many(model: type[models.Model], count: int, account: str = "") -> str:
+    return f"{count} {model._meta.verbose_name_plural}" + (f" of {account}" if account else "")
 
 
 def values_of(queryset: "models.QuerySet[Any]", fields: Iterable[str]) -> list[Values]:

@@ -1,11 +1,13 @@
 """The console's forms for users, virtual accounts and tokens."""
 
+from datetime import time, timedelta
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold.forms import UserCreationForm as UnfoldUserCreationForm
+from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from accounts.fields import LinesField, PairsField
 from accounts.models import ApiToken, User, VirtualAccount
@@ -63,11 +65,36 @@ class VirtualAccountForm(forms.ModelForm):
         fields = ("name", "display_name", "description", "team", "enabled", "tags")
 
 
+class ExpiryField(forms.SplitDateTimeField):
+    """A day and a time of day, in UTC. A day alone means its end."""
+
+    widget = UnfoldAdminSplitDateTimeWidget
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(require_all_fields=False, required=False, **kwargs)
+        self.fields[1].required = False
+
+    def compress(self, data_list: Any) -> Any:
+        day: Any
+        hour: Any
+        day, hour = data_list or (None, None)
+        if day in self.empty_values:
+            if hour not in self.empty_values:
+                raise ValidationError("Give the day, too.")
+            return None
+        whole_day = hour in self.empty_values
+        moment = super().compress((day, time() if whole_day else hour))
+        return moment + timedelta(days=1) if moment and whole_day else moment
+
+
 class TokenForm(forms.ModelForm):
     """Adds or edits a token. ``person``, set by the admin, owns a token that names nobody else."""
 
     person: User
     limits = LinesField(required=False, help_text=TOKEN_LIMITS_HELP)
+    expires_at = ExpiryField(
+        label="Expiry", help_text="In UTC. A date alone means the end of that day; empty: the token does not expire."
+    )
 
     class Meta:
         model = ApiToken

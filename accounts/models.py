@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.audit import AuditEntry
 from accounts.changes import Announced, AnnouncedQuerySet, Change
+from accounts.token_limits import limits_fault
 
 __all__ = ["ApiToken", "AuditEntry", "Change", "Membership", "Team", "User", "VirtualAccount"]
 
@@ -216,6 +217,11 @@ class ApiToken(Announced):
         limits = self.limits
         if not isinstance(limits, list) or not all(isinstance(entry, str) and entry for entry in limits):
             raise ValidationError({"limits": 'Give a JSON list of account or "account/model" names.'})
+        # What was named when the limit was set may be gone by now: that must not keep the token from being edited.
+        kept = () if self._state.adding else type(self).objects.filter(pk=self.pk).values_list("limits", flat=True)
+        fault = limits_fault(limit for limit in limits if not any(limit in stored for stored in kept))
+        if fault:
+            raise ValidationError({"limits": fault})
 
     audited_in_cascades = True
 

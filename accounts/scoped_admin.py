@@ -35,6 +35,7 @@ class Scope:
     """
 
     user_id: int
+    user_name: str = ""
     enters: bool = True
     everything: bool = False
     accounts: dict[int, str] = field(default_factory=dict)

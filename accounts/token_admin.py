@@ -8,17 +8,22 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from accounts import tokens
 from accounts.forms import TokenForm
 from accounts.models import ApiToken
 from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
+from accounts.sealing import seal, unseal
 
 STATE_COLOURS = {"active": "success", "expired": "warning", "revoked": "danger"}
+
+SHOWN_COOKIE = "gatehouse_new_token"
+SHOWN_SECONDS = 60
 
 
 def state_label(token: ApiToken) -> str:
@@ -96,6 +101,7 @@ class TokenAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "expires_at", "limits")}),
         ("Token", {"fields": ("prefix", "subject", "state_badge", "created_at", "last_used_at")}),
+        ("What it may call", {"fields": ("access",)}),
     )
 
     def concerns(self, scope: Scope) -> bool:
@@ -114,7 +120,7 @@ class TokenAdmin(ScopedAdmin):
         return [(None, {"fields": ("name", "expires_at", "limits")}), *owners]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        shown = ("prefix", "subject", "state_badge", "created_at", "last_used_at")
+        shown = ("prefix", "subject", "state_badge", "created_at", "last_used_at", "access")
         frozen = ("name", "expires_at", "limits") if isinstance(obj, ApiToken) and obj.revoked_at else ()
         return (*shown, *frozen)
 
@@ -145,16 +151,50 @@ class TokenAdmin(ScopedAdmin):
         request.issued_token = secret  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
+        """Go on to the page that shows the token, so that a reload makes no other one.
+
+        The token travels in a cookie of that page only, encrypted and for a minute: no server keeps it, and any can show it.
+        """
+        address = reverse("admin:accounts_apitoken_issued", args=[obj.pk])
+        response = redirect(address)
+        sealed = seal(request.issued_token)  # type: ignore[attr-defined]
+        secure = bool(settings.SESSION_COOKIE_SECURE)
+        response.set_cookie(
+            SHOWN_COOKIE, sealed, max_age=SHOWN_SECONDS, path=address, httponly=True, secure=secure, samesite="Strict"
+        )
+        return response
+
+    def get_urls(self) -> list[Any]:
+        issued = self.admin_site.admin_view(self.issued)
+        return [path("<path:object_id>/issued/", issued, name="accounts_apitoken_issued"), *super().get_urls()]
+
+    def issued(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show a new token once: what carries it is gone with the answer."""
+        token: ApiToken = self.found_or_404(request, object_id)
+        secret = unseal(request.COOKIES.get(SHOWN_COOKIE, ""), SHOWN_SECONDS)
+        if tokens.digest(secret) != token.digest:
+            self.message_user(
+                request,
+                "The token was shown once and can't be shown again. Lost it? Revoke it and make another.",
+                "warning",
+            )
+            return redirect("admin:accounts_apitoken_change", token.pk)
         context = {
             **self.admin_site.each_context(request),
             "title": "Copy your token now",
             "opts": self.opts,
-            "token": obj,
-            "secret": request.issued_token,  # type: ignore[attr-defined]
+            "token": token,
+            "secret": secret,
             "copy_attrs": {"type": "button", "data-copy": "token"},
             "base_url": f"{settings.PUBLIC_URL}/v1" if settings.PUBLIC_URL else request.build_absolute_uri("/v1"),
         }
-        return TemplateResponse(request, "accounts/token_issued.html", context)
+        response = TemplateResponse(request, "accounts/token_issued.html", context)
+        response.delete_cookie(SHOWN_COOKIE, path=request.path, samesite="Strict")
+        return response
+
+    @display(description="access")
+    def access(self, token: ApiToken) -> str:
+        return self.admin_site.access_of(token)
 
     @display(description="owner", ordering="user__email")
     def subject(self, token: ApiToken) -> str:

@@ -1,142 +1,184 @@
-"""The console's first page: what went through today, what it cost, what failed, and where to go on."""
+"""The console's first page: what is left to set up, then what went through, what it cost, what failed and what needs attention."""
 
-import time
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from hashlib import sha256
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.core.cache import cache
-from django.db.models import Count, Q, Sum, Value
-from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.db.models import Q, Sum
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
 from accounts.models import ApiToken
 from accounts.scoped_admin import Scope
-from providers.models import Model, ProviderAccount
-from usage.filters import midnight
-from usage.models import PICO, UsageRecord
-from usage.words import money
+from console.pages.models import percentile
+from console.pages.spend import Asked, cards, chart, narrowed_to
+from providers.access import principals_of, reach
+from providers.models import Grant, Model, ProviderAccount
+from usage import spend as figures
+from usage import words
+from usage.models import UsageHour, UsageRecord
 
-SHOWN_ACCOUNTS = 20
-REMEMBERED_SECONDS = 15
-# A count that takes a second is remembered for twenty more, so it never takes more than a twentieth of the time.
-REMEMBERED_TIMES = 20
-
-
-@dataclass(slots=True)
-class Day:
-    """One account's day: attempts and their cost since midnight UTC, errors in the last 24 hours."""
-
-    requests: int = 0
-    cost_pico: int = 0
-    unpriced: int = 0
-    errors: int = 0
-
-
-@dataclass(slots=True)
-class Figures:
-    """The days of the accounts by name, as they were at ``as_of``."""
-
-    as_of: datetime
-    days: dict[str, Day]
+SHOWN = 6
+LATEST_ERRORS = 6
+SAMPLE = 2000
+"""Percentiles are those of the newest so many calls of the range."""
+RETIRES_WITHIN_DAYS = 60
+FEW = 10
 
 
 def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the day's figures to the index page's context."""
+    """Add what the index page shows to its context."""
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
-    figures = _figures(scope)
-    days = figures.days
-    ranked = sorted(days.items(), key=lambda item: (-item[1].requests, -item[1].errors, item[0]))
-    total = Day(
-        *(sum(getattr(day, name) for day in days.values()) for name in ("requests", "cost_pico", "unpriced", "errors"))
-    )
+    steps = checklist(request, scope)
+    asked = Asked(request)
+    shown = figures.top(asked.rows, SHOWN, asked.by)
     return {
         **context,
-        "shows_usage": scope.everything or bool(scope.accounts),
-        "as_of": figures.as_of,
-        "cards": _cards(total),
-        "rows": [_row(name, day) for name, day in ranked[:SHOWN_ACCOUNTS]],
-        "hidden_rows": max(0, len(ranked) - SHOWN_ACCOUNTS),
-        "steps": _first_steps() if scope.everything else [],
+        "steps": steps,
+        "set_up": all(step["done"] for step in steps),
+        "manages": scope.manages,
+        "asked": asked,
+        "cards": [
+            *cards(asked.total, figures.totals(asked.span.before, asked.narrowed)),
+            *_durations(scope, asked.span),
+        ],
+        "chart": chart(asked, shown),
+        "top": [_top(row, asked) for row in shown],
+        "errors": _errors(scope),
+        "attention": list(_attention(scope)),
+        "sandbox": ProviderAccount.objects.filter(name="openai-main", base_url__startswith="http://127.0.0.1").exists(),
+        "is_fullwidth": True,
     }
 
 
-def _figures(scope: Scope) -> Figures:
-    """Return the day of every account in scope that had one, remembered so that counting stays a small load."""
-    names = None if scope.everything else sorted(scope.accounts.values())
-    key = "console-overview-" + ("all" if names is None else sha256("\n".join(names).encode()).hexdigest())
-    figures: Figures | None = cache.get(key)
-    if figures is None:
-        started = time.monotonic()
-        figures = count(names, timezone.now())
-        cache.set(key, figures, REMEMBERED_SECONDS + REMEMBERED_TIMES * (time.monotonic() - started))
-    return figures
-
-
-def count(names: list[str] | None, now: datetime) -> Figures:
-    """Count the day of the accounts ``names``, of all with ``None``: a walk along an index of time for each question."""
-    # An expression instead of the column: grouping by the column would walk the index by account, with all of the past.
-    account = Coalesce("account", Value(""))
-    records = UsageRecord.objects.annotate(name=account)
-    today = records.filter(created_at__gte=midnight(now))
-    failed = records.filter(~Q(error_class=""), created_at__gte=now - timedelta(hours=24))
-    if names is not None:
-        today, failed = today.filter(account__in=names), failed.filter(name__in=names)
-    days: dict[str, Day] = {}
-    sums = {"n": Count("pk"), "spent": Sum("cost_pico"), "unpriced": Count("pk", filter=Q(cost_pico=None))}
-    for name, requests, spent, unpriced in today.values("name").annotate(**sums).values_list("name", *sums):
-        days[name] = Day(requests, int(spent or 0), unpriced)
-    for name, errors in failed.values("name").annotate(n=Count("pk")).values_list("name", "n"):
-        days.setdefault(name, Day()).errors = errors
-    return Figures(now, days)
-
-
-def _usage(**filters: str) -> str:
-    return f"{reverse('admin:usage_usagerecord_changelist')}?{urlencode(filters)}"
-
-
-def _cards(total: Day) -> list[dict[str, str]]:
+def checklist(request: HttpRequest, scope: Scope) -> list[dict[str, Any]]:
+    """Return the steps to a first call, and which are done. People who manage nothing have their own two."""
+    called = UsageRecord.objects.filter(_records(scope)).exists()
+    mine = ApiToken.objects.filter(user=scope.user_id, revoked_at=None).exists()
+    first = {"text": "Make a first call", "link": reverse("admin:playground"), "done": called}
+    if not scope.everything:
+        person: Any = request.user
+        able = any(entry.models or entry.account.any_model for entry in reach(principals_of(person)))
+        return [
+            {"text": "Be given access to a model", "link": reverse("admin:models"), "done": able},
+            {"text": "Make a token", "link": reverse("admin:accounts_apitoken_add"), "done": mine or called},
+            first,
+        ]
+    wizard = reverse("admin:wizard")
+    grants = reverse("admin:providers_grant_changelist")
     return [
-        {"title": "Requests today", "value": f"{total.requests:,}", "link": _usage(period="today")},
-        {"title": "Cost today", "value": money(total.cost_pico * PICO), "link": _usage(period="today", priced="yes")},
-        {"title": "Unpriced today", "value": f"{total.unpriced:,}", "link": _usage(period="today", priced="no")},
-        {"title": "Errors, last 24 hours", "value": f"{total.errors:,}", "link": _usage(period="24h", ended="error")},
-    ]
-
-
-def _row(name: str, day: Day) -> dict[str, str]:
-    return {
-        "name": name or "(no account)",
-        "link": _usage(period="today", account=name),
-        "requests": f"{day.requests:,}",
-        "cost": money(day.cost_pico * PICO),
-        "errors": f"{day.errors:,}" if day.errors else "",
-        "errors_link": _usage(period="24h", account=name, ended="error"),
-    }
-
-
-def _first_steps() -> list[dict[str, Any]]:
-    """Return what a new house still lacks, empty when it has everything that a first call needs."""
-    steps = [
+        {"text": "Add a provider account and its key", "link": wizard, "done": ProviderAccount.objects.exists()},
+        {"text": "Choose its models", "link": wizard, "done": Model.objects.exists() or _passes_on_any()},
+        {"text": "Give somebody access", "link": grants, "done": Grant.objects.exists()},
         {
-            "text": "Add a provider account and its key",
-            "link": reverse("admin:providers_provideraccount_add"),
-            "done": ProviderAccount.objects.exists(),
-        },
-        {
-            "text": "Choose its models",
-            "link": reverse("admin:providers_provideraccount_changelist"),
-            "done": Model.objects.exists(),
-        },
-        {
-            "text": "Make an API token",
+            "text": "Make a token",
             "link": reverse("admin:accounts_apitoken_add"),
             "done": ApiToken.objects.filter(revoked_at=None).exists(),
         },
+        first,
     ]
-    return [] if all(step["done"] for step in steps) else steps
+
+
+def steps(request: HttpRequest) -> HttpResponse:
+    """Return which steps are done, for the page that waits for the next one: ``{"done": [true, …]}``."""
+    scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
+    return JsonResponse({"done": [step["done"] for step in checklist(request, scope)]})
+
+
+def _passes_on_any() -> bool:
+    return ProviderAccount.objects.filter(any_model=True).exists()
+
+
+def _records(scope: Scope) -> Q:
+    if scope.everything:
+        return Q()
+    own = Q(subject_name=scope.user_name, subject_type="user", subject_id=scope.user_id)
+    return Q(account__in=scope.accounts.values()) | own
+
+
+def _durations(scope: Scope, span: figures.Span) -> list[dict[str, str]]:
+    """Return the 95th percentiles of the newest answered calls."""
+    rows = UsageRecord.objects.filter(_records(scope), created_at__gte=span.start, created_at__lt=span.end)
+    sample = list(rows.order_by("-created_at").values_list("error_class", "latency_us", "ttft_us")[:SAMPLE])
+    latencies = sorted(latency for error, latency, _ in sample if not error)
+    first = sorted(ttft for error, _, ttft in sample if not error and ttft is not None)
+    note = f"over the newest {len(latencies):,} answered calls"
+    return [
+        {"title": "Latency, p95", "value": words.duration(percentile(latencies, 95)), "change": note},
+        {
+            "title": "First token, p95",
+            "value": words.duration(percentile(first, 95)),
+            "change": f"over {len(first):,} streams",
+        },
+    ]
+
+
+def _top(row: figures.Row, asked: Asked) -> dict[str, str]:
+    whole = asked.total.cost_pico
+    return {
+        "name": row.name,
+        "cost": words.short_money(row.totals.cost),
+        "exact": words.money(row.totals.cost),
+        "share": f"{row.totals.cost_pico / whole * 100:.0f} %" if whole else "",
+        "requests": f"{row.totals.requests:,}",
+    }
+
+
+def _errors(scope: Scope) -> list[dict[str, Any]]:
+    """Return the newest attempts that went wrong within a day."""
+    since = timezone.now() - timedelta(days=1)
+    rows = UsageRecord.objects.filter(_records(scope) & ~Q(error_class=""), created_at__gte=since).order_by(
+        "-created_at"
+    )
+    return [
+        {
+            "at": row.created_at,
+            "model": row.model_asked or "(no model)",
+            "who": row.subject_name,
+            "what": f"{row.status or ''} {row.error_class.replace('_', ' ')}".strip(),
+            "link": reverse("admin:usage_usagerecord_change", args=[row.pk]),
+        }
+        for row in rows.only("created_at", "model_asked", "subject_name", "status", "error_class")[:LATEST_ERRORS]
+    ]
+
+
+def _attention(scope: Scope) -> Iterator[dict[str, str]]:
+    """Yield what somebody who manages something should look at, each with a link."""
+    if not scope.manages:
+        return
+    week = figures.last(168, timezone.now())
+    accounts = (
+        ProviderAccount.objects.all() if scope.everything else ProviderAccount.objects.filter(pk__in=scope.accounts)
+    )
+    for name in _refused_keys(scope, week)[:FEW]:
+        yield {"text": f"{name}: the provider refuses the key", "link": _account_link(accounts, name)}
+    retiring = Model.objects.filter(
+        account__in=accounts, enabled=True, deprecated_on__lte=date.today() + timedelta(days=RETIRES_WITHIN_DAYS)
+    ).values_list("account__name", "name", "deprecated_on")
+    used = set(UsageHour.objects.filter(hour__gte=week.start).values_list("model", flat=True).distinct())
+    for account, name, day in [row for row in retiring if f"{row[0]}/{row[1]}" in used][:FEW]:
+        word = "shut down on" if day and day <= date.today() else "shuts down on"
+        yield {
+            "text": f"{account}/{name} {word} {day} and was called this week",
+            "link": reverse("admin:model_drawer", args=[f"{account}/{name}"]),
+        }
+    unpriced = figures.hours_of(week, narrowed_to(scope)).filter(unpriced__gt=0).exclude(model="").values("model")
+    for row in unpriced.annotate(n=Sum("unpriced"), bad=Sum("errors")).order_by("-n")[:FEW]:
+        if row["n"] > row["bad"]:
+            link = f"{reverse('admin:usage_usagerecord_changelist')}?{urlencode({'model_asked': row['model'], 'priced': 'no'})}"
+            yield {"text": f"{row['model']}: {row['n']:,} calls without a price this week", "link": link}
+
+
+def _refused_keys(scope: Scope, week: figures.Span) -> list[str]:
+    """Return the accounts whose provider answered 401 or 403 within the last day."""
+    since = max(week.start, timezone.now() - timedelta(days=1))
+    rows = UsageRecord.objects.filter(_records(scope) & ~Q(error_class=""), created_at__gte=since, upstream_status=401)
+    return sorted(set(rows.order_by("-created_at").values_list("account", flat=True)[:200]) - {""})
+
+
+def _account_link(accounts: Any, name: str) -> str:
+    pk = accounts.filter(name=name).values_list("pk", flat=True).first()
+    return reverse("admin:providers_provideraccount_change", args=[pk]) if pk else reverse("admin:index")

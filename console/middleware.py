@@ -4,8 +4,10 @@ import logging
 
 from django.conf import settings
 from django.db import DataError
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
+
+from console.errors import error_page
 
 logger = logging.getLogger("console.middleware")
 
@@ -40,4 +42,4 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
 
 
 def _bad(text: str) -> HttpResponse:
-    return HttpResponseBadRequest(text, content_type="text/plain; charset=utf-8")
+    return error_page(400, "This can't be understood", text)

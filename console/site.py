@@ -1,6 +1,6 @@
 """The console: the admin site, who may enter it, its navigation and its look.
 
-Whoever manages something, or has staff status, may sign in; what they see there is their scope (``accounts.scoped_admin``).
+Every active user may sign in; what they see there is their scope (``accounts.scoped_admin``).
 """
 
 from functools import update_wrapper
@@ -9,46 +9,48 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.urls import reverse_lazy
+from django.urls import URLPattern, path, reverse_lazy
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
 from accounts.acting import acting
 from accounts.models import Membership
 from accounts.scoped_admin import OUTSIDER, Scope, may_choose
+from console.access import access_of
+from console.consequences import consequences
 from providers.models import ProviderAccount
 from providers.permissions import accounts_managed_by
 
-# Title, icon, and the pages with their icons; a page shows when the person may see it.
+# Title, and the pages with their icons: a model's list or a page of the console's own. A page shows when the person may see it.
 NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
-    ("", (("Overview", "dashboard", ""),)),
+    ("", (("Overview", "dashboard", "index"),)),
+    ("Build", (("Playground", "forum", "playground"), ("Models", "neurology", "models"))),
     (
-        "Where answers come from",
+        "Access",
         (
-            ("Provider accounts", "hub", "providers.provideraccount"),
-            ("Models", "neurology", "providers.model"),
-            ("Access", "key_vertical", "providers.grant"),
-        ),
-    ),
-    (
-        "Who may ask",
-        (
-            ("API tokens", "key", "accounts.apitoken"),
-            ("Virtual accounts", "smart_toy", "accounts.virtualaccount"),
+            ("Tokens", "key", "accounts.apitoken"),
+            ("Applications", "smart_toy", "accounts.virtualaccount"),
             ("Teams", "groups", "accounts.team"),
-            ("Users", "person", "accounts.user"),
+            ("People", "person", "accounts.user"),
         ),
     ),
     (
-        "What happened",
+        "Observe",
         (
-            ("Usage", "monitoring", "usage.usagerecord"),
-            ("Batches and fine-tuning", "pending_actions", "batches.job"),
+            ("Requests", "receipt_long", "usage.usagerecord"),
+            ("Spend", "monitoring", "spend"),
+            ("Batches and jobs", "pending_actions", "batches.job"),
             ("Files", "draft", "batches.storedfile"),
+        ),
+    ),
+    (
+        "Settings",
+        (
+            ("Providers", "hub", "providers.provideraccount"),
+            ("Roles", "key_vertical", "providers.grant"),
             ("Audit log", "history", "accounts.auditentry"),
         ),
     ),
@@ -72,32 +74,29 @@ ACCENT = {
 
 
 def scope_of(user: Any) -> Scope:
-    """Return what ``user`` may see in the console: ``OUTSIDER`` for somebody who may not enter."""
+    """Return what ``user`` may see in the console: what they manage, and what is their own. ``OUTSIDER``: who may not enter."""
     if not user.is_active or not user.is_authenticated:
         return OUTSIDER
     if user.is_superuser:
-        return Scope(user_id=user.pk, everything=True)
+        return Scope(user_id=user.pk, user_name=user.email, everything=True)
     managed = Membership.objects.filter(user=user, role=Membership.Role.MANAGER)
     scope = Scope(
         user_id=user.pk,
+        user_name=user.email,
         accounts=dict(accounts_managed_by(user).values_list("pk", "name")),
         teams=frozenset(managed.values_list("team_id", flat=True)),
     )
-    return scope if user.is_staff or scope.manages else OUTSIDER
+    return scope
 
 
 class SignInForm(AuthenticationForm):
-    """Lets in who may enter the console, instead of staff only."""
+    """Lets in every active user, instead of staff only."""
 
     error_messages = {**AuthenticationForm.error_messages, "invalid_login": "Wrong e-mail address or password."}
 
     def confirm_login_allowed(self, user: Any) -> None:
         # The admin's form asks for staff status here, Django's plain one only for an active user.
         DjangoAuthenticationForm.confirm_login_allowed(self, user)
-        if not scope_of(user).enters:
-            raise ValidationError(
-                "Your account manages nothing here and has no staff status. Ask an administrator.", code="no_entry"
-            )
 
 
 class ScopedChoices(AutocompleteJsonView):
@@ -138,8 +137,22 @@ class ConsoleSite(UnfoldAdminSite):
             return list(ProviderAccount.objects.order_by("name").values_list("name", flat=True))
         return sorted(scope.accounts.values())
 
+    def access_of(self, owner: Any) -> str:
+        """Return what a user, a team, a virtual account or a token may call, and through what."""
+        return access_of(owner)
+
+    def consequences(self, account: ProviderAccount) -> list[str]:
+        """Return what breaks when the account is renamed or deleted."""
+        return consequences(account)
+
     def has_permission(self, request: HttpRequest) -> bool:
         return self.scope(request).enters
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Return the addresses of the console's own pages; unfold puts them before the models'."""
+        from console.pages.routes import ROUTES  # the pages need the models' admins, and those this site
+
+        return [path(route, self.admin_view(view), name=name) for route, view, name in ROUTES]
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Wrap a page: only who may enter sees it, and what it changes is recorded as theirs."""
@@ -162,12 +175,15 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-def _entry(title: str, icon: str, label: str) -> dict[str, Any]:
-    name = f"admin:{label.replace('.', '_')}_changelist" if label else "admin:index"
-    entry: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(name)}
-    if label:
-        entry["permission"] = lambda request: _may_see(request, label)
-    return entry
+def _entry(title: str, icon: str, name: str) -> dict[str, Any]:
+    if "." not in name:
+        return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{name.replace('.', '_')}_changelist"),
+        "permission": lambda request: _may_see(request, name),
+    }
 
 
 def _may_see(request: HttpRequest, label: str) -> bool:
@@ -180,7 +196,12 @@ def _may_see(request: HttpRequest, label: str) -> bool:
 
 def stylesheet(request: HttpRequest) -> str:
     """Return the address of the console's own few styles."""
-    return static("gateway/console.css")
+    return static("console/console.css")
+
+
+def script(request: HttpRequest) -> str:
+    """Return the address of what every page of the console runs."""
+    return static("console/shell.js")
 
 
 def accent(request: HttpRequest) -> dict[str, str]:
@@ -190,4 +211,4 @@ def accent(request: HttpRequest) -> dict[str, str]:
 
 def icon(request: HttpRequest) -> str:
     """Return the address of the console's icon."""
-    return static("gateway/icon.svg")
+    return static("console/icon.svg")

@@ -86,6 +86,7 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "console.errors.csrf_failure"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("GATEHOUSE_BEHIND_PROXY", False) else None
 SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 
@@ -209,6 +210,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": None,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "console.site.icon"}],
     "STYLES": ["console.site.stylesheet"],
+    "SCRIPTS": ["console.site.script"],
     "COLORS": {"primary": "console.site.accent"},
     "DASHBOARD_CALLBACK": "console.dashboard.overview",
     "SIDEBAR": {"navigation": "console.site.navigation"},

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.urls.converters import PathConverter
+from django.views.generic import RedirectView
 
 from gateway.endpoints import (
     audio,
@@ -121,4 +122,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/schema/", generator.SchemaView.as_view(), name="schema"),
     path("api/docs/", generator.DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
 ]
+
+handler400 = "console.errors.bad_request"
+handler403 = "console.errors.forbidden"
+handler404 = "console.errors.not_found"
+handler500 = "console.errors.failed"

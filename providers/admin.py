@@ -109,7 +109,7 @@ class ProviderAccountAdmin(ScopedAdmin):
     inlines = (GrantInline, ModelInline)
     actions_detail = ("add_from_catalogue", "add_by_hand", "test_credentials")
     fieldsets = (
-        (None, {"fields": ("kind", "name", "enabled")}),
+        (None, {"fields": ("kind", "name", "rename_anyway", "enabled")}),
         ("Address and credentials", {"fields": ("base_url", "api_key", "clear_key", "organization", "project")}),
         (
             "Bounds and price",
@@ -145,6 +145,19 @@ class ProviderAccountAdmin(ScopedAdmin):
 
     def get_inlines(self, request: HttpRequest, obj: DjangoModel | None) -> tuple[Any, ...]:
         return self.inlines if obj else (GrantInline,)
+
+    def get_form(
+        self, request: HttpRequest, obj: DjangoModel | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.consequences = staticmethod(self.admin_site.consequences)
+        return form
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return what goes with the accounts; what depends on their names without a row of its own comes first."""
+        found, *rest = super().get_deleted_objects(objs, request)
+        breaks = [f"Breaks: {text}" for account in objs for text in self.admin_site.consequences(account)]
+        return [*breaks, *found], *rest
 
     def get_fieldsets(self, request: HttpRequest, obj: DjangoModel | None = None) -> Any:
         about = (("About", {"fields": ("usage", "created_at", "updated_at")}),) if obj else ()

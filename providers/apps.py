@@ -3,7 +3,10 @@ from django.apps import AppConfig
 
 class ProvidersConfig(AppConfig):
     name = "providers"
-    verbose_name = "Where answers come from"
+    verbose_name = "Providers"
 
     def ready(self) -> None:
-        from providers import checks  # noqa: F401 - registers the system checks, which need loaded models
+        from accounts import token_limits
+        from providers import access, checks  # noqa: F401 - registers the system checks, which need loaded models
+
+        token_limits.register(access.knows_limit, access.limit_names)

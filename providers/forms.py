@@ -1,5 +1,6 @@
 """The console's forms for provider accounts, models and who may use them. Secrets go in and never come out."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -25,16 +26,25 @@ UNREADABLE = "can't be decrypted with the current GATEHOUSE_ENCRYPTION_KEYS"
 
 
 class SuggestingTextInput(UnfoldAdminTextInputWidget):
-    """A text input that suggests known values with their labels, and takes any other."""
+    """A text input that suggests known values with their labels, and takes any other.
 
-    def __init__(self, suggestions: list[tuple[str, str]], attrs: dict[str, Any] | None = None) -> None:
+    ``suggestions`` are values, what they are for, and labels. The console's script shows those for the value of the field
+    ``depends_on``; without it all are shown.
+    """
+
+    def __init__(
+        self, suggestions: list[tuple[str, str, str]], depends_on: str, attrs: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(attrs)
         self.suggestions = suggestions
+        self.depends_on = depends_on
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
-        options = format_html_join("", '<option value="{}">{}</option>', self.suggestions)
+        options = format_html_join("", '<option value="{}" data-for="{}">{}</option>', self.suggestions)
         field = super().render(name, value, {**(attrs or {}), "list": f"{name}-suggestions"}, renderer)
-        return format_html('{}<datalist id="{}-suggestions">{}</datalist>', field, name, options)
+        return format_html(
+            '{}<datalist id="{}-suggestions" data-depends-on="{}">{}</datalist>', field, name, self.depends_on, options
+        )
 
 
 def stored_key(account: ProviderAccount) -> bool | None:
@@ -62,6 +72,9 @@ class ProviderAccountForm(forms.ModelForm):
         max_length=8000,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "spellcheck": "false"}),
     )
+    rename_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    consequences: Callable[[ProviderAccount], list[str]]
+    """What breaks with another name, given by the page."""
     clear_key = forms.BooleanField(label="Clear key", required=False, widget=UnfoldBooleanSwitchWidget)
     headers = PairsField(label="Extra headers", required=False)
     clear_headers = forms.BooleanField(label="Clear extra headers", required=False, widget=UnfoldBooleanSwitchWidget)
@@ -95,7 +108,7 @@ class ProviderAccountForm(forms.ModelForm):
             "register_fine_tuned",
         ]
         labels = {"base_url": "Base URL", "any_model": "Any model", "register_fine_tuned": "Register fine-tuned models"}
-        widgets = {"base_url": SuggestingTextInput(base_url_choices())}
+        widgets = {"base_url": SuggestingTextInput(base_url_choices(), depends_on="kind")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -121,6 +134,27 @@ class ProviderAccountForm(forms.ModelForm):
             if field in self.fields:
                 self.fields[field].help_text = text
 
+    def _warn_of_renaming(self, cleaned: dict[str, Any]) -> None:
+        """Refuse another name once, with what it breaks; the tick that appears then takes it."""
+        old = self.initial.get("name")
+        if (
+            not self.instance.pk
+            or "name" not in self.changed_data
+            or cleaned.get("rename_anyway")
+            or "name" in self.errors
+        ):
+            return
+        before = ProviderAccount.objects.only("name").get(pk=self.instance.pk)
+        breaks = [*self.consequences(before), "whoever has the old name in their code or in a manifest"]
+        self.fields["rename_anyway"].widget = UnfoldBooleanSwitchWidget()
+        self.fields["rename_anyway"].label = "Rename anyway"
+        self.add_error(
+            "name",
+            f"Callers write {old}/MODEL: with another name these calls fail. Breaks: {'; '.join(breaks)}. To keep the old name "
+            "working, leave this account as it is and add a second one under the new name with the same key. "
+            "Or tick 'Rename anyway' and save again.",
+        )
+
     def clean_api_key(self) -> str:
         key: str = self.cleaned_data["api_key"].strip()
         if not all("!" <= sign <= "~" for sign in key):
@@ -131,6 +165,7 @@ class ProviderAccountForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        self._warn_of_renaming(cleaned)
         for value, clear in (("api_key", "clear_key"), ("headers", "clear_headers")):
             if cleaned.get(value) and cleaned.get(clear):
                 self.add_error(clear, "Either give a new value or clear the stored one.")

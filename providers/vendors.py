@@ -175,6 +175,10 @@ VENDORS: dict[str, Vendor] = {
 KIND_CHOICES = [(vendor.kind, vendor.label) for vendor in VENDORS.values()]
 
 
-def base_url_choices() -> list[tuple[str, str]]:
-    """Return every known address with its label, for the admin's suggestions."""
-    return [(address, f"{vendor.label}: {region}") for vendor in VENDORS.values() for address, region in vendor.regions]
+def base_url_choices() -> list[tuple[str, str, str]]:
+    """Return every known address with the kind of account it is for and its label, for the console's suggestions."""
+    found = []
+    for vendor in VENDORS.values():
+        regions = vendor.regions or ([(vendor.base_url, "default")] if vendor.base_url else [])
+        found += [(address, vendor.kind, f"{vendor.label}: {region}") for address, region in regions]
+    return found

@@ -16,6 +16,7 @@ A price per tokens may have tiers by the size of the whole call, in input tokens
 import hashlib
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from providers.pricing.sheet import PriceSheet, Rate, compile_sheet, price_keys
 
 OWN_KEYS: Final = {"audio_minute": ("audio_ms", 60_000), "request": ("requests", 1)}
 VARIANT_KEYS: Final = {"image": "images", "video_second": "video_seconds"}
+COMMON_KEYS: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "audio_minute", "image", "request")
 DECIMALS: Final = 18
 HIGHEST: Final = Decimal(1_000_000)
 
@@ -57,14 +59,23 @@ def _rates(spec: object) -> dict[str, Rate]:
             unit, per = keys[key]
             found = {unit: _rate(key, value, per)}
         else:
-            raise ValueError(
-                f"{key!r} is not a known price. Valid values: {', '.join(sorted([*keys, *VARIANT_KEYS]))}."
-            )
+            raise ValueError(_unknown_key(str(key), [*keys, *VARIANT_KEYS]))
         twice = rates.keys() & found.keys()
         if twice:
             raise ValueError(f"{key}: the price of {min(twice)} is given twice.")
         rates |= found
     return rates
+
+
+def _unknown_key(key: str, valid: list[str]) -> str:
+    """Return what is said of a key that prices nothing: the nearest valid ones, else the usual ones."""
+    plain = key.lower().replace("-", "_").replace("prompt", "input").replace("completion", "output")
+    near = dict.fromkeys(
+        match for text in (key, plain, plain.replace("_tokens", "_mtok")) for match in get_close_matches(text, valid, 3)
+    )
+    if near:
+        return f"{key[:80]!r} is not a valid price. Did you mean {' or '.join(list(near)[:3])}?"
+    return f"{key[:80]!r} is not a valid price. Common ones: {', '.join(COMMON_KEYS)}; all are named after their unit: UNIT_mtok, UNIT_mchars, UNIT_kcount, UNIT_hours."
 
 
 def _rate(key: str, value: object, per: int) -> Rate:

@@ -166,13 +166,13 @@ def _listed(
     field = "id" if upstream_id else "data"
     reply = client.call("GET", path)
     verdict = probe_verdict.judge(reply, field, secrets)
-    if upstream_id and verdict.state in {"wrong_url", "no_access"}:
+    if upstream_id and verdict.state in {"wrong_url", "no_access", "no_model"}:
         whole = client.call("GET", "models")
         names = _names(whole)
         if names is not None and whole.status == 200:
             path, reply = "models", whole
             known = upstream_id in names
-            missing = Verdict("no_access", f"{upstream_id!r} is not among the {len(names)} models of this key")
+            missing = Verdict("no_model", f"{upstream_id!r} is not among the {len(names)} models of this key")
             verdict = Verdict("works", "") if known else missing
     if verdict.state == "works":
         looked = "is listed for this key" if upstream_id else f"lists {len(_names(reply) or ())} models for this key"

@@ -18,6 +18,7 @@ State = Literal[
     "no_quota",
     "bad_key",
     "no_access",
+    "no_model",
     "wrong_url",
     "no_network",
     "egress_refused",
@@ -31,6 +32,7 @@ LABELS: Final[dict[str, str]] = {
     "no_quota": "no credit left",
     "bad_key": "bad key",
     "no_access": "no access to the model",
+    "no_model": "model not found",
     "wrong_url": "wrong URL",
     "no_network": "no network",
     "egress_refused": "address refused",
@@ -121,7 +123,7 @@ def _judge_missing(fault: _Fault, said: str) -> Verdict:
     if WRONG_PATH.search(fault.message):
         return Verdict("wrong_url", f"there is no such path at this address ({said})")
     if fault.code == "model_not_found" or _is_about(fault, NO_MODEL):
-        return Verdict("no_access", f"the upstream has no such model for this key ({said})")
+        return Verdict("no_model", f"the address is right, but it has no such model for this key ({said})")
     if re.search(r"not a chat model|not supported in the v1/|does not support", fault.message, re.I):
         return Verdict("refused", f"the model can't be called for this; check its model types ({said})")
     return Verdict("wrong_url", f"there is no such path at this address ({said})")
@@ -129,11 +131,11 @@ def _judge_missing(fault: _Fault, said: str) -> Verdict:
 
 def _judge_bad_request(fault: _Fault, said: str) -> Verdict:
     if fault.code == "model_not_found":
-        return Verdict("no_access", f"the upstream has no such model for this key ({said})")
+        return Verdict("no_model", f"the address is right, but it has no such model for this key ({said})")
     if _is_about(fault, BAD_KEY):
         return Verdict("bad_key", f"the upstream refuses the key ({said})")
     if _is_about(fault, NO_MODEL):
-        return Verdict("no_access", f"the upstream has no such model for this key ({said})")
+        return Verdict("no_model", f"the address is right, but it has no such model for this key ({said})")
     if re.search(r"max_tokens or model output limit", fault.message):
         return Verdict("works", "")  # a reasoning model that thought longer than the test allows: it ran
     return Verdict("refused", said)

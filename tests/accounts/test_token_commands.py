@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from accounts import tokens
 from accounts.issuing import parse_expiry
 from accounts.models import ApiToken, Change, User, VirtualAccount
+from providers.models import Model, ProviderAccount
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +52,9 @@ def test_a_made_user_can_not_sign_in_and_a_second_token_makes_no_second_user():
 
 
 def test_a_token_of_a_virtual_account_with_limits_and_expiry():
+    ProviderAccount.objects.create(name="openai-main")
+    groq = ProviderAccount.objects.create(name="groq", kind="groq")
+    Model.objects.create(account=groq, name="llama-3.3:70b", model_types=["chat"])
     _, err = run(
         "create_token", "--virtual-account", "search-app", "--name", "prod", "--expires", "90d",
         "--limit", "openai-main", "--limit", "groq/llama-3.3:70b",
@@ -78,6 +82,10 @@ def test_a_token_of_a_virtual_account_with_limits_and_expiry():
         (["--user", "a@b.co", "--name", ""], "blank"),
         (["--user", "a@b.co", "--name", "x", "--expires", "soon"], "no expiry"),
         (["--user", "a@b.co", "--name", "x", "--expires", "2020-01-01"], "not in the future"),
+        (
+            ["--user", "a@b.co", "--name", "x", "--limit", "openai-mian"],
+            "No account or model has this name: 'openai-mian'",
+        ),
         (["--user", "a@b.co", "--name", "x", "--expires", "999999w"], "no expiry"),
         (["--user", "a@b.co", "--name", "x", "--limit", "Open AI"], "no limit"),
         (["--user", "a@b.co", "--name", "x", "--limit", "openai-main/"], "no limit"),
@@ -183,6 +191,7 @@ def test_a_beginning_that_fits_two_tokens_revokes_none():
 
 
 def test_lists_show_no_token_and_no_hash():
+    ProviderAccount.objects.create(name="openai-main")
     secret = create("--user", "a@b.co", "--name", "one", "--expires", "1d", "--limit", "openai-main")
     create("--virtual-account", "app", "--name", "two")
     run("revoke_token", "--name", "two")

@@ -108,8 +108,8 @@ def test_values_and_bulk_writes_are_bounded():
     Model.objects.bulk_create([Model(account=account, name=f"m{n}", model_types=["chat"]) for n in range(150)])
     Model.objects.update(enabled=False)
     assert said() == [
-        "Gatehouse changed model 150 rows. Fields: enabled.",
-        "Gatehouse added model 150 rows",
+        "Gatehouse changed 150 models. Fields: enabled.",
+        "Gatehouse added 150 models of acme",
     ]
     Model.objects.filter(name="m1").update(enabled=True)
     assert said()[0] == "Gatehouse changed model acme/m1: enabled: False → True"

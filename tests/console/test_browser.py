@@ -46,33 +46,60 @@ def save(page: Page) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
 
 
-def test_from_an_empty_installation_to_a_token(page):
+def test_from_an_empty_installation_to_a_ready_account(page):
+    """The steps of the contract: account, models, tested credentials, access; nothing is stored before the last."""
     with SandboxProcess() as sandbox:
         page.get_by_role("link", name="Add a provider account and its key").click()
-        page.get_by_label("Name").fill("openai-main")
+        page.get_by_text("OpenAI", exact=True).click()
+        page.get_by_label("Name", exact=True).fill("acme-openai")
+        expect(page.get_by_text("acme-openai/gpt-4o-mini")).to_be_visible()
+        page.get_by_role("button", name="Choose models").click()
+        expect(page.get_by_text("Enter the key")).to_be_visible()
+        page.get_by_label("API key").fill("sk-wrong-key-0123456789")
+        page.get_by_label("Region").select_option("Another address …")
         page.get_by_label("Base URL").fill(sandbox.url)
-        page.get_by_label("API key").fill(SANDBOX_KEY)
-        page.get_by_role("link", name="Add another Role").click()
-        choose(page, "grants-0-user", "ada")
-        save(page)
+        page.get_by_role("button", name="Choose models").click()
 
-        expect(page.get_by_text("Now choose its models")).to_be_visible()
-        page.get_by_label("Filter by name or type").fill("gpt-4o-mini")
+        page.get_by_label("Filter by name").fill("gpt-4o-mini")
         expect(page.get_by_text("gpt-4.1", exact=True)).to_be_hidden()
+        row = page.get_by_role("row").filter(has=page.get_by_text("gpt-4o-mini", exact=True))
+        expect(row).to_contain_text("$0.15")
+        expect(row).to_contain_text("128K")
         page.get_by_label("gpt-4o-mini", exact=True).check()
-        page.get_by_label("Filter by name or type").fill("embedding")
+        page.get_by_label("Filter by name").fill("embedding-3")
         page.get_by_label("Select all shown").check()
-        expect(page.get_by_text("4 chosen")).to_be_visible()
-        page.get_by_role("button", name="Add the chosen models").click()
-        expect(page.get_by_text("Added 4 model(s)")).to_be_visible()
+        expect(page.get_by_text("3 chosen")).to_be_visible()
+        page.get_by_role("button", name="+ Add Model").click()
+        page.get_by_label("Model name", exact=True).fill("house-model")
+        page.get_by_label("Input price per million tokens").fill("0.10")
+        page.get_by_role("button", name="Test Credentials").click()
+        expect(page.get_by_text("4 of 4 tested: 0 work, 4 do not. You can save anyway.")).to_be_visible()
+        page.get_by_role("button", name="1. Account").click()
+        page.get_by_label("API key").fill(SANDBOX_KEY)
+        page.get_by_role("button", name="Choose models").click()
+        page.get_by_role("button", name="Test Credentials").click()
+        expect(page.get_by_text("4 of 4 tested: 3 work, 1 do not. You can save anyway.")).to_be_visible()
+        expect(page.get_by_text("model not found")).to_be_visible()
+        page.get_by_role("button", name="Remove this model").click()
 
-        page.get_by_role("link", name="Test credentials").click()
-        page.get_by_role("button", name="Test").click()
-        expect(page.get_by_text("works", exact=True).first).to_be_visible()
-    account = ProviderAccount.objects.get(name="openai-main")
+        page.reload()  # all but the key is still there
+        expect(page.get_by_label("Name", exact=True)).to_have_value("acme-openai")
+        expect(page.get_by_label("API key")).to_have_value("")
+        page.get_by_label("API key").fill(SANDBOX_KEY)
+        page.get_by_role("button", name="3. Access").click()
+        expect(page.get_by_text("Nobody is chosen")).to_be_visible()
+        page.get_by_label("Can use").fill("ada")
+        page.get_by_role("button", name="ada@example.com person").click()
+        expect(page.get_by_text("ada@example.com will be able to call the 3 models of acme-openai")).to_be_visible()
+        assert not ProviderAccount.objects.exists()
+        page.get_by_role("button", name="Save Models").click()
+        expect(page.get_by_role("link", name="Open in playground")).to_be_visible()
+        expect(page.get_by_label("Code")).to_contain_text('model="acme-openai/gpt-4o-mini"')
+    account = ProviderAccount.objects.get(name="acme-openai")
     assert account.api_key == SANDBOX_KEY
     assert Grant.objects.get(account=account).user.email == "ada@example.com"
-    assert account.models.count() == 4
+    assert account.models.count() == 3
+    assert SANDBOX_KEY not in page.evaluate("JSON.stringify(localStorage)")
 
 
 def test_a_token_is_seen_once(page):
@@ -93,15 +120,20 @@ def test_a_token_is_seen_once(page):
     expect(page.get_by_text("Revoked 1 token(s)")).to_be_visible()
 
 
-def test_the_overview_is_used_by_keyboard(page):
+def test_the_console_is_used_by_keyboard(page):
     page.goto("/admin/")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_attached()
     reached = []
-    for _ in range(40):
+    for _ in range(45):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.innerText?.trim() ?? ''"))
-    for name in ("Provider accounts", "Usage"):
+    assert reached[0] == "Skip to the content"
+    for name in ("Playground", "Requests", "root@example.com"):
         assert any(name in text for text in reached), reached
-    assert any(text.startswith("Requests today") for text in reached), reached
-    page.get_by_role("link", name="Requests today").focus()
+    page.get_by_role("link", name="Requests", exact=True).focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("Newest first")).to_be_visible()
+    filters = page.get_by_role("button", name="Filters")
+    filters.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Apply Filters")).to_be_visible()

@@ -58,8 +58,8 @@ def test_ticks_show_and_take_types(installation, as_root, send):
     ("price", "said"),
     [
         ('{"input_mtok": "1.5"', "valid JSON"),
-        ('{"input_megatokens": 1}', "not a known price"),
-        ('{"input_mtok": -1}', "no price"),
+        ('{"input_megatokens": 1}', "not a valid price. Did you mean input_mtok"),
+        ('{"input_mtok": -1}', "not a price"),
         ("{}", "Give the private price"),
     ],
 )

@@ -50,7 +50,7 @@ def browser(gateway: Gateway) -> Iterator[httpx.Client]:
 @pytest.mark.parametrize("page", PAGES)
 def test_in_an_address(browser: httpx.Client, page: str) -> None:
     answer = browser.get(f"/admin/{page}")
-    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
     assert "NUL" in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
     whole = browser.get(f"/admin/{page.replace('%00', '')}")

@@ -3,9 +3,12 @@
 import pytest
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.audit import AuditEntry
 from accounts.changes import Change
+from accounts.models import ApiToken
+from gateway.models import OwnedObject
 from providers.catalogue.models import known_models
 from providers.models import Grant, Model, ProviderAccount
 from tests.console.conftest import HEADER, KEY, form_data, messages
@@ -163,7 +166,10 @@ def test_what_is_wrong_is_said_beside_the_field(page, changes, field, said):
 
 def test_regional_addresses_are_suggested_and_others_taken(page):
     text = page.get()
-    assert '<option value="https://eu.api.openai.com/v1">OpenAI: Europe (EEA + Switzerland)</option>' in text
+    assert (
+        '<option value="https://eu.api.openai.com/v1" data-for="openai">OpenAI: Europe (EEA + Switzerland)</option>'
+        in text
+    )
     page.send(base_url="https://proxy.example.com/openai/v1")
     assert page.stored().url == "https://proxy.example.com/openai/v1"
 
@@ -272,3 +278,35 @@ def test_at_most_a_dozen_models_are_tested_at_once(page):
     response = page.client.post(address, {"model": [f"m{number}" for number in range(13)]})
     assert "at most 12" in messages(response)
     assert not response.context["results"]
+
+
+def test_another_name_is_taken_only_after_a_warning(page, installation):
+    token, _ = ApiToken.objects.issue(name="ci", user=installation.paul, limits=["mine-openai/gpt-4o-mini"])
+    OwnedObject.objects.filter(object_id="batch_mine").update(due_at=timezone.now())
+    response = page.send(name="renamed")
+    said = str(response.context["adminform"].form.errors["name"])
+    for text in (
+        "mine-openai/MODEL",
+        "1 calls in the last 7 days, by ada@example.com",
+        f"ci ({token.prefix}",
+        "batch_mine",
+        "1 file",
+    ):
+        assert text in said, said
+    assert ProviderAccount.objects.get(pk=page.account.pk).name == "mine-openai"
+    page.send(name="renamed", rename_anyway="on")
+    assert ProviderAccount.objects.get(pk=page.account.pk).name == "renamed"
+
+
+def test_deleting_lists_what_breaks(page, installation, as_root):
+    ApiToken.objects.issue(name="ci", user=installation.paul, limits=["mine-openai"])
+    shown = as_root.get(reverse("admin:providers_provideraccount_delete", args=[page.account.pk])).content.decode()
+    assert "Breaks: 1 calls in the last 7 days" in shown
+    assert "Breaks: 1 token limited to it: ci (gh-" in shown
+
+
+def test_suggested_addresses_are_those_of_the_kind(page):
+    shown = page.get()
+    assert '<option value="https://eu.api.openai.com/v1" data-for="openai">' in shown
+    assert '<option value="https://api.groq.com/openai/v1" data-for="groq">' in shown
+    assert 'data-depends-on="kind"' in shown

@@ -21,7 +21,7 @@ TOKEN = re.compile(r"gh-[0-9A-Za-z]{46}")
 
 def issue(client, **data):
     """Send the form and return the answer and the token in it."""
-    response = client.post(ADD, {"name": "laptop", "limits": "", **data})
+    response = client.post(ADD, {"name": "laptop", "limits": "", **data}, follow=True)
     found = TOKEN.findall(response.content.decode())
     return response, found[0] if found else ""
 
@@ -47,6 +47,10 @@ def test_a_token_is_shown_once_and_stored_nowhere(installation, as_mia):
     assert secret not in everything_stored()
     assert secret not in str([session.get_decoded() for session in Session.objects.all()])
     assert secret not in str(as_mia.cookies) + str(response.headers)
+    assert response.redirect_chain, "a reload sends no form"
+    again = as_mia.get(response.request["PATH_INFO"], follow=True)
+    assert "can't be shown again" in messages(again)
+    assert ApiToken.objects.filter(name="laptop").count() == 1
     pages = [reverse("admin:accounts_apitoken_changelist"), reverse("admin:accounts_apitoken_change", args=[token.pk])]
     for address in (*pages, reverse("admin:accounts_apitoken_history", args=[token.pk]), reverse("admin:index")):
         page = as_mia.get(address).content.decode()
@@ -84,13 +88,40 @@ def test_a_superuser_makes_tokens_for_anybody(installation, as_root):
 
 
 def test_limits_and_expiry_are_taken(installation, as_mia):
-    issue(as_mia, limits="mine-openai\r\n\r\n other/gpt-4o \r\n", expires_at_0="2099-01-02", expires_at_1="03:04:05")
+    limits = "mine-openai\r\n\r\n other-openai/gpt-4o-mini \r\n"
+    issue(as_mia, limits=limits, expires_at_0="2099-01-02", expires_at_1="03:04:05")
     token = ApiToken.objects.get(name="laptop")
-    assert token.limits == ["mine-openai", "other/gpt-4o"]
+    assert token.limits == ["mine-openai", "other-openai/gpt-4o-mini"]
     assert token.expires_at.isoformat() == "2099-01-02T03:04:05+00:00"
     response, secret = issue(as_mia, name="late", expires_at_0="2020-01-01", expires_at_1="00:00:00")
     assert not secret
     assert "has passed" in str(response.context["adminform"].form.errors)
+
+
+def test_an_expiry_takes_a_date_alone(installation, as_mia):
+    issue(as_mia, expires_at_0="2099-01-02", expires_at_1="")
+    assert ApiToken.objects.get(name="laptop").expires_at.isoformat() == "2099-01-03T00:00:00+00:00", "its end"
+    _, secret = issue(as_mia, name="time alone", expires_at_0="", expires_at_1="10:00:00")
+    assert not secret
+
+
+def test_a_limit_that_names_nothing_is_refused(installation, as_mia):
+    response, secret = issue(as_mia, limits="mine-opena\nmine-openai/gpt-4o-mini\nmine-openai/gpt-9")
+    assert not secret
+    said = str(response.context["adminform"].form.errors["limits"])
+    assert "mine-opena&#x27; (near it: mine-openai" in said
+    assert "gpt-9" in said
+    installation.mine["account"].any_model = True
+    installation.mine["account"].save()
+    assert issue(as_mia, limits="mine-openai/gpt-9")[1], "an account that passes on any model"
+
+
+def test_a_limit_whose_model_is_gone_keeps_no_token_from_being_edited(installation, as_mia):
+    token, _ = ApiToken.objects.issue(name="old", user=installation.mia, limits=["mine-openai/gpt-4o-mini"])
+    installation.mine["model"].delete()
+    address = reverse("admin:accounts_apitoken_change", args=[token.pk])
+    assert as_mia.post(address, {"name": "new", "limits": "mine-openai/gpt-4o-mini"}).status_code == 302
+    assert as_mia.post(address, {"name": "new", "limits": "mine-openai/gone"}).status_code == 200
 
 
 def test_only_name_limits_and_expiry_change(installation, as_mia):
@@ -102,9 +133,9 @@ def test_only_name_limits_and_expiry_change(installation, as_mia):
         "prefix": "gh-x",
         "digest": "0" * 64,
     }
-    assert as_mia.post(address, {"name": "new", "limits": "a", **forged}).status_code == 302
+    assert as_mia.post(address, {"name": "new", "limits": "mine-openai", **forged}).status_code == 302
     changed = ApiToken.objects.get(pk=token.pk)
-    assert (changed.name, changed.limits) == ("new", ["a"])
+    assert (changed.name, changed.limits) == ("new", ["mine-openai"])
     assert (changed.user, changed.virtual_account, changed.digest) == (installation.mia, None, token.digest)
 
 

@@ -241,10 +241,11 @@ def test_the_export_keeps_to_ones_own_accounts(installation, as_mia):
         assert "other-openai" not in as_mia.get(f"{LIST}export/", query).content.decode()
 
 
-def test_the_export_is_closed_to_those_who_manage_no_account(installation):
+def test_members_export_their_own_records_only(installation):
     installation.paul.is_staff = True
     installation.paul.save()
-    assert signed_in(installation.paul).get(f"{LIST}export/").status_code == 403
+    lines = signed_in(installation.paul).get(f"{LIST}export/").content.decode().splitlines()
+    assert len(lines) == 1, "the header: Paul made no call"
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@cmd", "\t=1"])

@@ -320,7 +320,9 @@ def test_the_version_says_where_a_price_comes_from() -> None:
 FAULTS = [
     ([], "Give prices"),
     ({}, "Give prices"),
-    ({"input_token": 1}, "'input_token' is not a known price"),
+    ({"input_token": 1}, "'input_token' is not a valid price. Did you mean input_mtok"),
+    ({"prompt_tokens": 1}, "Did you mean input_mtok"),
+    ({"qqq": 1}, "Common ones: input_mtok, output_mtok"),
     ({"input_mtok": "-1"}, "input_mtok: '-1' is not a price"),
     ({"input_mtok": "NaN"}, "is not a price"),
     ({"input_mtok": "Infinity"}, "is not a price"),

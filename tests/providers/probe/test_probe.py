@@ -43,7 +43,7 @@ def test_a_server_that_only_lists_all_models(upstream):
     result = probe(upstream, "image", upstream_id="vllm/llama")
     assert (result.state, result.call) == ("works", "GET /models")
     result = probe(upstream, "image", upstream_id="dall-e-9")
-    assert (result.state, result.ok) == ("no_access", False)
+    assert (result.state, result.ok) == ("no_model", False)
     assert "'dall-e-9' is not among the 2 models" in result.detail
 
 
@@ -85,12 +85,12 @@ ANSWERS = [
     (401, "You didn't provide an API key.", None, "bad_key"),
     (400, "API key not valid. Please pass a valid API key.", 400, "bad_key"),
     (403, "Invalid API key", "forbidden", "bad_key"),
-    (404, OPENAI_MODEL, "model_not_found", "no_access"),
-    (404, "The model `x` does not exist.", 404, "no_access"),
-    (404, "models/x is not found for API version v1main", 404, "no_access"),
+    (404, OPENAI_MODEL, "model_not_found", "no_model"),
+    (404, "The model `x` does not exist.", 404, "no_model"),
+    (404, "models/x is not found for API version v1main", 404, "no_model"),
     (403, "Project `proj_1` does not have access to model `gpt-4o-mini`", "model_not_found", "no_access"),
     (403, "Country, region, or territory not supported", "unsupported_country_region_territory", "no_access"),
-    (400, "Invalid model: gpt-4o-mini", 1500, "no_access"),
+    (400, "Invalid model: gpt-4o-mini", 1500, "no_model"),
     (404, "Invalid URL (POST /v1/v1/chat/completions)", None, "wrong_url"),
     (404, "Not Found", None, "wrong_url"),
     (405, "Method Not Allowed", None, "wrong_url"),
@@ -128,7 +128,7 @@ def test_errors_in_openais_shape(upstream, status, message, code, state):
         (400, "text/plain", b"Client sent an HTTP request to an HTTPS server.", "wrong_url"),
         (401, "text/plain", b"Unauthorized", "bad_key"),
         (400, "application/json", b'[{"error": {"code": 400, "message": "API key expired"}}]', "bad_key"),
-        (404, "application/json", b'{"object":"error","message":"The model `x` does not exist.","code":404}', "no_access"),
+        (404, "application/json", b'{"object":"error","message":"The model `x` does not exist.","code":404}', "no_model"),
         (502, "text/html", b"<h1>Bad Gateway</h1>", "failed"),
     ],
 )  # fmt: skip

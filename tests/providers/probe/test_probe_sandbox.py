@@ -49,7 +49,7 @@ def test_a_wrong_key(account):
 
 def test_a_model_that_is_not_there(account):
     results = probe(account, *CALLED, *LISTED, upstream_id="gpt-unheard-of")
-    assert {result.state for result in results} == {"no_access"}
+    assert {result.state for result in results} == {"no_model"}
 
 
 @pytest.mark.parametrize("base", ["", "/v1/v1", "/nowhere"])

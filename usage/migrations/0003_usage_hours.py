@@ -27,7 +27,7 @@ def fill(apps: Any, editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("usage", "0001_initial")]
+    dependencies = [("usage", "0002_attempt_details")]
 
     operations = [
         migrations.CreateModel(

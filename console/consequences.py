@@ -1,0 +1,67 @@
+"""What breaks when a provider account is renamed or deleted: tokens, running jobs, files, and whoever calls it."""
+
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import ApiToken
+from gateway.models import OwnedObject
+from gateway.objects.files import FILE
+from gateway.objects.jobs import KINDS
+from providers.models import ProviderAccount
+from usage.models import UsageRecord
+
+RECENT_DAYS = 7
+COUNTED = 100_000
+NAMED = 5
+
+
+def consequences(account: ProviderAccount) -> list[str]:
+    """Return what depends on the account's name, a sentence each; empty when nothing does."""
+    found = [_recent_calls(account.name), _limited_tokens(account.name), *_objects(account.name)]
+    return [text for text in found if text]
+
+
+def _recent_calls(name: str) -> str:
+    since = timezone.now() - timedelta(days=RECENT_DAYS)
+    recent = UsageRecord.objects.filter(account=name, created_at__gte=since)
+    calls = recent.order_by("-created_at")[: COUNTED + 1].count()
+    if not calls:
+        return ""
+    callers = list(recent.order_by("-created_at").values_list("subject_name", flat=True)[:1000])
+    who = _some(list(dict.fromkeys(callers)))
+    more = "more than " if calls > COUNTED else ""
+    return f"{more}{min(calls, COUNTED):,} calls in the last {RECENT_DAYS} days, by {who}"
+
+
+def _limited_tokens(name: str) -> str:
+    mentioned = ApiToken.objects.filter(revoked_at=None, limits__icontains=name).select_related(
+        "user", "virtual_account"
+    )
+    tokens = [
+        f"{token} of {token.user or token.virtual_account}"
+        for token in mentioned
+        if token.state == "active" and any(limit.split("/", 1)[0] == name for limit in token.limits)
+    ]
+    return f"{_counted(len(tokens), 'token')} limited to it: {_some(tokens)}" if tokens else ""
+
+
+def _objects(name: str) -> list[str]:
+    kept = OwnedObject.objects.filter(account_name=name, deleted_at=None)
+    jobs = kept.filter(Q(kind__in=tuple(KINDS)), due_at__isnull=False)
+    running = [f"{object_id} of {owner}" for object_id, owner in jobs.values_list("object_id", "owner_name")[:1000]]
+    files = kept.filter(kind=FILE).count()
+    return [
+        f"{_counted(len(running), 'running job')}: {_some(running)}" if running else "",
+        f"{_counted(files, 'file')} that callers keep there" if files else "",
+    ]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

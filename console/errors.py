@@ -1,0 +1,63 @@
+"""The console's error pages. They need no database, no session and no known host, and ask for nothing from elsewhere."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+
+def error_page(status: int, title: str, text: str, hint: str = "") -> HttpResponse:
+    """Return a page that says what is wrong and where to go on."""
+    context = {"status": status, "title": title, "text": text, "hint": hint}
+    return HttpResponse(render_to_string("errors/page.html", context), status=status)
+
+
+def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """Answer 400; a host that is not allowed gets the setting that allows it."""
+    if isinstance(exception, DisallowedHost):
+        host = request.META.get("HTTP_HOST", "")[:253]
+        return error_page(
+            400,
+            "This name is not known here",
+            f"The browser asked for the host {host!r}, but Gatehouse only answers to: {', '.join(settings.ALLOWED_HOSTS)}.",
+            f"To allow it, start Gatehouse with GATEHOUSE_ALLOWED_HOSTS={host.rsplit(':', 1)[0] or 'HOST'}, or set "
+            "GATEHOUSE_PUBLIC_URL to the address that people use.",
+        )
+    return error_page(
+        400, "This can't be understood", "The address or the form holds something that is not valid here."
+    )
+
+
+def forbidden(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """Answer 403."""
+    return error_page(
+        403, "Not yours to open", "You are signed in, but this page or action is for others. Ask an administrator."
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403 to a form without its mark: an old page, blocked cookies, or a form of another site."""
+    return error_page(
+        403,
+        "This form has expired",
+        "Go back, reload the page and send it again. If that does not help, allow cookies for this site.",
+        ""
+        if settings.PUBLIC_URL
+        else "Behind a proxy with https, set GATEHOUSE_PUBLIC_URL and GATEHOUSE_BEHIND_PROXY=1.",
+    )
+
+
+def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """Answer 404."""
+    return error_page(404, "Not there", "There is nothing at this address, or nothing that you may see.")
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Answer 500."""
+    return error_page(
+        500,
+        "This went wrong on our side",
+        "The error is in Gatehouse's log, with the time and this address. Nothing that you entered was saved.",
+    )

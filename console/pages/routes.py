@@ -1,0 +1,24 @@
+"""The addresses of the console's own pages, below ``/admin/``: address, view, name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from console import dashboard
+from console.pages import models, playground, spend, wizard
+
+ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
+    ("overview/steps/", dashboard.steps, "overview_steps"),
+    ("playground/", playground.playground, "playground"),
+    ("playground/token/", playground.token, "playground_token"),
+    ("playground/record/", playground.record, "playground_record"),
+    ("models/", models.models, "models"),
+    ("models/<path:name>/", models.drawer, "model_drawer"),
+    ("spend/", spend.spend, "spend"),
+    ("spend/export/", spend.export, "spend_export"),
+    ("providers/add/", wizard.wizard, "wizard"),
+    ("providers/add/catalogue/", wizard.catalogue, "wizard_catalogue"),
+    ("providers/add/subjects/", wizard.subjects, "wizard_subjects"),
+    ("providers/add/test/", wizard.test, "wizard_test"),
+    ("providers/add/save/", wizard.save, "wizard_save"),
+    ("providers/<int:pk>/ready/", wizard.done, "wizard_done"),
+)
