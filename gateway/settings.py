@@ -212,7 +212,7 @@ UNFOLD: dict[str, Any] = {
     "STYLES": ["console.site.stylesheet"],
     "SCRIPTS": ["console.site.script"],
     "COLORS": {"primary": "console.site.accent"},
-    "DASHBOARD_CALLBACK": "console.dashboard.overview",
+    "DASHBOARD_CALLBACK": "console.pages.overview.overview",
     "SIDEBAR": {"navigation": "console.site.navigation"},
 }
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from console import dashboard
-from console.pages import models, playground, spend, wizard
+from console.pages import models, overview, playground, spend, wizard
 
 ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
-    ("overview/steps/", dashboard.steps, "overview_steps"),
+    ("overview/steps/", overview.steps, "overview_steps"),
     ("playground/", playground.playground, "playground"),
     ("playground/token/", playground.token, "playground_token"),
     ("playground/record/", playground.record, "playground_record"),

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Team, User, VirtualAccount
+from accounts.numbers import whole_number
 from console.pages.base import base_url, page
 from providers.catalogue.models import KnownModel, known_models
 from providers.models import Grant, Model, ProviderAccount
@@ -226,9 +227,9 @@ def subject_of(key: str) -> dict[str, Any]:
         "team": ("team", Team),
         "virtualaccount": ("virtual_account", VirtualAccount),
     }
-    if kind in tables and number.isdecimal() and len(number) < 19:
+    if kind in tables:
         column, table = tables[kind]
-        found = table.objects.filter(pk=int(number)).first()
+        found = table.objects.filter(pk=whole_number(number)).first()
         if found is not None:
             return {column: found}
     raise Faults({"access": "Somebody in the list is not there any more. Take them out."})
