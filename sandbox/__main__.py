@@ -17,7 +17,7 @@ MAX_WEBSOCKET_MESSAGE = 64 * 1024 * 1024
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells on stdout when it is ready and on which port."""
+    """uvicorn's server, which reports on stdout when it is ready and on which port."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -51,7 +51,7 @@ def server(app: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Server:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs until SIGINT or SIGTERM. With `--port 0` the system chooses; the line on stdout tells which."""
+    """Runs until SIGINT or SIGTERM. With `--port 0` the system chooses; the line on stdout says which."""
     parser = argparse.ArgumentParser(prog="sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 lets the system choose (default: %(default)s)")

@@ -131,7 +131,7 @@ class Sandbox:
             self.stats.active_requests -= 1
 
     async def _respond(self, request: Request, route: Route | None, delivery: Delivery) -> Answer:
-        """The answer to a request; raises ClientGone or ConnectionCut when there is nobody to answer."""
+        """The answer to a request; raises ClientGone or ConnectionCut when no one waits for it."""
         try:
             if route is None:
                 raise self._no_route(request)
@@ -144,7 +144,7 @@ class Sandbox:
             if answer is None:
                 answer = await route.handler(request)
             if request.faults is not delivery.faults:
-                # A form has told its directives only while it was read.
+                # The directives of a form are known once it is read.
                 delivery.faults = request.faults
                 answer = await delivery.instead() or answer
             return answer
@@ -199,7 +199,7 @@ class Sandbox:
         return record
 
     def _tapped(self, receive: Receive, record: Record) -> Receive:
-        """`receive` that also writes the body down."""
+        """`receive` that also records the body."""
 
         async def tapped() -> Message:
             message = await receive()

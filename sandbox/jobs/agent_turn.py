@@ -1,4 +1,4 @@
-"""One turn of an agent's session: the model is asked through chat completions, and what came of it is told in events."""
+"""One turn of an agent's session: the model is asked through chat completions, and its answer is sent as events."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -62,7 +62,7 @@ ARTIFACTS = Collection("artifacts", "artifact_", "agent.session.artifact", paren
 
 
 def text_of(said: Any) -> str:
-    """The words of an input: a text, or messages with parts."""
+    """The words of an input: a string, or messages with parts."""
     if isinstance(said, str):
         return said
     return " ".join(part.get("text", "") for message in said for part in message["content"])
@@ -74,25 +74,25 @@ async def run(request: Request, session: Item, said: Any) -> AsyncIterator[Event
     shape["status"] = "in_progress"
     yield _event(request, "in_progress", session=shape)
     turn = TURNS.add(request.app.state, session, agent_id=shape["agent"]["id"])
-    told = {"session_id": session.id, "turn_id": turn.id}
-    yield _event(request, "turn.created", turn=dict(turn.shape), **told)
+    ids = {"session_id": session.id, "turn_id": turn.id}
+    yield _event(request, "turn.created", turn=dict(turn.shape), **ids)
     turn.shape.update(status="in_progress", started_at=request.app.state.created())
-    yield _event(request, "turn.in_progress", turn=dict(turn.shape), **told)
+    yield _event(request, "turn.in_progress", turn=dict(turn.shape), **ids)
     asked = _message(request, turn, "user", [{"type": "input_text", "text": text}])
     session.within(ITEMS).put(asked.id, asked)
     answer, usage = await _ask(request, shape["agent"], text)
     item = _message(request, turn, "assistant", [{"type": "output_text", "text": ""}])
     item.shape["phase"] = "final_answer"
     session.within(ITEMS).put(item.id, item)
-    yield _event(request, "turn.item.added", item={**item.shape, "status": "in_progress"}, output_index=0, **told)
-    place = {"item_id": item.id, "output_index": 0, "content_index": 0, **told}
+    yield _event(request, "turn.item.added", item={**item.shape, "status": "in_progress"}, output_index=0, **ids)
+    place = {"item_id": item.id, "output_index": 0, "content_index": 0, **ids}
     for word in answer.split(" "):
         yield _event(request, "turn.output_text.delta", delta=word, **place)
     yield _event(request, "turn.output_text.done", text=answer, **place)
     item.shape["content"][0]["text"] = answer
-    yield _event(request, "turn.item.done", item=item.shape, output_index=0, **told)
+    yield _event(request, "turn.item.done", item=item.shape, output_index=0, **ids)
     _end(request, session, turn, answer, usage)
-    yield _event(request, "turn.completed", turn=turn.shape, usage=usage, **told)
+    yield _event(request, "turn.completed", turn=turn.shape, usage=usage, **ids)
     yield _event(request, "idle", session=shape)
 
 
@@ -128,11 +128,11 @@ async def _ask(request: Request, agent: Shape, text: str) -> tuple[str, Shape]:
     if agent.get("instructions"):
         messages.insert(0, {"role": "developer", "content": agent["instructions"]})
     reply = await ask(request.app, "/v1/chat/completions", encode({"model": agent["model"], "messages": messages}))
-    told = msgspec.json.decode(reply.body)
+    decoded = msgspec.json.decode(reply.body)
     if reply.status != 200:
-        return told["error"]["message"], plain_report()
-    used = plain_report(told["usage"]["prompt_tokens"], told["usage"]["completion_tokens"])
-    return told["choices"][0]["message"]["content"] or "", used
+        return decoded["error"]["message"], plain_report()
+    used = plain_report(decoded["usage"]["prompt_tokens"], decoded["usage"]["completion_tokens"])
+    return decoded["choices"][0]["message"]["content"] or "", used
 
 
 def _end(request: Request, session: Item, turn: Item, answer: str, usage: Shape) -> None:

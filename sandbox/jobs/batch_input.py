@@ -61,7 +61,7 @@ def shuffled(ordered: Iterable[Line]) -> Iterator[Line]:
 
 
 class Findings(NamedTuple):
-    """What reading an input file tells: `model` is the one that all lines name, empty when they name none."""
+    """What was found in an input file: `model` is the one that all lines name, empty when they name none."""
 
     total: int
     model: str

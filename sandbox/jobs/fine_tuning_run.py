@@ -73,7 +73,7 @@ async def _dequeue(state: State, job: Training) -> bool:
 async def _pass(state: State, job: Training, part: float) -> None:
     """Lets time pass in the present status: as long as its part of the job's time, or while the job hangs in it.
 
-    A pause is no end of it: the job comes back to the queue, and waits for what is left.
+    A pause does not end it: the job comes back to the queue, and waits for what is left.
     """
     status = job.status
     if job.hangs_in(status):

@@ -39,7 +39,7 @@ _ARITHMETIC: dict[type, Callable[[float, float], float]] = {
 
 
 def check(grader: Any, where: str = "grader") -> None:
-    """Raises ApiError 400 for anything that is no grader."""
+    """Raises ApiError 400 for anything but a valid grader."""
     if not isinstance(grader, dict) or not grader:
         raise missing_parameter(where)
     kind = params.kind(grader, where, REQUIRED)

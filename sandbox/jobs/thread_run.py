@@ -1,4 +1,4 @@
-"""Running an assistant over a thread: one story of events, streamed to a client or told to nobody."""
+"""Running an assistant over a thread: one sequence of events, streamed to a client or only carried out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sandbox.wire.messages import Host, Request, encode
 
 Event = tuple[str, Shape]
 ACTIVE = ("queued", "in_progress")
-QUEUED = 0.2  # the part of a job's time that a run waits when nobody streams it
+QUEUED = 0.2  # the part of a job's time that a run waits when it is not streamed
 _DONE = b"event: done\ndata: [DONE]\n\n"
 
 
@@ -97,7 +97,7 @@ def _event(name: str, shape: Shape) -> bytes:
 
 
 async def events(app: Host, thread: Item, run: Item) -> AsyncIterator[Event]:
-    """Does the work, and tells each step of it."""
+    """Does the work; yields each step of it."""
     state = app.state
     if run.status not in ACTIVE:
         return
@@ -140,14 +140,14 @@ def _chat_part(part: Shape) -> Shape:
 
 
 def _message(state: State, thread: Item, run: Item, said: Shape, usage: dict[str, int]) -> list[Event]:
-    """The events of an answer in words, which is in the thread when they are told."""
+    """The events of an answer in words, which is in the thread when they are sent."""
     text = said["content"] or said["refusal"] or ""
     said_by = {"role": "assistant", "assistant_id": run.shape["assistant_id"], "run_id": run.id}
     message = MESSAGES.add(state, thread, **said_by, content=[])
     details = {"type": "message_creation", "message_creation": {"message_id": message.id}}
     step = _step(state, run, details)
     begun = {**message.shape, "status": "in_progress", "completed_at": None}
-    told: list[Event] = [
+    events_so_far: list[Event] = [
         ("thread.run.step.created", dict(step.shape)),
         ("thread.run.step.in_progress", dict(step.shape)),
         ("thread.message.created", begun),
@@ -156,13 +156,13 @@ def _message(state: State, thread: Item, run: Item, said: Shape, usage: dict[str
     for piece in tokens.split(text):
         content = {"index": 0, "type": "text", "text": {"value": piece, "annotations": []}}
         delta = {"id": message.id, "object": "thread.message.delta", "delta": {"content": [content]}}
-        told.append(("thread.message.delta", delta))
+        events_so_far.append(("thread.message.delta", delta))
     message.shape["content"] = [text_part(text)]
     now = state.created()
     step.shape.update(status="completed", completed_at=now, usage=usage)
     run.shape.update(status="completed", completed_at=now, usage=usage)
     return [
-        *told,
+        *events_so_far,
         ("thread.message.completed", message.shape),
         ("thread.run.step.completed", step.shape),
         ("thread.run.completed", run.shape),
@@ -180,13 +180,13 @@ def _calls(state: State, run: Item, said: Shape) -> list[Event]:
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": said["tool_calls"]}}
     deltas = [{"index": index, **call} for index, call in enumerate(calls)]
     details = {"step_details": {"type": "tool_calls", "tool_calls": deltas}}
-    told: list[Event] = [
+    events_so_far: list[Event] = [
         ("thread.run.step.created", {**step.shape, "step_details": {"type": "tool_calls", "tool_calls": []}}),
         ("thread.run.step.in_progress", {**step.shape, "step_details": {"type": "tool_calls", "tool_calls": []}}),
         ("thread.run.step.delta", {"id": step.id, "object": "thread.run.step.delta", "delta": details}),
     ]
     run.shape.update(status="requires_action", required_action=action)
-    return [*told, ("thread.run.requires_action", run.shape)]
+    return [*events_so_far, ("thread.run.requires_action", run.shape)]
 
 
 def take_outputs(state: State, run: Item, outputs: list[Shape]) -> list[Event]:

@@ -15,7 +15,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Findings(NamedTuple):
-    """What reading a file tells. `error` is OpenAI's code and message, None for a good file."""
+    """What was found in a file. `error` is OpenAI's code and message, None for a good file."""
 
     examples: int
     tokens: int
@@ -84,6 +84,6 @@ def _messages(messages: Any, where: str) -> None:
     for number, message in enumerate(messages, 1):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise _Bad(f'message {number}, key "role" must be one of {", ".join(ROLES)}.')
-        told = any(message.get(name) for name in ("content", "tool_calls", "function_call"))
-        if not told and message.get("content") != "":
+        has_content = any(message.get(name) for name in ("content", "tool_calls", "function_call"))
+        if not has_content and message.get("content") != "":
             raise _Bad(f'message {number}, key "content" is missing.')

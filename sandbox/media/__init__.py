@@ -1,1 +1,1 @@
-"""Pictures and sound made by hand, so that the sandbox needs no codec library."""
+"""Images and sound made by hand, so that the sandbox needs no codec library."""

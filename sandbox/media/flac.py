@@ -58,7 +58,7 @@ def comments(text: str) -> bytes:
 def _frame(sound: bytes, number: int) -> bytes:
     """A frame whose only channel is written verbatim."""
     count = len(sound) // WIDTH
-    # A fixed block size, told in 16 bits at the end of the header; the rate in kHz; mono; 16 bits.
+    # A fixed block size, given in 16 bits at the end of the header; the rate in kHz; mono; 16 bits.
     head = b"\xff\xf8\x7c\x08" + _utf8_number(number) + (count - 1).to_bytes(2, "big") + bytes((RATE // 1000,))
     head += bytes((crc(head, _CRC8, 8),))
     swapped = array("H", sound)

@@ -39,7 +39,7 @@ def _segment(marker: int, data: bytes) -> bytes:
 
 
 def _scan(picture: Picture) -> bytes:
-    """Each block's colour as the difference to the block before; the colour in its middle stands for all of it."""
+    """Each block's colour as the difference to the block before; the colour in its middle is that of all of it."""
     bits = []
     before = (0, 0, 0)
     for y in range(0, picture.height, BLOCK):

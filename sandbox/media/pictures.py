@@ -1,4 +1,4 @@
-"""Pictures that depend on a prompt, and on the pixels of other pictures."""
+"""Images that depend on a prompt, and on the pixels of other images."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from sandbox.media.png import Picture
 
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
 TILES = 8
-BADGE = 8  # a drawing made for the prompt covers an eighth of an edited picture
+BADGE = 8  # a drawing made for the prompt covers an eighth of an edited image
 MAX_SIDE = 4096
 MAX_FILE = 32 * 1024 * 1024
 MAX_PIECE = 1024 * 1024
@@ -29,9 +29,9 @@ def measures(size: str) -> tuple[int, int]:
 def drawn(
     text: str, width: int, height: int, *, variant: int = 0, stage: int = 0, transparent: bool = False
 ) -> Picture:
-    """A mosaic of the colours that `text` stands for, the same for the same arguments.
+    """A mosaic of colours that depend on `text`, the same for the same arguments.
 
-    `stage` 1, 2, 3 are sketches of it with ever more tiles, 0 is the finished picture. With `transparent` the
+    `stage` 1, 2, 3 are sketches of it with ever more tiles, 0 is the finished image. With `transparent` the
     outermost tiles are see-through.
     """
     tiles = TILES if stage == 0 else min(stage + 1, TILES)
@@ -58,7 +58,7 @@ def _tile(colour: bytes, clear: bool) -> bytes:
 
 
 def from_file(file: BinaryIO) -> Picture:
-    """The picture in a PNG; for other formats, and very large files, a drawing that depends on each of their bytes."""
+    """The image in a PNG; for other formats, and very large files, a drawing that depends on each of their bytes."""
     file.seek(0)
     head = file.read(len(png.SIGNATURE))
     size = file.seek(0, 2)
@@ -76,7 +76,7 @@ def from_file(file: BinaryIO) -> Picture:
 
 
 def scaled(picture: Picture, width: int, height: int) -> Picture:
-    """The picture in another size, by its nearest pixels."""
+    """The image in another size, by its nearest pixels."""
     if (picture.width, picture.height) == (width, height):
         return picture
     pixels = array("I", picture.pixels)
@@ -93,7 +93,7 @@ def scaled(picture: Picture, width: int, height: int) -> Picture:
 
 
 def coarse(picture: Picture, stage: int) -> Picture:
-    """A sketch of the picture: stages 1, 2, 3 have 8, 16, 32 dots to its side."""
+    """A sketch of the image: stages 1, 2, 3 have 8, 16, 32 dots to its side."""
     dots = 4 << stage
     small = scaled(picture, min(dots, picture.width), min(dots, picture.height))
     return scaled(small, picture.width, picture.height)
@@ -114,7 +114,7 @@ def varied(source: Picture, width: int, height: int, variant: int) -> Picture:
 
 
 def _side_by_side(pictures: list[Picture]) -> Picture:
-    """As many upright strips as there are pictures, each showing its part of one of them."""
+    """As many upright strips as there are images, each showing its part of one of them."""
     first = pictures[0]
     if len(pictures) == 1:
         return first
@@ -139,7 +139,7 @@ def _tinted(picture: Picture, seed: str) -> Picture:
 
 
 def _marked(picture: Picture, prompt: str, variant: int) -> Picture:
-    """The picture with a small drawing of the prompt in its upper right corner."""
+    """The image with a small drawing of the prompt in its upper right corner."""
     width, height = picture.width // BADGE, picture.height // BADGE
     if not width or not height:
         return picture
@@ -165,7 +165,7 @@ def _through(base: Picture, changed: Picture, mask: Picture) -> Picture:
 
 
 def encoded(picture: Picture, form: str = "png", *, alpha: bool = False) -> bytes:
-    """The picture as a file; `form` is png, jpeg or webp."""
+    """The image as a file; `form` is png, jpeg or webp."""
     if form == "jpeg":
         return jpeg.write(picture)
     return webp.write(picture, alpha=alpha) if form == "webp" else png.write(picture, alpha=alpha)

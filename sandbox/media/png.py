@@ -17,7 +17,7 @@ _BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16
 
 
 class PngError(ValueError):
-    """The bytes are no PNG that can be read here; the message says why."""
+    """The bytes are not a PNG that can be read here; the message says why."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def header(data: bytes) -> Header:
 
 
 def read(data: bytes) -> Picture:
-    """Raises PngError for damaged, interlaced, or very large pictures (above 4 megapixels)."""
+    """Raises PngError for damaged, interlaced, or very large images (above 4 megapixels)."""
     head = header(data)
     if head.interlaced:
         raise PngError("interlaced")

@@ -1,7 +1,7 @@
 """Text as sound: a tone for each letter, and the text itself in the samples' lowest bits.
 
-PCM is 24 kHz, 16 bits, mono, little-endian. Nobody hears the lowest bits, and they survive whatever keeps samples as
-they are: WAV, FLAC, raw PCM that somebody puts into a file.
+PCM is 24 kHz, 16 bits, mono, little-endian. The lowest bits cannot be heard, and they survive whatever keeps samples as
+they are: WAV, FLAC, raw PCM that is put into a file.
 """
 
 import math

@@ -37,7 +37,7 @@ def _number(value: int, length: int) -> str:
 
 
 def _green_code() -> str:
-    """Lengths 8 and 9, told apart by a bit each."""
+    """Lengths 8 and 9, distinguished by a bit each."""
     lengths = "0" * _SHORT + "1" * (_GREEN_SYMBOLS - _SHORT)
     return "0" + _number(len(_ORDER) - 4, 4) + _code_lengths(8, 9) + "0" + lengths
 

@@ -1,12 +1,12 @@
 """Misbehaviour on request: the directives of the `x-sandbox` header or of `[[sandbox: ...]]` in a prompt.
 
-Directives are `name` or `name=value`, separated by `;`, `,` or blanks:
+Directives are `name` or `name=value`, separated by `;`, `,` or whitespace:
 
     x-sandbox: latency=200; token-delay=20
     [[sandbox: status=429 retry-after=7]]
 
 A prompt's directives count only in the last user text, so that a conversation's history does not fire twice.
-What each does stands beside its field below; `delivery.py` carries out those that concern the wire.
+What each does is said beside its field below; `delivery.py` carries out those that concern the wire.
 """
 
 import re
@@ -39,7 +39,7 @@ class Faults:
     status: int = 0  # answer this status with an OpenAI-shaped error
     retry_after: str = ""  # with status: the retry-after header
     code: str = ""  # with status: the error's code
-    message: str = ""  # with status: the error's message, blanks written as _
+    message: str = ""  # with status: the error's message, spaces written as _
     times: int = 0  # the other directives apply to the first N requests of `key` only
     key: str = ""  # names the counter of `times`
     cut: bool = False  # close before the headers
@@ -125,7 +125,7 @@ def _last_user_text(body: bytes) -> str:
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # A multipart form, or JSON that the resource will refuse: take the text as it stands.
+        # A multipart form, or JSON that the resource will refuse: take all of it.
         return body.decode("utf-8", "replace")
     if not isinstance(decoded, dict):
         return ""

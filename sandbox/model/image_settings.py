@@ -1,4 +1,4 @@
-"""What a request for pictures asks: sizes, qualities and formats by model, and what it costs in tokens."""
+"""What a request for images asks: sizes, qualities and formats by model, and what it costs in tokens."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +35,11 @@ _OF_GPT = frozenset(
 )
 _OF_DALL_E = frozenset({"response_format", "style"})
 
-# quality: output tokens of a square picture, and of a tall or wide one
+# quality: output tokens of a square image, and of a tall or wide one
 _OUTPUT_TOKENS = {"low": (272, 408), "medium": (1056, 1584), "high": (4160, 6240)}
 _SQUARE = 1024 * 1024
 _PARTIAL_TOKENS = 100
-_INPUT_TOKENS = 323  # of a picture that is edited
+_INPUT_TOKENS = 323  # of an image that is edited
 _FAITHFUL_TOKENS = 4160  # what high input fidelity adds
 
 
@@ -148,7 +148,7 @@ def check_refusal(wanted: Faults) -> None:
 
 
 def usage(settings: ImageSettings, sources: int, wanted: Faults) -> dict[str, Any] | None:
-    """The `usage` of a GPT model's answer, `sources` being the pictures that were sent; None when unwanted."""
+    """The `usage` of a GPT model's answer, `sources` being the images that were sent; None when unwanted."""
     if wanted.no_usage:
         return None
     text = tokens.count(settings.prompt)

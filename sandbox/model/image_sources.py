@@ -1,4 +1,4 @@
-"""The pictures that come with a request, and the mask that says where to change them."""
+"""The images that come with a request, and the mask that says where to change them."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ MIME_TYPES = ("image/jpeg", "image/png", "image/webp")
 
 
 def uploaded(request: Request, form: Form) -> tuple[list[BinaryIO], BinaryIO | None]:
-    """The pictures and the mask of a multipart form; raises ApiError 400 for what OpenAI would refuse."""
+    """The images and the mask of a multipart form; raises ApiError 400 for what OpenAI would refuse."""
     uploads = form.uploads("image")
     if not uploads:
         raise missing_parameter("image")
@@ -44,7 +44,7 @@ def _check_type(upload: Upload) -> None:
 
 
 def referenced(request: Request, body: Body) -> tuple[list[BinaryIO], BinaryIO | None]:
-    """The same of a JSON body, which names pictures by URL or file id and loses these fields."""
+    """The same of a JSON body, which names images by URL or file id and loses these fields."""
     references, mask = body.pop("images", None), body.pop("mask", None)
     if not isinstance(references, list) or not references:
         raise missing_parameter("images")
@@ -62,7 +62,7 @@ def _opened(request: Request, reference: Any, where: str) -> BinaryIO:
     if not isinstance(url, str):
         raise missing_parameter(f"{where}.image_url")
     if not url.startswith("data:"):
-        # The sandbox has no network: another address is another picture.
+        # The sandbox has no network: another address is another image.
         return io.BytesIO(url.encode())
     try:
         return io.BytesIO(base64.b64decode(url.partition(",")[2], validate=True))

@@ -11,7 +11,7 @@ _CANDIDATES = "aA0_- .b1x"
 
 
 def example_of(pattern: str) -> str:
-    """A text that matches; the pattern itself when it is none or uses look-around."""
+    """A text that matches; the pattern itself when it is invalid or uses look-around."""
     try:
         parsed = _parser.parse(pattern)
     except re.error:

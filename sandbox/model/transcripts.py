@@ -14,7 +14,7 @@ _SENTENCE = re.compile(r"\S.*?(?:[.!?。！？]+(?=\s|$)|$)", re.DOTALL)
 _WORD = re.compile(r"\S+")
 _LINE = re.compile(r"\S.*$", re.MULTILINE)
 _SPEAKER = re.compile(r"^([A-Z][\w ]{0,20}): ", re.MULTILINE)
-# Language names as whisper tells them; other codes are told as they are.
+# Language names as whisper writes them; other codes are shown as they are.
 _LANGUAGES = {
     **{"en": "english", "fr": "french", "de": "german", "es": "spanish", "it": "italian", "pt": "portuguese"},
     **{"nl": "dutch", "ja": "japanese", "zh": "chinese", "hi": "hindi", "ko": "korean", "ru": "russian"},

@@ -65,7 +65,7 @@ class Answer:
         await self.emitter.send("response.done", response=self.body(status, faults))
 
     async def cancel(self, reason: str) -> None:
-        """Tells that the response was cancelled: `client_cancelled` or `turn_detected`."""
+        """Sends that the response was cancelled: `client_cancelled` or `turn_detected`."""
         body = self.body("cancelled", self.emitter.faults)
         body["status_details"] = {"type": "cancelled", "reason": reason}
         await self.emitter.send("response.done", response=body)

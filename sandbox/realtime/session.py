@@ -236,7 +236,7 @@ def _visible(item: Item) -> Item:
 
 
 def model_of(socket: WebSocket, kinds: tuple[str, ...]) -> str:
-    """The model in the address; raises ApiError when it is none of `kinds`."""
+    """The model in the address; raises ApiError unless it is one of `kinds`."""
     name = socket.query.get("model", "")
     if not name:
         raise ApiError("You must provide a model parameter.", param="model", code="missing_model")

@@ -20,7 +20,7 @@ from sandbox.wire.messages import DONE, JSON, Answer, Request, Stream, encode, e
 from sandbox.wire.routing import Route
 
 DEFAULT_MAX_TOKENS = 16
-# Token ids in a prompt are answered with these words; what they stand for is not known here.
+# Token ids in a prompt are answered with these words; what they mean is not known here.
 _TOKEN_WORD = "<|{}|>"
 
 
@@ -96,7 +96,7 @@ def _complete(request: Request, body: Body, model: Model) -> Completion:
 
 
 def read_prompts(body: Body) -> list[str]:
-    """The prompts as texts; token ids become words that name them. Raises ApiError 400 for anything else."""
+    """The prompts as strings; token ids become words that name them. Raises ApiError 400 for anything else."""
     value = body.get("prompt", "<|endoftext|>")
     if value is None or isinstance(value, str):
         return [value or ""]

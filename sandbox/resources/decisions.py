@@ -28,17 +28,17 @@ async def create(request: Request) -> Answer:
 
 def _answer(question: Body) -> dict[str, Any]:
     kind = question.get("type")
-    told = {"type": kind, "name": question.get("name")}
+    named = {"type": kind, "name": question.get("name")}
     if kind == "predicate":
-        return {**told, "probability": 0.5}
+        return {**named, "probability": 0.5}
     if kind == "choice":
         values = [each["value"] for each in params.required(question, "choices")]
         odds = [{"value": value, "probability": 1 / len(values)} for value in values]
-        return {**told, "choice": values[0], "confidence": 1 / len(values), "probabilities": odds}
+        return {**named, "choice": values[0], "confidence": 1 / len(values), "probabilities": odds}
     if kind == "score":
         labels = [each["label"] for each in params.required(question, "levels")]
         odds = [{"label": label, "value": place, "probability": 1 / len(labels)} for place, label in enumerate(labels)]
-        return {**told, "score": (len(labels) - 1) / 2, "confidence": 0.5, "probabilities": odds}
+        return {**named, "score": (len(labels) - 1) / 2, "confidence": 0.5, "probabilities": odds}
     raise invalid_value("type", kind, "'predicate', 'choice', and 'score'")
 
 

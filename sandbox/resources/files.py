@@ -60,7 +60,7 @@ async def create(request: Request) -> Answer:
 
 
 def _expires_after(form: Form) -> dict[str, Any]:
-    """What the form's `expires_after[anchor]` and `expires_after[seconds]` stand for."""
+    """What the form's `expires_after[anchor]` and `expires_after[seconds]` mean."""
     anchor, seconds = form.get("expires_after[anchor]"), form.get("expires_after[seconds]")
     if not anchor and not seconds:
         return {}

@@ -1,4 +1,4 @@
-"""`/v1/images`: pictures made from prompts and from other pictures, and the links to them."""
+"""`/v1/images`: images made from prompts and from other images, and the links to them."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from sandbox.wire.messages import JSON, Answer, Request, Response, Stream, json_
 from sandbox.wire.numbers import whole_number
 from sandbox.wire.routing import Route
 
-# Draws variant N; the stage is that of a sketch, 0 for the finished picture.
+# Draws variant N; the stage is that of a sketch, 0 for the finished image.
 Draw = Callable[[int, int], Picture]
 
 LINK_LIFETIME = 3600  # seconds
@@ -46,7 +46,7 @@ def _drawer(settings: ImageSettings) -> Draw:
 
 
 async def edit(request: Request) -> Answer:
-    """A multipart form, or JSON that names pictures by URL or file id."""
+    """A multipart form, or JSON that names images by URL or file id."""
     if request.header("content-type").startswith(JSON.decode()):
         request.body = b"".join([piece async for piece in request.stream()])
         body = request.json()
@@ -86,7 +86,7 @@ async def vary(request: Request) -> Answer:
 
 
 def _form_body(form: Form) -> Body:
-    """The form's fields with the types that JSON would give them; what is no number stays text, to be refused."""
+    """The form's fields with the types that JSON would give them; anything but a number stays a string, to be refused."""
     body: Body = {}
     for name, values in form.fields.items():
         text = values[0]

@@ -80,7 +80,7 @@ def _read_part(part: Any, where: str, texts: list[str], images: list[str]) -> No
 
 
 def _result(texts: list[str], images: list[str], omni: bool) -> dict[str, Any]:
-    """A picture is judged by its URL, e.g. `https://example.com/gore.png`."""
+    """An image is judged by its URL, e.g. `https://example.com/gore.png`."""
     said = "\n".join(texts)
     shown = re.sub(r"[_%+/.-]", " ", " ".join(url for url in images if not url.startswith("data:")))
     categories: dict[str, bool | None] = {}

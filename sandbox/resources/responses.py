@@ -176,7 +176,7 @@ async def count_input_tokens(request: Request) -> Answer:
 
 
 async def compact(request: Request) -> Answer:
-    """The user's messages as they are, and one sealed item that stands for all the rest."""
+    """The user's messages as they are, and one sealed item that replaces all the rest."""
     body, state = request.json(), request.app.state
     settings.model(state, body)
     asked = turn.read(request, body)

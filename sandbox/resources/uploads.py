@@ -112,7 +112,7 @@ def _over(upload: Item, status: str) -> Item:
 
 
 def _pending(request: Request) -> Item:
-    """The caller's upload; raises ApiError 404 when there is none, 400 when it takes nothing any more."""
+    """The caller's upload; raises ApiError 404 for an unknown one, 400 when it takes nothing any more."""
     upload: Item = UPLOADS.find(request)
     if upload.status == "pending" and request.app.state.now() > upload.shape["expires_at"]:
         _over(upload, "expired")

@@ -21,7 +21,7 @@ MAX_PROMPT = 32_000
 QUEUED = 0.2  # the part of a job's time that it waits
 # variant: its filename
 VARIANTS = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.webp"}
-PICTURE = 128  # the width and height of those that are pictures
+PICTURE = 128  # the width and height of those that are images
 _BLOCKED = {"code": "moderation_blocked", "message": "Your request was blocked by our moderation system."}
 
 

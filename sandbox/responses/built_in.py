@@ -18,7 +18,7 @@ _PARTIAL_IMAGES = 3
 
 @dataclass(slots=True)
 class Use:
-    """The items of one tool's use, and what the answer cites: a text to append and its annotation."""
+    """The items of one tool's use, and what the answer cites: a string to append and its annotation."""
 
     items: list[Item]
     cited: str = ""

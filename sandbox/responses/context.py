@@ -23,7 +23,7 @@ _ASKED_LAST = re.compile(
 
 @dataclass(slots=True)
 class Context:
-    """A prompt and the user's texts of earlier turns, oldest first."""
+    """A prompt and the user's messages of earlier turns, oldest first."""
 
     prompt: Prompt
     earlier: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ def _image(part: Item) -> Attachment:
 
 
 def _other(item: Item, names: dict[str, str], prompt: Prompt) -> str:
-    """The text of a call, of its output, or of whatever else a model reads."""
+    """The text of a call, of its output, or of anything else that a model reads."""
     kind = item["type"]
     if kind in ("function_call", "custom_tool_call", "mcp_call"):
         names[item.get("call_id", "")] = item["name"]
@@ -129,12 +129,12 @@ def _said_of(thing: str, earlier: list[str]) -> str:
 
 
 def sealed(texts: list[str]) -> str:
-    """Texts as `encrypted_content`, which only the sandbox can read."""
+    """Strings as `encrypted_content`, which only the sandbox can read."""
     return "gAAAA" + base64.urlsafe_b64encode("\0".join(texts).encode()).decode()
 
 
 def opened(content: str) -> list[str]:
-    """What `sealed` wrote; nothing when somebody else wrote it."""
+    """What `sealed` wrote; nothing for anything else."""
     try:
         text = base64.urlsafe_b64decode(content.removeprefix("gAAAA")).decode()
     except (binascii.Error, ValueError):

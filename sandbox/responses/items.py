@@ -54,7 +54,7 @@ _WITHOUT_STATUS = frozenset(
         *("custom_tool_call", "custom_tool_call_output", "compaction_trigger", "additional_tools", "reasoning"),
     }
 )
-# Fields that are texts wherever they stand.
+# Fields that are strings wherever they appear.
 _TEXTS = (
     *("id", "type", "role", "status", "call_id", "name", "arguments", "input", "encrypted_content", "server_label"),
     "approval_request_id",

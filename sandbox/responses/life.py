@@ -158,7 +158,7 @@ def stream(life: Life) -> Iterator[bytes]:
             if last:
                 yield sse(last)
             last = event
-        # Whoever reads the last event may ask for the response at once.
+        # A client that reads the last event may ask for the response at once.
         life.finished = True
         yield sse(last)
     finally:

@@ -20,7 +20,7 @@ _THOUGHTS = (
     "**Reading the request**\n\nThe user says: {text}",
     "**Choosing an answer**\n\nA short and plain answer will do.",
 )
-# Longer texts are streamed in larger pieces.
+# Longer strings are streamed in larger pieces.
 _SMALL = 65_536
 # What a call of a built-in tool costs, in tokens.
 BUILT_IN_TOKENS = 16
@@ -30,7 +30,7 @@ BUILT_IN_TOKENS = 16
 class Plan:
     """What a request asks of its answer, beyond `settings`.
 
-    `reasons` says whether there is a reasoning item, `summary` how its summary is told (auto, concise, detailed or
+    `reasons` says whether there is a reasoning item, `summary` how its summary reads (auto, concise, detailed or
     empty), `top_logprobs` is None without log probabilities, `approved` are the MCP calls that the user let pass.
     """
 
@@ -45,7 +45,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Made:
-    """The output, its length in tokens, whether it was cut off, and the sketches of its pictures by item id."""
+    """The output, its length in tokens, whether it was cut off, and the sketches of its images by item id."""
 
     items: list[Item]
     tokens: int

@@ -75,7 +75,7 @@ class Collection:
         return parent.within(self.key)
 
     def find(self, request: Request, item_id: Any = None) -> Any:
-        """The Item with this id, or with the one that the path names; raises ApiError 404 when there is none."""
+        """The Item with this id, or with the one that the path names; raises ApiError 404 for an unknown one."""
         item_id = request.params[self.param] if item_id is None else str(item_id)
         item = self.store(request).get(item_id)
         if item is None or (self.hidden is not None and self.hidden(request, item)):

@@ -55,7 +55,7 @@ class StoredFile(Item):
 
 
 def new_content() -> BinaryIO:
-    """An empty place for content, which is gone when nobody holds it any more."""
+    """An empty place for content, which is deleted when it is no longer referenced."""
     return cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))
 
 
@@ -87,7 +87,7 @@ def keep(
 
 
 def loose(data: bytes, filename: str) -> StoredFile:
-    """A file that is nobody's, for what belongs to another object."""
+    """A file outside the caller's list, for what belongs to another object."""
     content = new_content()
     content.write(data)
     return StoredFile({"id": "", "bytes": len(data), "filename": filename}, content=content)
@@ -107,7 +107,7 @@ def missing(file_id: str, status: int = 404, param: str = "id") -> ApiError:
 
 
 def find(state: State, file_id: str, param: str = "id", status: int = 404) -> StoredFile:
-    """The caller's file; raises ApiError with `status` when there is none, or none any more."""
+    """The caller's file; raises ApiError with `status` for an unknown or expired one."""
     stored = files(state).get(file_id)
     if stored is None or stored.has_expired(state.now()):
         raise missing(file_id, status, param)

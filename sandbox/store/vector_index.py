@@ -29,7 +29,7 @@ class Indexed:
 
 
 def add_file(state: State, store: Item, body: Body, seconds: float) -> Item:
-    """Adds the file that `body` names to a store, ready in `seconds`; raises ApiError 404 when there is none."""
+    """Adds the file that `body` names to a store, ready in `seconds`; raises ApiError 404 for an unknown one."""
     stored = stored_files.find(state, params.string(body, "file_id"), "file_id")
     strategy = chunking(body)
     text = readable(stored.read(0, MAX_TEXT))

@@ -54,7 +54,7 @@ class Form:
 
 
 async def parse_form(content_type: str, pieces: AsyncIterator[bytes]) -> Form:
-    """Files go to disk above 1 MB. Raises ApiError 400 when the content type is no form or the body does not follow it."""
+    """Files go to disk above 1 MB. Raises ApiError 400 for another content type or a malformed body."""
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
         raise ApiError(

@@ -89,7 +89,7 @@ class Request:
         return dict(urllib.parse.parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
 
     def json(self) -> dict[str, Any]:
-        """The body as an object; raises ApiError 400 when it is none, or is said to be something else."""
+        """The body as an object; raises ApiError 400 for anything else, or another content type."""
         content_type = self.headers.get(b"content-type", JSON)
         if not content_type.startswith(JSON):
             raise ApiError(
@@ -125,7 +125,7 @@ class Request:
                 return
 
     async def form(self) -> Form:
-        """The multipart body, files spooled to disk above 1 MB; raises ApiError 400 when it is none."""
+        """The multipart body, files spooled to disk above 1 MB; raises ApiError 400 for another body."""
         return await parse_form(self.header("content-type"), self.stream())
 
     def read_directives(self, text: str) -> None:

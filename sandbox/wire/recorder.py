@@ -33,7 +33,7 @@ class Record:
     messages: list[str] = field(default_factory=list)
 
     def add_message(self, message: str | bytes) -> None:
-        """Writes a WebSocket message down: the first thousand, each up to 10,000 characters; binary as base64."""
+        """Records a WebSocket message: the first thousand, each up to 10,000 characters; binary as base64."""
         if len(self.messages) < MAX_MESSAGES:
             text = message if isinstance(message, str) else base64.b64encode(message).decode()
             self.messages.append(text[:MAX_MESSAGE])
@@ -70,7 +70,7 @@ class Recorder:
         self._trim()
 
     def add_body(self, record: Record, piece: bytes) -> None:
-        """Writes down the next piece of a body; beyond 2 MB only its size and hash."""
+        """Records the next piece of a body; beyond 2 MB only its size and hash."""
         record.body_bytes += len(piece)
         record.body_hash.update(piece)
         kept = piece[: MAX_BODY - len(record.body)]

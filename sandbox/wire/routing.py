@@ -36,7 +36,7 @@ class Router:
                 self._fixed[route.method, route.path] = route
 
     def find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-        """The row and the path's parameters; (None, {}) when there is none."""
+        """The row and the path's parameters; (None, {}) for an unknown one."""
         route = self._fixed.get((method, path))
         if route is not None:
             return route, {}
