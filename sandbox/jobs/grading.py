@@ -44,8 +44,7 @@ def check(grader: Any, where: str = "grader") -> None:
         raise missing_parameter(where)
     kind = params.kind(grader, where, REQUIRED)
     for name in ("name", *REQUIRED[kind]):
-        if grader.get(name) is None:
-            raise missing_parameter(f"{where}.{name}")
+        params.required(grader, f"{where}.{name}")
     if kind == "string_check" and grader["operation"] not in OPERATIONS:
         raise invalid_value(f"{where}.operation", grader["operation"], quoted(OPERATIONS))
     if kind == "multi":

@@ -44,12 +44,12 @@ def read_tool(item: Any, where: str, kind: str = "function") -> Tool:
         raise missing_parameter(where)
     if not isinstance(item, dict):
         raise invalid_type(where, "an object", item)
-    name, schema = params.string(item, "name"), params.mapping(item, "parameters")
+    name, schema = params.string(item, f"{where}.name"), params.mapping(item, f"{where}.parameters")
     if not name:
         raise missing_parameter(f"{where}.name")
     if item.get("strict"):
         strict_schema.check(schema, f"function '{name}'", f"{where}.parameters")
-    return Tool(name, params.string(item, "description"), schema if kind == "function" else None, kind)
+    return Tool(name, params.string(item, f"{where}.description"), schema if kind == "function" else None, kind)
 
 
 @dataclass(slots=True)

@@ -206,15 +206,12 @@ def _named(choice: Body) -> str:
 
 def _response_format(form: Body) -> tuple[dict[str, Any] | None, bool]:
     """The schema to satisfy, and whether any JSON object will do."""
-    kind = params.choice(form, "type", ("text", "json_object", "json_schema"), "text")
+    kind = params.choice(form, "response_format.type", ("text", "json_object", "json_schema"), "text")
     if kind != "json_schema":
         return None, kind == "json_object"
-    described = form.get("json_schema")
-    if not isinstance(described, dict):
-        raise missing_parameter("response_format.json_schema")
-    name = described.get("name")
-    if not name:
-        raise missing_parameter("response_format.json_schema.name")
+    params.required(form, "response_format.json_schema")
+    described = params.mapping(form, "response_format.json_schema")
+    name = params.required(described, "response_format.json_schema.name")
     schema = described.get("schema", {})
     if described.get("strict"):
         strict_schema.check(schema, f"response_format '{name}'", "response_format")

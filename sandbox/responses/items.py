@@ -104,8 +104,7 @@ def _item(item: Any, where: str, lookup: Lookup) -> Item:
         return _message(item, where, lookup)
     prefix, required = TYPES[kind]
     for name in required:
-        if item.get(name) is None:
-            raise missing_parameter(f"{where}.{name}")
+        params.required(item, f"{where}.{name}")
     _check_lists(item, where)
     made = {**item, "id": item.get("id") or lookup.new_id(prefix)}
     if kind not in _WITHOUT_STATUS:
@@ -117,14 +116,13 @@ def _item(item: Any, where: str, lookup: Lookup) -> Item:
 
 def _check_texts(item: Item, where: str) -> None:
     for name in _TEXTS:
-        if item.get(name) is not None and not isinstance(item[name], str):
-            raise invalid_type(f"{where}.{name}", "a string", item[name])
+        params.string(item, f"{where}.{name}")
 
 
 def _check_lists(item: Item, where: str) -> None:
     for name in ("summary", "output"):
         if name == "summary" or isinstance(item.get(name), list):
-            params.objects({f"{where}.{name}": item.get(name)}, f"{where}.{name}")
+            params.objects(item, f"{where}.{name}")
 
 
 def _referenced(item: Item, where: str, lookup: Lookup) -> Item:

@@ -62,8 +62,7 @@ def plan(body: Body, row: Model, toolbox: Toolbox, approved: list[Item]) -> Plan
     params.number(body, "temperature", 0, 2, 1)
     params.number(body, "top_p", 0, 1, 1)
     reasoning = params.mapping(body, "reasoning")
-    asked = {"reasoning.effort": reasoning.get("effort")}
-    effort = params.choice(asked, "reasoning.effort", REASONING_TOKENS, "medium")
+    effort = params.choice(reasoning, "reasoning.effort", REASONING_TOKENS, "medium")
     summary = reasoning.get("summary") or reasoning.get("generate_summary")
     if row.reasons:
         _refuse_sampling(body)
@@ -106,10 +105,9 @@ def _refuse_sampling(body: Body) -> None:
 
 def _format(text: Body) -> tuple[dict[str, Any] | None, bool]:
     """The schema to satisfy, and whether any JSON object will do."""
-    form = params.mapping({"text.format": text.get("format")}, "text.format")
-    params.choice({"text.verbosity": text.get("verbosity")}, "text.verbosity", ("low", "medium", "high"), "medium")
-    kinds = ("text", "json_object", "json_schema")
-    kind = params.choice({"text.format.type": form.get("type")}, "text.format.type", kinds, "text")
+    form = params.mapping(text, "text.format")
+    params.choice(text, "text.verbosity", ("low", "medium", "high"), "medium")
+    kind = params.choice(form, "text.format.type", ("text", "json_object", "json_schema"), "text")
     if kind != "json_schema":
         return None, kind == "json_object"
     for name in ("name", "schema"):

@@ -100,8 +100,7 @@ def _used(box: Toolbox, built_in: list[Offered], user_text: str, after_results: 
 def _add(box: Toolbox, item: Offered, where: str) -> None:
     kind = params.kind(item, where, TYPES)
     for name in BUILT_IN.get(kind, ("", ()))[1]:
-        if item.get(name) is None:
-            raise missing_parameter(f"{where}.{name}")
+        params.required(item, f"{where}.{name}")
     if kind in ("function", "custom"):
         box.functions.append(read_tool(item, where, kind))
     if kind == "function":
@@ -115,7 +114,7 @@ def _narrow(box: Toolbox, choice: Body, built_in: list[Offered]) -> list[Offered
     """Applies a `tool_choice` object; returns the built-in tools that are left."""
     kind = choice.get("type")
     if kind == "allowed_tools":
-        allowed = params.objects({"tool_choice.tools": choice.get("tools")}, "tool_choice.tools")
+        allowed = params.objects(choice, "tool_choice.tools")
         names = [item.get("name") for item in allowed if item.get("type") in ("function", "custom")]
         types = [item.get("type") for item in allowed]
         box.choice = params.choice(choice, "mode", ("auto", "required"), "auto")

@@ -1,4 +1,7 @@
-"""Reading a JSON body's fields; each refuses a wrong value in OpenAI's words (ApiError 400)."""
+"""Reading a JSON body's fields; each refuses a wrong value in OpenAI's words (ApiError 400).
+
+A name may be a path for the error's `param`, such as `tools[0].name`: its last part is the field that is read.
+"""
 
 from collections.abc import Container, Iterable
 from typing import Any
@@ -17,14 +20,20 @@ def model_name(body: Body) -> str:
     return name
 
 
+def given(body: Body, path: str) -> Any:
+    """The field at the end of a path; None when it is missing."""
+    return body.get(path.rpartition(".")[2])
+
+
 def required(body: Body, name: str) -> Any:
-    if body.get(name) is None:
+    value = given(body, name)
+    if value is None:
         raise missing_parameter(name)
-    return body[name]
+    return value
 
 
 def string(body: Body, name: str, default: str = "") -> str:
-    value = body.get(name)
+    value = given(body, name)
     if value is None:
         return default
     if not isinstance(value, str):
@@ -50,7 +59,7 @@ def strings(body: Body, name: str) -> list[str]:
 
 def objects(body: Body, name: str) -> list[Body]:
     """An array of objects; empty when it is not given."""
-    value = body.get(name)
+    value = given(body, name)
     if value is None:
         return []
     if not isinstance(value, list):
@@ -81,7 +90,7 @@ def known(body: Iterable[str], names: Container[str]) -> None:
 
 
 def boolean(body: Body, name: str, default: bool = False) -> bool:
-    value = body.get(name)
+    value = given(body, name)
     if value is None:
         return default
     if not isinstance(value, bool):
@@ -90,7 +99,7 @@ def boolean(body: Body, name: str, default: bool = False) -> bool:
 
 
 def mapping(body: Body, name: str) -> Body:
-    value = body.get(name)
+    value = given(body, name)
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -101,7 +110,7 @@ def mapping(body: Body, name: str) -> Body:
 def integer(
     body: Body, name: str, low: int | None = None, high: int | None = None, default: int | None = None
 ) -> int | None:
-    value = body.get(name)
+    value = given(body, name)
     if value is None:
         return default
     if not isinstance(value, int) or isinstance(value, bool):
@@ -111,7 +120,7 @@ def integer(
 
 
 def number(body: Body, name: str, low: float, high: float, default: float) -> float:
-    value = body.get(name)
+    value = given(body, name)
     if value is None:
         return default
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -121,7 +130,7 @@ def number(body: Body, name: str, low: float, high: float, default: float) -> fl
 
 
 def choice(body: Body, name: str, allowed: Iterable[str], default: str) -> str:
-    value = body.get(name)
+    value = given(body, name)
     if value is None:
         return default
     if not isinstance(value, str):

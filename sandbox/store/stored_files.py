@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
-from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
+from sandbox.errors import ApiError, invalid_value
 from sandbox.misbehaviour.job_switches import Switches
 from sandbox.state import State, Store
 from sandbox.store import params
@@ -142,11 +142,8 @@ def expires_in(body: Body, name: str = "expires_after") -> int | None:
         return None
     if expiry.get("anchor") != "created_at":
         raise invalid_value(f"{name}.anchor", expiry.get("anchor"), "'created_at'")
-    seconds = expiry.get("seconds")
-    if seconds is None:
-        raise missing_parameter(f"{name}.seconds")
-    if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise invalid_type(f"{name}.seconds", "an integer", seconds)
+    params.required(expiry, f"{name}.seconds")
+    seconds = params.integer(expiry, f"{name}.seconds") or 0
     if not MIN_EXPIRY <= seconds <= MAX_EXPIRY:
         raise ApiError(
             f"Invalid '{name}.seconds': expected a value from {MIN_EXPIRY} to {MAX_EXPIRY}, but got {seconds}.",

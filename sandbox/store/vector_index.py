@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter
+from sandbox.errors import ApiError, invalid_type, invalid_value
 from sandbox.state import State
 from sandbox.store import params, stored_files
 from sandbox.store.objects import Item, add
@@ -77,8 +77,8 @@ def expires_after(body: Body) -> dict[str, Any] | None:
         return None
     if given.get("anchor") != "last_active_at":
         raise invalid_value("expires_after.anchor", given.get("anchor"), "'last_active_at'")
-    if params.integer(given, "days", 1, 365) is None:
-        raise missing_parameter("expires_after.days")
+    params.required(given, "expires_after.days")
+    params.integer(given, "expires_after.days", 1, 365)
     return given
 
 
