@@ -63,7 +63,7 @@ STEPS = Collection(
 
 
 @dataclass(slots=True)
-class Talk:
+class RunMemory:
     """What a run remembers beside its object: the tool calls so far with their outputs, as chat messages."""
 
     messages: list[Shape] = field(default_factory=list)
@@ -119,7 +119,7 @@ async def events(app: Host, thread: Item, run: Item) -> AsyncIterator[Event]:
 
 def _chat_body(thread: Item, run: Item) -> Shape:
     """The run as a chat completion."""
-    shape, talk = run.shape, run.inner
+    shape, memory = run.shape, run.inner
     messages: list[Shape] = []
     if shape["instructions"]:
         messages.append({"role": "system", "content": shape["instructions"]})
@@ -127,7 +127,7 @@ def _chat_body(thread: Item, run: Item) -> Shape:
         parts = [_chat_part(part) for part in message.shape["content"]]
         messages.append({"role": message.shape["role"], "content": parts})
     functions = [tool for tool in shape["tools"] if tool.get("type") == "function"]
-    body = {"model": shape["model"], "messages": [*messages, *talk.messages]}
+    body = {"model": shape["model"], "messages": [*messages, *memory.messages]}
     return {**body, "tools": functions} if functions else body
 
 

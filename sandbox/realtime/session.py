@@ -12,7 +12,7 @@ from sandbox.misbehaviour.faults import strip
 from sandbox.model import catalog, tokens
 from sandbox.realtime import settings as session_settings
 from sandbox.realtime.emitter import Event, SocketCut, SocketSession, decoded
-from sandbox.realtime.hearing import MIN_COMMIT_MS, Ear, Heard
+from sandbox.realtime.input_audio import MIN_COMMIT_MS, Heard, InputAudio
 from sandbox.realtime.response import Answer, Item
 from sandbox.wire.websocket import WebSocket
 
@@ -30,7 +30,7 @@ class Session(SocketSession):
         self.conversation = self.state.new_id("conv_", 21)
         self.items: list[Item] = []
         self.answered = 0
-        self._ear = Ear()
+        self._input = InputAudio()
         self._speech_item = ""
         self._running: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
@@ -72,11 +72,11 @@ class Session(SocketSession):
     # --- sound ------------------------------------------------------------------------------------------------------
     async def _append(self, event: Event) -> None:
         sound = decoded(event.get("audio"))
-        self._ear.append(sound)
+        self._input.append(sound)
         detection = self.settings["audio"]["input"]["turn_detection"]
         if detection is None:
             return
-        started = self._ear.starts(sound)
+        started = self._input.starts(sound)
         if started is not None:
             self._speech_item = self.state.new_id("item_", 21)
             await self.emitter.send(
@@ -84,7 +84,7 @@ class Session(SocketSession):
             )
             if detection.get("interrupt_response", True) and self._answer is not None:
                 await self._interrupt("turn_detected")
-        stopped = self._ear.stops(sound, detection.get("silence_duration_ms", 500))
+        stopped = self._input.stops(sound, detection.get("silence_duration_ms", 500))
         if stopped is not None:
             await self.emitter.send(
                 "input_audio_buffer.speech_stopped", audio_end_ms=stopped, item_id=self._speech_item
@@ -94,7 +94,7 @@ class Session(SocketSession):
                 self._respond({})
 
     async def _commit(self, event: Event) -> None:
-        milliseconds = len(self._ear.sound) / 48
+        milliseconds = len(self._input.sound) / 48
         if milliseconds < MIN_COMMIT_MS:
             raise ApiError(
                 "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer "
@@ -104,11 +104,11 @@ class Session(SocketSession):
         await self._take(self.state.new_id("item_", 21))
 
     async def _clear(self, event: Event) -> None:
-        self._ear.clear()
+        self._input.clear()
         await self.emitter.send("input_audio_buffer.cleared")
 
     async def _take(self, item_id: str) -> None:
-        heard = self._ear.take()
+        heard = self._input.take()
         before = self.items[-1]["id"] if self.items else None
         await self.emitter.send("input_audio_buffer.committed", previous_item_id=before, item_id=item_id)
         part = {"type": "input_audio", "transcript": None, "sandbox_text": heard.text}

@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.media import tones
 from sandbox.model import tokens
 from sandbox.realtime.emitter import Event, SocketSession, decoded
-from sandbox.realtime.hearing import BYTES_PER_MS
+from sandbox.realtime.input_audio import BYTES_PER_MS
 from sandbox.realtime.settings import SESSION_SECONDS
 from sandbox.wire.websocket import WebSocket
 

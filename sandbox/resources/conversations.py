@@ -3,8 +3,8 @@
 from sandbox.errors import ApiError, missing_parameter
 from sandbox.responses.conversation import CONVERSATIONS, Conversation, find, keep
 from sandbox.responses.items import Item, read_items
-from sandbox.responses.life import visible
 from sandbox.responses.lookup import lookup, query_list
+from sandbox.responses.model_response import visible
 from sandbox.responses.settings import include
 from sandbox.store import paging, params
 from sandbox.store.params import Body

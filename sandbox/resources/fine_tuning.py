@@ -1,4 +1,4 @@
-"""`/v1/fine_tuning/jobs`: creating, retrieving and steering jobs; `fine_tuning_run.py` runs them."""
+"""`/v1/fine_tuning/jobs`: creating, retrieving, pausing, resuming and cancelling jobs; `fine_tuning_run.py` runs them."""
 
 import zlib
 from functools import partial
@@ -103,20 +103,20 @@ async def list_jobs(request: Request) -> Answer:
 
 
 async def cancel(request: Request) -> Answer:
-    return _steer(request, "cancelled", "cancel", "The job was cancelled")
+    return _transition(request, "cancelled", "cancel", "The job was cancelled")
 
 
 async def pause(request: Request) -> Answer:
-    return _steer(request, "paused", "pause", "The job was paused")
+    return _transition(request, "paused", "pause", "The job was paused")
 
 
 async def resume(request: Request) -> Answer:
     if JOBS.find(request).status != "paused":
         raise ApiError(f"Job is not paused: {request.params['job_id']}", param="resume", code="invalid_resume_request")
-    return _steer(request, "queued", "resume", "The job was resumed")
+    return _transition(request, "queued", "resume", "The job was resumed")
 
 
-def _steer(request: Request, status: str, verb: str, message: str) -> Answer:
+def _transition(request: Request, status: str, verb: str, message: str) -> Answer:
     job = JOBS.find(request)
     if not job.can(status):
         why = "has already completed" if job.is_over else f"cannot {verb} while {job.status}"

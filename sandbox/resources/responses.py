@@ -10,8 +10,8 @@ from sandbox.resources import containers
 from sandbox.responses import context, output, settings, toolbox, turn, usage
 from sandbox.responses.context import Context
 from sandbox.responses.items import Item
-from sandbox.responses.life import STREAMABLE, Life, error_event, replay, stream, visible
-from sandbox.responses.lookup import find_response, lives, query_list
+from sandbox.responses.lookup import find_response, query_list, stored_responses
+from sandbox.responses.model_response import STREAMABLE, ModelResponse, error_event, replay, stream, visible
 from sandbox.responses.toolbox import Toolbox
 from sandbox.responses.turn import Turn
 from sandbox.store import paging, params
@@ -35,19 +35,19 @@ async def create(request: Request) -> Answer:
         )
     if request.faults.endless and not streamed:
         return Stream(repeat(b" " * 1024), content_type=JSON)
-    life = begin(request, body, row)
-    life.streamed, life.obfuscated = streamed, options.get("include_obfuscation") is True
-    if life.background:
+    response = begin(request, body, row)
+    response.streamed, response.obfuscated = streamed, options.get("include_obfuscation") is True
+    if response.background:
         if streamed:
-            return Stream(replay(life, request.app.state), error=error_event)
-        return json_response(life.body("queued"))
+            return Stream(replay(response, request.app.state), error=error_event)
+        return json_response(response.body("queued"))
     if streamed:
-        return Stream(stream(life), error=error_event)
-    life.finished = True
-    return json_response(life.body(life.ending))
+        return Stream(stream(response), error=error_event)
+    response.finished = True
+    return json_response(response.body(response.ending))
 
 
-def begin(request: Request, body: Body, row: Model) -> Life:
+def begin(request: Request, body: Body, row: Model) -> ModelResponse:
     """The response with its whole future; remembered if it is to be stored."""
     state, faults = request.app.state, request.faults
     store, background = params.boolean(body, "store", True), params.boolean(body, "background")
@@ -62,7 +62,7 @@ def begin(request: Request, body: Body, row: Model) -> Life:
     containers.open_used(request, tools.built_in, made.items)
     now = state.now()
     starts = now + faults.queued / 1000 if background else now
-    life = Life(
+    response = ModelResponse(
         id=state.new_id("resp_", 48),
         base=settings.base(body, row, tools, store),
         items=made.items,
@@ -79,11 +79,11 @@ def begin(request: Request, body: Body, row: Model) -> Life:
         sketches=made.sketches,
     )
     if asked.conversation is not None:
-        life.base["conversation"] = {"id": asked.conversation.id}
-        asked.conversation.pending.append((life, asked.new))
+        response.base["conversation"] = {"id": asked.conversation.id}
+        asked.conversation.pending.append((response, asked.new))
     if store:
-        lives(request).put(life.id, life, _size(request, life))
-    return life
+        stored_responses(request).put(response.id, response, _size(request, response))
+    return response
 
 
 def _usage(
@@ -100,32 +100,34 @@ def _failure(faults: Faults) -> dict[str, str]:
     return {"code": faults.code or "server_error", "message": faults.message.replace("_", " ") or _FAILURE}
 
 
-def _size(request: Request, life: Life) -> int:
+def _size(request: Request, response: ModelResponse) -> int:
     """About how much memory a response takes, in bytes."""
-    written = sum(len(str(item.get("result") or item.get("content") or "")) for item in life.items)
-    return 4096 + len(request.body) + written + sum(len(sketch) for part in life.sketches.values() for sketch in part)
+    written = sum(len(str(item.get("result") or item.get("content") or "")) for item in response.items)
+    return (
+        4096 + len(request.body) + written + sum(len(sketch) for part in response.sketches.values() for sketch in part)
+    )
 
 
-def _named(request: Request) -> Life:
+def _named(request: Request) -> ModelResponse:
     return find_response(request, request.params["response_id"])
 
 
 async def retrieve(request: Request) -> Answer:
-    life, query, state = _named(request), request.query(), request.app.state
+    response, query, state = _named(request), request.query(), request.app.state
     wanted = settings.include(query_list(request, "include"))
     if query.get("stream") == "true":
-        _check_streamable(life, state.now())
-        return Stream(replay(life, state, _starting_after(query)), error=error_event)
-    return json_response(life.body(life.status(state.now()), wanted))
+        _check_streamable(response, state.now())
+        return Stream(replay(response, state, _starting_after(query)), error=error_event)
+    return json_response(response.body(response.status(state.now()), wanted))
 
 
-def _check_streamable(life: Life, now: float) -> None:
-    if not life.background or not life.streamed:
+def _check_streamable(response: ModelResponse, now: float) -> None:
+    if not response.background or not response.streamed:
         raise ApiError(
             "This response cannot be streamed because it was not created with background=true and stream=true.",
             param="stream",
         )
-    if now > life.created + STREAMABLE:
+    if now > response.created + STREAMABLE:
         raise ApiError("This response can no longer be streamed because it is more than 5 minutes old.", param="stream")
 
 
@@ -142,26 +144,26 @@ def _starting_after(query: dict[str, str]) -> int:
 
 
 async def delete(request: Request) -> Answer:
-    life = _named(request)
-    lives(request).pop(life.id)
-    return json_response({"id": life.id, "object": "response", "deleted": True})
+    response = _named(request)
+    stored_responses(request).pop(response.id)
+    return json_response({"id": response.id, "object": "response", "deleted": True})
 
 
 async def cancel(request: Request) -> Answer:
     """Twice is as good as once; a response that is over stays as it is."""
-    life = _named(request)
-    if not life.background:
+    response = _named(request)
+    if not response.background:
         raise ApiError("Cannot cancel a synchronous response.", param="response_id")
     now = request.app.state.now()
-    if not life.is_over(now):
-        life.cancelled = True
-    return json_response(life.body(life.status(now)))
+    if not response.is_over(now):
+        response.cancelled = True
+    return json_response(response.body(response.status(now)))
 
 
 async def list_input_items(request: Request) -> Answer:
-    life = _named(request)
+    response = _named(request)
     wanted = settings.include(query_list(request, "include"))
-    return json_response(paging.page([visible(item, wanted) for item in life.input], request.query()))
+    return json_response(paging.page([visible(item, wanted) for item in response.input], request.query()))
 
 
 async def count_input_tokens(request: Request) -> Answer:

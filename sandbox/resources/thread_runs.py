@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.errors import ApiError
 from sandbox.jobs import thread_run, work
-from sandbox.jobs.thread_run import RUNS, STEPS, Event, Talk
+from sandbox.jobs.thread_run import RUNS, STEPS, Event, RunMemory
 from sandbox.jobs.threads import THREADS
 from sandbox.resources.assistants import ASSISTANTS
 from sandbox.resources.threads import add_message, new_thread
@@ -35,7 +35,7 @@ async def create_with_thread(request: Request) -> Answer:
 
 def _begin(request: Request, thread: Item, body: Body, before: list[Event]) -> Answer:
     assistant = ASSISTANTS.find(request, params.required(body, "assistant_id")).shape
-    run = RUNS.new(request, body, Talk(), **_settings(request, body, assistant))
+    run = RUNS.new(request, body, RunMemory(), **_settings(request, body, assistant))
     before += [("thread.run.created", dict(run.shape)), ("thread.run.queued", dict(run.shape))]
     return _carry_on(request, thread, run, body, before)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from sandbox.errors import ApiError
 from sandbox.responses.items import Item as InputItem
 from sandbox.responses.items import newest, weight
-from sandbox.responses.life import Life
+from sandbox.responses.model_response import ModelResponse
 from sandbox.store.collection import Collection
 from sandbox.store.objects import Item
 from sandbox.wire.messages import Request
@@ -29,7 +29,7 @@ class Conversation(Item):
     """A conversation. `pending` are responses that are not over, with the input to add when they are."""
 
     items: list[InputItem] = field(default_factory=list)
-    pending: list[tuple[Life, list[InputItem]]] = field(default_factory=list)
+    pending: list[tuple[ModelResponse, list[InputItem]]] = field(default_factory=list)
 
     def add(self, items: list[InputItem]) -> None:
         self.items = newest([*self.items, *items], MAX_ITEMS, MAX_BYTES)
@@ -37,11 +37,11 @@ class Conversation(Item):
     def settle(self, now: float) -> bool:
         """Takes in what the responses that have ended said; whether any has."""
         waiting = []
-        for life, asked in self.pending:
-            if not life.is_over(now):
-                waiting.append((life, asked))
-            elif life.status(now) in ("completed", "incomplete"):
-                self.add([*asked, *life.items])
+        for response, asked in self.pending:
+            if not response.is_over(now):
+                waiting.append((response, asked))
+            elif response.status(now) in ("completed", "incomplete"):
+                self.add([*asked, *response.items])
         ended = len(self.pending) > len(waiting)
         self.pending = waiting
         return ended

@@ -7,7 +7,7 @@ from typing import cast
 from sandbox.errors import ApiError
 from sandbox.responses.conversation import CONVERSATIONS, Conversation
 from sandbox.responses.items import Item, Lookup
-from sandbox.responses.life import Life
+from sandbox.responses.model_response import ModelResponse
 from sandbox.state import Store
 from sandbox.store import stored_files
 from sandbox.store.auth import owned
@@ -17,13 +17,13 @@ RESPONSES = "responses"
 MAX_OBJECTS = 5_000
 
 
-def lives(request: Request) -> Store[str, Life]:
+def stored_responses(request: Request) -> Store[str, ModelResponse]:
     return owned(request.app.state, RESPONSES, MAX_OBJECTS)
 
 
-def find_response(request: Request, response_id: str) -> Life:
+def find_response(request: Request, response_id: str) -> ModelResponse:
     """Raises ApiError 404 for a response that was not stored, is gone, or is another key's."""
-    found = lives(request).get(response_id)
+    found = stored_responses(request).get(response_id)
     if found is None:
         raise ApiError(f"Response with id '{response_id}' not found.", status=404)
     return found
@@ -41,8 +41,8 @@ def lookup(request: Request) -> Lookup:
 
 
 def _items(request: Request) -> Iterator[Item]:
-    for life in reversed(list(lives(request))):
-        yield from reversed(life.context())
+    for response in reversed(list(stored_responses(request))):
+        yield from reversed(response.context())
     for conversation in cast(Iterable[Conversation], CONVERSATIONS.store(request)):
         yield from conversation.items
 

@@ -7,7 +7,7 @@ from sandbox.errors import ApiError, invalid_type
 from sandbox.responses import conversation as conversations
 from sandbox.responses.conversation import Conversation
 from sandbox.responses.items import Item, check_calls, newest, read_items
-from sandbox.responses.lookup import lives, lookup
+from sandbox.responses.lookup import lookup, stored_responses
 from sandbox.store.params import Body
 from sandbox.wire.messages import Request
 
@@ -85,7 +85,7 @@ def _conversation_id(body: Body) -> str | None:
 def _previous(request: Request, response_id: Any) -> list[Item]:
     if not isinstance(response_id, str):
         raise invalid_type("previous_response_id", "a string", response_id)
-    found = lives(request).get(response_id)
+    found = stored_responses(request).get(response_id)
     if found is None:
         raise ApiError(
             f"Previous response with id '{response_id}' not found.",

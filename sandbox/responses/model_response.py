@@ -17,7 +17,7 @@ STREAMABLE = 300  # seconds after its creation that a background response can be
 
 
 @dataclass(slots=True)
-class Life:
+class ModelResponse:
     """One response. `base` has the fields that never change; times are the sandbox's clock.
 
     `ending` is completed, incomplete or failed. A response in the background is queued until `starts`, and in
@@ -106,11 +106,11 @@ def _without_url(part: Item) -> Item:
     return {**part, "image_url": None} if part["type"] == "input_image" else part
 
 
-def events(life: Life) -> Iterator[Event]:
+def events(response: ModelResponse) -> Iterator[Event]:
     """All events of a response, numbered from 0."""
-    for number, event in enumerate(_events(life)):
+    for number, event in enumerate(_events(response)):
         event["sequence_number"] = number
-        if life.obfuscated and event["type"].endswith(".delta"):
+        if response.obfuscated and event["type"].endswith(".delta"):
             event["obfuscation"] = _PADDING[: 16 - len(event["delta"]) % 16]
         yield event
 
@@ -118,24 +118,24 @@ def events(life: Life) -> Iterator[Event]:
 _PADDING = "abcdefghijklmnop"
 
 
-def _events(life: Life) -> Iterator[Event]:
-    yield {"type": "response.created", "response": life.body("queued" if life.background else "in_progress")}
-    if life.background:
-        yield {"type": "response.queued", "response": life.body("queued")}
-    yield {"type": "response.in_progress", "response": life.body("in_progress")}
-    if life.ending == "failed":
-        yield from _half(life)
+def _events(response: ModelResponse) -> Iterator[Event]:
+    yield {"type": "response.created", "response": response.body("queued" if response.background else "in_progress")}
+    if response.background:
+        yield {"type": "response.queued", "response": response.body("queued")}
+    yield {"type": "response.in_progress", "response": response.body("in_progress")}
+    if response.ending == "failed":
+        yield from _half(response)
     else:
-        for index, item in enumerate(life.items):
-            sketches = life.sketches.get(item["id"], [])
-            yield from of_item(visible(item, life.include), index, sketches=sketches, endless=life.endless)
-    yield {"type": f"response.{life.ending}", "response": life.body(life.ending)}
+        for index, item in enumerate(response.items):
+            sketches = response.sketches.get(item["id"], [])
+            yield from of_item(visible(item, response.include), index, sketches=sketches, endless=response.endless)
+    yield {"type": f"response.{response.ending}", "response": response.body(response.ending)}
 
 
-def _half(life: Life) -> Iterator[Event]:
+def _half(response: ModelResponse) -> Iterator[Event]:
     """The events of the last item, up to the middle."""
-    if life.items:
-        found = list(of_item(visible(life.items[-1], life.include), 0))
+    if response.items:
+        found = list(of_item(visible(response.items[-1], response.include), 0))
         yield from found[: len(found) // 2]
 
 
@@ -150,28 +150,28 @@ def error_event(error: ApiError, number: int) -> bytes:
     return sse({"type": "error", **shown, "sequence_number": number})
 
 
-def stream(life: Life) -> Iterator[bytes]:
+def stream(response: ModelResponse) -> Iterator[bytes]:
     """The stream of a response that is made while the client waits; it is over when all of it was sent."""
     try:
         last: Event = {}
-        for event in events(life):
+        for event in events(response):
             if last:
                 yield sse(last)
             last = event
         # A client that reads the last event may ask for the response at once.
-        life.finished = True
+        response.finished = True
         yield sse(last)
     finally:
-        if not life.finished:
-            life.cancelled = True
+        if not response.finished:
+            response.cancelled = True
 
 
-async def replay(life: Life, state: State, after: int = -1) -> AsyncIterator[bytes]:
+async def replay(response: ModelResponse, state: State, after: int = -1) -> AsyncIterator[bytes]:
     """The stream of a background response behind event number `after`, each event at its time.
 
     Ends early when the response is cancelled.
     """
-    timed = list(events(life))
+    timed = list(events(response))
     count = len(timed) - 3
     for event in timed:
         number = event["sequence_number"]
@@ -179,11 +179,15 @@ async def replay(life: Life, state: State, after: int = -1) -> AsyncIterator[byt
             continue
         # created and queued come at once, in_progress at the start, the rest spread over the work.
         if number == 2:
-            due = life.starts
+            due = response.starts
         else:
-            due = life.starts + (life.ends - life.starts) * (number - 2) / count if number > 2 else life.created
-        while state.now() < due and not life.cancelled:
+            due = (
+                response.starts + (response.ends - response.starts) * (number - 2) / count
+                if number > 2
+                else response.created
+            )
+        while state.now() < due and not response.cancelled:
             await asyncio.sleep(min(_NAP, max(due - state.now(), 0)))
-        if life.cancelled:
+        if response.cancelled:
             return
         yield sse(event)

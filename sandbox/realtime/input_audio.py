@@ -28,7 +28,7 @@ class Heard:
 
 
 @dataclass(slots=True)
-class Ear:
+class InputAudio:
     """The input audio buffer. Times are milliseconds since the session's first sound."""
 
     sound: bytearray = field(default_factory=bytearray)
