@@ -16,6 +16,7 @@ MAX_ERRORS = 100
 _DEFAULT_MODEL = ("/v1/moderations",)
 
 Error = dict[str, Any]
+Fault = tuple[str, str, str | None]  # code, message, param
 
 
 class Line(NamedTuple):
@@ -97,66 +98,65 @@ class _Checker:
         self._seen: set[str] = set()
 
     def line(self, number: int, text: bytes) -> None:
+        self.errors += [error(*found, number) for found in self._faults(text)]
+
+    def _faults(self, text: bytes) -> Iterator[Fault]:
         try:
             envelope = _envelope.decode(text)
             body = bytes(envelope.body)
             model = _model.decode(body).model if body.startswith(b"{") else None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._add("invalid_json_line", "This line is not parseable as valid JSON.", None, number)
+            yield "invalid_json_line", "This line is not parseable as valid JSON.", None
             return
-        self._custom_id(envelope.custom_id, number)
+        yield from self._custom_id(envelope.custom_id)
         if envelope.method is None:
-            self._missing("method", number)
+            yield _missing("method")
         elif envelope.method != "POST":
-            self._add(
-                "invalid_method", f"The method '{envelope.method}' is not supported; use 'POST'.", "method", number
-            )
+            yield "invalid_method", f"The method '{envelope.method}' is not supported; use 'POST'.", "method"
         if envelope.url is None:
-            self._missing("url", number)
+            yield _missing("url")
         elif envelope.url != self._endpoint:
             message = f"The URL provided for this request does not match the batch endpoint '{self._endpoint}'."
-            self._add("invalid_url", message, "url", number)
+            yield "invalid_url", message, "url"
         if body.startswith(b"{"):
-            self._model(model, number)
+            yield from self._model(model)
         else:
-            self._missing("body", number)
+            yield _missing("body")
 
-    def _custom_id(self, custom_id: Any, number: int) -> None:
+    def _custom_id(self, custom_id: Any) -> Iterator[Fault]:
         if custom_id is None or custom_id == "":
-            self._missing("custom_id", number)
+            yield _missing("custom_id")
         elif not isinstance(custom_id, str):
-            self._add("invalid_type", "Invalid type for 'custom_id': expected a string.", "custom_id", number)
+            yield "invalid_type", "Invalid type for 'custom_id': expected a string.", "custom_id"
         elif custom_id in self._seen:
             message = (
                 f"The custom_id '{custom_id}' for this request is a duplicate of another request. The custom_id "
                 "parameter must be unique for each request in a batch."
             )
-            self._add("duplicate_custom_id", message, "custom_id", number)
+            yield "duplicate_custom_id", message, "custom_id"
         else:
             self._seen.add(custom_id)
 
-    def _model(self, name: Any, number: int) -> None:
+    def _model(self, name: Any) -> Iterator[Fault]:
         if name is None and self._endpoint in _DEFAULT_MODEL:
             return
         if not isinstance(name, str) or not name:
-            self._missing("body.model", number)
+            yield _missing("body.model")
         elif catalog.find(self._state, name) is None:
             message = f"The provided model '{name}' is not supported by the Batch API."
-            self._add("model_not_found", message, "body.model", number)
+            yield "model_not_found", message, "body.model"
         elif self.model and name != self.model:
             message = (
                 f"The model '{name}' for this request does not match the rest of the batch. Each batch must contain "
                 "requests for a single model."
             )
-            self._add("mismatched_model", message, "body.model", number)
+            yield "mismatched_model", message, "body.model"
         else:
             self.model = name
 
-    def _missing(self, name: str, number: int) -> None:
-        self._add("missing_required_parameter", f"Missing required parameter: '{name}'.", name, number)
 
-    def _add(self, code: str, message: str, param: str | None, number: int) -> None:
-        self.errors.append(error(code, message, param, number))
+def _missing(name: str) -> Fault:
+    return "missing_required_parameter", f"Missing required parameter: '{name}'.", name
 
 
 def error(code: str, message: str, param: str | None = None, line: int | None = None) -> Error:

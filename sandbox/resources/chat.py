@@ -1,6 +1,5 @@
 """`/v1/chat/completions`: making an answer. `stored_chat.py` keeps it when `store` is true."""
 
-from itertools import repeat
 from typing import Any
 
 from sandbox.errors import ApiError, invalid_type, invalid_value, missing_parameter, unsupported_parameter
@@ -15,7 +14,7 @@ from sandbox.model.usage import CACHE_MIN_TOKENS, cached_tokens, chat_usage
 from sandbox.resources import stored_chat
 from sandbox.store import params
 from sandbox.store.params import Body
-from sandbox.wire.messages import JSON, Answer, Request, Response, Stream, encode
+from sandbox.wire.messages import Answer, Request, Response, Stream, encode, endless_body
 from sandbox.wire.routing import Route
 
 # How every answer begins. Benchmarks repeat small bodies, so the rest of such answers is kept.
@@ -37,7 +36,7 @@ async def create(request: Request) -> Answer:
     if params.boolean(body, "stream"):
         return Stream(stream(chat, params.mapping(body, "stream_options")))
     if request.faults.endless:
-        return Stream(repeat(b" " * 1024), content_type=JSON)
+        return endless_body()
     answer = completion(chat)
     encoded = encode(answer)
     if params.boolean(body, "store"):

@@ -1,9 +1,8 @@
 """`/v1/completions`, the legacy endpoint."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import cycle
-from typing import Any
+from itertools import accumulate, cycle
+from typing import Any, NamedTuple
 
 from sandbox.errors import ApiError, invalid_type
 from sandbox.misbehaviour import faults
@@ -16,7 +15,7 @@ from sandbox.model.usage import chat_usage
 from sandbox.resources.chat import read_stop
 from sandbox.store import params
 from sandbox.store.params import Body
-from sandbox.wire.messages import DONE, JSON, Answer, Request, Stream, encode, event, json_response
+from sandbox.wire.messages import DONE, Answer, Request, Stream, encode, endless_body, event, json_response
 from sandbox.wire.routing import Route
 
 DEFAULT_MAX_TOKENS = 16
@@ -24,32 +23,16 @@ DEFAULT_MAX_TOKENS = 16
 _TOKEN_WORD = "<|{}|>"
 
 
-@dataclass(slots=True)
-class Choice:
-    """One choice: the text to show, in pieces, of which the first `echoed` repeat the prompt."""
-
-    pieces: list[str]
-    echoed: int
-    finish_reason: str
-    output: Output
+Choice = dict[str, Any]
 
 
-@dataclass(slots=True)
-class Completion:
-    id: str
-    created: int
-    model: Model
-    choices: list[Choice]
+class Completion(NamedTuple):
+    """An answer: what it begins with, and for each choice its pieces and why they end."""
+
+    head: dict[str, Any]
+    choices: list[tuple[list[str], str]]
     logprobs: int | None
     usage: dict[str, Any] | None
-
-    def head(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "object": "text_completion",
-            "created": self.created,
-            "model": self.model.shown,
-        }
 
 
 async def create(request: Request) -> Answer:
@@ -59,8 +42,13 @@ async def create(request: Request) -> Answer:
     if params.boolean(body, "stream"):
         return Stream(_stream(completion, params.mapping(body, "stream_options"), request.faults.endless))
     if request.faults.endless:
-        return Stream(cycle((b" " * 1024,)), content_type=JSON)
-    return json_response(_whole(completion))
+        return endless_body()
+    choices = [
+        _choice(index, "".join(pieces), _logprobs(pieces, 0, completion.logprobs), finish)
+        for index, (pieces, finish) in enumerate(completion.choices)
+    ]
+    usage = {} if completion.usage is None else {"usage": completion.usage}
+    return json_response({**completion.head, "choices": choices, **usage})
 
 
 def _complete(request: Request, body: Body, model: Model) -> Completion:
@@ -87,12 +75,11 @@ def _complete(request: Request, body: Body, model: Model) -> Completion:
         for variant in range(count):
             output = generate(asked, settings, request.faults, variant)
             outputs.append(output)
-            choices.append(_choice(text if echo else "", output, suffix))
+            choices.append((_pieces(text if echo else "", output, suffix), output.finish_reason))
     usage = None if request.faults.no_usage else chat_usage(total, outputs, 0, request.faults)
     state = request.app.state
-    return Completion(
-        state.new_id("cmpl-", 29), state.created(), model, choices, params.integer(body, "logprobs", 0, 5), usage
-    )
+    head = {"id": state.new_id("cmpl-", 29), "object": "text_completion", "created": state.created()}
+    return Completion({**head, "model": model.shown}, choices, params.integer(body, "logprobs", 0, 5), usage)
 
 
 def read_prompts(body: Body) -> list[str]:
@@ -119,49 +106,29 @@ def _words(token_ids: list[int]) -> str:
     return " ".join(_TOKEN_WORD.format(token) for token in token_ids)
 
 
-def _choice(echoed: str, output: Output, suffix: str) -> Choice:
-    before = tokens.split(echoed)
-    # With a suffix the text leads up to it, as an insertion does.
+def _pieces(echoed: str, output: Output, suffix: str) -> list[str]:
+    """The string to show: the prompt, if it is to be echoed, and the answer, which leads up to a suffix."""
     after = [" "] if suffix and output.pieces and not output.text.endswith(" ") else []
-    return Choice([*before, *output.pieces, *after], len(before), output.finish_reason, output)
+    return [*tokens.split(echoed), *output.pieces, *after]
 
 
-def _whole(completion: Completion) -> dict[str, Any]:
-    answer = completion.head()
-    answer["choices"] = [
-        {
-            "text": "".join(choice.pieces),
-            "index": index,
-            "logprobs": _logprobs(choice.pieces, 0, completion.logprobs),
-            "finish_reason": choice.finish_reason,
-        }
-        for index, choice in enumerate(completion.choices)
-    ]
-    if completion.usage is not None:
-        answer["usage"] = completion.usage
-    return answer
+def _choice(index: int, text: str, logprobs: Any, finish: str | None) -> Choice:
+    return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish}
 
 
 def _stream(completion: Completion, options: dict[str, Any], endless: bool) -> Iterator[bytes]:
     include_usage = bool(options.get("include_usage"))
-    head = encode(completion.head())[:-1] + b',"choices":['
+    start = b"data: " + encode(completion.head)[:-1] + b',"choices":['
     end = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
-    for index, choice in enumerate(completion.choices):
+    for index, (pieces, finish) in enumerate(completion.choices):
         offset = 0
-        pieces = cycle(choice.pieces or [" "]) if endless else choice.pieces
-        for piece in pieces:
-            logprobs = _logprobs([piece], offset, completion.logprobs)
-            yield _chunk(head, end, index, piece, logprobs, None)
+        for piece in cycle(pieces or [" "]) if endless else pieces:
+            yield start + encode(_choice(index, piece, _logprobs([piece], offset, completion.logprobs), None)) + end
             offset += len(piece)
-        yield _chunk(head, end, index, "", None, choice.finish_reason)
+        yield start + encode(_choice(index, "", None, finish)) + end
     if include_usage and completion.usage is not None:
-        yield event({**completion.head(), "choices": [], "usage": completion.usage})
+        yield event({**completion.head, "choices": [], "usage": completion.usage})
     yield DONE
-
-
-def _chunk(head: bytes, end: bytes, index: int, text: str, logprobs: Any, finish: str | None) -> bytes:
-    choice = {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish}
-    return b"data: " + head + encode(choice) + end
 
 
 def _logprobs(pieces: list[str], offset: int, top: int | None) -> dict[str, Any] | None:
@@ -169,15 +136,12 @@ def _logprobs(pieces: list[str], offset: int, top: int | None) -> dict[str, Any]
     if top is None:
         return None
     listed = [token_logprob(piece, top) for piece in pieces]
-    offsets = []
-    for piece in pieces:
-        offsets.append(offset)
-        offset += len(piece)
+    ends = list(accumulate(map(len, pieces), initial=offset))
     return {
         "tokens": pieces,
         "token_logprobs": [item["logprob"] for item in listed],
         "top_logprobs": [{one["token"]: one["logprob"] for one in item["top_logprobs"]} for item in listed],
-        "text_offset": offsets,
+        "text_offset": ends[:-1],
     }
 
 

@@ -1,6 +1,5 @@
 """`/v1/responses`: making, streaming, keeping, cancelling, counting and compacting."""
 
-from itertools import repeat
 from typing import Any
 
 from sandbox.errors import ApiError
@@ -16,7 +15,7 @@ from sandbox.responses.toolbox import Toolbox
 from sandbox.responses.turn import Turn
 from sandbox.store import paging, params
 from sandbox.store.params import Body
-from sandbox.wire.messages import JSON, Answer, Request, Stream, json_response
+from sandbox.wire.messages import Answer, Request, Stream, endless_body, json_response
 from sandbox.wire.numbers import whole_number
 from sandbox.wire.routing import Route
 
@@ -34,7 +33,7 @@ async def create(request: Request) -> Answer:
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"
         )
     if request.faults.endless and not streamed:
-        return Stream(repeat(b" " * 1024), content_type=JSON)
+        return endless_body()
     response = begin(request, body, row)
     response.streamed, response.obfuscated = streamed, options.get("include_obfuscation") is True
     if response.background:

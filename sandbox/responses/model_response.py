@@ -38,7 +38,6 @@ class ModelResponse:
     error: dict[str, str] | None = None
     background: bool = False
     streamed: bool = False
-    stored: bool = True
     endless: bool = False
     obfuscated: bool = False
     sketches: dict[str, list[str]] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from itertools import repeat
 from typing import Any, Protocol
 
 import msgspec
@@ -180,6 +181,11 @@ Answer = Response | Stream
 
 def json_response(value: Any, status: int = 200, headers: Headers | None = None) -> Response:
     return Response(encode(value), status=status, headers=headers)
+
+
+def endless_body() -> Stream:
+    """JSON that never begins: spaces until the client leaves."""
+    return Stream(repeat(b" " * 1024), content_type=JSON)
 
 
 def error_response(error: ApiError) -> Response:
