@@ -94,7 +94,11 @@ def test_an_unknown_path_and_method(sandbox: SandboxProcess) -> None:
         ({"model": "gpt-4o", "messages": USER, "n": True}, "n", "invalid_type"),
         ({"model": "gpt-4o", "messages": USER, "stream": "yes"}, "stream", "invalid_type"),
         ({"model": "gpt-4o", "messages": USER, "service_tier": "gold"}, "service_tier", "invalid_value"),
-        ({"model": "gpt-4o", "messages": USER, "response_format": {"type": "xml"}}, "type", "invalid_value"),
+        (
+            {"model": "gpt-4o", "messages": USER, "response_format": {"type": "xml"}},
+            "response_format.type",
+            "invalid_value",
+        ),
         ({"model": "gpt-4o", "messages": USER, "tools": {}}, "tools", "invalid_type"),
     ],
 )
