@@ -11,6 +11,7 @@ from accounts.caller import Caller
 from gateway.call.body import Body
 from gateway.call.errors import CallError
 from gateway.call.headers import Options
+from gateway.call.load import Ticket
 from gateway.call.operation import Operation
 from gateway.call.plan import Plan
 from gateway.models import Owned
@@ -89,6 +90,7 @@ class Call:
         "started_ns",
         "stream",
         "task",
+        "ticket",
         "wants_usage",
     )
 
@@ -123,6 +125,7 @@ class Call:
         self.client_gone = False
         self.ended_by: CallError | None = None
         self.task: asyncio.Task[object] | None = None
+        self.ticket: Ticket | None = None
 
     @property
     def target(self) -> Target | None:

@@ -15,6 +15,7 @@ from django.utils.functional import cached_property
 from accounts.numbers import whole_number
 from gateway.call import errors
 from gateway.call.call import Call, new_request_id
+from gateway.call.load import Ticket
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,6 +40,7 @@ class InferenceRequest(ASGIRequest):
         self.request_id = new_request_id()
         self.resolver_match = None
         self.call: Call | None = None
+        self.ticket: Ticket | None = None
         self.body_begun = False
         self.body_read = False
         self.task = asyncio.current_task()
@@ -64,11 +66,14 @@ class InferenceRequest(ASGIRequest):
             ) from None
 
     async def read_body(self, limit: int, timeout: float) -> bytes:
-        """Return the whole body. Raises ``TooLarge``, ``BodyTimedOut`` or ``ClientGone``."""
+        """Return the whole body. Raises ``TooLarge``, ``BodyTimedOut`` or ``ClientGone``, and what the load's bounds refuse with."""
         message = f"The body is larger than {limit} bytes. The operator sets the bound with GATEHOUSE_MAX_BODY_MB."
         length = whole_number(self.raw_headers.get(b"content-length", b""))
         if length is not None and length > limit:
             raise errors.TooLarge(message)
+        announced = length or 0
+        if announced and self.ticket is not None:
+            self.ticket.take(announced)
         try:
             async with asyncio.timeout(timeout):
                 first = await self._receive_body()
@@ -82,6 +87,8 @@ class InferenceRequest(ASGIRequest):
                     event = await self._receive_body()
                     parts.append(event.get("body", b""))
                     size += len(parts[-1])
+                    if not announced and self.ticket is not None:
+                        self.ticket.take(len(parts[-1]))
                     if not event.get("more_body"):
                         self._body_complete()
                     if size > limit:

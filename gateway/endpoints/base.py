@@ -10,6 +10,7 @@ from accounts.caller import Caller
 from gateway.access.authentication import authenticate
 from gateway.call import errors
 from gateway.call.call import Call
+from gateway.call.load import load
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
@@ -59,6 +60,7 @@ class InferenceView(OpenView):
     def admit(self, request: InferenceRequest) -> None:
         """Let in whoever has a live token."""
         self.caller = authenticate(request)
+        request.ticket = load.begin(self.caller.key)
 
 
 class ModelCallView(InferenceView):

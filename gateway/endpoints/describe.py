@@ -26,6 +26,7 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
         query = "&".join(part for part in query.split("&") if not part.startswith("api-version="))
     call = request.call = describe.begin(caller, operation, request_id=request.request_id, query=query)
     call.method = request.method or ""
+    call.ticket = request.ticket
     headers = request.raw_headers
     call.account_name = place.get("account", "")
     call.account_binds = bool(call.account_name)

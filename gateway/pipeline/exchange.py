@@ -78,6 +78,8 @@ async def _first_of_mistyped(attempt: Attempt, answer: UpstreamAnswer) -> bytes:
 async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -> Reply:
     body = first + await answer.read(settings.MAX_ANSWER_BYTES)
     answer.close()
+    if attempt.call.ticket is not None:
+        attempt.call.ticket.count(len(body))
     attempt.head_arrived()
     read = read_answer(attempt, answer.status, body)
     attempt.record.bytes_out = len(read.body)

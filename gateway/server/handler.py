@@ -50,6 +50,8 @@ async def handle(scope: Scope, receive: Receive, send: Send) -> None:
     finally:
         request.stop_watching()
         state.running.discard(request.call)
+        if request.ticket is not None:
+            request.ticket.release()
         log_call(request, sending.status)
 
 
