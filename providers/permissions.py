@@ -21,13 +21,6 @@ def accounts_managed_by(user: User) -> "QuerySet[ProviderAccount]":
     return ProviderAccount.objects.filter(pk__in=_manager_grants(user).values("account_id"))
 
 
-def may_manage(user: User, account: ProviderAccount) -> bool:
-    """Whether ``user`` may edit ``account``, its models and its access."""
-    if not user.is_active:
-        return False
-    return user.is_superuser or _manager_grants(user).filter(account=account).exists()
-
-
 def _manager_grants(user: User) -> "QuerySet[Grant]":
     mine = Q(user=user) | Q(team__in=user.teams.all()) | Q(everyone=True)
     return Grant.objects.filter(mine, role=Grant.Role.MANAGER)

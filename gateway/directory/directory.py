@@ -1,7 +1,7 @@
 """The directory: tokens, accounts, models and grants in memory, and how a change reaches every worker.
 
 A thread of its own polls the change feed (``accounts.changes``) and rebuilds what changed; the event loop only ever reads
-finished objects. When the database is away, calls go on from the last snapshot.
+finished objects. While the database is unavailable, calls go on from the last snapshot.
 """
 
 import logging
@@ -53,7 +53,6 @@ class Directory:
         self.loaded = False
         self.refreshed_at = 0.0
         self.fault = ""
-        self.version = 0
         self._tokens: dict[str, Caller] = {}
         self._digests: dict[int, str] = {}
         self._on_change = on_change or (lambda: None)
@@ -65,7 +64,7 @@ class Directory:
 
     # --- read by calls ----------------------------------------------------------------------------------------------
     def caller(self, digest: str) -> Caller | None:
-        """Return whom a token's digest belongs to, dead tokens included, or ``None``."""
+        """Return the caller that a token's digest belongs to, ended tokens included, or ``None``."""
         return self._tokens.get(digest)
 
     def caller_of_token(self, token_id: int) -> Caller | None:
@@ -74,12 +73,12 @@ class Directory:
         return self._tokens.get(digest) if digest else None
 
     def age(self) -> float:
-        """Seconds since the snapshot was last known to be true."""
+        """Seconds since the snapshot was last known to be current."""
         return time.monotonic() - self.refreshed_at if self.loaded else float("inf")
 
     # --- life -------------------------------------------------------------------------------------------------------
     def start(self) -> None:
-        """Load the snapshot and begin to follow the feed. A database that is away at first is waited for."""
+        """Load the snapshot and begin to follow the feed. A database that is unavailable at first is waited for."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -100,7 +99,7 @@ class Directory:
         return BACKOFF_SECONDS
 
     def refresh(self) -> None:
-        """Take in what the feed has news of. Raises ``DatabaseError`` when the database is away."""
+        """Take in what the feed has news of. Raises ``DatabaseError`` when the database is unavailable."""
         close_old_connections()
         now = time.monotonic()
         if not self.loaded or now - self._reloaded_at > FULL_RELOAD_SECONDS:
@@ -158,7 +157,6 @@ class Directory:
             self.accounts = account_snapshots(self.accounts)
         elif accounts:
             self.accounts = account_snapshots(self.accounts, accounts)
-        self.version += 1
         self._on_change()
 
     def _reload_all(self, now: float) -> None:
@@ -171,7 +169,6 @@ class Directory:
         self.accounts = account_snapshots(self.accounts)
         self._reloaded_at = now
         self.loaded = True
-        self.version += 1
         self._on_change()
 
     @staticmethod

@@ -11,7 +11,6 @@ import logging
 from functools import lru_cache
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from django.urls import Resolver404, ResolverMatch, get_resolver
 
 from gateway.call import errors
@@ -79,8 +78,6 @@ async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending"
     if request.call is not None:
         request.call.error = errors.code_of(error)
         record_refusal(request.call, error)
-    if isinstance(error, RequestDataTooBig):
-        error = errors.TooLarge("The body is larger than the operator allows.")
     if request.client_gone:
         sending.status = 499
         return

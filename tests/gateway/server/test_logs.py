@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from openai import OpenAI
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as websocket
 
 from tests.support.calls import CHAT_PATH, chat
 from tests.support.fixtures import ACCOUNT, CHAT, USER, InstallationMaker
@@ -156,3 +158,16 @@ def test_health_checks_are_not_logged(gateway: Gateway) -> None:
     gateway.post("gh-none", "/v1/models/marker")
     wait_until(lambda: "/v1/models/marker" in gateway.log, 5)
     assert checks() == before
+
+
+def test_a_sockets_address_is_logged_without_its_query(gateway: Gateway, token: str) -> None:
+    """Some clients can only put their credential there."""
+    canary = "canary-socket-query-2b7d"
+    address = f"ws://127.0.0.1:{gateway.port}/v1/responses?api_key={canary}"
+    with websocket(address, additional_headers={"Authorization": f"Bearer {token}"}) as socket:
+        socket.send(json.dumps({"type": "response.create", "model": CHAT, "input": "hi", "store": False}))
+        assert json.loads(socket.recv(timeout=10))["type"] == "response.created"
+    with pytest.raises(InvalidStatus):
+        websocket(address, additional_headers={"Authorization": "Bearer wrong"})
+    wait_until(lambda: gateway.log.count("path=/v1/responses ") >= 2, 5)
+    assert canary not in gateway.log
