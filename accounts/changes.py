@@ -1,8 +1,8 @@
 """The change feed: a row for every change that the workers' in-memory snapshot has to learn of.
 
-A row is written in the transaction of the change itself, so it is seen exactly when the change is. Every worker polls the
-feed (``gateway.directory.directory``). Models take part by inheriting :class:`Announced`; a bulk ``update()`` announces itself through
-the manager's query set.
+A row is written in the transaction of the change itself, so it is seen exactly when the change is. Every worker polls
+the feed (``gateway.directory.directory``). Models take part by inheriting :class:`Announced`; a bulk ``update()``
+announces itself through the manager's query set.
 """
 
 from collections.abc import Iterable
@@ -120,7 +120,8 @@ class Announced(models.Model):
             audit.saved(self, before, using)
 
     def announced_keys(self) -> list[object]:
-        """Return the primary keys to announce: of the row that this one belongs to, and of the one that it belonged to."""
+        """Return the primary keys to announce: of the row that this one belongs to, and of the one that it belonged
+        to."""
         key = getattr(self, self.announced_key)
         return [key] if self._stored_owner in (None, key) else [key, self._stored_owner]
 

@@ -1,4 +1,5 @@
-"""The ASGI application: inference paths to the lean handler, everything else to Django's own, and the server's lifespan."""
+"""The ASGI application: inference paths to the lean handler, everything else to Django's own, and the server's
+lifespan."""
 
 import os
 from collections.abc import MutableMapping

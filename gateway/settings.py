@@ -31,7 +31,7 @@ from gateway.config.env import (
 from gateway.config.keyfiles import data_directory, key_from_file
 from providers.egress import parse_allow_list
 
-# --- where state lives -------------------------------------------------------------------------------------------------
+# --- where state lives ------------------------------------------------------------------------------------------------
 try:
     DATA_DIR = data_directory(text("GATEHOUSE_DATA_DIR") or "./data")
 except (OSError, ValueError) as error:
@@ -72,7 +72,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- who may reach us, and under which name ---------------------------------------------------------------------------
 PORT = port("PORT", 8000)
 PUBLIC_URL = web_address("GATEHOUSE_PUBLIC_URL", "https://ai.example.com").rstrip("/")
-# Behind a proxy, everything may live below a path: /ai of https://example.com/ai. Whether the proxy strips it makes no difference.
+# Behind a proxy, everything may live below a path: /ai of https://example.com/ai, stripped by the proxy or not.
 BASE_PATH = urlsplit(PUBLIC_URL).path.rstrip("/")
 FORCE_SCRIPT_NAME = BASE_PATH or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{BASE_PATH}/"
@@ -90,7 +90,7 @@ CSRF_FAILURE_VIEW = "console.errors.csrf_failure"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("GATEHOUSE_BEHIND_PROXY", False) else None
 SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 
-# --- what may be connected to, and within which bounds ---------------------------------------------------------------------
+# --- what may be connected to, and within which bounds ----------------------------------------------------------------
 EGRESS_ALLOW = names("GATEHOUSE_EGRESS_ALLOW")
 parse_allow_list(EGRESS_ALLOW)  # fails here, at start
 MAX_BODY_BYTES = int(number("GATEHOUSE_MAX_BODY_MB", 25, least=0.01, most=1024) * 2**20)
@@ -124,7 +124,7 @@ REALTIME_SESSIONS_PER_SUBJECT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_SUBJECT",
 REALTIME_SESSIONS_PER_ACCOUNT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_ACCOUNT", 1000, least=0, most=100_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
-# --- Django ---------------------------------------------------------------------------------------------------------------
+# --- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
@@ -253,7 +253,7 @@ CELERY_BROKER_URL = (
     or "memory://localhost/"  # kombu warns of an address without a host
 )
 
-# --- logs -------------------------------------------------------------------------------------------------------------------
+# --- logs -------------------------------------------------------------------------------------------------------------
 LOG_FORMAT = choice("GATEHOUSE_LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = choice("GATEHOUSE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """Accounts and models as the hot path sees them: frozen, in memory, without the ORM.
 
-``gateway.directory.directory`` builds these from the tables; the client and the adapters read them. They hold decrypted keys, so none
-of them has a ``repr`` that shows its headers.
+``gateway.directory.directory`` builds these from the tables; the client and the adapters read them. They hold decrypted
+keys, so none of them has a ``repr`` that shows its headers.
 """
 
 import math
@@ -19,9 +19,10 @@ REDACTED = b"[redacted]"
 class AccountSnapshot:
     """A provider account: where its calls go, with which headers, and who may use it.
 
-    ``users`` and ``managers`` hold subject keys (``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``). ``revision``
-    changes with everything that an open connection depends on. ``upstream_ids`` has the models by their upstream's name in lower
-    case: some upstreams don't tell cases apart, and a model that is listed must not be reached around its listing.
+    ``users`` and ``managers`` hold subject keys (``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``).
+    ``revision`` changes with everything that an open connection depends on. ``upstream_ids`` has the models by their
+    upstream's name in lower case: some upstreams don't tell cases apart, and a model that is listed must not be reached
+    around its listing.
     """
 
     id: int
@@ -46,7 +47,8 @@ class AccountSnapshot:
     secrets: tuple[bytes, ...] = field(repr=False)
 
     def without_secrets(self, body: bytes) -> bytes:
-        """Return an upstream's error without the account's key and header values: some upstreams repeat what they refuse."""
+        """Return an upstream's error without the account's key and header values: some upstreams repeat what they
+        refuse."""
         for secret in self.secrets:
             if secret in body:
                 body = body.replace(secret, REDACTED)
@@ -64,7 +66,8 @@ class ModelSnapshot:
 
     ``prices`` may depend on the time; ``sheet`` and ``price`` are those of the moment.
 
-    ``listed`` is false for an upstream name that an ``any_model`` account passes on: such a model has no capability gate.
+    ``listed`` is false for an upstream name that an ``any_model`` account passes on: such a model has no capability
+    gate.
     """
 
     account_name: str

@@ -1,8 +1,8 @@
 """The ledger: the thread that moves records from the spool into the database, exactly once.
 
-A segment is deleted only after the transaction that stored it has committed, and the key of a record is its attempt's id:
-a crash between the two makes lines that are stored already, which the database skips. While the database is unavailable,
-segments wait on disk, up to the spool's limit.
+A segment is deleted only after the transaction that stored it has committed, and the key of a record is its attempt's
+id: a crash between the two makes lines that are stored already, which the database skips. While the database is
+unavailable, segments wait on disk, up to the spool's limit.
 """
 
 import logging
@@ -31,7 +31,8 @@ BATCH = 1000
 MAX_BACKOFF_SECONDS = 15.0
 RECOVERY_SECONDS = 30.0
 STALLED_SECONDS = 30.0
-"""Age of the oldest waiting record from which on something is wrong, even when nothing failed: a database that hangs."""
+"""Age of the oldest waiting record from which on something is wrong, even when nothing failed: a database that
+hangs."""
 REJECTED_NAME = "rejected.jsonl"
 REJECTED_LIMIT = 64 << 20
 
@@ -236,7 +237,8 @@ class Ledger:
         self.on_touch(touched)
 
     def _failed(self, error: Exception, before: int = 0) -> float:
-        """Note that records have to wait; return how long, twice as long each time while the database is unavailable."""
+        """Note that records have to wait; return how long, twice as long each time while the database is
+        unavailable."""
         name = type(error).__name__
         if name != self._error:
             logger.error("Usage records wait in the spool: %s.", name)

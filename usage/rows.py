@@ -132,7 +132,8 @@ def store(lines: Sequence[bytes], using: str, pause: Callable[[], None] = give_w
 
 @contextmanager
 def _durable(connection: BaseDatabaseWrapper) -> Iterator[Any]:
-    """Yield the cursor of a transaction that is on disk once it is committed: what it stores is deleted from the spool then."""
+    """Yield the cursor of a transaction that is on disk once it is committed: what it stores is deleted from the spool
+    then."""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         if connection.vendor == "postgresql":  # an operator may have switched it off, for speed elsewhere
             cursor.execute("SET LOCAL synchronous_commit = on")
@@ -140,7 +141,8 @@ def _durable(connection: BaseDatabaseWrapper) -> Iterator[Any]:
 
 
 def _copy(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[], None]) -> None:
-    """Store by COPY, a tenth of the cost of inserting; it can't skip, so rows that are there already go the other way."""
+    """Store by COPY, a tenth of the cost of inserting; it can't skip, so rows that are there already go the other
+    way."""
     try:
         # Django translates errors of its cursor's own calls, but not those that leave a COPY.
         with (
@@ -173,10 +175,11 @@ def _insert(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[]
 
 
 def _insert_statement(count: int = 1) -> str:
-    """Return the statement that inserts ``count`` rows, skips those that are there, and returns the ids of the others."""
+    """Return the statement that inserts ``count`` rows, skips those that are there, and returns the ids of the
+    others."""
     places = f"({', '.join(['%s'] * len(FIELDS))})"
     values = ", ".join([places] * count)
-    return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608 - names of ours only
+    return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608 - our names
 
 
 def _ids(cursor: CursorWrapper) -> set[str]:

@@ -30,7 +30,8 @@ DRAFT_PREFIX = "."
 JOURNAL_LIMIT = 1 << 20
 """Bytes of journal from which on it is written anew with the running attempts only."""
 LINE_LIMIT = 8192
-"""Longer lines have their texts cut: names come from callers and answers from upstreams, and neither may fill the disk."""
+"""Longer lines have their texts cut: names come from callers and answers from upstreams, and neither may fill the
+disk."""
 TEXT_LIMIT = 200
 MEMORY_LIMIT = 50_000
 CLOSED = -1
@@ -41,8 +42,8 @@ _encode = msgspec.json.Encoder().encode
 class Spool:
     """This process's place in the spool. ``begin`` and ``append`` are cheap, never raise, and any thread may call them.
 
-    What can't be written (a full disk, a vanished folder) waits in memory, ``memory_limit`` records at most; beyond that,
-    and beyond ``limit_bytes`` of spool on disk, records are dropped and counted in ``dropped``.
+    What can't be written (a full disk, a vanished folder) waits in memory, ``memory_limit`` records at most; beyond
+    that, and beyond ``limit_bytes`` of spool on disk, records are dropped and counted in ``dropped``.
     """
 
     folder: Path | None

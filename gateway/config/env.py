@@ -1,4 +1,5 @@
-"""Reading settings from environment variables. Each function raises ``ImproperlyConfigured``, in the one form of :func:`fail`."""
+"""Reading settings from environment variables. Each function raises ``ImproperlyConfigured``, in the one form of
+:func:`fail`."""
 
 import base64
 import json
@@ -59,7 +60,8 @@ def number(name: str, default: float, *, least: float, most: float) -> float:
 
 
 def whole(name: str, default: int, *, least: int, most: int) -> int:
-    """Return the variable ``name``, a count; raise for a fraction too: half a session would be none, which is no limit."""
+    """Return the variable ``name``, a count; raise for a fraction too: half a session would be none, which is no
+    limit."""
     value = number(name, default, least=least, most=most)
     if not value.is_integer():
         raise fail(name, f"{value:g} is not a whole number.", f"Give a whole number from {least} to {most}.")
@@ -118,7 +120,8 @@ def host_names(name: str) -> list[str]:
 
 
 def origins(name: str) -> list[str]:
-    """Return the variable ``name``, a list of web origins in lower case, or ``*``; raise when a browser sends none like it."""
+    """Return the variable ``name``, a list of web origins in lower case, or ``*``; raise when a browser sends none like
+    it."""
     found = [entry.lower() for entry in names(name)]
     for entry in found:
         parts = _split(entry)
@@ -171,8 +174,8 @@ def host_of(url: str) -> str:
 
 
 def address(name: str, what: str, schemes: tuple[str, ...], example: str) -> str:
-    """Return the variable ``name``, an address of one of ``schemes`` or nothing; raise otherwise, without showing it: it
-    may hold a password. Several brokers may be given, with ``;`` between them."""
+    """Return the variable ``name``, an address of one of ``schemes`` or nothing; raise otherwise, without showing it:
+    it may hold a password. Several brokers may be given, with ``;`` between them."""
     given = text(name)
     for one in given.split(";") if given else ():
         parts = _split(one)
@@ -182,7 +185,8 @@ def address(name: str, what: str, schemes: tuple[str, ...], example: str) -> str
 
 
 def signing_secret(name: str, *, required: bool) -> str:
-    """Return the variable ``name``, a secret to sign with: 16 characters or more, or base64 of as many bytes behind ``whsec_``."""
+    """Return the variable ``name``, a secret to sign with: 16 characters or more, or base64 of as many bytes behind
+    ``whsec_``."""
     given = text(name)
     if not given and not required:
         return ""

@@ -1,4 +1,5 @@
-"""Builds the snapshots of accounts and models from the tables: the only place where the hot path's data meets the ORM."""
+"""Builds the snapshots of accounts and models from the tables: the only place where the hot path's data meets the
+ORM."""
 
 import hashlib
 import logging
@@ -52,7 +53,8 @@ def account_snapshots(
 def _readable(
     accounts: "QuerySet[ProviderAccount]", last: Mapping[str, AccountSnapshot], snapshots: dict[str, AccountSnapshot]
 ) -> Iterator[ProviderAccount]:
-    """Yield the accounts whose rows can be read. Where only the key can't, the last snapshot goes into ``snapshots``."""
+    """Yield the accounts whose rows can be read. Where only the key can't, the last snapshot goes into
+    ``snapshots``."""
     try:
         yield from list(accounts)
     except (DecryptionError, *UNREADABLE):  # which one it is, only a query for each account says

@@ -1,7 +1,7 @@
 """The directory: tokens, accounts, models and grants in memory, and how a change reaches every worker.
 
-A thread of its own polls the change feed (``accounts.changes``) and rebuilds what changed; the event loop only ever reads
-finished objects. While the database is unavailable, calls go on from the last snapshot.
+A thread of its own polls the change feed (``accounts.changes``) and rebuilds what changed; the event loop only ever
+reads finished objects. While the database is unavailable, calls go on from the last snapshot.
 """
 
 import logging
@@ -197,7 +197,8 @@ class Directory:
         self._drop(held)
 
     def _take_in_urgent(self) -> None:
-        """Take in news of single tokens and holders while all are loaded: a revocation must not wait for the end of that."""
+        """Take in news of single tokens and holders while all are loaded: a revocation must not wait for the end of
+        that."""
         urgent = {
             row_id: (TOKEN_FILTERS[kind], object_id)
             for row_id, (kind, object_id) in self._news().items()

@@ -1,7 +1,7 @@
 """``/models``: what the caller may call, with capabilities, prices and context as extra fields. Nothing else is listed.
 
-A list of thousands of models takes tens of milliseconds to make, so it is made in pieces that let other calls go on, once for
-all callers with the same grants, and held until the snapshot or one of its prices changes.
+A list of thousands of models takes tens of milliseconds to make, so it is made in pieces that let other calls go on,
+once for all callers with the same grants, and held until the snapshot or one of its prices changes.
 """
 
 import asyncio
@@ -38,7 +38,8 @@ class ModelList(InferenceView):
 
 
 class ModelLists:
-    """The lists of the present snapshot, encoded, by what its grants make of a caller. The least asked for are dropped."""
+    """The lists of the present snapshot, encoded, by what its grants make of a caller. The least asked for are
+    dropped."""
 
     def __init__(self) -> None:
         self._accounts: Mapping[str, AccountSnapshot] = {}

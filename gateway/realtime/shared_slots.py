@@ -47,7 +47,8 @@ class SharedSlots:
         self._releasing: set[asyncio.Task[None]] = set()
 
     async def take(self, key: str, limit: int) -> Slot | None:
-        """Take one of ``limit`` slots of ``key``; ``None`` when all are taken. Raises ``RedisError`` and ``OSError``."""
+        """Take one of ``limit`` slots of ``key``; ``None`` when all are taken. Raises ``RedisError`` and
+        ``OSError``."""
         slot = f"gatehouse:slots:{hashlib.sha256(key.encode()).hexdigest()[:32]}", secrets.token_hex(12)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):

@@ -1,4 +1,5 @@
-"""How many sessions may be open at once: counted over all hosts through Redis, or over all workers of a host without it.
+"""How many sessions may be open at once: counted over all hosts through Redis, or over all workers of a host without
+it.
 
 Without ``REDIS_URL`` a session holds a locked file for as long as it is open. The kernel lets go of the lock when the
 process dies, however it dies, so nothing has to be counted down, and nothing can be left over. While Redis can't be
@@ -37,7 +38,8 @@ class Slots:
         self._releases: list[Callable[[], None]] = []
 
     async def take(self, key: str, limit: int, what: str) -> None:
-        """Take one of ``limit`` slots of ``key`` (0: no limit). Raises :class:`~gateway.call.errors.TooManyRequests`."""
+        """Take one of ``limit`` slots of ``key`` (0: no limit). Raises
+        :class:`~gateway.call.errors.TooManyRequests`."""
         if not limit:
             return
         release = await _take_shared(key, limit) if settings.REDIS_URL else _take_local(key, limit)

@@ -1,6 +1,8 @@
-"""A drain that is not a signal: ``manage.py drain`` makes ``/readyz`` answer 503, so that a balancer looks elsewhere first.
+"""A drain that is not a signal: ``manage.py drain`` makes ``/readyz`` answer 503, so that a balancer looks elsewhere
+first.
 
-All processes on a data directory drain together: the mark is a file there, which a start removes. Calls go on being served.
+All processes on a data directory drain together: the mark is a file there, which a start removes. Calls go on being
+served.
 """
 
 from pathlib import Path

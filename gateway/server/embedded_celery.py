@@ -15,7 +15,8 @@ from accounts.worker_thread import WorkerThread
 logger = logging.getLogger("gateway.server.embedded_celery")
 
 STOP_SECONDS = 0.5
-"""How long the end is waited for. The broker looks up every two seconds only, and nothing is lost when it is cut off."""
+"""How long the end is waited for. The broker looks up every two seconds only, and nothing is lost when it is cut
+off."""
 THREADS = 4
 
 stopping = threading.Event()

@@ -1,8 +1,8 @@
 """The lean ASGI handler of the inference paths.
 
-Django's stock handler costs about half a millisecond a request: a thread-sensitive context, signal receivers, a threaded
-close. Inference views touch no ORM, no session and no middleware, so this handler resolves the URLconf and awaits the view
-directly. Every other path stays with the stock handler.
+Django's stock handler costs about half a millisecond a request: a thread-sensitive context, signal receivers, a
+threaded close. Inference views touch no ORM, no session and no middleware, so this handler resolves the URLconf and
+awaits the view directly. Every other path stays with the stock handler.
 """
 
 import asyncio

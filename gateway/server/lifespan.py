@@ -1,6 +1,7 @@
 """What a server process opens when it starts and closes when it ends.
 
-It opens with the first of: the server's lifespan start, a request (daphne has no lifespan). It closes with the lifespan.
+It opens with the first of: the server's lifespan start, a request (daphne has no lifespan). It closes with the
+lifespan.
 """
 
 import asyncio

@@ -32,8 +32,8 @@ def start_faults(workers: int) -> list[str]:
             )
         if workers > 1 and not settings.REDIS_URL:
             faults.append(
-                f"REDIS_URL: {workers} workers share the count of open sockets through Redis, and none is set. Set it, or "
-                "serve with --workers 1."
+                f"REDIS_URL: {workers} workers share the count of open sockets through Redis, and none is set. Set it, "
+                "or serve with --workers 1."
             )
     if workers < 1:
         faults.append("--workers: must be at least 1.")

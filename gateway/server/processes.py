@@ -1,4 +1,5 @@
-"""The server's socket and processes: bound before anything starts, said to listen once somebody answers, closed first."""
+"""The server's socket and processes: bound before anything starts, said to listen once somebody answers, closed
+first."""
 
 import os
 import signal
@@ -53,7 +54,8 @@ class Server(uvicorn.Server):
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's parent of several workers. It says when the first listens, and lets go of the socket before they end."""
+    """uvicorn's parent of several workers. It says when the first listens, and lets go of the socket before they
+    end."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], announce: Announce) -> None:
         super().__init__(config, sockets)
@@ -73,7 +75,8 @@ class Supervisor(Multiprocess):
 
 
 def end_with_parent() -> None:
-    """Let this worker drain and end when its parent is gone, however that ended. Does nothing in a process without one."""
+    """Let this worker drain and end when its parent is gone, however that ended. Does nothing in a process without
+    one."""
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), name="gatehouse-parent", daemon=True).start()

@@ -127,9 +127,8 @@ def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool)
 
 def _header_fault(where: Place, secret: Secret, moved: bool) -> None:
     why = "the address gets another host, which the stored header may not be sent to." if moved else ""
-    where.fault(
-        f"the environment variable {secret.variable} is not set{'. ' + why if why else ', and no such header is stored.'}"
-    )
+    end = f". {why}" if why else ", and no such header is stored."
+    where.fault(f"the environment variable {secret.variable} is not set{end}")
 
 
 def _write_models(run: Run, account: ProviderAccount, wanted: list[WantedModel]) -> None:

@@ -31,9 +31,9 @@ def apply_manifests(
 ) -> Plan:
     """Make users, teams, virtual accounts and provider accounts what ``sources`` (pairs of file name and text) say.
 
-    ``environment`` holds the variables that manifests may name. ``prune`` also removes provider accounts, teams and virtual
-    accounts that no file names, each kind only if some file has one of it. Return what was done, or with ``dry_run`` would
-    be. Raises :class:`ManifestError` with all faults; nothing is written then.
+    ``environment`` holds the variables that manifests may name. ``prune`` also removes provider accounts, teams and
+    virtual accounts that no file names, each kind only if some file has one of it. Return what was done, or with
+    ``dry_run`` would be. Raises :class:`ManifestError` with all faults; nothing is written then.
     """
     reading = Reading(environment)
     documents = read_documents(sources)
@@ -53,7 +53,8 @@ def apply_manifests(
 
 
 def _prune(run: Run, wanted: Wanted) -> None:
-    """Remove what no file names, of the kinds that the files are about. Users and tokens are never removed by themselves."""
+    """Remove what no file names, of the kinds that the files are about. Users and tokens are never removed by
+    themselves."""
     accounts = ProviderAccount.objects.only("pk", "name").annotate(
         n_models=Count("models", distinct=True), n_grants=Count("grants", distinct=True)
     )

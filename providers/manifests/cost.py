@@ -1,7 +1,7 @@
 """Prices in manifests: the contract's metrics, and our own for what they can't say, to and from a private price.
 
-Units: the contract counts per thousand tokens or pages, per minute and per million characters; a private price per million
-tokens, per hour, per thousand pages. All in US dollars, exact.
+Units: the contract counts per thousand tokens or pages, per minute and per million characters; a private price per
+million tokens, per hour, per thousand pages. All in US dollars, exact.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,8 @@ TIERS = tuple(f"{field}_tiers" for field in METRICS["per_1000_tokens"])
 
 
 def write_cost(price: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return ``cost`` for a private price (``None``: public): a metric of the contract where it says the same exactly."""
+    """Return ``cost`` for a private price (``None``: public): a metric of the contract where it says the same
+    exactly."""
     if price is None:
         return {"metric": PUBLIC}
     for metric, fields in METRICS.items():
@@ -113,7 +114,8 @@ class Tier(values.Fields):
 
 
 class _Cost(values.Fields):
-    """``cost`` of one metric, which is its ``tag``; ``value`` becomes the private price, ``None`` for the public one."""
+    """``cost`` of one metric, which is its ``tag``; ``value`` becomes the private price, ``None`` for the public
+    one."""
 
     tag: ClassVar[str] = PUBLIC
     metric: Any

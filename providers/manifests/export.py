@@ -25,8 +25,9 @@ Manifest = dict[str, Any]
 def export_documents(names: Iterable[str] = ()) -> list[Manifest]:
     """Return the manifests of the accounts ``names``; with no names, of everything: teams, virtual accounts, accounts.
 
-    Users appear where they are superusers or inactive, which nothing else says. Secrets are written as ``${NAME}``, whose unset
-    variable keeps what is stored. Raises ``ValueError`` for an unknown account and for one whose secrets can't be read.
+    Users appear where they are superusers or inactive, which nothing else says. Secrets are written as ``${NAME}``,
+    whose unset variable keeps what is stored. Raises ``ValueError`` for an unknown account and for one whose secrets
+    can't be read.
     """
     names = list(dict.fromkeys(names))
     if names:

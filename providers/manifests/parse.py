@@ -1,4 +1,5 @@
-"""From manifests to what they ask for: each document is validated against its type's schema, with all its faults at once."""
+"""From manifests to what they ask for: each document is validated against its type's schema, with all its faults at
+once."""
 
 import difflib
 from collections.abc import Callable, Iterable

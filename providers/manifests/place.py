@@ -1,4 +1,5 @@
-"""Places within manifests, for faults and notes that name file, document and path; and the variables that strings may name.
+"""Places within manifests, for faults and notes that name file, document and path; and the variables that strings may
+name.
 
 Every string may name environment variables as ``${NAME}``; ``$${`` stands for a plain ``${``.
 """
@@ -17,7 +18,8 @@ VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
 class Reading:
     """What is shared while manifests are read: the environment, and the faults and notes found so far.
 
-    ``settled`` holds the faults of reading while things are written: what follows from one of them is not reported again.
+    ``settled`` holds the faults of reading while things are written: what follows from one of them is not reported
+    again.
     """
 
     environment: Mapping[str, str]
@@ -88,8 +90,8 @@ class Broken:
 def filled(value: Any, place: Place, memo: dict[int, Any] | None = None) -> Any:
     """Return ``value`` (a document, or what it holds) with the variables of its strings filled in.
 
-    A string with an unset variable becomes :class:`Unset`, one with a faulty variable :class:`Broken`; names of fields are
-    strings afterwards. What an anchor repeats is filled once, so that a few lines can't grow without bound.
+    A string with an unset variable becomes :class:`Unset`, one with a faulty variable :class:`Broken`; names of fields
+    are strings afterwards. What an anchor repeats is filled once, so that a few lines can't grow without bound.
     """
     memo = {} if memo is None else memo
     if isinstance(value, str):

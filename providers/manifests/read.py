@@ -1,4 +1,5 @@
-"""Reading manifests: YAML with several documents, or JSON, into plain mappings, and the faults that are found on the way.
+"""Reading manifests: YAML with several documents, or JSON, into plain mappings, and the faults that are found on the
+way.
 
 The YAML read here is YAML 1.2's core: ``yes``, ``on`` and dates are strings, numbers keep every digit, and a key that
 appears twice is a fault instead of a surprise.

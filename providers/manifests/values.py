@@ -1,7 +1,7 @@
 """The values that manifests hold, as pydantic types: strings with variables, choices, numbers, secrets, subjects, days.
 
-Each error's message says what to write instead, and never shows a value that may be a secret. In the context's ``lenient``
-passes, which find what else is wrong, a missing value is replaced by a neutral one.
+Each error's message says what to write instead, and never shows a value that may be a secret. In the context's
+``lenient`` passes, which find what else is wrong, a missing value is replaced by a neutral one.
 """
 
 import difflib

@@ -33,7 +33,8 @@ class Prices:
     __slots__ = ("_compile", "_held")
 
     def __init__(self, compile_at: Callable[[float], Compiled]) -> None:
-        """``compile_at`` returns the sheet at a moment and when it ends; moments are unix seconds, ``None`` means never."""
+        """``compile_at`` returns the sheet at a moment and when it ends; moments are unix seconds, ``None`` means
+        never."""
         self._compile = compile_at
         self._held = Period(math.inf, -math.inf, None, None)
 

@@ -2,9 +2,10 @@
 
 A private price is a JSON object of amounts in US dollars, as strings or numbers:
 
-- every price key of genai-prices, named after its unit and how many of it the price is for: ``input_mtok``, ``output_mtok``,
-  ``cache_read_mtok``, ``input_audio_mtok`` … (per million tokens), ``input_mchars`` (per million characters),
-  ``audio_hours``, ``input_document_kpages`` (per thousand pages), ``web_searches_kcount`` (per thousand calls) …;
+- every price key of genai-prices, named after its unit and how many of it the price is for: ``input_mtok``,
+  ``output_mtok``, ``cache_read_mtok``, ``input_audio_mtok`` … (per million tokens), ``input_mchars`` (per million
+  characters), ``audio_hours``, ``input_document_kpages`` (per thousand pages), ``web_searches_kcount`` (per thousand
+  calls) …;
 - ``audio_minute`` and ``request``, each per one;
 - ``image`` and ``video_second``, per one, or a list by size and quality:
   ``[{"size": "1024x1024", "quality": "hd", "price": "0.08"}, {"price": "0.04"}]``.
@@ -75,7 +76,9 @@ def _unknown_key(key: str, valid: list[str]) -> str:
     )
     if near:
         return f"{key[:80]!r} is not a valid price. Did you mean {' or '.join(list(near)[:3])}?"
-    return f"{key[:80]!r} is not a valid price. Common ones: {', '.join(COMMON_KEYS)}; all are named after their unit: UNIT_mtok, UNIT_mchars, UNIT_kcount, UNIT_hours."
+    units = "UNIT_mtok, UNIT_mchars, UNIT_kcount, UNIT_hours"
+    common = f"Common ones: {', '.join(COMMON_KEYS)}; all are named after their unit: {units}."
+    return f"{key[:80]!r} is not a valid price. {common}"
 
 
 def _rate(key: str, value: object, per: int) -> Rate:

@@ -60,8 +60,8 @@ class Rate:
 class Row:
     """A compiled rate, in attodollars times the sheet's ``scale``.
 
-    ``below`` are the rows of more special units, whose counts are part of this one's; ``inside`` are all such units, priced
-    or not.
+    ``below`` are the rows of more special units, whose counts are part of this one's; ``inside`` are all such units,
+    priced or not.
     """
 
     unit: str
@@ -77,7 +77,8 @@ class Row:
 class PriceSheet:
     """What one model costs. ``version`` says where the prices come from; ``variants`` are sheets by service tier.
 
-    ``valid_until`` (unix seconds, or ``None``) is when a price of the list changes next; the sheet is not right from then on.
+    ``valid_until`` (unix seconds, or ``None``) is when a price of the list changes next; the sheet is not right from
+    then on.
     """
 
     version: str
@@ -98,9 +99,9 @@ class PriceSheet:
         """Return the cost of ``units`` in pico-dollars (1e-12 USD), rounded half to even once, at the end.
 
         ``discount_bp`` is a discount in basis points, ``factor`` a fraction to multiply by. ``None`` means unpriced:
-        units were used and none of them has a price. What contradicts itself is billed as far as it is known, and nothing
-        here raises for what an upstream reports: parts that exceed their whole are billed as parts, a whole that is
-        missing counts as much as its largest part.
+        units were used and none of them has a price. What contradicts itself is billed as far as it is known, and
+        nothing here raises for what an upstream reports: parts that exceed their whole are billed as parts, a whole
+        that is missing counts as much as its largest part.
         """
         if self.free:
             return 0

@@ -47,8 +47,8 @@ def sheet_text(sheet: PriceSheet | None) -> str:
 
 
 def price_fields(sheet: PriceSheet | None) -> Mapping[str, object] | None:
-    """Return what callers see of a price: decimal strings of US dollars, per million tokens or characters, per minute of
-    audio, else per unit. ``None`` without a price."""
+    """Return what callers see of a price: decimal strings of US dollars, per million tokens or characters, per minute
+    of audio, else per unit. ``None`` without a price."""
     if sheet is None:
         return None
     shown = {}

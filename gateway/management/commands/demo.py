@@ -178,8 +178,8 @@ Gatehouse is ready when a line below says that it listens.
   Token      {token}
   Sandbox    {sandbox}   key {SANDBOX_KEY}
 
-The sandbox upstream keeps its address and key across restarts. Other commands that connect to it, like test_credentials, want
-GATEHOUSE_EGRESS_ALLOW={LOOPBACK} in their environment.
+The sandbox upstream keeps its address and key across restarts. Other commands that connect to it, like
+test_credentials, want GATEHOUSE_EGRESS_ALLOW={LOOPBACK} in their environment.
 
 Python (pip install openai):
 

@@ -11,8 +11,8 @@ from gateway.server import draining
 
 class Command(BaseCommand):
     help = (
-        "Make /readyz of every server process on this data directory answer 503, so that a balancer sends new calls elsewhere; "
-        "calls are served all the same. Stop the servers afterwards: the next start is ready again."
+        "Make /readyz of every server process on this data directory answer 503, so that a balancer sends new calls "
+        "elsewhere; calls are served all the same. Stop the servers afterwards: the next start is ready again."
     )
     requires_system_checks = ()
 

@@ -88,8 +88,8 @@ def where_to_look() -> str:
     if settings.DATABASE_URL:
         return "Check DATABASE_URL."
     return (
-        f"It is a file in the folder {settings.DATA_DIR}: this user must be able to write both. Fix that, or name another "
-        "folder with GATEHOUSE_DATA_DIR."
+        f"It is a file in the folder {settings.DATA_DIR}: this user must be able to write both. Fix that, or name "
+        "another folder with GATEHOUSE_DATA_DIR."
     )
 
 

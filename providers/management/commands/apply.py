@@ -17,8 +17,8 @@ SUFFIXES = (".yaml", ".yml", ".json")
 class Command(AuditedCommand):
     source = "manifest"
     help = (
-        "Apply manifests: users, teams, virtual accounts, provider accounts with models and access. Prints what it adds, "
-        "changes and removes. All or nothing: with one fault nothing is written and the exit status is 1."
+        "Apply manifests: users, teams, virtual accounts, provider accounts with models and access. Prints what it "
+        "adds, changes and removes. All or nothing: with one fault nothing is written and the exit status is 1."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -15,8 +15,9 @@ from providers.probe.verdict import LABELS
 
 class Command(BaseCommand):
     help = (
-        "Make one cheap real call per model of an account and say what works: bad key, no access to the model, wrong URL, "
-        "no network. Exits with 1 unless all work. Models without a cheap call are looked up in the upstream's list."
+        "Make one cheap real call per model of an account and say what works: bad key, no access to the model, "
+        "wrong URL, no network. Exits with 1 unless all work. "
+        "Models without a cheap call are looked up in the upstream's list."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
