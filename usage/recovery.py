@@ -5,16 +5,22 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
 
+from usage.journal import begun
 from usage.records import AttemptRecord
 from usage.spool import DRAFT_PREFIX, JOURNAL_NAME, LOCK_NAME, remove_folder, segments
+from usage.spool_file import filled
 
 DRAFT_SECONDS = 3600
 """Age from which on a folder that never got its name is a dead process's."""
 INTERRUPTED = "interrupted"
+OLD_JOURNAL_NAME = "journal"
+"""What older releases wrote: a line for every attempt begun, those that ended among them."""
+BATCH = 1000
 
 
 def folders(directory: Path) -> list[Path]:
@@ -44,11 +50,14 @@ def claimed(folder: Path) -> Iterator[bool]:
 
 
 def lines(path: Path, size: int = 1000) -> Iterator[list[bytes]]:
-    """Yield the whole lines of a file, ``size`` at a time. A last line that was cut off was never written: it is left out."""
+    """Yield the whole lines of a file, ``size`` at a time.
+
+    A last line that was cut off was never written, and zeros are room for more: neither is among them.
+    """
     batch: list[bytes] = []
     with path.open("rb") as file:
         for line in file:
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") or b"\0" in line:
                 break
             if line != b"\n":
                 batch.append(line)
@@ -64,17 +73,22 @@ def interrupted(folder: Path) -> Iterator[list[bytes]]:
 
     Attempts that ended are among them; their real records have to be in the database already, then these change nothing.
     """
-    path = folder / JOURNAL_NAME
-    if not path.exists():
-        return
-    for batch in lines(path):
-        begun: list[bytes] = []
-        for line in batch:
-            with suppress(msgspec.MsgspecError):
-                attempt = msgspec.json.decode(line, type=AttemptRecord)
-                attempt.error_class = INTERRUPTED
-                begun.append(msgspec.json.encode(attempt) + b"\n")
-        yield begun
+    found: list[Iterator[bytes]] = []
+    if (folder / JOURNAL_NAME).exists():
+        found.append(begun(folder / JOURNAL_NAME))
+    if (folder / OLD_JOURNAL_NAME).exists():
+        found.append(chain.from_iterable(lines(folder / OLD_JOURNAL_NAME)))
+    entries = chain.from_iterable(found)
+    while batch := list(islice(entries, BATCH)):
+        yield list(_as_interrupted(batch))
+
+
+def _as_interrupted(batch: list[bytes]) -> Iterator[bytes]:
+    for line in batch:
+        with suppress(msgspec.MsgspecError):
+            attempt = msgspec.json.decode(line, type=AttemptRecord)
+            attempt.error_class = INTERRUPTED
+            yield msgspec.json.encode(attempt) + b"\n"
 
 
 def pending(directory: Path) -> int:
@@ -88,11 +102,11 @@ def pending(directory: Path) -> int:
 
 
 def held_bytes(directory: Path) -> int:
-    """Return how many bytes the segments of all processes have."""
+    """Return how many bytes of records the segments of all processes have."""
     total = 0
     for folder in folders(directory):
         with suppress(FileNotFoundError):
-            total += sum(segment.stat().st_size for segment in segments(folder))
+            total += sum(filled(segment) for segment in segments(folder) if segment.is_file())
     return total
 
 

@@ -1,11 +1,10 @@
 """The spool: where a record waits, on disk, until the ledger has it in the database.
 
 Every process has a folder of its own under the spool directory, held by a locked file. In it are numbered segments with
-one finished record a line, and a journal with one line for every attempt begun. When a process dies, the kernel lets go
-of its lock, and any other process brings in what it left (``usage.recovery``): finished records as they are, begun ones
-as interrupted.
+one finished record a line, and a journal of the attempts under way. When a process dies, the kernel lets go of its lock,
+and any other process brings in what it left (``usage.recovery``): finished records as they are, begun ones as interrupted.
 
-A write is one system call into the page cache and is not synced: a record survives the death of the process at any
+A write goes into the page cache (``usage.spool_file``) and is not synced: a record survives the death of the process at any
 point, not the loss of power.
 """
 
@@ -17,18 +16,19 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from usage.journal import Journal
 from usage.records import AttemptRecord
+from usage.spool_file import SpoolFile, can_map
 
 LOCK_NAME = "lock"
-JOURNAL_NAME = "journal"
+JOURNAL_NAME = "running"
 SEGMENT_SUFFIX = ".segment"
 DRAFT_PREFIX = "."
-JOURNAL_LIMIT = 1 << 20
-"""Bytes of journal from which on it is written anew with the running attempts only."""
 LINE_LIMIT = 8192
 """Longer lines have their texts cut: names come from callers and answers from upstreams, and neither may fill the
 disk."""
@@ -49,11 +49,9 @@ class Spool:
     folder: Path | None
     _owner: int
     _flock: int
-    _journal: int
-    _journal_size: int
-    _journal_limit: int
-    _segment: int
-    _segment_path: Path | None
+    _mapped: bool
+    _journal: Journal | None
+    _segment: SpoolFile | None
     _segment_size: int
     _segment_records: int
     _segment_since: float
@@ -68,6 +66,8 @@ class Spool:
         self._room = limit_bytes
         self._memory: deque[bytes] = deque()
         self._inflight: dict[str, bytes] = {}
+        self._places: dict[str, Sequence[int]] = {}
+        """Where the running attempts are in the journal; those that are not could not be written."""
         self._lock = threading.Lock()
         self._closed_records = 0
         self._segment_number = 0
@@ -83,17 +83,7 @@ class Spool:
             if not self._owner:  # a forked child, or somebody who writes after close()
                 self._reopen()
             self._inflight[attempt.attempt_id] = line
-            try:
-                written = os.write(self._journal, line)
-            except OSError as error:
-                self._note(error)
-                return
-            self._journal_size += written
-            if written != len(line):
-                self._journal_size -= written
-                self._journal = self._cut(self._journal, self._journal_size)
-            elif self._journal_size > self._journal_limit:
-                self._compact()
+            self._note_begun(attempt.attempt_id, line)
 
     def append(self, attempt: AttemptRecord) -> None:
         """Write the finished record of ``attempt`` down. Once per attempt, before its answer completes."""
@@ -102,13 +92,16 @@ class Spool:
             if not self._owner:
                 self._reopen()
             self._inflight.pop(attempt.attempt_id, None)
+            written = False
             if self._segment_size > self._room:
                 self.dropped += 1
-            elif not self._write(line):
-                if len(self._memory) < self.memory_limit:
-                    self._memory.append(line)
-                else:
-                    self.dropped += 1
+            elif self._write(line):
+                written = True
+            elif len(self._memory) < self.memory_limit:
+                self._memory.append(line)
+            else:
+                self.dropped += 1
+            self._note_ended(attempt.attempt_id, written)
 
     @property
     def pending(self) -> int:
@@ -135,25 +128,31 @@ class Spool:
         self._room = self.limit_bytes - bytes_on_disk
 
     def rotate(self) -> tuple[Path, float] | None:
-        """Close the open segment. Return its path and when its first record came; ``None`` when it was empty."""
+        """Close the open segment. Return its path and when its first record came; ``None`` when it was empty.
+
+        For one thread. The files are made and let go of outside the lock, for which calls wait.
+        """
+        gone = self._segment is not None and not self._segment.path.exists()  # somebody removed the folder under us
+        if self._segment is not None and not self._segment_records and not gone:
+            self._note_missing()
+            return None
+        fresh = None if gone else self._make_segment()
         with self._lock:
-            path, since, records = self._segment_path, self._segment_since, self._segment_records
-            if path is not None and not path.exists():  # somebody removed the folder under us
+            old, since, records, size = self._segment, self._segment_since, self._segment_records, self._segment_size
+            if gone:
                 self.dropped += records
                 self._release()
-            elif not records and self._segment != CLOSED:
-                return None
-            elif self._segment != CLOSED:
-                os.close(self._segment)
+                old = None
             if self.folder is None:
                 self._reopen()
-                self._compact()
-                return None
-            if self._journal == CLOSED:
-                self._compact()
-            self._closed_records += records
-            self._open_segment()
-            return (path, since) if path is not None and records else None
+            else:
+                self._closed_records += records
+                self._use_segment(fresh)
+        self._note_missing()
+        if old is None:
+            return None
+        old.close(keep=size)
+        return (old.path, since) if records else None
 
     def settle(self, records: int) -> None:
         """Say that ``records`` of a closed segment are in the database."""
@@ -195,21 +194,21 @@ class Spool:
             self._memory.clear()
             self._inflight.clear()
             self._closed_records = 0
-            self._release()
+            self._release(cut=True)
 
     def _write(self, line: bytes) -> bool:
         """Write a line to the open segment, whole or not at all."""
+        if self._segment is None:
+            self.failed_writes += 1
+            return False
         try:
-            written = os.write(self._segment, line)
+            self._segment.append(self._segment_size, line)
         except OSError as error:
             self._note(error)
             return False
-        if written != len(line):
-            self._segment = self._cut(self._segment, self._segment_size)
-            return False
         if not self._segment_records:
             self._segment_since = time.time()
-        self._segment_size += written
+        self._segment_size += len(line)
         self._segment_records += 1
         if self.disk_error:
             self.disk_error = ""
@@ -217,80 +216,96 @@ class Spool:
 
     def _note(self, error: OSError) -> None:
         self.failed_writes += 1
-        if error.errno != errno.EBADF or not self.disk_error:  # a closed file only follows from an earlier failure
-            self.disk_error = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        self.disk_error = errno.errorcode.get(error.errno or 0, type(error).__name__)
 
-    def _cut(self, descriptor: int, size: int) -> int:
-        """Take back the part of a line that a full disk let through; close the file when even that fails."""
-        self._note(OSError(errno.ENOSPC, "short write"))
+    def _note_begun(self, attempt_id: str, line: bytes) -> None:
+        if self._journal is None:
+            self.failed_writes += 1
+            return
         try:
-            os.ftruncate(descriptor, size)
+            self._places[attempt_id] = self._journal.write(line)
         except OSError as error:
             self._note(error)
-            os.close(descriptor)
-            return CLOSED
-        return descriptor
 
-    def _compact(self) -> None:
-        """Write the journal anew with the running attempts only; the old one stays when that fails."""
-        lines = b"".join(self._inflight.values())
-        self._journal_limit = max(JOURNAL_LIMIT, 4 * len(lines))
-        if self.folder is None:
+    def _note_ended(self, attempt_id: str, written: bool) -> None:
+        places = self._places.pop(attempt_id, None)
+        if places is None or self._journal is None:
             return
-        draft = self.folder / f"{DRAFT_PREFIX}{JOURNAL_NAME}"
-        try:
-            fresh = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        except OSError as error:
-            self._note(error)
+        if not written:  # then what it began with is all that a killed process would leave of it
+            self._journal.release(places)
             return
         try:
-            if os.write(fresh, lines) != len(lines):
-                raise OSError(errno.ENOSPC, "short write")
-            draft.rename(self.folder / JOURNAL_NAME)
+            self._journal.clear(places)
         except OSError as error:
             self._note(error)
-            os.close(fresh)
+
+    def _note_missing(self) -> None:
+        """Write those running attempts to the journal that it did not take before."""
+        if len(self._places) == len(self._inflight):
             return
-        if self._journal != CLOSED:
-            os.close(self._journal)
-        self._journal, self._journal_size = fresh, len(lines)
+        with self._lock:
+            if self._journal is None and self.folder is not None:
+                self._open_journal(self.folder)
+            for attempt_id, line in self._inflight.items():
+                if attempt_id not in self._places:
+                    self._note_begun(attempt_id, line)
 
     def _reopen(self) -> None:
         """Make a folder for this process. A failure is noted, not raised; ``rotate`` tries again."""
         self._owner = os.getpid()
         try:
             self.folder, self._flock = make_folder(self.directory)
-            self._journal = os.open(self.folder / JOURNAL_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
             self._note(error)
-        self._open_segment()
-
-    def _open_segment(self) -> None:
-        self._segment, self._segment_path, self._segment_size, self._segment_records = CLOSED, None, 0, 0
-        if self.folder is None:
             return
-        self._segment_number += 1
-        path = self.folder / f"{self._segment_number:010d}{SEGMENT_SUFFIX}"
+        self._mapped = can_map(self.folder)
+        self._open_journal(self.folder)
+        self._use_segment(self._make_segment())
+
+    def _open_journal(self, folder: Path) -> None:
         try:
-            self._segment = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            self._segment_path = path
+            self._journal = Journal(folder / JOURNAL_NAME, mapped=self._mapped)
         except OSError as error:
             self._note(error)
+
+    def _make_segment(self) -> SpoolFile | None:
+        """Make the next segment, with room for what comes: the first record would wait for it otherwise."""
+        if self.folder is None:
+            return None
+        self._segment_number += 1
+        try:
+            made = SpoolFile(self.folder / f"{self._segment_number:010d}{SEGMENT_SUFFIX}", mapped=self._mapped)
+        except OSError as error:
+            self._note(error)
+            return None
+        try:
+            made.reserve(1)
+        except OSError as error:  # every record tries again
+            self._note(error)
+        return made
+
+    def _use_segment(self, segment: SpoolFile | None) -> None:
+        self._segment = segment
+        self._segment_size = self._segment_records = 0
 
     def _forget(self) -> None:
         """Be without a folder, as a new process is."""
         self.folder = None
         self._owner = 0
-        self._segment = self._journal = self._flock = CLOSED
-        self._segment_path = None
-        self._segment_size = self._segment_records = self._journal_size = 0
+        self._flock = CLOSED
+        self._mapped = False
+        self._segment = self._journal = None
+        self._segment_size = self._segment_records = 0
         self._segment_since = 0.0
-        self._journal_limit = JOURNAL_LIMIT
+        self._places = {}
 
-    def _release(self) -> None:
-        for descriptor in (self._segment, self._journal, self._flock):
-            if descriptor != CLOSED:
-                os.close(descriptor)
+    def _release(self, *, cut: bool = False) -> None:
+        if self._segment is not None:
+            self._segment.close(self._segment_size if cut else None)
+        if self._journal is not None:
+            self._journal.close()
+        if self._flock != CLOSED:
+            os.close(self._flock)
         self._forget()
 
     def _after_fork(self) -> None:
@@ -344,7 +359,14 @@ def make_folder(directory: Path) -> tuple[Path, int]:
 
 def segments(folder: Path) -> list[Path]:
     """Return the segments of a folder that have something in them, oldest first."""
-    return sorted(path for path in folder.glob(f"*{SEGMENT_SUFFIX}") if path.stat().st_size)
+    return sorted(path for path in folder.glob(f"*{SEGMENT_SUFFIX}") if _has_record(path))
+
+
+def _has_record(path: Path) -> bool:
+    if path.is_dir():
+        return True  # the reader says what is wrong
+    with path.open("rb") as file:
+        return file.read(1) not in (b"", b"\0")
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A process killed with SIGKILL at any point: what it had appended is in the database once, what it had begun is known."""
 
+import mmap
 import os
 import random
 import signal
@@ -7,14 +8,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from django.db import connections
 
 from tests.support.usage_factory import attempt
 from usage import ledger as ledger_module
-from usage import recovery, rows
+from usage import recovery, rows, spool, spool_file
 from usage.ledger import Ledger
 from usage.models import UsageRecord
 from usage.records import new_id
@@ -109,7 +110,6 @@ POINTS = {
     "after the commit, before the segment is deleted": (ledger_module.Path, "unlink"),
     "between rotation and reading": (recovery, "lines"),
     "in the middle of a batch": (rows, "give_way"),
-    "while the journal is written anew": (ledger_module.Path, "rename"),
 }
 
 
@@ -117,8 +117,6 @@ POINTS = {
 def test_killed_at_the_worst_moments(
     database: str, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("usage.spool.JOURNAL_LIMIT", 20_000)
-
     def work(ledger: Ledger, report: int) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(*POINTS[point], die)
@@ -128,6 +126,35 @@ def test_killed_at_the_worst_moments(
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     begun, ended = outcome(pipe)
     assert begun
+    check(recover(database, tmp_path), begun, ended)
+
+
+@pytest.mark.parametrize("last", [400, 401, 402, 403])  # the journal's and the segment's take turns
+def test_killed_in_the_middle_of_a_store(
+    database: str, tmp_path: Path, last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Map(mmap.mmap):
+        stores = 0
+
+        def __setitem__(self, where: Any, data: Any) -> None:
+            if isinstance(where, slice):
+                Map.stores += 1
+                if Map.stores == last:
+                    half = (where.stop - where.start) // 2
+                    super().__setitem__(slice(where.start, where.start + half), data[:half])
+                    die()
+            super().__setitem__(where, data)
+
+    def work(ledger: Ledger, report: int) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(spool, "can_map", lambda directory: True)
+            patch.setattr(spool_file.mmap, "mmap", Map)
+            serve_calls(Ledger(Spool(tmp_path), flush_seconds=0.005, using=database), report)
+
+    child, pipe = run_child(database, tmp_path, work)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    begun, ended = outcome(pipe)
+    assert len(begun) > 150
     check(recover(database, tmp_path), begun, ended)
 
 

@@ -121,15 +121,13 @@ def stored_ids(database: str) -> set[uuid.UUID]:
 
 
 def test_garbage_in_a_segment_is_kept_aside(database: str, ledger: Ledger) -> None:
-    ledger.spool.append(attempt())
-    assert ledger.spool.folder is not None
-    (path,) = segments(ledger.spool.folder)
+    dead = Spool(ledger.spool.directory)
+    dead.append(attempt())
+    dead.close()
+    (path,) = [path for folder in recovery.folders(ledger.spool.directory) for path in segments(folder)]
     with path.open("ab") as file:
-        file.write(b"garbage\n\n[1,2]\n")
-    ledger.spool.append(attempt())
-    with path.open("ab") as file:
-        file.write(b'["cut off in the mid')
-    ledger.flush()
+        file.write(b"garbage\n\n[1,2]\n" + msgspec.json.encode(attempt()) + b"\n" + b'["cut off in the mid')
+    ledger.recover()
     assert len(stored(database)) == 2
     assert ledger.rejected == 2
     assert (ledger.spool.directory / REJECTED_NAME).read_bytes() == b"garbage\n[1,2]\n"

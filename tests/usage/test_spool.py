@@ -1,20 +1,22 @@
-"""The spool takes a record in one write, whole or not at all, and says what it could not take."""
+"""The spool takes a record whole or not at all, and says what it could not take."""
 
 import errno
+import mmap
 import os
+import random
 import resource
 import subprocess
 import sys
 import textwrap
 import threading
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from tests.support.usage_factory import attempt
-from usage import recovery, spool
+from usage import recovery, spool, spool_file
+from usage.journal import SLOT
 from usage.records import AttemptRecord
 from usage.spool import JOURNAL_NAME, LINE_LIMIT, Spool, segments
 
@@ -31,8 +33,15 @@ def records(folder: Path | None) -> list[AttemptRecord]:
 
 def begun(folder: Path | None) -> list[str]:
     assert folder is not None
-    batches = recovery.lines(folder / JOURNAL_NAME)
+    batches = recovery.interrupted(folder)
     return [msgspec.json.decode(line, type=AttemptRecord).attempt_id for batch in batches for line in batch]
+
+
+@pytest.fixture(params=["mapped", "written"], autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test here holds for mapped files and for those that are written."""
+    monkeypatch.setattr(spool, "can_map", lambda directory: request.param == "mapped")
+    return str(request.param)
 
 
 def test_a_record_is_on_disk_when_append_returns(tmp_path: Path) -> None:
@@ -89,8 +98,8 @@ def test_many_threads_may_append(tmp_path: Path) -> None:
     assert (mine.pending, mine.running, mine.dropped) == (1600, 0, 0)
 
 
-def test_the_journal_stays_small_and_keeps_the_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "JOURNAL_LIMIT", 4096)
+def test_the_journal_stays_small_and_has_the_running_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_file, "CHUNK", 4096)
     mine, running = Spool(tmp_path), attempt()
     mine.begin(running)
     for _ in range(500):
@@ -98,59 +107,95 @@ def test_the_journal_stays_small_and_keeps_the_running(tmp_path: Path, monkeypat
         mine.begin(record)
         mine.append(record)
     assert mine.folder is not None
-    assert (mine.folder / JOURNAL_NAME).stat().st_size < 6000
-    assert running.attempt_id in begun(mine.folder)
+    assert (mine.folder / JOURNAL_NAME).stat().st_size <= 4096
+    assert begun(mine.folder) == [running.attempt_id]
 
 
-def test_a_journal_of_long_running_calls_is_not_rewritten_at_every_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spool, "JOURNAL_LIMIT", 4096)
-    mine = Spool(tmp_path)
-    count = 0
-    real = mine._compact
-
-    def compact() -> None:
-        nonlocal count
-        count += 1
-        real()
-
-    monkeypatch.setattr(mine, "_compact", compact)
+def test_the_journal_has_many_at_once_long_ones_and_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_file, "CHUNK", 4096)
+    mine, chance = Spool(tmp_path), random.Random(7)
+    running: dict[str, AttemptRecord] = {}
     for _ in range(400):
-        mine.begin(attempt())
-    assert count < 10
-    assert len(begun(mine.folder)) == 400
+        record = attempt(metadata={"note": "x" * chance.choice([0, 300, 1000, 5000])})
+        running[record.attempt_id] = record
+        mine.begin(record)
+        if len(running) > 40:
+            mine.append(running.pop(chance.choice(list(running))))
+    assert sorted(begun(mine.folder)) == sorted(running)
+    assert mine.folder is not None
+    found = [
+        msgspec.json.decode(line, type=AttemptRecord) for batch in recovery.interrupted(mine.folder) for line in batch
+    ]
+    assert {record.attempt_id: record.metadata for record in found} == {
+        key: record.metadata for key, record in running.items()
+    }
+
+
+def test_a_journal_with_a_slot_that_was_half_written_has_all_others(tmp_path: Path) -> None:
+    mine, first, last = Spool(tmp_path), attempt(), attempt()
+    for record in (first, attempt(metadata={"note": "x" * 3000}), last):
+        mine.begin(record)
+    assert mine.folder is not None
+    with (mine.folder / JOURNAL_NAME).open("r+b") as file:
+        file.seek(2 * SLOT)
+        file.write(b"\0")
+    assert begun(mine.folder) == [first.attempt_id, last.attempt_id]
+
+
+def test_what_an_older_release_wrote_is_read(tmp_path: Path) -> None:
+    mine, ended, cut = Spool(tmp_path), attempt(), attempt()
+    assert mine.folder is not None
+    lines = [msgspec.json.encode(record) + b"\n" for record in (ended, cut)]
+    (mine.folder / "journal").write_bytes(b"".join(lines) + b'["cut off')
+    (mine.folder / "0000000007.segment").write_bytes(lines[0])
+    assert records(mine.folder) == [ended]
+    assert begun(mine.folder) == [ended.attempt_id, cut.attempt_id]
 
 
 class Disk:
-    """Stands between the spool and ``os.write``: full after ``room`` bytes, as ENOSPC after a partial write."""
+    """Stands between the spool and the disk: full after ``room`` bytes, as ENOSPC after a partial write.
+
+    Mapped files get their blocks there, written ones their bytes.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
         self.room = room
-        self.real = os.write
-        monkeypatch.setattr(spool.os, "write", self.write)
+        self.real = os.pwrite
+        self.allocate = os.posix_fallocate
+        monkeypatch.setattr(spool_file.os, "pwrite", self.write)
+        monkeypatch.setattr(spool_file.os, "posix_fallocate", self.reserve)
 
-    def write(self, descriptor: int, data: bytes) -> int:
+    def write(self, descriptor: int, data: bytes, position: int) -> int:
         if self.room <= 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = self.real(descriptor, data[: self.room])
+        written = self.real(descriptor, data[: self.room], position)
         self.room -= written
         return written
 
+    def reserve(self, descriptor: int, start: int, size: int) -> None:
+        taken = min(size, self.room)
+        if taken > 0:
+            self.allocate(descriptor, start, taken)  # a full disk gives what it has, and refuses all the same
+        self.room -= taken
+        if taken < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-@pytest.mark.parametrize("room", [0, 1, 300, 500, 800])
+
+@pytest.mark.parametrize("room", [0, 1, 300, 500, 800, 2000])
 def test_a_full_disk_leaves_whole_lines_and_the_rest_waits_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    mine, written = Spool(tmp_path, memory_limit=3), [attempt() for _ in range(5)]
+    monkeypatch.setattr(spool_file, "CHUNK", mmap.PAGESIZE)
+    mine, written = Spool(tmp_path, memory_limit=3), [attempt() for _ in range(15)]
     with monkeypatch.context() as patch:
         Disk(patch, room)
         for record in written:
             mine.append(record)
         on_disk = records(mine.folder)
         assert on_disk == written[: len(on_disk)]
-        assert mine.in_memory == min(3, 5 - len(on_disk))
-        assert mine.dropped == 5 - len(on_disk) - mine.in_memory
+        assert len(on_disk) < 12
+        assert mine.in_memory == 3
+        assert mine.dropped == 15 - len(on_disk) - mine.in_memory
         assert mine.disk_error == "ENOSPC"
         assert mine.failed_writes > 0
     waiting = mine.take_memory()
@@ -160,24 +205,77 @@ def test_a_full_disk_leaves_whole_lines_and_the_rest_waits_in_memory(
     assert len(records(mine.folder)) == len(on_disk) + 1
 
 
-def test_a_disk_that_takes_half_a_line_and_gives_nothing_back_spoils_no_other_line(
+def test_a_full_disk_that_keeps_half_a_line_spoils_no_other_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine, written = Spool(tmp_path), [attempt() for _ in range(3)]
-    mine.append(written[0])
+    monkeypatch.setattr(spool_file, "CHUNK", mmap.PAGESIZE)
+    mine, written = Spool(tmp_path), [attempt() for _ in range(12)]
+    for record in written[:6]:
+        mine.append(record)
     with monkeypatch.context() as patch:
         Disk(patch, 100)
-        patch.setattr(spool.os, "ftruncate", _fail)
-        mine.append(written[1])
+        for record in written[6:]:
+            mine.append(record)
         mine.begin(attempt())
+    missing = [msgspec.json.decode(line, type=AttemptRecord) for line in mine.take_memory()]
+    assert missing
+    assert records(mine.folder) + missing == written
     assert mine.rotate() is not None
-    mine.append(written[2])
-    assert records(mine.folder) == [written[0], written[2]]
-    assert [msgspec.json.decode(line, type=AttemptRecord) for line in mine.take_memory()] == [written[1]]
+    last = attempt()
+    mine.append(last)
+    assert [*records(mine.folder)] == [*written[: 12 - len(missing)], last]
 
 
-def _fail(*args: Any) -> None:
-    raise OSError(errno.EIO, os.strerror(errno.EIO))
+def test_a_begun_attempt_that_the_journal_did_not_take_is_in_it_once_the_disk_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, running = Spool(tmp_path), attempt()
+    with monkeypatch.context() as patch:
+        Disk(patch, 0)
+        mine.begin(running)
+    assert begun(mine.folder) == []
+    mine.rotate()
+    assert begun(mine.folder) == [running.attempt_id]
+
+
+def test_what_waits_in_memory_leaves_what_it_began_with_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_file, "CHUNK", mmap.PAGESIZE)
+    mine, record = Spool(tmp_path), attempt()
+    mine.begin(record)
+    with monkeypatch.context() as patch:
+        Disk(patch, 0)
+        mine.rotate()
+        while not mine.in_memory:
+            mine.append(attempt())
+        mine.append(record)
+    assert mine.in_memory == 2
+    assert begun(mine.folder) == [record.attempt_id]
+
+
+def test_room_for_more_is_no_record_and_counts_as_no_bytes(tmp_path: Path) -> None:
+    mine = Spool(tmp_path)
+    assert mine.folder is not None
+    assert (segments(mine.folder), recovery.held_bytes(tmp_path)) == ([], 0)
+    mine.append(attempt())
+    (path,) = segments(mine.folder)
+    used = path.read_bytes().rstrip(b"\0")
+    assert recovery.held_bytes(tmp_path) == len(used)
+    mine.rotate()
+    assert path.read_bytes() == used
+
+
+@pytest.mark.parametrize(
+    ("mount", "expected"),
+    [("ext4", True), ("xfs", True), ("tmpfs", True), ("btrfs", False), ("zfs", False), ("overlay", False), ("", False)],
+)
+def test_files_are_mapped_where_an_allocated_block_is_written_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mount: str, expected: bool
+) -> None:
+    device = tmp_path.stat().st_dev
+    line = f"27 1 {os.major(device)}:{os.minor(device)} / / rw,relatime shared:1 - {mount} /dev/x rw\n"
+    (tmp_path / "mounts").write_text("22 27 0:9999 / /proc rw - proc proc rw\n" + (line if mount else ""))
+    monkeypatch.setattr(spool_file, "MOUNTS", tmp_path / "mounts")
+    assert spool_file.can_map(tmp_path) is expected
 
 
 def test_memory_that_comes_back_is_bounded_and_counted(tmp_path: Path) -> None:
@@ -203,16 +301,18 @@ def test_beyond_the_limit_on_disk_records_are_dropped_and_counted(tmp_path: Path
     assert len(records(mine.folder)) == kept + 2
 
 
-def test_a_real_limit_of_the_kernel_is_survived(tmp_path: Path) -> None:
-    """RLIMIT_FSIZE makes the kernel cut a write short and then refuse, as a full disk does."""
+def test_a_real_limit_of_the_kernel_is_survived(tmp_path: Path, kind: str) -> None:
+    """RLIMIT_FSIZE makes the kernel refuse blocks, and cut a write short and then refuse, as a full disk does."""
     code = """
         import resource, sys
         from pathlib import Path
         from tests.support.usage_factory import attempt
-        from usage.spool import Spool
-        mine = Spool(Path(sys.argv[1]))
+        from usage import spool, spool_file
+        spool.can_map = lambda directory: sys.argv[2] == "mapped"
+        spool_file.CHUNK = 4096
+        mine = spool.Spool(Path(sys.argv[1]))
         resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
-        for number in range(10):
+        for number in range(20):
             record = attempt(attempt_number=number)
             mine.begin(record)
             mine.append(record)
@@ -221,13 +321,13 @@ def test_a_real_limit_of_the_kernel_is_survived(tmp_path: Path) -> None:
         mine.close()
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), kind], capture_output=True, text=True, check=True
     )
     in_memory, dropped, error, running = done.stdout.split()
-    assert (int(dropped), error, int(running)) == (0, "ENOSPC", 0)
+    assert (int(dropped), error, int(running)) == (0, {"mapped": "EFBIG", "written": "ENOSPC"}[kind], 0)
     assert int(in_memory) >= 6
     (folder,) = recovery.folders(tmp_path)
-    assert [record.attempt_number for record in records(folder)] == list(range(10))
+    assert [record.attempt_number for record in records(folder)] == list(range(20))
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
 
@@ -268,7 +368,7 @@ def test_hostile_texts_neither_fail_nor_fill_the_spool(tmp_path: Path) -> None:
         mine.append(record)
     assert len(records(mine.folder)) == 3
     assert mine.folder is not None
-    assert sum(path.stat().st_size for path in segments(mine.folder)) < 3 * LINE_LIMIT
+    assert recovery.held_bytes(tmp_path) < 3 * LINE_LIMIT
 
 
 def test_a_forked_child_has_a_folder_of_its_own(tmp_path: Path) -> None:
