@@ -149,6 +149,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "console.middleware.ContentSecurityPolicy",
     "console.middleware.RefuseNul",
     "console.middleware.RefuseUnstorable",
     "django.contrib.sessions.middleware.SessionMiddleware",

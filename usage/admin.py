@@ -140,7 +140,18 @@ class UsageAdmin(ScopedAdmin):
         ),
         (
             "Outcome",
-            {"fields": ("status", "upstream_status", "error_class", "client_gone", "latency", "first_token", "sizes")},
+            {
+                "fields": (
+                    "status",
+                    "upstream_status",
+                    "error_class",
+                    "error_message",
+                    "client_gone",
+                    "latency",
+                    "first_token",
+                    "sizes",
+                )
+            },
         ),
         (
             "Tokens",

@@ -333,7 +333,8 @@ async function send() {
   if (needsFile && !attachments.length) return say("Choose an audio file first.", true);
   readSettings();
   const turn = { role: "user", type: state.type, content: contentWith(text), text, files: attachments.map((file) => file.name) };
-  const ids = [state.model, ...(state.second && state.second !== state.model ? [state.second] : [])];
+  const second = ["chat", "responses"].includes(state.type) && state.second !== state.model ? find(state.second) : undefined;
+  const ids = [state.model, ...(second?.model_types.includes(state.type) ? [second.id] : [])];
   let bodies;
   try {
     state.turns.push(turn);
