@@ -14,7 +14,7 @@ from fernet_fields import EncryptedTextField
 from accounts.changes import Announced, AnnouncedQuerySet
 from accounts.models import Team, User, VirtualAccount, slug_validator
 from providers import egress, headers
-from providers.vendors import FEATURES, KIND_CHOICES, MODEL_TYPES, VENDORS, resource_fault
+from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, kind_choices, resource_fault
 
 FORBIDDEN_HEADERS = frozenset(
     [
@@ -68,7 +68,7 @@ class ProviderAccount(Announced):
         TEAM = "team", "Team: the caller's teams share them"
         ACCOUNT = "account", "Account: everybody who may use the account shares them"
 
-    kind = models.CharField(max_length=40, choices=KIND_CHOICES, default="openai")
+    kind = models.CharField(max_length=40, choices=kind_choices, default="openai")
     name = models.CharField(
         max_length=64,
         unique=True,

@@ -22,7 +22,7 @@ FAULTS = [
     # the document itself
     ("{name: x}", [("type", "is missing")]),
     ("{type: provider-acount/openai, name: x}", [("type", "Did you mean 'provider-account/openai'?")]),
-    ("{type: provider-account/aws-bedrock, name: x}", [("type", "can't be applied")]),
+    ("{type: provider-account/aws-sagemaker, name: x}", [("type", "can't be applied")]),
     ("{type: gateway-budget-config, name: x}", [("type", "Valid values: user, team, virtual-account")]),
     ("{type: 3, name: x}", [("type", "Write a string here")]),
     ("just words", [("", "is not a manifest")]),

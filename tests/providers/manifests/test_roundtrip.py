@@ -77,7 +77,7 @@ def models(draw):
 @st.composite
 def accounts(draw):
     fields = {
-        "kind": draw(st.sampled_from([kind for kind in VENDORS if kind != "self-hosted-model"])),
+        "kind": draw(st.sampled_from([kind for kind, vendor in VENDORS.items() if vendor.base_url])),
         "name": draw(SLUGS),
         "base_url": draw(URLS),
         "organization": draw(HEADER_TEXTS),
