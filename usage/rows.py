@@ -6,10 +6,12 @@ before, which happens when a process died between commit and cleaning up, are to
 the database refuses for what it says is mended (texts cut, numbers bounded) or, failing that, given back as rejected.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +32,8 @@ NAMES: Final = tuple(field.attname for field in FIELDS)
 COLUMNS: Final = ", ".join(f'"{field.column}"' for field in FIELDS)
 REFUSALS: Final = (DataError, IntegrityError, OverflowError, ValueError)
 """What a database says to a value, as opposed to what it says when it is unavailable."""
-CHUNK: Final = 16
+CHUNK: Final = 32
+"""Records at a time, with a pause between them: about 0.2 ms, less than threads wait for the interpreter."""
 PAUSE_SECONDS: Final = 0.00005
 INT_MAX: Final = {"IntegerField": 2**31 - 1, "BigIntegerField": 2**63 - 1}
 
@@ -166,7 +169,7 @@ def _insert(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[]
         stored: set[str] = set()
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            cursor.execute(_insert_statement(len(chunk)), [value for values in chunk for value in values])
+            _execute(cursor, connection, _insert_statement(len(chunk)), [value for row in chunk for value in row])
             stored.update(_ids(cursor))
             pause()
         # By id, so that a line that is twice in the batch counts once, like its record.
@@ -174,6 +177,15 @@ def _insert(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[]
         _add_to_hours(connection.alias, list(new.values()), pause)
 
 
+def _execute(cursor: Any, connection: BaseDatabaseWrapper, statement: str, values: list[Any]) -> None:
+    if connection.vendor != "sqlite":
+        cursor.execute(statement, values)
+        return
+    with connection.wrap_database_errors:  # past Django's cursor, which would look for each of 1,500 places in the text
+        sqlite3.Cursor.execute(cursor.cursor, statement.replace("%s", "?"), values)
+
+
+@cache
 def _insert_statement(count: int = 1) -> str:
     """Return the statement that inserts ``count`` rows, skips those that are there, and returns the ids of the
     others."""
