@@ -11,16 +11,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, close_old_connections, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, close_old_connections, connection
 
 from accounts.worker_thread import WorkerThread
 from gateway.call.errors import Unavailable
 from gateway.models import NewObject, Owned, OwnedObject
+from gateway.objects import rows
 
 logger = logging.getLogger("gateway.objects.store")
 
@@ -46,6 +46,7 @@ class Objects:
         self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
         self._queue: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
         self._late: list[NewObject] = []
+        self._rows = rows.Connection()
         self._writer: WorkerThread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._starting = threading.Lock()
@@ -90,10 +91,10 @@ class Objects:
         return 0.0
 
     def _commit_waiting(self, waiting: list[Group | None]) -> None:
-        rows = 0
-        while not self._queue.empty() and rows < COMMIT_ROWS:
+        count = 0
+        while not self._queue.empty() and count < COMMIT_ROWS:
             waiting.append(self._queue.get())
-            rows += len(waiting[-1][0]) if waiting[-1] is not None else 0
+            count += len(waiting[-1][0]) if waiting[-1] is not None else 0
         late, self._late = self._late, []
         again: list[Group] = [([entry], Future()) for entry in late]
         groups = [entry for entry in waiting if entry is not None] + again
@@ -109,7 +110,7 @@ class Objects:
 
     def _commit(self, groups: list[Group]) -> None:
         try:
-            stored = _store([entry for group, _ in groups for entry in group])
+            stored = self._rows.store([entry for group, _ in groups for entry in group])
         except REFUSALS as error:  # something in there can't be stored: it must not keep out what can
             if len(groups) > 1:
                 for alone in groups:
@@ -146,7 +147,7 @@ class Objects:
                 entries.append(known)
         missing = [object_id for object_id, entries in found.items() if not entries]
         for start in range(0, len(missing), LOOKUP_IDS):
-            for entry in await self.run(_find, missing[start : start + LOOKUP_IDS]):
+            for entry in await self.run(rows.found, missing[start : start + LOOKUP_IDS]):
                 self._remember(entry)
                 found[entry.object_id].append(entry)
         return found
@@ -197,14 +198,6 @@ class Objects:
             self._readers = None
 
 
-def _store(objects: list[NewObject]) -> dict[tuple[str, str], Owned]:
-    """Write ``objects`` in one transaction and read them back: whoever was written down first stays the owner."""
-    close_old_connections()
-    with transaction.atomic():
-        OwnedObject.objects.bulk_create([entry.row() for entry in objects], ignore_conflicts=True)
-        return {(entry.account_name, entry.object_id): entry for entry in _find([o.object_id for o in objects])}
-
-
 def _tell(groups: list[Group], error: Exception) -> None:
     fault = error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__)
     for _, done in groups:
@@ -212,20 +205,14 @@ def _tell(groups: list[Group], error: Exception) -> None:
             done.set_exception(fault)
 
 
-def _find(object_ids: list[str]) -> list[Owned]:
-    names = [column.name for column in fields(Owned)]
-    rows = OwnedObject.objects.filter(object_id__in=object_ids, deleted_at=None).values(*names)
-    return [Owned(**{**row, "team_keys": tuple(row["team_keys"])}) for row in rows]
-
-
 def mark_deleted(object_id: str, account_name: str, now: datetime) -> None:
     """Note that an object is gone: it answers 404 from now on. Its record stays for the books until the retention is over.
 
     No job looks at it any more, but for a response that is still to be charged.
     """
-    rows = OwnedObject.objects.filter(object_id=object_id, account_name=account_name)
-    rows.update(deleted_at=now, expires_at=now + timedelta(days=settings.OBJECT_RETENTION_DAYS))
-    rows.exclude(kind="response").update(due_at=None)
+    known = OwnedObject.objects.filter(object_id=object_id, account_name=account_name)
+    known.update(deleted_at=now, expires_at=now + timedelta(days=settings.OBJECT_RETENTION_DAYS))
+    known.exclude(kind="response").update(due_at=None)
 
 
 def _with_connection(function: Any, args: Iterable[Any]) -> Any:

@@ -10,7 +10,7 @@ from gateway.call.errors import NotFound
 from gateway.endpoints.files import check_mentioned
 from gateway.managed.input import InputCheck
 from gateway.models import Owned
-from gateway.objects import ownership, store
+from gateway.objects import ownership, rows, store
 
 LINES = 2500
 
@@ -24,7 +24,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(object_ids))
         return [Owned(each, "main", "file", "user:1") for each in object_ids if each[-1].isdigit()]
 
-    monkeypatch.setattr(store, "_find", find)
+    monkeypatch.setattr(rows, "found", find)
     monkeypatch.setattr(ownership, "objects", store.Objects())
     return sizes
 
