@@ -83,7 +83,7 @@ def test_queries_do_not_grow_with_the_rows(installation, as_root, as_mia, plain_
     assert {page: pair for page, pair in grown.items() if pair[1] > pair[0]} == {}
     grown = {page: (manager[page], queries(as_mia, page)) for page in manager}
     assert {page: pair for page, pair in grown.items() if pair[1] > pair[0]} == {}
-    assert max(before.values()) <= 30
+    assert max(before.values()) <= 40, "pages that list what may be called ask for grants and models, too"
 
 
 def insert_many(many):
