@@ -72,7 +72,11 @@ SCHEMAS = {
 }
 # Places that OpenAI's SDK knows and the description does not: of responses, and below the tools of sessions, which are said to
 # be functions and MCP servers alone.
-ADDED = {"responses": ("prompt_cache_options.comparison_response_id",)}
+ADDED = {
+    "responses": ("prompt_cache_options.comparison_response_id",),
+    # Parts of messages are those of responses to servers that take both.
+    "realtime": ("item.content.file_id", "response.input.content.file_id"),
+}
 SESSION_TOOLS = {
     "realtime": ("session.tools", "response.tools"),
     "realtime/calls": ("session.tools",),

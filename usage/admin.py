@@ -165,7 +165,7 @@ class UsageAdmin(ScopedAdmin):
                 )
             },
         ),
-        ("Cost", {"fields": ("cost", "price_version", "price_gaps", "service_tier")}),
+        ("Cost", {"fields": ("cost", "price_version", "price_gaps", "service_tier", "estimated")}),
         (
             "Ids",
             {

@@ -125,8 +125,10 @@ PLACES |= dict.fromkeys(
 PLACES |= dict.fromkeys(
     ("realtime",),
     (
+        "item.content.file_id",
         "response.audio.output.voice",
         "response.conversation",
+        "response.input.content.file_id",
         "response.prompt.variables.*.file_id",
         "response.tools.container",
         "response.tools.container.file_ids",

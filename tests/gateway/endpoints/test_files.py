@@ -16,6 +16,8 @@ from tests.support.servers import wait_until
 HEADERS = {"x-tfy-provider-name": "openai-main"}
 LINES = 3
 
+FILE_OF_OTHERS = {"role": "user", "content": [{"type": "file", "file": {"file_id": "file-nobodys"}}]}
+
 
 def line(number: int, **changes: object) -> dict[str, object]:
     """One request of a batch."""
@@ -142,7 +144,7 @@ def test_managers_list_all_when_they_ask(gateway: Gateway, files: OpenAI) -> Non
         (line(9, body={"model": "no-such-model"}), "model_not_found", "Line 3"),
         (line(9, body={"model": "whisper-1"}), "unsupported_model_type", "Line 3"),
         (line(9, body={"model": "gpt-4o-mini", "stream": True}), "stream_not_supported", "Line 3"),
-        (line(9, body={"model": "gpt-4o-mini", "file_id": "file-nobodys"}), "not_found", "Line 3"),
+        (line(9, body={"model": "gpt-4o-mini", "messages": [FILE_OF_OTHERS]}), "not_found", "Line 3"),
     ],
 )
 def test_a_faulty_batch_input_is_refused_with_its_line(
@@ -166,7 +168,8 @@ def test_a_faulty_batch_input_is_refused_with_its_line(
         (('"model": "', '"mod\\u0065l": "gpt-9", "model": "'), "duplicate_field", "'model'"),
         (('"model": "', '"previous_response_id": "resp_a", "previous_response_id": null, "model": "'),
          "duplicate_field", "'previous_response_id'"),
-        (('"model": "', '"x": [{"file_id": "file-a", "file_id": null}], "model": "'), "duplicate_field", "'file_id'"),
+        (('"messages": [', '"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "a", "file_id": null}}]}, '),
+         "duplicate_field", "'file_id'"),
         (("Say hi", "Say \udcff hi"), "invalid_encoding", "UTF-8"),
         (("req-9", "req-\udcff"), "invalid_encoding", "UTF-8"),
     ],
