@@ -126,7 +126,7 @@ def find_references(body: bytes, fields: Mapping[str, msgspec.Raw], operation: s
     if operation == EVENTS and bytes(fields.get("type", b"")).strip(b'"').decode() not in reference_table.TYPES:
         tree = None  # an event of another kind of socket
     marked = len(body) > SEARCHED_BYTES or _has_mark(body, marks)
-    listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in _short_texts(bytes(fields[name]))]
+    listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in short_texts(bytes(fields[name]))]
     listed += [name for name in fields if tree is not None and name in tree and LEAF in tree[name]]
     if not marked and not listed:
         return []
@@ -158,7 +158,7 @@ def _value(raw: msgspec.Raw) -> Any:
 def _mentions(raw: msgspec.Raw, marks: tuple[bytes, ...]) -> bool:
     """Whether a field can mention anything. Decoding many texts is quicker than to search them for every mark."""
     value = bytes(raw)
-    texts = _short_texts(value)
+    texts = short_texts(value)
     return value[:1] in b"[{" if len(texts) > SEARCHED_BYTES else _has_mark(texts, marks)
 
 
@@ -166,7 +166,7 @@ def _has_mark(value: bytes, marks: tuple[bytes, ...]) -> bool:
     return any(mark in value for mark in marks)
 
 
-def _short_texts(value: bytes) -> bytes:
+def short_texts(value: bytes) -> bytes:
     """Return a long JSON value without its long texts: pictures and documents, that no name and no id stands in.
 
     What lies between two quotes is short where a name stands, however the quotes before it pair up. A value of short texts

@@ -51,6 +51,12 @@ class Body:
         self.content_type = content_type
         self.upload = upload
 
+    def replace(self, fields: Mapping[str, msgspec.Raw]) -> None:
+        """Take other fields, which a check returned, where they are not the body's own: they are what is sent."""
+        if fields is not self.fields:
+            self.fields = dict(fields)
+            self.raw = msgspec.json.encode(self.fields)
+
     @property
     def size(self) -> int:
         """How many bytes came so far: of an upload those that were sent on."""

@@ -51,7 +51,7 @@ async def locate(
         raise unknown(object_id, param)
     asked = access_accounts.account_of(caller, provider_name) if provider_name else None
     records = (await objects.find_many([object_id], provider_name))[object_id]
-    candidates = list(_known_to(caller, records))
+    candidates = list(known_to(caller, records))
     if asked is not None:
         candidates = [entry for entry in candidates if entry[0] is asked] or candidates
     if not candidates:
@@ -70,7 +70,7 @@ async def locate(
     return account, owned
 
 
-def _known_to(caller: Caller, records: Iterable[Owned]) -> Iterator[tuple[AccountSnapshot, Owned]]:
+def known_to(caller: Caller, records: Iterable[Owned]) -> Iterator[tuple[AccountSnapshot, Owned]]:
     """Yield the records that ``caller`` may know of, with their accounts."""
     for owned in records:
         account = state.directory.accounts.get(owned.account_name)
@@ -84,7 +84,7 @@ async def home_of(call: Call) -> str:
         return ""
     found = await objects.find_many(object_id for _, object_id in call.references)
     for records in found.values():
-        for account, _ in _known_to(call.caller, records):
+        for account, _ in known_to(call.caller, records):
             return account.name
     return ""
 
@@ -126,7 +126,7 @@ def _refusal(
         return None
     if not records and account.isolation == "account":
         return None
-    elsewhere = next(_known_to(caller, records), None)
+    elsewhere = next(known_to(caller, records), None)
     if here is None and elsewhere is not None:
         return _on_other_account(object_id, field, elsewhere[0].name, account.name)
     return unknown(object_id, field)

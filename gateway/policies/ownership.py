@@ -1,10 +1,16 @@
 """Ownership: the objects that a call mentions must be the caller's to use."""
 
 from gateway.call.call import Call
-from gateway.objects import ownership
+from gateway.objects import history, ownership
 
 
 async def admit(call: Call) -> None:
-    """Refuse ids of objects that the caller may not know of, or that live on another account than the preferred target's."""
+    """Refuse ids of objects that the caller may not know of, or that live on another account than the preferred target's.
+
+    Complete items of a conversation that was made on another account of the caller's go on without the ids that live there.
+    """
+    account = call.plan.first.account
+    fields, call.references = await history.for_account(call, account)
+    call.body.replace(fields)
     if call.references:
-        await ownership.check_references(call, call.plan.first.account)
+        await ownership.check_references(call, account)
