@@ -4,49 +4,14 @@ The upstream reads the same bytes with another parser. So whatever two parsers c
 or another value of a part, must never be seen there than here.
 """
 
-import re
 from collections.abc import Callable, Iterable
-from urllib.parse import unquote
 
-from gateway.call.errors import InvalidRequest
+from gateway.body.part_headers import part_file_name, part_headers, part_length, part_name, unsound
 
 MAX_HEADER_BYTES = 16 * 2**10
 MAX_PARTS = 512
 MAX_FIELD_BYTES = 4096
 FILE_PART = "file"
-MAX_FILE_NAME = 255
-PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
-
-_header_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z").match
-_parameter = re.compile(
-    rb';[ \t]*(?:([!#$%&\'+.^_`|~0-9A-Za-z-]+\*?)=(?:"((?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*)"|([^\s;"\\,]+))[ \t]*)?'
-)
-_escaped = re.compile(rb"\\(.)")
-_kind = re.compile(rb"[^;]*")
-
-
-def unsound(message: str, param: str | None = None) -> InvalidRequest:
-    """Return the error for a multipart body that is not sound."""
-    return InvalidRequest(message, param=param, code="invalid_multipart")
-
-
-def parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
-    """Return a header's value in lower case and its parameters, names in lower case. Raises ``ValueError`` for doubles."""
-    kind = _kind.match(value)
-    assert kind is not None  # it matches nothing, too
-    found: dict[bytes, bytes] = {}
-    position = kind.end()
-    while position < len(value):
-        match = _parameter.match(value, position)
-        if match is None:
-            raise ValueError("not well-formed")
-        position = match.end()
-        if match[1] is not None:
-            name = match[1].lower()
-            if name in found:
-                raise ValueError("a parameter is given twice")
-            found[name] = match[2] if match[2] is not None else match[3]
-    return kind[0].strip().lower(), found
 
 
 class PartScanner:
@@ -81,6 +46,8 @@ class PartScanner:
         self._field: str | None = None
         self._value = bytearray()
         self._value_start = 0
+        self._declared: int | None = None
+        self._size = 0
         self._on_file = on_file
         self._in_file = False
         self._seen: set[str] = set()
@@ -143,9 +110,7 @@ class PartScanner:
             raise unsound(f"The multipart body has more than {MAX_PARTS} parts.")
         headers = part_headers(block)
         name, is_file = part_name(headers)
-        if name == "model" and (
-            is_file or headers.get(b"content-transfer-encoding", b"").lower() not in PLAIN_ENCODINGS
-        ):
+        if name == "model" and is_file:
             raise unsound("The part 'model' must be one text.", "model")
         self._check_single(name, is_file)
         self._in_file = self._on_file is not None and name == FILE_PART
@@ -153,6 +118,7 @@ class PartScanner:
             self.file_name = part_file_name(headers)
         self._field = name if not is_file and (name == "model" or self._is_wanted(name)) else None
         self._value.clear()
+        self._declared, self._size = part_length(headers), 0
 
     def _check_single(self, name: str, is_file: bool) -> None:
         inspected = name == FILE_PART and self._on_file is not None
@@ -164,17 +130,14 @@ class PartScanner:
 
     def _data(self) -> bool:
         found = self._buffer.find(self._dashes)
-        while found >= 0:
-            before = self._buffer[max(0, found - 2) : found]
-            if before == b"\r\n":
-                self._take(self._buffer[: found - 2])
-                self._end_part()
-                self._advance(found + len(self._dashes))
-                self._step = self._after_delimiter
-                return True
-            if before[-1:] in (b"\r", b"\n") or self._position + found == self._value_start:
-                raise unsound("A multipart boundary does not stand behind a line break (CR LF).")
-            found = self._buffer.find(self._dashes, found + 1)
+        if found >= 0:
+            if self._buffer[max(0, found - 2) : found] != b"\r\n":  # some servers end the part here, too
+                raise unsound("A multipart boundary is not at the beginning of a line (after CR LF).")
+            self._take(self._buffer[: found - 2])
+            self._end_part()
+            self._advance(found + len(self._dashes))
+            self._step = self._after_delimiter
+            return True
         safe = len(self._buffer) - self._kept
         if safe > 0:
             self._take(self._buffer[:safe])
@@ -182,6 +145,7 @@ class PartScanner:
         return False
 
     def _take(self, data: bytes) -> None:
+        self._size += len(data)
         if self._in_file and self._on_file is not None and data:
             self._on_file(data)
         if self._field is None:
@@ -191,6 +155,8 @@ class PartScanner:
             raise unsound(f"The part {self._field[:80]!r} is too long.", self._field[:80])
 
     def _end_part(self) -> None:
+        if self._declared is not None and self._declared != self._size:
+            raise unsound("A multipart part has another length than its Content-Length says.")
         if self._field is None:
             return
         value = bytes(self._value)
@@ -199,36 +165,3 @@ class PartScanner:
         if self._field == "model":
             self.model_span = (self._value_start, self._value_start + len(value))
         self._field = None
-
-
-def part_headers(block: bytes) -> dict[bytes, bytes]:
-    """Return a part's headers, names in lower case; raise for what two parsers could read differently."""
-    headers: dict[bytes, bytes] = {}
-    for line in block.split(b"\r\n"):
-        name, colon, value = line.partition(b":")
-        if not colon or not _header_name(name) or b"\n" in value or b"\r" in value:
-            raise unsound("A multipart part has a header that is not well-formed.")
-        name = name.lower()
-        if name in headers:
-            raise unsound("A multipart part has the same header twice.")
-        headers[name] = value.strip()
-    return headers
-
-
-def part_name(headers: dict[bytes, bytes]) -> tuple[str, bool]:
-    """Return a part's name, and whether it is a file."""
-    try:
-        kind, options = parameters(headers.get(b"content-disposition", b""))
-    except ValueError:
-        raise unsound("The Content-Disposition of a multipart part is not well-formed.") from None
-    if kind != b"form-data" or not options.get(b"name") or b"name*" in options or b"\\" in options[b"name"]:
-        raise unsound('A multipart part has no plain name (Content-Disposition: form-data; name="...").')
-    return options[b"name"].decode("utf-8", "replace"), b"filename" in options or b"filename*" in options
-
-
-def part_file_name(headers: dict[bytes, bytes]) -> str:
-    """Return the name of a part's file, without what can't be shown; empty when it has none."""
-    _, options = parameters(headers.get(b"content-disposition", b""))
-    plain = _escaped.sub(rb"\1", options.get(b"filename", b"")).decode("utf-8", "replace")
-    name = plain or unquote(options.get(b"filename*", b"").decode("latin1").rpartition("'")[2])
-    return "".join(character for character in name if character.isprintable())[:MAX_FILE_NAME]

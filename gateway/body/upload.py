@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from accounts.numbers import whole_number
-from gateway.body.multipart import PartScanner, parameters
+from gateway.body.multipart import PartScanner
+from gateway.body.part_headers import parameters
 from gateway.body.references import FORM_FIELDS
 from gateway.call.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from gateway.call.request import InferenceRequest
