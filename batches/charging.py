@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from django.db import DEFAULT_DB_ALIAS
 
-from gateway.access.models import SNAPSHOT
+from gateway.access.model_names import SNAPSHOT
 from gateway.billing import pricing
 from gateway.billing import usage as metering
 from gateway.directory.accounts import unlisted_model

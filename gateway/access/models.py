@@ -1,11 +1,14 @@
 """Access: which accounts and models a caller may use. Not there and not yours look the same."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 from accounts.caller import Caller
 from gateway.access.accounts import _check_enabled
 from gateway.access.grants import may_call
+from gateway.access.model_names import plain, stem
 from gateway.call.errors import InvalidRequest, ModelNotFound
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
@@ -13,7 +16,7 @@ from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 
 # What an upstream name that nobody listed may look like. It goes into headers, logs and caches.
 UNLISTED_NAME = re.compile(r"[!-~]{1,300}")
-SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
+LISTINGS_KEPT = 256
 
 
 def resolve(caller: Caller, model: str, provider_name: str) -> Target:
@@ -71,12 +74,64 @@ def _by_upstream_name(caller: Caller, account: AccountSnapshot, name: str) -> Mo
 
     A dated snapshot that is not listed is open to whoever may use the model that it is of.
     """
-    upstream_name = name.lower()
-    listed = account.upstream_ids.get(upstream_name)
-    base = listed or account.upstream_ids.get(SNAPSHOT.sub("", upstream_name))
-    if base is not None and not may_call(caller, account, base):
-        return None
-    return listed or unlisted_model(account, name)
+    listed = _listings(account).by_name.get(plain(name))
+    if listed:
+        return next((model for model in listed if may_call(caller, account, model)), None)
+    return None if is_narrowed(caller, account, name) else unlisted_model(account, name)
+
+
+def on_account(caller: Caller, account: AccountSnapshot, name: str) -> Target:
+    """Return what ``name`` means on ``account`` and nowhere else: ``account/name``, a public name, or the upstream's own.
+
+    Raises :class:`ModelNotFound` and :class:`Forbidden`. For names below a call's own, whose account is settled: an upstream's names may
+    begin like another account's.
+    """
+    for asked in (name.removeprefix(f"{account.name}/"), name):
+        found = _of_account(caller, account, asked, name)
+        if found is not None:
+            return found
+        for model in _listings(account).by_name.get(plain(asked), ()):
+            if may_call(caller, account, model):
+                _check_enabled(account)
+                return Target(account, model)
+    raise not_found(name, f" on provider account {account.name!r}")
+
+
+def is_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
+    """Whether ``name`` could mean a model of ``account`` that the caller may not call: it has a form of its name, or of its versions'.
+
+    Whoever may call a model by this very name may write it.
+    """
+    listings = _listings(account)
+    exact = listings.by_name.get(plain(name), ())
+    if any(may_call(caller, account, model) for model in exact):
+        return False
+    return any(not may_call(caller, account, model) for model in listings.by_stem.get(stem(name), ()))
+
+
+def is_listed(account: AccountSnapshot, name: str) -> bool:
+    """Whether ``name`` is the upstream's own for a model that is listed on ``account``, in whatever form."""
+    return plain(name) in _listings(account).by_name
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """An account's models by the forms of their names: public and upstream's plain ones, and their stems."""
+
+    by_name: Mapping[str, tuple[ModelSnapshot, ...]]
+    by_stem: Mapping[str, tuple[ModelSnapshot, ...]]
+
+
+@lru_cache(maxsize=LISTINGS_KEPT)
+def _listings(account: AccountSnapshot) -> Listings:
+    """Return the account's listings, made once for each snapshot of it."""
+    by_name: dict[str, dict[str, ModelSnapshot]] = {}
+    by_stem: dict[str, dict[str, ModelSnapshot]] = {}
+    for model in account.models.values():
+        by_name.setdefault(plain(model.upstream_id), {})[model.name] = model
+        for name in (model.upstream_id, model.name):
+            by_stem.setdefault(stem(name), {})[model.name] = model
+    return Listings(*({key: tuple(found.values()) for key, found in each.items()} for each in (by_name, by_stem)))
 
 
 def _offers(caller: Caller, name: str) -> Iterator[Target]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from accounts.caller import Caller
 from gateway.access import grants
 from gateway.access import models as access
+from gateway.access.model_names import SNAPSHOT
 from gateway.call.errors import Forbidden, InvalidRequest
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
@@ -22,13 +23,14 @@ def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: s
     if not account.enabled:
         raise Forbidden(f"The provider account {account.name!r} is disabled.", code="provider_account_disabled")
     target = _listed(caller, account, name, model_types)
-    if target is None and name.lower() not in account.upstream_ids:
-        base = access.SNAPSHOT.sub("", name)
+    if target is None and not access.is_listed(account, name):
+        base = SNAPSHOT.sub("", name)
         if base != name:
             found = _listed(caller, account, base, model_types)
             target = found and Target(account, replace(found.model, upstream_id=name))
-        listed = base.lower() in account.upstream_ids
-        if target is None and account.any_model and not listed and access.UNLISTED_NAME.fullmatch(name):
+        narrowed = access.is_narrowed(caller, account, name)
+        target = None if narrowed else target
+        if target is None and account.any_model and not narrowed and access.UNLISTED_NAME.fullmatch(name):
             unlisted = unlisted_model(account, name)
             target = Target(account, unlisted) if grants.may_call(caller, account, unlisted) else None
     if target is None:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from accounts.numbers import whole_number
+from gateway.body.model_fields import is_naming
 from gateway.body.multipart import PartScanner
 from gateway.body.part_headers import parameters
 from gateway.body.references import FORM_FIELDS
@@ -17,6 +18,7 @@ from gateway.call.request import InferenceRequest
 
 MEMORY_BYTES = 2**20
 CHUNK_BYTES = 2**16
+MODEL = "model"
 _boundary = re.compile(rb"[ -~]{0,69}[!-~]\Z").match
 
 
@@ -30,17 +32,21 @@ class MultipartUpload:
         wanted: Iterable[str] = (),
         on_file: Callable[[bytes], None] | None = None,
         refers: frozenset[str] = frozenset(),
+        names_anything: bool = False,
     ) -> None:
         self.content_type = request.raw_headers.get(b"content-type", b"").decode("latin1")
         self.fault: Exception | None = None
         self.sent = 0
         self.received = 0
         self._request = request
+        self._names_anything = names_anything
         self._limit = limit
         names = frozenset(wanted)
         boundary = boundary_of(request.raw_headers.get(b"content-type", b""))
         self._reference_fields = FORM_FIELDS | refers
-        self._scanner = PartScanner(boundary, lambda name: name in names or bool(self._reference(name)), on_file)
+        self._scanner = PartScanner(
+            boundary, lambda name: name in names or is_naming(name) or bool(self._reference(name)), on_file
+        )
         self._sent_references: int | None = None
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
         self._length = whole_number(request.raw_headers.get(b"content-length", b""))
@@ -129,12 +135,23 @@ class MultipartUpload:
         if self.received > self._limit:
             raise self._too_large()
         self._scanner.feed(piece)
+        self._check_models()
         if self._sent_references is not None and len(self.references) > self._sent_references:
             field, _ = self.references[-1]  # it can't be checked any more: what stands before it is on its way
             raise InvalidRequest(
                 f"Place the part {field!r} before the part 'model'.", param=field, code="invalid_multipart"
             )
         return piece
+
+    def _check_models(self) -> None:
+        """Raise when another part than ``model`` names a model: servers look there too, or take any case."""
+        other = next((name for name in self._scanner.values if name != MODEL and is_naming(name)), None)
+        if other is not None and not self._names_anything:
+            raise InvalidRequest(
+                f"Name the model in the part 'model' alone, not in {other[:80]!r}.",
+                param=other[:80],
+                code="invalid_multipart",
+            )
 
     def _rewritten_head(self, upstream_model: str) -> Iterable[bytes]:
         span = self._scanner.model_span if upstream_model else None

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from gateway.access import accounts as abilities
 from gateway.access import grants, vendor_names
-from gateway.access.nested_models import resolve_nested_models
 from gateway.body.json import text_field
 from gateway.call.call import JobInput
 from gateway.call.errors import ModelNotFound
@@ -15,6 +14,7 @@ from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ObjectView
 from gateway.endpoints.jobs import JobView
+from gateway.endpoints.resources import name_models
 from gateway.objects import operations, ownership
 from gateway.objects.jobs import FINE_TUNING, MODEL
 from gateway.objects.store import objects
@@ -39,7 +39,7 @@ class Jobs(JobView):
         target = vendor_names.resolve(self.caller, account, name, "fine_tuning")
         if vendor_names.is_fine_tuned(target):
             call.references.append(("model", name))
-        resolve_nested_models(call, account)
+        name_models(call, account)
         call.job = JobInput({name: target.model.public_name}, sorted(target.model.model_types))
         return await self.run(call)
 
@@ -144,7 +144,7 @@ class RunGrader(ObjectView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Send the grader on, its models by their upstream names."""
         call = await self.describe(request, f"{operations.GRADERS}/{self.verb}")
-        resolve_nested_models(call, abilities.account_of(self.caller, call.account_name))
+        name_models(call, abilities.account_of(self.caller, call.account_name))
         if b'"model"' not in call.body.raw:
             call.operation = replace(call.operation, model_type="", charges=False)
         return await self.run(call)

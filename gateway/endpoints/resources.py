@@ -13,7 +13,7 @@ from django.urls import URLPattern, re_path
 
 from gateway.access import accounts as access_accounts
 from gateway.access import models as access
-from gateway.access.nested_models import resolve_nested_models
+from gateway.access import named_models
 from gateway.body import json as json_body
 from gateway.body.upload import MultipartUpload
 from gateway.call import errors
@@ -91,7 +91,7 @@ class ResourceView(InferenceView):
         call.account_name = account.name
         if row.model:
             check_model(call, account)
-            resolve_nested_models(call, account)
+            name_models(call, account)
         await resources.find_model(call, account, row, place.root, place.segments)
         await resources.charge_later(call, account, row, place.segments)
         if call.operation.raw:
@@ -180,6 +180,15 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
     if row.model:
         call.model_asked = json_body.text_of(call.body.fields.get("model"))
     return None
+
+
+def name_models(call: Call, account: AccountSnapshot) -> None:
+    """Give every model below the body's top level its upstream name. When a billed call names just one, that pays."""
+    fields, named = named_models.for_account(call.caller, account, call.body.fields, inert=frozenset())
+    call.body.replace(fields)
+    call.references += named_models.references_to(named)
+    if call.operation.charges and not call.model_asked and len({model.name for model in named}) == 1:
+        call.payer = named[0]
 
 
 def check_model(call: Call, account: AccountSnapshot) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from accounts.caller import Caller
-from gateway.access import vendor_names
+from gateway.access import named_models, vendor_names
 from gateway.body.json import decode_fields, is_true
 from gateway.body.references import find_references
-from gateway.call.errors import CallError, InvalidRequest
+from gateway.call.errors import CallError, InvalidRequest, code_of
 from providers.snapshot import AccountSnapshot
 
 MAX_LINES = 50_000
@@ -170,10 +170,13 @@ class InputCheck:
             name = _text.decode(fields["model"]) if "model" in fields else DEFAULT_MODELS.get(line.url, "")
             streams = _stream.decode(fields["stream"]) if "stream" in fields else False
             references = find_references(bytes(line.body), fields, line.url.removeprefix("/v1/"))
+            _, named = named_models.for_account(self._caller, self._account, fields, sent_as_is=True)
+            references += named_models.references_to(named)
         except msgspec.DecodeError:
             raise self.fault("'model' must be a text, 'stream' a truth value.", "invalid_line") from None
         except CallError as error:
-            raise self.fault(error.message, error.code or "invalid_line") from None
+            code = "invalid_line" if error.code == "invalid_json" else code_of(error)
+            raise self.fault(error.message, code) from None
         if streams:
             raise self.fault("Batches do not stream: leave out 'stream'.", "stream_not_supported")
         for field_name in NOT_HERE if self._own else ():
@@ -181,7 +184,7 @@ class InputCheck:
                 raise self.fault(f"Batches that Gatehouse runs take no {field_name!r}.", "unsupported_parameter")
         if name not in self.summary.models:
             self._add_model(name, line.url)
-        if references:
+        if references or named:  # whether the caller may use them is asked again when the batch is created
             self.summary.references = True
             self.mentioned += [(self._number, field_name, object_id) for field_name, object_id in references]
 

@@ -1,5 +1,6 @@
 """Access: the model or account that a call names becomes its plan; what the caller may not use is refused."""
 
+from gateway.access import named_models
 from gateway.access.accounts import account_of, no_model
 from gateway.access.models import resolve
 from gateway.call.call import Call
@@ -10,12 +11,18 @@ from providers.snapshot import Target
 async def admit(call: Call) -> None:
     """Make the call's plan. A plan that the describing stage made already, of targets that it resolved, stays.
 
+    Other models that the body names become the preferred target's own.
+
     Raises :class:`~gateway.call.errors.ModelNotFound`, :class:`~gateway.call.errors.NotFound`,
     :class:`~gateway.call.errors.InvalidRequest` and :class:`~gateway.call.errors.Forbidden`.
     """
     if not call.plan.targets:
         target = _named_model(call) if call.model_asked else _named_account(call)
         call.plan = plan_of(call, target)
+    if call.body.fields:
+        fields, named = named_models.for_account(call.caller, call.plan.first.account, call.body.fields)
+        call.body.replace(fields)
+        call.references += named_models.references_to(named)
 
 
 def plan_of(call: Call, *targets: Target) -> Plan:

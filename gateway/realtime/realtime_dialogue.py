@@ -11,6 +11,7 @@ import msgspec
 from accounts.numbers import milliseconds
 from gateway.access import accounts as access_accounts
 from gateway.billing import usage as metering
+from gateway.body.model_fields import may_name
 from gateway.body.references import find_references
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
@@ -286,8 +287,7 @@ class Dialogue:
 
 def _mentions_model(settings: msgspec.Raw | None) -> bool:
     """Whether settings can name a model."""
-    raw = bytes(settings or b"")
-    return MODEL in raw or b"\\u" in raw
+    return may_name(bytes(settings or b""))
 
 
 def _sound_bytes(encoded: str) -> int:

@@ -86,7 +86,7 @@ class ResponsesDialogue:
         call = await self._describe(message, fields)
         target = call.plan.first
         lane = self._lanes.setdefault(_stream_id(fields), deque())
-        fields["model"] = msgspec.Raw(_encode(target.model.upstream_id))
+        fields = {**call.body.fields, "model": msgspec.Raw(_encode(target.model.upstream_id))}
         lane.append(PendingResponse(call, AttemptTimer(call, target, call.operation.name)))
         self.call.plan = call.plan
         return rewritten(message, fields)

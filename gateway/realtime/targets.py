@@ -8,7 +8,7 @@ from typing import Any
 
 from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
-from gateway.access import grants, vendor_names
+from gateway.access import grants, named_models, vendor_names
 from gateway.access import models as access
 from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
 from gateway.realtime.client_secrets import ClientSecret
@@ -114,6 +114,8 @@ def admit_settings(caller: Caller, account: AccountSnapshot, session: Any) -> di
     for holder, name, types in models_in(session):
         target = targets[types] = resolve(caller, account, name, *types)
         holder["model"] = target.model.upstream_id
+    if isinstance(session, dict):
+        named_models.rename_all(caller, account, {name: each for name, each in session.items() if name != "model"})
     return targets
 
 

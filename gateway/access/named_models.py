@@ -1,0 +1,95 @@
+"""Every model that a call names beside the one that it asks for: in tools, graders and data sources, as fallbacks, in lists.
+
+One function for every way in: bodies, a session's settings, the lines of a batch. A name must mean a model of the call's account that
+the caller may call, and becomes the upstream's name. Forms name their model in one part alone (:mod:`gateway.body.upload`).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from accounts.caller import Caller
+from gateway.access import models as access
+from gateway.body.model_fields import (
+    INERT_FIELDS,
+    ROUTING_FIELDS,
+    SAID_FIELDS,
+    is_naming,
+    may_name,
+    rename,
+    routing_words,
+)
+from gateway.call.errors import InvalidRequest
+from providers.snapshot import AccountSnapshot, ModelSnapshot
+
+Fields = Mapping[str, msgspec.Raw]
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def for_account(
+    caller: Caller,
+    account: AccountSnapshot,
+    fields: Fields,
+    inert: frozenset[str] = SAID_FIELDS,
+    *,
+    sent_as_is: bool = False,
+) -> tuple[Fields, list[ModelSnapshot]]:
+    """Return ``fields`` with every model but the top-level ``model`` by its upstream name on ``account``, and those models.
+
+    Fields that name none stay as they came, byte for byte. One that does is encoded again: a duplicate name could hide another model.
+    ``inert`` are top-level fields that name nothing. Raises :class:`~gateway.call.errors.ModelNotFound` for a model that the caller
+    may not call there; when the body is ``sent_as_is``, :class:`~gateway.call.errors.InvalidRequest` for a name that is not the upstream's.
+    """
+    changed: dict[str, msgspec.Raw] = {}
+    found: list[ModelSnapshot] = []
+    for name, raw in fields.items():
+        if name == "model" or name in inert or name in INERT_FIELDS:
+            continue
+        value = bytes(raw)
+        if is_naming(name) or name.lower() in ROUTING_FIELDS or (value[:1] in (b"{", b"[") and may_name(value)):
+            holder = {name: _read(name, value)}
+            named = rename_all(caller, account, holder, sent_as_is=sent_as_is)
+            if named:
+                changed[name] = msgspec.Raw(_encode(holder[name]))
+                found += named
+    return ({**fields, **changed} if changed else fields), found
+
+
+def rename_all(
+    caller: Caller, account: AccountSnapshot, value: Any, *, sent_as_is: bool = False
+) -> list[ModelSnapshot]:
+    """Give every model in ``value``, decoded JSON, its upstream name; return them. Raises as :func:`for_account` does."""
+    found: list[ModelSnapshot] = []
+
+    def resolve(name: str) -> str:
+        model = access.on_account(caller, account, name).model
+        if sent_as_is and model.upstream_id != name:
+            raise InvalidRequest(
+                f"Write the vendor's own model name here, {model.upstream_id!r}, not {name[:200]!r}.",
+                param="model",
+                code="bare_model_name_required",
+            )
+        found.append(model)
+        return model.upstream_id
+
+    for word in routing_words(value):
+        if access.is_narrowed(caller, account, word):
+            raise access.not_found(word, f" on provider account {account.name!r}")
+    rename(value, resolve)
+    return found
+
+
+def references_to(models: Iterable[ModelSnapshot]) -> list[tuple[str, str]]:
+    """Return those of ``models`` that are objects with an owner: fine-tuned ones that no administrator has listed."""
+    return [
+        ("model", model.upstream_id) for model in models if not model.listed and model.upstream_id.startswith("ft:")
+    ]
+
+
+def _read(name: str, value: bytes) -> Any:
+    try:
+        return _decode(value)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(f"We could not parse {name[:80]!r}.", param=name[:80], code="invalid_json") from None

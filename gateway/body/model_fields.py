@@ -1,0 +1,131 @@
+"""Which fields of a body name models, in JSON and in forms, and what they hold. Pure: :mod:`gateway.access.named_models` resolves them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Rename = Callable[[str], str]
+
+# What callers keep in a body, call things, or describe by a schema: a "model" in there is a word like any other.
+INERT_FIELDS = frozenset(
+    {
+        "arguments",
+        "attributes",
+        "chat_template_kwargs",
+        "client_metadata",
+        "env",
+        "headers",
+        "input_schema",
+        "item",
+        "item_schema",
+        "metadata",
+        "parameters",
+        "properties",
+        "sample",
+        "schema",
+        "variables",
+    }
+)
+# What callers and models say, where OpenAI's operations have it: the largest fields, and no place of a model.
+SAID_FIELDS = frozenset({"input", "instructions", "messages", "prediction", "prompt"})
+# Fields that name models, besides those that end in "model" or "models". Some servers, Go's among them, take any case for them.
+NAMING_FIELDS = frozenset({"deployment", "deployment_id", "engine", "fallback", "fallbacks"})
+NAMING_ENDS = (
+    "model",
+    "models",
+    "model_id",
+    "model_ids",
+    "model_name",
+    "model_names",
+    "modelid",
+    "modelids",
+    "modelname",
+)
+# How a call is to be routed: no models as a rule, but nothing in there may be one that the caller may not call.
+ROUTING_FIELDS = frozenset({"plugins", "provider", "providers", "route", "router", "routing"})
+# Below a naming field, an object names by these, and by lists: {"fallbacks": [{"a": ["b", "c"]}]}.
+NAMES = frozenset({"id", "name"})
+# A JSON value without any of these names nothing, whatever the case; an escape of an ASCII character could hide a name.
+MARKS = (
+    *(
+        b'model"',
+        b'models"',
+        b"model_id",
+        b"model-id",
+        b"modelid",
+        b"model_name",
+        b"model-name",
+        b"modelname",
+        b"fallback",
+    ),
+    *(b'"deployment', b'"engine', b'"provider', b'"rout', b'"plugins', b"\\u00"),
+)
+
+
+def is_naming(field: str) -> bool:
+    """Whether a field of this name has the name of a model, or several."""
+    field = field.lower().rstrip("[]").replace("-", "_")
+    return field in NAMING_FIELDS or field.endswith(NAMING_ENDS)
+
+
+def may_name(raw: bytes) -> bool:
+    """Whether a JSON value can name a model at all."""
+    lowered = raw.lower()
+    return any(mark in lowered for mark in MARKS)
+
+
+def rename(value: Any, resolve: Rename) -> None:
+    """Give every model that ``value`` names, a decoded JSON object or list, the name that ``resolve`` returns for it."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending.extend(entry for entry in node if isinstance(entry, dict | list))
+            continue
+        for key, child in node.items():
+            if key in INERT_FIELDS:
+                continue
+            if is_naming(key):
+                node[key] = child = _renamed(child, resolve)
+            if isinstance(child, dict | list):
+                pending.append(child)
+
+
+def _renamed(value: Any, resolve: Rename) -> Any:
+    """Return what a naming field holds with the names that ``resolve`` gives: one, several with commas, a list, objects."""
+    if isinstance(value, str):
+        return ",".join(resolve(name.strip()) if name.strip() else name for name in value.split(","))
+    if isinstance(value, list):
+        return [_renamed(entry, resolve) for entry in value]
+    if isinstance(value, dict):
+        listed = {key for key, child in value.items() if key in NAMES or isinstance(child, list)}
+        return {key: _renamed(child, resolve) if key in listed else child for key, child in value.items()}
+    return value
+
+
+def routing_words(value: Any) -> Iterator[str]:
+    """Yield every string of the fields in ``value`` that say how a call is to be routed."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            for key, child in node.items():
+                if key.lower() in ROUTING_FIELDS:
+                    yield from strings(child)
+                if key not in INERT_FIELDS:
+                    pending.append(child)
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield every string in ``value``, a decoded JSON value: names of fields, too."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, list):
+            pending.extend(node)
+        elif isinstance(node, dict):
+            yield from node
+            pending.extend(node.values())

@@ -1,0 +1,209 @@
+"""No way of writing a model's name, and no place for it, leads around what a caller may call."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.access import models as access
+from gateway.access.model_names import plain, stem
+from gateway.access.named_models import for_account
+from gateway.body.json import decode_fields
+from gateway.body.model_fields import is_naming
+from gateway.call.errors import InvalidRequest, ModelNotFound
+from tests.support.snapshots import account, caller, model
+
+CLOSED = frozenset({"user:2"})
+# What vendors take for one model, each form of a name that some vendor documents.
+FORMS = [
+    "{}",
+    "models/{}",
+    "MODELS/{}",
+    "{}:latest",
+    "{}-latest",
+    "{}-preview",
+    "{}-1106-preview",
+    "{}-0613",
+    "{}-001",
+    "{}-2407",
+    "{}-2024-08-06",
+    "{}-20240806",
+    "{}@20240806",
+    "{}-preview-09-2025",
+    "{}-exp-0827",
+    "{}-08-2024",
+    "{}-20240806-v2:0",
+    "{}:free",
+    "{}:8b-instruct",
+    "maker/{}",
+    "accounts/maker/models/{}",
+    "publishers/google/models/{}",
+    "us.anthropic.{}-v1:0",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["gpt-4", "gpt-4o-mini", "claude-3-5-sonnet", "gemini-2.5-flash", "o1"])
+def test_every_form_of_a_narrowed_models_name_is_refused(form: str, name: str) -> None:
+    written = form.format(name)
+    open_account = account(any_model=True)
+    assert access.on_account(caller(), open_account, written).model.upstream_id == written
+    for narrowed in (
+        account(model("closed", name, subjects=CLOSED), any_model=True),
+        account(model("off", name, enabled=False), any_model=True),
+        account(model("dated", f"{name}-2024-05-13", subjects=CLOSED), any_model=True),
+        account(model(name, "deployment-7", subjects=CLOSED), any_model=True),
+    ):
+        for spelled in (written, written.upper(), written.title()):
+            assert access.is_narrowed(caller(), narrowed, spelled), spelled
+            with pytest.raises(ModelNotFound):
+                access.on_account(caller(), narrowed, spelled)
+
+
+@pytest.mark.parametrize(
+    ("asked", "served"),
+    [
+        ("named", "gpt-named"),
+        ("acme/named", "gpt-named"),
+        ("gpt-named", "gpt-named"),
+        ("GPT-Named", "gpt-named"),
+        ("models/gpt-named", "gpt-named"),
+        ("gpt-named:latest", "gpt-named"),
+        ("gpt-named-2024-08-06", "gpt-named-2024-08-06"),
+        ("gpt-named-mini", "gpt-named-mini"),
+        ("gpt-name", "gpt-name"),
+        ("other/gpt-4o", "other/gpt-4o"),
+    ],
+)
+def test_what_is_open_is_reached_by_its_names(asked: str, served: str) -> None:
+    opened = account(model("named", "gpt-named"), model("closed", "gpt-4", subjects=CLOSED), any_model=True)
+    assert access.on_account(caller(), opened, asked).model.upstream_id == served
+
+
+def test_one_open_listing_of_a_model_is_enough_by_its_name() -> None:
+    both = account(model("closed", "gpt-4", subjects=CLOSED), model("open", "gpt-4"), any_model=True)
+    assert access.on_account(caller(), both, "GPT-4").model.name == "open"
+    with pytest.raises(ModelNotFound):
+        access.on_account(caller(), both, "gpt-4-0613")
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40))
+def test_stems_are_stable(name: str) -> None:
+    assert stem(name)
+    assert stem(stem(name)) == stem(name) or name.lower().startswith(("ft:", "models/"))
+    assert stem(name.upper()) == stem(f" {name} ") == stem(plain(name)) == stem(name)
+
+
+# --- places ---------------------------------------------------------------------------------------------------------------
+
+# A place for a name in a body; ``NAME`` stands for it.
+PLACES: list[dict[str, Any]] = [
+    {"models": ["NAME"]},
+    {"models": ["cheap", "NAME"], "route": "fallback"},
+    {"models": "cheap,NAME"},
+    {"models": "cheap, NAME"},
+    {"fallbacks": ["NAME"]},
+    {"fallbacks": [{"model": "NAME"}]},
+    {"fallbacks": [{"cheap": ["NAME"]}]},
+    {"fallback": "NAME"},
+    {"fallback_model": "NAME"},
+    {"default_models": ["NAME"]},
+    {"Model": "NAME"},
+    {"MODEL": "NAME"},
+    {"model_id": "NAME"},
+    {"modelId": "NAME"},
+    {"engine": "NAME"},
+    {"deployment_id": "NAME"},
+    {"provider": {"model": "NAME"}},
+    {"provider": {"order": ["NAME"]}},
+    {"route": "NAME"},
+    {"plugins": [{"id": "auto-router", "allowed_models": ["NAME"]}]},
+    {"tools": [{"type": "image_generation", "model": "NAME"}]},
+    {"tools": [{"type": "function"}, {"type": "new", "deep": {"er": [{"summary_model": "NAME"}]}}]},
+    {"tools": [{"type": "image_generation", "mod\u0065l": "NAME"}]},
+    {"tools": [{"type": "image_generation", "model": {"id": "NAME"}}]},
+    {"delegation": {"responses": {"model": "NAME"}}},
+    {"extra": {"MODEL": "NAME"}},
+]
+
+
+def named(body: dict[str, Any], name: str, limits: tuple[str, ...] = (), escaped: bool = False) -> Any:
+    """The body after the check, on an account with an open, a cheap and a dear model."""
+    here = account(model("open", "gpt-open"), model("cheap"), model("dear", "gpt-dear", subjects=CLOSED))
+    text = json.dumps(body).replace("NAME", name)
+    if escaped:
+        text = text.replace('model"', 'mod\\u0065l"')
+    fields, _ = for_account(caller(*limits), here, decode_fields(text.encode()))
+    return json.loads(msgspec.json.encode(fields))
+
+
+@pytest.mark.parametrize("body", PLACES, ids=json.dumps)
+def test_every_place_is_checked_and_takes_the_upstreams_name(body: dict[str, Any]) -> None:
+    for name in ("dear", "acme/dear", "gpt-dear", "GPT-dear"):
+        for escaped in (False, True):
+            with pytest.raises(ModelNotFound):
+                named(body, name, escaped=escaped)
+    with pytest.raises(ModelNotFound):
+        named(body, "open", ("acme/cheap",))
+    routing = body.keys() & {"provider", "route"} and "model" not in json.dumps(body)
+    for name in ("open", "acme/open", "gpt-open"):
+        sent = named(body, name)
+        assert sent == json.loads(
+            json.dumps(body).replace("NAME", name if routing else "gpt-open").replace("cheap, ", "cheap,")
+        )
+
+
+WORDS: list[dict[str, Any]] = [
+    {"messages": [{"role": "user", "content": "a", "model": "NAME", "models": ["NAME"]}]},
+    {"input": [{"type": "message", "model": "NAME"}]},
+    {"metadata": {"model": "NAME"}},
+    {"client_metadata": {"model": "NAME", "fallbacks": ["NAME"]}},
+    {"prompt": {"id": "pmpt_1", "variables": {"model": "NAME"}}},
+    {"tools": [{"type": "function", "parameters": {"properties": {"model": {"default": "NAME"}}}}]},
+    {"tools": [{"type": "mcp", "headers": {"model": "NAME"}}]},
+    {"text": {"format": {"schema": {"model": "NAME"}}}},
+    {"chat_template_kwargs": {"model": "NAME"}},
+    {"provider": {"order": ["azure"], "sort": "price"}, "route": "fallback"},
+    {"user": "NAME", "service_tier": "auto", "stop": ["NAME"]},
+]
+
+
+@pytest.mark.parametrize("body", WORDS, ids=json.dumps)
+def test_what_callers_call_things_is_no_model(body: dict[str, Any]) -> None:
+    text = json.dumps(body, indent=1).replace("NAME", "gpt-dear").encode()
+    fields = decode_fields(text)
+    here = account(model("cheap"), model("dear", "gpt-dear", subjects=CLOSED))
+    assert for_account(caller("acme/cheap"), here, fields) == (fields, [])
+
+
+def test_a_name_given_twice_has_one_meaning() -> None:
+    here = account(model("open", "gpt-open"), model("dear", subjects=CLOSED))
+    body = b'{"tools":[{"type":"image_generation","model":"dear","model":"open"}]}'
+    fields, _ = for_account(caller(), here, decode_fields(body))
+    assert bytes(fields["tools"]) == b'[{"type":"image_generation","model":"gpt-open"}]'
+
+
+def test_a_body_that_can_not_be_written_anew_names_models_as_the_vendor_does() -> None:
+    here = account(model("open", "gpt-open"))
+    body = decode_fields(b'{"tools":[{"type":"image_generation","model":"open"}]}')
+    with pytest.raises(InvalidRequest, match="gpt-open"):
+        for_account(caller(), here, body, sent_as_is=True)
+    body = decode_fields(b'{"tools":[{"type":"image_generation","model":"gpt-open"}]}')
+    assert for_account(caller(), here, body, sent_as_is=True)[1][0].name == "open"
+
+
+@pytest.mark.parametrize(
+    "name", ["model", "models[]", "fallback-model", "baseModel", "modelName", "ENGINE", "judge_models"]
+)
+def test_fields_that_name_models(name: str) -> None:
+    assert is_naming(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["modelling", "model_version_of", "remodel_it", "prompt", "file", "n", "id", "models_dir"]
+)
+def test_fields_that_do_not(name: str) -> None:
+    assert not is_naming(name)
