@@ -102,10 +102,10 @@ def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw], semant
         except (ValueError, RecursionError):
             return False
         raw = fields.get("usage")
-    if raw is None or bytes(raw) == b"null":
-        return read_duration(record, fields)
     if bytes(fields.get("object", b"")) == b'"response"':
         record.object_id = text_of(fields.get("id"))[:200]
+    if raw is None or bytes(raw) == b"null":
+        return read_duration(record, fields)
     read_served_model(record, fields)
     read_service_tier(record, fields.get("service_tier"))
     if b'_call"' in bytes(fields.get("output", b"")):

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
@@ -43,14 +44,16 @@ def test_a_batch_is_one_statement(database: str) -> None:
     assert rows.store([msgspec.json.encode(attempt(started_at=5)) for _ in range(20)], database) == []
     with CaptureQueriesContext(connections[database]) as queries:
         list(prune(NOW, batch=100, using=database))
-    assert len([query for query in queries if query["sql"].startswith("DELETE")]) == 2
-    assert len(queries) == 2
+    sums, *deletions = [query["sql"] for query in queries if query["sql"].startswith("DELETE")]
+    assert "usage_usagehour" in sums  # with the records of an hour goes its sum
+    assert len(deletions) == 2
 
 
 def test_the_migrations_go_back_and_forth(database: str) -> None:
     connection = connections[database]
     with connection.schema_editor() as editor:
-        editor.delete_model(UsageRecord)
+        for model in apps.get_app_config("usage").get_models():
+            editor.delete_model(model)
     for target in ("0001", "zero", "0001"):
         call_command("migrate", "usage", target, database=database, verbosity=0)
         assert (UsageRecord._meta.db_table in connection.introspection.table_names()) == (target != "zero")

@@ -82,7 +82,8 @@ def test_a_client_that_leaves_a_stream(
     for record in records[before:]:
         assert record["error_class"] == "client_closed_request"
         assert (record["status"], record["upstream_status"]) == (200, 200)
-        assert record["ttft_us"] is not None
+        if after > 1:  # the first event only says who speaks
+            assert record["ttft_us"] is not None
         assert record["bytes_out"] > 100
         assert (record["cost_pico"] is not None) == (record["output_tokens"] > 0) == usage_known
 
