@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 from django.db import models, router, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts import audit
 
@@ -17,11 +19,14 @@ MANY = 100
 
 
 class Change(models.Model):
-    """One change: ``kind`` is the model's label in lower case, ``object_id`` its primary key, empty for "many"."""
+    """One change: ``kind`` is the model's label in lower case, ``object_id`` its primary key, empty for "many".
+
+    ``created_at`` is the database's time: workers tell by it which ids may still be missing.
+    """
 
     kind = models.CharField(max_length=64)
     object_id = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
         ordering = ["id"]
@@ -32,12 +37,13 @@ class Change(models.Model):
 
 def announce(kind: str, object_id: object = "", *, using: str | None = None) -> None:
     """Write a change of ``kind`` into the feed. Call it inside the transaction that makes the change."""
-    Change.objects.using(using).create(kind=kind, object_id=str(object_id))
+    Change.objects.using(using).create(kind=kind, object_id=str(object_id), created_at=Now())
 
 
 def announce_each(kind: str, keys: Iterable[object], *, using: str | None = None) -> None:
     """Write a change of ``kind`` for each primary key into the feed."""
-    Change.objects.using(using).bulk_create([Change(kind=kind, object_id=str(key)) for key in keys])
+    rows = [Change(kind=kind, object_id=str(key), created_at=Now()) for key in keys]
+    Change.objects.using(using).bulk_create(rows)
 
 
 class AnnouncedQuerySet(models.QuerySet[Any]):

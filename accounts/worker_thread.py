@@ -17,11 +17,10 @@ LONGEST_PAUSE_SECONDS = 15.0
 class WorkerThread:
     """A daemon thread that calls ``work`` again and again.
 
-    ``work`` returns the seconds until its next call, or ``None`` when there is nothing more to do. What it raises ends nothing:
-    ``failed`` gets the error and the number of failures before it in a row, and returns the pause; without it, the first of
-    a row is logged and the pause grows. ``ending`` is called once after the last ``work``. Connections to databases that the
-    thread opened are closed at its end.
-    """
+    ``work`` returns the seconds until its next call, or ``None`` when there is nothing more to do. What it raises ends
+    nothing: ``failed`` gets the error and the number of failures before it in a row, and returns the pause; without it,
+    the first of a row is logged and the pause grows. ``ending`` is called once after the last ``work``. Connections to
+    databases that the thread opened are closed at its end."""
 
     def __init__(
         self,
@@ -73,7 +72,7 @@ class WorkerThread:
                 pause = self._round()
             if self._ending is not None:
                 self._ending()
-        except Exception:  # the thread's boundary: nobody is left to hear it but the log
+        except Exception:  # the thread's boundary: only the log is left to hear it
             logger.exception("The thread %s ended with a failure.", self._thread.name)
         finally:
             connections.close_all()

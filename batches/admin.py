@@ -1,4 +1,4 @@
-"""The console's pages for batches, fine-tuning jobs and files: how they stand, what they cost, and what can be done."""
+"""The console's pages for batches, fine-tuning jobs and files: their progress, their cost, and what can be done."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,10 +25,10 @@ from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin
 from batches import steering
 from batches.charging import batch_key
 from batches.models import Job, StoredFile
-from batches.upstream import AccountGone, upstream_of
+from gateway.jobs.upstream import AccountGone, upstream_of
 from gateway.managed import files as own_files
 from gateway.objects.files import FILE
-from gateway.objects.jobs import BATCH, KINDS
+from gateway.objects.job_kinds import BATCH, STEERED
 from providers.upstream.sync_client import Refused, Unreachable
 
 NOTHING = "–"
@@ -44,7 +44,7 @@ STATE_COLOURS = {
 
 
 class OwnedAdmin(ScopedAdmin):
-    """Records of one's accounts; nobody edits them."""
+    """Records of one's accounts; no one edits them."""
 
     rights = VIEW_ONLY
     superuser_rights = VIEW_ONLY
@@ -82,7 +82,7 @@ class OwnedAdmin(ScopedAdmin):
 class JobAdmin(OwnedAdmin):
     """Batches and fine-tuning jobs, newest first."""
 
-    kinds = tuple(KINDS)
+    kinds = tuple(STEERED)
     list_display = (
         "object_id",
         "kind",
@@ -97,11 +97,11 @@ class JobAdmin(OwnedAdmin):
     list_filter = ("kind", "state", "account_name")
     search_fields = ("=object_id", "=owner_name")
     search_help_text = "Id or owner, whole"
-    actions = ("look_at_selected",)
-    actions_detail = ("look_now", "cancel_job", "download_output")
+    actions = ("poll_selected",)
+    actions_detail = ("poll_now", "cancel_job", "download_output")
     fieldsets = (
         ("Job", {"fields": ("object_id", "kind", "account_name", "model_name", "owner_name", "metadata")}),
-        ("How it stands", {"fields": ("status", "done", "states", "faults", "trouble", "next_look")}),
+        ("Progress", {"fields": ("status", "done", "states", "faults", "trouble", "next_poll")}),
         ("Files and model", {"fields": ("files", "made_model")}),
         ("Cost", {"fields": ("cost",)}),
     )
@@ -134,8 +134,8 @@ class JobAdmin(OwnedAdmin):
     def faults(self, job: Job) -> str:
         return format_html_join("", "{}<br>", ((text,) for text in steering.errors(job)[:50])) or NOTHING
 
-    @display(description="next look")
-    def next_look(self, job: Job) -> str:
+    @display(description="next poll")
+    def next_poll(self, job: Job) -> str:
         return f"{timezone.localtime(job.due_at):%m-%d %H:%M:%S}" if job.due_at else "none: all is done"
 
     @display(description="files")
@@ -164,22 +164,22 @@ class JobAdmin(OwnedAdmin):
             link,
         )
 
-    @admin.action(description="Look at the selected jobs now", permissions=["view"])
-    def look_at_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        count = steering.look_now(queryset.values_list("pk", flat=True))
-        messages.success(request, f"{count} jobs will be looked at in a moment.")
+    @admin.action(description="Poll the selected jobs now", permissions=["view"])
+    def poll_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        count = steering.poll_now(queryset.values_list("pk", flat=True))
+        messages.success(request, f"{count} jobs will be polled in a moment.")
 
-    @action(description="Poll now", url_path="look", icon="refresh")
-    def look_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(description="Poll now", url_path="poll", icon="refresh")
+    def poll_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
         job = self.seen_or_404(request, object_id)
-        steering.look_now([job.pk])
-        messages.success(request, "It will be looked at in a moment.")
+        steering.poll_now([job.pk])
+        messages.success(request, "It will be polled in a moment.")
         return self.back(request, object_id)
 
     @action(description="Cancel", url_path="cancel", icon="cancel")
     def cancel_job(self, request: HttpRequest, object_id: str) -> HttpResponse:
         job = self.seen_or_404(request, object_id)
-        if KINDS[job.kind].is_over(job.state):
+        if STEERED[job.kind].is_over(job.state):
             messages.warning(request, f"It is over: {job.state}.")
             return self.back(request, object_id)
         if request.method != "POST":

@@ -1,7 +1,7 @@
 """What a batch cost: a usage record for each line of its output, under a key that follows from account, batch and line.
 
-A line is charged once, whoever counts it and however often: the record's id is the key. Lines that failed cost nothing.
-"""
+A line is charged once, whichever worker counts it and however often: the record's id is the key. Lines that failed cost
+nothing."""
 
 import hashlib
 import logging
@@ -82,7 +82,7 @@ def charge_lines(
 ) -> Charged:
     """Write the usage records of a batch's output, ``CHUNK_LINES`` at a time, with ``after_chunk()`` after each.
 
-    Raises ``django.db.Error`` when the database is out of order. What was written before stays, and is skipped next time.
+    Raises ``django.db.Error`` when the database is unavailable. What was stored before stays, and is skipped next time.
     """
     billing = BatchBilling(row, account)
     charged, chunk = Charged(), []
@@ -196,7 +196,7 @@ def line_id(row: OwnedObject, custom_id: str) -> str:
 
 
 def line_key(custom_id: str) -> str:
-    """Return what tells a line in the usage records: its custom id, a long one cut, with a digest of the whole."""
+    """Return what identifies a line in the usage records: its custom id, a long one cut, with a digest of the whole."""
     if len(custom_id) <= MAX_LINE_KEY:
         return custom_id
     digest = hashlib.sha256(custom_id.encode("utf-8", "replace")).hexdigest()[:LINE_DIGITS]
@@ -204,7 +204,8 @@ def line_key(custom_id: str) -> str:
 
 
 def ended_at(row: OwnedObject) -> datetime:
-    """Return when a batch ended, as its body says; else when it was made. Never the present: a record stays the same."""
+    """Return when a batch ended, as its body says; else when it was made. Never the present: a record stays the
+    same."""
     body = row.data.get("body") or {}
     for name in ("completed_at", "cancelled_at", "expired_at", "failed_at", "created_at"):
         moment = body.get(name)

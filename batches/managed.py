@@ -1,6 +1,6 @@
 """Batches that Gatehouse runs itself: each line goes through the same pipeline as a live call of the batch's owner.
 
-What a line came to is written down before it counts, so a run that dies is taken up where it stood. An account runs one such
+A line's result is stored before it counts, so a run that dies is taken up where it was. An account runs one such
 batch at a time, with a bounded number of lines under way.
 """
 
@@ -12,36 +12,39 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 import msgspec
 from django.conf import settings
 from django.db import close_old_connections, transaction
-from django.utils import timezone
 
+from accounts.database_clock import database_now
 from batches import notices
 from batches.charging import batch_key
-from batches.leases import RENEW_SHARE, Lease, LeaseLost
 from batches.lines import Line, line_body, run_line
 from batches.models import LineResult
+from gateway.jobs.leases import RENEW_SHARE, Lease, LeaseLost, stopping
+from gateway.managed import batches as own_batches
 from gateway.managed import files as own_files
 from gateway.models import NewObject, OwnedObject
 from gateway.objects import jobs
 from gateway.objects.files import FILE, expiry
-from gateway.objects.jobs import BATCH
+from gateway.objects.job_kinds import BATCH
 from gateway.objects.makers import child_of
-from gateway.server import embedded_celery, lifespan
+from gateway.objects.store import record_now
+from gateway.server import lifespan
 from gateway.state import state
 from providers.upstream.sync_client import Refused
 
 logger = logging.getLogger("batches")
 
 BUSY_SECONDS = 2.0
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 ROUND_LINES = 64
 LONGEST_HOLD_SECONDS = 2.0
-"""How long at most until a cancelled batch ends, and its counts are told."""
+"""How long at most until a cancelled batch ends, and its counts are stored."""
 OUTPUT_ROWS = 500
 EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")
 CANCELLED = ("batch_cancelled", "This request was not executed because the batch was cancelled.")
@@ -52,7 +55,8 @@ _own_runtime = threading.Lock()
 
 
 class Stopped(Exception):
-    """The batch ends before all its lines are done: cancelled, expired, or its owner lost access. ``why`` is code and words."""
+    """The batch ends before all its lines are done: cancelled, expired, or its owner lost access. ``why`` is code and
+    words."""
 
     def __init__(self, state: str, why: tuple[str, str]) -> None:
         super().__init__(why[1])
@@ -61,7 +65,8 @@ class Stopped(Exception):
 
 
 def run(lease: Lease) -> None:
-    """Run a batch to its end, until somebody else has it (``LeaseLost``), or the account's key is refused (``Refused``)."""
+    """Run a batch to its end, until another worker has it (``LeaseLost``), or the account's key is refused
+    (``Refused``)."""
     row = lease.row
     if BATCH.is_over(row.state):
         notices.announce(row)
@@ -88,9 +93,9 @@ def in_runtime(work: Callable[[], Awaitable[None]]) -> None:
         under_way = asyncio.run_coroutine_threadsafe(_awaited(work), loop)
         while True:
             try:
-                return under_way.result(LOOK_SECONDS)
+                return under_way.result(CHECK_SECONDS)
             except TimeoutError:
-                if not loop.is_running():  # the server has ended, and nobody is left to answer
+                if not loop.is_running():  # the server has ended, and no one is left to answer
                     raise LeaseLost from None
     with _own_runtime:
         asyncio.run(_opened(work))
@@ -111,9 +116,9 @@ async def _opened(work: Callable[[], Awaitable[None]]) -> None:
 def _account_busy(row: OwnedObject) -> bool:
     """Whether an older batch of the account is being run: that one goes on, this one waits."""
     others = OwnedObject.objects.filter(
-        account_name=row.account_name, kind=BATCH.kind, object_id__startswith="batch_gh", lease_until__gt=timezone.now()
+        account_name=row.account_name, kind=BATCH.kind, object_id__startswith=own_batches.PREFIX, pk__lt=row.pk
     )
-    return others.filter(pk__lt=row.pk).exists()
+    return others.filter(lease_until__gt=database_now()).exists()
 
 
 async def _run_lines(lease: Lease) -> None:
@@ -122,6 +127,8 @@ async def _run_lines(lease: Lease) -> None:
     Raises :class:`Stopped`, ``LeaseLost``, and ``Refused`` when the upstream refuses the account's key.
     """
     row = lease.row
+    account = state.directory.accounts.get(row.account_name)
+    lease.revision = account.revision if account is not None else ""
     await asyncio.to_thread(_check, lease)  # a batch that was to end when its runner died begins no line any more
     done = await asyncio.to_thread(_done_numbers, row.object_id)
     waiting = _waiting(row, done)
@@ -165,7 +172,7 @@ async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Lin
     async with gate:
         if refusals:
             return
-        if embedded_celery.stopping.is_set():
+        if stopping.is_set():
             raise LeaseLost
         caller = state.directory.caller_of_token(row.token_id)
         if caller is None or caller.state != "active" or (caller.expires_at or 1e12) <= time.time():
@@ -175,13 +182,13 @@ async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Lin
         except Refused as refusal:
             refusals.append(refusal)
             return
-        if not ok and embedded_celery.stopping.is_set():
+        if not ok and stopping.is_set():
             raise LeaseLost  # the end of this process is no fault of the line's
         text = line_body(row, line, response, None)
         await asyncio.to_thread(_keep, row.object_id, number, ok, text)
         if ok and row.fault:
             row.fault = ""
-            await asyncio.to_thread(_mended, row)
+            await asyncio.to_thread(_answered, row)
 
 
 def _keep(batch_id: str, number: int, ok: bool, text: bytes) -> None:
@@ -191,13 +198,13 @@ def _keep(batch_id: str, number: int, ok: bool, text: bytes) -> None:
     )
 
 
-def _mended(row: OwnedObject) -> None:
+def _answered(row: OwnedObject) -> None:
     """Forget what an earlier run was stopped by: the account answers again."""
     OwnedObject.objects.filter(pk=row.pk).update(failures=0, fault="")
 
 
 def _check(lease: Lease) -> None:
-    """Renew the lease, tell how far the batch is, and raise :class:`Stopped` when it must end."""
+    """Renew the lease, store how far the batch is, and raise :class:`Stopped` when it must end."""
     close_old_connections()
     lease.renew()
     row = OwnedObject.objects.get(pk=lease.row.pk)
@@ -209,7 +216,7 @@ def _check(lease: Lease) -> None:
         raise LeaseLost
     if row.state == "cancelling":
         raise Stopped("cancelled", CANCELLED)
-    if body["expires_at"] <= timezone.now().timestamp():
+    if body["expires_at"] <= database_now().timestamp():
         raise Stopped("expired", EXPIRED)
 
 
@@ -242,34 +249,35 @@ def _finish(lease: Lease, state: str, why: tuple[str, str], *, left: bool) -> No
     row = OwnedObject.objects.get(pk=lease.row.pk)
     if state == "completed":
         row = _finalizing(row)
+    now = database_now()
     counts = _counts(row)
     body = dict(row.data["body"])
     if state == "failed":
         body["errors"] = {"object": "list", "data": [{"code": why[0], "message": why[1], "param": None, "line": None}]}
     with lease.kept():
-        output = _write(lease, row, "output", _results(row, ok=True))
-        errors = _write(lease, row, "error", _errors(row, why, left=left))
+        output = _write(lease, row, "output", _results(row, ok=True), now)
+        errors = _write(lease, row, "error", _errors(row, why, left=left), now)
     body["output_file_id"] = output and output.object_id
     body["error_file_id"] = errors and errors.object_id
     if state != "completed":
         counts["failed"] = counts["total"] - counts["completed"]
-    body.update({"status": state, f"{state}_at": int(timezone.now().timestamp()), "request_counts": counts})
+    body.update({"status": state, f"{state}_at": int(database_now().timestamp()), "request_counts": counts})
     _end(lease, row, body, [file for file in (output, errors) if file])
     logger.info("Batch %s is %s.", row.object_id, state)
 
 
 def _finalizing(row: OwnedObject) -> OwnedObject:
-    """Tell that all lines are done and the files are being written, and since when; return the record."""
+    """Store that all lines are done and the files are being written, and since when; return the record."""
     body = row.data["body"]
-    since = body["finalizing_at"] or int(timezone.now().timestamp())
+    since = body["finalizing_at"] or int(database_now().timestamp())
     changed = {**body, "status": "finalizing", "finalizing_at": since, "request_counts": _counts(row)}
     return jobs.note(row.account_name, row.object_id, changed) or row
 
 
 @transaction.atomic
 def _end(lease: Lease, row: OwnedObject, body: dict[str, Any], files: list[NewObject]) -> None:
-    """Tell of the end and of the files at once: a file that anybody can know of is whole and never written again."""
-    OwnedObject.objects.bulk_create([file.row() for file in files], ignore_conflicts=True)
+    """Store the end and the files at once: a file that a caller can know of is whole and never written again."""
+    record_now(files)
     ended = jobs.note(row.account_name, row.object_id, body)
     if ended is not None:
         notices.announce(ended)
@@ -287,22 +295,22 @@ def _results(row: OwnedObject, *, ok: bool) -> Iterator[bytes]:
 def _errors(row: OwnedObject, why: tuple[str, str], *, left: bool) -> Iterator[bytes]:
     yield from _results(row, ok=False)
     if left:
-        with suppress(FileNotFoundError):  # the input was deleted: what else it asked for, nobody knows
+        with suppress(FileNotFoundError):  # the input was deleted: what else it asked for is not known
             for _, line in _waiting(row, _done_numbers(row.object_id)):
                 yield line_body(row, line, None, {"code": why[0], "message": why[1]}) + b"\n"
 
 
-def _write(lease: Lease, row: OwnedObject, what: str, lines: Iterator[bytes]) -> NewObject | None:
+def _write(lease: Lease, row: OwnedObject, what: str, lines: Iterator[bytes], now: datetime) -> NewObject | None:
     """Write a file of ``lines``; return its record, for the batch's owner, or ``None`` when there is no line."""
     file_id = f"{own_files.PREFIX}{uuid.uuid5(uuid.NAMESPACE_OID, f'{row.object_id}/{what}').hex}"
     with tempfile.TemporaryFile() as content:
         content.writelines(lines)
         if not content.tell():
             return None
-        lease.renew()  # whoever has lost the job by now must not write over what another has made
+        lease.renew()  # a worker that has lost the job by now must not write over what another has made
         size = own_files.save(file_id, content)
     lifetime = row.data["origin"].get("output_lifetime")
-    body = own_files.file_body(file_id, f"{row.object_id}_{what}.jsonl", "batch_output", size, lifetime)
+    body = own_files.file_body(file_id, f"{row.object_id}_{what}.jsonl", "batch_output", size, now, lifetime)
     expires_at = expiry(body)
     return child_of(
         jobs.owned_of(row), FILE, file_id, parent_id=row.object_id, data={"body": body}, expires_at=expires_at

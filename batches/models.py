@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 
 from gateway.models import OwnedObject
 
@@ -40,7 +41,8 @@ class StoredFile(OwnedObject):
 
 
 class LineResult(models.Model):
-    """What a line of a batch that Gatehouse runs came to. Written before the line counts as done; gone with the output's making."""
+    """The result of a line of a batch that Gatehouse runs. Stored before the line counts as done, deleted at the
+    batch's end."""
 
     batch_id = models.CharField(max_length=200)
     number = models.PositiveIntegerField(help_text="The line's place in the input, from 1")
@@ -55,11 +57,12 @@ class LineResult(models.Model):
 
 
 class Notice(models.Model):
-    """A webhook that tells of a job's end. ``due_at`` is set until it is taken, or given up."""
+    """A webhook about a job's end. ``due_at`` is set until it is accepted, or given up. Its moments are the
+    database's."""
 
     event_id = models.CharField(max_length=64, unique=True)
     body = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(null=True, blank=True, db_index=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)

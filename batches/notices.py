@@ -1,7 +1,7 @@
-"""Tells another server when a job has ended: a signed webhook, retried until it is taken.
+"""Reports the ends of jobs to another server: signed webhooks, retried until they are accepted.
 
-The form is that of OpenAI's own webhooks (Standard Webhooks), so the SDK's ``client.webhooks.unwrap`` checks the signature.
-"""
+The form is that of OpenAI's own webhooks (Standard Webhooks), so the SDK's ``client.webhooks.unwrap`` checks the
+signature."""
 
 import base64
 import hashlib
@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
-from django.utils import timezone
 
+from accounts.backoff import backoff
+from accounts.database_clock import database_now
 from batches.models import Notice
 from gateway.models import OwnedObject
-from gateway.objects.jobs import BATCH
+from gateway.objects.job_kinds import BATCH
 from providers.upstream.sync_client import CheckedClient, Unreachable
 
 logger = logging.getLogger("batches")
@@ -25,9 +26,9 @@ logger = logging.getLogger("batches")
 EVENT_IDS = uuid.UUID("5d7f0f0e-4f0b-4c0a-8a52-3f7f4c1d9a61")
 SECRET_PREFIX = "whsec_"
 TRIES = 12
-FIRST_PAUSE = timedelta(seconds=2)
+FIRST_PAUSE_SECONDS = 2.0
 PAUSE_FACTOR = 3
-LONGEST_PAUSE = timedelta(hours=9)
+LONGEST_PAUSE_SECONDS = 9 * 3600.0
 """Twelve tries, with pauses of 2, 6, 18 … seconds and nine hours at last, span a day."""
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
@@ -35,9 +36,10 @@ KEPT = timedelta(days=30)
 
 
 def announce(row: OwnedObject) -> None:
-    """Write down that a job has ended, for delivery. Once for a job, however often it is said."""
+    """Store that a job has ended, for delivery. Once for a job, however often it is said."""
     if not settings.JOB_WEBHOOK_URL:
         return
+    now = database_now()
     event_id = f"evt_{uuid.uuid5(EVENT_IDS, f'{row.account_name}/{row.object_id}').hex}"
     kind = "batch" if row.kind == BATCH.kind else row.kind
     data = {"id": row.object_id, "account": row.account_name, "owner": row.owner_name, "status": row.state}
@@ -45,39 +47,40 @@ def announce(row: OwnedObject) -> None:
         "id": event_id,
         "object": "event",
         "type": f"{kind}.{row.state}",
-        "created_at": int(timezone.now().timestamp()),
+        "created_at": int(now.timestamp()),
         "data": data,
     }
-    notice = Notice(event_id=event_id, body=msgspec.json.encode(event).decode(), due_at=timezone.now())
+    body = msgspec.json.encode(event).decode()
+    notice = Notice(event_id=event_id, body=body, created_at=now, due_at=now)
     Notice.objects.bulk_create([notice], ignore_conflicts=True)
 
 
 def deliver_due(limit: int = 50) -> int:
-    """Deliver what is due; return how many were taken. Any number of processes may call it at once."""
+    """Deliver what is due; return how many were accepted. Any number of processes may call it at once."""
     if not settings.JOB_WEBHOOK_URL:
         return 0
-    due = Notice.objects.filter(due_at__lte=timezone.now()).order_by("due_at")[:limit]
+    due = Notice.objects.filter(due_at__lte=database_now()).order_by("due_at")[:limit]
     return sum(deliver(notice) for notice in due)
 
 
 def deliver(notice: Notice) -> bool:
-    """Try a notice once; return whether it was taken. The next try is set before, so a crash only repeats it."""
-    now = timezone.now()
+    """Try a notice once; return whether it was accepted. The next try is set before, so a crash only repeats it."""
+    now = database_now()
     last = notice.attempts + 1 >= TRIES
-    pause = min(FIRST_PAUSE * PAUSE_FACTOR**notice.attempts, LONGEST_PAUSE)
+    pause = timedelta(seconds=backoff(notice.attempts, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_FACTOR))
     claimed = Notice.objects.filter(pk=notice.pk, due_at=notice.due_at)
     if not claimed.update(due_at=None if last else now + pause, attempts=notice.attempts + 1):
         return False
     fault = send(notice, now)
     if fault:
-        logger.warning("The webhook for %s was not taken (try %d): %s.", notice.event_id, notice.attempts + 1, fault)
+        logger.warning("The webhook for %s was not accepted (try %d): %s.", notice.event_id, notice.attempts + 1, fault)
     changes = {"fault": fault[:300]} if fault else {"fault": "", "due_at": None, "delivered_at": now}
     Notice.objects.filter(pk=notice.pk).update(**changes)
     return not fault
 
 
 def send(notice: Notice, now: datetime) -> str:
-    """Send a notice; return why it was not taken, or an empty text. The address passes the egress rules."""
+    """Send a notice; return why it was not accepted, or an empty string. The address passes the egress rules."""
     parts = urlsplit(settings.JOB_WEBHOOK_URL)
     content, stamp = notice.body.encode(), str(int(now.timestamp()))
     headers = {
@@ -99,7 +102,8 @@ def send(notice: Notice, now: datetime) -> str:
 
 
 def signature(event_id: str, stamp: str, content: bytes) -> str:
-    """Return the signature header for an event, under the configured secret (base64 behind ``whsec_``, or any text)."""
+    """Return the signature header for an event, under the configured secret (base64 behind ``whsec_``, or any
+    string)."""
     secret = settings.JOB_WEBHOOK_SECRET
     encoded = secret.startswith(SECRET_PREFIX)
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX)) if encoded else secret.encode()

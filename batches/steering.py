@@ -1,4 +1,4 @@
-"""What an operator does with jobs, from the console and from the command: look now, cancel, tell what they cost."""
+"""What an operator does with jobs, from the console and from the command: poll now, cancel, show what they cost."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -6,17 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count, Q, Sum
-from django.utils import timezone
 
+from accounts.database_clock import database_now
 from batches.charging import batch_key
-from batches.upstream import upstream_of
+from gateway.jobs.upstream import upstream_of
 from gateway.managed import batches as own_batches
 from gateway.models import OwnedObject
 from gateway.objects import jobs
-from gateway.objects.jobs import BATCH, KINDS
+from gateway.objects.job_kinds import BATCH, STEERED
 from usage.models import PICO, UsageRecord
 
-# The moments that a job's body tells, in their order.
+# The moments that a job's body may have, in their order.
 MOMENTS = (
     "created_at",
     "in_progress_at",
@@ -30,22 +30,23 @@ MOMENTS = (
 )
 
 
-def look_now(pks: Iterable[int]) -> int:
-    """Let jobs be looked at with the next sweep, also those that were given up; return how many."""
-    rows = OwnedObject.objects.filter(pk__in=list(pks), kind__in=KINDS, deleted_at=None)
-    return rows.update(due_at=timezone.now(), lease_until=None, failures=0)
+def poll_now(pks: Iterable[int]) -> int:
+    """Let jobs be polled with the next sweep, also those that were given up; return how many."""
+    rows = OwnedObject.objects.alive().filter(pk__in=list(pks), kind__in=STEERED)
+    return rows.update(due_at=database_now(), lease_until=None, failures=0)
 
 
 def cancel(row: OwnedObject) -> OwnedObject:
-    """Cancel a job, at the upstream when it runs there; return its record as it is then. Raises what the upstream raises."""
+    """Cancel a job, at the upstream when it runs there; return its record as it is then. Raises what the upstream
+    raises."""
     if own_batches.is_own(row.object_id):
-        body = {**row.data["body"], "status": "cancelling", "cancelling_at": int(timezone.now().timestamp())}
+        body = {**row.data["body"], "status": "cancelling", "cancelling_at": int(database_now().timestamp())}
         jobs.note(row.account_name, row.object_id, body)
         return OwnedObject.objects.get(pk=row.pk)
     with upstream_of(row.account_name) as upstream:
-        body = upstream.send(f"{KINDS[row.kind].path}/{row.object_id}/cancel")
-    jobs.note(row.account_name, row.object_id, body)
-    look_now([row.pk])
+        answer = upstream.send(f"{STEERED[row.kind].address(row.object_id)}/cancel")
+    jobs.note(row.account_name, row.object_id, answer.body)
+    poll_now([row.pk])
     return OwnedObject.objects.get(pk=row.pk)
 
 
@@ -79,16 +80,16 @@ def _unpriced_lines(key: str) -> int:
     """Count a batch's lines without a price. An attempt that a kill interrupted has none; the line's success has."""
     good, unpriced = Q(status=200), Q(cost_pico=None)
     lines = UsageRecord.objects.filter(batch_key=key).values("batch_line").order_by()
-    told = lines.annotate(
+    counted = lines.annotate(
         good=Count("pk", filter=good),
         good_unpriced=Count("pk", filter=good & unpriced),
         unpriced=Count("pk", filter=unpriced),
     )
-    return told.filter(Q(good_unpriced__gt=0) | Q(good=0, unpriced__gt=0)).count()
+    return counted.filter(Q(good_unpriced__gt=0) | Q(good=0, unpriced__gt=0)).count()
 
 
 def history(row: OwnedObject) -> list[tuple[str, datetime]]:
-    """Return the states that a job went through, with the moments that its body tells."""
+    """Return the states that a job went through, with the moments in its body."""
     body = row.data.get("body") or {}
     return [
         (name.removesuffix("_at"), datetime.fromtimestamp(body[name], UTC))
@@ -106,7 +107,7 @@ def progress(row: OwnedObject) -> tuple[int, int, int]:
 
 
 def errors(row: OwnedObject) -> list[str]:
-    """Return what a job's body tells of errors, a line each."""
+    """Return the errors in a job's body, a line each."""
     body = row.data.get("body") or {}
     listed = (body.get("errors") or {}).get("data") or []
     single = body.get("error") or {}

@@ -1,22 +1,41 @@
 """The Celery tasks: a few lines each around plain functions. Running one twice does no harm."""
 
+import time
 from datetime import datetime, timedelta
 
 from celery import shared_task
 from django.conf import settings
-from django.utils import timezone
 
-from batches import following, leases, notices
-from gateway.jobs import poll, retention
+from accounts.database_clock import database_now
+from batches import notices, table
+from gateway.celery import BACKGROUND_SECONDS, HOUR_SECONDS
+from gateway.jobs import engine, leases, retention
+from gateway.jobs import table as gateway_table
+from gateway.objects.job_kinds import STEERED
 from usage import pruning
 
 SWEEP_LIMIT = 500
+_last: dict[str, float] = {}
+
+
+def skips(name: str, seconds: float) -> bool:
+    """Whether this process has run a task of the schedule just before, less than half of its ``seconds`` ago.
+
+    Rounds that piled up while no worker was there come to nothing then, whatever the hosts' clocks say.
+    """
+    now = time.monotonic()
+    if now - _last.get(name, float("-inf")) < seconds / 2:
+        return True
+    _last[name] = now
+    return False
 
 
 @shared_task(name="batches.sweep")
 def sweep() -> int:
     """Claim what is due, including what a dead worker dropped, and hand it out."""
-    claimed = leases.claim_due(SWEEP_LIMIT)
+    if skips("sweep", settings.JOB_SWEEP_SECONDS):
+        return 0
+    claimed = leases.claim_due(SWEEP_LIMIT, STEERED)
     for pk, claim in claimed:
         follow.delay(pk, claim.isoformat())
     return len(claimed)
@@ -24,28 +43,30 @@ def sweep() -> int:
 
 @shared_task(name="batches.follow")
 def follow(pk: int, claim: str) -> bool:
-    """Look at one claimed job."""
-    return following.follow(pk, datetime.fromisoformat(claim))
+    """Take one claimed job a step further."""
+    return engine.follow(table.job_of, pk, datetime.fromisoformat(claim))
 
 
 @shared_task(name="batches.notify")
 def notify() -> int:
     """Deliver webhooks that are due."""
-    return notices.deliver_due()
+    return 0 if skips("notify", settings.JOB_SWEEP_SECONDS) else notices.deliver_due()
 
 
 @shared_task(name="batches.background")
 def follow_background() -> int:
-    """Charge background responses that are over."""
-    return poll.poll_due()
+    """Charge, or correct, what went on after its call and is over."""
+    return 0 if skips("background", BACKGROUND_SECONDS) else gateway_table.run_due()
 
 
 @shared_task(name="batches.tidy")
 def tidy() -> dict[str, int]:
     """Delete what is older than its retention."""
-    now, kept = timezone.now(), timedelta(days=settings.USAGE_RETENTION_DAYS)
+    if skips("tidy", HOUR_SECONDS):
+        return {}
+    now, kept = database_now(), timedelta(days=settings.USAGE_RETENTION_DAYS)
     return {
         "usage": sum(pruning.prune(now - kept)),
-        "objects": sum(retention.prune_objects()),
+        "objects": sum(retention.prune_objects(now)),
         "notices": notices.prune(now),
     }

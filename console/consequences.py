@@ -2,13 +2,12 @@
 
 from datetime import timedelta
 
-from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiToken
 from gateway.models import OwnedObject
 from gateway.objects.files import FILE
-from gateway.objects.jobs import KINDS
+from gateway.objects.job_kinds import KINDS
 from providers.models import ProviderAccount
 from usage.models import UsageRecord
 
@@ -49,7 +48,7 @@ def _limited_tokens(name: str) -> str:
 
 def _objects(name: str) -> list[str]:
     kept = OwnedObject.objects.filter(account_name=name, deleted_at=None)
-    jobs = kept.filter(Q(kind__in=tuple(KINDS)), due_at__isnull=False)
+    jobs = kept.unfinished().filter(kind__in=KINDS)
     running = [f"{object_id} of {owner}" for object_id, owner in jobs.values_list("object_id", "owner_name")[:1000]]
     files = kept.filter(kind=FILE).count()
     return [

@@ -32,26 +32,14 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     # Every entry runs at short intervals, so nothing needs to be remembered between starts.
     beat_scheduler="celery.beat:Scheduler",
-    # What waits longer than to the next round is of no use: workers were away.
+    # Nothing expires: that would compare the clock's host with the worker's. What piled up is skipped (``batches.tasks``).
     beat_schedule={
-        "sweep": {
-            "task": "batches.sweep",
-            "schedule": settings.JOB_SWEEP_SECONDS,
-            "options": {"expires": max(settings.JOB_SWEEP_SECONDS * 5, 10)},
-        },
-        "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS, "options": {"expires": HOUR_SECONDS}},
+        "sweep": {"task": "batches.sweep", "schedule": settings.JOB_SWEEP_SECONDS},
+        "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS},
     },
 )
 if settings.JOB_WEBHOOK_URL:
-    app.conf.beat_schedule["notify"] = {
-        "task": "batches.notify",
-        "schedule": settings.JOB_SWEEP_SECONDS,
-        "options": {"expires": max(settings.JOB_SWEEP_SECONDS * 5, 10)},
-    }
-if not EMBEDDED:  # the server looks after these itself (gateway.background.Poller)
-    app.conf.beat_schedule["background"] = {
-        "task": "batches.background",
-        "schedule": BACKGROUND_SECONDS,
-        "options": {"expires": BACKGROUND_SECONDS * 5},
-    }
+    app.conf.beat_schedule["notify"] = {"task": "batches.notify", "schedule": settings.JOB_SWEEP_SECONDS}
+if not EMBEDDED:  # the server looks after these itself (``gateway.jobs.table.poller``)
+    app.conf.beat_schedule["background"] = {"task": "batches.background", "schedule": BACKGROUND_SECONDS}
 app.autodiscover_tasks()

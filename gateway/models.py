@@ -1,14 +1,17 @@
-"""Objects that belong to somebody: responses, conversations, files, batches, jobs and whatever else an upstream keeps."""
+"""Objects that belong to a caller: responses, conversations, files, batches, jobs and whatever else an upstream
+keeps."""
 
 import json
 import re
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any, Self
 
 from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
 
-# Texts that a client or an upstream wrote may hold what PostgreSQL's JSON can't: NUL characters, and half of a surrogate pair.
+# Strings of a client or an upstream may hold what PostgreSQL's JSON can't: NUL characters, half of a surrogate pair.
 _escapes = re.compile(r"\\\\|\\u0000|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\ud[89a-f][0-9a-f]{2}")
 
 
@@ -27,13 +30,41 @@ def _storable(found: re.Match[str]) -> str:
     return "\\ufffd" if len(escape) == 6 else escape
 
 
+class OwnedObjects(models.QuerySet["OwnedObject"]):
+    """The records of objects: what is asked of them in many places. ``now`` is the present by the database's clock."""
+
+    def named(self, account_name: str, object_id: str) -> Self:
+        """An object by its id on an account, also one that was deleted."""
+        return self.filter(account_name=account_name, object_id=object_id)
+
+    def alive(self) -> Self:
+        """Those that were not deleted."""
+        return self.filter(deleted_at=None)
+
+    def unfinished(self) -> Self:
+        """Those that a job has something left to do for."""
+        return self.filter(due_at__isnull=False)
+
+    def free(self, now: datetime) -> Self:
+        """Those that no worker has."""
+        return self.filter(models.Q(lease_until=None) | models.Q(lease_until__lte=now))
+
+    def due(self, now: datetime) -> Self:
+        """Those that a worker may take now."""
+        return self.free(now).filter(due_at__lte=now)
+
+    def timed(self) -> Self:
+        """Let each have the moment when it was read as ``now``, by the database's clock."""
+        return self.annotate(now=Now())
+
+
 class OwnedObject(models.Model):
     """An upstream object and its owner. Written before the object's id reaches the client.
 
-    Names of accounts, subjects and models are kept as text, so a record outlives what it names. ``object_id`` is the upstream's
-    own id, unique within an account. ``state`` is the upstream's last known status and ``data`` its last known body, for
-    the kinds that are polled or listed from here. ``due_at`` says when a job looks at it next; a claim sets ``lease_until``.
-    """
+    Names of accounts, subjects and models are kept as strings, so a record outlives what it names. ``object_id`` is the
+    upstream's own id, unique within an account. ``state`` is the upstream's last known status and ``data`` its last
+    known body, for the kinds that are polled or listed from here. ``due_at`` says when a job polls it next; a claim
+    sets ``lease_until``. All moments are the database's, so that processes with other clocks agree on them."""
 
     object_id = models.CharField(max_length=200)
     account_name = models.CharField(max_length=64)
@@ -49,14 +80,17 @@ class OwnedObject(models.Model):
     )
     state = models.CharField(max_length=32, blank=True, default="")
     data = models.JSONField(default=dict, blank=True, encoder=StorableJSON)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)
-    fault = models.CharField(max_length=300, blank=True, default="", help_text="Why the last look at it failed")
+    fault = models.CharField(max_length=300, blank=True, default="", help_text="Why the last poll of it failed")
+
+    objects = OwnedObjects.as_manager()
+    now: datetime
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account_name", "object_id"], name="one_owner_per_object")]
@@ -89,7 +123,10 @@ class Owned:
 
 @dataclass(slots=True)
 class NewObject:
-    """An object to be written down. ``due_at`` makes a job look at it."""
+    """An object to be recorded. ``due_in`` lets a job poll it so long after it is.
+
+    ``expires_at`` is a moment that the upstream gave, or a span that begins when the object is recorded.
+    """
 
     object_id: str
     account_name: str
@@ -103,10 +140,20 @@ class NewObject:
     metadata: dict[str, str] = field(default_factory=dict)
     state: str = ""
     data: dict[str, Any] = field(default_factory=dict)
-    expires_at: datetime | None = None
-    due_at: datetime | None = None
+    expires_at: datetime | timedelta | None = None
+    due_in: timedelta | None = None
 
-    def row(self) -> OwnedObject:
-        """Return the table's row."""
-        values = {name: getattr(self, name) for name in self.__slots__}  # type: ignore[attr-defined]
-        return OwnedObject(**{**values, "team_keys": list(self.team_keys)})
+    def row(self, now: datetime) -> OwnedObject:
+        """Return the table's row; ``now`` is the present by the database's clock."""
+        values = {name: getattr(self, name) for name in COPIED}
+        return OwnedObject(**values, **self.moments(now), team_keys=list(self.team_keys))
+
+    def moments(self, now: datetime) -> dict[str, datetime | None]:
+        """Return the row's moments, by column."""
+        expires_at = now + self.expires_at if isinstance(self.expires_at, timedelta) else self.expires_at
+        due_at = None if self.due_in is None else now + self.due_in
+        return {"created_at": now, "updated_at": now, "expires_at": expires_at, "due_at": due_at}
+
+
+COPIED = tuple(entry.name for entry in fields(NewObject) if entry.name not in ("team_keys", "expires_at", "due_in"))
+"""What a row takes from a new object as it is."""

@@ -1,9 +1,9 @@
 """Records as rows: how lines of the spool get into the database, quickly and each once.
 
-A batch goes in as a whole: with COPY on PostgreSQL, with INSERTs of some rows on SQLite. The sums by
-the hour (``usage.rollups``) follow in the same transaction. Lines of a batch that was stored
-before, which happens when a process died between commit and cleaning up, are told by their key and skipped. A line that
-the database refuses for what it says is mended (texts cut, numbers bounded) or, failing that, given back as rejected.
+A batch goes in as a whole: with COPY on PostgreSQL, with INSERTs of some rows on SQLite. The sums by the hour
+(``usage.rollups``) follow in the same transaction. Lines of a batch that was stored before, which happens when a process
+died between commit and cleaning up, are known by their key and skipped. A line that the database refuses for what it says
+is fixed (strings cut, numbers bounded) or, failing that, given back as rejected.
 """
 
 import sqlite3
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +33,10 @@ NAMES: Final = tuple(field.attname for field in FIELDS)
 COLUMNS: Final = ", ".join(f'"{field.column}"' for field in FIELDS)
 REFUSALS: Final = (DataError, IntegrityError, OverflowError, ValueError)
 """What a database says to a value, as opposed to what it says when it is unavailable."""
+RENAMED: Final = {"id": "attempt_id", "created_at": "started_at"}
+"""Columns that a record has under another name. All others, and their order, come from the model."""
+CUT: Final = frozenset({"model_asked", "model_served", "service_tier", "upstream_request_id", "object_id"})
+"""Columns that callers and upstreams fill: cut to their length. The others are bounded where they are filled."""
 CHUNK: Final = 32
 """Records at a time, with a pause between them: about 0.2 ms, less than threads wait for the interpreter."""
 PAUSE_SECONDS: Final = 0.00005
@@ -41,68 +46,44 @@ _decode = msgspec.json.Decoder(AttemptRecord).decode
 _encode = msgspec.json.Encoder().encode
 
 
+def _converter(field: "models.Field[Any, Any]") -> Callable[[Any], Any] | None:
+    """Return what makes a record's value one of the field's column; ``None`` when it is one already."""
+    kind, bound = field.get_internal_type(), field.max_length
+    if kind == "UUIDField":
+        return lambda text: text.replace("-", "")
+    if kind == "DateTimeField":
+        return lambda microseconds: str(EPOCH + timedelta(microseconds=microseconds))
+    if kind == "JSONField":
+        return lambda value: _encode(value).decode()
+    return (lambda text: text[:bound]) if field.name in CUT else None
+
+
+_read: Final = attrgetter(*(RENAMED.get(field.name, field.name) for field in FIELDS))
+CONVERTED: Final = [
+    (place, convert) for place, field in enumerate(FIELDS) if (convert := _converter(field)) is not None
+]
+"""The places of a row whose values are not stored as a record has them, and what converts them."""
+
+
 def give_way() -> None:
     """Let the event loop's thread have the interpreter: a real sleep, for ``sleep(0)`` often gets it straight back."""
     time.sleep(PAUSE_SECONDS)
 
 
 def decode(line: bytes) -> AttemptRecord:
-    """Return the record of a line. Raises ``ValueError`` (``msgspec.MsgspecError`` is one) when it is none."""
-    if b"\\u0000" in line:  # PostgreSQL's texts can't hold it
+    """Return the record of a line. Raises ``ValueError`` (``msgspec.MsgspecError`` is one) when it is not a valid
+    one."""
+    if b"\\u0000" in line:  # PostgreSQL's strings can't hold it
         line = line.replace(b"\\u0000", b"")
     return _decode(line)
 
 
 def row(record: AttemptRecord) -> Row:
     """Return the values of ``record`` in the order of ``FIELDS``."""
-    return (
-        record.attempt_id.replace("-", ""),
-        str(EPOCH + timedelta(microseconds=record.started_at)),
-        record.request_id,
-        record.subject_type,
-        record.subject_id,
-        record.subject_name,
-        record.token_id,
-        record.token_prefix,
-        _encode(record.teams).decode(),
-        record.account,
-        record.provider,
-        record.model_asked[:300],
-        record.model_served[:300],
-        record.operation,
-        record.endpoint,
-        record.stream,
-        record.attempt_number,
-        record.status,
-        record.upstream_status,
-        record.error_class,
-        record.latency_us,
-        record.ttft_us,
-        record.input_tokens,
-        record.cached_tokens,
-        record.cache_write_tokens,
-        record.output_tokens,
-        record.reasoning_tokens,
-        record.audio_input_tokens,
-        record.audio_output_tokens,
-        record.image_input_tokens,
-        record.image_output_tokens,
-        _encode(record.units).decode(),
-        record.service_tier[:24],
-        record.price_version,
-        record.price_gaps,
-        record.cost_pico,
-        _encode(record.metadata).decode(),
-        record.client_gone,
-        record.bytes_in,
-        record.bytes_out,
-        record.upstream_request_id[:200],
-        record.object_id[:200],
-        record.batch_key,
-        record.batch_line,
-        record.error_message,
-        record.estimated,
-    )
+    values = list(_read(record))
+    for place, convert in CONVERTED:
+        values[place] = convert(values[place])
+    return tuple(values)
 
 
 def store(lines: Sequence[bytes], using: str, pause: Callable[[], None] = give_way) -> list[bytes]:
@@ -210,7 +191,7 @@ def _add_to_hours(using: str, rows: list[Row], pause: Callable[[], None]) -> Non
 
 
 def _store_each(lines: Sequence[bytes], using: str, skip: set[bytes]) -> list[bytes]:
-    """Store line by line, mending those that are refused; return those that are refused even then."""
+    """Store line by line, fixing those that are refused; return those that are refused even then."""
     rejected: list[bytes] = []
     stored: list[Row] = []
     statement = _insert_statement()
@@ -219,7 +200,7 @@ def _store_each(lines: Sequence[bytes], using: str, skip: set[bytes]) -> list[by
             if line in skip:
                 continue
             values = row(decode(line))
-            for attempt in (values, mended(values)):
+            for attempt in (values, fixed(values)):
                 try:
                     with transaction.atomic(using=using):
                         cursor.execute(statement, attempt)
@@ -234,12 +215,12 @@ def _store_each(lines: Sequence[bytes], using: str, skip: set[bytes]) -> list[by
     return rejected
 
 
-def mended(values: Row) -> Row:
-    """Return ``values`` with every text and number brought into the bounds of its column."""
-    return tuple(_mended(field, value) for field, value in zip(FIELDS, values, strict=True))
+def fixed(values: Row) -> Row:
+    """Return ``values`` with every string and number brought into the bounds of its column."""
+    return tuple(_fixed(field, value) for field, value in zip(FIELDS, values, strict=True))
 
 
-def _mended(field: "models.Field[Any, Any]", value: Any) -> Any:
+def _fixed(field: "models.Field[Any, Any]", value: Any) -> Any:
     bound = INT_MAX.get(field.get_internal_type())
     if bound is not None and isinstance(value, int):
         if field.column == "cost_pico" and abs(value) > bound:

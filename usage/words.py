@@ -6,11 +6,14 @@ CENT = Decimal("0.01")
 
 
 def money(amount: Decimal | None) -> str:
-    """Return an exact amount in US dollars, at least two decimals, no exponent: ``$0.000135``; ``unpriced`` for ``None``."""
+    """Return an exact amount in US dollars, at least two decimals, no exponent: ``$0.000135``, ``-$0.80`` for a correction.
+
+    ``None`` is ``unpriced``.
+    """
     if amount is None:
         return "unpriced"
-    whole, _, rest = f"{amount:f}".partition(".")
-    return f"${int(whole):,}.{rest.rstrip('0').ljust(2, '0')}"
+    whole, _, rest = f"{abs(amount):f}".partition(".")
+    return f"{'-' if amount < 0 else ''}${int(whole):,}.{rest.rstrip('0').ljust(2, '0')}"
 
 
 def short_money(amount: Decimal | None) -> str:

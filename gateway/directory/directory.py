@@ -12,10 +12,10 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import close_old_connections, connection
 from django.db.models import Max, Q
-from django.utils import timezone
 
 from accounts.caller import Caller
 from accounts.changes import Change
+from accounts.database_clock import database_now
 from accounts.models import ApiToken
 from accounts.worker_thread import WorkerThread
 from gateway.directory.accounts import account_snapshots
@@ -161,7 +161,7 @@ class Directory:
 
     def _reload_all(self, now: float) -> None:
         # The feed's end is read before the tables: what changes while they load is taken in again afterwards.
-        settled = timezone.now() - timedelta(seconds=self._late_commit_seconds())
+        settled = database_now() - timedelta(seconds=self._late_commit_seconds())
         self._floor = Change.objects.filter(created_at__lt=settled).aggregate(end=Max("id"))["end"] or 0
         recent = Change.objects.filter(id__gt=self._floor).order_by("id").values_list("id", flat=True)
         self._seen = dict.fromkeys(recent, now)
@@ -177,7 +177,7 @@ class Directory:
         return 1.0 if connection.vendor == "sqlite" else LATE_COMMIT_SECONDS
 
     def _prune(self) -> None:
-        old = timezone.now() - timedelta(seconds=FEED_RETENTION_SECONDS)
+        old = database_now() - timedelta(seconds=FEED_RETENTION_SECONDS)
         doomed = list(
             Change.objects.filter(created_at__lt=old).order_by("id").values_list("id", flat=True)[:FEED_PRUNE_ROWS]
         )

@@ -1,6 +1,5 @@
 """The views of the inference paths: DRF's APIView, awaited by the lean handler."""
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
@@ -121,6 +120,6 @@ class ObjectView(InferenceView):
         """Run the call; when it succeeds, the record of the object ``deletes`` ends."""
         reply = await pipeline_run.run(call)
         if deletes and reply.status < 300:
-            await objects.run(mark_deleted, deletes, call.account_name, datetime.now(UTC))
+            await objects.run(mark_deleted, deletes, call.account_name)
             objects.forget(deletes, call.account_name)
         return reply

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import msgspec
 from django.conf import settings
 
+from accounts.database_clock import database_now
 from gateway.access import accounts as access_accounts
 from gateway.body.json import text_field
 from gateway.call.call import Call, JobInput
@@ -19,7 +20,8 @@ from gateway.managed import batches as own_batches
 from gateway.managed import files as own_files
 from gateway.managed.input import ENDPOINTS, VENDORS_ONLY, InputCheck, Summary, check_again, check_endpoint
 from gateway.objects import operations, ownership
-from gateway.objects.jobs import BATCH, find
+from gateway.objects.job_kinds import BATCH
+from gateway.objects.jobs import find
 from gateway.objects.store import objects
 from gateway.pipeline.fetch import read_request
 from gateway.state import state
@@ -74,7 +76,7 @@ class Batches(JobView):
                 code="input_file_elsewhere",
             )
         summary = check_again(call.caller, account, known, endpoint, own=True)
-        made = own_batches.new_batch(call, account, asked, summary)
+        made = own_batches.new_batch(call, account, asked, summary, await objects.run(database_now))
         await objects.record([made])
         return json_reply({**made.data["body"], "provider": account.provider})
 

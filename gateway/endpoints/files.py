@@ -5,13 +5,13 @@ The input of a batch is checked while it comes and sent on when it is sound; eve
 
 import asyncio
 import tempfile
-from datetime import UTC, datetime
 from typing import IO, Any, ClassVar
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from accounts.database_clock import database_now
 from gateway.access import accounts as abilities
 from gateway.body.upload import MultipartUpload
 from gateway.call.call import Call, JobInput
@@ -146,7 +146,8 @@ class Files(InferenceView):
         lifetime = form_expiry(upload.values)
         file_id = own_files.new_id()
         size = await own_files.run(own_files.save, file_id, upload.content)
-        body = own_files.file_body(file_id, upload.file_name or UNNAMED, BATCH, size, lifetime)
+        now = await objects.run(database_now)
+        body = own_files.file_body(file_id, upload.file_name or UNNAMED, BATCH, size, now, lifetime)
         assert call.job is not None  # begun as the input of a batch
         data = {"body": body, "batch_input": call.job.batch_input}
         made = new_object(call.caller, account.name, FILE, file_id, data=data, expires_at=expiry(body))
@@ -160,7 +161,7 @@ class Files(InferenceView):
         page = read_page(request.GET, default=LIST_LIMIT, most=LIST_LIMIT)
         filters = {"data__body__purpose": request.GET["purpose"]} if request.GET.get("purpose") else {}
         everybody = asks_for_all(request, self.caller, account)
-        alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        alive = Q(expires_at=None) | Q(expires_at__gt=Now())
         rows, more = await list_owned(
             self.caller, account, FILE, page, everybody=everybody, conditions=[alive], **filters
         )
@@ -201,7 +202,7 @@ class File(ObjectView):
             return json_reply(await objects.run(own_files.body_of, call.parent))
         reply = await self.run(call)
         if reply.status == 404 and call.parent is not None:
-            await objects.run(mark_deleted, file_id, call.account_name, datetime.now(UTC))
+            await objects.run(mark_deleted, file_id, call.account_name)
             objects.forget(file_id, call.account_name)
         return reply
 
@@ -218,7 +219,7 @@ class File(ObjectView):
         if call.parent is not None and own_files.is_own(file_id):
             await objects.run(own_files.body_of, call.parent)  # raises when its time is over
             await own_files.run(own_files.delete, file_id)
-            await objects.run(mark_deleted, file_id, call.account_name, datetime.now(UTC))
+            await objects.run(mark_deleted, file_id, call.account_name)
             objects.forget(file_id, call.account_name)
             return json_reply({"id": file_id, "object": "file", "deleted": True})
         return await self.run(call, deletes=file_id)

@@ -16,7 +16,8 @@ from gateway.endpoints.base import ObjectView
 from gateway.endpoints.jobs import JobView
 from gateway.endpoints.resources import name_models
 from gateway.objects import operations, ownership
-from gateway.objects.jobs import FINE_TUNING, MODEL
+from gateway.objects.job_kinds import FINE_TUNING
+from gateway.objects.jobs import MODEL
 from gateway.objects.store import objects
 from providers.models import Model
 

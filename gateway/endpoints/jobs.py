@@ -1,7 +1,7 @@
-"""What the endpoints of batches and fine-tuning jobs share: a look at one, a list of one's own, and steering.
+"""What the endpoints of batches and fine-tuning jobs share: to retrieve one, list one's own, and change a job's status.
 
-A look is answered from the record while it is fresh or the job is over; otherwise the upstream is asked, and what it says is
-written down. When the upstream can't be asked, the record answers all the same.
+A job is answered from the record while that is fresh or the job is over; otherwise the upstream is asked, and what it says is
+stored. When the upstream can't be asked, the record answers all the same.
 """
 
 from typing import Any, ClassVar
@@ -10,7 +10,6 @@ import msgspec
 from django.conf import settings
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.lookups import Exact
-from django.utils import timezone
 
 from gateway.access import accounts as abilities
 from gateway.call.call import Call
@@ -24,7 +23,7 @@ from gateway.managed import batches as own_batches
 from gateway.models import OwnedObject
 from gateway.objects import jobs, ownership
 from gateway.objects.files import stored_body
-from gateway.objects.jobs import JobKind
+from gateway.objects.job_kinds import JobKind
 from gateway.objects.listing import asks_for_all, list_body, list_owned, read_page
 from gateway.objects.store import objects
 from gateway.state import state
@@ -75,7 +74,7 @@ class JobView(ObjectView):
             raise ownership.unknown(job_id)
         if self.job.is_over(row.state):
             raise InvalidRequest(f"Cannot cancel a batch with status {row.state!r}.", code="invalid_state")
-        body = {**stored_body(row), "status": "cancelling", "cancelling_at": int(timezone.now().timestamp())}
+        body = {**stored_body(row), "status": "cancelling", "cancelling_at": int(row.now.timestamp())}
         row = await objects.run(jobs.note, call.account_name, job_id, body)
         return known_reply(row)
 
@@ -118,9 +117,9 @@ def known_reply(row: OwnedObject) -> Reply:
     """Return a job's record as an answer, with the provider's name as every answer has it."""
     account = state.directory.accounts.get(row.account_name)
     body = {**stored_body(row), "provider": account.provider if account is not None else ""}
-    age = max(0, int((timezone.now() - row.updated_at).total_seconds()))
+    age = max(0, int((row.now - row.updated_at).total_seconds()))
     return Reply(200, [*JSON_HEADERS, (b"age", str(age).encode())], _encode(body))
 
 
 def _fresh(row: OwnedObject) -> bool:
-    return (timezone.now() - row.updated_at).total_seconds() < settings.JOB_FRESH_SECONDS
+    return (row.now - row.updated_at).total_seconds() < settings.JOB_FRESH_SECONDS

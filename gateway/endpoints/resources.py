@@ -4,7 +4,6 @@ Ownership, streaming, multipart bodies and records are those of every other endp
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +23,7 @@ from gateway.endpoints.base import InferenceView
 from gateway.endpoints.describe import begin_call, json_reply, read_json_body
 from gateway.endpoints.resource_place import Place, operation_of, place_of
 from gateway.endpoints.uploading import closing_on_error, send_upload
+from gateway.jobs import table
 from gateway.objects import ownership, resources
 from gateway.objects.listing import list_body, list_owned, read_page
 from gateway.objects.resource_table import RESOURCES, Resource
@@ -94,6 +94,8 @@ class ResourceView(InferenceView):
             name_models(call, account)
         await resources.find_model(call, account, row, place.root, place.segments)
         await resources.charge_later(call, account, row, place.segments)
+        if request.method == "DELETE" and place.word is None and call.parent is not None:
+            await table.settle(call.parent)
         if call.operation.raw:
             call.forwarded += [
                 (name.decode(), request.raw_headers[name].decode("latin1"))
@@ -108,7 +110,7 @@ class ResourceView(InferenceView):
     async def _changed(self, request: InferenceRequest, call: Call, root: str, account: AccountSnapshot) -> None:
         """Note what a call on the object itself changed in its record."""
         if request.method == "DELETE":
-            await objects.run(mark_deleted, root, account.name, datetime.now(UTC))
+            await objects.run(mark_deleted, root, account.name)
             objects.forget(root, account.name)
         elif request.method == "POST" and call.model_asked and call.target is not None:
             await objects.run(resources.keep_model, account.name, root, call.target.model.public_name)
@@ -156,7 +158,7 @@ class ResourceView(InferenceView):
                 break
             page = replace(page, limit=read_page(request.GET).limit - len(found), after=rows[-1].object_id)
         for object_id in gone:
-            await objects.run(mark_deleted, object_id, account.name, datetime.now(UTC))
+            await objects.run(mark_deleted, object_id, account.name)
             objects.forget(object_id, account.name)
         return json_reply(list_body(found, more))
 

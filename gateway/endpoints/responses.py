@@ -8,7 +8,7 @@ from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import ModelCallView, ObjectView
-from gateway.jobs import poll
+from gateway.jobs import table
 from gateway.objects import operations
 
 
@@ -55,7 +55,7 @@ class Response(ObjectView):
         """Delete the response. What it used is charged before: nobody could ask for it afterwards."""
         call = await self.describe(request, f"responses/{response_id}", response_id)
         if call.parent is not None:
-            await poll.settle(call.parent)
+            await table.settle(call.parent)
         return await self.run(call, deletes=response_id)
 
 

@@ -4,8 +4,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.utils import timezone
-
+from accounts.database_clock import database_now
 from gateway.managed import files as own_files
 from gateway.models import OwnedObject
 
@@ -17,10 +16,9 @@ BATCH = 1000
 def prune_objects(before: datetime | None = None, batch: int = BATCH) -> Iterator[int]:
     """Delete the records that expired before ``before`` (default: now), ``batch`` at a time; yield how many each time.
 
-    A file that Gatehouse keeps goes from its storage first; when that fails, the record stays for the next time. A deleted
-    conversation takes the records of its items with it. What is still to be charged, or looked at, stays.
-    """
-    before = before or timezone.now()
+    A file that Gatehouse keeps goes from its storage first; when that fails, the record stays for the next time. A
+    deleted conversation takes the records of its items with it. What is still to be charged, or polled, stays."""
+    before = before or database_now()
     expired = OwnedObject.objects.filter(expires_at__lt=before, due_at=None)
     kept: set[int] = set()
     while True:

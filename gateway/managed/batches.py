@@ -4,15 +4,13 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
-
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
 from gateway.call.request import InferenceRequest
 from gateway.managed.fields import check_metadata, check_window, expiry_seconds
 from gateway.managed.input import Summary
 from gateway.models import NewObject
-from gateway.objects.jobs import BATCH
+from gateway.objects.job_kinds import BATCH
 from gateway.objects.records import new_object
 from providers.snapshot import AccountSnapshot
 
@@ -47,9 +45,10 @@ def check(asked: dict[str, Any]) -> None:
     expiry_seconds(asked.get(OUTPUT_EXPIRY), OUTPUT_EXPIRY)
 
 
-def new_batch(call: Call, account: AccountSnapshot, asked: dict[str, Any], summary: Summary) -> NewObject:
+def new_batch(
+    call: Call, account: AccountSnapshot, asked: dict[str, Any], summary: Summary, now: datetime
+) -> NewObject:
     """Return the record of a new batch, due at once, as ``asked`` for in fields that :func:`check` let pass."""
-    now = timezone.now()
     batch_id = f"{PREFIX}{secrets.token_hex(16)}"
     origin = {
         "request_id": call.request_id,
@@ -69,7 +68,7 @@ def new_batch(call: Call, account: AccountSnapshot, asked: dict[str, Any], summa
         metadata=call.options.metadata,
         state="in_progress",
         data={"body": batch_body(batch_id, asked, summary, now), "origin": origin},
-        due_at=now,
+        due_in=timedelta(),
     )
 
 

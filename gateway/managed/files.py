@@ -10,12 +10,12 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from os import SEEK_END
 from typing import IO, Any, TypeVar
 
 from django.core.files import File
 from django.core.files.storage import Storage, storages
-from django.utils import timezone
 
 from gateway.call.errors import BadRange, NotFound, Unavailable
 from gateway.call.reply import Reply
@@ -90,9 +90,11 @@ def delete(file_id: str) -> None:
     store().delete(_name(file_id))
 
 
-def file_body(file_id: str, filename: str, purpose: str, size: int, lifetime: int | None = None) -> dict[str, Any]:
-    """Return OpenAI's object for a file that is made now. It expires after ``lifetime`` seconds, or never."""
-    created = int(timezone.now().timestamp())
+def file_body(
+    file_id: str, filename: str, purpose: str, size: int, now: datetime, lifetime: int | None = None
+) -> dict[str, Any]:
+    """Return OpenAI's object for a file that is made ``now``. It expires after ``lifetime`` seconds, or never."""
+    created = int(now.timestamp())
     return {
         "id": file_id,
         "object": "file",
@@ -107,9 +109,7 @@ def file_body(file_id: str, filename: str, purpose: str, size: int, lifetime: in
 
 def body_of(owned: Owned) -> dict[str, Any]:
     """Return the body that is known of a file; raise :class:`~gateway.call.errors.NotFound` when its time is over."""
-    row = OwnedObject.objects.filter(
-        account_name=owned.account_name, object_id=owned.object_id, deleted_at=None
-    ).first()
+    row = OwnedObject.objects.named(owned.account_name, owned.object_id).alive().timed().first()
     if row is None or has_expired(row):
         raise unknown(owned.object_id)
     body: dict[str, Any] = row.data["body"]
@@ -117,8 +117,8 @@ def body_of(owned: Owned) -> dict[str, Any]:
 
 
 def has_expired(row: OwnedObject) -> bool:
-    """Whether a file's time is over, though its record and its content may still be there."""
-    return row.expires_at is not None and row.expires_at <= timezone.now()
+    """Whether the time of a file, read with ``now``, is over, though its record and its content may still be there."""
+    return row.expires_at is not None and row.expires_at <= row.now
 
 
 async def content(owned: Owned, wanted: str) -> Reply:

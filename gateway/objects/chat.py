@@ -1,6 +1,6 @@
 """Stored chat completions: their records, metadata and audio."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -56,8 +56,7 @@ def audio_of(call: Call, fields: Fields) -> list[NewObject]:
         return []
     said = [part for choice in choices for part in (choice.message, choice.delta) if part is not None]
     ids = dict.fromkeys(part.audio.id for part in said if part.audio is not None and part.audio.id)
-    expiry = datetime.now(UTC) + AUDIO_LIFETIME
-    return [record_for(call, AUDIO, audio_id, expires_at=expiry) for audio_id in ids]
+    return [record_for(call, AUDIO, audio_id, expires_at=AUDIO_LIFETIME) for audio_id in ids]
 
 
 def metadata_of(fields: Fields) -> dict[str, str]:
@@ -70,7 +69,7 @@ def metadata_of(fields: Fields) -> dict[str, str]:
 
 def keep_metadata(account_name: str, completion_id: str, metadata: dict[str, str]) -> None:
     """Write down a completion's new metadata."""
-    row = OwnedObject.objects.filter(account_name=account_name, object_id=completion_id).first()
+    row = OwnedObject.objects.named(account_name, completion_id).first()
     if row is not None:
         OwnedObject.objects.filter(pk=row.pk).update(data={**row.data, "metadata": metadata})
 

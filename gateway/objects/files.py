@@ -80,7 +80,7 @@ def stored_body(row: OwnedObject) -> dict[str, Any]:
 
 def keep_body(account_name: str, object_id: str, body: dict[str, Any]) -> None:
     """Write down what the upstream says of a file."""
-    row = OwnedObject.objects.filter(account_name=account_name, object_id=object_id).first()
+    row = OwnedObject.objects.named(account_name, object_id).first()
     if row is not None:
         changed = {"data": {**row.data, "body": body}, "expires_at": expiry(body)}
         OwnedObject.objects.filter(pk=row.pk).update(**changed)
@@ -88,8 +88,7 @@ def keep_body(account_name: str, object_id: str, body: dict[str, Any]) -> None:
 
 def unpaid_batch(account_name: str, batch_id: str) -> bool:
     """Whether a batch's cost is still to be counted."""
-    rows = OwnedObject.objects.filter(account_name=account_name, object_id=batch_id, kind="batch")
-    return rows.exclude(due_at=None).exists()
+    return OwnedObject.objects.named(account_name, batch_id).unfinished().exists()
 
 
 def _record(call: Call, kind: str, body: dict[str, Any], data: dict[str, Any]) -> NewObject:

@@ -43,13 +43,14 @@ def read_page(query: Mapping[str, Any], *, default: int = 20, most: int = 100) -
 
 
 def asks_for_all(request: InferenceRequest, caller: Caller, account: AccountSnapshot) -> bool:
-    """Whether ``x-gatehouse-scope: account`` asks for everybody's objects; raise :class:`Forbidden` for whoever may not."""
+    """Whether ``x-gatehouse-scope: account`` asks for all owners' objects; raise :class:`Forbidden` to callers who may
+    not."""
     scope = request.raw_headers.get(SCOPE_HEADER, b"").decode("latin1").strip()
     if scope not in ("", "own", "account"):
         raise InvalidRequest("x-gatehouse-scope is 'own' or 'account'.", param="x-gatehouse-scope")
     if scope == "account" and not grants.manages(caller, account):
         raise Forbidden(
-            f"Only managers of the provider account {account.name!r} may list everybody's objects.",
+            f"Only managers of the provider account {account.name!r} may list all owners' objects.",
             param="x-gatehouse-scope",
         )
     return scope == "account"
@@ -67,9 +68,8 @@ async def list_owned(
 ) -> tuple[list[OwnedObject], bool]:
     """Return a page of the objects of ``kind`` that ``caller`` may see on ``account``, and whether there are more.
 
-    ``everybody``: of all owners. ``conditions`` and ``filters`` are further column filters. An ``after`` or ``before`` that the caller may not see is an
-    :class:`InvalidRequest`.
-    """
+    ``everybody``: of all owners. ``conditions`` and ``filters`` are further column filters. An ``after`` or ``before``
+    that the caller may not see is an :class:`InvalidRequest`."""
     rows = OwnedObject.objects.filter(*conditions, account_name=account.name, kind=kind, deleted_at=None, **filters)
     isolation = "account" if everybody else account.isolation
     found: tuple[list[OwnedObject], bool] = await objects.run(_page, caller, isolation, page, rows)

@@ -1,6 +1,5 @@
 """The records of what answers create: one object by its id, children of a parent, and the fields that they are read from."""
 
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -63,8 +62,3 @@ def child_of(parent: Owned, kind: str, object_id: str, **details: Any) -> NewObj
         model_name=parent.model_name,
         **details,
     )
-
-
-def soon(seconds: float) -> datetime:
-    """Return the moment ``seconds`` from now."""
-    return datetime.now(UTC) + timedelta(seconds=seconds)

@@ -3,6 +3,7 @@
 from gateway.body.requested_units import images, spoken_characters
 from gateway.call.operation import Operation, StreamEnd
 from gateway.objects import chat, files, jobs, responses
+from gateway.objects.job_kinds import BATCH, FINE_TUNING
 from gateway.objects.makers import by_id
 
 # Some vendors end a stream without [DONE]; then every choice's finish reason says that it is whole.
@@ -81,20 +82,20 @@ UPLOAD_COMPLETE = Operation("upload.complete", "", "uploads/{id}/complete", crea
 UPLOAD_CANCEL = Operation("upload.cancel", "", "uploads/{id}/cancel")
 
 BATCH_CREATE = Operation(
-    "batch.create", "", "batches", creates=jobs.BATCH_CREATED, ability=jobs.BATCH.ability, ability_required=False
+    "batch.create", "", "batches", creates=jobs.BATCH_CREATED, ability=BATCH.ability, ability_required=False
 )
-BATCH_LIST = Operation("batch.list", "", "batches", ability=jobs.BATCH.ability, ability_required=False)
+BATCH_LIST = Operation("batch.list", "", "batches", ability=BATCH.ability, ability_required=False)
 BATCH_RETRIEVE = Operation("batch.retrieve", "", "batches/{id}", creates=jobs.SEEN, charges=False)
 BATCH_CANCEL = Operation("batch.cancel", "", "batches/{id}/cancel", creates=jobs.SEEN, charges=False)
 FINE_TUNING_CREATE = Operation(
     "fine_tuning.create",
     "",
-    jobs.FINE_TUNING.path,
+    FINE_TUNING.path,
     creates=jobs.FINE_TUNING_CREATED,
-    ability=jobs.FINE_TUNING.ability,
+    ability=FINE_TUNING.ability,
 )
 FINE_TUNING_LIST = Operation(
-    "fine_tuning.list", "", jobs.FINE_TUNING.path, ability=jobs.FINE_TUNING.ability, ability_required=False
+    "fine_tuning.list", "", FINE_TUNING.path, ability=FINE_TUNING.ability, ability_required=False
 )
 FINE_TUNING_RETRIEVE = Operation("fine_tuning.retrieve", "", "fine_tuning/jobs/{id}", creates=jobs.SEEN, charges=False)
 FINE_TUNING_STEER = Operation("fine_tuning.steer", "", "fine_tuning/jobs/{id}/steer", creates=jobs.SEEN, charges=False)
@@ -107,10 +108,8 @@ PERMISSION_LIST = Operation("checkpoint_permission.list", "", PERMISSIONS)
 PERMISSION_CREATE = Operation("checkpoint_permission.create", "", PERMISSIONS)
 PERMISSION_DELETE = Operation("checkpoint_permission.delete", "", f"{PERMISSIONS}/{{id}}")
 GRADERS = "fine_tuning/alpha/graders"
-GRADER_RUN = Operation("grader.run", "chat", f"{GRADERS}/run", ability=jobs.FINE_TUNING.ability)
-GRADER_VALIDATE = Operation(
-    "grader.validate", "", f"{GRADERS}/validate", charges=False, ability=jobs.FINE_TUNING.ability
-)
+GRADER_RUN = Operation("grader.run", "chat", f"{GRADERS}/run", ability=FINE_TUNING.ability)
+GRADER_VALIDATE = Operation("grader.validate", "", f"{GRADERS}/validate", charges=False, ability=FINE_TUNING.ability)
 MODEL_DELETE = Operation("model.delete", "", "models/{id}")
 
 CLIENT_SECRETS = Operation("realtime.client_secrets", "", "realtime/client_secrets", charges=False)

@@ -15,15 +15,14 @@ from gateway.call.errors import InvalidRequest
 from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject, OwnedObject
 from gateway.objects import deferred
-from gateway.objects.makers import by_id, child_of, record_for, soon, text
+from gateway.objects.job_kinds import VIDEO
+from gateway.objects.makers import by_id, child_of, record_for, text
 from gateway.objects.resource_table import EVAL_RUN, RUN, SESSION, Resource
 from gateway.objects.store import objects
 from providers.snapshot import AccountSnapshot
 
 THREAD = "thread"
 SUBMIT = "submit_tool_outputs"
-# A new run is looked at this soon.
-FIRST_LOOK_SECONDS = 2.0
 # What callers call things themselves: names in there refer to nothing.
 INERT = INERT_FIELDS | {"env", "headers", "request_metadata"}
 
@@ -49,14 +48,23 @@ def eval_run_objects(call: Call, fields: Fields) -> list[NewObject]:
 
 
 def _due(call: Call) -> dict[str, Any]:
-    """Return what lets somebody look whether an object is over, when its call is charged then."""
+    """Return what lets a job poll an object until it is over, when its call is charged then."""
     if call.operation.charges:
         return {}
-    return {"data": deferred.kept_for_charge(call), "due_at": soon(FIRST_LOOK_SECONDS)}
+    return {"data": deferred.kept_for_charge(call), "due_in": deferred.FIRST_POLL}
+
+
+def video_objects(call: Call, fields: Fields) -> list[NewObject]:
+    """Return the record of a video. It is charged when it is begun: one that fails later gets a correction."""
+    video_id, state = text(fields, "id"), text(fields, "status")[:32]
+    if not video_id:
+        return []
+    followed = {} if state == "completed" else {"data": deferred.kept_for_charge(call), "due_in": deferred.FIRST_POLL}
+    return [record_for(call, VIDEO.kind, video_id, state=state, **followed)]
 
 
 async def charge_later(call: Call, account: AccountSnapshot, row: Resource, place: tuple[str, ...]) -> None:
-    """Leave what a run uses that is polled to :mod:`gateway.jobs.poll`: its call is free.
+    """Leave what a run uses that is polled to :mod:`gateway.jobs.charge`: its call is free.
 
     A streamed run tells its own usage. One that was polled before is charged once, however its tools' outputs are sent.
     """
@@ -68,8 +76,8 @@ async def charge_later(call: Call, account: AccountSnapshot, row: Resource, plac
 
 
 def is_polled(account_name: str, run_id: str) -> bool:
-    """Whether a run is charged by whoever looks at it."""
-    known = OwnedObject.objects.filter(account_name=account_name, object_id=run_id, kind=RUN)
+    """Whether a run is charged at its end, by the job that polls it."""
+    known = OwnedObject.objects.named(account_name, run_id).filter(kind=RUN)
     return known.exclude(data={}).exists()
 
 
@@ -120,6 +128,7 @@ SPECIAL = {
         Creates(RUN, thread_objects),
         Creates(SESSION, agent_objects),
         Creates(EVAL_RUN, eval_run_objects),
+        Creates(VIDEO.kind, video_objects),
     )
 }
 
@@ -191,10 +200,10 @@ async def find_model(call: Call, account: AccountSnapshot, row: Resource, root: 
 
 def models_of(account_name: str, object_ids: list[str]) -> dict[str, str]:
     """Return the models that the objects' records name, ``account/model``, by the objects' ids."""
-    known = OwnedObject.objects.filter(account_name=account_name, object_id__in=object_ids, deleted_at=None)
+    known = OwnedObject.objects.alive().filter(account_name=account_name, object_id__in=object_ids)
     return {object_id: name for object_id, name in known.values_list("object_id", "model_name") if "/" in name}
 
 
 def keep_model(account_name: str, object_id: str, model_name: str) -> None:
     """Write down that an object has another model now."""
-    OwnedObject.objects.filter(account_name=account_name, object_id=object_id).update(model_name=model_name)
+    OwnedObject.objects.named(account_name, object_id).update(model_name=model_name)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -13,13 +13,11 @@ from gateway.call.call import Call
 from gateway.call.errors import CallError
 from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject
-from gateway.objects import deferred
+from gateway.objects import deferred, job_kinds
 from gateway.objects.makers import child_of, record_for, text
 from gateway.objects.store import objects
 
 CHARGED_FIELDS = ("object", "id", "status", "usage", "tool_usage", "service_tier", "created_at", "completed_at")
-# A new background response is looked at this soon.
-FIRST_LOOK_SECONDS = 2.0
 # How the stream of a response ends that has ended itself.
 ENDED = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
 
@@ -78,9 +76,9 @@ def of_shown(call: Call, fields: Fields) -> list[NewObject]:
     return made
 
 
-def expires() -> datetime:
-    """Return until when the owner of a response that is made now is remembered."""
-    return datetime.now(UTC) + timedelta(days=settings.OBJECT_RETENTION_DAYS)
+def expires() -> timedelta:
+    """Return how long the owner of a response is remembered."""
+    return timedelta(days=settings.OBJECT_RETENTION_DAYS)
 
 
 def _inner(fields: Fields) -> Fields:
@@ -111,9 +109,8 @@ def _response(call: Call, response_id: str, fields: Fields, conversation: str) -
     if call.operation.charges:
         return record_for(call, "response", response_id, parent_id=conversation, state=state, expires_at=expires())
     later = deferred.kept_for_charge(call)
-    due = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK_SECONDS)
-    if (
-        state and state not in deferred.RUNNING
+    if job_kinds.RESPONSE.is_over(
+        state
     ):  # a vendor that knows no background has answered at once, and may keep nothing
         later["answer"] = _charged(fields)
     return record_for(
@@ -124,7 +121,7 @@ def _response(call: Call, response_id: str, fields: Fields, conversation: str) -
         state=state,
         data=later,
         expires_at=expires(),
-        due_at=due,
+        due_in=deferred.FIRST_POLL,
     )
 
 

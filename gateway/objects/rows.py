@@ -4,18 +4,17 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone
 
+from accounts.database_clock import database_now
 from gateway.models import NewObject, Owned, OwnedObject
 
 FIELDS: Final = [field for field in OwnedObject._meta.concrete_fields if not field.primary_key]
 GIVEN: Final = frozenset(field.name for field in fields(NewObject))
-DATED: Final = ("created_at", "updated_at")
 TABLE: Final = OwnedObject._meta.db_table
 COLUMNS: Final = ", ".join(f'"{field.column}"' for field in FIELDS)
 PLACES: Final = f"({', '.join(['%s'] * len(FIELDS))})"
@@ -32,6 +31,8 @@ class Connection:
     def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
         self._using = using
         self._checked = 0.0
+        self._base: datetime | None = None
+        self._base_at = 0.0
 
     def store(self, objects: Sequence[NewObject]) -> dict[Key, Owned]:
         """Write ``objects``, all or none, and return what the database has of them, by account and id.
@@ -42,12 +43,18 @@ class Connection:
         connection = connections[self._using]
         fresh = connection.connection is None or self._check(connection)
         try:
-            return _store(objects, connection)
+            return _store(objects, connection, self._now())
         except (OperationalError, InterfaceError):
             if fresh or connection.vendor == "sqlite":
                 raise
             connection.close()
-            return _store(objects, connection)
+            return _store(objects, connection, self._now())
+
+    def _now(self) -> datetime:
+        """Return the present by the database's clock, which is asked now and then; this process's counts in between."""
+        if not self._base or time.monotonic() - self._base_at > CHECK_SECONDS:
+            self._base, self._base_at = database_now(self._using), time.monotonic()
+        return self._base + timedelta(seconds=time.monotonic() - self._base_at)
 
     def _check(self, connection: BaseDatabaseWrapper) -> bool:
         """Let Django renew a connection that is old or dead; return whether it was due. A file is neither."""
@@ -66,8 +73,7 @@ def found(object_ids: Sequence[str], using: str = DEFAULT_DB_ALIAS) -> list[Owne
     return [Owned(**{**row, "team_keys": tuple(row["team_keys"])}) for row in rows]
 
 
-def _store(objects: Sequence[NewObject], connection: BaseDatabaseWrapper) -> dict[Key, Owned]:
-    now = timezone.now()
+def _store(objects: Sequence[NewObject], connection: BaseDatabaseWrapper, now: datetime) -> dict[Key, Owned]:
     rows = [_row(entry, now, connection) for entry in objects]
     whole: AbstractContextManager[Any] = nullcontext()  # one statement is a transaction of its own
     if len(rows) > STATEMENT_ROWS:
@@ -90,12 +96,13 @@ def _insert(rows: int) -> str:
 
 
 def _row(entry: NewObject, now: datetime, connection: BaseDatabaseWrapper) -> list[Any]:
-    values = []
+    values, moments = [], entry.moments(now)
     for field in FIELDS:
-        if field.name in GIVEN:
-            value = getattr(entry, field.name)
+        value: Any
+        if field.name in moments:
+            value = moments[field.name]
         else:
-            value = now if field.name in DATED else field.get_default()
+            value = getattr(entry, field.name) if field.name in GIVEN else field.get_default()
         if value is not None and type(value) not in (str, int):  # those every database takes as they are
             value = field.get_db_prep_save(value, connection)
         values.append(value)

@@ -1,8 +1,8 @@
-"""Who owns an upstream object: look-ups and records, for every worker at once.
+"""Owners of upstream objects: look-ups and records, for every worker at once.
 
-The database is the truth. Records are written by one thread that commits many at a time (:meth:`Objects.record` returns when
-its record is committed); what the database has is remembered in a bounded cache, misses ask the database in a thread.
-"""
+The database is the truth. Records are written by one thread that commits many at a time (:meth:`Objects.record` returns
+when its record is committed); what the database has is remembered in a bounded cache, misses ask the database in a
+thread."""
 
 import asyncio
 import logging
@@ -11,12 +11,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, close_old_connections, connection
 
+from accounts.database_clock import database_now
 from accounts.worker_thread import WorkerThread
 from gateway.call.errors import Unavailable
 from gateway.models import NewObject, Owned, OwnedObject
@@ -33,14 +34,15 @@ LOOKUP_THREADS = 4
 LOOKUP_IDS = 1000
 """So many ids at most are one query."""
 REFUSALS = (DataError, IntegrityError, OverflowError, TypeError, ValueError)
-"""What a database says to a value, as opposed to what it says when it is out of order."""
+"""What a database says to a value, as opposed to what it says when it is unavailable."""
 
 
 Group = tuple[list[NewObject], "Future[list[Owned]]"]
 
 
 class Objects:
-    """The worker's door to owned objects. Started by its first use; :meth:`close` commits what is waiting."""
+    """Owned objects as this process reads and records them. Started by its first use; :meth:`close` commits what is
+    waiting."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
@@ -53,10 +55,10 @@ class Objects:
 
     # --- writing ----------------------------------------------------------------------------------------------------
     async def record(self, objects: list[NewObject]) -> None:
-        """Write ``objects`` down; return when they are committed. Known ones keep their owner.
+        """Record ``objects``; return when they are committed. Known ones keep their owner.
 
-        Raises :class:`~gateway.call.errors.Unavailable` when the database can't be written: then the ids must not be told.
-        """
+        Raises :class:`~gateway.call.errors.Unavailable` when the database can't be written: then the ids must be
+        withheld."""
         fresh = [entry for entry in objects if (entry.account_name, entry.object_id) not in self._known]
         if fresh:
             await self.committed(self.submit(fresh))
@@ -118,13 +120,13 @@ class Objects:
                 return
             ids = ", ".join(entry.object_id[:100] for entry in groups[0][0])
             logger.error("The owner of %s can't be recorded: %s.", ids, type(error).__name__)
-            _tell(groups, error)
-        except Exception as error:  # the thread's boundary: whoever waits is told, the thread goes on
+            _fail(groups, error)
+        except Exception as error:  # the thread's boundary: those who wait hear of it, the thread goes on
             connection.close()
-            # Work that goes on at the upstream costs, although its id was withheld: it is written down later.
-            late = [entry for group, _ in groups for entry in group if entry.due_at is not None]
+            # Work that goes on at the upstream costs, although its id was withheld: it is recorded later.
+            late = [entry for group, _ in groups for entry in group if entry.due_in is not None]
             self._late = [*self._late, *late][:LATE_ROWS]
-            _tell(groups, error)
+            _fail(groups, error)
         else:
             for group, done in groups:
                 keys = [(entry.account_name, entry.object_id) for entry in group]
@@ -138,7 +140,8 @@ class Objects:
         return [entry for entry in found if entry.account_name == account_name] if account_name else found
 
     async def find_many(self, object_ids: Iterable[str], preferred: str = "") -> dict[str, list[Owned]]:
-        """Return the records of each id, of all accounts; only that of the account ``preferred`` when it is remembered."""
+        """Return the records of each id, of all accounts; only that of the account ``preferred`` when it is
+        remembered."""
         found: dict[str, list[Owned]] = {object_id: [] for object_id in object_ids}
         for object_id, entries in found.items():
             known = self._known.get((preferred, object_id))
@@ -159,7 +162,7 @@ class Objects:
     async def run(self, function: Any, *args: Any) -> Any:
         """Run a database function in a reader thread with a connection of its own.
 
-        Raises :class:`~gateway.call.errors.Unavailable` when the database is away.
+        Raises :class:`~gateway.call.errors.Unavailable` when the database is unavailable.
         """
         self._start()
         assert self._readers is not None  # _start made it
@@ -198,21 +201,29 @@ class Objects:
             self._readers = None
 
 
-def _tell(groups: list[Group], error: Exception) -> None:
+def record_now(objects: list[NewObject]) -> None:
+    """Record ``objects`` with this thread's connection; those that are known keep their owner."""
+    if objects:
+        now = database_now()
+        OwnedObject.objects.bulk_create([entry.row(now) for entry in objects], ignore_conflicts=True)
+
+
+def _fail(groups: list[Group], error: Exception) -> None:
     fault = error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__)
     for _, done in groups:
         if done.set_running_or_notify_cancel():
             done.set_exception(fault)
 
 
-def mark_deleted(object_id: str, account_name: str, now: datetime) -> None:
-    """Note that an object is gone: it answers 404 from now on. Its record stays for the books until the retention is over.
+def mark_deleted(object_id: str, account_name: str) -> None:
+    """Note that an object is gone: it answers 404 from now on. Its record stays until the retention is over.
 
-    No job looks at it any more, but for a response that is still to be charged.
+    No job polls it any more, but for a response that is still to be charged.
     """
-    known = OwnedObject.objects.filter(object_id=object_id, account_name=account_name)
-    known.update(deleted_at=now, expires_at=now + timedelta(days=settings.OBJECT_RETENTION_DAYS))
-    known.exclude(kind="response").update(due_at=None)
+    now = database_now()
+    rows = OwnedObject.objects.named(account_name, object_id)
+    rows.update(deleted_at=now, expires_at=now + timedelta(days=settings.OBJECT_RETENTION_DAYS))
+    rows.exclude(kind="response").update(due_at=None)
 
 
 def _with_connection(function: Any, args: Iterable[Any]) -> Any:

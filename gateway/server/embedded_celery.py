@@ -5,12 +5,12 @@ The broker is this process's memory. What a dying process drops is found again b
 
 import logging
 import os
-import threading
 from typing import Any
 
 from django.conf import settings
 
 from accounts.worker_thread import WorkerThread
+from gateway.jobs.leases import stopping
 
 logger = logging.getLogger("gateway.server.embedded_celery")
 
@@ -18,9 +18,6 @@ STOP_SECONDS = 0.5
 """How long the end is waited for. The broker looks up every two seconds only, and nothing is lost when it is cut
 off."""
 THREADS = 4
-
-stopping = threading.Event()
-"""Set when this process ends: long work in its threads gives up then, to be taken up by another."""
 
 
 def wanted() -> bool:

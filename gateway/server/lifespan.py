@@ -13,9 +13,10 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import ApiToken
+from accounts.worker_thread import WorkerThread
 from gateway.access.recheck import recheck_running_calls
 from gateway.directory.directory import Directory
-from gateway.jobs.poller import Poller
+from gateway.jobs.table import poller
 from gateway.objects.store import objects
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.server.processes import end_with_parent
@@ -27,7 +28,7 @@ from usage.ledger import open_ledger
 THREAD_SWITCH_SECONDS = 0.0005
 READY_SECONDS = 10.0
 
-_poller: Poller | None = None
+_poller: WorkerThread | None = None
 _celery: EmbeddedCelery | None = None
 
 
@@ -53,7 +54,7 @@ def _open() -> None:
     state.ledger.start()
     state.directory.start()
     if settings.BACKGROUND_POLL_SECONDS:
-        _poller = Poller(settings.BACKGROUND_POLL_SECONDS)
+        _poller = poller(settings.BACKGROUND_POLL_SECONDS)
         _poller.start()
     if wanted():
         _celery = EmbeddedCelery()
@@ -80,7 +81,7 @@ async def stop() -> None:
     await state.sockets.close()
     state.directory.stop()
     if _poller is not None:
-        await asyncio.to_thread(_poller.stop)
+        await asyncio.to_thread(_poller.stop, 5)
     await asyncio.to_thread(objects.close)
     await asyncio.to_thread(state.ledger.drain)
     state.spool.close()

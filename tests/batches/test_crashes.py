@@ -3,7 +3,6 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,35 +54,6 @@ def test_a_worker_killed_again_and_again_changes_nothing(jobs: Any, quick_upstre
     again: OpenAI = jobs.gateway.sdk(token, default_headers=HEADERS)
     done = again.batches.retrieve(batch.id)
     assert done.status == "completed"
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def installation(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path) -> Iterator[Installation]:
-    """An installation without a server."""
-    if request.param == "sqlite":
-        made = Installation(tmp_path / "installation", migrated_data)
-    else:
-        made = Installation(tmp_path / "installation", None, {"DATABASE_URL": request.getfixturevalue("postgres_url")})
-    with made:
-        if request.param == "postgres":
-            assert made.manage("migrate", "--verbosity=0").returncode == 0
-        yield made
-
-
-def test_of_many_workers_one_gets_a_job(installation: Installation) -> None:
-    for number in range(5):
-        installation.do("own", f"batch_{number}", "batch", "openai-main", "ada@example.com")
-        installation.do("due_in", f"batch_{number}")
-    claims = installation.do("claim_together", 6)
-    assert Counter(claims) == dict.fromkeys(set(claims), 1)
-    assert len(claims) == 5
-    assert installation.do("claim_together", 2) == []
-
-
-def test_a_claim_that_ran_out_is_worth_nothing(installation: Installation) -> None:
-    installation.do("own", "batch_1", "batch", "openai-main", "ada@example.com")
-    installation.do("due_in", "batch_1")
-    assert installation.do("steal_a_claim") == {"late": False, "renewed": "LeaseLost", "released": False}
 
 
 def test_many_lines_in_bounded_memory(quick: Gateway, client: OpenAI) -> None:

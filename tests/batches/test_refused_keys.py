@@ -1,4 +1,5 @@
-"""A key that the upstream refuses: batches wait for a better one, with a reason, and the customer sees no error of the account's."""
+"""A key that the upstream refuses: batches wait for a better one, with a reason, and the customer sees no error of the
+account's."""
 
 import json
 from collections import Counter

@@ -101,8 +101,8 @@ def test_attempts_are_no_lines(installation: Any) -> None:
 
 def test_poll_now(installation: Any, as_mia: Client) -> None:
     row = job("mine-openai", failures=5)
-    answer = as_mia.get(f"{JOBS}{row.pk}/look/", follow=True)
-    assert "looked at in a moment" in messages(answer)
+    answer = as_mia.get(f"{JOBS}{row.pk}/poll/", follow=True)
+    assert "polled in a moment" in messages(answer)
     row.refresh_from_db()
     assert row.due_at is not None
     assert row.due_at <= timezone.now()

@@ -26,7 +26,7 @@ PAGES = {
     "accounts_virtualaccount": ("bot", {"change", "history"}),
     "accounts_apitoken": ("token", {"change", "history", "revoke_one"}),
     "usage_usagerecord": ("usage", {"change", "history"}),
-    "batches_job": ("job", {"change", "history", "look_now", "cancel_job", "download_output"}),
+    "batches_job": ("job", {"change", "history", "poll_now", "cancel_job", "download_output"}),
     "batches_storedfile": ("file", {"change", "history"}),
     "accounts_auditentry": ("audit", {"change", "history"}),
 }

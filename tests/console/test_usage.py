@@ -263,6 +263,8 @@ def test_a_spreadsheet_runs_nothing_from_an_export(add, as_root, text):
         (Decimal("0.000135"), "$0.000135"),
         (Decimal("1234567.5"), "$1,234,567.50"),
         (Decimal("12"), "$12.00"),
+        (Decimal("-0.8"), "-$0.80"),
+        (Decimal("-1234.5"), "-$1,234.50"),
     ],
 )
 def test_money_is_exact(amount, text):

@@ -10,7 +10,7 @@ from tests.support.servers import wait_until
 
 HEADERS = {"x-tfy-provider-name": "openai-main"}
 ENDED = {"completed", "failed", "expired", "cancelled", "succeeded"}
-# An installation whose jobs are looked at often, for tests that wait.
+# An installation whose jobs are polled often, for tests that wait.
 QUICK = {
     "GATEHOUSE_JOB_POLL_S": "0.2",
     "GATEHOUSE_JOB_SWEEP_S": "0.2",

@@ -77,6 +77,13 @@ class Installation:
             raise RuntimeError(f"{operation} failed:\n{answer['error']}")
         return answer["result"]
 
+    def elsewhere(self, env: Mapping[str, str]) -> "Installation":
+        """Return the same installation as another host has it, with more environment; it ends with this one."""
+        other = Installation.__new__(Installation)
+        other.data, other.env, other._operator = self.data, {**self.env, **env}, None
+        other._exits = contextlib.ExitStack()
+        return self._exits.enter_context(other)
+
     def apply(self, *manifests: dict[str, Any]) -> str:
         """Apply manifests, as ``manage.py apply`` does, and return the plan that it printed."""
         file = self.data / "manifests.yaml"

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from threading import Barrier
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -19,12 +20,14 @@ from django.forms.models import model_to_dict
 from django.utils import timezone
 
 from accounts.changes import announce
+from accounts.database_clock import database_now
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
-from batches import following, leases
+from batches import table
 from batches.models import LineResult
-from gateway.jobs import poll as background
+from gateway.jobs import engine, leases
+from gateway.jobs import table as gateway_table
 from gateway.models import NewObject, OwnedObject
-from gateway.objects import deferred
+from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from usage.models import UsageRecord
@@ -262,24 +265,24 @@ def age_objects(seconds: float, **filters: Any) -> int:
 
 
 def make_due(object_id: str) -> None:
-    """Let a job look at an object now, whatever was decided about it."""
+    """Let a job poll an object now, whatever was decided about it."""
     OwnedObject.objects.filter(object_id=object_id).update(due_at=timezone.now() - timedelta(seconds=1))
 
 
 def poll_background(threads: int = 1, lease_seconds: float | None = None) -> int:
-    """Let ``threads`` pollers look for due background responses at once; return how many looks there were together.
+    """Let ``threads`` pollers take due background responses at once; return how many they took together.
 
     With ``lease_seconds`` a lease lasts so long, a negative one makes every poller take what another one has.
     """
-    lease = background.LEASE
+    lease = settings.JOB_LEASE_SECONDS
     if lease_seconds is not None:
-        background.LEASE = timedelta(seconds=lease_seconds)
+        settings.JOB_LEASE_SECONDS = lease_seconds
     gate = Barrier(threads)
 
     def poll(_: int) -> int:
         try:
             gate.wait(10)
-            return background.poll_due()
+            return gateway_table.run_due()
         finally:
             connection.close()
 
@@ -287,22 +290,22 @@ def poll_background(threads: int = 1, lease_seconds: float | None = None) -> int
         with ThreadPoolExecutor(threads) as pool:
             return sum(pool.map(poll, range(threads)))
     finally:
-        background.LEASE = lease
+        settings.JOB_LEASE_SECONDS = lease
 
 
 def settle_background() -> None:
     """Let nothing wait for its charge."""
-    OwnedObject.objects.filter(kind__in=deferred.KINDS).update(due_at=None)
+    OwnedObject.objects.filter(kind__in=gateway_table.JOBS).update(due_at=None)
 
 
 def due_in(object_id: str, seconds: float = 0) -> None:
-    """Let a job be looked at in ``seconds``."""
+    """Let a job be polled in ``seconds``."""
     due = timezone.now() + timedelta(seconds=seconds)
     OwnedObject.objects.filter(object_id=object_id).update(due_at=due, lease_until=None)
 
 
 def hurry(object_id: str) -> None:
-    """Let a job that is waiting be looked at now."""
+    """Let a job that is waiting be polled now."""
     waiting = OwnedObject.objects.filter(object_id=object_id, due_at__isnull=False, lease_until=None)
     waiting.update(due_at=timezone.now())
 
@@ -329,7 +332,7 @@ def claim_together(threads: int) -> list[int]:
     def claim(_: int) -> list[int]:
         try:
             gate.wait(10)
-            return [pk for pk, _ in leases.claim_due(100)]
+            return [pk for pk, _ in leases.claim_due(100, STEERED)]
         finally:
             connection.close()
 
@@ -337,23 +340,28 @@ def claim_together(threads: int) -> list[int]:
         return [pk for found in pool.map(claim, range(threads)) for pk in found]
 
 
+def times() -> dict[str, float]:
+    """Return how far this process's clock is ahead of the database's, in seconds."""
+    return {"ahead": (timezone.now() - database_now()).total_seconds()}
+
+
 def steal_a_claim() -> dict[str, Any]:
     """Let a claim run out and another worker claim the job; return what the first can still do with it."""
-    (first,) = leases.claim_due(1)
+    (first,) = leases.claim_due(1, STEERED)
     lease = leases.Lease.take(*first)
     assert lease is not None
     due_in(lease.row.object_id)
-    leases.claim_due(1)
+    leases.claim_due(1, STEERED)
     try:
         lease.renew()
         renewed = "held"
     except leases.LeaseLost:
         renewed = "LeaseLost"
-    return {"late": following.follow(*first), "renewed": renewed, "released": lease.release(None)}
+    return {"late": engine.follow(table.job_of, *first), "renewed": renewed, "released": lease.release(None)}
 
 
 def seconds_until_due(object_id: str) -> float:
-    """Return in how many seconds a job is looked at next."""
+    """Return in how many seconds a job is polled next."""
     due = OwnedObject.objects.get(object_id=object_id).due_at
     assert due is not None
     return (due - timezone.now()).total_seconds()

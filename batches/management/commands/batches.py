@@ -1,4 +1,4 @@
-"""``manage.py batches``: list jobs, watch one until it ends, look at one again."""
+"""``manage.py batches``: list jobs, watch one until it ends, poll one again."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from batches import steering
 from gateway.models import OwnedObject
-from gateway.objects.jobs import KINDS
+from gateway.objects.job_kinds import STEERED
 from providers.models import ProviderAccount
 
 WATCH_SECONDS = 1.0
@@ -21,9 +21,9 @@ WELL = ("completed", "succeeded")
 
 
 class Command(BaseCommand):
-    """Tell how batches and fine-tuning jobs stand."""
+    """Show batches and fine-tuning jobs."""
 
-    help = "List batches and fine-tuning jobs, watch one until it ends and is charged, or look at one again."
+    help = "List batches and fine-tuning jobs, watch one until it ends and is charged, or poll one again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         shown.add_argument("--limit", type=int, default=20, help="how many at most (20)")
         watched = verbs.add_parser("watch", help="follow one until it has ended and is charged; 1 unless all went well")
         watched.add_argument("--timeout", type=float, default=0, help="seconds; 0: for ever")
-        again = verbs.add_parser("retry", help="look at one again, also one that was given up")
+        again = verbs.add_parser("retry", help="poll one again, also one that was given up")
         for each in (watched, again):
             each.add_argument("id", help="batch_... or ftjob-...")
         for each in (shown, watched, again):
@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         if options["limit"] < 1:
             raise CommandError("--limit has to be at least 1.", returncode=2)
-        jobs = OwnedObject.objects.filter(kind__in=KINDS)
+        jobs = OwnedObject.objects.filter(kind__in=STEERED)
         rows = jobs.filter(deleted_at=None).order_by("-pk")
         if options["account"]:
             _check(
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             )
             rows = rows.filter(account_name=options["account"])
         if options["state"]:
-            states = [(state,) for kind in KINDS.values() for state in kind.transitions]
+            states = [(state,) for kind in STEERED.values() for state in kind.transitions]
             _check("state", options["state"], states, jobs.values_list("state").distinct())
             rows = rows.filter(state=options["state"])
         found = list(rows[: options["limit"]])
@@ -84,11 +84,11 @@ class Command(BaseCommand):
 
     def _retry(self, options: dict[str, Any]) -> None:
         row = self._find(options["id"])
-        steering.look_now([row.pk])
+        steering.poll_now([row.pk])
         self._show(self._find(options["id"]), None, as_json=options["json"])
 
     def _find(self, object_id: str) -> OwnedObject:
-        row = OwnedObject.objects.filter(object_id=object_id, kind__in=KINDS).first()
+        row = OwnedObject.objects.filter(object_id=object_id, kind__in=STEERED).first()
         if row is None:
             raise CommandError(
                 f"There is no batch or fine-tuning job {object_id!r}. 'batches list' shows what there is."
@@ -97,7 +97,7 @@ class Command(BaseCommand):
 
     def _show(self, row: OwnedObject, cost: dict[str, Any] | None, *, as_json: bool) -> None:
         done, failed, total = steering.progress(row)
-        told = {
+        shown = {
             "id": row.object_id,
             "kind": row.kind,
             "account": row.account_name,
@@ -114,7 +114,7 @@ class Command(BaseCommand):
             "finished": row.due_at is None,
         }
         if as_json:
-            self.stdout.write(msgspec.json.encode(told).decode())
+            self.stdout.write(msgspec.json.encode(shown).decode())
             return
         money = f"${cost['cost']:.6f}" if cost else "-"
         self.stdout.write(
@@ -123,7 +123,7 @@ class Command(BaseCommand):
 
 
 def _check(option: str, value: str, *known: Iterable[tuple[str]]) -> None:
-    """Raise unless ``value`` is one of the known values of ``option``, as rows of one column tell them."""
+    """Raise unless ``value`` is one of the known values of ``option``, which are rows of one column."""
     names = sorted({name for rows in known for (name,) in rows if name})
     if value not in names:
         listed = ", ".join(names[:MOST_NAMES]) + (" ..." if len(names) > MOST_NAMES else "") or "none"

@@ -23,7 +23,7 @@ def sdk(surface: Surface) -> OpenAI:
 
 
 def charges(surface: Surface, run_id: str, count: int = 1) -> list[dict[str, Any]]:
-    """The records that charge a run, once somebody has looked at it twice."""
+    """The records that charge a run, once it was polled twice."""
     for _ in range(2):
         surface.installation.do("age_objects", 10, object_id=run_id)
         surface.installation.do("poll_background")

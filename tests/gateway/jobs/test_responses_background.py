@@ -1,4 +1,5 @@
-"""A background response is charged once, when it is over, by whoever looks first; nobody's retrieval charges anything."""
+"""A background response is charged once, when it is over, by whoever looks first; nobody's retrieval charges
+anything."""
 
 import json
 from collections.abc import Iterator
@@ -95,7 +96,8 @@ def test_its_charge_says_whose_it_is_and_what_it_used(
 ) -> None:
     raw = client.responses.with_raw_response.create(
         model=CHAT,
-        input="hi [[sandbox: queued=1 working=1 input_tokens=1000 cached_tokens=400 output_tokens=200 reasoning_tokens=50]]",
+        input="hi [[sandbox: queued=1 working=1 input_tokens=1000 cached_tokens=400 output_tokens=200 "
+        "reasoning_tokens=50]]",
         background=True,
         extra_headers={"x-tfy-metadata": '{"project": "search"}'},
     )
@@ -223,7 +225,7 @@ def test_an_upstream_that_forgot_it(
         due(installation, response_id)
         installation.do("poll_background")
         waiting = record(installation, response_id)
-        assert (waiting["failures"], waiting["fault"]) == (failures, "the upstream answered 404")
+        assert (waiting["failures"], waiting["fault"]) == (failures, "The upstream answered 404.")
         assert charges(installation, response_id) == []
         installation.do("age_objects", 100, object_id=response_id)
     installation.do("poll_background")
@@ -256,7 +258,7 @@ def test_an_account_that_is_gone_is_given_up_at_last(installation: Installation,
     installation.do("own", "resp_left", "response", "gone", USER)
     installation.do("make_due", "resp_left")
     installation.do("poll_background")
-    assert "account is gone" in record(installation, "resp_left")["fault"]
+    assert "'gone' is gone" in record(installation, "resp_left")["fault"]
     installation.do("age_objects", 4 * 86_400, object_id="resp_left")
     installation.do("poll_background")
     row = charges(installation, "resp_left")[0]
@@ -304,7 +306,8 @@ def test_a_vendor_that_ignores_background_in_a_stream(installation: Installation
         "response": {**shape, "status": "completed", "usage": usage},
     }
     events = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in (begun, ended)).encode()
-    head = f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\ncontent-length: {len(events)}\r\n\r\n"
+    kind = "content-type: text/event-stream"
+    head = f"HTTP/1.1 200 OK\r\nconnection: close\r\n{kind}\r\ncontent-length: {len(events)}\r\n\r\n"
     with ScriptedUpstream() as upstream:
         upstream.answer(head.encode() + events)
         installation.apply(provider("streamer", f"{upstream.origin}/v1", models=["gpt-4o-mini"]))
