@@ -74,9 +74,9 @@ SCHEMAS = {
 # be functions and MCP servers alone.
 ADDED = {
     "responses": ("prompt_cache_options.comparison_response_id",),
-    # Parts of messages are those of responses to servers that take both.
-    "realtime": ("item.content.file_id", "response.input.content.file_id"),
 }
+# Parts of messages in a session's events are those of responses, to servers that take both.
+EVENT_PARTS = {"realtime": ("item.content.file_id", "response.input.content.file_id")}
 SESSION_TOOLS = {
     "realtime": ("session.tools", "response.tools"),
     "realtime/calls": ("session.tools",),
@@ -201,6 +201,8 @@ def build(document: dict[str, Any]) -> tuple[dict[str, tuple[str, ...]], dict[st
     for key, added in ADDED.items():
         for similar in (name for name in places if name == key or name.startswith(f"{key}/")):
             places[similar].update(added)
+    for key, added in EVENT_PARTS.items():
+        places[key].update(added)
     tools = [place for place in places["responses"] if place.startswith("tools.")]
     for key, added in SESSION_TOOLS.items():
         places[key].update(place.replace("tools", prefix, 1) for prefix in added for place in tools)

@@ -14,6 +14,7 @@ from gateway.access import accounts as access_accounts
 from gateway.access import models as access
 from gateway.access import named_models
 from gateway.body import json as json_body
+from gateway.body.references import operation_key
 from gateway.body.upload import MultipartUpload
 from gateway.call import errors
 from gateway.call.call import Call
@@ -24,7 +25,7 @@ from gateway.endpoints.describe import begin_call, json_reply, read_json_body
 from gateway.endpoints.resource_place import Place, operation_of, place_of
 from gateway.endpoints.uploading import closing_on_error, send_upload
 from gateway.jobs import table
-from gateway.objects import ownership, resources
+from gateway.objects import ownership, resources, selection
 from gateway.objects.listing import list_body, list_owned, read_page
 from gateway.objects.resource_table import RESOURCES, Resource
 from gateway.objects.store import mark_deleted, objects
@@ -89,6 +90,7 @@ class ResourceView(InferenceView):
             account = await self._account_of_body(call)
             access_accounts.check_open(account, row.switch)
         call.account_name = account.name
+        selection.check(self.caller, account, call.method, operation_key(call.endpoint), call.body.fields)
         if row.model:
             check_model(call, account)
             name_models(call, account)

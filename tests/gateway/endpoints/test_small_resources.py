@@ -36,10 +36,12 @@ def shared(surface: Surface) -> Iterator[OpenAI]:
 
 async def test_chatkit_sessions(surface: Surface, sdk: OpenAI) -> None:
     sessions = sdk.beta.chatkit.sessions
-    made = sessions.create(user="u-1", workflow={"id": "wf_1"}, rate_limits={"max_requests_per_1_minute": 3})
+    made = sessions.create(
+        user="ada@example.com", workflow={"id": "wf_1"}, rate_limits={"max_requests_per_1_minute": 3}
+    )
     assert (made.status, made.max_requests_per_1_minute) == ("active", 3)
     assert sessions.cancel(made.id).status == "cancelled"
-    raw = sessions.with_raw_response.create(user="u-1", workflow={"id": "wf_1"})
+    raw = sessions.with_raw_response.create(user="ada@example.com", workflow={"id": "wf_1"})
     assert raw.headers["x-tfy-resolved-model"] == "wide"
     async with surface.async_sdk() as client:
         assert (await client.beta.chatkit.sessions.cancel(raw.parse().id)).status == "cancelled"
@@ -47,7 +49,7 @@ async def test_chatkit_sessions(surface: Surface, sdk: OpenAI) -> None:
 
 def test_chatkit_threads_are_their_users(surface: Surface, sdk: OpenAI, shared: OpenAI) -> None:
     """They are made by the page of an end user, past the gateway."""
-    sdk.beta.chatkit.sessions.create(user="u-2", workflow={"id": "wf_1"})
+    shared.beta.chatkit.sessions.create(user="u-2", workflow={"id": "wf_1"})
     threads = shared.beta.chatkit.threads
     (made,) = threads.list(user="u-2")
     assert threads.retrieve(made.id).user == "u-2"
@@ -61,8 +63,9 @@ def test_chatkit_threads_are_their_users(surface: Surface, sdk: OpenAI, shared: 
 
 
 def test_chatkit_threads_where_each_has_ones_own(surface: Surface, sdk: OpenAI) -> None:
-    sdk.beta.chatkit.sessions.create(user="u-3", workflow={"id": "wf_1"})
-    (made,) = surface.upstream.client().beta.chatkit.threads.list(user="u-3")
+    upstream = surface.upstream.client()
+    upstream.beta.chatkit.sessions.create(user="u-3", workflow={"id": "wf_1"})
+    (made,) = upstream.beta.chatkit.threads.list(user="u-3")
     threads = sdk.beta.chatkit.threads
     assert list(threads.list()) == []
     for act in (threads.retrieve, threads.delete, threads.list_items):
@@ -70,8 +73,8 @@ def test_chatkit_threads_where_each_has_ones_own(surface: Surface, sdk: OpenAI) 
             act(made.id)
 
 
-async def test_webhooks(surface: Surface, sdk: OpenAI) -> None:
-    webhooks = sdk.webhooks
+async def test_webhooks(surface: Surface, shared: OpenAI) -> None:
+    webhooks = shared.webhooks
     made = webhooks.create(name="a", url="https://hooks.example.com", event_types=["batch.completed"])
     assert made.signing_secret.startswith("whsec_")
     assert webhooks.retrieve(made.id).name == "a"
@@ -151,11 +154,6 @@ async def test_provenance(surface: Surface, sdk: OpenAI) -> None:
 
 PATHS = (
     ("POST", "chatkit/sessions/{session}/cancel"),
-    ("GET", "webhook_endpoints/{webhook}"),
-    ("POST", "webhook_endpoints/{webhook}"),
-    ("DELETE", "webhook_endpoints/{webhook}"),
-    ("POST", "webhook_endpoints/{webhook}/test"),
-    ("POST", "webhook_endpoints/{webhook}/rotate_secret"),
     ("GET", "audio/voice_consents/{consent}"),
     ("POST", "audio/voice_consents/{consent}"),
     ("DELETE", "audio/voice_consents/{consent}"),
@@ -166,10 +164,8 @@ PATHS = (
 def test_nobody_else_reaches_them(surface: Surface, sdk: OpenAI) -> None:
     sound = ("a.wav", b"RIFF", "audio/wav")
     consent = sdk.audio.voice_consents.create(name="Ada", language="en-US", recording=sound).id
-    url = "https://hooks.example.com"
     ids = {
-        "session": sdk.beta.chatkit.sessions.create(user="u-1", workflow={"id": "wf_1"}).id,
-        "webhook": sdk.webhooks.create(name="a", url=url, event_types=["batch.completed"]).id,
+        "session": sdk.beta.chatkit.sessions.create(user="ada@example.com", workflow={"id": "wf_1"}).id,
         "consent": consent,
         "voice": surface.sdk().audio.voices.create(name="mine", consent=consent, audio_sample=sound).id,
     }
