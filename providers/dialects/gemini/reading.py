@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from accounts.numbers import whole_number
 from providers.dialects import media as medias
 from providers.dialects.chat.options import google_thinking, read_stop
 from providers.dialects.gemini.parts import ORIGIN, either, read_part
@@ -170,7 +171,8 @@ def from_openapi(schema: Any, depth: int = 0) -> Any:
         elif key in ("anyOf", "any_of") and isinstance(value, list):
             found["anyOf"] = [from_openapi(each, depth + 1) for each in value]
         elif key in ("maxItems", "minItems", "minLength", "maxLength", "minProperties", "maxProperties"):
-            found[key] = int(value) if isinstance(value, str) and value.isdecimal() else value
+            number = whole_number(value) if isinstance(value, str) else None
+            found[key] = value if number is None else number
         elif key not in ("propertyOrdering", "property_ordering", "nullable"):
             found[key] = value
     if schema.get("nullable") is True and isinstance(found.get("type"), str):

@@ -214,6 +214,9 @@ def test_the_owner_is_told_where_an_object_lives(tenants: Tenants) -> None:
     for place in PLACES:
         if re.search("[A-Z]", place.path) is None and place.path != "conversations" and place.kind != "model":
             answer = tenants.call("owner", "account", place, tenants.ids["owner"][place.kind])
+            if place.name == "reasoning":  # a complete item is content: it goes on without its id
+                assert answer.status_code == 200
+                continue
             error = assert_ours(answer, 400, "object_on_other_account", answer.json()["error"]["param"])
             assert "'owner'" in error["message"]
 
