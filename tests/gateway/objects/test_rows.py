@@ -1,7 +1,7 @@
 """Owners as rows, in both databases: the first stays, all or none, over a connection that is kept and may be lost."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def made(object_id: str, owner: str = "user:1", **changes: Any) -> NewObject:
 
 
 def test_a_row_is_the_one_that_the_orm_writes(database: str) -> None:
-    due = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    expiry = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     given = {
         "team_keys": ("team:1", "team:2"),
         "token_id": 2**40,
@@ -37,17 +37,19 @@ def test_a_row_is_the_one_that_the_orm_writes(database: str) -> None:
         "metadata": {"note": 'é " \x00 \ud800'},
         "state": "queued",
         "data": {"a": [1, None, {"b": 2.5}]},
-        "due_at": due,
+        "expires_at": expiry,
+        "due_in": timedelta(seconds=30),
     }
     rows.Connection(database).store([made("raw", **given)])
-    orm = made("orm", **given).row()
+    orm = made("orm", **given).row(datetime.now(UTC))
     orm.save(using=database)
     stored = {row.pop("object_id"): row for row in OwnedObject.objects.using(database).values()}
     raw, expected = stored["raw"], stored["orm"]
-    written = {name: raw.pop(name) for name in ("id", "created_at", "updated_at")}
+    written = {name: raw.pop(name) for name in ("id", "created_at", "updated_at", "due_at")}
     assert raw == {name: value for name, value in expected.items() if name not in written}
-    assert raw["due_at"] == due
+    assert raw["expires_at"] == expiry
     assert written["created_at"] == written["updated_at"]
+    assert written["due_at"] - written["created_at"] == timedelta(seconds=30)
     assert abs(expected["created_at"] - written["created_at"]).total_seconds() < 60
 
 
