@@ -55,7 +55,7 @@ def test_from_an_empty_installation_to_a_ready_account(page):
         expect(page.get_by_text("acme-openai/gpt-4o-mini")).to_be_visible()
         page.get_by_role("button", name="Choose models").click()
         expect(page.get_by_text("Enter the key")).to_be_visible()
-        page.get_by_label("API key").fill("sk-wrong-key-0123456789")
+        page.get_by_role("textbox", name="API key").fill("sk-wrong-key-0123456789")
         page.get_by_label("Region").select_option("Another address …")
         page.get_by_label("Base URL").fill(sandbox.url)
         page.get_by_role("button", name="Choose models").click()
@@ -75,7 +75,7 @@ def test_from_an_empty_installation_to_a_ready_account(page):
         page.get_by_role("button", name="Test Credentials").click()
         expect(page.get_by_text("4 of 4 tested: 0 work, 4 do not. You can save anyway.")).to_be_visible()
         page.get_by_role("button", name="1. Account").click()
-        page.get_by_label("API key").fill(SANDBOX_KEY)
+        page.get_by_role("textbox", name="API key").fill(SANDBOX_KEY)
         page.get_by_role("button", name="Choose models").click()
         page.get_by_role("button", name="Test Credentials").click()
         expect(page.get_by_text("4 of 4 tested: 3 work, 1 do not. You can save anyway.")).to_be_visible()
@@ -84,8 +84,8 @@ def test_from_an_empty_installation_to_a_ready_account(page):
 
         page.reload()  # all but the key is still there
         expect(page.get_by_label("Name", exact=True)).to_have_value("acme-openai")
-        expect(page.get_by_label("API key")).to_have_value("")
-        page.get_by_label("API key").fill(SANDBOX_KEY)
+        expect(page.get_by_role("textbox", name="API key")).to_have_value("")
+        page.get_by_role("textbox", name="API key").fill(SANDBOX_KEY)
         page.get_by_role("button", name="3. Access").click()
         expect(page.get_by_text("Nobody is chosen")).to_be_visible()
         page.get_by_label("Can use").fill("ada")
