@@ -15,6 +15,7 @@ from usage import ledger as ledger_module
 from usage import recovery
 from usage.ledger import Ledger
 from usage.models import UsageRecord
+from usage.rollups import UsageHour
 from usage.spool import Spool
 
 ALIAS = "usage_outage"
@@ -30,7 +31,8 @@ def server(tmp_path: Path, django_db_blocker: Any) -> Iterator[PostgresServer]:
     connections.databases[ALIAS] = dict(connections.databases["default"]) | given
     with django_db_blocker.unblock():
         with connections[ALIAS].schema_editor() as editor:
-            editor.create_model(UsageRecord)
+            for table in (UsageRecord, UsageHour):
+                editor.create_model(table)
         yield server
         connections[ALIAS].close()
         del connections[ALIAS]
