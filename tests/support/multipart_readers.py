@@ -30,6 +30,8 @@ Reader = Callable[[str, bytes], Parts | None]
 SCRIPT = Path(__file__).with_suffix(".js")
 PACKAGE = "busboy@1.6.0"
 
+UNREACHABLE = "registry-unreachable"
+
 
 def with_django(content_type: str, body: bytes) -> Parts | None:
     """Read as a Django view does."""
@@ -129,7 +131,13 @@ def _node() -> subprocess.Popen[str] | None:
                 str(home),
                 PACKAGE,
             ]
-            subprocess.run(install, check=True, timeout=120)
+            if (home / UNREACHABLE).exists():
+                return None
+            try:
+                subprocess.run(install, check=True, timeout=60)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+                (home / UNREACHABLE).touch()  # the registry is away: the other readers are compared without it
+                return None
     process = subprocess.Popen(
         [node, str(SCRIPT)],
         stdin=subprocess.PIPE,
