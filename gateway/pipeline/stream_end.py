@@ -13,9 +13,9 @@ MAX_CHOICES = 128
 
 
 class EndCheck:
-    """Follows a stream to its end. ``complete`` says whether it is there; ``finished``, whether a finish reason was seen."""
+    """Follows a stream to its end. ``complete`` says whether it is there."""
 
-    __slots__ = ("_dialect", "_ended", "_open", "_row", "complete", "finished")
+    __slots__ = ("_dialect", "_ended", "_open", "_row", "complete")
 
     def __init__(self, row: StreamEnd | None, dialect: Dialect, choices: int) -> None:
         self._row = row
@@ -23,7 +23,6 @@ class EndCheck:
         self._open = set(range(choices))
         self._ended: set[int] = set()
         self.complete = row is None
-        self.finished = False
 
     def see(self, events: sse.Events) -> None:
         """Look at the next events of the stream."""
@@ -51,7 +50,6 @@ class EndCheck:
                     self._ended.add(index)
                 elif index < MAX_CHOICES:
                     self._open.add(index)
-        self.finished = bool(self._ended)
         self.complete = self._open <= self._ended
 
     def _see_types(self, events: sse.Events, types: frozenset[str]) -> None:

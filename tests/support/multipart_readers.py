@@ -12,6 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -137,6 +138,7 @@ def _node() -> subprocess.Popen[str] | None:
                 subprocess.run(install, check=True, timeout=60)
             except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
                 (home / UNREACHABLE).touch()  # the registry is away: the other readers are compared without it
+                warnings.warn(f"npm did not bring {PACKAGE}: forms are compared with one reader less.", stacklevel=2)
                 return None
     process = subprocess.Popen(
         [node, str(SCRIPT)],
