@@ -1,8 +1,10 @@
-"""The audit log: who changed what, from where, from which value to which. Entries are added, and never changed or removed.
+"""The audit log: who changed what, from where, from which value to which. Entries are added, and never changed or
+removed.
 
-Every model that announces itself (``accounts.changes.Announced``) is audited by its ``save``, by bulk writes and by deletions,
-in the same transaction; so the console, the commands and manifests leave the same entries. What is no change of a row
-(a download, a cancelled job) is recorded by :func:`note`. Secrets appear as "set" or "none" only, and values are bounded.
+Every model that announces itself (``accounts.changes.Announced``) is audited by its ``save``, by bulk writes and by
+deletions, in the same transaction; so the console, the commands and manifests leave the same entries. What is no change
+of a row (a download, a cancelled job) is recorded by :func:`note`. Secrets appear as "set" or "none" only, and values
+are bounded.
 """
 
 import json
@@ -47,8 +49,8 @@ Values = dict[str, Any]
 class AuditEntry(models.Model):
     """One event. Names are text, so that an entry outlives what it names.
 
-    ``changes`` maps a field to its old and its new value as text; ``account`` and ``team`` are the names of the provider
-    account and the team that the object belongs to, whose managers may see the entry.
+    ``changes`` maps a field to its old and its new value as text; ``account`` and ``team`` are the names of the
+    provider account and the team that the object belongs to, whose managers may see the entry.
     """
 
     class Action(models.TextChoices):
@@ -134,7 +136,10 @@ def stored(instance: models.Model, using: str | None, fields: Iterable[str] | No
 
 
 def saved(instance: models.Model, before: Values | None, using: str | None) -> None:
-    """Record that ``instance`` was saved; ``before`` is what :func:`stored` returned. Nothing changed, nothing recorded."""
+    """Record that ``instance`` was saved; ``before`` is what :func:`stored` returned.
+
+    Nothing changed, nothing recorded.
+    """
     names = [f.attname for f in _audited(type(instance)) if f.attname in instance.__dict__]
     after = {name: instance.__dict__[name] for name in names if before is None or name in before}
     entry = _entry(instance, before, after)

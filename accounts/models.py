@@ -193,7 +193,8 @@ class ApiToken(Announced):
     limits = models.JSONField(
         default=list,
         blank=True,
-        help_text='Narrows the token to these accounts and models: ["openai-main", "gemini/gemini-2.5-pro"]. Empty: no limit.',
+        help_text='Narrows the token to these accounts and models: ["openai-main", "gemini/gemini-2.5-pro"]. Empty: '
+        "no limit.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)

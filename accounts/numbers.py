@@ -1,7 +1,7 @@
 """Numbers that somebody else wrote: read without a surprise.
 
-``str.isdigit()`` takes ``²`` and thousands of digits, and ``int()`` refuses both; ``float()`` takes ``1e308`` and ``nan``. So
-nothing but this module asks a text whether it is a number.
+``str.isdigit()`` takes ``²`` and thousands of digits, and ``int()`` refuses both; ``float()`` takes ``1e308`` and
+``nan``. So nothing but this module asks a text whether it is a number.
 """
 
 import math
@@ -11,7 +11,9 @@ LONGEST_MS = 10**12  # more than thirty years
 
 
 def whole_number(text: str | bytes, most: int = LARGEST) -> int | None:
-    """Return the number from 0 to ``most`` that ASCII digits write; ``None`` for anything else, signs and spaces included."""
+    """Return the number from 0 to ``most`` that ASCII digits write; ``None`` for anything else, signs and spaces
+    included.
+    """
     if not text.isascii() or not text.isdigit():
         return None
     digits = text.lstrip("0") if isinstance(text, str) else text.lstrip(b"0")
@@ -22,7 +24,9 @@ def whole_number(text: str | bytes, most: int = LARGEST) -> int | None:
 
 
 def milliseconds(seconds: float, most: int = LONGEST_MS) -> int | None:
-    """Return a reported duration in whole milliseconds; ``None`` when no duration can be that: negative, endless, no number."""
+    """Return a reported duration in whole milliseconds; ``None`` when no duration can be that: negative, endless, no
+    number.
+    """
     if not math.isfinite(seconds) or not 0 <= seconds <= most / 1000:
         return None
     return round(seconds * 1000)

@@ -1,8 +1,8 @@
 """What every page of the console shares: who sees which rows, and which targets a form may choose.
 
-Superusers see everything. Everybody else sees what lies in their :class:`Scope`, which the site works out once a request
-(``console.site``). A model's admin says with :meth:`ScopedAdmin.narrow` which rows those are; lists, pages by id, actions,
-histories and choices all go through it.
+Superusers see everything. Everybody else sees what lies in their :class:`Scope`, which the site works out once a
+request (``console.site``). A model's admin says with :meth:`ScopedAdmin.narrow` which rows those are; lists, pages by
+id, actions, histories and choices all go through it.
 """
 
 from collections.abc import Callable, Iterable
@@ -97,8 +97,8 @@ class ScopedFields:
 class ScopedAdmin(ScopedFields, ModelAdmin):
     """An admin page whose rows and rights follow the person's scope.
 
-    ``rights`` is what somebody who is no superuser may do with the rows that :meth:`narrow` leaves; ``superuser_rights``
-    what a superuser may do with any. Rows outside answer 404, like rows that don't exist.
+    ``rights`` is what somebody who is no superuser may do with the rows that :meth:`narrow` leaves;
+    ``superuser_rights`` what a superuser may do with any. Rows outside answer 404, like rows that don't exist.
     """
 
     rights: frozenset[str] = frozenset()
@@ -247,7 +247,10 @@ class ScopedInline(ScopedFields, TabularInline):
 
 
 class ReadOnlyInline(ScopedInline):
-    """Rows of another model, shown and linked, never edited in place. ``link`` is a field that leads to the row's page."""
+    """Rows of another model, shown and linked, never edited in place.
+
+    ``link`` is a field that leads to the row's page.
+    """
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Iterable[str]:
         return tuple(self.fields or ())

@@ -1,4 +1,6 @@
-"""Secrets that a browser carries for a moment, in a cookie that it can't read: encrypted, so that no server has to keep them."""
+"""Secrets that a browser carries for a moment, in a cookie that it can't read: encrypted, so that no server has to keep
+them.
+"""
 
 import base64
 

@@ -1,7 +1,7 @@
 """Announces deletions and records them in the audit log, cascades included.
 
-Django sends ``pre_delete`` for each row, inside the deleting transaction and before the first row goes: who a grant was for
-can still be looked up then, which it can't in ``post_delete`` of a grant that goes with its user.
+Django sends ``pre_delete`` for each row, inside the deleting transaction and before the first row goes: who a grant was
+for can still be looked up then, which it can't in ``post_delete`` of a grant that goes with its user.
 """
 
 from typing import Any

@@ -153,7 +153,8 @@ class TokenAdmin(ScopedAdmin):
     def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
         """Go on to the page that shows the token, so that a reload makes no other one.
 
-        The token travels in a cookie of that page only, encrypted and for a minute: no server keeps it, and any can show it.
+        The token travels in a cookie of that page only, encrypted and for a minute: no server keeps it, and any can
+        show it.
         """
         address = reverse("admin:accounts_apitoken_issued", args=[obj.pk])
         response = redirect(address)

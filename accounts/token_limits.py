@@ -11,7 +11,9 @@ SUGGESTIONS = 3
 
 
 def register(knows: Knows, names: Names) -> None:
-    """Let ``knows`` say whether a limit names something that can be called; ``names`` returns all names, for suggestions."""
+    """Let ``knows`` say whether a limit names something that can be called; ``names`` returns all names, for
+    suggestions.
+    """
     _known.append((knows, names))
 
 

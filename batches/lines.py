@@ -1,4 +1,6 @@
-"""One line of a batch that Gatehouse runs: a call of the batch's owner through the pipeline, and the line of output it makes."""
+"""One line of a batch that Gatehouse runs: a call of the batch's owner through the pipeline, and the line of output it
+makes.
+"""
 
 import asyncio
 import re
@@ -42,8 +44,8 @@ class Line(msgspec.Struct):
 async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tuple[bool, dict[str, Any]]:
     """Run a line as ``caller``; return whether it succeeded, and the ``response`` of its output line.
 
-    A failure is an answer, too. Raises ``CancelledError`` when the batch is given up, and ``Refused`` when the upstream refuses
-    the account's key: that is no fault of the line's, and another try may succeed.
+    A failure is an answer, too. Raises ``CancelledError`` when the batch is given up, and ``Refused`` when the upstream
+    refuses the account's key: that is no fault of the line's, and another try may succeed.
     """
     options = Options(row.account_name, dict(row.metadata), retries=RETRIES)
     call = describe.begin(caller, BATCH_LINES[line.url], options=options)

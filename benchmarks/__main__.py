@@ -1,4 +1,6 @@
-"""The command: ``python -m benchmarks [--quick] [--servers ...] [--scenarios ...] [--against REV] [--json] [--write]``."""
+"""The command: ``python -m benchmarks [--quick] [--servers ...] [--scenarios ...] [--against REV] [--json]
+[--write]``.
+"""
 
 import argparse
 import json
@@ -21,8 +23,8 @@ from benchmarks.servers import SERVERS, Server, previous
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 LAST = tools.CACHE / "last.json"
 OPEN_FILES = 16_384
-DESCRIPTION = """Measure Gatehouse beside nginx, Envoy, Ferro, TensorZero, Portkey and LiteLLM, and beside an earlier commit of
-itself, one at a time on one core."""
+DESCRIPTION = """Measure Gatehouse beside nginx, Envoy, Ferro, TensorZero, Portkey and LiteLLM, and beside an earlier
+commit of itself, one at a time on one core."""
 EPILOG = """Exit codes: 0 every run counts; 1 a run is void (calls failed, or records are missing); 2 the harness could
 not run; 130 interrupted. Progress goes to stderr, the report to stdout. It needs two cores and loopback only."""
 
@@ -96,13 +98,16 @@ def subjects(arguments: argparse.Namespace) -> list[Server]:
 
 
 def isolated(servers: Sequence[Server]) -> str:
-    """Leave the network, and say so; raise BenchmarkError when that fails and a server would listen on all interfaces."""
+    """Leave the network, and say so; raise BenchmarkError when that fails and a server would listen on all
+    interfaces.
+    """
     if isolation.enter():
         return "a namespace of its own; nothing can leave the machine"
     open_ones = [server.key for server in servers if server.everywhere]
     if open_ones:
         raise BenchmarkError(
-            f"{', '.join(open_ones)}: listen on every interface, and this system gives no network namespace to be alone "
+            f"{', '.join(open_ones)}: listen on every interface, and this system gives no network namespace to be "
+            f"alone "
             "in. Run as root, or leave them out with --servers."
         )
     return "NOT a namespace of its own: this system gives none"

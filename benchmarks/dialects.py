@@ -1,7 +1,7 @@
 """The CPU time of translation alone: ``python -m benchmarks.dialects``. No server, no network; microseconds of CPU.
 
-A plain call is the caller's request read and written for the vendor, and the vendor's answer read and written for the caller.
-An event is one delta of text of a stream, read and written. Each figure is the best of several rounds.
+A plain call is the caller's request read and written for the vendor, and the vendor's answer read and written for the
+caller. An event is one delta of text of a stream, read and written. Each figure is the best of several rounds.
 """
 
 import time

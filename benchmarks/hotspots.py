@@ -1,9 +1,9 @@
 """Where Gatehouse's CPU time goes: ``python -m benchmarks.hotspots [--seconds N] [--write]``.
 
-A load runs twice: once alone, for what a call or an event costs, and once while py-spy samples the server from outside, for
-the shares. A thread's share is its part of the process's CPU time, by the kernel's count, and its samples divide that: a
-sample can't say whether a thread works or waits for the core. Shares are summed by component (time in its own lines, and in
-the C code and system calls below them) and by Gatehouse's own functions (time in them and all below).
+A load runs twice: once alone, for what a call or an event costs, and once while py-spy samples the server from outside,
+for the shares. A thread's share is its part of the process's CPU time, by the kernel's count, and its samples divide
+that: a sample can't say whether a thread works or waits for the core. Shares are summed by component (time in its own
+lines, and in the C code and system calls below them) and by Gatehouse's own functions (time in them and all below).
 """
 
 import argparse
@@ -41,7 +41,8 @@ Stacks = list[tuple[list[str], float]]
 
 
 def stacks(lines: Iterable[str], seconds: Mapping[int, float]) -> Stacks:
-    """Return py-spy's raw lines (``thread (ID): name;outermost;...;innermost count``) with their shares of the CPU time.
+    """Return py-spy's raw lines (``thread (ID): name;outermost;...;innermost count``) with their shares of the CPU
+    time.
 
     ``seconds`` are the threads' CPU seconds; they add up to 1 over the threads that were sampled.
     """

@@ -1,5 +1,5 @@
-"""A network of the harness's own: a namespace with nothing but a loopback, so that no server under test can call home, and
-one that listens on every interface listens on loopback only.
+"""A network of the harness's own: a namespace with nothing but a loopback, so that no server under test can call home,
+and one that listens on every interface listens on loopback only.
 """
 
 import ctypes

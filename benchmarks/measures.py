@@ -169,7 +169,9 @@ def burst(bench: Bench) -> Metrics:
 
 
 def talks(bench: Bench) -> Metrics:
-    """Realtime sockets: one alone for the time that a message takes, then many silent ones, then many that talk beside them."""
+    """Realtime sockets: one alone for the time that a message takes, then many silent ones, then many that talk beside
+    them.
+    """
     return sockets.run(_talks(bench))
 
 

@@ -22,8 +22,8 @@ http {{
   {servers}
 }}
 """
-# nginx answers with canned text before it has read a body. What is large takes a way around: passed on to the same server
-# without its body, so read wholly first.
+# nginx answers with canned text before it has read a body. What is large takes a way around: passed on to the same
+# server without its body, so read wholly first.
 CANNED_SERVER = """server {{
     listen 127.0.0.1:{port} backlog=4096;
     default_type application/json;

@@ -198,7 +198,9 @@ def forget_peak(root: int) -> None:
 
 
 def peak_bytes(root: int) -> int:
-    """Return the most resident bytes of a process tree since :func:`forget_peak`: the sum over its processes' own peaks."""
+    """Return the most resident bytes of a process tree since :func:`forget_peak`: the sum over its processes' own
+    peaks.
+    """
     total = 0
     for pid in tree(root):
         try:

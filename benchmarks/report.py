@@ -36,7 +36,9 @@ def void_runs(results: Results) -> list[str]:
 
 
 def noise(results: Results) -> str:
-    """Return how much of the server's core others used at most, and how far rounds were apart; empty when neither is known."""
+    """Return how much of the server's core others used at most, and how far rounds were apart; empty when neither is
+    known.
+    """
     shares = _worst(results, lambda metrics, _: metrics.get("foreign_percent"))
     spreads = _worst(results, _spread)
     parts = []
@@ -141,7 +143,9 @@ def costs_table(results: Results, titles: Mapping[str, str]) -> str:
 
 
 def changes_table(results: Results) -> str:
-    """Return the main metric and the CPU time of each scenario, of the earlier commit and of this one; empty without one."""
+    """Return the main metric and the CPU time of each scenario, of the earlier commit and of this one; empty without
+    one.
+    """
     lines = []
     for key, rows in results.items():
         scenario = BY_KEY[key]

@@ -1,7 +1,8 @@
 """Run the chosen scenarios against the chosen servers in turn, round by round, and gather results.
 
-All servers that share scenarios are started once. One at a time runs; the others are frozen, so that none takes from the
-core while another is measured. A round visits each server once: what else the machine does then falls on all of them.
+All servers that share scenarios are started once. One at a time runs; the others are frozen, so that none takes from
+the core while another is measured. A round visits each server once: what else the machine does then falls on all of
+them.
 """
 
 import asyncio
@@ -47,7 +48,9 @@ class Plan:
     cores: tuple[int, int]
 
     def rows(self, server: Server, *, fresh: bool) -> list[Scenario]:
-        """Return the scenarios that ``server`` can do: those that share a server, or those that each need a fresh one."""
+        """Return the scenarios that ``server`` can do: those that share a server, or those that each need a fresh
+        one.
+        """
         kind = server.kind or server.key
         return [one for one in self.scenarios if kind in one.servers and one.fresh is fresh]
 
@@ -149,7 +152,9 @@ def _rounds(scenario: Scenario, subjects: Sequence[Subject], rounds: int) -> dic
 
 
 def combined(runs: Sequence[dict[str, Any]], main: str) -> dict[str, Any]:
-    """Return the median of each metric over the rounds, and the ``low`` and ``high`` of the main one; or why they are void."""
+    """Return the median of each metric over the rounds, and the ``low`` and ``high`` of the main one; or why they are
+    void.
+    """
     for each in runs:
         if "void" in each:
             return each
@@ -176,7 +181,9 @@ def _turn(scenario: Scenario, subject: Subject) -> dict[str, Any]:
 
 
 def _measured(scenario: Scenario, bench: Bench, core: int | None) -> dict[str, Any]:
-    """Return the metrics of a scenario that are numbers, and ``foreign_percent``, what others took of ``core``; or why it is void."""
+    """Return the metrics of a scenario that are numbers, and ``foreign_percent``, what others took of ``core``; or why
+    it is void.
+    """
     started = time.monotonic()
     before = core_seconds(core) - bench.cpu() if core is not None else math.nan
     try:
@@ -226,7 +233,9 @@ def _warm_up(bench: Bench) -> None:
 
 
 def _add_latency(results: Results) -> None:
-    """Set ``added_p50_ms``: what a server adds to the median of the upstream's own, to a call or to a message one way."""
+    """Set ``added_p50_ms``: what a server adds to the median of the upstream's own, to a call or to a message one
+    way.
+    """
     for key, name, parts in (("chat-1", "p50_ms", 1), ("sockets", "one_p50_ms", 2)):
         rows: dict[str, Metrics] = results.get(key, {})
         base = rows.get("direct", {}).get(name)

@@ -9,8 +9,8 @@ from benchmarks.calls import PLAIN_RESPONSE, VISION
 from benchmarks.measures import Bench, Metrics, plain
 from benchmarks.upstream import INSTANT, STREAMING, TALKING
 
-# Servers by kind. TensorZero has no /responses and no uploads, Ferro no sockets, and Portkey's sockets go to OpenAI's own
-# host, whatever they are told.
+# Servers by kind. TensorZero has no /responses and no uploads, Ferro no sockets, and Portkey's sockets go to OpenAI's
+# own host, whatever they are told.
 EVERY = frozenset({"direct", "nginx", "envoy", "gatehouse", "ferro", "tensorzero", "portkey", "litellm"})
 ALL_PATHS = EVERY - {"tensorzero"}
 SOCKETS = ALL_PATHS - {"ferro", "portkey"}
@@ -31,9 +31,9 @@ class Column:
 class Scenario:
     """A row: its key on the command line, its title, how it is run, and what its table shows.
 
-    ``main`` names the metric of the ratios, and ``more`` says whether more of it is better. ``fresh`` gives it a
-    server of its own and a single round, because what others left behind in memory would hide what it takes. ``upstream``
-    is the one whose server is measured, where each has a process. ``servers`` are the kinds of servers that can do it.
+    ``main`` names the metric of the ratios, and ``more`` says whether more of it is better. ``fresh`` gives it a server
+    of its own and a single round, because what others left behind in memory would hide what it takes. ``upstream`` is
+    the one whose server is measured, where each has a process. ``servers`` are the kinds of servers that can do it.
     """
 
     key: str

@@ -1,4 +1,5 @@
-"""The streaming upstream: an ASGI application that sends a planned number of chunks, of a chat or of a response, at a planned pace.
+"""The streaming upstream: an ASGI application that sends a planned number of chunks, of a chat or of a response, at a
+planned pace.
 
 It is told the plan over its own port, so that the servers under test need no second configuration:
 ``GET /control/plan?chunks=500&interval_ms=10`` for the streams that start from now on (with ``&burst=1`` all that they

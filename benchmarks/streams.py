@@ -151,7 +151,9 @@ async def together(endpoint: Endpoint, count: int, seconds: float, dialect: Dial
 
 
 async def repeated(endpoint: Endpoint, at_once: int, seconds: float, dialect: Dialect = CHAT_STREAM) -> list[Stream]:
-    """Read streams for ``seconds``, ``at_once`` at a time, each followed by the next; what is open then is read to its end."""
+    """Read streams for ``seconds``, ``at_once`` at a time, each followed by the next; what is open then is read to its
+    end.
+    """
     streams: list[Stream] = []
     end = time.perf_counter() + seconds
 

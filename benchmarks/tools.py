@@ -51,7 +51,8 @@ def install_pins(folder: Path, pins: Path) -> Path:
         return python
     shutil.rmtree(folder, ignore_errors=True)
     _install([sys.executable, "-m", "venv", str(folder)], CACHE)
-    # The pins are complete. Left to resolve them again, older pips take the newest of a package with extras, and refuse it.
+    # The pins are complete. Left to resolve them again, older pips take the newest of a package with extras, and refuse
+    # it.
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(pins)]
     _install(pip, CACHE)
     _mark(folder, [pins])

@@ -1,5 +1,5 @@
-"""The upstreams behind every server: one that answers at once (nginx with canned bytes), one that streams to a plan, and one
-that talks over sockets.
+"""The upstreams behind every server: one that answers at once (nginx with canned bytes), one that streams to a plan,
+and one that talks over sockets.
 """
 
 import json

@@ -1,7 +1,7 @@
 """CPU of a small POST through each upstream client, in one run: ``python -m benchmarks.upstream_client``.
 
-The upstream is a process of its own that answers at once. What is printed is the client process's CPU time, which a busy
-machine changes less than requests per second.
+The upstream is a process of its own that answers at once. What is printed is the client process's CPU time, which a
+busy machine changes less than requests per second.
 """
 
 import asyncio

@@ -50,7 +50,8 @@ def _notes(owner: Any) -> list[str]:
         bots = list(owner.virtual_accounts.values_list("name", flat=True)[:SHOWN_MODELS])
         if bots:
             return [
-                f"A team's access is for its people. Its virtual accounts ({', '.join(bots)}) are granted access one by one, "
+                f"A team's access is for its people. Its virtual accounts ({', '.join(bots)}) are granted access one "
+                f"by one, "
                 "so that an application's key never opens more than the application needs."
             ]
     if isinstance(owner, ApiToken):
@@ -71,7 +72,8 @@ def _application_notes(account: VirtualAccount) -> list[str]:
         missing = [entry.account.name for entry in reach(principals_of(team)) if entry.account.name not in own]
         if missing:
             notes.append(
-                f"Its team {team} may call {', '.join(missing)}, but that is for the team's people: virtual accounts are granted "
+                f"Its team {team} may call {', '.join(missing)}, but that is for the team's people: virtual accounts "
+                f"are granted "
                 "access one by one."
             )
     return notes

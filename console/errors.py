@@ -1,4 +1,7 @@
-"""The console's error pages. They need no database, no session and no known host, and ask for nothing from elsewhere."""
+"""The console's error pages.
+
+They need no database, no session and no known host, and ask for nothing from elsewhere.
+"""
 
 from typing import Any
 
@@ -21,7 +24,8 @@ def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
         return error_page(
             400,
             "This name is not known here",
-            f"The browser asked for the host {host!r}, but Gatehouse only answers to: {', '.join(settings.ALLOWED_HOSTS)}.",
+            f"The browser asked for the host {host!r}, but Gatehouse only answers to: "
+            f"{', '.join(settings.ALLOWED_HOSTS)}.",
             f"To allow it, start Gatehouse with GATEHOUSE_ALLOWED_HOSTS={host.rsplit(':', 1)[0] or 'HOST'}, or set "
             "GATEHOUSE_PUBLIC_URL to the address that people use.",
         )

@@ -12,8 +12,9 @@ from console.errors import error_page
 logger = logging.getLogger("console.middleware")
 
 
-# No page has a script of its own in the markup, and none loads anything from elsewhere. Alpine, which unfold's pages are built with,
-# compiles the expressions in its attributes: that is the one thing that 'unsafe-eval' is for. Styles in attributes are unfold's, too.
+# No page has a script of its own in the markup, and none loads anything from elsewhere. Alpine, which unfold's pages
+# are built with, compiles the expressions in its attributes: that is the one thing that 'unsafe-eval' is for. Styles in
+# attributes are unfold's, too.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -43,7 +44,9 @@ class ContentSecurityPolicy(MiddlewareMixin):
 
 
 class RefuseNul(MiddlewareMixin):
-    """Answers 400 where the address or the session's cookie holds a NUL: PostgreSQL takes none, and the page would fail."""
+    """Answers 400 where the address or the session's cookie holds a NUL: PostgreSQL takes none, and the page would
+    fail.
+    """
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         """Return the refusal; ``None`` lets the request pass."""
@@ -51,7 +54,9 @@ class RefuseNul(MiddlewareMixin):
 
 
 class RefuseUnstorable(MiddlewareMixin):
-    """Answers 400 where a page was asked for a number or time that no column holds: Django passes it to the database."""
+    """Answers 400 where a page was asked for a number or time that no column holds: Django passes it to the
+    database.
+    """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return the answer to what ``exception`` tells of; ``None`` leaves it to Django."""

@@ -24,7 +24,8 @@ from console.consequences import consequences
 from providers.models import ProviderAccount
 from providers.permissions import accounts_managed_by
 
-# Title, and the pages with their icons: a model's list or a page of the console's own. A page shows when the person may see it.
+# Title, and the pages with their icons: a model's list or a page of the console's own. A page shows when the person may
+# see it.
 NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("", (("Overview", "dashboard", "index"),)),
     ("Build", (("Playground", "forum", "playground"), ("Models", "neurology", "models"))),
@@ -74,7 +75,10 @@ ACCENT = {
 
 
 def scope_of(user: Any) -> Scope:
-    """Return what ``user`` may see in the console: what they manage, and what is their own. ``OUTSIDER``: who may not enter."""
+    """Return what ``user`` may see in the console: what they manage, and what is their own.
+
+    ``OUTSIDER``: who may not enter.
+    """
     if not user.is_active or not user.is_authenticated:
         return OUTSIDER
     if user.is_superuser:

@@ -1,7 +1,7 @@
 """The Celery application: work that finishes later. Its schedule is here, its tasks are in the apps' ``tasks`` modules.
 
-Without a broker of its own it runs inside ``manage.py serve`` (``gateway.server.embedded_celery``); with Redis or RabbitMQ run
-``celery -A gateway worker`` and ``celery -A gateway beat``.
+Without a broker of its own it runs inside ``manage.py serve`` (``gateway.server.embedded_celery``); with Redis or
+RabbitMQ run ``celery -A gateway worker`` and ``celery -A gateway beat``.
 """
 
 import os
@@ -32,7 +32,8 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     # Every entry runs at short intervals, so nothing needs to be remembered between starts.
     beat_scheduler="celery.beat:Scheduler",
-    # Nothing expires: that would compare the clock's host with the worker's. What piled up is skipped (``batches.tasks``).
+    # Nothing expires: that would compare the clock's host with the worker's. What piled up is skipped
+    # (``batches.tasks``).
     beat_schedule={
         "sweep": {"task": "batches.sweep", "schedule": settings.JOB_SWEEP_SECONDS},
         "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS},

@@ -31,14 +31,18 @@ API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
 API_ROOTS = ("/v1/", "/api/llm/", "/openai/")
 # The same with the account in the address, for clients that can't send a header.
 ACCOUNT_PREFIX = API_PREFIX + r"accounts/(?P<account>[^/]+)(?:/v1)?/"
-# As Azure's client writes them: a deployment is a model, by any of its names; and the surface that needs no api-version.
+# As Azure's client writes them: a deployment is a model, by any of its names; and the surface that needs no
+# api-version.
 DEPLOYED = "chat/completions|completions|embeddings|responses|images/[a-z]+|audio/[a-z]+"
 DEPLOYMENT_PREFIX = rf"^(?P<azure>openai)/deployments/(?P<deployment>.+?)/(?=(?:{DEPLOYED})/?$)"
 AZURE_PREFIX = r"^(?P<azure>openai)/(?:v1/)?"
 
 
 class ModelName(PathConverter):
-    """A model's name in an address. What Gemini's clients do with a model (``gemini-2.5-pro:generateContent``) is not one."""
+    """A model's name in an address.
+
+    What Gemini's clients do with a model (``gemini-2.5-pro:generateContent``) is not one.
+    """
 
     regex = r"(?!.*:(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents|predict)$).+"
 

@@ -1,4 +1,5 @@
-"""Who may call what, and through which role: the rule of calls (``gateway.access.grants``), worked out on the tables for pages.
+"""Who may call what, and through which role: the rule of calls (``gateway.access.grants``), worked out on the tables
+for pages.
 
 Principals are subject keys as grants have them: ``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``.
 """
@@ -39,7 +40,9 @@ class Reach:
 
 
 def principals_of(owner: User | Team | VirtualAccount | ApiToken) -> Principals:
-    """Return the principals of a user, a team's members, a virtual account, or a token's owner under the token's limits."""
+    """Return the principals of a user, a team's members, a virtual account, or a token's owner under the token's
+    limits.
+    """
     if isinstance(owner, ApiToken):
         whose = principals_of(owner.user or owner.virtual_account)  # type: ignore[arg-type]  # one of the two is there
         limits = frozenset(owner.limits) or None

@@ -1,4 +1,7 @@
-"""The console's pages for provider accounts, models and access. They call what the commands call, and decide nothing."""
+"""The console's pages for provider accounts, models and access.
+
+They call what the commands call, and decide nothing.
+"""
 
 from typing import Any
 

@@ -61,7 +61,8 @@ def stored_keys(
     return [
         Error(
             f"The stored keys of {', '.join(sorted(unreadable))} were encrypted with another encryption key.",
-            hint="Restore it (GATEHOUSE_ENCRYPTION_KEYS, or encryption_key in the data directory), or enter the keys anew.",
+            hint="Restore it (GATEHOUSE_ENCRYPTION_KEYS, or encryption_key in the data directory), or enter the keys "
+            "anew.",
             id=UNREADABLE_KEYS,
         )
     ]

@@ -4,10 +4,12 @@ import ipaddress
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Where translation is the network's ordinary business: the address is nothing but the IPv4 one (RFC 4291 2.5.5.2, RFC 6052 2.1).
+# Where translation is the network's ordinary business: the address is nothing but the IPv4 one (RFC 4291 2.5.5.2, RFC
+# 6052 2.1).
 MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Prefixes with the IPv4 address in the last 32 bits: IPv4-compatible (RFC 4291 2.5.5.1), and IPv4-translated (RFC 2765 2.1).
+# Prefixes with the IPv4 address in the last 32 bits: IPv4-compatible (RFC 4291 2.5.5.1), and IPv4-translated (RFC 2765
+# 2.1).
 LAST_BITS = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("::ffff:0:0:0/96"))
 # Local translators (RFC 8215): the operator's prefix may have any length, so every place of RFC 6052 2.2 is possible.
 LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
@@ -25,7 +27,9 @@ def translated(address: Address) -> Address:
 
 
 def of(address: Address) -> tuple[ipaddress.IPv4Address, ...]:
-    """Return every IPv4 address that ``address`` may be delivered to; nothing for an IPv4 address or an ordinary IPv6 one."""
+    """Return every IPv4 address that ``address`` may be delivered to; nothing for an IPv4 address or an ordinary IPv6
+    one.
+    """
     if isinstance(address, ipaddress.IPv4Address) or int(address) <= 1:
         return ()
     packed = address.packed

@@ -28,8 +28,8 @@ UNREADABLE = "can't be decrypted with the current GATEHOUSE_ENCRYPTION_KEYS"
 class SuggestingTextInput(UnfoldAdminTextInputWidget):
     """A text input that suggests known values with their labels, and takes any other.
 
-    ``suggestions`` are values, what they are for, and labels. The console's script shows those for the value of the field
-    ``depends_on``; without it all are shown.
+    ``suggestions`` are values, what they are for, and labels. The console's script shows those for the value of the
+    field ``depends_on``; without it all are shown.
     """
 
     def __init__(
@@ -150,7 +150,8 @@ class ProviderAccountForm(forms.ModelForm):
         self.fields["rename_anyway"].label = "Rename anyway"
         self.add_error(
             "name",
-            f"Callers write {old}/MODEL: with another name these calls fail. Breaks: {'; '.join(breaks)}. To keep the old name "
+            f"Callers write {old}/MODEL: with another name these calls fail. Breaks: {'; '.join(breaks)}. To keep the "
+            f"old name "
             "working, leave this account as it is and add a second one under the new name with the same key. "
             "Or tick 'Rename anyway' and save again.",
         )

@@ -18,7 +18,8 @@ def value_fault(value: str) -> str:
 def unsendable(headers: Iterable[tuple[str, str]], auth_header: str) -> str:
     """Return the field of an account whose stored value no connection sends, like ``organization``; empty: all can go.
 
-    ``headers`` are the account's, names in lower case. More than what :func:`value_fault` lets in can go: text in UTF-8 does.
+    ``headers`` are the account's, names in lower case. More than what :func:`value_fault` lets in can go: text in UTF-8
+    does.
     """
     for name, value in headers:
         if CONTROL.search(value) or not NAME.fullmatch(name):

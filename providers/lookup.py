@@ -28,6 +28,7 @@ def find_account(name: str) -> ProviderAccount:
 def undecryptable(name: str) -> str:
     """Return the sentence for an account whose stored key was encrypted with a key that is not configured now."""
     return (
-        f"The key stored for {name!r} was encrypted with another encryption key. Restore the key (GATEHOUSE_ENCRYPTION_KEYS "
+        f"The key stored for {name!r} was encrypted with another encryption key. Restore the key "
+        f"(GATEHOUSE_ENCRYPTION_KEYS "
         "or the data directory's encryption_key), or enter the account's key anew in the admin."
     )

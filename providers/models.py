@@ -59,8 +59,8 @@ class ProviderAccountQuerySet(AnnouncedQuerySet):
 class ProviderAccount(Announced):
     """One account at a vendor: address, credentials, bounds, and how its objects are shared.
 
-    ``credentials`` and ``extra_headers`` are encrypted at rest and write-only everywhere. Saving a changed scheme, host or
-    port clears the stored key, so that a key never leaves for another host than it was entered for.
+    ``credentials`` and ``extra_headers`` are encrypted at rest and write-only everywhere. Saving a changed scheme, host
+    or port clears the stored key, so that a key never leaves for another host than it was entered for.
     """
 
     class Isolation(TextChoices):
@@ -323,7 +323,9 @@ class Subject(Announced):
         abstract = True
 
     def subject_key(self) -> str:
-        """Return the subject as the directory names it: ``user:7``, ``team:3``, ``virtualaccount:2`` or ``everyone``."""
+        """Return the subject as the directory names it: ``user:7``, ``team:3``, ``virtualaccount:2`` or
+        ``everyone``.
+        """
         if self.everyone:
             return "everyone"
         if self.user_id:

@@ -20,7 +20,9 @@ MODEL_TYPES = (
     "batch",
     "fine_tuning",
 )
-"""What a model may be called for: the contract's model types, then ours: videos, and the two kinds of work that finish later."""
+"""What a model may be called for: the contract's model types, then ours: videos, and the two kinds of work that finish
+later.
+"""
 
 FEATURES = (
     "streaming",
@@ -65,9 +67,10 @@ USAGE_SEMANTICS = ("openai", "xai", "deepseek", "google", "openrouter", "anthrop
 """How a vendor counts.
 
 ``openai``: the prompt includes cached tokens, the completion the reasoning. ``xai``: reasoning beside the completion.
-``deepseek``: cache hits as ``prompt_cache_hit_tokens``. ``google``: thinking in the total only, at Gemini's OpenAI-compatible address.
-``openrouter``: as OpenAI, with the call's price in ``usage.cost``. These are read by ``providers.dialects.usage``, by ``tokens`` beside it:
-``anthropic``: the input leaves out what the cache read and wrote. ``gemini``: candidates leave out the thoughts.
+``deepseek``: cache hits as ``prompt_cache_hit_tokens``. ``google``: thinking in the total only, at Gemini's
+OpenAI-compatible address. ``openrouter``: as OpenAI, with the call's price in ``usage.cost``. These are read by
+``providers.dialects.usage``, by ``tokens`` beside it: ``anthropic``: the input leaves out what the cache read and
+wrote. ``gemini``: candidates leave out the thoughts.
 """
 
 
@@ -75,15 +78,15 @@ USAGE_SEMANTICS = ("openai", "xai", "deepseek", "google", "openrouter", "anthrop
 class Vendor:
     """One kind of provider account.
 
-    ``provider`` is the value of the ``"provider"`` field in answers; ``price_source`` the provider id in the public price list
-    (empty: none); ``stream_usage`` whether ``stream_options.include_usage`` is understood. ``auth`` says what the stored
-    credential is: a ``key`` that is sent, a ``google`` service account or an ``entra`` client that tokens are fetched with;
-    ``headers`` are sent with every call. ``usage`` is one of ``USAGE_SEMANTICS``.
+    ``provider`` is the value of the ``"provider"`` field in answers; ``price_source`` the provider id in the public
+    price list (empty: none); ``stream_usage`` whether ``stream_options.include_usage`` is understood. ``auth`` says
+    what the stored credential is: a ``key`` that is sent, a ``google`` service account or an ``entra`` client that
+    tokens are fetched with; ``headers`` are sent with every call. ``usage`` is one of ``USAGE_SEMANTICS``.
 
     Of chat parameters, ``renames`` maps OpenAI's names to the vendor's, ``drops`` are those that it refuses; ``top_k``,
     ``cache_marks`` (Anthropic's ``cache_control``), ``replays_reasoning`` (``reasoning_content`` of earlier turns) and
-    ``signed_calls`` (Google's thought signatures) are what it takes beyond OpenAI's. ``default_models`` are what a new account
-    may begin with.
+    ``signed_calls`` (Google's thought signatures) are what it takes beyond OpenAI's. ``default_models`` are what a new
+    account may begin with.
     """
 
     kind: str

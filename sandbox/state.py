@@ -21,7 +21,9 @@ class Store(Generic[K, T]):
         self._bytes = 0
 
     def put(self, key: K, value: T, size: int = 0) -> T:
-        """Adds or replaces, a replaced object in its place; `size` is about the bytes that it takes, if that matters."""
+        """Adds or replaces, a replaced object in its place; `size` is about the bytes that it takes, if that
+        matters.
+        """
         self._bytes += size - self._items.get(key, (value, 0))[1]
         self._items[key] = (value, size)
         while len(self._items) > self._limit or (self._bytes > self._max_bytes and len(self._items) > 1):

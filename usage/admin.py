@@ -1,4 +1,7 @@
-"""The console's page for usage: a list that never counts and never sorts, however long it is. Nothing can be changed."""
+"""The console's page for usage: a list that never counts and never sorts, however long it is.
+
+Nothing can be changed.
+"""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,7 @@
-"""The filters of the usage list. Each walks an index; only the price filter goes through the records one by one, newest first."""
+"""The filters of the usage list.
+
+Each walks an index; only the price filter goes through the records one by one, newest first.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,7 +1,7 @@
 """The journal: the attempts that are under way, each in slots of a file that are used again when it has ended.
 
-A slot has a head, then a part of the attempt's line. Nearly every line fits one slot. The parts of a longer one have a number in
-common, and the line counts once all of them are there.
+A slot has a head, then a part of the attempt's line. Nearly every line fits one slot. The parts of a longer one have a
+number in common, and the line counts once all of them are there.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,6 @@
-"""Pages of usage records, newest first, without counting: each page is found from the record where the last one ended."""
+"""Pages of usage records, newest first, without counting: each page is found from the record where the last one
+ended.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

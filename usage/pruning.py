@@ -10,7 +10,8 @@ BATCH = 5000
 
 
 def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Iterator[int]:
-    """Delete the records from before the hour of ``before`` and their sums, oldest first, ``batch`` a transaction; yield how many each time.
+    """Delete the records from before the hour of ``before`` and their sums, oldest first, ``batch`` a transaction;
+    yield how many each time.
 
     Batches are ranges of the time index. Ids would not do: those of batch lines don't rise with time.
     """

@@ -71,7 +71,8 @@ def lines(path: Path, size: int = 1000) -> Iterator[list[bytes]]:
 def interrupted(folder: Path) -> Iterator[list[bytes]]:
     """Yield what the journal says was begun, as records of interrupted attempts.
 
-    Attempts that ended are among them; their real records have to be in the database already, then these change nothing.
+    Attempts that ended are among them; their real records have to be in the database already, then these change
+    nothing.
     """
     found: list[Iterator[bytes]] = []
     if (folder / JOURNAL_NAME).exists():

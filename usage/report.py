@@ -1,7 +1,7 @@
 """What was used and what it cost, by whom or what: sums of usage records, exact to the last digit.
 
-Costs are summed as whole pico-dollars. SQLite's sum of integers ends at 64 bits, about nine million dollars, so the whole
-and the rest of a million are summed apart and put together here.
+Costs are summed as whole pico-dollars. SQLite's sum of integers ends at 64 bits, about nine million dollars, so the
+whole and the rest of a million are summed apart and put together here.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Sums of usage records by the hour, which keep pages fast however many records there are.
 
-A rollup row is written in the transaction that stores the records, and only for records that were not there before: so rollups
-and records agree to the last digit, also after a crash between commit and cleaning up. :func:`rebuild` makes them anew from the records.
+A rollup row is written in the transaction that stores the records, and only for records that were not there before: so
+rollups and records agree to the last digit, also after a crash between commit and cleaning up. :func:`rebuild` makes
+them anew from the records.
 """
 
 import hashlib
@@ -34,8 +35,9 @@ KEY_SEPARATOR: Final = "\x1f"
 class UsageHour(models.Model):
     """The sums of one hour (UTC) of one caller's attempts on one model, as ``usage.report.Sums`` counts them.
 
-    ``model`` is ``account/model`` as it was asked for; ``teams`` the JSON list of the record. ``refused`` are errors that the caller
-    made (4xx). The cost is ``cost_high`` million pico-dollars and ``cost_low`` pico-dollars: sums stay within 64 bits.
+    ``model`` is ``account/model`` as it was asked for; ``teams`` the JSON list of the record. ``refused`` are errors
+    that the caller made (4xx). The cost is ``cost_high`` million pico-dollars and ``cost_low`` pico-dollars: sums stay
+    within 64 bits.
     """
 
     key = models.CharField(max_length=64, unique=True)
@@ -85,7 +87,10 @@ def model_name(account: str, asked: str) -> str:
 
 
 def add(records: Iterable[dict[str, Any]], using: str) -> None:
-    """Add records that were stored now, as column values by name, to their hours. Call it in the transaction that stored them."""
+    """Add records that were stored now, as column values by name, to their hours.
+
+    Call it in the transaction that stored them.
+    """
     sums: dict[tuple[str, ...], Sums] = {}
     for record in records:
         dimensions = (

@@ -1,9 +1,9 @@
 """Records as rows: how lines of the spool get into the database, quickly and each once.
 
 A batch goes in as a whole: with COPY on PostgreSQL, with INSERTs of some rows on SQLite. The sums by the hour
-(``usage.rollups``) follow in the same transaction. Lines of a batch that was stored before, which happens when a process
-died between commit and cleaning up, are known by their key and skipped. A line that the database refuses for what it says
-is fixed (strings cut, numbers bounded) or, failing that, given back as rejected.
+(``usage.rollups``) follow in the same transaction. Lines of a batch that was stored before, which happens when a
+process died between commit and cleaning up, are known by their key and skipped. A line that the database refuses for
+what it says is fixed (strings cut, numbers bounded) or, failing that, given back as rejected.
 """
 
 import sqlite3

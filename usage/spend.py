@@ -1,4 +1,7 @@
-"""Spend and traffic over time, by what they are grouped by, from the sums by the hour. Nothing here walks the records."""
+"""Spend and traffic over time, by what they are grouped by, from the sums by the hour.
+
+Nothing here walks the records.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -22,7 +25,10 @@ GROUPS: Final = {
     "user": "subject_name",
     "application": "subject_name",
 }
-"""What can be grouped by, and the column that tells it. People and applications are told apart by the kind of caller."""
+"""What can be grouped by, and the column that tells it.
+
+People and applications are told apart by the kind of caller.
+"""
 OTHER: Final = "Other"
 NONE: Final = "(none)"
 HOURS_SHOWN: Final = 49

@@ -1,11 +1,12 @@
 """The spool: where a record waits, on disk, until the ledger has it in the database.
 
 Every process has a folder of its own under the spool directory, held by a locked file. In it are numbered segments with
-one finished record a line, and a journal of the attempts under way. When a process dies, the kernel lets go of its lock,
-and any other process brings in what it left (``usage.recovery``): finished records as they are, begun ones as interrupted.
+one finished record a line, and a journal of the attempts under way. When a process dies, the kernel lets go of its
+lock, and any other process brings in what it left (``usage.recovery``): finished records as they are, begun ones as
+interrupted.
 
-A write goes into the page cache (``usage.spool_file``) and is not synced: a record survives the death of the process at any
-point, not the loss of power.
+A write goes into the page cache (``usage.spool_file``) and is not synced: a record survives the death of the process at
+any point, not the loss of power.
 """
 
 import errno

@@ -1,10 +1,10 @@
 """A file of the spool that is written without a system call: mapped into memory, its blocks allocated beforehand.
 
-What is stored in a shared mapping is in the page cache, so it survives the death of the process like a write does, and the
-interpreter is not handed to another thread in between. ``posix_fallocate`` makes a full disk an error when the file grows;
-a store into a file without blocks would kill the process (SIGBUS). Some file systems need new blocks even to write an
-allocated one again (those that copy on write, like btrfs and zfs, and whatever may lie under overlay or a network):
-there the same bytes are written with ``pwrite``.
+What is stored in a shared mapping is in the page cache, so it survives the death of the process like a write does, and
+the interpreter is not handed to another thread in between. ``posix_fallocate`` makes a full disk an error when the file
+grows; a store into a file without blocks would kill the process (SIGBUS). Some file systems need new blocks even to
+write an allocated one again (those that copy on write, like btrfs and zfs, and whatever may lie under overlay or a
+network): there the same bytes are written with ``pwrite``.
 """
 
 import errno
@@ -76,7 +76,10 @@ class SpoolFile:
             self._map[position] = 0
 
     def close(self, keep: int | None = None) -> None:
-        """Let go of the file, cut to ``keep`` bytes when given. A forked child must not cut what its parent writes to."""
+        """Let go of the file, cut to ``keep`` bytes when given.
+
+        A forked child must not cut what its parent writes to.
+        """
         if self._map is not None:
             self._map.close()
         if keep is not None and self._mapped:
@@ -90,7 +93,9 @@ class SpoolFile:
 
 
 def can_map(directory: Path) -> bool:
-    """Whether files in ``directory`` may be mapped: its file system is known to write allocated blocks in their place."""
+    """Whether files in ``directory`` may be mapped: its file system is known to write allocated blocks in their
+    place.
+    """
     try:
         device = directory.stat().st_dev
         mounts = MOUNTS.read_text(errors="replace").splitlines()

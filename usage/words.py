@@ -6,7 +6,8 @@ CENT = Decimal("0.01")
 
 
 def money(amount: Decimal | None) -> str:
-    """Return an exact amount in US dollars, at least two decimals, no exponent: ``$0.000135``, ``-$0.80`` for a correction.
+    """Return an exact amount in US dollars, at least two decimals, no exponent: ``$0.000135``, ``-$0.80`` for a
+    correction.
 
     ``None`` is ``unpriced``.
     """
@@ -17,7 +18,9 @@ def money(amount: Decimal | None) -> str:
 
 
 def short_money(amount: Decimal | None) -> str:
-    """Return an amount as people read it: two decimals; below a cent two digits (``$0.00014``); ``unpriced`` for ``None``."""
+    """Return an amount as people read it: two decimals; below a cent two digits (``$0.00014``); ``unpriced`` for
+    ``None``.
+    """
     if amount is None:
         return "unpriced"
     if amount and abs(amount) < CENT:

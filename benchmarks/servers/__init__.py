@@ -18,7 +18,8 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Server:
-    """A server: its key on the command line, its title in tables, how to start it, its version, and what it needs first.
+    """A server: its key on the command line, its title in tables, how to start it, its version, and what it needs
+    first.
 
     ``prepare`` may use the network; ``start`` may not. ``kind`` is the key by which a scenario names it, ``both_cores``
     gives it the load's core too, and ``everywhere`` says that it listens on every interface, whatever it is told.
@@ -56,7 +57,9 @@ BY_KEY = {server.key: server for server in SERVERS}
 
 
 def previous(revision: str) -> Server:
-    """Return the row of another commit of Gatehouse, with its own code, data and, where the locks differ, environment."""
+    """Return the row of another commit of Gatehouse, with its own code, data and, where the locks differ,
+    environment.
+    """
     commit = revisions.resolve(revision)
     source = revisions.source(commit)
     return Server(

@@ -10,7 +10,9 @@ from benchmarks.upstream import Upstreams
 
 @dataclass(frozen=True)
 class Host:
-    """Where a server runs: its cores, an empty folder of its own, the upstreams to pass calls to, and the load's core."""
+    """Where a server runs: its cores, an empty folder of its own, the upstreams to pass calls to, and the load's
+    core.
+    """
 
     cores: Sequence[int]
     home: Path

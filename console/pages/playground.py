@@ -1,4 +1,6 @@
-"""The playground: a page that calls the gateway as the signed-in person, with a token of their own that lives for an hour."""
+"""The playground: a page that calls the gateway as the signed-in person, with a token of their own that lives for an
+hour.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -33,7 +35,8 @@ def playground(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def token(request: HttpRequest) -> HttpResponse:
-    """Return a token of the person's: ``{"secret", "seconds", "fresh"}``. The one that the browser has is used up first.
+    """Return a token of the person's: ``{"secret", "seconds", "fresh"}``. The one that the browser has is used up
+    first.
 
     It travels back in a cookie that scripts can't read, encrypted: nothing on the server keeps it.
     """
@@ -60,7 +63,9 @@ def _issue(person: User) -> tuple[ApiToken, str]:
 
 
 def record(request: HttpRequest) -> HttpResponse:
-    """Return what a request of the person's came to: tokens and cost over its attempts, ``found`` once it is recorded."""
+    """Return what a request of the person's came to: tokens and cost over its attempts, ``found`` once it is
+    recorded.
+    """
     request_id = request.GET.get("request", "")[:64]
     scope = admin.site.scope(request)  # type: ignore[attr-defined]
     rows = UsageRecord.objects.filter(request_id=request_id)

@@ -1,4 +1,7 @@
-"""Spend and traffic: over time, stacked by what one chooses, with a table of the largest. Range and filters are in the address."""
+"""Spend and traffic: over time, stacked by what one chooses, with a table of the largest.
+
+Range and filters are in the address.
+"""
 
 import csv
 import io

@@ -1,4 +1,7 @@
-"""Adding a provider account in three steps. Nothing is stored until the last one; the browser keeps the draft, all but the key."""
+"""Adding a provider account in three steps.
+
+Nothing is stored until the last one; the browser keeps the draft, all but the key.
+"""
 
 import json
 from typing import Any
@@ -64,7 +67,10 @@ def wizard(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def catalogue(request: HttpRequest) -> HttpResponse:
-    """Return the models that the catalogue lists for a kind: ``{"models": [...]}``. Prices are in US dollars, as text."""
+    """Return the models that the catalogue lists for a kind: ``{"models": [...]}``.
+
+    Prices are in US dollars, as text.
+    """
     allowed(request)
     kind = request.GET.get("kind", "")
     return JsonResponse({"models": [describe(known) for known in known_models(kind)] if kind in VENDORS else []})

@@ -19,7 +19,8 @@ WORDS = {
 }
 
 
-# The model types that calls on an ability's objects are about: an account that has none of them hardly is the one meant.
+# The model types that calls on an ability's objects are about: an account that has none of them hardly is the one
+# meant.
 ABOUT = {
     "files": ("batch", "fine_tuning", "responses", "audio_transcription"),
     "uploads": ("batch", "fine_tuning", "responses", "audio_transcription"),
@@ -33,8 +34,8 @@ def choose_account(caller: Caller, operation: Operation, named: str = "") -> Acc
     """Return the account of a call that names no model: the one that is ``named``, or the only one that could serve it.
 
     Of several accounts those count that have what the operation needs. Raises :class:`~gateway.call.errors.NotFound`,
-    :class:`~gateway.call.errors.Forbidden`, or :class:`~gateway.call.errors.InvalidRequest` when several could serve it, none
-    could, or a named one lacks what is needed.
+    :class:`~gateway.call.errors.Forbidden`, or :class:`~gateway.call.errors.InvalidRequest` when several could serve
+    it, none could, or a named one lacks what is needed.
     """
     if named:
         account = account_of(caller, named)
@@ -51,7 +52,9 @@ def choose_account(caller: Caller, operation: Operation, named: str = "") -> Acc
 
 
 def _fitting(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
-    """Return the caller's accounts that could serve the operation, by name: each thing that it needs narrows them down."""
+    """Return the caller's accounts that could serve the operation, by name: each thing that it needs narrows them
+    down.
+    """
     found = [
         account
         for _, account in sorted(state.directory.accounts.items())
@@ -93,7 +96,8 @@ def check_open(account: AccountSnapshot, resource: str) -> None:
     """Raise :class:`~gateway.call.errors.Forbidden` unless the account opens the resource."""
     if not is_open(account, resource):
         raise Forbidden(
-            f"{resource!r} is not open on the provider account {account.name!r}. A manager of the account opens it by adding "
+            f"{resource!r} is not open on the provider account {account.name!r}. A manager of the account opens it by "
+            f"adding "
             f"{resource!r} to its open resources (manifest: open_resources: [{resource}]).",
             code="resource_closed",
         )

@@ -36,7 +36,10 @@ def refuse_duplicate_headers(scope: Mapping[str, Any]) -> None:
 
 
 def caller_of(presented: str) -> Caller:
-    """Return whom a token belongs to. Raises :class:`~gateway.call.errors.BadToken`, or ``Unavailable`` before the snapshot is loaded."""
+    """Return whom a token belongs to.
+
+    Raises :class:`~gateway.call.errors.BadToken`, or ``Unavailable`` before the snapshot is loaded.
+    """
     check_loaded()
     caller = state.directory.caller(tokens.digest(presented))
     if caller is None:
@@ -82,7 +85,10 @@ def presented_token(headers: Mapping[bytes, bytes]) -> str:
 
 
 def _plain(presented: bytes) -> str:
-    """Return a token as a string. Raises :class:`~gateway.call.errors.BadToken` for what a client's setting added to it."""
+    """Return a token as a string.
+
+    Raises :class:`~gateway.call.errors.BadToken` for what a client's setting added to it.
+    """
     if presented[:7].lower() == BEARER:
         raise errors.BadToken(
             "The API key begins with 'Bearer' itself. Configure the key alone: your client adds the word."

@@ -36,7 +36,8 @@ def may_call(caller: Caller, account: AccountSnapshot, model: ModelSnapshot) -> 
 
 
 def _shares(caller: Caller, account: AccountSnapshot, model: ModelSnapshot) -> bool:
-    """Whether a fine-tuned model is the caller's to use, as the account's isolation says: also administrators' it is not.
+    """Whether a fine-tuned model is the caller's to use, as the account's isolation says: also administrators' it is
+    not.
 
     A team shares it like its files, with its virtual accounts, too.
     """
@@ -48,7 +49,9 @@ def _shares(caller: Caller, account: AccountSnapshot, model: ModelSnapshot) -> b
 
 
 def offers(caller: Caller, account: AccountSnapshot, model_type: str) -> bool:
-    """Whether the account has a model for ``model_type`` that the caller may call; every account has one for no type."""
+    """Whether the account has a model for ``model_type`` that the caller may call; every account has one for no
+    type.
+    """
     if not model_type or account.any_model:
         return True
     return any(

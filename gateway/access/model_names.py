@@ -8,7 +8,8 @@ from functools import lru_cache
 
 # A snapshot that is open to whoever may use the model that it is of.
 SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
-# Before the name itself: Google's and Azure's resources, Bedrock's regions and makers, the maker in an aggregator's names.
+# Before the name itself: Google's and Azure's resources, Bedrock's regions and makers, the maker in an aggregator's
+# names.
 PREFIXES = re.compile(
     r"(?:.*/)?(?:(?:us|eu|apac|global|us-gov)\.)?(?:(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen)\.)?"
 )
@@ -29,7 +30,9 @@ FINE_TUNED = "ft:"
 
 
 def plain(name: str) -> str:
-    """Return the name without what says nothing: whitespace around it, case, ``models/`` before and ``:latest`` behind it."""
+    """Return the name without what says nothing: whitespace around it, case, ``models/`` before and ``:latest`` behind
+    it.
+    """
     return name.strip().lower().removeprefix("models/").removesuffix(":latest")
 
 
@@ -37,8 +40,8 @@ def plain(name: str) -> str:
 def stem(name: str) -> str:
     """Return what all names of a model's versions share: ``gpt-4`` for ``models/GPT-4-1106-preview``.
 
-    Different models may share one (``gpt-4`` and ``gpt-4-1106-preview`` do): use it to refuse, never to let in. A fine-tuned model is
-    its owner's alone and has a name that nothing else has.
+    Different models may share one (``gpt-4`` and ``gpt-4-1106-preview`` do): use it to refuse, never to let in. A
+    fine-tuned model is its owner's alone and has a name that nothing else has.
     """
     name = plain(name)
     if name.startswith(FINE_TUNED):

@@ -81,10 +81,11 @@ def _by_upstream_name(caller: Caller, account: AccountSnapshot, name: str) -> Mo
 
 
 def on_account(caller: Caller, account: AccountSnapshot, name: str) -> Target:
-    """Return what ``name`` means on ``account`` and nowhere else: ``account/name``, a public name, or the upstream's own.
+    """Return what ``name`` means on ``account`` and nowhere else: ``account/name``, a public name, or the upstream's
+    own.
 
-    Raises :class:`ModelNotFound` and :class:`Forbidden`. For names below a call's own, whose account is settled: an upstream's names may
-    begin like another account's.
+    Raises :class:`ModelNotFound` and :class:`Forbidden`. For names below a call's own, whose account is settled: an
+    upstream's names may begin like another account's.
     """
     for asked in (name.removeprefix(f"{account.name}/"), name):
         found = _of_account(caller, account, asked, name)
@@ -98,7 +99,8 @@ def on_account(caller: Caller, account: AccountSnapshot, name: str) -> Target:
 
 
 def is_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
-    """Whether ``name`` could mean a model of ``account`` that the caller may not call: it has a form of its name, or of its versions'.
+    """Whether ``name`` could mean a model of ``account`` that the caller may not call: it has a form of its name, or of
+    its versions'.
 
     Whoever may call a model by this very name may write it.
     """

@@ -1,7 +1,9 @@
-"""Every model that a call names beside the one that it asks for: in tools, graders and data sources, as fallbacks, in lists.
+"""Every model that a call names beside the one that it asks for: in tools, graders and data sources, as fallbacks, in
+lists.
 
-One function for every way in: bodies, a session's settings, the lines of a batch. A name must mean a model of the call's account that
-the caller may call, and becomes the upstream's name. Forms name their model in one part alone (:mod:`gateway.body.upload`).
+One function for every way in: bodies, a session's settings, the lines of a batch. A name must mean a model of the
+call's account that the caller may call, and becomes the upstream's name. Forms name their model in one part alone
+(:mod:`gateway.body.upload`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,11 +38,13 @@ def for_account(
     *,
     sent_as_is: bool = False,
 ) -> tuple[Fields, list[ModelSnapshot]]:
-    """Return ``fields`` with every model but the top-level ``model`` by its upstream name on ``account``, and those models.
+    """Return ``fields`` with every model but the top-level ``model`` by its upstream name on ``account``, and those
+    models.
 
-    Fields that name none stay as they came, byte for byte. One that does is encoded again: a duplicate name could hide another model.
-    ``inert`` are top-level fields that name nothing. Raises :class:`~gateway.call.errors.ModelNotFound` for a model that the caller
-    may not call there; when the body is ``sent_as_is``, :class:`~gateway.call.errors.InvalidRequest` for a name that is not the upstream's.
+    Fields that name none stay as they came, byte for byte. One that does is encoded again: a duplicate name could hide
+    another model. ``inert`` are top-level fields that name nothing. Raises :class:`~gateway.call.errors.ModelNotFound`
+    for a model that the caller may not call there; when the body is ``sent_as_is``,
+    :class:`~gateway.call.errors.InvalidRequest` for a name that is not the upstream's.
     """
     changed: dict[str, msgspec.Raw] = {}
     found: list[ModelSnapshot] = []
@@ -60,7 +64,10 @@ def for_account(
 def rename_all(
     caller: Caller, account: AccountSnapshot, value: Any, *, sent_as_is: bool = False
 ) -> list[ModelSnapshot]:
-    """Give every model in ``value``, decoded JSON, its upstream name; return them. Raises as :func:`for_account` does."""
+    """Give every model in ``value``, decoded JSON, its upstream name; return them.
+
+    Raises as :func:`for_account` does.
+    """
     found: list[ModelSnapshot] = []
 
     def resolve(name: str) -> str:

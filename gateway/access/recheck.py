@@ -8,7 +8,10 @@ from gateway.state import state
 
 
 def recheck_running_calls() -> None:
-    """End every running call that would not be let in again. Runs in the event loop after each change of the snapshot."""
+    """End every running call that would not be let in again.
+
+    Runs in the event loop after each change of the snapshot.
+    """
     for call in list(state.running):
         error = _objection(call) if call is not None else None
         if call is not None and error is not None:

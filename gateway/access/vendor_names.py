@@ -16,8 +16,8 @@ def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: s
     """Return what the vendor's model ``name`` means to ``caller`` on ``account``, for work of all ``model_types``.
 
     A dated snapshot that is not listed is open to whoever may use the model that it is of. Raises
-    :class:`~gateway.call.errors.ModelNotFound`, and :class:`~gateway.call.errors.InvalidRequest` for a name with an account before it,
-    a public name that is not the vendor's, or a model that is not registered for the work.
+    :class:`~gateway.call.errors.ModelNotFound`, and :class:`~gateway.call.errors.InvalidRequest` for a name with an
+    account before it, a public name that is not the vendor's, or a model that is not registered for the work.
     """
     _refuse_public_name(account, name)
     if not account.enabled:
@@ -49,7 +49,9 @@ def is_fine_tuned(target: Target) -> bool:
 
 
 def _listed(caller: Caller, account: AccountSnapshot, name: str, model_types: tuple[str, ...]) -> Target | None:
-    """Return the account's entry for the vendor's ``name``; of several, one that fits the work, and that bears the name."""
+    """Return the account's entry for the vendor's ``name``; of several, one that fits the work, and that bears the
+    name.
+    """
     entries = [
         model
         for model in account.models.values()
@@ -66,7 +68,8 @@ def _refuse_public_name(account: AccountSnapshot, name: str) -> None:
     prefix, slash, rest = name.partition("/")
     if slash and prefix in state.directory.accounts:
         raise InvalidRequest(
-            f"Write the vendor's bare model name here, {rest!r}, not {name!r}: the account comes from x-tfy-provider-name.",
+            f"Write the vendor's bare model name here, {rest!r}, not {name!r}: the account comes from "
+            f"x-tfy-provider-name.",
             param="model",
             code="bare_model_name_required",
         )

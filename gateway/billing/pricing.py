@@ -44,7 +44,8 @@ def price_batch_line(record: AttemptRecord, target: Target) -> None:
 def price(record: AttemptRecord, target: Target, *, tier: str | None = None, factor: tuple[int, int] = (1, 1)) -> None:
     """Set the record's cost from its usage; it stays ``None`` (unpriced) when no price, or no usage, is known.
 
-    ``tier`` overrides the service tier that the vendor reported, for example ``batch``; ``factor`` is a fraction to multiply by.
+    ``tier`` overrides the service tier that the vendor reported, for example ``batch``; ``factor`` is a fraction to
+    multiply by.
     """
     if record.price_version == REPORTED:
         return

@@ -1,6 +1,7 @@
 """Reads what an answer says it used into a record: tokens, tools, seconds, the service tier and the model that served.
 
-What a vendor means by its usage object is in ``providers.dialects.usage``. A transcription may be billed by seconds instead.
+What a vendor means by its usage object is in ``providers.dialects.usage``. A transcription may be billed by seconds
+instead.
 """
 
 import re
@@ -91,7 +92,8 @@ def read_usage(record: AttemptRecord, raw: bytes | msgspec.Raw, semantics: str =
 def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw], semantics: str = "openai") -> bool:
     """Take usage and service tier of an answer's or event's top-level fields; return whether there was usage.
 
-    The events of a responses stream carry both inside their ``response``. A transcription may report its ``duration`` only.
+    The events of a responses stream carry both inside their ``response``. A transcription may report its ``duration``
+    only.
     """
     if "seconds" in fields and bytes(fields.get("object", b"")) == b'"video"':
         return read_video(record, fields)
@@ -155,8 +157,8 @@ def read_video(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> bool
 def read_tools(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> None:
     """Take the tool calls among a response's output items into ``record.units``.
 
-    Images are counted by quality and size, the rest by what ``TOOL_UNITS`` calls it. Searches are the vendor's own count where
-    the response has one.
+    Images are counted by quality and size, the rest by what ``TOOL_UNITS`` calls it. Searches are the vendor's own
+    count where the response has one.
     """
     try:
         items = _items.decode(fields["output"])

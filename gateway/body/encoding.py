@@ -40,7 +40,8 @@ def _collect(pieces: Iterator[bytes], name: bytes, limit: int) -> bytes:
             size += len(piece)
             if size > limit:
                 raise TooLarge(
-                    f"The body unpacks to more than {limit} bytes. The operator sets the bound with GATEHOUSE_MAX_BODY_MB."
+                    f"The body unpacks to more than {limit} bytes. The operator sets the bound with "
+                    f"GATEHOUSE_MAX_BODY_MB."
                 )
             parts.append(piece)
     except (zlib.error, zstandard.ZstdError, brotli.error, EOFError):

@@ -15,8 +15,9 @@ _encode = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str)
 _flags = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-# How many values a body may have. Reading one with millions would keep every other call waiting for seconds; what people
-# send has its megabytes in long texts. Counted roughly, in texts too, and far above what the largest model reads.
+# How many values a body may have. Reading one with millions would keep every other call waiting for seconds; what
+# people send has its megabytes in long texts. Counted roughly, in texts too, and far above what the largest model
+# reads.
 MAX_CONTAINERS = 300_000
 MAX_VALUES = 1_000_000
 MAX_FIELDS = 1000

@@ -1,4 +1,7 @@
-"""Which fields of a body name models, in JSON and in forms, and what they hold. Pure: :mod:`gateway.access.named_models` resolves them."""
+"""Which fields of a body name models, in JSON and in forms, and what they hold.
+
+Pure: :mod:`gateway.access.named_models` resolves them.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,7 +30,8 @@ INERT_FIELDS = frozenset(
 )
 # What callers and models say, where OpenAI's operations have it: the largest fields, and no place of a model.
 SAID_FIELDS = frozenset({"input", "instructions", "messages", "prediction", "prompt"})
-# Fields that name models, besides those that end in "model" or "models". Some servers, Go's among them, take any case for them.
+# Fields that name models, besides those that end in "model" or "models". Some servers, Go's among them, take any case
+# for them.
 NAMING_FIELDS = frozenset({"deployment", "deployment_id", "engine", "fallback", "fallbacks"})
 NAMING_ENDS = (
     "model",
@@ -74,7 +78,9 @@ def may_name(raw: bytes) -> bool:
 
 
 def rename(value: Any, resolve: Rename) -> None:
-    """Give every model that ``value`` names, a decoded JSON object or list, the name that ``resolve`` returns for it."""
+    """Give every model that ``value`` names, a decoded JSON object or list, the name that ``resolve`` returns for
+    it.
+    """
     pending = [value]
     while pending:
         node = pending.pop()
@@ -91,7 +97,9 @@ def rename(value: Any, resolve: Rename) -> None:
 
 
 def _renamed(value: Any, resolve: Rename) -> Any:
-    """Return what a naming field holds with the names that ``resolve`` gives: one, several with commas, a list, objects."""
+    """Return what a naming field holds with the names that ``resolve`` gives: one, several with commas, a list,
+    objects.
+    """
     if isinstance(value, str):
         return ",".join(resolve(name.strip()) if name.strip() else name for name in value.split(","))
     if isinstance(value, list):

@@ -1,7 +1,7 @@
 """Follows the parts of a multipart body while it streams by.
 
-The upstream reads the same bytes with another parser. So whatever two parsers could read differently is refused: another part,
-or another value of a part, must never be seen there than here.
+The upstream reads the same bytes with another parser. So whatever two parsers could read differently is refused:
+another part, or another value of a part, must never be seen there than here.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,8 +17,9 @@ FILE_PART = "file"
 class PartScanner:
     """Follows the parts of a multipart body, fed piece by piece; keeps the values of the wanted text parts.
 
-        ``wanted`` are names of parts, or a function that says whether a name is wanted. ``model_span`` is where the model's value
-        stands in the body, as soon as it is known. ``on_file`` gets the content of the part ``file`` as it comes, whose file's name is
+        ``wanted`` are names of parts, or a function that says whether a name is wanted. ``model_span`` is where the
+        model's value stands in the body, as soon as it is known. ``on_file`` gets the content of the part ``file`` as
+        it comes, whose file's name is
     in ``file_name`` (``None`` before the part, empty when it has none). A wanted part that
         is given twice is refused unless its name ends in ``[]``: all of its values are in ``lists``. Raises
         :class:`InvalidRequest` for what is not a sound multipart body.

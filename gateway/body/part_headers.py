@@ -1,6 +1,7 @@
 """The headers of a multipart body's parts: name, file's name, and everything that two parsers could read differently.
 
-Each rule has a reader behind it that reads another part, or another value, than its neighbours do; the tests run them side by side.
+Each rule has a reader behind it that reads another part, or another value, than its neighbours do; the tests run them
+side by side.
 """
 
 import html
@@ -18,7 +19,8 @@ CHARSET_PART = "_charset_"  # gives the charset of the other parts, for those wh
 
 _header_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z").match
 _parameter = re.compile(
-    rb';[ \t]*(?:([!#$%&\'+.^_`|~0-9A-Za-z-]+\*?)=(?:"((?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*)"|([^\s;"\\,]+))[ \t]*)?'
+    rb';[ \t]*(?:([!#$%&\'+.^_`|~0-9A-Za-z-]+\*?)=(?:"((?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*)"|([^\s;"\\,]+))[ '
+    rb"\t]*)?"
 )
 # The one form in which every reader sees the same parameters.
 _disposition = re.compile(
@@ -36,7 +38,10 @@ def unsound(message: str, param: str | None = None) -> InvalidRequest:
 
 
 def parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
-    """Return a header's value in lower case and its parameters, names in lower case. Raises ``ValueError`` for duplicates."""
+    """Return a header's value in lower case and its parameters, names in lower case.
+
+    Raises ``ValueError`` for duplicates.
+    """
     kind = _kind.match(value)
     assert kind is not None  # it matches nothing, too
     found: dict[bytes, bytes] = {}
@@ -73,7 +78,9 @@ def part_headers(block: bytes) -> dict[bytes, bytes]:
 
 
 def part_name(headers: dict[bytes, bytes]) -> tuple[str, bool]:
-    """Return a part's name, and whether it is a file; raise for what a reader could take for the other, or by another name."""
+    """Return a part's name, and whether it is a file; raise for what a reader could take for the other, or by another
+    name.
+    """
     disposition = headers.get(b"content-disposition", b"")
     try:
         kind, options = parameters(disposition)

@@ -1,7 +1,8 @@
 """Finds the ids of other objects that a request body mentions, at the places where OpenAI's description has them.
 
-What a caller calls things at other places (prompt variables, headers, arguments, unknown fields) refers to nothing. Of an operation
-that OpenAI does not describe, and below an object whose ``type`` it does not, the names of fields are all there is to go by.
+What a caller calls things at other places (prompt variables, headers, arguments, unknown fields) refers to nothing. Of
+an operation that OpenAI does not describe, and below an object whose ``type`` it does not, the names of fields are all
+there is to go by.
 """
 
 import json
@@ -75,8 +76,8 @@ MOST_QUOTES = 2000
 
 Found = dict[tuple[str, str], None]
 Node = dict[str | int, Any]
-"""A place: its properties' places by name. Of the marks, which no name equals, ``ANY`` has the place of every other name,
-``LEAF`` says that ids stand here and what their field is called, ``ITEMS`` that items of a conversation do."""
+"""A place: its properties' places by name. Of the marks, which no name equals, ``ANY`` has the place of every other
+name, ``LEAF`` says that ids stand here and what their field is called, ``ITEMS`` that items of a conversation do."""
 ANY, LEAF, ITEMS = 0, 1, 2
 EVENTS = "realtime"
 
@@ -86,7 +87,9 @@ _encode = msgspec.json.Encoder().encode
 
 @lru_cache(maxsize=1024)
 def operation_key(path: str) -> str:
-    """Return how the description's table names an operation: its path without the ids, or the words ``{...}`` for them."""
+    """Return how the description's table names an operation: its path without the ids, or the words ``{...}`` for
+    them.
+    """
     return "/".join(part for part in path.split("/") if not part.startswith("{"))
 
 
@@ -116,9 +119,9 @@ _TREES = {
 def find_references(body: bytes, fields: Mapping[str, msgspec.Raw], operation: str = "") -> list[tuple[str, str]]:
     """Return ``(field, id)`` for every reference in ``body``, whose top-level ``fields`` are given. Without doubles.
 
-    ``operation`` is its path, like ``responses`` or ``vector_stores/{id}/files``; one that OpenAI does not describe is searched by
-    names. Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a name that is given twice
-    where references stand: another reader could see the other one.
+    ``operation`` is its path, like ``responses`` or ``vector_stores/{id}/files``; one that OpenAI does not describe is
+    searched by names. Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a
+    name that is given twice where references stand: another reader could see the other one.
     """
     tree, marks = _TREES.get(operation_key(operation), (None, MARKS))
     if tree is not None and not tree:
@@ -169,8 +172,8 @@ def _has_mark(value: bytes, marks: tuple[bytes, ...]) -> bool:
 def short_texts(value: bytes) -> bytes:
     """Return a long JSON value without its long texts: pictures and documents, that no name and no id stands in.
 
-    What lies between two quotes is short where a name stands, however the quotes before it pair up. A value of short texts
-    is returned as it is, and so is a short one.
+    What lies between two quotes is short where a name stands, however the quotes before it pair up. A value of short
+    texts is returned as it is, and so is a short one.
     """
     pieces: list[bytes] = []
     start, most = 0, min(len(value) // (2 * NAME_BYTES), MOST_QUOTES) if len(value) > SEARCHED_BYTES else 0
@@ -205,11 +208,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
-# --- by the description ---------------------------------------------------------------------------------------------------
+# --- by the description -------------------------------------------------------------------------------------
 
 
 def _follow(value: Any, place: Node, found: Found) -> None:
-    """Find what stands at ``place`` and below. A list's entries stand where the list does, however deep it is nested."""
+    """Find what stands at ``place`` and below.
+
+    A list's entries stand where the list does, however deep it is nested.
+    """
     pending = [(value, place)]
     while pending:
         node, place = pending.pop()
@@ -240,7 +246,7 @@ def _too_many() -> InvalidRequest:
     return InvalidRequest(f"The request mentions more than {MAX_REFERENCES} other objects.")
 
 
-# --- by names -------------------------------------------------------------------------------------------------------------
+# --- by names -----------------------------------------------------------------------------------------------
 
 
 def _search(value: Any, found: Found, *, items: bool) -> None:

@@ -1,7 +1,9 @@
-"""Conversations that go on at another provider account: what of a history's items only the account knows that made them.
+"""Conversations that go on at another provider account: what of a history's items only the account knows that made
+them.
 
-A complete item says itself what was said or done, so it is content and may go anywhere. Its own id, the container that it ran in and
-its encrypted reasoning mean nothing elsewhere. What is nothing but a reference can't travel: ``gateway.body.references`` finds that.
+A complete item says itself what was said or done, so it is content and may go anywhere. Its own id, the container that
+it ran in and its encrypted reasoning mean nothing elsewhere. What is nothing but a reference can't travel:
+``gateway.body.references`` finds that.
 """
 
 import re
@@ -27,9 +29,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 def carried_ids(fields: Mapping[str, msgspec.Raw], operation: str) -> set[str]:
-    """Return the ids that items of a history carry, and perhaps others in them: a glance, so that ordinary calls pay little.
+    """Return the ids that items of a history carry, and perhaps others in them: a glance, so that ordinary calls pay
+    little.
 
-    ``fields`` are a body's top-level fields, ``operation`` is as for ``find_references``, which has read the body before.
+    ``fields`` are a body's top-level fields, ``operation`` is as for ``find_references``, which has read the body
+    before.
     """
     return {
         found.decode()
@@ -41,7 +45,8 @@ def carried_ids(fields: Mapping[str, msgspec.Raw], operation: str) -> set[str]:
 def without_ids(fields: Mapping[str, msgspec.Raw], operation: str, ids: AbstractSet[str]) -> dict[str, msgspec.Raw]:
     """Return ``fields`` as another account can read them: complete items without any of ``ids``.
 
-    Reasoning with such an id loses what is encrypted; when nothing can be read then, the item goes. Pure references stay.
+    Reasoning with such an id loses what is encrypted; when nothing can be read then, the item goes. Pure references
+    stay.
     """
     changed = dict(fields)
     for name in _item_lists(fields, operation):

@@ -60,7 +60,9 @@ class MultipartUpload:
 
     @property
     def file_name(self) -> str | None:
-        """The name of the file in the part ``file``, empty when it has none; ``None`` as long as there is no such part."""
+        """The name of the file in the part ``file``, empty when it has none; ``None`` as long as there is no such
+        part.
+        """
         return self._scanner.file_name
 
     @property
@@ -200,7 +202,9 @@ def boundary_of(content_type: bytes) -> bytes:
 
 
 def reference_field(name: str, known: frozenset[str] = FORM_FIELDS) -> str:
-    """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``); empty for any other part."""
+    """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``); empty for any other
+    part.
+    """
     words = [word for word in re.split(r"[\[\].]+", name) if word and whole_number(word) is None]
     if words and words[-1] == "id" and len(words) > 1:
         words.pop()

@@ -35,7 +35,9 @@ class Upload(Protocol):
 
 
 class Body:
-    """A call's body: ``raw`` bytes with the top-level ``fields`` of a JSON object, or an ``upload`` that streams through."""
+    """A call's body: ``raw`` bytes with the top-level ``fields`` of a JSON object, or an ``upload`` that streams
+    through.
+    """
 
     __slots__ = ("content_type", "fields", "raw", "upload")
 

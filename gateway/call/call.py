@@ -30,7 +30,9 @@ class CallAttempt(Protocol):
 
 @dataclass(slots=True)
 class BatchLine:
-    """Which line of which batch a call is: ``batch_id`` is our id of the batch, ``key`` and ``line`` identify it in records."""
+    """Which line of which batch a call is: ``batch_id`` is our id of the batch, ``key`` and ``line`` identify it in
+    records.
+    """
 
     batch_id: str
     key: str
@@ -52,12 +54,14 @@ class JobInput:
 
 
 class Call:
-    """One call on its way: what is true for the whole of it. The describing stage fills it, policies and pipeline read it.
+    """One call on its way: what is true for the whole of it. The describing stage fills it, policies and pipeline read
+    it.
 
-    ``account_name`` is the account that was named or chosen: binding where no model is named, or where the address names it (``account_binds``), a preference otherwise. ``model_of_path`` is
-    the model that the address names, for a body that names none.
-    ``references`` are ids of objects that the request mentions, with the field that did; ``parent`` is the record of the object
-    that the path names; ``payer`` the model that pays for a call which names none itself.
+    ``account_name`` is the account that was named or chosen: binding where no model is named, or where the address
+    names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address names, for a
+    body that names none. ``references`` are ids of objects that the request mentions, with the field that did;
+    ``parent`` is the record of the object that the path names; ``payer`` the model that pays for a call which names
+    none itself.
     """
 
     __slots__ = (
@@ -135,7 +139,10 @@ class Call:
         return self.plan.first if self.plan.targets else None
 
     def end(self, error: CallError) -> None:
-        """End the running call from outside: a revoked token, a disabled account. The handler answers with ``error``."""
+        """End the running call from outside: a revoked token, a disabled account.
+
+        The handler answers with ``error``.
+        """
         if self.ended_by is None and self.task is not None and not self.task.done():
             self.ended_by = error
             self.task.cancel()

@@ -1,8 +1,8 @@
 """One table from exception to status, type and code, and one renderer for JSON, SSE and sockets.
 
-The body is OpenAI's ``{"error": {message, type, param, code}}`` inside the contract's superset: ``status``, ``message`` and
-``error_origin_level``. Errors of ours carry the header ``x-gatehouse-error-origin: gateway``; an upstream's own error answer is
-passed on as it came, marked ``upstream``.
+The body is OpenAI's ``{"error": {message, type, param, code}}`` inside the contract's superset: ``status``, ``message``
+and ``error_origin_level``. Errors of ours carry the header ``x-gatehouse-error-origin: gateway``; an upstream's own
+error answer is passed on as it came, marked ``upstream``.
 """
 
 import asyncio
@@ -17,7 +17,10 @@ ORIGIN_HEADER = "x-gatehouse-error-origin"
 
 
 class CallError(Exception):
-    """A call that Gatehouse refuses or can't finish. ``param`` names the field at fault, ``code`` overrides the table's."""
+    """A call that Gatehouse refuses or can't finish.
+
+    ``param`` names the field at fault, ``code`` overrides the table's.
+    """
 
     def __init__(
         self,

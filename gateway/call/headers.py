@@ -1,4 +1,6 @@
-"""The request headers that Gatehouse reads: the contract's ``x-tfy-*`` options, and those that go on to the upstream."""
+"""The request headers that Gatehouse reads: the contract's ``x-tfy-*`` options, and those that go on to the
+upstream.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

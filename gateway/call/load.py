@@ -1,7 +1,9 @@
-"""What is in flight in this process: calls and bytes of bodies and answers, of everybody and of each caller, with a bound for each.
+"""What is in flight in this process: calls and bytes of bodies and answers, of everybody and of each caller, with a
+bound for each.
 
-A call is counted from its authentication to its end, before anything of its body is read. Beyond a bound it is refused: a caller's own
-with 429, the process's with 503, both with ``retry-after``. Answers are counted, never refused: the vendor bills them.
+A call is counted from its authentication to its end, before anything of its body is read. Beyond a bound it is refused:
+a caller's own with 429, the process's with 503, both with ``retry-after``. Answers are counted, never refused: the
+vendor bills them.
 """
 
 from collections import Counter
@@ -43,7 +45,8 @@ class Load:
         """
         if self.calls_of[caller] >= self.bounds.caller_calls:
             raise TooManyRequests(
-                f"You have {self.bounds.caller_calls} calls in flight on this server, which is the limit. Wait for some to end.",
+                f"You have {self.bounds.caller_calls} calls in flight on this server, which is the limit. Wait for "
+                f"some to end.",
                 code="too_many_calls_in_flight",
                 headers=RETRY_AFTER,
             )
@@ -73,7 +76,8 @@ class Ticket:
         load = self._load
         if load.bytes_of[self._caller] + size > load.bounds.caller_bytes:
             raise TooManyRequests(
-                f"The bodies of your calls in flight on this server exceed {load.bounds.caller_bytes} bytes. Wait for some to end.",
+                f"The bodies of your calls in flight on this server exceed {load.bounds.caller_bytes} bytes. Wait for "
+                f"some to end.",
                 code="too_many_bytes_in_flight",
                 headers=RETRY_AFTER,
             )

@@ -1,4 +1,6 @@
-"""What an endpoint does, as a row: its name in records, what a model needs for it, what its answers create and how they end."""
+"""What an endpoint does, as a row: its name in records, what a model needs for it, what its answers create and how they
+end.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,8 +21,8 @@ Units = Callable[[Any], dict[str, int]]
 class Creates:
     """What a good answer creates. ``kind`` names the object that it is about.
 
-    ``records`` reads an answer, or an event of its stream, and returns the records of what it created. ``listen`` is given each
-    event of a stream whose call is charged later.
+    ``records`` reads an answer, or an event of its stream, and returns the records of what it created. ``listen`` is
+    given each event of a stream whose call is charged later.
     """
 
     kind: str
@@ -32,8 +34,8 @@ class Creates:
 class StreamEnd:
     """What makes a stream whole. Without a row of this kind, any end of a stream is a proper end.
 
-    ``types`` are the values of an event's ``type`` (or of its ``event:`` line) one of which ends it; ``choices``: every choice
-    that was asked for must come to a finish reason; ``done``: ``[DONE]`` is an end of its own.
+    ``types`` are the values of an event's ``type`` (or of its ``event:`` line) one of which ends it; ``choices``: every
+    choice that was asked for must come to a finish reason; ``done``: ``[DONE]`` is an end of its own.
     """
 
     types: frozenset[str] = frozenset()
@@ -45,15 +47,16 @@ class StreamEnd:
 class Operation:
     """What an endpoint does.
 
-    ``name`` appears in records; ``model_type`` is the capability that a model needs for it (empty: the call names no model);
-    ``path`` the upstream's path; ``creates`` what a good answer creates (``None``: nothing); ``ends`` what makes a stream whole.
-    ``units`` counts what is billed by the request itself, for example characters to be spoken; it is called when the answer is
-    complete. ``charges`` is false where the usage in an answer is not this call's to pay: it was paid for before, or will be.
-    ``raw`` says that a good answer is a file: its bytes go on as they are, whatever its content type says.
+    ``name`` appears in records; ``model_type`` is the capability that a model needs for it (empty: the call names no
+    model); ``path`` the upstream's path; ``creates`` what a good answer creates (``None``: nothing); ``ends`` what
+    makes a stream whole. ``units`` counts what is billed by the request itself, for example characters to be spoken; it
+    is called when the answer is complete. ``charges`` is false where the usage in an answer is not this call's to pay:
+    it was paid for before, or will be. ``raw`` says that a good answer is a file: its bytes go on as they are, whatever
+    its content type says.
 
-    Where a call names no model, its account is chosen by what the operation needs: ``ability`` is what the account's vendor must
-    offer (``ability_required``: also of an account that is named), ``account_type`` the type of which the account must have a model
-    that the caller may call, ``resource`` the switch that must be open.
+    Where a call names no model, its account is chosen by what the operation needs: ``ability`` is what the account's
+    vendor must offer (``ability_required``: also of an account that is named), ``account_type`` the type of which the
+    account must have a model that the caller may call, ``resource`` the switch that must be open.
     """
 
     name: str

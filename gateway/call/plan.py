@@ -8,7 +8,8 @@ from providers.snapshot import Target
 
 @dataclass(frozen=True, slots=True)
 class PlannedTarget:
-    """A target and how often it is tried: ``retries`` after the first attempt, for answers with one of ``retry_statuses``.
+    """A target and how often it is tried: ``retries`` after the first attempt, for answers with one of
+    ``retry_statuses``.
 
     ``failover_statuses`` are the statuses whose answers let the call go on to the next target.
     """

@@ -28,7 +28,8 @@ DISCARD_SECONDS = 5.0
 class InferenceRequest(ASGIRequest):
     """Django's request, built lazily: most calls need the method, the headers and the body only.
 
-    ``raw_headers`` are the request's headers, names in lower case. The body is read by the view, after it knows the caller.
+    ``raw_headers`` are the request's headers, names in lower case. The body is read by the view, after it knows the
+    caller.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -54,7 +55,10 @@ class InferenceRequest(ASGIRequest):
 
     @cached_property
     def GET(self) -> QueryDict:  # type: ignore[override]  # built when asked for
-        """The query's parameters. Raises ``InvalidRequest`` for a NUL character, which no database takes, and for very many."""
+        """The query's parameters.
+
+        Raises ``InvalidRequest`` for a NUL character, which no database takes, and for very many.
+        """
         query = self.scope.get("query_string", b"")
         if b"%00" in query:
             raise errors.InvalidRequest("The query holds a NUL character (%00).", code="invalid_query")
@@ -66,7 +70,10 @@ class InferenceRequest(ASGIRequest):
             ) from None
 
     async def read_body(self, limit: int, timeout: float) -> bytes:
-        """Return the whole body. Raises ``TooLarge``, ``BodyTimedOut`` or ``ClientGone``, and what the load's bounds refuse with."""
+        """Return the whole body.
+
+        Raises ``TooLarge``, ``BodyTimedOut`` or ``ClientGone``, and what the load's bounds refuse with.
+        """
         message = f"The body is larger than {limit} bytes. The operator sets the bound with GATEHOUSE_MAX_BODY_MB."
         length = whole_number(self.raw_headers.get(b"content-length", b""))
         if length is not None and length > limit:
@@ -98,7 +105,8 @@ class InferenceRequest(ASGIRequest):
         return b"".join(parts)
 
     async def receive_piece(self) -> bytes:
-        """Return the next piece of the body; ``body_read`` tells whether it was the last. For bodies that stream through.
+        """Return the next piece of the body; ``body_read`` tells whether it was the last. For bodies that stream
+        through.
 
         Raises ``BodyTimedOut`` when nothing comes for the body timeout, and ``ClientGone``.
         """

@@ -23,7 +23,10 @@ METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
 
 
 class OpenView(APIView):
-    """A view served by the lean handler. Methods are coroutines ``(request, **kwargs) -> Reply``; errors go to one table."""
+    """A view served by the lean handler.
+
+    Methods are coroutines ``(request, **kwargs) -> Reply``; errors go to one table.
+    """
 
     view_is_async = True
     answers_head: ClassVar[bool] = False
@@ -65,8 +68,8 @@ class InferenceView(OpenView):
 class ModelCallView(InferenceView):
     """A ``POST`` of a JSON body that names a model: the shape of most of OpenAI's endpoints.
 
-    Where no model is required, a call without one goes to the account of the header, of an object that it refers to, or to
-    the only one that fits.
+    Where no model is required, a call without one goes to the account of the header, of an object that it refers to, or
+    to the only one that fits.
     """
 
     operation: ClassVar[Operation]
@@ -96,7 +99,8 @@ class ObjectView(InferenceView):
     async def forward(self, request: InferenceRequest, path: str, object_id: str = "") -> Reply:
         """Send the request to ``path`` at the object's account; a successful ``DELETE`` ends the object's record.
 
-        Without an object it goes to the account of the header, of an object that the body refers to, or to the only one that fits.
+        Without an object it goes to the account of the header, of an object that the body refers to, or to the only one
+        that fits.
         """
         call = await self.describe(request, path, object_id)
         return await self.run(call, deletes=object_id if request.method == "DELETE" else "")

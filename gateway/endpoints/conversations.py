@@ -15,7 +15,9 @@ class Conversations(ObjectView):
     operations: ClassVar[dict[str, Operation]] = {"POST": operations.CONVERSATION_CREATE}
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
-        """Create it on the header's account, on that of an item it refers to, or on the only one that makes responses."""
+        """Create it on the header's account, on that of an item it refers to, or on the only one that makes
+        responses.
+        """
         return await self.forward(request, "conversations")
 
 

@@ -164,7 +164,9 @@ class FineTunedModel(ObjectView):
     operations: ClassVar[dict[str, Operation]] = {"DELETE": operations.MODEL_DELETE}
 
     async def remove(self, request: InferenceRequest, name: str) -> Reply:
-        """Delete the model ``name``, with or without its account; raise :class:`ModelNotFound` for anybody's but one's own."""
+        """Delete the model ``name``, with or without its account; raise :class:`ModelNotFound` for anybody's but one's
+        own.
+        """
         prefix, slash, rest = name.partition("/")
         header = request.raw_headers.get(b"x-tfy-provider-name", b"").decode("latin1").strip()
         account_name, model = (prefix, rest) if slash else (header, name)

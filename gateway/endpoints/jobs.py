@@ -1,7 +1,7 @@
 """What the endpoints of batches and fine-tuning jobs share: to retrieve one, list one's own, and change a job's status.
 
-A job is answered from the record while that is fresh or the job is over; otherwise the upstream is asked, and what it says is
-stored. When the upstream can't be asked, the record answers all the same.
+A job is answered from the record while that is fresh or the job is over; otherwise the upstream is asked, and what it
+says is stored. When the upstream can't be asked, the record answers all the same.
 """
 
 from typing import Any, ClassVar

@@ -1,4 +1,7 @@
-"""``/proxy/{path}``: the vendor's own path and body, on accounts that allow the path. For what no other endpoint covers."""
+"""``/proxy/{path}``: the vendor's own path and body, on accounts that allow the path.
+
+For what no other endpoint covers.
+"""
 
 import fnmatch
 from typing import Any
@@ -93,7 +96,10 @@ class ProxyView(InferenceView):
 
 
 def read_any_body(call: Call, content_type: bytes) -> None:
-    """Note the ids that a body mentions, whatever type it says it has: vendors guess. The body itself goes on as it came."""
+    """Note the ids that a body mentions, whatever type it says it has: vendors guess.
+
+    The body itself goes on as it came.
+    """
     if not call.body.raw:
         return
     if content_type.lower().startswith(FORM):
@@ -115,7 +121,8 @@ def read_any_body(call: Call, content_type: bytes) -> None:
 
 
 def check_proxy_model(call: Call, account: AccountSnapshot, model: str = "") -> None:
-    """Raise :class:`~gateway.call.errors.ModelNotFound` for a model, by the vendor's name, that the caller may not call.
+    """Raise :class:`~gateway.call.errors.ModelNotFound` for a model, by the vendor's name, that the caller may not
+    call.
 
     A model that the account does not list passes, but a token that is limited to some models reaches those alone.
     """
@@ -143,7 +150,8 @@ def check_proxy_path(account: AccountSnapshot, path: str) -> str:
     )
     if not allowed:
         raise errors.Forbidden(
-            f"The path {path[:200]!r} is not open on the provider account {account.name!r}. A manager of the account opens it "
+            f"The path {path[:200]!r} is not open on the provider account {account.name!r}. A manager of the account "
+            f"opens it "
             "by adding a pattern to its proxy paths (manifest: proxy_paths: [v1/rerank, v1/agents/*]).",
             code="proxy_path_closed",
         )

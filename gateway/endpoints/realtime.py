@@ -135,7 +135,8 @@ class Calls(InferenceView):
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         raise InvalidRequest(
-            "Sessions over WebRTC and SIP are not supported: their sound and events go past the gateway, so it could not meter or "
+            "Sessions over WebRTC and SIP are not supported: their sound and events go past the gateway, so it could "
+            "not meter or "
             "end them. Open a WebSocket with a client secret instead.",
             code="calls_not_supported",
         )
@@ -190,7 +191,8 @@ def _seconds(raw: msgspec.Raw | None, default: int = DEFAULT_SECONDS) -> int:
         return default
     if not least <= expiry.seconds <= most or expiry.anchor != "created_at":
         raise InvalidRequest(
-            f'\'expires_after\' must be like {{"anchor": "created_at", "seconds": 600}}, from {least} to {most} seconds.',
+            f'\'expires_after\' must be like {{"anchor": "created_at", "seconds": 600}}, from {least} to {most} '
+            f"seconds.",
             param="expires_after",
             code="invalid_value",
         )

@@ -16,7 +16,8 @@ OBJECT_VERBS = {"POST": "update", "GET": "retrieve", "DELETE": "delete"}
 class Place:
     """Where a path below a row leads: ``root`` is the object that it belongs to, ``word`` what is done there.
 
-    ``word`` is empty for the collection itself, and ``None`` for an object. ``shape`` is the path with its ids left out.
+    ``word`` is empty for the collection itself, and ``None`` for an object. ``shape`` is the path with its ids left
+    out.
     """
 
     segments: tuple[str, ...]
@@ -27,7 +28,10 @@ class Place:
 
 
 def place_of(row: Resource, rest: str) -> Place:
-    """Resolve the path below a row. Raises :class:`~gateway.call.errors.NotFound` for what can't be part of an address."""
+    """Resolve the path below a row.
+
+    Raises :class:`~gateway.call.errors.NotFound` for what can't be part of an address.
+    """
     segments = tuple(ownership.check_id(segment) for segment in rest.split("/") if segment)
     action = segments[0] if segments and segments[0] in row.actions else ""
     ids = 1 if action else 0  # ids and words alternate

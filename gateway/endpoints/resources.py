@@ -1,4 +1,5 @@
-"""OpenAI's other resources through one table (``gateway.objects.resource_table``): the vendor's own paths and bodies, with our admission.
+"""OpenAI's other resources through one table (``gateway.objects.resource_table``): the vendor's own paths and bodies,
+with our admission.
 
 Ownership, streaming, multipart bodies and records are those of every other endpoint.
 """
@@ -134,7 +135,9 @@ class ResourceView(InferenceView):
         return access_accounts.choose_account(self.caller, call.operation, home)
 
     async def _list(self, request: InferenceRequest, account: AccountSnapshot) -> Reply | None:
-        """Answer a list with the caller's own objects as they stand at the upstream now; ``None``: the upstream answers."""
+        """Answer a list with the caller's own objects as they stand at the upstream now; ``None``: the upstream
+        answers.
+        """
         row = self.resource
         if not row.lists:
             raise errors.MethodNotAllowed(f"There is no list of /{row.path}.", headers={"allow": "POST"})
@@ -143,7 +146,8 @@ class ResourceView(InferenceView):
         unknown = sorted(set(request.GET) - LIST_PARAMETERS)
         if unknown:
             raise errors.InvalidRequest(
-                f"{unknown[0][:80]!r} is not supported: the list holds your own objects, from Gatehouse's records. It takes "
+                f"{unknown[0][:80]!r} is not supported: the list holds your own objects, from Gatehouse's records. It "
+                f"takes "
                 f"{', '.join(sorted(LIST_PARAMETERS))}.",
                 param=unknown[0][:80],
                 code="unsupported_parameter",
@@ -199,7 +203,8 @@ def check_model(call: Call, account: AccountSnapshot) -> None:
     """Raise unless the model that the body names is one of ``account``, which the caller may call."""
     if call.model_asked and access.resolve(call.caller, call.model_asked, account.name).account is not account:
         raise errors.InvalidRequest(
-            f"The model {call.model_asked[:200]!r} is on another account than this call, which goes to {account.name!r}.",
+            f"The model {call.model_asked[:200]!r} is on another account than this call, which goes to "
+            f"{account.name!r}.",
             param="model",
             code="object_on_other_account",
         )

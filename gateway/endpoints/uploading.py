@@ -39,8 +39,8 @@ class ModelUploadView(InferenceView):
 async def send_upload(request: InferenceRequest, call: Call, upload: MultipartUpload) -> Reply:
     """Run a call whose body is ``upload``, and close the upload with it.
 
-    An upstream may answer before it has read everything: then the rest of the body is read here, so that a client which only
-    reads after it has written gets to see the answer.
+    An upstream may answer before it has read everything: then the rest of the body is read here, so that a client which
+    only reads after it has written gets to see the answer.
     """
     call.body = Body(content_type=upload.content_type, upload=upload)
     with closing_on_error(upload):

@@ -1,4 +1,6 @@
-"""Batches that Gatehouse runs itself, through the same pipeline as live calls: where a provider has no batches, or on demand."""
+"""Batches that Gatehouse runs itself, through the same pipeline as live calls: where a provider has no batches, or on
+demand.
+"""
 
 import secrets
 from datetime import datetime, timedelta
@@ -26,7 +28,9 @@ def is_own(object_id: str) -> bool:
 
 
 def wanted(request: InferenceRequest) -> bool:
-    """Whether a request asks for a batch of Gatehouse's own; raise :class:`InvalidRequest` for a word that is not known."""
+    """Whether a request asks for a batch of Gatehouse's own; raise :class:`InvalidRequest` for a word that is not
+    known.
+    """
     word = request.raw_headers.get(HEADER, b"").decode("latin1").strip().lower()
     if word not in ("", "native", "managed"):
         raise InvalidRequest("x-gatehouse-batch is 'native' or 'managed'.", param="x-gatehouse-batch")

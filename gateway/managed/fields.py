@@ -1,4 +1,6 @@
-"""Fields of batches and of their files that the vendor checks, checked here where Gatehouse stands in the vendor's place."""
+"""Fields of batches and of their files that the vendor checks, checked here where Gatehouse stands in the vendor's
+place.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -47,7 +49,8 @@ def check_metadata(pairs: Any) -> None:
     for key, value in pairs.items():
         if len(key) > MAX_KEY or len(value) > MAX_VALUE:
             raise InvalidRequest(
-                f"In 'metadata' a key has at most {MAX_KEY} characters, a value {MAX_VALUE}: {key[:MAX_KEY]!r} has more.",
+                f"In 'metadata' a key has at most {MAX_KEY} characters, a value {MAX_VALUE}: {key[:MAX_KEY]!r} has "
+                f"more.",
                 param="metadata",
                 code="string_above_max_length",
             )

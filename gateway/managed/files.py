@@ -1,7 +1,8 @@
-"""Files that Gatehouse keeps itself, for batches that it runs itself: in its data directory, or wherever ``STORAGES`` says.
+"""Files that Gatehouse keeps itself, for batches that it runs itself: in its data directory, or wherever ``STORAGES``
+says.
 
-Of a storage no more is asked than every Django storage has: no paths, no appending. Servers wait for it in threads of its own, so that
-one that is slow holds up nothing else.
+Of a storage no more is asked than every Django storage has: no paths, no appending. Servers wait for it in threads of
+its own, so that one that is slow holds up nothing else.
 """
 
 import asyncio
@@ -51,7 +52,8 @@ def store() -> Storage:
 async def run(function: Callable[..., _Result], *args: Any) -> _Result:
     """Run a function of this module's, or of a file's, in a thread.
 
-    Raises ``FileNotFoundError``, and :class:`~gateway.call.errors.Unavailable` when the storage can't be used at the moment.
+    Raises ``FileNotFoundError``, and :class:`~gateway.call.errors.Unavailable` when the storage can't be used at the
+    moment.
     """
     try:
         return await asyncio.get_running_loop().run_in_executor(_threads, function, *args)
@@ -67,7 +69,9 @@ async def run(function: Callable[..., _Result], *args: Any) -> _Result:
 
 
 def save(file_id: str, content: IO[bytes]) -> int:
-    """Keep ``content`` under ``file_id``, in place of what may be there of an earlier try; return its length in bytes."""
+    """Keep ``content`` under ``file_id``, in place of what may be there of an earlier try; return its length in
+    bytes.
+    """
     name = _name(file_id)
     if store().exists(name):
         store().delete(name)

@@ -1,4 +1,5 @@
-"""The input of a batch, checked as it streams by: JSON lines, unique custom ids, one endpoint, models the caller may use.
+"""The input of a batch, checked as it streams by: JSON lines, unique custom ids, one endpoint, models the caller may
+use.
 
 Memory stays bounded: a line is held until it is whole, of custom ids a digest is kept.
 """
@@ -50,7 +51,10 @@ class Line(msgspec.Struct):
 
 @dataclass(slots=True)
 class Summary:
-    """What a sound input says. ``models`` maps the vendor's names to the public ones; ``references``: lines mention objects."""
+    """What a sound input says.
+
+    ``models`` maps the vendor's names to the public ones; ``references``: lines mention objects.
+    """
 
     lines: int = 0
     endpoint: str = ""
@@ -68,9 +72,11 @@ _stream = msgspec.json.Decoder(bool | None)
 
 
 class InputCheck:
-    """Checks an input file piece by piece: :meth:`feed` it, then :meth:`finish`. Both raise an error that names the line.
+    """Checks an input file piece by piece: :meth:`feed` it, then :meth:`finish`. Both raise an error that names the
+    line.
 
-    ``own``: the batch is for Gatehouse to run, so its models need no batches of the vendor's. What the lines mention waits in ``mentioned`` as ``(line, field, id)`` until somebody who can look it up takes it.
+    ``own``: the batch is for Gatehouse to run, so its models need no batches of the vendor's. What the lines mention
+    waits in ``mentioned`` as ``(line, field, id)`` until somebody who can look it up takes it.
     """
 
     def __init__(self, caller: Caller, account: AccountSnapshot, param: str = "file", *, own: bool = False) -> None:
@@ -205,7 +211,9 @@ class InputCheck:
 def check_again(
     caller: Caller, account: AccountSnapshot, summary: dict[str, Any], endpoint: str, *, own: bool = False
 ) -> Summary:
-    """Return what a file's record says of it, when the caller may still use its models; raise as the check itself does."""
+    """Return what a file's record says of it, when the caller may still use its models; raise as the check itself
+    does.
+    """
     known = Summary(**summary)
     for name in known.models:
         try:

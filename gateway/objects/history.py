@@ -20,9 +20,10 @@ _encode = msgspec.json.Encoder().encode
 async def for_account(call: Call, account: AccountSnapshot) -> tuple[Fields, list[Reference]]:
     """Return the fields and the references of ``call`` as they are for ``account``, to be checked and sent there.
 
-    They are the call's own unless complete items of its input carry ids of the caller's on other accounts: the items go on without
-    those. A foreigner's ids stay where they are, and so do references. ``call`` is left as it is: its next target may be
-    the account that made the items. Raises :class:`~gateway.call.errors.Unavailable` when the records can't be read.
+    They are the call's own unless complete items of its input carry ids of the caller's on other accounts: the items go
+    on without those. A foreigner's ids stay where they are, and so do references. ``call`` is left as it is: its next
+    target may be the account that made the items. Raises :class:`~gateway.call.errors.Unavailable` when the records
+    can't be read.
     """
     if len(state.directory.accounts) < 2:
         return call.body.fields, call.references

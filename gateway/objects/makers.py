@@ -1,4 +1,6 @@
-"""The records of what answers create: one object by its id, children of a parent, and the fields that they are read from."""
+"""The records of what answers create: one object by its id, children of a parent, and the fields that they are read
+from.
+"""
 
 from functools import cache
 from typing import Any

@@ -1,4 +1,7 @@
-"""The table of operations: what each endpoint does, a row each. Resources have rows of their own (``resource_table``)."""
+"""The table of operations: what each endpoint does, a row each.
+
+Resources have rows of their own (``resource_table``).
+"""
 
 from gateway.body.requested_units import images, spoken_characters
 from gateway.call.operation import Operation, StreamEnd

@@ -43,9 +43,9 @@ async def locate(
 ) -> tuple[AccountSnapshot, Owned | None]:
     """Return the account that ``object_id`` lives on, and its record, for a caller who may know of it.
 
-    A record knows better than ``provider_name``, which only chooses where several accounts know the id. The record is ``None``
-    for an id that was made outside the gateway, on an account that shares everything. Raises :class:`NotFound` (with
-    ``param``, the field that named the id), or :class:`InvalidRequest` when the id does not tell the account.
+    A record knows better than ``provider_name``, which only chooses where several accounts know the id. The record is
+    ``None`` for an id that was made outside the gateway, on an account that shares everything. Raises :class:`NotFound`
+    (with ``param``, the field that named the id), or :class:`InvalidRequest` when the id does not tell the account.
     """
     if not is_id(object_id):
         raise unknown(object_id, param)
@@ -92,8 +92,8 @@ async def home_of(call: Call) -> str:
 async def check_references(call: Call, account: AccountSnapshot) -> None:
     """Raise unless every object that the request mentions is the caller's to use on ``account``.
 
-    :class:`NotFound` for what the caller may not know of; :class:`InvalidRequest` for an object of the caller's on another
-    account.
+    :class:`NotFound` for what the caller may not know of; :class:`InvalidRequest` for an object of the caller's on
+    another account.
     """
     refused = await first_refused(call.caller, account, call.references)
     if refused is not None:
@@ -134,7 +134,8 @@ def _refusal(
 
 def _on_other_account(object_id: str, field: str, home: str, asked: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{object_id!r} lives on the provider account {home!r}, but this call goes to {asked!r}. Call a model of {home!r}.",
+        f"{object_id!r} lives on the provider account {home!r}, but this call goes to {asked!r}. Call a model of "
+        f"{home!r}.",
         param=field,
         code="object_on_other_account",
     )

@@ -24,7 +24,10 @@ class End(Protocol):
 
 
 async def record_answer(call: Call, fields: Mapping[str, msgspec.Raw]) -> None:
-    """Record what a whole answer created. Raises :class:`~gateway.call.errors.Unavailable` when that can't be stored."""
+    """Record what a whole answer created.
+
+    Raises :class:`~gateway.call.errors.Unavailable` when that can't be stored.
+    """
     if call.operation.creates is not None:
         await objects.record(call.operation.creates.records(call, fields))
 

@@ -1,6 +1,8 @@
-"""OpenAI's other resources, a row each: their paths, the objects they make, what they refer to, what is billed, who opens them.
+"""OpenAI's other resources, a row each: their paths, the objects they make, what they refer to, what is billed, who
+opens them.
 
-Whatever stands below an object's id belongs to that object. A row is closed on every account until the account opens it by name.
+Whatever stands below an object's id belongs to that object. A row is closed on every account until the account opens it
+by name.
 """
 
 from collections.abc import Mapping
@@ -11,13 +13,13 @@ from dataclasses import dataclass, field
 class Resource:
     """One resource.
 
-    ``path`` is its collection, ``kind`` what a ``POST`` there makes (empty: nothing). ``actions`` are words that stand where an
-    id would, with the kind that a ``POST`` there makes. ``makes`` are the words behind an object's id whose ``POST`` makes
-    another object with an id of its own. ``refers`` are fields whose ids are other objects, beside those that are so in every
-    body. ``bills`` are the words whose ``POST`` costs money (empty: the collection's), with the type that a model needs for
-    it. ``shows`` are the words behind an object's id (empty: an object's own place) whose answers tell, also to a ``GET``, of
-    agents' sessions and environments that came into being for it. ``model`` says that bodies name models of the account. ``lists`` is false where there is nothing
-    to list.
+    ``path`` is its collection, ``kind`` what a ``POST`` there makes (empty: nothing). ``actions`` are words that stand
+    where an id would, with the kind that a ``POST`` there makes. ``makes`` are the words behind an object's id whose
+    ``POST`` makes another object with an id of its own. ``refers`` are fields whose ids are other objects, beside those
+    that are so in every body. ``bills`` are the words whose ``POST`` costs money (empty: the collection's), with the
+    type that a model needs for it. ``shows`` are the words behind an object's id (empty: an object's own place) whose
+    answers tell, also to a ``GET``, of agents' sessions and environments that came into being for it. ``model`` says
+    that bodies name models of the account. ``lists`` is false where there is nothing to list.
     """
 
     path: str

@@ -1,4 +1,6 @@
-"""What the passthrough's rows make and refer to: records of threads and runs, ids in a row's own fields, models by record."""
+"""What the passthrough's rows make and refer to: records of threads and runs, ids in a row's own fields, models by
+record.
+"""
 
 import json
 from collections.abc import Iterable
@@ -96,9 +98,11 @@ _told = msgspec.json.Decoder(Told)
 
 
 def agent_objects(call: Call, fields: Fields) -> list[NewObject]:
-    """Return the records of the sessions that an answer about agents tells, and of the environments that were made for them.
+    """Return the records of the sessions that an answer about agents tells, and of the environments that were made for
+    them.
 
-    What came into being for an object belongs to whoever that belongs to; somebody knows it only when the object has a record.
+    What came into being for an object belongs to whoever that belongs to; somebody knows it only when the object has a
+    record.
     """
     try:
         told = _told.decode(msgspec.json.encode(fields))
@@ -139,9 +143,11 @@ def creates(kind: str) -> Creates | None:
 
 
 def own_references(row: Resource, fields: Fields) -> list[tuple[str, str]]:
-    """Return ``(field, id)`` for the ids in a row's own fields, however deep: an id, an object with one, or a list of them.
+    """Return ``(field, id)`` for the ids in a row's own fields, however deep: an id, an object with one, or a list of
+    them.
 
-    Raises :class:`~gateway.call.errors.InvalidRequest` for such a field that is given twice: another reader could see the other one.
+    Raises :class:`~gateway.call.errors.InvalidRequest` for such a field that is given twice: another reader could see
+    the other one.
     """
     found: dict[tuple[str, str], None] = {}
     pending = [_read(row, name, raw) for name, raw in fields.items() if name not in INERT] if row.refers else []

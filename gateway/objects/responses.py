@@ -1,4 +1,6 @@
-"""What an answer about responses and conversations brings into being: responses, items and containers, with their owners."""
+"""What an answer about responses and conversations brings into being: responses, items and containers, with their
+owners.
+"""
 
 import contextlib
 from collections.abc import Iterable
@@ -43,7 +45,8 @@ _id = msgspec.json.Decoder(str | Item | None)
 
 
 def of_new_response(call: Call, fields: Fields) -> list[NewObject]:
-    """Return what the answer to a created response makes, or one event of its stream: the response, its items, containers.
+    """Return what the answer to a created response makes, or one event of its stream: the response, its items,
+    containers.
 
     Without ``store`` nothing is kept but containers, and items that go into a conversation.
     """
@@ -161,7 +164,8 @@ def _container_of(item: Item) -> str | None:
 
 
 async def hear_end(call: Call, event: Fields) -> None:
-    """Keep the usage that the last event of a background response's stream reports, so that the vendor need not be asked.
+    """Keep the usage that the last event of a background response's stream reports, so that the vendor need not be
+    asked.
 
     A vendor that ignores ``background`` may keep nothing to be asked for. When it can't be kept, the vendor is asked.
     """

@@ -37,8 +37,8 @@ class Connection:
     def store(self, objects: Sequence[NewObject]) -> dict[Key, Owned]:
         """Write ``objects``, all or none, and return what the database has of them, by account and id.
 
-        Who was recorded first stays the owner. Raises what the database raises; a connection that was lost since it was last
-        looked at is made anew first.
+        Who was recorded first stays the owner. Raises what the database raises; a connection that was lost since it was
+        last looked at is made anew first.
         """
         connection = connections[self._using]
         fresh = connection.connection is None or self._check(connection)

@@ -1,7 +1,7 @@
 """Operations whose objects are chosen by a filter or a group, not by an id: no record says whose those are.
 
-They reach everything of the vendor's project, so they are refused unless the account's isolation is ``account``, which shares
-everything anyway. ``docs/passthrough.md`` lists each with what it does.
+They reach everything of the vendor's project, so they are refused unless the account's isolation is ``account``, which
+shares everything anyway. ``docs/passthrough.md`` lists each with what it does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,11 @@ SHARED = "account"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One way of choosing objects: ``place`` in the body of an operation (its path without ids), and the words that choose.
+    """One way of choosing objects: ``place`` in the body of an operation (its path without ids), and the words that
+    choose.
 
-    Without ``words`` every value chooses, but the caller's own name. ``place`` empty: whatever the body, for the ``methods``.
+    Without ``words`` every value chooses, but the caller's own name. ``place`` empty: whatever the body, for the
+    ``methods``.
     """
 
     operation: str
@@ -56,7 +58,8 @@ def check(
     for row in SELECTIONS:
         if row.operation == operation and method in row.methods and _chooses(row, caller, fields):
             raise Forbidden(
-                f"This call chooses {row.what}, which may be anyone's. The provider account {account.name!r} keeps callers apart: "
+                f"This call chooses {row.what}, which may be anyone's. The provider account {account.name!r} keeps "
+                f"callers apart: "
                 "only an account with 'isolation: account' takes it.",
                 param=row.place or None,
                 code="selects_objects_of_others",

@@ -8,11 +8,12 @@ from gateway.call.errors import TABLE
 Part = dict[str, Any]
 
 DESCRIPTION = """\
-Gatehouse speaks OpenAI's API: every endpoint below takes and answers what OpenAI's own endpoint does, with the model named
-`account/model`. What OpenAI describes field by field is not repeated here: a body is described by what Gatehouse reads of it, and
-everything else passes through.
+Gatehouse speaks OpenAI's API: every endpoint below takes and answers what OpenAI's own endpoint does, with the model
+named `account/model`. What OpenAI describes field by field is not repeated here: a body is described by what Gatehouse
+reads of it, and everything else passes through.
 
-The same surface answers under `/v1`, `/api/llm` and `/api/llm/api/inference/openai`, each with and without `/v1` behind it.
+The same surface answers under `/v1`, `/api/llm` and `/api/llm/api/inference/openai`, each with and without
+`/v1` behind it.
 """
 BODY_ERRORS = (408, 413, 415)
 NOBODY_READS = 499

@@ -1,7 +1,7 @@
 """The OpenAPI description of our own surface, made from the URL map: ``/api/schema/``, readable at ``/api/docs/``.
 
-Paths, methods, words and models come from the views themselves, so a new endpoint is described as soon as it is served. What a
-view can't tell (the kind of its body and answer, where it is not JSON) stands in the tables here.
+Paths, methods, words and models come from the views themselves, so a new endpoint is described as soon as it is served.
+What a view can't tell (the kind of its body and answer, where it is not JSON) stands in the tables here.
 """
 
 import inspect
@@ -107,7 +107,10 @@ def describe() -> Part:
 
 
 def api_patterns() -> list[URLPattern]:
-    """Return the patterns below the API's prefixes: those whose views are ours. The URL map imports this module, not the reverse."""
+    """Return the patterns below the API's prefixes: those whose views are ours.
+
+    The URL map imports this module, not the reverse.
+    """
     for resolver in get_resolver().url_patterns:
         if isinstance(resolver, URLResolver):
             found = [

@@ -1,4 +1,6 @@
-"""A whole JSON answer: metered, its errors read, and returned with the provider's name added, otherwise byte for byte."""
+"""A whole JSON answer: metered, its errors read, and returned with the provider's name added, otherwise byte for
+byte.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,7 +79,9 @@ def _note_error(attempt: Attempt, error: ReportedError) -> None:
 
 
 def _with_provider(attempt: Attempt, body: bytes, fields: Mapping[str, msgspec.Raw]) -> bytes:
-    """Return the answer with ``"provider"`` added at its end; one that is not an object, or names one itself, as it came."""
+    """Return the answer with ``"provider"`` added at its end; one that is not an object, or names one itself, as it
+    came.
+    """
     if not fields and body.strip() != b"{}":
         return body
     if "provider" in fields:

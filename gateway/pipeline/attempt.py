@@ -12,11 +12,12 @@ from providers.upstream.client import UpstreamAnswer
 
 
 class Attempt:
-    """One attempt. It leaves exactly one record: :meth:`begin` notes it in the spool's journal, :meth:`finish` completes it.
+    """One attempt. It leaves exactly one record: :meth:`begin` notes it in the spool's journal, :meth:`finish`
+    completes it.
 
     ``outcome`` is the status that decides about another attempt: the answer's own, or that of an error inside a 200.
-    ``replied`` says that the answer's head goes to the client. ``failure`` is what ended the attempt; ``free`` says that
-    there is nothing to pay, whatever was used.
+    ``replied`` says that the answer's head goes to the client. ``failure`` is what ended the attempt; ``free`` says
+    that there is nothing to pay, whatever was used.
     """
 
     __slots__ = (

@@ -1,6 +1,7 @@
 """The first stage: from a request, an event of a socket or a line of a batch to the call that it asks for.
 
-:func:`begin` makes the call and registers it, :func:`describe` reads its body and chooses the account of one that names no model.
+:func:`begin` makes the call and registers it, :func:`describe` reads its body and chooses the account of one that names
+no model.
 """
 
 import asyncio
@@ -41,7 +42,8 @@ def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
     named = call.options.provider_name
     if named and call.account_binds and named != call.account_name:
         raise errors.InvalidRequest(
-            f"The address is for the provider account {call.account_name!r}, the header x-tfy-provider-name for {named!r}.",
+            f"The address is for the provider account {call.account_name!r}, the header x-tfy-provider-name for "
+            f"{named!r}.",
             param="x-tfy-provider-name",
         )
     call.account_name = call.account_name or named
@@ -53,7 +55,9 @@ def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
 
 
 def own_key(caller: Caller, key: bytes) -> str:
-    """Return an idempotency key of the caller's own: callers share an account's key, and must not share answers by guessing."""
+    """Return an idempotency key of the caller's own: callers share an account's key, and must not share answers by
+    guessing.
+    """
     return hashlib.sha256(caller.key.encode() + b"\0" + key).hexdigest()
 
 
@@ -103,7 +107,8 @@ def read_model(call: Call, *, required: bool) -> None:
 
 
 async def find_account(call: Call) -> None:
-    """Choose the account of a call that names none: of the header, of an object that it refers to, or the only one that fits.
+    """Choose the account of a call that names none: of the header, of an object that it refers to, or the only one that
+    fits.
 
     A model without its account means that account's, too, when the call refers to an object there.
     """

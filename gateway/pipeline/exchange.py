@@ -21,10 +21,11 @@ EVENT_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
 async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
-    """Send the attempt's request and return its reply. Leaves exactly one record, when the answer is complete or given up.
+    """Send the attempt's request and return its reply. Leaves exactly one record, when the answer is complete or given
+    up.
 
-    ``wait_for_first_event``: a stream is replied to only when its first event has come, so that an error there can be retried.
-    Raises ``UpstreamFailure`` and :class:`~gateway.call.errors.FirstTokenTimedOut`.
+    ``wait_for_first_event``: a stream is replied to only when its first event has come, so that an error there can be
+    retried. Raises ``UpstreamFailure`` and :class:`~gateway.call.errors.FirstTokenTimedOut`.
     """
     request = _request(attempt)
     attempt.record.bytes_in = attempt.call.body.size  # of an upload, what was sent is counted at its end

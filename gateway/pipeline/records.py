@@ -80,7 +80,9 @@ def refused_record(call: Call, error: BaseException) -> AttemptRecord:
 
 
 def record_refusal(call: Call, error: BaseException) -> None:
-    """Leave a record of a call that ended in ``error`` before any attempt was made; once, and only while the spool is open."""
+    """Leave a record of a call that ended in ``error`` before any attempt was made; once, and only while the spool is
+    open.
+    """
     if call.attempt is None and state.started:
         state.spool.append(refused_record(call, error))
 
@@ -88,10 +90,11 @@ def record_refusal(call: Call, error: BaseException) -> None:
 def complete(
     record: AttemptRecord, call: Call, target: Target, error: BaseException | None, *, replied: bool, free: bool = False
 ) -> None:
-    """Complete an attempt's record with what ended it and what it cost. Never raises: what fails is a gap in the record.
+    """Complete an attempt's record with what ended it and what it cost. Never raises: what fails is a gap in the
+    record.
 
-    ``replied`` says that the answer's head went to the client, so that its status is what the client sees; ``free`` that there is
-    nothing to pay.
+    ``replied`` says that the answer's head went to the client, so that its status is what the client sees; ``free``
+    that there is nothing to pay.
     """
     try:
         if error is not None:

@@ -9,7 +9,8 @@ from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer
 
 UPSTREAM_ID_HEADER = "x-request-id"
-# What of an upstream's answer goes on to the client. Names are matched in lower case, prefixes as they are written here.
+# What of an upstream's answer goes on to the client. Names are matched in lower case, prefixes as they are written
+# here.
 PASSED_HEADERS = frozenset(
     {"content-type", "content-disposition", "retry-after", "retry-after-ms", "cache-control", "x-should-retry"}
 )

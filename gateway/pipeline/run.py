@@ -1,7 +1,7 @@
 """A described call through the policies to its targets: attempts, retries, failover, and one reply.
 
-Retries of one target and failover to the next are counted apart. Once a byte of an answer has gone to the client, nothing is
-tried again.
+Retries of one target and failover to the next are counted apart. Once a byte of an answer has gone to the client,
+nothing is tried again.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """An upstream's stream on its way to the client: server-sent events as they come, or the bytes of a file.
 
-Events go on as they came, as soon as they are whole. They are split once; what is read in them, for usage, errors, the first
-output, the end and new objects' ids, is decoded at most once. A stream that breaks, or ends before it is complete and without
-an error of the vendor's own, gets an ``error`` event and no ``[DONE]`` of ours.
+Events go on as they came, as soon as they are whole. They are split once; what is read in them, for usage, errors, the
+first output, the end and new objects' ids, is decoded at most once. A stream that breaks, or ends before it is complete
+and without an error of the vendor's own, gets an ``error`` event and no ``[DONE]`` of ours.
 """
 
 from collections.abc import AsyncIterator
@@ -103,7 +103,10 @@ class EventStream:
         return None
 
     async def _take(self, events: sse.Events, *, whole: bool = True) -> bytes:
-        """Return what the client gets of ``events``, after reading what they say. The last ones may lack their blank line."""
+        """Return what the client gets of ``events``, after reading what they say.
+
+        The last ones may lack their blank line.
+        """
         raw = events.raw
         record = self._record
         if record.ttft_us is None and self._sees_output(events):

@@ -1,8 +1,8 @@
 """The policies, in their order, the same for HTTP calls, sockets and lines of batches.
 
 A policy is a file with a coroutine ``admit(call)``, which may refuse by raising, and where it needs one a function
-``settle(call, attempt)``, which is given every attempt of an admitted call whose record is complete, its usage and cost in it.
-A new one is a file and a line here; its position in ``POLICIES`` is its position in the life of a call.
+``settle(call, attempt)``, which is given every attempt of an admitted call whose record is complete, its usage and cost
+in it. A new one is a file and a line here; its position in ``POLICIES`` is its position in the life of a call.
 """
 
 import logging
@@ -32,13 +32,19 @@ POLICIES: tuple[Policy, ...] = (
 
 
 async def admit(call: Call) -> None:
-    """Run the policies' first halves in order; the call has a plan when this returns. Raises what a policy refuses with."""
+    """Run the policies' first halves in order; the call has a plan when this returns.
+
+    Raises what a policy refuses with.
+    """
     for policy in POLICIES:
         await policy.admit(call)
 
 
 def settle(call: Call, attempt: CallAttempt) -> None:
-    """Run the policies' second halves for a completed attempt. Never raises: one that fails is logged, the others run."""
+    """Run the policies' second halves for a completed attempt.
+
+    Never raises: one that fails is logged, the others run.
+    """
     for policy in POLICIES:
         if policy.settle is not None:
             try:

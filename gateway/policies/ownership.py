@@ -5,9 +5,11 @@ from gateway.objects import history, ownership
 
 
 async def admit(call: Call) -> None:
-    """Refuse ids of objects that the caller may not know of, or that live on another account than the preferred target's.
+    """Refuse ids of objects that the caller may not know of, or that live on another account than the preferred
+    target's.
 
-    Complete items of a conversation that was made on another account of the caller's go on without the ids that live there.
+    Complete items of a conversation that was made on another account of the caller's go on without the ids that live
+    there.
     """
     account = call.plan.first.account
     fields, call.references = await history.for_account(call, account)

@@ -63,7 +63,8 @@ class ClientSocket:
     async def receive(self) -> str | bytes:
         """Return the next message; raise :class:`ClientGone`. What is not asked for stays with the client.
 
-        Raises :class:`~gateway.call.errors.TooLarge` where the server reports that it closed for a message of the client's, and
+        Raises :class:`~gateway.call.errors.TooLarge` where the server reports that it closed for a message of the
+        client's, and
         :class:`~gateway.call.errors.SessionOver` where it closed for a client that answers no ping.
         """
         event: MutableMapping[str, Any] = await self._receive()
@@ -83,8 +84,8 @@ class ClientSocket:
         return data
 
     async def send(self, message: str | bytes) -> None:
-        """Send a message; return when the client can take another. Raises ``OSError`` when it is gone, ``TooLarge`` when the
-        server does not send messages of its size.
+        """Send a message; return when the client can take another. Raises ``OSError`` when it is gone, ``TooLarge``
+        when the server does not send messages of its size.
         """
         if self._daphne is not None and not self._daphne.fits(message):
             raise self._too_large("upstream", self._daphne.max_bytes)

@@ -1,4 +1,5 @@
-"""Who opens a socket: a token in a header or in the subprotocol that browsers use, or a short-lived client secret of ours.
+"""Who opens a socket: a token in a header or in the subprotocol that browsers use, or a short-lived client secret of
+ours.
 
 A client secret names a token, an account, a model and a session's settings, encrypted with a key that is made of
 ``SECRET_KEY``: every worker can open one, nobody else can read or change one. It dies with its token.
@@ -30,10 +31,11 @@ SESSION_BYTES = 2**18
 
 
 class ClientSecret(msgspec.Struct, array_like=True, frozen=True):
-    """What a client secret opens: sessions of one kind (``realtime``, ``transcription``, ``translation``) until ``expires_at``.
+    """What a client secret opens: sessions of one kind (``realtime``, ``transcription``, ``translation``) until
+    ``expires_at``.
 
-    ``model`` is the name that was asked for, empty where a transcription leaves it to the vendor; ``session`` the settings
-    that a session begins with, as JSON.
+    ``model`` is the name that was asked for, empty where a transcription leaves it to the vendor; ``session`` the
+    settings that a session begins with, as JSON.
     """
 
     token_id: int
@@ -45,7 +47,10 @@ class ClientSecret(msgspec.Struct, array_like=True, frozen=True):
 
 
 def mint(secret: ClientSecret) -> str:
-    """Return ``secret`` as a text. Raises :class:`~gateway.call.errors.InvalidRequest` when its settings are too long."""
+    """Return ``secret`` as a text.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` when its settings are too long.
+    """
     said = _encode(secret)
     sealed = _cipher().encrypt(zlib.compress(said, 9)).decode().rstrip("=")
     if len(sealed) > SECRET_CHARACTERS or len(said) > SESSION_BYTES:
@@ -78,7 +83,10 @@ def open_secret(text: str) -> tuple[ClientSecret, Caller]:
 
 
 def identify(headers: Mapping[bytes, bytes], subprotocols: Sequence[str]) -> tuple[Caller, ClientSecret | None]:
-    """Return who opens the socket, and the client secret that was used. Raises :class:`~gateway.call.errors.BadToken`."""
+    """Return who opens the socket, and the client secret that was used.
+
+    Raises :class:`~gateway.call.errors.BadToken`.
+    """
     in_subprotocol = next((each for each in subprotocols if each.startswith(KEY_SUBPROTOCOL)), "")
     if in_subprotocol and b"authorization" not in headers and b"api-key" not in headers:
         presented = in_subprotocol.removeprefix(KEY_SUBPROTOCOL)
@@ -98,7 +106,9 @@ def answered_subprotocol(subprotocols: Sequence[str]) -> str | None:
 
 
 def beta_header(subprotocols: Sequence[str]) -> str:
-    """Return the ``OpenAI-Beta`` header that a browser asks for by subprotocol (``openai-beta.realtime-v1``), or nothing."""
+    """Return the ``OpenAI-Beta`` header that a browser asks for by subprotocol (``openai-beta.realtime-v1``), or
+    nothing.
+    """
     asked = next((each for each in subprotocols if each.startswith(BETA_SUBPROTOCOL)), "")
     return asked.removeprefix(BETA_SUBPROTOCOL).replace("-v", "=v", 1)
 

@@ -17,7 +17,9 @@ GOING_AWAY = 1001
 
 @dataclass(slots=True)
 class CloseReason:
-    """What ended a session: ``side`` is ``client``, ``upstream`` or ``gateway``; ``error`` goes to the client as an event."""
+    """What ended a session: ``side`` is ``client``, ``upstream`` or ``gateway``; ``error`` goes to the client as an
+    event.
+    """
 
     side: str
     code: int
@@ -28,7 +30,8 @@ class CloseReason:
 def error_event(error: Exception, event_id: str | None = None) -> str:
     """Return ``error`` as an event that every kind of session's clients understand.
 
-    Realtime and live clients look into ``error``; clients of responses sockets look at ``code``, ``message`` and ``param``.
+    Realtime and live clients look into ``error``; clients of responses sockets look at ``code``, ``message`` and
+    ``param``.
     """
     told = errors.describe(error)["error"]
     detail = {"type": told["type"], "code": told["code"], "message": told["message"], "param": told["param"]}

@@ -95,7 +95,10 @@ class Opening:
         return found
 
     def target(self, account: AccountSnapshot) -> Target:
-        """Return the model that the session begins with, which may be none yet. Refuses what the caller may not call."""
+        """Return the model that the session begins with, which may be none yet.
+
+        Refuses what the caller may not call.
+        """
         if self.kind.models_in_events:
             return Target(account, access_accounts.no_model(account))
         if self.model:
@@ -215,7 +218,8 @@ class UnknownSocket(AsyncConsumer):
         client = ClientSocket(scope, receive, send)
         await client.refuse(
             errors.NotFound(
-                f"No socket at {client.path[:200]!r}. Sockets are at /live/ACCOUNT/realtime, /live/ACCOUNT/realtime/translations, "
+                f"No socket at {client.path[:200]!r}. Sockets are at /live/ACCOUNT/realtime, "
+                f"/live/ACCOUNT/realtime/translations, "
                 "/live/ACCOUNT/live/sessions and /live/ACCOUNT/responses, and at the same paths under /v1.",
                 code="unknown_url",
             )
@@ -247,7 +251,10 @@ def _answer_headers(target: Target, upstream: UpstreamSocket) -> list[tuple[byte
 
 
 def _model_of_event(message: str | bytes) -> str:
-    """Return the model that a socket's first event names: a response's, or a live session's. Empty when it names none."""
+    """Return the model that a socket's first event names: a response's, or a live session's.
+
+    Empty when it names none.
+    """
     fields = fields_of(message) or {}
     if text(fields, "type") == "session.start":
         try:

@@ -16,8 +16,8 @@ _text = msgspec.json.Decoder(str)
 def fields_of(message: str | bytes) -> Fields | None:
     """Return the fields of a client's event; ``None`` for bytes that no reader takes for an event, such as audio.
 
-    Raises :class:`~gateway.call.errors.InvalidRequest` for text that is no JSON object, and for JSON that another reader could
-    see otherwise: doubled names, or bytes in another encoding than UTF-8.
+    Raises :class:`~gateway.call.errors.InvalidRequest` for text that is no JSON object, and for JSON that another
+    reader could see otherwise: doubled names, or bytes in another encoding than UTF-8.
     """
     if isinstance(message, str):
         return json_body.decode_fields(message.encode())
@@ -33,9 +33,11 @@ def fields_of(message: str | bytes) -> Fields | None:
 
 
 def _could_be_read(message: bytes, start: bytes) -> bool:
-    """Whether some reader could take ``message`` for an event: an object in another encoding, or with something before it.
+    """Whether some reader could take ``message`` for an event: an object in another encoding, or with something before
+    it.
 
-    The whole of it decides, however long what stands before the object is. A message without the name of a type is no event.
+    The whole of it decides, however long what stands before the object is. A message without the name of a type is no
+    event.
     """
     if TYPE in message.replace(b"\0", b""):
         return True

@@ -8,7 +8,9 @@ from gateway.objects import operations
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of socket: its upstream path, the model type that it needs, and whether its models are named by events only."""
+    """A kind of socket: its upstream path, the model type that it needs, and whether its models are named by events
+    only.
+    """
 
     name: str
     path: str

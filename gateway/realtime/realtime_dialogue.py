@@ -28,7 +28,8 @@ from providers.snapshot import AccountSnapshot, Target
 SOUND = frozenset({"input_audio_buffer.append", "session.input_audio_buffer.append", "session.input_audio.append"})
 # Such an event as SDKs write it, wholly: it is seen at a glance, without being parsed.
 PLAIN_SOUND = re.compile(
-    r'\{(?:"event_id": ?"[\w-]*", ?)?"type": ?"(?:session\.)?input_audio(?:_buffer)?\.append", ?"audio": ?"[A-Za-z0-9+/=]*"'
+    r'\{(?:"event_id": ?"[\w-]*", ?)?"type": ?"(?:session\.)?input_audio(?:_buffer)?\.append", ?"audio": '
+    r'?"[A-Za-z0-9+/=]*"'
     r'(?:, ?"event_id": ?"[\w-]*")?\}\Z',
     re.ASCII,
 ).match

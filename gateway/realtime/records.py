@@ -13,7 +13,10 @@ SWITCHED_PROTOCOLS = 101
 
 
 class AttemptTimer(Attempt):
-    """An attempt that a socket carries: a session, a response in it, or a transcribed item. It begins when it is made."""
+    """An attempt that a socket carries: a session, a response in it, or a transcribed item.
+
+    It begins when it is made.
+    """
 
     __slots__ = ()
 
@@ -72,7 +75,8 @@ class Records:
     def end(self, error: BaseException | None, cut: BaseException, *, client_gone: bool, billed: bool) -> None:
         """Complete what is still open, and the session itself with its duration.
 
-        ``cut`` is what ended the open ones. ``billed`` sessions are paid for by the minute of audio; of the others only their responses cost.
+        ``cut`` is what ended the open ones. ``billed`` sessions are paid for by the minute of audio; of the others only
+        their responses cost.
         """
         for running in self.responses.values():
             running.end(cut, client_gone=client_gone)

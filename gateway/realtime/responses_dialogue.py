@@ -1,4 +1,6 @@
-"""Responses over a socket: every ``response.create`` is checked, owned, metered and recorded like the request it stands for."""
+"""Responses over a socket: every ``response.create`` is checked, owned, metered and recorded like the request it stands
+for.
+"""
 
 from collections import deque
 from typing import Any
@@ -121,12 +123,17 @@ class ResponsesDialogue:
         await ownership.check_references(self.call, self.account)
 
     def _not_own(self, references: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Return ``references`` without what this socket created itself: the vendor keeps that for it, stored or not."""
+        """Return ``references`` without what this socket created itself: the vendor keeps that for it, stored or
+        not.
+        """
         return [(field, name) for field, name in references if name not in self._ids]
 
     # --- from the upstream ------------------------------------------------------------------------------------------
     async def from_upstream(self, message: str | bytes) -> str | bytes | None:
-        """Record what a server event makes before it goes on. Raises ``Unavailable`` when that can't be written down."""
+        """Record what a server event makes before it goes on.
+
+        Raises ``Unavailable`` when that can't be written down.
+        """
         if not isinstance(message, str) or not any(mark in message for mark in MARKS):
             self._first_output(message)
             return message
@@ -196,7 +203,10 @@ def _created(call: Call, fields: Fields) -> list[NewObject]:
 
 
 def _stream_id(fields: Fields) -> str:
-    """Return the lane that an event is for. Raises :class:`~gateway.call.errors.InvalidRequest` for a name that is too long."""
+    """Return the lane that an event is for.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` for a name that is too long.
+    """
     name = text(fields, "stream_id")
     if len(name) > STREAM_ID_CHARACTERS:
         raise errors.InvalidRequest(

@@ -1,4 +1,6 @@
-"""The sockets' paths, a line per kind: below ``/live/{account}``, where SDKs dial with ``websocket_base_url``, and below the API prefixes."""
+"""The sockets' paths, a line per kind: below ``/live/{account}``, where SDKs dial with ``websocket_base_url``, and
+below the API prefixes.
+"""
 
 from channels.routing import URLRouter
 from django.urls import re_path

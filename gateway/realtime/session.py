@@ -1,7 +1,7 @@
 """A session: two pumps between the client's socket and the upstream's, and everything that can end it.
 
-Each pump holds one message: it takes the next one when the other side has taken the last. So a slow side slows the other, and
-no more is buffered than the two connections' own windows.
+Each pump holds one message: it takes the next one when the other side has taken the last. So a slow side slows the
+other, and no more is buffered than the two connections' own windows.
 """
 
 import asyncio
@@ -48,7 +48,9 @@ class Dialogue(Protocol):
         """Return the event that ends what is being made; empty when there is none."""
 
     def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
-        """Write the records down: ``error`` is the session's, ``cut`` what ended the responses that are not complete."""
+        """Write the records down: ``error`` is the session's, ``cut`` what ended the responses that are not
+        complete.
+        """
 
 
 class SessionCall(Call):

@@ -63,9 +63,11 @@ def check_type(model: ModelSnapshot, model_types: tuple[str, ...]) -> None:
 
 
 def account_for(caller: Caller, kind: Kind, in_path: str, in_header: str, model: str) -> AccountSnapshot | None:
-    """Return the account of a socket: of its path, the header, the model's prefix, or the only one that offers the model.
+    """Return the account of a socket: of its path, the header, the model's prefix, or the only one that offers the
+    model.
 
-    ``None``: the first event will tell. Raises :class:`~gateway.call.errors.NotFound`, :class:`~gateway.call.errors.Forbidden` and
+    ``None``: the first event will tell. Raises :class:`~gateway.call.errors.NotFound`,
+    :class:`~gateway.call.errors.Forbidden` and
     :class:`~gateway.call.errors.InvalidRequest`.
     """
     name = in_path or in_header
@@ -79,7 +81,9 @@ def account_for(caller: Caller, kind: Kind, in_path: str, in_header: str, model:
 
 
 def check_secret(secret: ClientSecret, kind: Kind, in_path: str, in_header: str, intent: str) -> None:
-    """Raise :class:`~gateway.call.errors.Forbidden` for a socket of another kind, or on another account, than the secret's."""
+    """Raise :class:`~gateway.call.errors.Forbidden` for a socket of another kind, or on another account, than the
+    secret's.
+    """
     wrong = ""
     if SECRET_KINDS[secret.kind] is not kind or (intent == "transcription") > (secret.kind == "transcription"):
         wrong = f"sessions of the kind {secret.kind}"
@@ -96,7 +100,9 @@ def check_secret_model(secret: ClientSecret, target: Target, meant: Target) -> N
 
 
 def models_in(session: Any) -> Iterator[tuple[dict[str, Any], str, tuple[str, ...]]]:
-    """Yield ``(holder, name, model types)`` for every model that a session's settings name; the holder's ``model`` is it."""
+    """Yield ``(holder, name, model types)`` for every model that a session's settings name; the holder's ``model`` is
+    it.
+    """
     for path, types in MODEL_PLACES.items():
         node = session
         for step in path[:-1]:
@@ -109,7 +115,10 @@ def models_in(session: Any) -> Iterator[tuple[dict[str, Any], str, tuple[str, ..
 
 
 def admit_settings(caller: Caller, account: AccountSnapshot, session: Any) -> dict[tuple[str, ...], Target]:
-    """Check every model that a session's settings name, and put the vendor's names in. Return the targets by model types."""
+    """Check every model that a session's settings name, and put the vendor's names in.
+
+    Return the targets by model types.
+    """
     targets = {}
     for holder, name, types in models_in(session):
         target = targets[types] = resolve(caller, account, name, *types)

@@ -1,8 +1,9 @@
 """A client's socket under daphne: what ASGI can't tell its WebSocket library (autobahn), told to that directly.
 
-By itself daphne drops the connection at messages above 1 MiB, refuses to send close codes of the standard's own, like 1001 and
-1011, and passes no reasons. The protocol object comes with the ``send`` that daphne gives its applications. Nothing is patched:
-these are autobahn's documented options for a connection, and the method that daphne closes with itself.
+By itself daphne drops the connection at messages above 1 MiB, refuses to send close codes of the standard's own, like
+1001 and 1011, and passes no reasons. The protocol object comes with the ``send`` that daphne gives its applications.
+Nothing is patched: these are autobahn's documented options for a connection, and the method that daphne closes with
+itself.
 """
 
 import sys
@@ -14,8 +15,8 @@ from providers.upstream.socket import MAX_MESSAGE_BYTES
 
 # daphne's limit unless an option names another one, which stays then.
 DEFAULT_BYTES = 2**20
-# How long a client may go on sending what was too large before it answers our close; after that autobahn resets the connection,
-# and the client might never see why.
+# How long a client may go on sending what was too large before it answers our close; after that autobahn resets the
+# connection, and the client might never see why.
 CLOSE_SECONDS = 5
 
 
@@ -68,7 +69,9 @@ class DaphneSocket:
 
 
 def socket_of(send: Send) -> DaphneSocket | None:
-    """Return the socket behind daphne's ``send``; ``None`` under another server, or when ``send`` was wrapped on the way."""
+    """Return the socket behind daphne's ``send``; ``None`` under another server, or when ``send`` was wrapped on the
+    way.
+    """
     loaded = sys.modules.get("daphne.ws_protocol")
     # Importing it would install Twisted's reactor in other servers.
     if loaded is None or not isinstance(send, partial) or not send.args:

@@ -7,7 +7,10 @@ HEARTBEAT = b": heartbeat\n\n"
 
 
 async def with_heartbeats(stream: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
-    """Yield the parts of ``stream``, and a comment whenever none came for ``seconds`` (0: never). Parts are whole events."""
+    """Yield the parts of ``stream``, and a comment whenever none came for ``seconds`` (0: never).
+
+    Parts are whole events.
+    """
     if not seconds:
         async for part in stream:
             yield part

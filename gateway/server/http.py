@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with bounds on a request's head: uvicorn itself waits for any length of head, for any time.
 
-A head is read before anybody can know who asks, so its size and its time must be small. What is no HTTP, too large or too
-slow gets an error in the form that all of ours have.
+A head is read before anybody can know who asks, so its size and its time must be small. What is no HTTP, too large or
+too slow gets an error in the form that all of ours have.
 """
 
 import asyncio
@@ -43,7 +43,8 @@ class BoundedHttp(HttpToolsProtocol):
         cycle = self.cycle
         if (cycle is None or not cycle.more_body) and b"h2c" in data:
             data = _without_offer(data)
-        # A head that begins in the middle of this piece, behind another request's body, is counted from the next one on.
+        # A head that begins in the middle of this piece, behind another request's body, is counted from the next one
+        # on.
         counted = self._in_head
         super().data_received(data)
         if not self._in_head or self.transport.is_closing():
@@ -91,7 +92,9 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def _without_offer(data: bytes) -> bytes:
-    """Return a request's head without an offer to go on in HTTP/2, as Java's client makes: the parser would stop behind the head."""
+    """Return a request's head without an offer to go on in HTTP/2, as Java's client makes: the parser would stop behind
+    the head.
+    """
     head, blank, rest = data.partition(b"\r\n\r\n")
     return _offer(b"\r\nx-ignored-upgrade:", head) + blank + rest
 

@@ -1,4 +1,6 @@
-"""uvicorn's WebSocket protocol with what a gateway needs: a say in the shutdown, patience, and the truth about lost clients."""
+"""uvicorn's WebSocket protocol with what a gateway needs: a say in the shutdown, patience, and the truth about lost
+clients.
+"""
 
 import logging
 from collections.abc import Callable
@@ -46,8 +48,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         if self.read_paused or not self.writable.is_set() or self.heard_at > self.ping_sent_at:
-            # We don't read at the moment, or the ping waits behind what the client does not read, or bytes came since, of a
-            # message that takes longer than a ping may: a missing pong proves nothing.
+            # We don't read at the moment, or the ping waits behind what the client does not read, or bytes came since,
+            # of a message that takes longer than a ping may: a missing pong proves nothing.
             self.pong_timer = None
             self.pending_ping_payload = None
             self.schedule_ping()

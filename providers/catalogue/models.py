@@ -1,7 +1,7 @@
 """The models that vendors really offer, from a data file that ships with Gatehouse: no network is needed.
 
-``catalogue.json`` says what each may be called for and what it can do; prices come from the public price list at the moment
-they are asked for. ``tools/build_catalogue.py`` makes the file.
+``catalogue.json`` says what each may be called for and what it can do; prices come from the public price list at the
+moment they are asked for. ``tools/build_catalogue.py`` makes the file.
 """
 
 import difflib
@@ -131,8 +131,8 @@ def seed(
 ) -> list[Seeded]:
     """Add those of ``wanted`` that ``account`` doesn't have, at public prices; return what was done, a row per model.
 
-    A model that is there is kept as it is. ``refresh`` brings its features, context window, longest answer and shutdown day
-    up to date; its name, model types, price and access stay the operator's.
+    A model that is there is kept as it is. ``refresh`` brings its features, context window, longest answer and shutdown
+    day up to date; its name, model types, price and access stay the operator's.
     """
     present = {model.name: model for model in account.models.all()}
     done: list[Seeded] = []

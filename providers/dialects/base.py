@@ -43,7 +43,9 @@ class Asked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReportedError:
-    """An error that stands inside an answer or an event of status 200: the status that it should have had, and its words."""
+    """An error that stands inside an answer or an event of status 200: the status that it should have had, and its
+    words.
+    """
 
     status: int
     message: str
@@ -62,7 +64,10 @@ class Dialect(Protocol):
         """Return the upstream headers: what is forwarded from the client, and over it what the account sets."""
 
     def request(self, asked: Asked, target: Target) -> UpstreamRequest:
-        """Return the request that asks ``target`` for what the call asks for. An upload's body is set by the pipeline."""
+        """Return the request that asks ``target`` for what the call asks for.
+
+        An upload's body is set by the pipeline.
+        """
 
     def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
         """Return the error that an answer, or an event of the name ``event``, reports; ``None`` for any other."""

@@ -14,7 +14,10 @@ from providers.dialects.wire import answer_fields, encode, invalid, listed, plai
 
 
 class EmbeddingRequest(msgspec.Struct):
-    """Texts to embed. ``base64`` is how the caller wants vectors, ``single`` whether a lone one was asked for (Gemini)."""
+    """Texts to embed.
+
+    ``base64`` is how the caller wants vectors, ``single`` whether a lone one was asked for (Gemini).
+    """
 
     inputs: list[str]
     model: str = ""

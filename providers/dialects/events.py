@@ -1,4 +1,7 @@
-"""A stream's events in the neutral form. Deltas carry the choice and a block number: a new number is a new part of the answer."""
+"""A stream's events in the neutral form.
+
+Deltas carry the choice and a block number: a new number is a new part of the answer.
+"""
 
 from typing import Any
 

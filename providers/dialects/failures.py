@@ -1,4 +1,6 @@
-"""What a dialect raises, and the errors of vendors in OpenAI's words: status first, then the vendor's own code and message."""
+"""What a dialect raises, and the errors of vendors in OpenAI's words: status first, then the vendor's own code and
+message.
+"""
 
 import re
 from typing import Any
@@ -62,7 +64,8 @@ _CONTEXT = re.compile(
     re.I,
 )
 _QUOTA = re.compile(
-    r"insufficient.{0,3}(quota|balance|credits?|funds)|credit balance is too low|billing|exceeded your current quota|payment",
+    r"insufficient.{0,3}(quota|balance|credits?|funds)|credit balance is too low|billing|exceeded your current "
+    r"quota|payment",
     re.I,
 )
 _SAFETY = re.compile(
@@ -72,7 +75,8 @@ _KEY = re.compile(
     r"api.?key not valid|invalid api.?key|api key expired|incorrect api key|unauthorized|invalid.{0,3}token", re.I
 )
 _MODEL = re.compile(
-    r"model_not_found|model.{0,80}(not found|does not exist|not exist|is not available)|(unknown|no such|unsupported) model"
+    r"model_not_found|model.{0,80}(not found|does not exist|not exist|is not available)|(unknown|no such|unsupported) "
+    r"model"
     r"|is not found for API version",
     re.I,
 )
@@ -81,8 +85,8 @@ _MODEL = re.compile(
 def classify(status: int, message: str, code: str | None = None, param: str | None = None) -> Failure:
     """Return the failure that a vendor's status, message and code (in any vendor's spelling) amount to.
 
-    The status decides the class; code and message only tell apart what shares a status. An out-of-credit 400 or 403 is a quota
-    error with status 429, as OpenAI has it, and an invalid key is 401 whatever the vendor chose.
+    The status decides the class; code and message only tell apart what shares a status. An out-of-credit 400 or 403 is
+    a quota error with status 429, as OpenAI has it, and an invalid key is 401 whatever the vendor chose.
     """
     if status < 400 or status > 599:
         status = 502

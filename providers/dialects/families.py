@@ -1,6 +1,8 @@
-"""What model families take: a row each, the first that fits a model's name. The facts are the vendors' documentation of 2026.
+"""What model families take: a row each, the first that fits a model's name. The facts are the vendors' documentation of
+2026.
 
-A name that no row knows is treated as its vendor's newest: vendors drop parameters more often than they bring them back.
+A name that no row knows is treated as its vendor's newest: vendors drop parameters more often than they bring them
+back.
 """
 
 import re
@@ -22,7 +24,9 @@ BUDGETS: dict[Effort, int] = {
     "xhigh": 32768,
     "max": 63999,
 }
-"""Tokens of thinking for an effort, where a model takes a budget: up to ``high`` the figures of Google's own compatibility layer."""
+"""Tokens of thinking for an effort, where a model takes a budget: up to ``high`` the figures of Google's own
+compatibility layer.
+"""
 
 
 def effort_of(budget: int) -> Effort:
@@ -38,8 +42,9 @@ class Claude(msgspec.Struct, frozen=True, kw_only=True):
     """What a Claude family takes.
 
     ``output`` is the most tokens that it writes; ``manual`` takes a thinking budget, ``adaptive`` decides itself;
-    ``thinks`` unasked, and cannot be stopped where ``always``; ``sampling`` is how many of temperature and top_p it takes
-    (with none, top_k is not taken either); ``forced`` whether a tool can be forced; ``schemas`` whether it takes a JSON Schema.
+    ``thinks`` unasked, and cannot be stopped where ``always``; ``sampling`` is how many of temperature and top_p it
+    takes (with none, top_k is not taken either); ``forced`` whether a tool can be forced; ``schemas`` whether it takes
+    a JSON Schema.
     """
 
     output: int = 128_000
@@ -92,8 +97,8 @@ class Gemini(msgspec.Struct, frozen=True, kw_only=True):
     """What a Gemini family takes.
 
     ``levels`` of thinking that it knows, else a ``budget`` between two bounds (``off`` if 0 is allowed, too);
-    ``signed`` wants thought signatures back and gives calls ids; ``schema_with_tools`` takes a response schema beside tools;
-    ``json_schema`` takes JSON Schema, else OpenAPI's subset; ``system`` takes a system instruction.
+    ``signed`` wants thought signatures back and gives calls ids; ``schema_with_tools`` takes a response schema beside
+    tools; ``json_schema`` takes JSON Schema, else OpenAPI's subset; ``system`` takes a system instruction.
     """
 
     levels: tuple[Effort, ...] = ()

@@ -15,7 +15,10 @@ _SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 
 
 class ImageRequest(msgspec.Struct):
-    """Images to generate or, with ``sources``, to edit. ``size`` is width and height in pixels, ``None`` the model's choice."""
+    """Images to generate or, with ``sources``, to edit.
+
+    ``size`` is width and height in pixels, ``None`` the model's choice.
+    """
 
     prompt: str
     model: str = ""

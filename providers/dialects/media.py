@@ -1,4 +1,6 @@
-"""Images, sounds, videos and documents: data URIs, media types, and what has to be fetched before a vendor can be asked."""
+"""Images, sounds, videos and documents: data URIs, media types, and what has to be fetched before a vendor can be
+asked.
+"""
 
 import base64
 import binascii

@@ -1,7 +1,8 @@
-"""The neutral form between dialects: a request and an answer (``events`` has a stream's), as every dialect can read or write them.
+"""The neutral form between dialects: a request and an answer (``events`` has a stream's), as every dialect can read or
+write them.
 
-Each dialect is written once against this form, so that any front door reaches any provider. Everything here is data; what a
-vendor calls a thing, and what it does not take, is in the dialects and in ``params``.
+Each dialect is written once against this form, so that any front door reaches any provider. Everything here is data;
+what a vendor calls a thing, and what it does not take, is in the dialects and in ``params``.
 """
 
 from typing import Any, Literal
@@ -14,11 +15,16 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 FinishReason = Literal[
     "stop", "stop_sequence", "length", "context_length", "tool_calls", "content_filter", "pause", "malformed"
 ]
-"""Why a choice ended. ``stop_sequence``, ``context_length``, ``pause`` and ``malformed`` are finer than OpenAI's reasons."""
+"""Why a choice ended.
+
+``stop_sequence``, ``context_length``, ``pause`` and ``malformed`` are finer than OpenAI's reasons.
+"""
 
 
 class Cache(msgspec.Struct, frozen=True):
-    """A mark behind which a vendor may cache the prompt; ``ttl`` is ``5m``, ``1h`` or empty for the vendor's default."""
+    """A mark behind which a vendor may cache the prompt; ``ttl`` is ``5m``, ``1h`` or empty for the vendor's
+    default.
+    """
 
     ttl: str = ""
 
@@ -192,7 +198,10 @@ class Usage(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One answer of several. ``detail`` is a vendor's word on the finish, ``sequence`` the stop sequence that was met."""
+    """One answer of several.
+
+    ``detail`` is a vendor's word on the finish, ``sequence`` the stop sequence that was met.
+    """
 
     parts: list[Part]
     finish: FinishReason = "stop"
@@ -238,9 +247,9 @@ class Settings(msgspec.Struct, kw_only=True):
     """What the target says about one request.
 
     ``model`` is the upstream's name, ``family`` the name that rules are looked up by (``model`` if empty: an alias or a
-    deployment hides it), ``max_output`` the model's own limit, ``strict`` refuses what would be dropped, ``cache`` marks the
-    prompt for caching (``x-tfy-cache-control``), ``media`` maps a URL to what was fetched from it, ``hand_over_urls`` lets a
-    vendor fetch URLs itself, ``vendor`` is the kind of the provider account.
+    deployment hides it), ``max_output`` the model's own limit, ``strict`` refuses what would be dropped, ``cache``
+    marks the prompt for caching (``x-tfy-cache-control``), ``media`` maps a URL to what was fetched from it,
+    ``hand_over_urls`` lets a vendor fetch URLs itself, ``vendor`` is the kind of the provider account.
     """
 
     model: str

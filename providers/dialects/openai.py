@@ -1,7 +1,7 @@
 """OpenAI's own wire dialect: the body goes on as it came, with the model's upstream name. Pure: no Django, no client.
 
-Error shapes of other servers that speak it are read, too: ``{"error": "text"}`` (Ollama, TGI), ``{"object": "error"}`` (vLLM),
-``{"type": "error"}`` (Anthropic-like), ``{"error": {...}}`` beside ``choices`` (OpenRouter).
+Error shapes of other servers that speak it are read, too: ``{"error": "text"}`` (Ollama, TGI), ``{"object": "error"}``
+(vLLM), ``{"type": "error"}`` (Anthropic-like), ``{"error": {...}}`` beside ``choices`` (OpenRouter).
 """
 
 from collections.abc import Iterable, Mapping
@@ -114,7 +114,8 @@ class OpenAI:
         if "choices" in fields:
             return any(_has_output(choice) for choice in _choices_of(fields))
         kind = _text(fields.get("type")) or _text(fields.get("object"))
-        # An event of another API: its first delta, partial image or part of a message; what has no type is passed as output.
+        # An event of another API: its first delta, partial image or part of a message; what has no type is passed as
+        # output.
         return not kind or ".delta" in kind or ".partial_image" in kind or kind.endswith((".completed", ".done"))
 
     def choices_ended(self, fields: Fields) -> Mapping[int, bool]:

@@ -67,8 +67,8 @@ def adapt(
     """Return a chat body's top-level fields as vendor and model take them, and the names of those that were dropped.
 
     Values are not looked at, so they may be JSON bytes. A renamed field is not reported, as nothing is lost; where both
-    names are given, the vendor's own stays. ``sampled``: the request asks for no reasoning, so sampling is taken by families
-    that allow it then. With ``strict`` a field that would be dropped is a ``DialectError``.
+    names are given, the vendor's own stays. ``sampled``: the request asks for no reasoning, so sampling is taken by
+    families that allow it then. With ``strict`` a field that would be dropped is a ``DialectError``.
     """
     row, rules = family(model), VENDORS.get(vendor)
     changed, dropped = dict(fields), []

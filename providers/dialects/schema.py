@@ -1,4 +1,6 @@
-"""JSON Schemas as vendors take them: references inlined, what a vendor refuses left out, properties of any name kept."""
+"""JSON Schemas as vendors take them: references inlined, what a vendor refuses left out, properties of any name
+kept.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -20,11 +22,31 @@ LARGEST_KEPT = 8192
 # What Gemini's JSON Schema takes, by its API's description. ``$``-fields go, as references are inlined.
 _GEMINI = frozenset(
     {
-        "type", "format", "title", "description", "enum", "items", "prefixItems", "minItems", "maxItems", "minimum",
-        "maximum", "anyOf", "properties", "additionalProperties", "required", "propertyOrdering", "minLength",
-        "maxLength", "pattern", "default", "nullable", "minProperties", "maxProperties",
+        "type",
+        "format",
+        "title",
+        "description",
+        "enum",
+        "items",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+        "minimum",
+        "maximum",
+        "anyOf",
+        "properties",
+        "additionalProperties",
+        "required",
+        "propertyOrdering",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "default",
+        "nullable",
+        "minProperties",
+        "maxProperties",
     }
-)  # fmt: skip
+)
 _NOT_IN_JSON_SCHEMA = frozenset(
     {"nullable", "default", "pattern", "minLength", "maxLength", "minProperties", "maxProperties"}
 )
@@ -33,26 +55,54 @@ _FORMATS = ("enum", "date-time", "float", "double", "int32", "int64")
 # Keywords that Anthropic's structured output refuses.
 _NOT_AT_ANTHROPIC = frozenset(
     {
-        "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems",
-        "uniqueItems", "minProperties", "maxProperties", "patternProperties", "propertyNames", "contains", "if", "then",
-        "else", "not", "dependentRequired", "dependentSchemas", "unevaluatedProperties", "prefixItems",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "maxItems",
+        "uniqueItems",
+        "minProperties",
+        "maxProperties",
+        "patternProperties",
+        "propertyNames",
+        "contains",
+        "if",
+        "then",
+        "else",
+        "not",
+        "dependentRequired",
+        "dependentSchemas",
+        "unevaluatedProperties",
+        "prefixItems",
     }
-)  # fmt: skip
+)
 _TYPES = {"string", "number", "integer", "boolean", "array", "object", "null"}
 
 
 def for_gemini(schema: Schema) -> Schema:
-    """Return a schema as Gemini's ``parametersJsonSchema`` and ``responseJsonSchema`` take it. Not to be changed, as it is shared."""
+    """Return a schema as Gemini's ``parametersJsonSchema`` and ``responseJsonSchema`` take it.
+
+    Not to be changed, as it is shared.
+    """
     return _kept("gemini", schema)
 
 
 def for_openapi(schema: Schema) -> Schema:
-    """Return a schema in the subset of OpenAPI that older Gemini models take, their types in capitals. Not to be changed."""
+    """Return a schema in the subset of OpenAPI that older Gemini models take, their types in capitals.
+
+    Not to be changed.
+    """
     return _kept("openapi", schema)
 
 
 def for_anthropic(schema: Schema) -> Schema:
-    """Return a schema as Anthropic's structured output takes it: objects closed, constraints left out. Not to be changed."""
+    """Return a schema as Anthropic's structured output takes it: objects closed, constraints left out.
+
+    Not to be changed.
+    """
     return _kept("anthropic", schema)
 
 
@@ -79,7 +129,8 @@ def _translated(form: str, schema: Schema) -> Schema:
 def _inlined(schema: Any, root: Schema, path: tuple[str, ...], room: list[int]) -> Any:
     """Return a schema with its references replaced; one that refers to itself becomes an open object.
 
-    ``path`` are the references that led here, ``room[0]`` how many more schemas fit: references may multiply without end.
+    ``path`` are the references that led here, ``room[0]`` how many more schemas fit: references may multiply without
+    end.
     """
     if not isinstance(schema, dict):
         return schema
@@ -143,7 +194,9 @@ def _list(value: Any) -> list[Any]:
 
 
 def _common(schema: Schema) -> Schema:
-    """Return a node with ``const`` as an enumeration, ``oneOf`` as ``anyOf``, ``allOf`` merged and sharp limits as blunt ones."""
+    """Return a node with ``const`` as an enumeration, ``oneOf`` as ``anyOf``, ``allOf`` merged and sharp limits as
+    blunt ones.
+    """
     found = dict(schema)
     if "const" in found:
         found.setdefault("enum", [found.pop("const")])

@@ -1,4 +1,5 @@
-"""Proofs of thinking that belong to another vendor than the front door's: sealed into the field that the client sends back.
+"""Proofs of thinking that belong to another vendor than the front door's: sealed into the field that the client sends
+back.
 
 A client of Anthropic's or the Responses API returns a thinking block's ``signature`` or a reasoning item's
 ``encrypted_content`` unread, so another vendor's proof travels there under a prefix that names its dialect.

@@ -17,7 +17,8 @@ FORMATS = {
     "pcm": "audio/pcm",
 }
 RATE = 24_000
-"""Samples a second of raw sound, of 16 bits, little-endian, one channel: OpenAI's ``pcm``, and what Gemini speaks in."""
+"""Samples a second of raw sound, of 16 bits, little-endian, one channel: OpenAI's ``pcm``, and what Gemini speaks in.
+"""
 
 
 class SpeechRequest(msgspec.Struct):

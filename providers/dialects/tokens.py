@@ -1,7 +1,7 @@
 """Tokens in the neutral form: from each dialect's usage, and into each front door's.
 
-What OpenAI-compatible vendors mean by their numbers is in ``usage``. Anthropic's input leaves cached tokens out, and Gemini's
-candidates leave thoughts out.
+What OpenAI-compatible vendors mean by their numbers is in ``usage``. Anthropic's input leaves cached tokens out, and
+Gemini's candidates leave thoughts out.
 """
 
 from typing import Any

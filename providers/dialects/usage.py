@@ -8,7 +8,8 @@
 ``openrouter`` ``cost`` is what the call costs, in US dollars (openrouter.ai/docs, "Usage Accounting")
 =============  ========================================================================================================
 
-Where a total exceeds the sum of both sides and nothing says what the rest is, :attr:`Counts.outside` has it: a gap, not a price.
+Where a total exceeds the sum of both sides and nothing says what the rest is, :attr:`Counts.outside` has it: a gap, not
+a price.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Testing credentials: one real, cheap call per model, and what its answer says about key, access, address and network.
 
-The command ``test_credentials`` and the admin's action both call :func:`probe_account`. A model type without a cheap call
-(images, audio, realtime …) is looked up in the upstream's list of models instead, and the result says so.
+The command ``test_credentials`` and the admin's action both call :func:`probe_account`. A model type without a cheap
+call (images, audio, realtime …) is looked up in the upstream's list of models instead, and the result says so.
 """
 
 import time
@@ -26,7 +26,8 @@ Via = Literal["call", "list", "nothing"]
 WORKERS = 4
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
-# The cheapest real call per model type, tried in this order: type, path, body (the model is added), field of a good answer.
+# The cheapest real call per model type, tried in this order: type, path, body (the model is added), field of a good
+# answer.
 CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ("chat", "chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}, "choices"),
     ("responses", "responses", {"input": "Hi", "max_output_tokens": 16, "store": False}, "output"),
@@ -41,9 +42,9 @@ LEAST_COMPLETION_TOKENS = 16
 class ProbeResult:
     """What testing one model brought.
 
-    ``ok`` means that calls can be expected to work; ``via`` whether a real call was made, the model was only looked up in the
-    upstream's list, or nothing was sent. ``detail`` is one sentence for people, without the key. ``milliseconds`` is how long
-    the answer took, ``None`` without one.
+    ``ok`` means that calls can be expected to work; ``via`` whether a real call was made, the model was only looked up
+    in the upstream's list, or nothing was sent. ``detail`` is one sentence for people, without the key.
+    ``milliseconds`` is how long the answer took, ``None`` without one.
     """
 
     model: str

@@ -1,7 +1,8 @@
 """The upstream client on aiohttp: for sockets, and for calls where ``GATEHOUSE_UPSTREAM_CLIENT`` asks for it.
 
-One aiohttp session per account keeps its connections apart, with the account's own limits. Failures are classified: each
-error says whether the request can have reached the vendor (``sent``), which decides whether another attempt may cost twice.
+One aiohttp session per account keeps its connections apart, with the account's own limits. Failures are classified:
+each error says whether the request can have reached the vendor (``sent``), which decides whether another attempt may
+cost twice.
 """
 
 import asyncio
@@ -101,7 +102,9 @@ class AiohttpClient:
         return AiohttpAnswer(response)
 
     def session(self, account: AccountSnapshot) -> aiohttp.ClientSession:
-        """Return the account's session; a changed account gets a new one, the old one closes when its calls are done."""
+        """Return the account's session; a changed account gets a new one, the old one closes when its calls are
+        done.
+        """
         return self._session(account.name, account, account.connection_limit)
 
     def socket_session(self, account: AccountSnapshot) -> aiohttp.ClientSession:

@@ -1,4 +1,7 @@
-"""The lean client's answer: what has arrived of it and was not read yet. The connection fills it, the caller reads it."""
+"""The lean client's answer: what has arrived of it and was not read yet.
+
+The connection fills it, the caller reads it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping

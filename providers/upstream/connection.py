@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._room: asyncio.Future[None] | None = None  # what an upload waits for
 
-    # --- a call ---------------------------------------------------------------------------------------------------------------
+    # --- a call ---------------------------------------------------------------------------------------------
 
     def send(
         self,
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
         """Close at once, whatever is under way. A reader that waits gets :class:`Disconnected`."""
         self._end(Disconnected(BROKE))
 
-    # --- asyncio.Protocol ---------------------------------------------------------------------------------------------------------
+    # --- asyncio.Protocol -----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
-    # --- llhttp -----------------------------------------------------------------------------------------------------------------
+    # --- llhttp ---------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """Note an answer too many: the connection can't be trusted any more."""
@@ -274,7 +274,7 @@ class Connection(asyncio.Protocol):
         answer.complete = True
         self._keep = self._parser.should_keep_alive()
 
-    # --- inside -----------------------------------------------------------------------------------------------------------------
+    # --- inside ---------------------------------------------------------------------------------------------
 
     def _read_noted(self, answer: LeanAnswer) -> None:
         noted = self._noted
@@ -337,10 +337,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # --- time -------------------------------------------------------------------------------------------------------------------
+    # --- time -----------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
-        """See to it that the timer rings in time. It is moved only when it would ring too late: that is once per timeout."""
+        """See to it that the timer rings in time.
+
+        It is moved only when it would ring too late: that is once per timeout.
+        """
         due = self._heard + self._read_timeout
         if self._total and self._total < due:
             due = self._total
@@ -378,10 +381,13 @@ class Connection(asyncio.Protocol):
         self._unsent = unsent
         return bool(unsent < before or (unsent and not before))
 
-    # --- uploads ------------------------------------------------------------------------------------------------------------------
+    # --- uploads --------------------------------------------------------------------------------------------
 
     async def _pump(self, body: Parts, length: int | None) -> None:
-        """Send a body in pieces, as fast as the upstream takes them. ``length`` is what the head says, ``None``: chunked."""
+        """Send a body in pieces, as fast as the upstream takes them.
+
+        ``length`` is what the head says, ``None``: chunked.
+        """
         left = length
         try:
             async for piece in body:

@@ -1,4 +1,7 @@
-"""Bodies that come packed although every request asks for ``identity``: gzip and deflate, bounded piece by piece. Pure."""
+"""Bodies that come packed although every request asks for ``identity``: gzip and deflate, bounded piece by piece.
+
+Pure.
+"""
 
 import zlib
 from collections.abc import Iterator

@@ -45,8 +45,8 @@ class ConnectionsBusy(UpstreamFailure):
 class Disconnected(UpstreamFailure):
     """The connection broke after the request was sent, or in the middle of the answer.
 
-    ``reused``: the connection had served calls before, and no byte of this answer came. The upstream may have closed it before
-    the request arrived, as it does with those that were idle for too long.
+    ``reused``: the connection had served calls before, and no byte of this answer came. The upstream may have closed it
+    before the request arrived, as it does with those that were idle for too long.
     """
 
     reused = False

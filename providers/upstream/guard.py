@@ -8,8 +8,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from providers import egress
 
-# The kernel asks a silent peer after a minute, four times: a socket whose upstream vanished ends in two minutes, however long
-# sessions may be silent. Not every system has every option.
+# The kernel asks a silent peer after a minute, four times: a socket whose upstream vanished ends in two minutes,
+# however long sessions may be silent. Not every system has every option.
 KEEP_ALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *(

@@ -1,7 +1,7 @@
 """The lean upstream client: HTTP/1.1 on asyncio protocols and llhttp, a pool of connections per account.
 
-It does what a call needs and nothing else: no redirects, no cookies, no proxies, no HTTP/2. A small request is one write, and
-its whole answer usually one read; nothing is created per call but the answer and a future to wait for it.
+It does what a call needs and nothing else: no redirects, no cookies, no proxies, no HTTP/2. A small request is one
+write, and its whole answer usually one read; nothing is created per call but the answer and a future to wait for it.
 """
 
 import asyncio

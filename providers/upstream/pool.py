@@ -62,7 +62,9 @@ class Pool:
         return self._busy > 0
 
     def take(self, origin: Origin) -> Connection | None:
-        """Return an idle connection, the one that was used last; ``None`` when there is none, or no call may begin now."""
+        """Return an idle connection, the one that was used last; ``None`` when there is none, or no call may begin
+        now.
+        """
         idle = self._idle.get(origin)
         if not idle or (self._limit and self._busy >= self._limit):
             return None
@@ -111,7 +113,10 @@ class Pool:
             idle.remove(connection)
 
     def retire(self) -> None:
-        """Let no connection wait for calls any more: another revision of the account has a pool. Running calls go on."""
+        """Let no connection wait for calls any more: another revision of the account has a pool.
+
+        Running calls go on.
+        """
         self._retired = True
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -9,7 +9,8 @@ from providers import egress
 
 CACHE_SECONDS = 30.0
 MAX_CACHED_NAMES = 1024
-# Look-ups can't be cancelled: threads of their own keep a dead name server from holding up anything but new connections.
+# Look-ups can't be cancelled: threads of their own keep a dead name server from holding up anything but new
+# connections.
 THREADS = 8
 AddressInfo = tuple[Any, ...]  # an entry of getaddrinfo
 

@@ -38,7 +38,10 @@ class SocketEnded(Exception):
 
 
 class UpstreamSocket:
-    """An open socket. A slow reader slows the upstream, a slow upstream the sender: neither side is buffered beyond its bound."""
+    """An open socket.
+
+    A slow reader slows the upstream, a slow upstream the sender: neither side is buffered beyond its bound.
+    """
 
     __slots__ = ("_socket", "headers")
 
@@ -104,7 +107,9 @@ async def open_socket(
 
 
 def sendable(code: int) -> int:
-    """Return the code that may stand in a close frame for ``code``: 1005 (none given) becomes 1000, 1006 and 1015 1011."""
+    """Return the code that may stand in a close frame for ``code``: 1005 (none given) becomes 1000, 1006 and 1015
+    1011.
+    """
     if code in LEGAL_CODES or 3000 <= code <= 4999:
         return code
     return 1000 if code == 1005 else 1011

@@ -1,8 +1,8 @@
 """HTTP to upstreams outside the hot path: credential tests and other work in commands. The one file that holds httpx.
 
-Every name is resolved here, its addresses are judged by the egress rules, and the connection goes to the address that was
-judged, so a name that changes between the two can't slip through. No redirect is followed, no proxy from the environment
-is used, answers are bounded in size and time.
+Every name is resolved here, its addresses are judged by the egress rules, and the connection goes to the address that
+was judged, so a name that changes between the two can't slip through. No redirect is followed, no proxy from the
+environment is used, answers are bounded in size and time.
 """
 
 import math
@@ -104,7 +104,10 @@ class CheckedClient:
         self._client.close()
 
     def call(self, method: str, path: str, body: Any = None, *, content: bytes | None = None) -> Reply:
-        """Send one request, ``body`` as JSON or ``content`` as it is, and return the answer whatever its status. Raises :class:`Unreachable`."""
+        """Send one request, ``body`` as JSON or ``content`` as it is, and return the answer whatever its status.
+
+        Raises :class:`Unreachable`.
+        """
         start = time.monotonic()
         try:
             with self._client.stream(method, path, json=body, content=content) as response:
@@ -178,7 +181,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _unreachable(error: Exception) -> Unreachable:
-    """Return what ``error`` means in words. Messages of libraries are passed on only where they hold no address of ours."""
+    """Return what ``error`` means in words.
+
+    Messages of libraries are passed on only where they hold no address of ours.
+    """
     cause = _find(error, ssl.SSLError)
     if isinstance(error, egress.EgressDenied):
         return Unreachable("egress", str(error))

@@ -3,8 +3,8 @@
     metadata={"sandbox": "duration=2; fail_lines=3+5-7"}
     suffix="sandbox-slow" or "sandbox-hang=queued-duration=3"
 
-Words are `name` or `name=value`, separated by `;`, `,` or whitespace (in a suffix by `-`). What each does is said beside
-its field below; a number that is left out is 1.
+Words are `name` or `name=value`, separated by `;`, `,` or whitespace (in a suffix by `-`). What each does is said
+beside its field below; a number that is left out is 1.
 """
 
 import re

@@ -84,7 +84,8 @@ _NAMES: dict[str, str] = {
         gpt-image-2.5-flare=gpt-image-2.5-flare-2026-09-08 gpt-image-2.5-flare-2026-09-08
         gpt-image-2.6-sunburst gpt-image-2.6-flare chatgpt-image-latest dall-e-2 dall-e-3
         """,
-    "speech": "tts-1 tts-1-1106 tts-1-hd tts-1-hd-1106 gpt-4o-mini-tts gpt-4o-mini-tts-2025-03-20 gpt-4o-mini-tts-2025-12-15",
+    "speech": "tts-1 tts-1-1106 tts-1-hd tts-1-hd-1106 gpt-4o-mini-tts gpt-4o-mini-tts-2025-03-20 "
+    "gpt-4o-mini-tts-2025-12-15",
     "transcription": """
         whisper-1 gpt-transcribe gpt-4o-transcribe gpt-4o-mini-transcribe gpt-4o-mini-transcribe-2025-03-20
         gpt-4o-mini-transcribe-2025-12-15 gpt-4o-transcribe-diarize

@@ -61,7 +61,8 @@ def report(
 ) -> dict[str, Any]:
     """Usage as an endpoint reports it; `given` are what the directives of a request override.
 
-    Without `sent` the input is the sum of its details. `names` are those of both counts, `details` those of their parts.
+    Without `sent` the input is the sum of its details. `names` are those of both counts, `details` those of their
+    parts.
     """
     parts = (_overridden(sent_details, given, _OF_INPUT), _overridden(made_details, given, _OF_OUTPUT))
     if sent is None:

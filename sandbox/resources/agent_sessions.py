@@ -1,4 +1,6 @@
-"""`/v1/agents/sessions`, their turns, items and artifacts, and what automations start; `agent_turn.py` runs the turns."""
+"""`/v1/agents/sessions`, their turns, items and artifacts, and what automations start; `agent_turn.py` runs the
+turns.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

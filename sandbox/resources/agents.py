@@ -1,4 +1,7 @@
-"""`/v1/agents`, their environments, templates and automations, and `/v1/vaults`. `agent_sessions.py` has what they do."""
+"""`/v1/agents`, their environments, templates and automations, and `/v1/vaults`.
+
+`agent_sessions.py` has what they do.
+"""
 
 import base64
 

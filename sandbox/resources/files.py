@@ -105,7 +105,9 @@ async def _pieces(stored: StoredFile, start: int, end: int, cut: bool) -> AsyncI
 
 
 def _range(wanted: str, size: int) -> tuple[int, int] | None:
-    """The first byte and the one after the last; None for anything but one range of bytes, which HTTP lets us ignore."""
+    """The first byte and the one after the last; None for anything but one range of bytes, which HTTP lets us
+    ignore.
+    """
     match = _RANGE.match(wanted)
     if match is None or match[1] == match[2] == "":
         return None

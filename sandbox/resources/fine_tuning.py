@@ -1,4 +1,6 @@
-"""`/v1/fine_tuning/jobs`: creating, retrieving, pausing, resuming and cancelling jobs; `fine_tuning_run.py` runs them."""
+"""`/v1/fine_tuning/jobs`: creating, retrieving, pausing, resuming and cancelling jobs; `fine_tuning_run.py` runs
+them.
+"""
 
 import zlib
 from functools import partial

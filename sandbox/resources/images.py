@@ -86,7 +86,9 @@ async def vary(request: Request) -> Answer:
 
 
 def _form_body(form: Form) -> Body:
-    """The form's fields with the types that JSON would give them; anything but a number stays a string, to be refused."""
+    """The form's fields with the types that JSON would give them; anything but a number stays a string, to be
+    refused.
+    """
     body: Body = {}
     for name, values in form.fields.items():
         text = values[0]

@@ -1,4 +1,6 @@
-"""The sockets: `/v1/realtime`, `/v1/realtime/translations`, `/v1/live/sessions`, `/v1/responses`; and client secrets."""
+"""The sockets: `/v1/realtime`, `/v1/realtime/translations`, `/v1/live/sessions`, `/v1/responses`; and client
+secrets.
+"""
 
 from typing import Any
 

@@ -22,10 +22,10 @@ _OF_ALL = ("create", "list")
 class Collection:
     """One kind of object of the caller's.
 
-    `path` is where its objects are, from `/v1` on, or below an object of `parent`; `prefix` begins their ids, of `digits`
-    hex digits; `name` is their `object`. `fields` are what a body may set, with what they are when it does not (a given
-    object goes into the default one); `fixed` are fields that no body sets; `complete` finishes a new or changed
-    shape by the body.
+    `path` is where its objects are, from `/v1` on, or below an object of `parent`; `prefix` begins their ids, of
+    `digits` hex digits; `name` is their `object`. `fields` are what a body may set, with what they are when it does not
+    (a given object goes into the default one); `fixed` are fields that no body sets; `complete` finishes a new or
+    changed shape by the body.
     """
 
     path: str
@@ -174,8 +174,8 @@ class Collection:
     def routes(self, methods: str, streamed: tuple[str, ...] = (), **handlers: Handler) -> tuple[Route, ...]:
         """Routes for `methods`, words of METHODS; those in `streamed` read their own bodies.
 
-        A handler in `handlers` replaces the method of its name, or answers a POST to that word behind an object; `get_word`
-        answers a GET there.
+        A handler in `handlers` replaces the method of its name, or answers a POST to that word behind an object;
+        `get_word` answers a GET there.
         """
         rows = []
         for name in (*methods.split(), *(name for name in handlers if name not in methods.split())):

@@ -119,7 +119,8 @@ def of_purpose(state: State, body: Body, name: str, purpose: str) -> StoredFile:
     stored = find(state, params.string(body, name), name, 400)
     if stored.shape["purpose"] != purpose:
         raise ApiError(
-            f"Invalid file purpose: '{stored.shape['purpose']}'. The file in '{name}' must be uploaded with the purpose "
+            f"Invalid file purpose: '{stored.shape['purpose']}'. The file in '{name}' must be uploaded with the "
+            f"purpose "
             f"'{purpose}'.",
             param=name,
             code="invalid_file_purpose",

@@ -177,7 +177,9 @@ def test_a_void_run_does_not_spoil_the_next_ones_audit(error: Exception) -> None
 
 
 def rounds(runs: dict[str, list[float | None]]) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """Run three rounds over servers whose runs bring these rates (None: a failure); return who ran when, and what came of it."""
+    """Run three rounds over servers whose runs bring these rates (None: a failure); return who ran when, and what came
+    of it.
+    """
     order: list[str] = []
     benches = {key: bench([0], 0) for key in runs}
 

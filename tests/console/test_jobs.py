@@ -1,4 +1,6 @@
-"""Batches, fine-tuning jobs and files in the console and in the command: how they stand, what they cost, what can be done."""
+"""Batches, fine-tuning jobs and files in the console and in the command: how they stand, what they cost, what can be
+done.
+"""
 
 import io
 import json

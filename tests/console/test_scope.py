@@ -1,4 +1,6 @@
-"""Who sees and changes what: superusers everything, managers what is theirs, others their own tokens, outsiders nothing."""
+"""Who sees and changes what: superusers everything, managers what is theirs, others their own tokens, outsiders
+nothing.
+"""
 
 import re
 
@@ -280,10 +282,21 @@ def test_members_see_what_is_their_own_and_nothing_else(installation):
 
 
 OWN_PAGES = {
-    "playground": 200, "models": 200, "spend": 200, "spend_export": 200, "overview_steps": 200, "playground_record": 200,
-    "playground_token": 405, "wizard": 403, "wizard_catalogue": 403, "wizard_subjects": 403, "wizard_test": 405,
-    "wizard_save": 405, "wizard_done": 403, "model_drawer": 404,
-}  # fmt: skip
+    "playground": 200,
+    "models": 200,
+    "spend": 200,
+    "spend_export": 200,
+    "overview_steps": 200,
+    "playground_record": 200,
+    "playground_token": 405,
+    "wizard": 403,
+    "wizard_catalogue": 403,
+    "wizard_subjects": 403,
+    "wizard_test": 405,
+    "wizard_save": 405,
+    "wizard_done": 403,
+    "model_drawer": 404,
+}
 """What a member gets from the console's own pages."""
 
 

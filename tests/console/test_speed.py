@@ -1,4 +1,6 @@
-"""How the console behaves when there is much of everything: queries don't grow with rows, and long lists use their indexes."""
+"""How the console behaves when there is much of everything: queries don't grow with rows, and long lists use their
+indexes.
+"""
 
 import json
 import time
@@ -87,7 +89,9 @@ def test_queries_do_not_grow_with_the_rows(installation, as_root, as_mia, plain_
 
 
 def insert_many(many):
-    """Write ``many`` records, ten a second up to now: seven accounts, 40 models, 500 people, one in a hundred failed."""
+    """Write ``many`` records, ten a second up to now: seven accounts, 40 models, 500 people, one in a hundred
+    failed.
+    """
     values = {field.column: literal(getattr(record(), field.attname)) for field in UsageRecord._meta.concrete_fields}
     values |= {
         "id": "printf('%012x7%03x8%015x', 1790000000000 - n, n % 4096, n)",

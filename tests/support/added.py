@@ -8,7 +8,9 @@ from tests.support.servers import wait_until
 
 
 def add_account(gateway: Gateway, token: str, name: str, url: str, **fields: Any) -> str:
-    """Make an account on ``url`` that all users may use, wait until the gateway knows it, and return its model's name."""
+    """Make an account on ``url`` that all users may use, wait until the gateway knows it, and return its model's
+    name.
+    """
     gateway.installation.apply(provider(name, url, models=[chat_model("m", model_id="gpt-4o-mini")], **fields))
     wait_until(lambda: gateway.get(token, f"/v1/models/{name}/m").status_code == 200)
     return f"{name}/m"

@@ -29,7 +29,10 @@ def chromium() -> str:
 
 @contextlib.contextmanager
 def open_page(base_url: str) -> Iterator[Page]:
-    """Open a page of a fresh profile. It fails at the end when a page erred, or asked for anything outside ``base_url``."""
+    """Open a page of a fresh profile.
+
+    It fails at the end when a page erred, or asked for anything outside ``base_url``.
+    """
     faults: list[str] = []
 
     def on_request(url: str) -> None:

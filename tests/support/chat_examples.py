@@ -1,4 +1,6 @@
-"""The chat calls that OpenAI's and TrueFoundry's guides show, a row each: the arguments of the SDK's ``create``, and a check."""
+"""The chat calls that OpenAI's and TrueFoundry's guides show, a row each: the arguments of the SDK's ``create``, and a
+check.
+"""
 
 import base64
 import json

@@ -88,9 +88,20 @@ def generated(parts: list[dict[str, Any]], reason: str = "STOP", **fields: Any) 
 
 
 ANTHROPIC_STREAM: list[dict[str, Any]] = [
-    {"type": "message_start", "message": message([], stop_reason=None, usage={
-        "input_tokens": 25, "output_tokens": 1, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 7,
-        "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}})},
+    {
+        "type": "message_start",
+        "message": message(
+            [],
+            stop_reason=None,
+            usage={
+                "input_tokens": 25,
+                "output_tokens": 1,
+                "cache_read_input_tokens": 100,
+                "cache_creation_input_tokens": 7,
+                "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4},
+            },
+        ),
+    },
     {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
     {"type": "ping"},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Let me "}},
@@ -101,34 +112,68 @@ ANTHROPIC_STREAM: list[dict[str, Any]] = [
     {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "I'll "}},
     {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "look."}},
     {"type": "content_block_stop", "index": 1},
-    {"type": "content_block_start", "index": 2,
-     "content_block": {"type": "tool_use", "id": "toolu_a", "name": "get_weather", "input": {}}},
+    {
+        "type": "content_block_start",
+        "index": 2,
+        "content_block": {"type": "tool_use", "id": "toolu_a", "name": "get_weather", "input": {}},
+    },
     {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": ""}},
-    {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": "{\"city\": "}},
-    {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": "\"Rome\"}"}},
+    {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": '{"city": '}},
+    {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": '"Rome"}'}},
     {"type": "content_block_stop", "index": 2},
-    {"type": "content_block_start", "index": 3,
-     "content_block": {"type": "tool_use", "id": "toolu_b", "name": "now", "input": {}}},
+    {
+        "type": "content_block_start",
+        "index": 3,
+        "content_block": {"type": "tool_use", "id": "toolu_b", "name": "now", "input": {}},
+    },
     {"type": "content_block_stop", "index": 3},
-    {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None},
-     "usage": {"output_tokens": 89}},
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+        "usage": {"output_tokens": 89},
+    },
     {"type": "message_stop"},
-]  # fmt: skip
+]
 
 GEMINI_STREAM: list[dict[str, Any]] = [
-    {"candidates": [{"content": {"role": "model", "parts": [{"text": "Let me see.", "thought": True}]}, "index": 0}],
-     "usageMetadata": {"promptTokenCount": 132, "totalTokenCount": 140, "thoughtsTokenCount": 8},
-     "modelVersion": "gemini-3.8-flash", "responseId": "r1"},
+    {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "Let me see.", "thought": True}]}, "index": 0}],
+        "usageMetadata": {"promptTokenCount": 132, "totalTokenCount": 140, "thoughtsTokenCount": 8},
+        "modelVersion": "gemini-3.8-flash",
+        "responseId": "r1",
+    },
     {"candidates": [{"content": {"role": "model", "parts": [{"text": "I'll "}]}, "index": 0}]},
     {"candidates": [{"content": {"role": "model", "parts": [{"text": "look."}]}, "index": 0}]},
-    {"candidates": [{"content": {"role": "model", "parts": [
-        {"functionCall": {"name": "get_weather", "args": {"city": "Rome"}, "id": "toolu_a"}, "thoughtSignature": "U0lH"},
-        {"functionCall": {"name": "now", "args": {}, "id": "toolu_b"}}]}, "index": 0}]},
-    {"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": "STOP", "index": 0}],
-     "usageMetadata": {"promptTokenCount": 132, "candidatesTokenCount": 81, "thoughtsTokenCount": 8,
-                       "cachedContentTokenCount": 100, "totalTokenCount": 221},
-     "modelVersion": "gemini-3.8-flash", "responseId": "r1"},
-]  # fmt: skip
+    {
+        "candidates": [
+            {
+                "content": {
+                    "role": "model",
+                    "parts": [
+                        {
+                            "functionCall": {"name": "get_weather", "args": {"city": "Rome"}, "id": "toolu_a"},
+                            "thoughtSignature": "U0lH",
+                        },
+                        {"functionCall": {"name": "now", "args": {}, "id": "toolu_b"}},
+                    ],
+                },
+                "index": 0,
+            }
+        ]
+    },
+    {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {
+            "promptTokenCount": 132,
+            "candidatesTokenCount": 81,
+            "thoughtsTokenCount": 8,
+            "cachedContentTokenCount": 100,
+            "totalTokenCount": 221,
+        },
+        "modelVersion": "gemini-3.8-flash",
+        "responseId": "r1",
+    },
+]
 
 
 def _chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
@@ -143,15 +188,35 @@ CHAT_STREAM: list[dict[str, Any]] = [
     _chunk({"reasoning_content": "Let me see."}),
     _chunk({"content": "I'll "}),
     _chunk({"content": "look."}),
-    _chunk({"tool_calls": [{"index": 0, "id": "toolu_a", "type": "function", "function": {"name": "get_weather", "arguments": ""}}]}),
-    _chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{\"city\": "}}]}),
-    _chunk({"tool_calls": [{"index": 0, "function": {"arguments": "\"Rome\"}"}}]}),
-    _chunk({"tool_calls": [{"index": 1, "id": "toolu_b", "type": "function", "function": {"name": "now", "arguments": ""}}]}),
+    _chunk(
+        {
+            "tool_calls": [
+                {"index": 0, "id": "toolu_a", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+            ]
+        }
+    ),
+    _chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"city": '}}]}),
+    _chunk({"tool_calls": [{"index": 0, "function": {"arguments": '"Rome"}'}}]}),
+    _chunk(
+        {
+            "tool_calls": [
+                {"index": 1, "id": "toolu_b", "type": "function", "function": {"name": "now", "arguments": ""}}
+            ]
+        }
+    ),
     _chunk({}, "tool_calls"),
-    {**_chunk({}), "choices": [], "usage": {
-        "prompt_tokens": 132, "completion_tokens": 89, "total_tokens": 221,
-        "prompt_tokens_details": {"cached_tokens": 100}, "completion_tokens_details": {"reasoning_tokens": 8}}},
-]  # fmt: skip
+    {
+        **_chunk({}),
+        "choices": [],
+        "usage": {
+            "prompt_tokens": 132,
+            "completion_tokens": 89,
+            "total_tokens": 221,
+            "prompt_tokens_details": {"cached_tokens": 100},
+            "completion_tokens_details": {"reasoning_tokens": 8},
+        },
+    },
+]
 
 
 def feed(reader: Any, events: list[dict[str, Any]]) -> list[Event]:

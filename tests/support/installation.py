@@ -1,4 +1,5 @@
-"""Gatehouse as real processes: a :class:`Installation` is an installation, a :class:`Gateway` one of its server processes.
+"""Gatehouse as real processes: a :class:`Installation` is an installation, a :class:`Gateway` one of its server
+processes.
 
 Tests come through the front door with the customer's own SDK; the installation is set up as an operator does it.
 """
@@ -137,7 +138,10 @@ class Installation:
 
 
 class Gateway:
-    """A server process on a free port. ``origin`` is its address; use :meth:`sdk` for calls and ``http`` for the rest."""
+    """A server process on a free port.
+
+    ``origin`` is its address; use :meth:`sdk` for calls and ``http`` for the rest.
+    """
 
     def __init__(
         self,

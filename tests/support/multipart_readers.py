@@ -1,6 +1,7 @@
 """What real servers read in a multipart body: Django, Starlette, aiohttp, and Node's busboy where there is a node.
 
-Every reader returns the parts as ``(name, is_file, value)``, or ``None`` when it refuses the body or drops a part of it.
+Every reader returns the parts as ``(name, is_file, value)``, or ``None`` when it refuses the body or drops a part of
+it.
 """
 
 import asyncio

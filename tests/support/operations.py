@@ -1,7 +1,7 @@
 """What an operator does to an installation, through the tables: the functions that ``Installation.do`` calls by name.
 
-They run in the operator's process (``tests.support.operator_process``), which has the installation's settings. Arguments and results
-are plain data.
+They run in the operator's process (``tests.support.operator_process``), which has the installation's settings.
+Arguments and results are plain data.
 """
 
 import io

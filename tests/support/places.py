@@ -10,9 +10,9 @@ PAD = "x" * 5000
 class Place:
     """A place for the id of an object of ``kind``.
 
-    ``ID`` and ``MODEL`` stand for the id and the model, ``PUBLIC`` for the id behind the account's name, ``BASE`` for the vendor's
-    name of a model. ``MINE`` is a conversation of the caller's own, ``MY_INPUT`` and ``MY_TRAINING`` are files of the caller's,
-    ``ITS`` is an item of the owner's. ``spoils`` means that the call ends the object.
+    ``ID`` and ``MODEL`` stand for the id and the model, ``PUBLIC`` for the id behind the account's name, ``BASE`` for
+    the vendor's name of a model. ``MINE`` is a conversation of the caller's own, ``MY_INPUT`` and ``MY_TRAINING`` are
+    files of the caller's, ``ITS`` is an item of the owner's. ``spoils`` means that the call ends the object.
     """
 
     name: str

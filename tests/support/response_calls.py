@@ -138,7 +138,9 @@ METHODS = (
 
 
 def find(client: OpenAI | AsyncOpenAI, path: str, form: str = "") -> Any:
-    """Return the method at ``path``, in the form ``with_raw_response`` or ``with_streaming_response`` when it is given."""
+    """Return the method at ``path``, in the form ``with_raw_response`` or ``with_streaming_response`` when it is
+    given.
+    """
     *resources, name = path.split(".")
     holder: Any = client
     for resource in resources:

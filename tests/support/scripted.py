@@ -1,4 +1,6 @@
-"""An upstream that answers with given bytes, for what no decent server would ever send; and a port that never accepts."""
+"""An upstream that answers with given bytes, for what no decent server would ever send; and a port that never
+accepts.
+"""
 
 import contextlib
 import socket
@@ -12,7 +14,10 @@ FILL_CONNECTIONS = 4
 
 
 class ScriptedUpstream:
-    """Answers each request with ``answer`` and closes. ``pieces`` of the answer are sent one by one, ``pause`` between."""
+    """Answers each request with ``answer`` and closes.
+
+    ``pieces`` of the answer are sent one by one, ``pause`` between.
+    """
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []

@@ -19,7 +19,9 @@ GOOD = {
 
 
 class Upstream(ThreadingHTTPServer):
-    """A server that answers each path as it is told: ``(status, content type, body)``, and remembers what it was asked."""
+    """A server that answers each path as it is told: ``(status, content type, body)``, and remembers what it was
+    asked.
+    """
 
     daemon_threads = True
     block_on_close = False

@@ -136,7 +136,9 @@ def wait_until(condition: Callable[[], object], seconds: float = 20, pause: floa
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on, and that the system gives to no outgoing connection meanwhile."""
+    """Return a port of 127.0.0.1 that nobody listens on, and that the system gives to no outgoing connection
+    meanwhile.
+    """
     while True:
         port = secrets.choice(OWN_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):

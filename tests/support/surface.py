@@ -1,6 +1,7 @@
 """One installation for the tests of images, audio, multipart bodies, passthrough and stored chats: ``surface``.
 
-Its upstream is a sandbox of its own; ``media`` has a model of each kind, ``wide`` opens every resource, ``shut`` opens none.
+Its upstream is a sandbox of its own; ``media`` has a model of each kind, ``wide`` opens every resource, ``shut`` opens
+none.
 """
 
 import io
@@ -51,7 +52,9 @@ ENV = {
 
 @dataclass
 class Surface:
-    """The installation: its installation, its server, its upstream, and the tokens of two users and of one who may use nothing."""
+    """The installation: its installation, its server, its upstream, and the tokens of two users and of one who may use
+    nothing.
+    """
 
     installation: Installation
     gateway: Gateway

@@ -1,4 +1,6 @@
-"""The parties of the cross-tenant tests: an owner, what the owner has on accounts of every isolation, and everybody else."""
+"""The parties of the cross-tenant tests: an owner, what the owner has on accounts of every isolation, and everybody
+else.
+"""
 
 import json
 from dataclasses import dataclass
@@ -44,7 +46,9 @@ NOTHING = {"MINE": "conv_none", "MY_INPUT": "file-none", "MY_TRAINING": "file-no
 
 @dataclass
 class Tenants:
-    """The server, a token of everybody, what the owner has on each account, and what everybody has there to go with it."""
+    """The server, a token of everybody, what the owner has on each account, and what everybody has there to go with
+    it.
+    """
 
     gateway: Gateway
     tokens: dict[str, str]

@@ -11,7 +11,8 @@ from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-# Newer than the description of May 2026, documented since: https://platform.claude.com/docs/en/build-with-claude/thinking
+# Newer than the description of May 2026, documented since:
+# https://platform.claude.com/docs/en/build-with-claude/thinking
 _STOP_REASONS = ("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal")
 
 
@@ -53,7 +54,9 @@ def _schemas(vendor: str) -> dict[str, Any]:
 
 
 def _discovered(node: Any) -> Any:
-    """Google's discovery format as JSON Schema: references are names, whole numbers may be strings, objects are closed."""
+    """Google's discovery format as JSON Schema: references are names, whole numbers may be strings, objects are
+    closed.
+    """
     if isinstance(node, list):
         return [_discovered(item) for item in node]
     if not isinstance(node, dict):

@@ -12,7 +12,9 @@ from usage.models import UsageHour, UsageRecord
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any) -> Iterator[str]:
-    """The alias of a database of this test's own, with the usage tables in it: a SQLite file, then a real PostgreSQL."""
+    """The alias of a database of this test's own, with the usage tables in it: a SQLite file, then a real
+    PostgreSQL.
+    """
     with (
         django_db_blocker.unblock(),
         databases.opened("usage_under_test", request.param, tmp_path, UsageRecord, UsageHour) as alias,

@@ -1,4 +1,6 @@
-"""A process killed with SIGKILL at any point: what it had appended is in the database once, what it had begun is known."""
+"""A process killed with SIGKILL at any point: what it had appended is in the database once, what it had begun is
+known.
+"""
 
 import mmap
 import os

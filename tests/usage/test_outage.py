@@ -24,7 +24,8 @@ ALIAS = "usage_outage"
 @pytest.fixture
 def server(tmp_path: Path, django_db_blocker: Any) -> Iterator[PostgresServer]:
     """A PostgreSQL of this test's own, with the usage table in it."""
-    # An operator may say that commits need not be on disk, and wait long for the next write: the ledger's are all the same.
+    # An operator may say that commits need not be on disk, and wait long for the next write: the ledger's are all the
+    # same.
     server = PostgresServer(tmp_path / "postgres", synchronous_commit="off", wal_writer_delay="10s")
     server.start()
     given = database(f"{server.url}/postgres", tmp_path, pooler=False) | {"OPTIONS": {}, "CONN_MAX_AGE": None}

@@ -118,7 +118,8 @@ class Command(BaseCommand):
             return
         money = f"${cost['cost']:.6f}" if cost else "-"
         self.stdout.write(
-            f"{row.object_id}  {row.state:<12} {done}/{total}  {money}  {row.account_name}  {row.owner_name}  {row.fault}"
+            f"{row.object_id}  {row.state:<12} {done}/{total}  {money}  {row.account_name}  {row.owner_name}  "
+            f"{row.fault}"
         )
 
 

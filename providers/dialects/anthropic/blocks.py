@@ -108,7 +108,9 @@ def legal_id(call_id: str) -> str:
 
 
 def write_part(part: Part, names: dict[str, str]) -> Fields | None:
-    """Return the block of a part, ``None`` for one that Anthropic would refuse: empty text, thinking of other vendors."""
+    """Return the block of a part, ``None`` for one that Anthropic would refuse: empty text, thinking of other
+    vendors.
+    """
     if isinstance(part, (Text, Refusal)):
         return {"type": "text", "text": part.text} if part.text.strip() else None
     if isinstance(part, Media):

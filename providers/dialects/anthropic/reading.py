@@ -11,7 +11,9 @@ from providers.dialects.wire import Fields, invalid, items, plain, take, typed
 
 
 def read_request(fields: Mapping[str, Any]) -> Request:
-    """Return a messages or count_tokens request in the neutral form; raise ``DialectError`` naming the field that is wrong."""
+    """Return a messages or count_tokens request in the neutral form; raise ``DialectError`` naming the field that is
+    wrong.
+    """
     body = plain(fields)
     request = Request(origin=ORIGIN, model=take(body, "model", str) or "", include_usage=True)
     system = body.pop("system", None)

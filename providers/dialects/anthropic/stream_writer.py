@@ -88,7 +88,9 @@ class StreamWriter:
         return head + self._close() + sse("message_delta", {"delta": delta, "usage": usage}) + sse("message_stop", {})
 
     def _begin(self) -> bytes:
-        """Return the first event, which waits for the first content: only then is the input's usage known, if ever early."""
+        """Return the first event, which waits for the first content: only then is the input's usage known, if ever
+        early.
+        """
         if self._begun:
             return b""
         self._begun = True
@@ -110,7 +112,8 @@ class StreamWriter:
     def _must_wait(self, event: Event) -> bool:
         """Whether an event belongs to another block than the open call, whose arguments are not whole yet.
 
-        A message's blocks follow each other, while chat servers may begin several calls before they go on with the first.
+        A message's blocks follow each other, while chat servers may begin several calls before they go on with the
+        first.
         """
         block = getattr(event, "block", None)
         if block is None or self._open is None or block == self._open[0]:

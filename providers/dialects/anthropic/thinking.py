@@ -53,7 +53,10 @@ def _stop(settings: Settings, family: Claude, target: Fields, dropped: list[str]
 
 
 def _adapt(request: Request, family: Claude, target: Fields) -> None:
-    """Newer families decide how long to think; an effort says how thorough to be. A budget is the effort nearest to it."""
+    """Newer families decide how long to think; an effort says how thorough to be.
+
+    A budget is the effort nearest to it.
+    """
     wanted = request.thinking
     assert wanted is not None
     effort = wanted.effort or (effort_of(wanted.budget) if wanted.budget is not None else None)
@@ -67,7 +70,9 @@ def _adapt(request: Request, family: Claude, target: Fields) -> None:
 def _budget(
     request: Request, settings: Settings, family: Claude, body: Fields, target: Fields, dropped: list[str]
 ) -> None:
-    """Older families take a budget, which must leave room in ``max_tokens``; the limit is raised, then the budget cut."""
+    """Older families take a budget, which must leave room in ``max_tokens``; the limit is raised, then the budget
+    cut.
+    """
     wanted = request.thinking
     assert wanted is not None
     if _unproven(request):

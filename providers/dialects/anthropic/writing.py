@@ -102,7 +102,10 @@ def _format(request: Request, settings: Settings, family: Claude, body: Fields, 
 
 
 def _messages(request: Request, settings: Settings, names: Names) -> list[Fields]:
-    """Return turns that alternate, the user's first. Results of tools come first in their turn, in the order of the calls."""
+    """Return turns that alternate, the user's first.
+
+    Results of tools come first in their turn, in the order of the calls.
+    """
     found: list[Fields] = []
     order: dict[str, int] = {}
     for message in request.messages:
@@ -218,9 +221,11 @@ def _choice(request: Request, names: Names) -> Fields | None:
 
 
 def _marks(body: Fields, automatic: Cache | None) -> None:
-    """Turn marks into ``cache_control``: the caller's own, at most four; else, if asked for, on tools, system and last turn.
+    """Turn marks into ``cache_control``: the caller's own, at most four; else, if asked for, on tools, system and last
+    turn.
 
-    A longer time to live has to come before a shorter one, so all marks take the longest where they differ out of order.
+    A longer time to live has to come before a shorter one, so all marks take the longest where they differ out of
+    order.
     """
     blocks = [*body.get("tools", []), *body.get("system", [])]
     for turn in body["messages"]:

@@ -123,7 +123,10 @@ def _read_call(call: Fields, names: dict[str, str]) -> ToolCall:
 
 
 def write_answer(answer: Answer, request: Request, *, thinking_in_content: bool = False) -> bytes:
-    """Return a chat completion. ``thinking_in_content`` shows thinking blocks in ``content`` (``x-tfy-strict-openai: false``)."""
+    """Return a chat completion.
+
+    ``thinking_in_content`` shows thinking blocks in ``content`` (``x-tfy-strict-openai: false``).
+    """
     body: Fields = {
         "id": answer.id if answer.id.startswith("chatcmpl-") else f"chatcmpl-{answer.id}",
         "object": "chat.completion",

@@ -149,7 +149,9 @@ def _detail(detail: Fields) -> Reasoning | None:
 
 
 def reasoning_details(parts: Iterable[Reasoning], first: int = 0) -> list[Fields]:
-    """Return reasoning with its signatures, so that a client can send it back; nothing where nothing has to come back."""
+    """Return reasoning with its signatures, so that a client can send it back; nothing where nothing has to come
+    back.
+    """
     found: list[Fields] = []
     for part in parts:
         form: Fields = {"format": FORMATS[part.origin]} if part.origin in FORMATS else {}
@@ -166,7 +168,10 @@ def reasoning_details(parts: Iterable[Reasoning], first: int = 0) -> list[Fields
 
 
 def write_part(part: Part, *, marks: bool) -> Fields | None:
-    """Return a content part for a chat server, ``None`` for what has no place in content. ``marks``: cache marks are taken."""
+    """Return a content part for a chat server, ``None`` for what has no place in content.
+
+    ``marks``: cache marks are taken.
+    """
     if isinstance(part, Text):
         return {"type": "text", "text": part.text, **(cache_fields(part.cache) if marks else {})}
     if isinstance(part, Refusal):

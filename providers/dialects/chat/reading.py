@@ -163,7 +163,9 @@ def _sampling(request: Request, body: Fields) -> None:
 
 
 def _thinking(body: Fields) -> Thinking | None:
-    """Take what the caller says about reasoning: OpenAI's effort, OpenRouter's ``reasoning`` or Anthropic's ``thinking``."""
+    """Take what the caller says about reasoning: OpenAI's effort, OpenRouter's ``reasoning`` or Anthropic's
+    ``thinking``.
+    """
     effort = take(body, "reasoning_effort", str)
     budget, summary = None, None
     reasoning = take(body, "reasoning", dict)

@@ -48,7 +48,10 @@ def finish_of(reason: str, called: bool) -> FinishReason:
 
 
 def read_answer(body: bytes, written: Written | None = None) -> Answer:
-    """Return a Gemini answer in the neutral form. A blocked prompt, which has no candidates, is a choice without content."""
+    """Return a Gemini answer in the neutral form.
+
+    A blocked prompt, which has no candidates, is a choice without content.
+    """
     fields = answer_fields(body)
     candidates = listed(fields, "candidates")
     blocked = blocked_reason(fields)

@@ -54,7 +54,10 @@ def write_request(request: ImageRequest, model: str, *, strict: bool = False) ->
 
 
 def read_answer(body: bytes, model: str = "") -> ImageAnswer:
-    """Return the images of an answer. One without any is an error: what the model said instead, or why it was blocked."""
+    """Return the images of an answer.
+
+    One without any is an error: what the model said instead, or why it was blocked.
+    """
     if is_imagen(model):
         images = [
             Media(

@@ -33,7 +33,9 @@ def _usual(part: Media) -> str:
 
 
 def takes_uri(media: Media, hand_over: bool) -> bool:
-    """Whether Gemini fetches a URL itself: YouTube, its own files, Google's storage; any with ``hand_over``, if its type is known."""
+    """Whether Gemini fetches a URL itself: YouTube, its own files, Google's storage; any with ``hand_over``, if its
+    type is known.
+    """
     url = media.url
     if url.startswith("gs://") or medias.is_youtube(url):
         return True

@@ -1,4 +1,7 @@
-"""Reads a generateContent request into the neutral form. Google's API takes its fields with capitals or with underscores."""
+"""Reads a generateContent request into the neutral form.
+
+Google's API takes its fields with capitals or with underscores.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -92,7 +95,10 @@ def _contents(request: Request, contents: Any) -> None:
 
 
 def _parts(content: Fields, where: str, ids: dict[str, list[str]]) -> list[Part]:
-    """Return a content's parts. Calls without ids get some; a result without an id answers the oldest open call of its name."""
+    """Return a content's parts.
+
+    Calls without ids get some; a result without an id answers the oldest open call of its name.
+    """
     found: list[Part] = []
     for index, part in enumerate(items(content.get("parts") or [], f"{where}.parts")):
         here = f"{where}.parts[{index}]"

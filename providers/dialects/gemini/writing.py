@@ -35,7 +35,9 @@ _FREE_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "re
 
 
 def media_needed(request: Request, settings: Settings) -> list[str]:
-    """Return the URLs that have to be fetched before the request can be written: those that Gemini does not fetch itself."""
+    """Return the URLs that have to be fetched before the request can be written: those that Gemini does not fetch
+    itself.
+    """
     wanted = (media for media in every_media(request.messages) if media.url and not media.data)
     return list(dict.fromkeys(media.url for media in wanted if not takes_uri(media, settings.hand_over_urls)))
 

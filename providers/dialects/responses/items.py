@@ -8,11 +8,22 @@ from providers.dialects.signatures import seal, unseal
 from providers.dialects.wire import Fields, arguments_text, encode, invalid, items, lenient, text_of, typed
 
 ORIGIN = "responses"
-# Items of the vendor's own tools in a conversation; they mean nothing to another vendor, whose answer they led to stays.
+# Items of the vendor's own tools in a conversation; they mean nothing to another vendor, whose answer they led to
+# stays.
 _PASSED_OVER = frozenset(
-    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_list_tools", "mcp_call",
-     "mcp_approval_request", "mcp_approval_response", "tool_search_call", "tool_search_output"}
-)  # fmt: skip
+    {
+        "web_search_call",
+        "file_search_call",
+        "code_interpreter_call",
+        "image_generation_call",
+        "mcp_list_tools",
+        "mcp_call",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "tool_search_call",
+        "tool_search_output",
+    }
+)
 NAMESPACE = "__"
 """Between a namespace and a tool's name, where a vendor knows no namespaces."""
 

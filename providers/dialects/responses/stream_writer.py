@@ -42,7 +42,10 @@ class _Open:
 
 
 class StreamWriter:
-    """Writes the first choice of a stream. ``response`` is the response as it stands, for whoever stores it at the end."""
+    """Writes the first choice of a stream.
+
+    ``response`` is the response as it stands, for whoever stores it at the end.
+    """
 
     def __init__(self, request: Request, fields: Mapping[str, Any], response_id: str = "") -> None:
         self._fields = fields

@@ -43,7 +43,9 @@ class Endpoint:
 
 
 def endpoints() -> list[Endpoint]:
-    """Return every endpoint below the API's prefixes; a row of the passthrough stands for its collection and an object."""
+    """Return every endpoint below the API's prefixes; a row of the passthrough stands for its collection and an
+    object.
+    """
     found = []
     for pattern in api:
         assert isinstance(pattern, URLPattern)

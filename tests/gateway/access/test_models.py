@@ -159,7 +159,7 @@ def test_nothing_secret_is_listed(world: tuple[Gateway, dict[str, str]], running
     assert running_upstream.origin not in text
 
 
-# --- bare names -------------------------------------------------------------------------------------------------------------
+# --- bare names ---------------------------------------------------------------------------------------------
 
 
 def served_by(world: tuple[Gateway, dict[str, str]], name: str, model: str, account: str = "") -> Any:
@@ -214,7 +214,7 @@ def test_the_sdk_retrieves_by_bare_name(world: tuple[Gateway, dict[str, str]]) -
             client.models.retrieve("secret")
 
 
-# --- any model ----------------------------------------------------------------------------------------------------------------
+# --- any model ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_stems_are_stable(name: str) -> None:
     assert stem(name.upper()) == stem(f" {name} ") == stem(plain(name)) == stem(name)
 
 
-# --- places ---------------------------------------------------------------------------------------------------------------
+# --- places -------------------------------------------------------------------------------------------------
 
 # A place for a name in a body; ``NAME`` stands for it.
 PLACES: list[dict[str, Any]] = [

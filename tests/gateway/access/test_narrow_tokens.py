@@ -1,4 +1,6 @@
-"""A token that is limited to one model reaches that alone, however a call names another: over HTTP, in forms, batches and sockets."""
+"""A token that is limited to one model reaches that alone, however a call names another: over HTTP, in forms, batches
+and sockets.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""A name given twice is refused, however the body is spaced; one that is spaced as usual is not looked through again."""
+"""A name given twice is refused, however the body is spaced; one that is spaced as usual is not looked through
+again.
+"""
 
 import json
 

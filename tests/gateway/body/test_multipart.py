@@ -1,4 +1,6 @@
-"""Multipart bodies on their way: the same bytes upstream but for the model, bounded memory, and clear answers to bad ones."""
+"""Multipart bodies on their way: the same bytes upstream but for the model, bounded memory, and clear answers to bad
+ones.
+"""
 
 import contextlib
 import hashlib
@@ -79,7 +81,7 @@ def begin(surface: Surface, length: int, content: bytes, token: str = "", **more
     return connection
 
 
-# --- what arrives -----------------------------------------------------------------------------------------------------------
+# --- what arrives -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", [0, 3, 99], ids=["first", "between", "last"])
@@ -124,7 +126,7 @@ def test_a_large_upload_stays_out_of_memory(surface: Surface, tmp_path: Path, pl
         assert resident("VmHWM") - at_rest <= ALLOWED_BYTES
 
 
-# --- what goes wrong --------------------------------------------------------------------------------------------------------
+# --- what goes wrong ----------------------------------------------------------------------------------------
 
 
 def test_a_slow_upload(surface: Surface) -> None:
@@ -178,11 +180,25 @@ def test_a_client_that_leaves_in_the_middle(surface: Surface, place: int) -> Non
         (body(place=99, parts={"model[": (b"", b"")}), "", None),
     ],
     ids=[
-        "truncated", "truncated-before-the-model", "no-model", "empty-model", "blank-model", "two-bodies", "data-behind",
-        "nothing", "no-multipart", "another-boundary", "lf-only", "two-models", "a-model-in-a-file", "two-headers",
-        "giant-headers", "part-bomb", "odd-name",
+        "truncated",
+        "truncated-before-the-model",
+        "no-model",
+        "empty-model",
+        "blank-model",
+        "two-bodies",
+        "data-behind",
+        "nothing",
+        "no-multipart",
+        "another-boundary",
+        "lf-only",
+        "two-models",
+        "a-model-in-a-file",
+        "two-headers",
+        "giant-headers",
+        "part-bomb",
+        "odd-name",
     ],
-)  # fmt: skip
+)
 def test_bad_bodies_get_a_clear_answer(surface: Surface, content: bytes, fragment: str, param: str | None) -> None:
     answer = post(surface, content)
     assert answer.status_code == 400, answer.text
@@ -211,7 +227,7 @@ def test_ids_in_parts_must_be_the_callers(surface: Surface) -> None:
             assert_ours(answer, 400, "invalid_multipart", "file_id")
 
 
-# --- bounds and refusals, visible while the client still sends ------------------------------------------------------------------
+# --- bounds and refusals, visible while the client still sends ----------------------------------------------
 
 
 @pytest.fixture(scope="module")

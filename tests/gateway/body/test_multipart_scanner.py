@@ -1,4 +1,6 @@
-"""The scanner of multipart bodies beside another parser: what both take they read alike; what is doubtful is refused."""
+"""The scanner of multipart bodies beside another parser: what both take they read alike; what is doubtful is
+refused.
+"""
 
 import itertools
 from dataclasses import dataclass, field

@@ -28,14 +28,23 @@ def found(body: bytes, operation: str = "") -> set[tuple[str, str]]:
         ({"previous_response_id": "resp_1"}, {("previous_response_id", "resp_1")}),
         ({"previous_response_id": None, "conversation": ""}, set()),
         ({"conversation": {"id": "conv_1"}}, {("conversation", "conv_1")}),
-        ({"tools": [{"vector_store_ids": ["vs_1", "vs_2"]}]}, {("vector_store_ids", "vs_1"), ("vector_store_ids", "vs_2")}),
+        (
+            {"tools": [{"vector_store_ids": ["vs_1", "vs_2"]}]},
+            {("vector_store_ids", "vs_1"), ("vector_store_ids", "vs_2")},
+        ),
         ({"a": [{"b": {"c": [{"file_id": "file-1"}]}}]}, {("file_id", "file-1")}),
         ({"metadata": {"file_id": "file-1", "thread_id": "t"}}, set()),
         ({"tools": [{"parameters": {"properties": {"file_id": {"default": "file-1", "id": "x"}}}}]}, set()),
         ({"text": {"format": {"schema": {"file_id": "file-1"}}}}, set()),
         ({"input": [{"content": [{"annotations": [{"file_id": "file-1", "container_id": "cntr_1"}]}]}]}, set()),
-        ({"input": [{"type": "file_search_call", "id": "fs_1", "queries": [], "results": [{"file_id": "f-1"}]}]}, set()),
-        ({"input": [{"type": "code_interpreter_call", "id": "ci", "container_id": "cntr_1"}]}, {("container_id", "cntr_1")}),
+        (
+            {"input": [{"type": "file_search_call", "id": "fs_1", "queries": [], "results": [{"file_id": "f-1"}]}]},
+            set(),
+        ),
+        (
+            {"input": [{"type": "code_interpreter_call", "id": "ci", "container_id": "cntr_1"}]},
+            {("container_id", "cntr_1")},
+        ),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, {("item_reference", "msg_1")}),
         ({"input": [{"id": "msg_1"}]}, {("item_reference", "msg_1")}),
         ({"items": [{"id": "msg_1", "type": None}]}, {("item_reference", "msg_1")}),
@@ -49,7 +58,7 @@ def found(body: bytes, operation: str = "") -> set[tuple[str, str]]:
         ({"tools": [{"environment": {"skills": [{"skill_id": "openai-spreadsheets"}]}}]}, set()),
         ({"prompt_cache_options": {"comparison_response_id": "resp_1"}}, {("comparison_response_id", "resp_1")}),
     ],
-)  # fmt: skip
+)
 def test_what_is_found(body: dict[str, Any], expected: set[tuple[str, str]], pad: dict[str, Any]) -> None:
     assert found(json.dumps({**body, **pad}).encode()) == expected
     assert found(json.dumps({**pad, **body}, separators=(",", ":"), ensure_ascii=False).encode()) == expected
@@ -66,7 +75,7 @@ def test_a_name_given_twice_is_refused(inner: str, pad: str) -> None:
     assert refused.value.code == "duplicate_field"
 
 
-# --- by OpenAI's description ----------------------------------------------------------------------------------------------
+# --- by OpenAI's description --------------------------------------------------------------------------------
 
 
 def example(place: str, object_id: str) -> dict[str, Any]:
@@ -119,17 +128,26 @@ TEXTS: list[tuple[str, dict[str, Any]]] = [
     ("chat/completions", {"thread_id": "x", "conversation": "y", "batch_id": "z", "file_id": "f", "container": "c"}),
     ("chat/completions", {"chat_template_kwargs": names_only(None), "extra": [names_only({"file_id": "x"})]}),
     ("chat/completions", {"messages": [{"role": "user", "content": "hi", "thread_id": "x", "container": {"id": "y"}}]}),
-    ("chat/completions", {"prediction": {"type": "content", "content": [{"type": "text", "text": "", "file_id": "x"}]}}),
+    (
+        "chat/completions",
+        {"prediction": {"type": "content", "content": [{"type": "text", "text": "", "file_id": "x"}]}},
+    ),
     ("embeddings", names_only(None)),
     ("moderations", {"input": [names_only(None)]}),
     ("images/generations", names_only(None)),
-    ("evals", {"data_source_config": {"type": "custom", "item_schema": names_only(None)}, "metadata": names_only(None)}),
-    ("evals/{id}/runs", {"data_source": {"type": "responses", "source": {"type": "file_content", "content": [names_only(None)]}}}),
+    (
+        "evals",
+        {"data_source_config": {"type": "custom", "item_schema": names_only(None)}, "metadata": names_only(None)},
+    ),
+    (
+        "evals/{id}/runs",
+        {"data_source": {"type": "responses", "source": {"type": "file_content", "content": [names_only(None)]}}},
+    ),
     ("evals/{id}/runs", {"data_source": {"input_messages": {"type": "item_reference", "item_reference": "item.x"}}}),
     ("vector_stores/{id}/search", {"query": "a", "filters": names_only(None)}),
     ("vector_stores/{id}/files/{id}", {"attributes": names_only(None)}),
     ("realtime", {"type": "session.update", "session": {"tools": [{"type": "mcp", "headers": names_only(None)}]}}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("pad", [{}, PAD], ids=["short", "long"])

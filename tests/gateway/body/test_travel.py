@@ -45,7 +45,10 @@ def moved(item: dict[str, Any], ids: set[str] = THEIRS, operation: str = "respon
 @pytest.mark.parametrize(
     ("item", "expected"),
     [
-        ({"type": "message", "id": "id_1", "role": "assistant", "content": SAID}, {"type": "message", "role": "assistant", "content": SAID}),
+        (
+            {"type": "message", "id": "id_1", "role": "assistant", "content": SAID},
+            {"type": "message", "role": "assistant", "content": SAID},
+        ),
         ({"id": "id_1", "role": "assistant", "content": "hi"}, {"role": "assistant", "content": "hi"}),
         ({**CALL, "id": "id_1"}, CALL),
         ({**CODE, "id": "of_mine", "container_id": "cntr_1"}, SAID_CODE),
@@ -54,9 +57,12 @@ def moved(item: dict[str, Any], ids: set[str] = THEIRS, operation: str = "respon
         ({**SHELL, "id": "id_1", "environment": {"type": "local"}}, {**SHELL, "environment": {"type": "local"}}),
         ({"type": "reasoning", "id": "id_1", "summary": []}, None),
         ({"type": "reasoning", "id": "id_1", "summary": SUMMARY, "encrypted_content": "gA"}, None),
-        ({"type": "reasoning", "id": "id_1", "summary": [], "content": THOUGHT, "encrypted_content": "gA"}, {"type": "reasoning", "summary": [], "content": THOUGHT}),
+        (
+            {"type": "reasoning", "id": "id_1", "summary": [], "content": THOUGHT, "encrypted_content": "gA"},
+            {"type": "reasoning", "summary": [], "content": THOUGHT},
+        ),
     ],
-)  # fmt: skip
+)
 def test_complete_items_go_on_without_ids(item: dict[str, Any], expected: Any, operation: str) -> None:
     assert moved(item, operation=operation) == expected
     assert moved(item, {"another"}, operation) == item

@@ -30,7 +30,7 @@ def nothing_went_upstream(upstream: SandboxProcess) -> Any:
     assert upstream.requests() == []
 
 
-# --- 401 ----------------------------------------------------------------------------------------------------------------
+# --- 401 ----------------------------------------------------------------------------------------------------
 
 
 def test_no_token(gateway: Gateway) -> None:
@@ -114,7 +114,7 @@ def test_a_disabled_virtual_account(gateway: Gateway) -> None:
     assert_ours(gateway.post(robot, CHAT_PATH, chat()), 401, "token_holder_disabled")
 
 
-# --- 403 and 404 --------------------------------------------------------------------------------------------------------
+# --- 403 and 404 --------------------------------------------------------------------------------------------
 
 
 def test_a_disabled_account(gateway: Gateway, token: str) -> None:
@@ -199,14 +199,15 @@ def test_an_unknown_path(gateway: Gateway, token: str, method: str, path: str) -
     """Past httpx, which would mend some of these."""
     with socket.create_connection(("127.0.0.1", gateway.port), 10) as connection:
         connection.sendall(
-            f"{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n".encode()
+            f"{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: "
+            f"0\r\n\r\n".encode()
         )
         status, body = read_answer(connection)
     assert status == 404
     assert_body(json.loads(body), "unknown_url")
 
 
-# --- 405 ----------------------------------------------------------------------------------------------------------------
+# --- 405 ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_a_header_that_came_twice_is_named(gateway: Gateway, token: str, name: s
     assert_ours(response, 400, "invalid_request", name)
 
 
-# --- 400: capability ------------------------------------------------------------------------------------------------------
+# --- 400: capability ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_a_model_that_is_not_for_this(gateway: Gateway, token: str, path: str, m
     assert error["message"] == f"{model_type} is not supported for the model"
 
 
-# --- 400: bodies ----------------------------------------------------------------------------------------------------------
+# --- 400: bodies --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)
@@ -293,7 +294,7 @@ def test_strange_model_names_are_only_names(gateway: Gateway, token: str) -> Non
         assert len(error["message"]) < 1000
 
 
-# --- 400: headers ---------------------------------------------------------------------------------------------------------
+# --- 400: headers -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_HEADERS, ids=lambda text: str(text)[:40])
@@ -302,7 +303,7 @@ def test_a_bad_header(gateway: Gateway, token: str, name: str, value: str | byte
     assert name in error["message"]
 
 
-# --- 408, 413, 415 --------------------------------------------------------------------------------------------------------
+# --- 408, 413, 415 ------------------------------------------------------------------------------------------
 
 
 def test_a_half_sent_body(tight_gateway: Gateway, tight_token: str) -> None:

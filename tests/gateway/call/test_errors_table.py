@@ -40,7 +40,8 @@ SHOWN_BY: dict[str, str] = {
     "Forbidden": f"{REQUEST}.test_a_disabled_account",
     "MethodNotAllowed": f"{REQUEST}.test_a_method_that_an_endpoint_has_not",
     "BodyTimedOut": f"{REQUEST}.test_a_half_sent_body",
-    "SessionOver": "not an answer of HTTP: tests.gateway.realtime.test_limits shows it at the end of a socket's session",
+    "SessionOver": "not an answer of HTTP: tests.gateway.realtime.test_limits shows it at the end of a socket's "
+    "session",
     "FirstTokenTimedOut": f"{UPSTREAM}.test_a_first_token_that_does_not_come",
     "TooLarge": f"{REQUEST}.test_a_30_mb_body_through_the_sdk",
     "HeadTooLarge": "server.test_connections.test_endless_headers",

@@ -102,7 +102,7 @@ def assert_ended(stream: OpenStream, since: float, code: str) -> None:
     assert_body(stream_error(stream.content), code)
 
 
-# --- tokens and their holders -------------------------------------------------------------------------------------------
+# --- tokens and their holders -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_revoked_token_ends_a_waiting_call(pair: Pair, who: str, running_upstr
     wait_until(lambda: running_upstream.requests()[-1]["disconnected"], 2)
 
 
-# --- access -------------------------------------------------------------------------------------------------------------------
+# --- access -------------------------------------------------------------------------------------------------
 
 
 def new_account(pair: Pair, upstream: SandboxProcess, *access: str) -> str:
@@ -214,7 +214,7 @@ def test_a_model_is_narrowed(pair: Pair, who: str, running_upstream: SandboxProc
     pair.within_a_second(answers(token, 404, model=f"{name}/m"), "narrow", f"{name}/m", "user:boss@example.com")
 
 
-# --- accounts and models --------------------------------------------------------------------------------------------------------
+# --- accounts and models ------------------------------------------------------------------------------------
 
 
 def test_an_account_is_disabled_and_enabled(pair: Pair, who: str, running_upstream: SandboxProcess) -> None:

@@ -1,4 +1,6 @@
-"""Agents, their environments, automations, sessions and vaults: every method of the SDK, checked strictly against its types."""
+"""Agents, their environments, automations, sessions and vaults: every method of the SDK, checked strictly against its
+types.
+"""
 
 import base64
 import json
@@ -208,7 +210,7 @@ async def test_the_events_of_a_session(surface: Surface) -> None:
         assert session.id in [each.id async for each in sessions.list(limit=1)]
 
 
-# --- whose they are -----------------------------------------------------------------------------------------------------------
+# --- whose they are -----------------------------------------------------------------------------------------
 
 PATHS = (
     ("GET", "agents/{agent}"),
@@ -321,7 +323,8 @@ def test_nobody_else_reaches_an_agents_objects(surface: Surface, sdk: OpenAI, fi
 
 def test_a_reference_that_is_given_twice(surface: Surface, sdk: OpenAI, file_id: str) -> None:
     """The vendor could read the other one."""
-    body = '{"agent": {"model": "%s"}, "environment": {"type": "openai_hosted", "environment_id": "%s", "environment_id": "env_mine"}}'
+    twice = '"environment_id": "%s", "environment_id": "env_mine"'
+    body = '{"agent": {"model": "%s"}, "environment": {"type": "openai_hosted", ' + twice + "}}"
     ids = belongings(sdk, file_id)
     headers = {**WIDE, "content-type": "application/json"}
     text = (body % (MODEL, ids["environment"])).encode()

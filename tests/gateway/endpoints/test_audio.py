@@ -1,4 +1,6 @@
-"""Speech, transcriptions and translations through the customer's SDK in every form, the capability gate, and the costs."""
+"""Speech, transcriptions and translations through the customer's SDK in every form, the capability gate, and the
+costs.
+"""
 
 import json
 from pathlib import Path
@@ -28,7 +30,7 @@ def heard(sound: bytes, **asked: Any) -> dict[str, Any]:
     return {"model": WHISPER, "file": ("a.wav", sound), **asked}
 
 
-# --- speech -----------------------------------------------------------------------------------------------------------------
+# --- speech -------------------------------------------------------------------------------------------------
 
 
 def test_the_speech_example(surface: Surface, tmp_path: Path) -> None:
@@ -68,7 +70,7 @@ def test_speech_as_events(surface: Surface) -> None:
     assert {line["type"] for line in lines} == {"speech.audio.delta", "speech.audio.done"}
 
 
-# --- transcriptions and translations ----------------------------------------------------------------------------------------
+# --- transcriptions and translations ------------------------------------------------------------------------
 
 
 def test_every_format_of_a_transcription(surface: Surface, spoken: bytes) -> None:
@@ -135,7 +137,7 @@ def test_the_capability_gate(surface: Surface, spoken: bytes, model_last: bool) 
     assert surface.upstream.requests() == []
 
 
-# --- what it costs ----------------------------------------------------------------------------------------------------------
+# --- what it costs ------------------------------------------------------------------------------------------
 
 
 def speak(sdk: OpenAI, model: str, **asked: Any) -> Any:

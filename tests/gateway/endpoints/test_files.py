@@ -168,7 +168,8 @@ def test_a_faulty_batch_input_is_refused_with_its_line(
         (('"model": "', '"mod\\u0065l": "gpt-9", "model": "'), "duplicate_field", "'model'"),
         (('"model": "', '"previous_response_id": "resp_a", "previous_response_id": null, "model": "'),
          "duplicate_field", "'previous_response_id'"),
-        (('"messages": [', '"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "a", "file_id": null}}]}, '),
+        (('"messages": [', '"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "a", '
+'"file_id": null}}]}, '),
          "duplicate_field", "'file_id'"),
         (("Say hi", "Say \udcff hi"), "invalid_encoding", "UTF-8"),
         (("req-9", "req-\udcff"), "invalid_encoding", "UTF-8"),

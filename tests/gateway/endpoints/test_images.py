@@ -116,7 +116,7 @@ def test_a_model_that_makes_no_images_is_refused(surface: Surface) -> None:
     assert surface.upstream.requests() == []
 
 
-# --- what they cost -------------------------------------------------------------------------------------------------------
+# --- what they cost -----------------------------------------------------------------------------------------
 
 
 def generate(sdk: OpenAI, **asked: Any) -> Any:

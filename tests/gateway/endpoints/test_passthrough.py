@@ -1,4 +1,6 @@
-"""What a client sends arrives as sent, and what the upstream answers comes back as answered: to the byte, and at once."""
+"""What a client sends arrives as sent, and what the upstream answers comes back as answered: to the byte, and at
+once.
+"""
 
 import itertools
 import json
@@ -21,7 +23,8 @@ from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
 
 ODD_BODY = (
-    b'{"model" : "openai-main/gpt-4o-mini", "messages":[ {"role":"user",  "content":"h\\u00e9 \\ud83d\\ude00 \xc3\xa9"} ],\n'
+    b'{"model" : "openai-main/gpt-4o-mini", "messages":[ {"role":"user",  "content":"h\\u00e9 \\ud83d\\ude00 '
+    b'\xc3\xa9"} ],\n'
     b' "x_unknown": {"b" : 1.0, "a":[1e3, 0.10, -0, 12345678901234567890], "twice":{"k":1,"k":2}},'
     b' "x_text":"a\\/b", "x_null":null ,"stream":false}'
 )
@@ -71,7 +74,7 @@ def direct(upstream: SandboxProcess, path: str, body: dict[str, Any]) -> httpx.R
     return upstream.post(path, {**body, "model": body["model"].partition("/")[2]})
 
 
-# --- the request --------------------------------------------------------------------------------------------------------
+# --- the request --------------------------------------------------------------------------------------------
 
 
 def test_every_field_arrives_byte_for_byte(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
@@ -138,7 +141,7 @@ def test_a_call_without_a_stream_gains_no_stream_options(sdk: OpenAI, upstream: 
     assert set(json.loads(only(upstream)["body"])) == {"model", "messages", "stream"}
 
 
-# --- headers --------------------------------------------------------------------------------------------------------------
+# --- headers ------------------------------------------------------------------------------------------------
 
 
 def test_only_harmless_headers_go_upstream(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
@@ -256,7 +259,7 @@ def test_every_call_has_an_id_of_its_own(gateway: Gateway, token: str) -> None:
     assert len(ids) == 5
 
 
-# --- the answer -----------------------------------------------------------------------------------------------------------
+# --- the answer ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -321,7 +324,7 @@ def test_an_error_of_the_upstream_comes_byte_for_byte(gateway: Gateway, token: s
     assert governed.headers["x-gatehouse-error-origin"] == "upstream"
 
 
-# --- at once ----------------------------------------------------------------------------------------------------------------
+# --- at once ------------------------------------------------------------------------------------------------
 
 
 def test_events_come_as_they_are_made(sdk: OpenAI) -> None:

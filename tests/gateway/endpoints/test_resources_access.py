@@ -25,7 +25,7 @@ def send(surface: Surface, token: str, method: str, path: str, body: Any = None,
     return surface.gateway.http.request(method, f"{surface.gateway.origin}/v1/{path}", json=body, headers=given)
 
 
-# --- the table --------------------------------------------------------------------------------------------------------------
+# --- the table ----------------------------------------------------------------------------------------------
 
 
 def test_the_switches_of_accounts_are_those_of_the_table() -> None:
@@ -40,7 +40,14 @@ def test_the_switches_of_accounts_are_those_of_the_table() -> None:
         ("threads", "", "POST", "thread.create", "thread", ""),
         ("threads", "thread_1/runs", "POST", "thread.runs.create", "run", "chat"),
         ("threads", "runs", "POST", "thread.runs.create", "thread", "chat"),
-        ("threads", "thread_1/runs/run_1/submit_tool_outputs", "POST", "thread.runs.submit_tool_outputs.create", "", "chat"),
+        (
+            "threads",
+            "thread_1/runs/run_1/submit_tool_outputs",
+            "POST",
+            "thread.runs.submit_tool_outputs.create",
+            "",
+            "chat",
+        ),
         ("threads", "thread_1/runs/run_1", "POST", "thread.runs.update", "", ""),
         ("videos", "", "POST", "video.create", "video", "video"),
         ("videos", "video_1/remix", "POST", "video.remix.create", "video", "video"),
@@ -50,7 +57,7 @@ def test_the_switches_of_accounts_are_those_of_the_table() -> None:
         ("vector_stores", "vs_1", "DELETE", "vector_store.delete", "", ""),
         ("agents/sessions", "sess_1/events", "POST", "agent_session.events.create", "agent_session", "responses"),
     ],
-)  # fmt: skip
+)
 def test_operations(path: str, rest: str, method: str, name: str, makes: str, billed: str) -> None:
     operation = operation_of(ROWS[path], place_of(ROWS[path], rest), method)
     created = operation.creates.kind if operation.creates is not None else ""
@@ -64,7 +71,7 @@ def test_what_can_be_no_id_is_not_found(rest: str) -> None:
         place_of(ROWS["vector_stores"], rest)
 
 
-# --- closed until opened ------------------------------------------------------------------------------------------------------
+# --- closed until opened ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("row", RESOURCES, ids=lambda row: row.path.replace("/", "-"))
@@ -95,7 +102,7 @@ def test_an_unknown_switch_is_refused_kindly(surface: Surface) -> None:
         surface.installation.do("change_account", "shut", open_resources=["vectors"])
 
 
-# --- whose they are -----------------------------------------------------------------------------------------------------------
+# --- whose they are -----------------------------------------------------------------------------------------
 
 
 def made(sdk: OpenAI) -> dict[str, str]:
@@ -221,7 +228,7 @@ def test_an_account_that_shares_everything(surface: Surface) -> None:
         )
 
 
-# --- models and accounts --------------------------------------------------------------------------------------------------------
+# --- models and accounts ------------------------------------------------------------------------------------
 
 
 def test_models_in_bodies_are_checked(surface: Surface) -> None:

@@ -1,4 +1,6 @@
-"""Who sees the passthrough's objects, and what stands below them, under each ``isolation``: vector stores and threads."""
+"""Who sees the passthrough's objects, and what stands below them, under each ``isolation``: vector stores and
+threads.
+"""
 
 import json
 from collections.abc import Iterator
@@ -57,7 +59,9 @@ PLACES: tuple[tuple[str, str, Any], ...] = (
 
 @dataclass
 class Tenants:
-    """The server, a token of everybody, what the owner has on each account, and a vector store of everybody's own there."""
+    """The server, a token of everybody, what the owner has on each account, and a vector store of everybody's own
+    there.
+    """
 
     gateway: Gateway
     tokens: dict[str, str]

@@ -1,4 +1,6 @@
-"""What every endpoint of images, audio, resources and the proxy shares: hang-ups, the contract's headers, large and slow bodies."""
+"""What every endpoint of images, audio, resources and the proxy shares: hang-ups, the contract's headers, large and
+slow bodies.
+"""
 
 import hashlib
 import json
@@ -79,7 +81,7 @@ def test_a_client_that_leaves_a_stream(surface: Surface, sound: bytes, name: str
     assert max(delays) <= BOUND_SECONDS, delays
 
 
-# --- the contract's headers -----------------------------------------------------------------------------------------------------
+# --- the contract's headers ---------------------------------------------------------------------------------
 
 
 def send(surface: Surface, name: str, sound: bytes, **headers: str) -> httpx.Response:
@@ -139,7 +141,7 @@ def test_retries_but_not_of_what_streamed_through(
     assert (answer.status_code, len(requests)) in outcomes
 
 
-# --- large and slow -------------------------------------------------------------------------------------------------------------
+# --- large and slow -----------------------------------------------------------------------------------------
 
 
 def test_a_large_file_goes_in_and_comes_out_slowly(surface: Surface) -> None:

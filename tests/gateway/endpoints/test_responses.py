@@ -20,7 +20,7 @@ def world(sdk: OpenAI) -> World:
     return make_world(sdk)
 
 
-# --- every method in every form -----------------------------------------------------------------------------------------
+# --- every method in every form -----------------------------------------------------------------------------
 
 
 @every_method
@@ -53,7 +53,7 @@ async def test_method_with_streaming_response(async_sdk: AsyncOpenAI, world: Wor
         assert method.right(await response.parse(), world)
 
 
-# --- the guides' examples -----------------------------------------------------------------------------------------------
+# --- the guides' examples -----------------------------------------------------------------------------------
 
 
 def test_the_first_guide(gateway: Gateway, token: str) -> None:
@@ -75,7 +75,8 @@ def test_the_first_guide(gateway: Gateway, token: str) -> None:
             client.responses.retrieve(response_id=seen.id)
 
     expected = (
-        "id created_at error incomplete_details instructions metadata model object output parallel_tool_calls temperature "
+        "id created_at error incomplete_details instructions metadata model object output parallel_tool_calls "
+        "temperature "
         "tool_choice tools top_p max_output_tokens previous_response_id reasoning status text truncation usage user "
         "background service_tier store provider"
     )
@@ -148,7 +149,7 @@ def test_the_third_guide(gateway: Gateway, token: str) -> None:
     assert fetched.output_text == created.output_text
 
 
-# --- paging, and what passes through ------------------------------------------------------------------------------------
+# --- paging, and what passes through ------------------------------------------------------------------------
 
 
 def test_input_items_page_by_page(sdk: OpenAI) -> None:
@@ -173,7 +174,7 @@ def test_queries_and_unknown_fields_pass_through(gateway: Gateway, token: str, u
     assert upstream.requests(f"/v1/responses/{answer['id']}")[-1]["query"] == query
 
 
-# --- which account ------------------------------------------------------------------------------------------------------
+# --- which account ------------------------------------------------------------------------------------------
 
 
 def test_the_header_is_needed_nowhere_that_an_id_tells(gateway: Gateway, token: str, sdk: OpenAI) -> None:
@@ -218,7 +219,7 @@ def test_a_model_without_the_capability_is_refused(gateway: Gateway, token: str)
         assert error["message"] == "responses is not supported for the model"
 
 
-# --- what it costs ------------------------------------------------------------------------------------------------------
+# --- what it costs ------------------------------------------------------------------------------------------
 
 
 def test_tokens_are_charged(gateway: Gateway, token: str) -> None:

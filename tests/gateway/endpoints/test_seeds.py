@@ -68,7 +68,7 @@ def as_stream(answer: ChatCompletion) -> list[dict[str, Any]]:
     ]
 
 
-# --- every chat example, in every way -----------------------------------------------------------------------------------
+# --- every chat example, in every way -----------------------------------------------------------------------
 
 
 @every_example
@@ -107,7 +107,7 @@ def test_example_as_raw_and_as_streaming_response(sdk: OpenAI, example: Example)
         assert example.check(response.parse())
 
 
-# --- streams ------------------------------------------------------------------------------------------------------------
+# --- streams ------------------------------------------------------------------------------------------------
 
 
 def test_the_streaming_example(sdk: OpenAI) -> None:
@@ -167,7 +167,7 @@ def test_the_stream_helper_assembles_tool_calls(sdk: OpenAI) -> None:
     assert [event.name for event in done] == ["get_weather"]
 
 
-# --- parsing ------------------------------------------------------------------------------------------------------------
+# --- parsing ------------------------------------------------------------------------------------------------
 
 
 def parsers(sdk: OpenAI) -> Iterator[Any]:
@@ -188,7 +188,7 @@ async def test_async_parse_gives_an_object(async_sdk: AsyncOpenAI) -> None:
     assert isinstance(answer.choices[0].message.parsed, Person)
 
 
-# --- longer conversations -------------------------------------------------------------------------------------------------
+# --- longer conversations -----------------------------------------------------------------------------------
 
 
 def test_a_round_trip_with_a_tool(sdk: OpenAI) -> None:
@@ -226,7 +226,7 @@ def test_cached_tokens_are_reported(sdk: OpenAI) -> None:
     assert cached[1] > 0
 
 
-# --- addresses and credentials --------------------------------------------------------------------------------------------
+# --- addresses and credentials ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", BASE_PATHS)
@@ -251,7 +251,7 @@ def test_a_bare_model_name_with_the_provider_header(gateway: Gateway, token: str
     assert raw.headers["x-tfy-resolved-model"] == CHAT
 
 
-# --- completions, embeddings, moderations ---------------------------------------------------------------------------------
+# --- completions, embeddings, moderations -------------------------------------------------------------------
 
 INSTRUCT = f"{ACCOUNT}/gpt-3.5-turbo-instruct"
 

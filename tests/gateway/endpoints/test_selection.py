@@ -1,4 +1,6 @@
-"""Objects that are chosen by a filter or a group may be anyone's: only an account that shares everything takes such calls."""
+"""Objects that are chosen by a filter or a group may be anyone's: only an account that shares everything takes such
+calls.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""The passthrough's small resources: ChatKit, webhooks, voices, decisions, safety, provenance; every method of the SDK."""
+"""The passthrough's small resources: ChatKit, webhooks, voices, decisions, safety, provenance; every method of the
+SDK.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -134,7 +136,9 @@ def test_safety(surface: Surface, sdk: OpenAI, shared: OpenAI) -> None:
 
 
 async def test_what_the_vendor_found_is_nobodys(surface: Surface, sdk: OpenAI) -> None:
-    """An alert is about somebody's calls, and nothing tells whose: where callers are kept apart, nobody gets to see it."""
+    """An alert is about somebody's calls, and nothing tells whose: where callers are kept apart, nobody gets to see
+    it.
+    """
     for act, object_id in ((sdk.safety.alerts.retrieve, ALERT), (sdk.safety.cases.retrieve, CASE)):
         with pytest.raises(NotFoundError):
             act(object_id)

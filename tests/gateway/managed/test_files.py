@@ -1,4 +1,6 @@
-"""Files that Gatehouse keeps itself, for batches that it runs: named, checked, in ranges, for as long as they were wanted."""
+"""Files that Gatehouse keeps itself, for batches that it runs: named, checked, in ranges, for as long as they were
+wanted.
+"""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -82,7 +82,8 @@ def listens(port: int) -> bool:
 @pytest.mark.parametrize(
     ("change", "stored"),
     [
-        ("account.base_url, account.api_key = 'https://api.openai.com/v1', 'sk-mine'", "openai https://api.openai.com/v1 sk-mine"),
+        ("account.base_url, account.api_key = 'https://api.openai.com/v1', "
+"'sk-mine'", "openai https://api.openai.com/v1 sk-mine"),
         ("account.api_key = 'sk-mine'", "openai {url} sk-mine"),
         ("account.kind, account.api_key = 'groq', 'sk-sandbox'", "groq {url} sk-sandbox"),
     ],

@@ -99,7 +99,10 @@ def assert_hidden(response: httpx.Response) -> None:
 
 
 def reached(upstream: SandboxProcess) -> list[str]:
-    """The paths that callers reached. Other tests' background responses may be looked at meanwhile, by the gateway itself."""
+    """The paths that callers reached.
+
+    Other tests' background responses may be looked at meanwhile, by the gateway itself.
+    """
     looked: Any = ["user-agent", "gatehouse"]
     return [row["path"] for row in upstream.requests() if looked not in [list(pair) for pair in row["headers"]]]
 

@@ -19,7 +19,7 @@ from tests.support.response_calls import COUNT, PROVIDER
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import PostgresServer, wait_until
 
-# --- what is written down -----------------------------------------------------------------------------------------------
+# --- what is written down -----------------------------------------------------------------------------------
 
 
 def owned(gateway: Gateway, *ids: str) -> dict[str, dict[str, Any]]:
@@ -55,7 +55,7 @@ def test_store_false_in_a_conversation_keeps_its_items(gateway: Gateway, sdk: Op
     assert kept[response.output[0].id or ""]["parent_id"] == conversation.id
 
 
-# --- the stream ---------------------------------------------------------------------------------------------------------
+# --- the stream ---------------------------------------------------------------------------------------------
 
 
 def test_the_first_event_waits_for_the_commit(gateway: Gateway, token: str, sdk: OpenAI) -> None:
@@ -97,7 +97,7 @@ def test_a_client_that_leaves_closes_the_upstream_and_leaves_a_record(
     assert gateway.get(token, f"/v1/responses/{first['response']['id']}").json()["status"] == "cancelled"
 
 
-# --- without a database -------------------------------------------------------------------------------------------------
+# --- without a database -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_what_runs_on_without_a_database_is_charged_later(fragile: tuple[Postgre
     wait_until(lambda: [row for row in gateway.installation.records(request_id=request_id) if row["output_tokens"]], 30)
 
 
-# --- many at once -------------------------------------------------------------------------------------------------------
+# --- many at once -------------------------------------------------------------------------------------------
 
 
 def test_records_share_commits_and_the_first_owner_stays(gateway: Gateway) -> None:
@@ -186,7 +186,7 @@ async def test_a_hundred_at_once(gateway: Gateway, async_sdk: AsyncOpenAI) -> No
     assert took < 15, f"100 responses at once took {took:.1f} s"
 
 
-# --- forgetting ---------------------------------------------------------------------------------------------------------
+# --- forgetting ---------------------------------------------------------------------------------------------
 
 
 def test_owners_are_forgotten_when_the_time_is_over(gateway: Gateway, sdk: OpenAI) -> None:

@@ -1,4 +1,6 @@
-"""No connection to the upstream: nobody there, nobody who accepts, an address that may not be dialled, none that is free."""
+"""No connection to the upstream: nobody there, nobody who accepts, an address that may not be dialled, none that is
+free.
+"""
 
 import re
 

@@ -19,7 +19,7 @@ EVENTS_HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event
 EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"hello"}}]}\n\n'
 
 
-# --- the upstream's own errors --------------------------------------------------------------------------------------------
+# --- the upstream's own errors ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -73,7 +73,7 @@ def test_an_error_page_keeps_its_status_and_type(gateway: Gateway, token: str) -
     assert response.headers["x-gatehouse-error-origin"] == "upstream"
 
 
-# --- answers that are none --------------------------------------------------------------------------------------------------
+# --- answers that are none ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_bytes_that_break_off_are_not_mended(
     assert gateway.post(token, CHAT_PATH, chat(model=scripted_model)).content == b"hello"
 
 
-# --- streams ----------------------------------------------------------------------------------------------------------------
+# --- streams ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_an_event_without_end_is_bounded(
     assert "16 MB" in stream_error(response.content)["message"]
 
 
-# --- time -------------------------------------------------------------------------------------------------------------------
+# --- time ---------------------------------------------------------------------------------------------------
 
 
 def test_an_upstream_that_never_answers(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
@@ -409,7 +409,7 @@ def test_the_first_token_timeout_binds_the_first_token_only(gateway: Gateway, to
     assert whole.status_code == 200
 
 
-# --- too much -----------------------------------------------------------------------------------------------------------------
+# --- too much -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("directive", ["big=2000000", "endless"])

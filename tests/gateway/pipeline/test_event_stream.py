@@ -270,7 +270,7 @@ def test_later_usage_that_says_less_erases_nothing() -> None:
     assert (record.input_tokens, record.output_tokens, record.cached_tokens) == (11, 7, 3)
 
 
-# --- the first token ----------------------------------------------------------------------------------------------------
+# --- the first token ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("delta", "is_output"),
     [

@@ -42,7 +42,7 @@ def dollars(text: str) -> int:
     return int(value)
 
 
-# --- what a record holds --------------------------------------------------------------------------------------------------
+# --- what a record holds ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -193,7 +193,7 @@ def test_what_is_refused_leaves_a_record_without_a_cost(gateway: Gateway, token:
     assert gateway.installation.records(request_id=unknown.headers["x-request-id"]) == []
 
 
-# --- attempts ---------------------------------------------------------------------------------------------------------------
+# --- attempts -----------------------------------------------------------------------------------------------
 
 
 def retrying(attempts: int, *codes: Any, **headers: str) -> dict[str, str]:
@@ -295,7 +295,7 @@ def test_a_connection_that_fails_is_tried_again(gateway: Gateway, token: str) ->
     assert [record["upstream_status"] for record in records_of(gateway, response, 3)] == [0, 0, 0]
 
 
-# --- sums, and sudden death -----------------------------------------------------------------------------------------------------
+# --- sums, and sudden death ---------------------------------------------------------------------------------
 
 
 def test_the_report_is_the_sum_of_the_records(make_installation: InstallationMaker) -> None:

@@ -1,4 +1,6 @@
-"""An installation whose accounts have models for every kind of socket, behind a gateway and beside a sandbox of its own."""
+"""An installation whose accounts have models for every kind of socket, behind a gateway and beside a sandbox of its
+own.
+"""
 
 import asyncio
 import contextlib
@@ -31,7 +33,9 @@ MODELS = (
 
 
 def seed(installation: Installation, upstream: SandboxProcess) -> None:
-    """Set up ``openai-main`` for everybody, ``other`` with a chat model, ``foreign`` for nobody, ``off`` switched off."""
+    """Set up ``openai-main`` for everybody, ``other`` with a chat model, ``foreign`` for nobody, ``off`` switched
+    off.
+    """
     installation.apply(
         provider(ACCOUNT, upstream.url, models=MODELS),
         provider("other", upstream.url, models=["gpt-4o-mini"]),

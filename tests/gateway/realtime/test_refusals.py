@@ -181,7 +181,7 @@ async def test_the_account_from_the_header(voices: Gateway, voice_token: str) ->
     assert (status, error["code"]) == (404, "model_not_found")
 
 
-# --- events that are checked like requests ------------------------------------------------------------------------------
+# --- events that are checked like requests ------------------------------------------------------------------
 
 FILE_PART = {"type": "message", "role": "user", "content": [{"type": "input_image", "file_id": "file-of-somebody"}]}
 TRANSCRIBER = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}

@@ -44,7 +44,8 @@ def drained(connection: socket.socket) -> bytes:
         b"GET / HTTP/9.9\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: "
+        b"chunked\r\n\r\n0\r\n\r\n",
         b"GET /v1/models HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n",
         b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx-a: a\x00b\r\n\r\n",
         b"GET /v1/\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -165,7 +166,8 @@ def test_an_offer_of_http_2_is_ignored(gateway: Gateway, token: str) -> None:
     body = json.dumps(chat("Reply with exactly: upgrade: h2c")).encode()
     head = (
         f"POST {CHAT_PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEA\r\n\r\n"
+        f"content-length: {len(body)}\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+        f"AAEA\r\n\r\n"
     ).encode()
     for sent in ([head + body], [head, body]):
         with connect(gateway) as connection:

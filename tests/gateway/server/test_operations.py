@@ -1,4 +1,6 @@
-"""What operators do beside starting and stopping: drain, kill a parent, listen on both families, pipe a command's output."""
+"""What operators do beside starting and stopping: drain, kill a parent, listen on both families, pipe a command's
+output.
+"""
 
 import signal
 import socket

@@ -1,4 +1,6 @@
-"""A part that fails degrades the service without ending it: calls go on, usage waits, and /readyz says which part and why."""
+"""A part that fails degrades the service without ending it: calls go on, usage waits, and /readyz says which part and
+why.
+"""
 
 import sqlite3
 import time

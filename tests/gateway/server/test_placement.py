@@ -1,4 +1,6 @@
-"""Below a path of the public address, behind a real nginx, whether it strips the path or not; and for browsers elsewhere."""
+"""Below a path of the public address, behind a real nginx, whether it strips the path or not; and for browsers
+elsewhere.
+"""
 
 import contextlib
 import re

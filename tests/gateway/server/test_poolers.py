@@ -90,6 +90,9 @@ def test_the_whole_service_behind_a_pooler(installation: Installation) -> None:
 
 
 def test_a_statement_is_bounded_on_the_servers_own_connections(installation: Installation) -> None:
-    shown = "from django.db import connection as c; k = c.cursor(); k.execute('SHOW statement_timeout'); print(k.fetchone()[0])"
+    shown = (
+        "from django.db import connection as c; k = c.cursor(); "
+        "k.execute('SHOW statement_timeout'); print(k.fetchone()[0])"
+    )
     done = installation.manage("shell", "-v0", "-c", shown)
     assert done.stdout.strip() == "1min"

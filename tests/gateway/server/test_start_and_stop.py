@@ -36,7 +36,7 @@ def fresh(tmp_path: Path) -> Installation:
     return Installation(tmp_path / "fresh")
 
 
-# --- daphne ---------------------------------------------------------------------------------------------------------------
+# --- daphne -------------------------------------------------------------------------------------------------
 
 
 def test_daphne_serves_too(make_installation: InstallationMaker, upstream: SandboxProcess) -> None:
@@ -65,7 +65,7 @@ def test_daphne_serves_too(make_installation: InstallationMaker, upstream: Sandb
     assert [record["client_gone"] for record in records] == [False, False, True, False]
 
 
-# --- refusing to start ------------------------------------------------------------------------------------------------------
+# --- refusing to start --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,19 @@ def test_an_unencoded_password_is_not_shown_and_the_fix_is(tmp_path: Path, passw
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("postgres://u:p%40%23s@db:6432/g%20h", {"USER": "u", "PASSWORD": "p@#s", "HOST": "db", "PORT": 6432, "NAME": "g h"}),
+        (
+            "postgres://u:p%40%23s@db:6432/g%20h",
+            {"USER": "u", "PASSWORD": "p@#s", "HOST": "db", "PORT": 6432, "NAME": "g h"},
+        ),
         ("postgresql://u:p@ss@db/g", {"USER": "u", "PASSWORD": "p@ss", "HOST": "db", "PORT": "", "NAME": "g"}),
         ("postgres:///g", {"USER": "", "PASSWORD": "", "HOST": "", "NAME": "g"}),
         ("postgres://%2Frun%2Fpg/g", {"HOST": "/run/pg", "NAME": "g"}),
-        ("postgres://db/g?sslmode=require&connect_timeout=9", {"OPTIONS": {"sslmode": "require", "connect_timeout": "9"}}),
+        (
+            "postgres://db/g?sslmode=require&connect_timeout=9",
+            {"OPTIONS": {"sslmode": "require", "connect_timeout": "9"}},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_database_address(tmp_path: Path, url: str, expected: dict[str, Any]) -> None:
     made = database(url, tmp_path, pooler=False)
     assert {name: made[name] for name in expected} == expected
@@ -310,7 +316,7 @@ def test_development_may_debug(make_installation: InstallationMaker) -> None:
     assert page.headers["content-type"] == "application/json"
 
 
-# --- several workers ----------------------------------------------------------------------------------------------------------
+# --- several workers ----------------------------------------------------------------------------------------
 
 
 def children(pid: int) -> list[int]:
@@ -357,7 +363,7 @@ def test_two_workers(make_installation: InstallationMaker) -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
-# --- ending -------------------------------------------------------------------------------------------------------------------
+# --- ending -------------------------------------------------------------------------------------------------
 
 
 def test_an_open_stream_is_finished_first(make_installation: InstallationMaker) -> None:

@@ -65,8 +65,13 @@ def test_a_blocked_prompt_is_a_choice_without_content():
 
 
 def test_anthropics_thinking_calls_and_usage():
-    usage = {"input_tokens": 21, "output_tokens": 30, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 30,
-             "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}}  # fmt: skip
+    usage = {
+        "input_tokens": 21,
+        "output_tokens": 30,
+        "cache_read_input_tokens": 100,
+        "cache_creation_input_tokens": 30,
+        "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+    }
     blocks = [
         {"type": "thinking", "thinking": "Hm.", "signature": "S=="},
         {"type": "redacted_thinking", "data": "R=="},
@@ -94,9 +99,15 @@ def test_anthropics_thinking_calls_and_usage():
 
 
 def test_geminis_thoughts_signatures_and_usage():
-    usage = {"promptTokenCount": 100, "cachedContentTokenCount": 60, "candidatesTokenCount": 20, "thoughtsTokenCount": 15,
-             "toolUsePromptTokenCount": 5, "totalTokenCount": 140,
-             "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 30}, {"modality": "TEXT", "tokenCount": 70}]}  # fmt: skip
+    usage = {
+        "promptTokenCount": 100,
+        "cachedContentTokenCount": 60,
+        "candidatesTokenCount": 20,
+        "thoughtsTokenCount": 15,
+        "toolUsePromptTokenCount": 5,
+        "totalTokenCount": 140,
+        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 30}, {"modality": "TEXT", "tokenCount": 70}],
+    }
     parts = [{"text": "Hm.", "thought": True}, GOOGLE_CALL, {"functionCall": {"name": "now", "args": {}}}]
     body = answered(generated(parts, usageMetadata=usage), gemini)
     assert_valid("CreateChatCompletionResponse", body)
@@ -158,19 +169,70 @@ def test_names_of_tools_are_the_callers_again():
 
 
 ANSWERS = [
-    (anthropic, message([{"type": "thinking", "thinking": "Hm.", "signature": "S=="}, {"type": "text", "text": "hi"}, CALL], stop_reason="tool_use")),
-    (anthropic, message([], stop_reason="refusal", stop_details={"type": "refusal", "category": "bio", "explanation": "No."})),
+    (
+        anthropic,
+        message(
+            [{"type": "thinking", "thinking": "Hm.", "signature": "S=="}, {"type": "text", "text": "hi"}, CALL],
+            stop_reason="tool_use",
+        ),
+    ),
+    (
+        anthropic,
+        message([], stop_reason="refusal", stop_details={"type": "refusal", "category": "bio", "explanation": "No."}),
+    ),
     (gemini, generated([{"text": "Hm.", "thought": True}, {"text": "hi"}, GOOGLE_CALL])),
     (gemini, generated([{"inlineData": {"mimeType": "image/png", "data": PNG}}])),
-    (chat, {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [
-        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": None, "reasoning_content": "Hm.", "tool_calls": [
-            {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": ""}}]}}]}),
-    (responses, {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m", "output": [
-        {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "E=="},
-        {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": "hi", "annotations": []}]},
-        {"type": "function_call", "id": "f", "call_id": "c", "name": "get_weather", "arguments": "{}"}],
-        "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}}),
-]  # fmt: skip
+    (
+        chat,
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "stop",
+                    "message": {
+                        "role": "assistant",
+                        "content": None,
+                        "reasoning_content": "Hm.",
+                        "tool_calls": [
+                            {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+                        ],
+                    },
+                }
+            ],
+        },
+    ),
+    (
+        responses,
+        {
+            "id": "resp_1",
+            "object": "response",
+            "created_at": 1,
+            "status": "completed",
+            "model": "m",
+            "output": [
+                {
+                    "type": "reasoning",
+                    "id": "rs",
+                    "summary": [{"type": "summary_text", "text": "Hm."}],
+                    "encrypted_content": "E==",
+                },
+                {
+                    "type": "message",
+                    "id": "m",
+                    "role": "assistant",
+                    "status": "completed",
+                    "content": [{"type": "output_text", "text": "hi", "annotations": []}],
+                },
+                {"type": "function_call", "id": "f", "call_id": "c", "name": "get_weather", "arguments": "{}"},
+            ],
+            "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7},
+        },
+    ),
+]
 
 
 @pytest.mark.parametrize(("dialect", "body"), ANSWERS)
@@ -179,8 +241,13 @@ def test_every_answer_in_every_front_door(dialect, body):
     assert_valid("CreateChatCompletionResponse", json.loads(chat.write_answer(answer, ask())))
     assert_anthropic("Message", json.loads(anthropic.write_answer(answer, ask())))
     assert_gemini("GenerateContentResponse", json.loads(gemini.write_answer(answer, ask())))
-    fields = {"model": "m", "store": False, "instructions": "Be kind.", "tools": [
-        {"type": "function", "name": "get_weather", "parameters": {}, "strict": False}], "metadata": {"a": "b"}}  # fmt: skip
+    fields = {
+        "model": "m",
+        "store": False,
+        "instructions": "Be kind.",
+        "tools": [{"type": "function", "name": "get_weather", "parameters": {}, "strict": False}],
+        "metadata": {"a": "b"},
+    }
     written = json.loads(responses.write_answer(answer, ask(), fields))
     assert_valid("Response", written)
     assert (written["instructions"], written["metadata"]) == ("Be kind.", {"a": "b"})
@@ -202,7 +269,9 @@ def test_thinking_blocks_in_content_where_the_caller_wants_them():
 
 
 def test_proofs_of_thinking_travel_through_other_front_doors():
-    """A Gemini call's signature comes back through an Anthropic client and a Responses client that keeps its own history."""
+    """A Gemini call's signature comes back through an Anthropic client and a Responses client that keeps its own
+    history.
+    """
     answer = gemini.read_answer(json.dumps(ANSWERS[2][1]).encode())
     turn = json.loads(anthropic.write_answer(answer, ask()))["content"]
     again = anthropic.read_request(

@@ -20,22 +20,45 @@ AGENT = {
     "context_management": {"edits": []},
     "stream": True,
     "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
-    "tools": [{"name": "Bash", "description": "Runs a command.", "input_schema": {"type": "object", "properties": {"command": {"type": "string"}}}}],
+    "tools": [
+        {
+            "name": "Bash",
+            "description": "Runs a command.",
+            "input_schema": {"type": "object", "properties": {"command": {"type": "string"}}},
+        }
+    ],
     "messages": [
         {"role": "user", "content": "List files."},
-        {"role": "assistant", "content": [
-            {"type": "thinking", "thinking": "ls.", "signature": "S=="},
-            {"type": "text", "text": "Sure."},
-            {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "ls"}},
-            {"type": "tool_use", "id": "toolu_2", "name": "Bash", "input": {}}]},
-        {"role": "user", "content": [
-            {"type": "tool_result", "tool_use_id": "toolu_1", "content": [
-                {"type": "text", "text": "a.txt"},
-                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}]},
-            {"type": "tool_result", "tool_use_id": "toolu_2", "content": "no", "is_error": True},
-            {"type": "text", "text": "<system-reminder>x</system-reminder>", "cache_control": {"type": "ephemeral"}}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "ls.", "signature": "S=="},
+                {"type": "text", "text": "Sure."},
+                {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "ls"}},
+                {"type": "tool_use", "id": "toolu_2", "name": "Bash", "input": {}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "toolu_1",
+                    "content": [
+                        {"type": "text", "text": "a.txt"},
+                        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+                    ],
+                },
+                {"type": "tool_result", "tool_use_id": "toolu_2", "content": "no", "is_error": True},
+                {
+                    "type": "text",
+                    "text": "<system-reminder>x</system-reminder>",
+                    "cache_control": {"type": "ephemeral"},
+                },
+            ],
+        },
     ],
-}  # fmt: skip
+}
 
 
 def test_an_agents_messages_for_a_chat_model():
@@ -101,19 +124,45 @@ GOOGLE = {
     "system_instruction": {"parts": [{"text": "Be kind."}]},
     "contents": [
         {"role": "user", "parts": [{"text": "hi"}, {"inline_data": {"mime_type": "image/png", "data": PNG}}]},
-        {"role": "model", "parts": [
-            {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "U0lH"},
-            {"functionCall": {"name": "f", "args": {"a": 2}}}]},
-        {"role": "user", "parts": [
-            {"functionResponse": {"name": "f", "response": {"result": "one"}}},
-            {"functionResponse": {"name": "f", "response": {"deep": {"x": 1}}}}]},
+        {
+            "role": "model",
+            "parts": [
+                {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "U0lH"},
+                {"functionCall": {"name": "f", "args": {"a": 2}}},
+            ],
+        },
+        {
+            "role": "user",
+            "parts": [
+                {"functionResponse": {"name": "f", "response": {"result": "one"}}},
+                {"functionResponse": {"name": "f", "response": {"deep": {"x": 1}}}},
+            ],
+        },
     ],
-    "tools": [{"functionDeclarations": [{"name": "f", "description": "d", "parameters": {
-        "type": "OBJECT", "properties": {"a": {"type": "INTEGER", "nullable": True}, "type": {"type": "STRING"}}}}]}],
+    "tools": [
+        {
+            "functionDeclarations": [
+                {
+                    "name": "f",
+                    "description": "d",
+                    "parameters": {
+                        "type": "OBJECT",
+                        "properties": {"a": {"type": "INTEGER", "nullable": True}, "type": {"type": "STRING"}},
+                    },
+                }
+            ]
+        }
+    ],
     "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
-    "generationConfig": {"temperature": 0.5, "maxOutputTokens": 100, "stopSequences": ["x"], "thinkingConfig": {"thinkingBudget": 0},
-                         "responseMimeType": "application/json", "responseSchema": {"type": "OBJECT", "properties": {"n": {"type": "NUMBER"}}}},
-}  # fmt: skip
+    "generationConfig": {
+        "temperature": 0.5,
+        "maxOutputTokens": 100,
+        "stopSequences": ["x"],
+        "thinkingConfig": {"thinkingBudget": 0},
+        "responseMimeType": "application/json",
+        "responseSchema": {"type": "OBJECT", "properties": {"n": {"type": "NUMBER"}}},
+    },
+}
 
 
 def test_a_google_client_for_every_provider():
@@ -162,15 +211,41 @@ CODEX = {
     "reasoning": {"effort": "medium", "summary": "auto"},
     "text": {"verbosity": "low"},
     "tools": [
-        {"type": "function", "name": "shell", "strict": False, "parameters": {"type": "object", "properties": {"command": {"type": "array", "items": {"type": "string"}}}}},
-        {"type": "custom", "name": "apply_patch", "description": "Edits files.", "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}},
-        {"type": "namespace", "name": "mcp", "description": "d", "tools": [{"type": "function", "name": "look", "parameters": {}, "strict": False}]},
+        {
+            "type": "function",
+            "name": "shell",
+            "strict": False,
+            "parameters": {"type": "object", "properties": {"command": {"type": "array", "items": {"type": "string"}}}},
+        },
+        {
+            "type": "custom",
+            "name": "apply_patch",
+            "description": "Edits files.",
+            "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"},
+        },
+        {
+            "type": "namespace",
+            "name": "mcp",
+            "description": "d",
+            "tools": [{"type": "function", "name": "look", "parameters": {}, "strict": False}],
+        },
         {"type": "web_search"},
     ],
     "input": [
         {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>"}]},
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "fix it"}, {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}]},
-        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "gatehouse.anthropic.S=="},
+        {
+            "type": "message",
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "fix it"},
+                {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"},
+            ],
+        },
+        {
+            "type": "reasoning",
+            "summary": [{"type": "summary_text", "text": "Hm."}],
+            "encrypted_content": "gatehouse.anthropic.S==",
+        },
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Looking."}]},
         {"type": "function_call", "call_id": "c1", "name": "shell", "arguments": '{"command":["ls"]}'},
         {"type": "custom_tool_call", "call_id": "c2", "name": "apply_patch", "input": "*** Begin"},
@@ -179,7 +254,7 @@ CODEX = {
         {"type": "custom_tool_call_output", "call_id": "c2", "output": "Done"},
         {"type": "function_call_output", "call_id": "c3", "output": [{"type": "input_text", "text": "x"}]},
     ],
-}  # fmt: skip
+}
 
 
 def test_a_coding_agents_responses_for_claude():

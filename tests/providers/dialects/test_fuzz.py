@@ -15,12 +15,22 @@ from tests.support.dialect_cases import ANTHROPIC_STREAM, CHAT_STREAM, GEMINI_ST
 
 DIALECTS = {"chat": chat, "anthropic": anthropic, "gemini": gemini, "responses": responses}
 REQUESTS = {"chat": TALK_FIELDS, "anthropic": AGENT, "gemini": GOOGLE, "responses": CODEX}
-STREAMS = {"chat": CHAT_STREAM, "anthropic": ANTHROPIC_STREAM, "gemini": GEMINI_STREAM, "responses": [
-    {"type": "response.created", "response": {"id": "r", "model": "m", "created_at": 1}},
-    {"type": "response.output_item.added", "output_index": 0, "item": {"type": "function_call", "call_id": "c", "name": "f"}},
-    {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "{}"},
-    {"type": "response.output_text.delta", "output_index": 1, "content_index": 0, "delta": "hi"},
-    {"type": "response.completed", "response": {"usage": {"input_tokens": 1, "output_tokens": 2}}}]}  # fmt: skip
+STREAMS = {
+    "chat": CHAT_STREAM,
+    "anthropic": ANTHROPIC_STREAM,
+    "gemini": GEMINI_STREAM,
+    "responses": [
+        {"type": "response.created", "response": {"id": "r", "model": "m", "created_at": 1}},
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": {"type": "function_call", "call_id": "c", "name": "f"},
+        },
+        {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "{}"},
+        {"type": "response.output_text.delta", "output_index": 1, "content_index": 0, "delta": "hi"},
+        {"type": "response.completed", "response": {"usage": {"input_tokens": 1, "output_tokens": 2}}},
+    ],
+}
 junk = st.recursive(
     st.none()
     | st.booleans()

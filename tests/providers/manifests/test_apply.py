@@ -189,7 +189,8 @@ integrations:
         ("{metric: per_1000_embedding_tokens, value: 0.00002}", {"input_mtok": "0.02"}),
         ("{metric: per_million_characters, value: {input: 15}}", {"input_mchars": "15"}),
         ("{metric: per_minute_of_audio, value: {input: 0.006}}", {"audio_minute": "0.006"}),
-        ("{metric: per_1000_tokens, value: {input: 0.001, output: 0.01, output_tiers: [{from: 200000, cost_per_token: 0.02}]}}",
+        ("{metric: per_1000_tokens, value: {input: 0.001, output: 0.01, output_tiers: [{from: 200000, cost_per_token: "
+"0.02}]}}",
          {"input_mtok": "1", "output_mtok": {"base": "10", "tiers": [{"start": 200000, "price": "20"}]}}),
         ("{metric: per_unit, value: {image: [{size: 1024x1024, price: 0.04}, {price: '0.02'}]}}",
          {"image": [{"size": "1024x1024", "price": "0.04"}, {"price": "0.02"}]}),

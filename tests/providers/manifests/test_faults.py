@@ -1,4 +1,6 @@
-"""What is wrong in a manifest is reported all at once, with file, document, path and the fix; and nothing is written."""
+"""What is wrong in a manifest is reported all at once, with file, document, path and the fix; and nothing is
+written.
+"""
 
 import io
 import json
@@ -48,12 +50,17 @@ FAULTS = [
     ("{type: virtual-account, name: app, tags: {env: 3}}", [("tags.env", "put it in quotes")]),
     ("{type: virtual-account, name: app, ownedBy: {team: eng}}", [("ownedBy.team", "there is no team 'eng'")]),
     (
-        "{type: virtual-account, name: app, permissions: [{resource_fqn: 'a:b:nope', role_id: provider-account-access}]}",
+        "{type: virtual-account, name: app, permissions: [{resource_fqn: 'a:b:nope', role_id: "
+        "provider-account-access}]}",
         [("permissions", "there is no provider account 'nope'")],
     ),
     (
-        "{type: virtual-account, name: app, permissions: [{resource_fqn: w, resource_type: workspace, role_id: admin}]}",
-        [("permissions[0].role_id", "Valid values: provider-account-manager"), ("permissions[0].resource_type", "'workspace'")],
+        "{type: virtual-account, name: app, permissions: [{resource_fqn: w, resource_type: workspace, role_id: "
+        "admin}]}",
+        [
+            ("permissions[0].role_id", "Valid values: provider-account-manager"),
+            ("permissions[0].resource_type", "'workspace'"),
+        ],
     ),
     # accounts
     (HEAD + "base_url: http://api.openai.com", [("base_url", "Plain http is refused")]),
@@ -71,8 +78,7 @@ FAULTS = [
     (HEAD + "organization: 'org-1\n\n  org-2'", [("organization", "no HTTP header can carry")]),
     (HEAD + 'organization: "org-1\\n"', [("organization", "no HTTP header can carry")]),
     (HEAD + 'project: "proj\\u0001"', [("project", "no HTTP header can carry")]),
-    (HEAD + "organization: Ünï\nproject: Ünï",
-     [("organization", "printable ASCII"), ("project", "printable ASCII")]),
+    (HEAD + "organization: Ünï\nproject: Ünï", [("organization", "printable ASCII"), ("project", "printable ASCII")]),
     (HEAD + 'extra_headers: {"X-A\\n": x}', [("", "is no header's name")]),
     (HEAD + "extra_headers: {X-Ä: x}", [("", "is no header's name")]),
     (HEAD + 'extra_headers: {X-A: "a\\nb"}', [("extra_headers.X-A", "printable ASCII")]),
@@ -80,41 +86,72 @@ FAULTS = [
     (HEAD + "extra_headers: [X-A]", [("extra_headers", "names with strings")]),
     (HEAD + "api_key: sk-1", [("", "unknown field 'api_key'. Write it as auth_data")]),
     (HEAD + "models: []", [("", "unknown field 'models'. Write models as integrations.")]),
-    (HEAD + "collaborators: [{subject: 'team:eng', role_id: provider-account-access}]",
-     [("collaborators", "there is no team 'eng'")]),
-    (HEAD + "collaborators: [{subject: 'virtualaccount:app', role_id: provider-account-access}]",
-     [("collaborators", "there is no virtual account 'app'")]),
-    (HEAD + "collaborators: [{subject: bob, role_id: provider-account-access}]",
-     [("collaborators[0].subject", "Write user:EMAIL, team:NAME")]),
-    (HEAD + "collaborators: [{subject: 'user:bob', role_id: provider-account-access}]",
-     [("collaborators", "'bob' is not a valid e-mail address")]),
-    (HEAD + "collaborators: [{subject: 'user:b@x.com', role_id: provider-account-user}]",
-     [("collaborators[0].role_id", "'provider-account-user' is not known. Did you mean 'provider-account-")]),
+    (
+        HEAD + "collaborators: [{subject: 'team:eng', role_id: provider-account-access}]",
+        [("collaborators", "there is no team 'eng'")],
+    ),
+    (
+        HEAD + "collaborators: [{subject: 'virtualaccount:app', role_id: provider-account-access}]",
+        [("collaborators", "there is no virtual account 'app'")],
+    ),
+    (
+        HEAD + "collaborators: [{subject: bob, role_id: provider-account-access}]",
+        [("collaborators[0].subject", "Write user:EMAIL, team:NAME")],
+    ),
+    (
+        HEAD + "collaborators: [{subject: 'user:bob', role_id: provider-account-access}]",
+        [("collaborators", "'bob' is not a valid e-mail address")],
+    ),
+    (
+        HEAD + "collaborators: [{subject: 'user:b@x.com', role_id: provider-account-user}]",
+        [("collaborators[0].role_id", "'provider-account-user' is not known. Did you mean 'provider-account-")],
+    ),
     (HEAD + "collaborators: [{subject: 'user:b@x.com'}]", [("collaborators[0].role_id", "is missing")]),
     # keys
     ("{type: provider-account/openai, name: a, auth_data: {type: api-key}}", [("auth_data.api_key", "is missing")]),
-    ("{type: provider-account/openai, name: a, auth_data: {type: oauth, api_key: x}}", [("auth_data.type", "'oauth' is not known")]),
-    ("{type: provider-account/openai, name: a, auth_data: {api_key: 'tfy-secret://o:g:k'}}",
-     [("auth_data.api_key", "tfy-secret:// can't be read here. Put the secret into an environment variable")]),
-    ("{type: provider-account/openai, name: a, auth_data: {api_key: '${NOT_SET}'}}",
-     [("auth_data.api_key", "NOT_SET is not set")]),
-    ("{type: provider-account/openai, name: a, auth_data: {api_key: '${EMPTY}'}}",
-     [("auth_data.api_key", "set but empty")]),
-    ("{type: provider-account/openai, name: a, auth_data: {api_key: '${OPENAI_API_KEY'}}",
-     [("auth_data.api_key", "'${' does not begin a variable")]),
+    (
+        "{type: provider-account/openai, name: a, auth_data: {type: oauth, api_key: x}}",
+        [("auth_data.type", "'oauth' is not known")],
+    ),
+    (
+        "{type: provider-account/openai, name: a, auth_data: {api_key: 'tfy-secret://o:g:k'}}",
+        [("auth_data.api_key", "tfy-secret:// can't be read here. Put the secret into an environment variable")],
+    ),
+    (
+        "{type: provider-account/openai, name: a, auth_data: {api_key: '${NOT_SET}'}}",
+        [("auth_data.api_key", "NOT_SET is not set")],
+    ),
+    (
+        "{type: provider-account/openai, name: a, auth_data: {api_key: '${EMPTY}'}}",
+        [("auth_data.api_key", "set but empty")],
+    ),
+    (
+        "{type: provider-account/openai, name: a, auth_data: {api_key: '${OPENAI_API_KEY'}}",
+        [("auth_data.api_key", "'${' does not begin a variable")],
+    ),
     ("{type: provider-account/openai, name: a, auth_data: {api_key: 12}}", [("auth_data.api_key", "Write ${NAME}")]),
-    ("{type: provider-account/openai, name: a, auth_data: {api_key: sk-ключ}}", [("auth_data.api_key", "printable ASCII")]),
-    ("{type: provider-account/openai, name: a, auth_data: {type: none, api_key: x}}",
-     [("auth_data.api_key", "takes no key")]),
+    (
+        "{type: provider-account/openai, name: a, auth_data: {api_key: sk-ключ}}",
+        [("auth_data.api_key", "printable ASCII")],
+    ),
+    (
+        "{type: provider-account/openai, name: a, auth_data: {type: none, api_key: x}}",
+        [("auth_data.api_key", "takes no key")],
+    ),
     ("{type: team, name: '${NOT_SET}'}", [("name", "NOT_SET is not set")]),
     # models
     (HEAD + "integrations: [{name: m}]", [("integrations[0].model_types", "is missing. Write what the model may be")]),
     (HEAD + "integrations: [{model_types: [chat]}]", [("integrations[0].name", "is missing")]),
     (HEAD + "integrations: [{name: m, model_types: []}]", [("integrations[0].model_types", "blank")]),
-    (HEAD + "integrations: [{name: m, model_types: [chats]}]", [("integrations[0].model_types[0]", "Did you mean 'chat'?")]),
+    (
+        HEAD + "integrations: [{name: m, model_types: [chats]}]",
+        [("integrations[0].model_types[0]", "Did you mean 'chat'?")],
+    ),
     (HEAD + "integrations: [{name: a b, model_types: [chat]}]", [("integrations[0].name", "1 to 200 letters")]),
-    (HEAD + "integrations: [{name: m, model_types: [chat]}, {name: m, model_types: [chat]}]",
-     [("integrations[1].name", "appears twice")]),
+    (
+        HEAD + "integrations: [{name: m, model_types: [chat]}, {name: m, model_types: [chat]}]",
+        [("integrations[1].name", "appears twice")],
+    ),
     (MODEL % "type: integration/model/groq", [("integrations[0].type", "write integration/model/openai")]),
     (MODEL % "features: [toolz]", [("integrations[0].features[0]", "Did you mean 'tools'?")]),
     (MODEL % "context_window: big", [("integrations[0].context_window", "Write a number")]),
@@ -122,22 +159,33 @@ FAULTS = [
     (MODEL % "deprecated_on: 2027-02-30", [("integrations[0].deprecated_on", "is not a valid day")]),
     (MODEL % "hosted_model_name: x", [("integrations[0]", "Write it as model_id")]),
     (MODEL % "url: x", [("integrations[0]", "write it there as base_url")]),
-    (MODEL % "authorized_subjects: ['team:nope']", [("integrations[0].authorized_subjects", "there is no team 'nope'")]),
+    (
+        MODEL % "authorized_subjects: ['team:nope']",
+        [("integrations[0].authorized_subjects", "there is no team 'nope'")],
+    ),
     # prices
     (MODEL % "cost: free", [("integrations[0].cost", "fields with values")]),
     (MODEL % "cost: {}", [("integrations[0].cost.metric", "is missing")]),
     (MODEL % "cost: {metric: per_token}", [("integrations[0].cost.metric", "'per_token' is not known")]),
     (MODEL % "cost: {metric: public_cost, value: 1}", [("integrations[0].cost.value", "takes no value")]),
-    (MODEL % "cost: {metric: per_1000_tokens, value: {input: 1}}", [("integrations[0].cost.value.output", "is missing")]),
+    (
+        MODEL % "cost: {metric: per_1000_tokens, value: {input: 1}}",
+        [("integrations[0].cost.value.output", "is missing")],
+    ),
     (MODEL % "cost: {metric: per_1000_tokens}", [("integrations[0].cost.value", "fields with values")]),
-    (MODEL % "cost: {metric: per_1000_tokens, value: {input: -1, output: 1}}", [("integrations[0].cost.value", "is not a price")]),
-    (MODEL % "cost: {metric: per_1000_tokens, value: {inputs: 1, input: 1, output: 1}}",
-     [("integrations[0].cost.value", "Did you mean 'input'?")]),
+    (
+        MODEL % "cost: {metric: per_1000_tokens, value: {input: -1, output: 1}}",
+        [("integrations[0].cost.value", "is not a price")],
+    ),
+    (
+        MODEL % "cost: {metric: per_1000_tokens, value: {inputs: 1, input: 1, output: 1}}",
+        [("integrations[0].cost.value", "Did you mean 'input'?")],
+    ),
     (MODEL % "cost: {metric: per_1000_embedding_tokens}", [("integrations[0].cost.value", "is missing")]),
     (MODEL % "cost: {metric: per_unit, value: {input_mtokens: 1}}", [("integrations[0].cost.value", "input_mtokens")]),
     (MODEL % "cost: {metric: per_unit, value: {}}", [("integrations[0].cost.value", "Give prices in US dollars")]),
     (MODEL % "cost: {metric: per_unit, value: 3}", [("integrations[0].cost.value", "Write prices by unit")]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "expected"), FAULTS, ids=[text.splitlines()[-1][:60] for text, _ in FAULTS])
@@ -186,7 +234,8 @@ def test_all_faults_of_all_files_are_told_at_once():
             "{type: team, name: eng, membres: []}\n---\n{type: team, name: Ops}",
             HEAD + "isolation: teams\nintegrations: [{name: m, model_types: [chats]}]",
             HEAD.replace("openai-main", "other") + "base_url: http://x\ncollaborators:\n"
-            "- {subject: 'team:eng', role_id: provider-account-access}\n- {subject: 'team:nope', role_id: provider-account-access}",
+            "- {subject: 'team:eng', role_id: provider-account-access}\n- {subject: 'team:nope', role_id: "
+            "provider-account-access}",
         )
     told = [(fault.source, fault.document, fault.path) for fault in caught.value.faults]
     assert told == [

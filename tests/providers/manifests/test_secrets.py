@@ -1,4 +1,6 @@
-"""Keys and headers in manifests: where they come from, when they stay, and that they never go to another host or show."""
+"""Keys and headers in manifests: where they come from, when they stay, and that they never go to another host or
+show.
+"""
 
 import pytest
 from django.db import connection

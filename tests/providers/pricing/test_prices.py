@@ -1,4 +1,6 @@
-"""Money: our integers agree with genai-prices to the last digit, discounts are exact, and nothing unknown is ever free."""
+"""Money: our integers agree with genai-prices to the last digit, discounts are exact, and nothing unknown is ever
+free.
+"""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,6 @@
-"""Both clients in both event loops that a server may run in: uvloop under ``manage.py serve``, asyncio's under daphne."""
+"""Both clients in both event loops that a server may run in: uvloop under ``manage.py serve``, asyncio's under
+daphne.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -69,7 +69,10 @@ async def test_a_closed_connection_is_not_used_again(client: UpstreamClient) -> 
 
 
 async def test_headers_of_an_answer(client: UpstreamClient) -> None:
-    head = b"HTTP/1.1 429 Slow\r\nX-One: 1\r\nx-two: a\r\nX-Two: b\r\nempty:\r\nlatin: caf\xe9\r\ncontent-length: 0\r\n\r\n"
+    head = (
+        b"HTTP/1.1 429 Slow\r\nX-One: 1\r\nx-two: a\r\nX-Two: b\r\nempty:\r\n"
+        b"latin: caf\xe9\r\ncontent-length: 0\r\n\r\n"
+    )
     async with serving(answering(head)) as server:
         answer = await client.send(account(server.origin), request(server.origin + "/"))
         answer.close()

@@ -39,7 +39,7 @@ def begun(answer: bytes) -> Any:
     return script
 
 
-# --- time -------------------------------------------------------------------------------------------------------------------
+# --- time ---------------------------------------------------------------------------------------------------
 
 
 async def test_no_answer_in_time(client: UpstreamClient) -> None:
@@ -120,7 +120,7 @@ async def test_calls_wait_for_a_connection_in_their_order(client: UpstreamClient
         assert server.connections == 1
 
 
-# --- connecting -----------------------------------------------------------------------------------------------------------
+# --- connecting ---------------------------------------------------------------------------------------------
 
 
 async def test_a_port_that_refuses(client: UpstreamClient) -> None:
@@ -205,7 +205,7 @@ async def test_closing_the_client_closes_its_connections(client: UpstreamClient)
                 await asyncio.sleep(0.005)
 
 
-# --- leaving --------------------------------------------------------------------------------------------------------------
+# --- leaving ------------------------------------------------------------------------------------------------
 
 
 async def test_a_cancelled_call_closes_its_connection(client: UpstreamClient) -> None:
@@ -247,7 +247,7 @@ async def test_leaving_an_answer_closes_its_connection(client: UpstreamClient, r
         assert server.left_at - left < LEAVING_SECONDS
 
 
-# --- pressure -------------------------------------------------------------------------------------------------------------
+# --- pressure -----------------------------------------------------------------------------------------------
 
 
 async def test_a_slow_reader_slows_the_upstream(client: UpstreamClient) -> None:
@@ -298,7 +298,7 @@ async def test_a_slow_upstream_slows_an_upload(client: UpstreamClient) -> None:
         assert await task == (200, b"{}")
 
 
-# --- uploads --------------------------------------------------------------------------------------------------------------
+# --- uploads ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("length", [None, "11"])
@@ -336,7 +336,9 @@ async def test_a_body_that_breaks_off(client: UpstreamClient) -> None:
 
 @pytest.mark.parametrize("whole", [False, True])
 async def test_an_early_answer_to_a_large_upload(client: UpstreamClient, whole: bool) -> None:
-    """An answer that comes before the body was sent is the answer; the rest is not sent, the connection not used again."""
+    """An answer that comes before the body was sent is the answer; the rest is not sent, the connection not used
+    again.
+    """
     made = 0
 
     async def body() -> AsyncIterator[bytes]:

@@ -1,4 +1,6 @@
-"""Whatever bytes come, in whatever pieces: the call ends, with an answer no longer than what came, or with a failure of ours."""
+"""Whatever bytes come, in whatever pieces: the call ends, with an answer no longer than what came, or with a failure of
+ours.
+"""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,6 @@
-"""What the lean client promises beyond the contract: aiohttp reads on, reuses or hangs where these upstreams misbehave."""
+"""What the lean client promises beyond the contract: aiohttp reads on, reuses or hangs where these upstreams
+misbehave.
+"""
 
 import asyncio
 import gzip

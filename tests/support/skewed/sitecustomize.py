@@ -1,4 +1,5 @@
-"""Imported by Python at the start of a process that has this folder in its path: the clock is TEST_CLOCK_SKEW seconds ahead.
+"""Imported by Python at the start of a process that has this folder in its path: the clock is TEST_CLOCK_SKEW seconds
+ahead.
 
 Whatever a process of ours asks for the time of day is shifted; intervals (``time.monotonic``) and the database are not.
 """

@@ -8,7 +8,7 @@ from usage.rollups import rebuild
 
 
 class Command(BaseCommand):
-    help = "Make the sums by the hour, which the console's pages read, anew from the usage records. Writers wait meanwhile."
+    help = "Recompute the hourly sums that the console's pages read from the usage records. Writers wait meanwhile."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"Made {rebuild()} rows of sums.")

@@ -84,7 +84,10 @@ def store_waiting() -> None:
 
 
 def table(found: Report) -> str:
-    """Return the report as a table for people, with a line for the total. Callers choose metadata and names of models."""
+    """Return the report as a table for people, with a line for the total.
+
+    Callers choose metadata and names of models.
+    """
     lines = [[*map(printable, found.group_by), *(name.replace("_", " ") for name in SHOWN)]]
     lines += [[*(NONE if part is None else printable(part) for part in key), *_cells(sums)] for key, sums in found.rows]
     lines.append(["total", *[""] * (len(found.group_by) - 1), *_cells(found.total)])
