@@ -73,7 +73,7 @@ class MemberInline(ScopedInline):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
-    """Superusers' page: everybody else changes their password through the menu and sees no user list."""
+    """Superusers' page: everyone else changes their password through the menu and sees no user list."""
 
     admin_site: Any
     form = UserChangeForm

@@ -88,7 +88,7 @@ class ExpiryField(forms.SplitDateTimeField):
 
 
 class TokenForm(forms.ModelForm):
-    """Adds or edits a token. ``person``, set by the admin, owns a token that names nobody else."""
+    """Adds or edits a token. ``person``, set by the admin, owns a token that names no one else."""
 
     person: User
     limits = LinesField(required=False, help_text=TOKEN_LIMITS_HELP)

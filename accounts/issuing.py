@@ -36,7 +36,7 @@ def parse_expiry(text: str, now: datetime | None = None) -> datetime:
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is no expiry. Use 90d, 12h or 4w from now, 2027-01-31, or 2027-01-31T12:00:00Z."
+            f"{text!r} is not a valid expiry. Use 90d, 12h or 4w from now, 2027-01-31, or 2027-01-31T12:00:00Z."
         ) from None
     if moment <= now:
         raise ValueError(f"{text!r} is not in the future.")
@@ -49,14 +49,14 @@ def find_or_make_user(email: str) -> tuple[User, bool]:
     try:
         validate_email(email)
     except ValidationError:
-        raise ValueError(f"{_short(email)} is no e-mail address.") from None
+        raise ValueError(f"{_short(email)} is not a valid e-mail address.") from None
     user = User.objects.filter(email=email).first()
     if user:
         return user, False
     try:
         User(email=email).clean_fields(exclude=["password"])
     except ValidationError as error:
-        raise ValueError(f"{_short(email)} is no user's e-mail address. {' '.join(error.messages)}") from None
+        raise ValueError(f"{_short(email)} is not a user's e-mail address. {' '.join(error.messages)}") from None
     return User.objects.create_user(email), True
 
 
@@ -69,7 +69,9 @@ def find_or_make_virtual_account(name: str) -> tuple[VirtualAccount, bool]:
     try:
         made.full_clean()
     except ValidationError as error:
-        raise ValueError(f"{_short(name)} is no name for a virtual account. {' '.join(error.messages)}") from None
+        raise ValueError(
+            f"{_short(name)} is not a valid name for a virtual account. {' '.join(error.messages)}"
+        ) from None
     made.save()
     return made, True
 
@@ -91,7 +93,7 @@ def issue_token(
         raise ValueError("Name either a user or a virtual account.")
     for limit in limits or []:
         if not LIMIT.fullmatch(limit):
-            raise ValueError(f"{limit!r} is no limit. Give an account, or a model as account/model.")
+            raise ValueError(f"{limit!r} is not a valid limit. Give an account, or a model as account/model.")
     expires_at = parse_expiry(expires) if expires else None
     owner: dict[str, Any]
     if user:

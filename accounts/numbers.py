@@ -1,4 +1,4 @@
-"""Numbers that somebody else wrote: read without a surprise.
+"""Numbers that someone else wrote: read without a surprise.
 
 ``str.isdigit()`` takes ``²`` and thousands of digits, and ``int()`` refuses both; ``float()`` takes ``1e308`` and
 ``nan``. So nothing but this module asks a text whether it is a number.

@@ -1,6 +1,6 @@
 """What every page of the console shares: who sees which rows, and which targets a form may choose.
 
-Superusers see everything. Everybody else sees what lies in their :class:`Scope`, which the site works out once a
+Superusers see everything. Everyone else sees what lies in their :class:`Scope`, which the site works out once a
 request (``console.site``). A model's admin says with :meth:`ScopedAdmin.narrow` which rows those are; lists, pages by
 id, actions, histories and choices all go through it.
 """
@@ -97,7 +97,7 @@ class ScopedFields:
 class ScopedAdmin(ScopedFields, ModelAdmin):
     """An admin page whose rows and rights follow the person's scope.
 
-    ``rights`` is what somebody who is no superuser may do with the rows that :meth:`narrow` leaves;
+    ``rights`` is what someone who is not a superuser may do with the rows that :meth:`narrow` leaves;
     ``superuser_rights`` what a superuser may do with any. Rows outside answer 404, like rows that don't exist.
     """
 
@@ -110,11 +110,11 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
     warn_unsaved_form = True
 
     def concerns(self, scope: Scope) -> bool:
-        """Whether somebody who is no superuser has any business on this page."""
+        """Whether someone who is not a superuser has any business on this page."""
         return False
 
     def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
-        """Return the rows of ``queryset`` that somebody who is no superuser may see."""
+        """Return the rows of ``queryset`` that someone who is not a superuser may see."""
         return queryset.none()
 
     def scope(self, request: HttpRequest) -> Scope:

@@ -1,4 +1,4 @@
-"""A large upload: a sound file to be written down, as the OpenAI SDK for Python sends it, and its answer."""
+"""A large upload: an audio file to be transcribed, as the OpenAI SDK for Python sends it, and its answer."""
 
 import json
 import struct

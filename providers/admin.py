@@ -219,7 +219,7 @@ class ProviderAccountAdmin(ScopedAdmin):
 
 
 def _lost_by_moving(account: ProviderAccount, entered: dict[str, Any]) -> list[str]:
-    """Return what is stored and was not entered anew: saving under another host clears it."""
+    """Return what is stored and was not entered again: saving under another host clears it."""
     stored = {"key": (stored_key(account), "api_key"), "extra headers": (stored_header_names(account), "headers")}
     return [
         name for name, (there, field) in stored.items() if there != [] and there is not False and not entered[field]

@@ -32,7 +32,7 @@ def egress_rules(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
         if any(network.prefixlen == 0 for network in networks):
             faults.append(
                 Warning(
-                    f"GATEHOUSE_EGRESS_ALLOW: {entry} lets every address be dialled, metadata services among them.",
+                    f"GATEHOUSE_EGRESS_ALLOW: {entry} allows every address, metadata services among them.",
                     hint="List the networks that hold your own model servers, for example 10.20.0.0/16.",
                     id=EGRESS_OPEN,
                 )
@@ -62,7 +62,7 @@ def stored_keys(
         Error(
             f"The stored keys of {', '.join(sorted(unreadable))} were encrypted with another encryption key.",
             hint="Restore it (GATEHOUSE_ENCRYPTION_KEYS, or encryption_key in the data directory), or enter the keys "
-            "anew.",
+            "again.",
             id=UNREADABLE_KEYS,
         )
     ]

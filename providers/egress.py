@@ -1,8 +1,8 @@
-"""Which addresses may be dialled at all.
+"""Which addresses may be connected to at all.
 
-Upstream addresses are public and https unless the operator lists a host or network in ``GATEHOUSE_EGRESS_ALLOW``. The
-name is judged when an account is saved (:func:`url_fault`), and the address again when it is dialled, after resolution
-(:func:`check_address`): a name that resolves to a private address later is refused then.
+Upstream addresses are public and https unless the operator lists a host or network in ``GATEHOUSE_EGRESS_ALLOW``.
+The name is judged when an account is saved (:func:`url_fault`), and the address again when it is connected to, after
+resolution (:func:`check_address`): a name that resolves to a private address later is refused then.
 
 A listed name opens plain http and private addresses for that name. Link-local addresses and those of metadata services
 hold a cloud machine's own credentials, so they stay refused unless the address or its network is listed itself. An IPv6
@@ -25,14 +25,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class EgressDenied(OSError):
-    """An address that may not be dialled. The message names the address and the mend, never a credential."""
+    """An address that may not be connected to. The message names the address and the fix, never a credential."""
 
 
 def _networks(rows: dict[str, str]) -> tuple[tuple[Network, str], ...]:
     return tuple((ipaddress.ip_network(network), reason) for network, reason in rows.items())
 
 
-# Names of metadata services that must not be dialled even if they resolve to a public-looking address.
+# Names of metadata services that must not be connected to even if they resolve to a public-looking address.
 METADATA_HOSTS = frozenset(
     {
         "metadata",
@@ -138,7 +138,7 @@ def url_fault(url: str) -> str | None:
     if "?" in url or "#" in url:
         return "An address has no '?' or '#'."
     if port == 0:
-        return "Port 0 can't be dialled."
+        return "Port 0 can't be connected to."
     return _host_fault(parts.hostname, plain=parts.scheme == "http")
 
 
@@ -175,7 +175,7 @@ def _host_fault(host: str, *, plain: bool) -> str | None:
 
 
 def address_fault(host: str, address: str) -> str | None:
-    """Say why the resolved ``address`` of ``host`` may not be dialled, or ``None``."""
+    """Say why the resolved ``address`` of ``host`` may not be connected to, or ``None``."""
     try:
         parsed = ipaddress.ip_address(address.split("%", 1)[0])
     except ValueError:
@@ -201,7 +201,7 @@ def address_fault(host: str, address: str) -> str | None:
 
 
 def check_address(host: str, address: str) -> None:
-    """Raise :class:`EgressDenied` when ``address`` of ``host`` may not be dialled. Call it at dial time."""
+    """Raise :class:`EgressDenied` when ``address`` of ``host`` may not be connected to. Call it when connecting."""
     fault = address_fault(host, address)
     if fault:
         raise EgressDenied(fault)

@@ -80,7 +80,7 @@ class ProviderAccountForm(forms.ModelForm):
     clear_headers = forms.BooleanField(label="Clear extra headers", required=False, widget=UnfoldBooleanSwitchWidget)
     open_resources = LinesField(
         required=False,
-        help_text="OpenAI resources opened for passthrough, one name a line. Empty: none; * opens all. Known are: "
+        help_text="OpenAI resources opened for passthrough, one name a line. Empty: none; * opens all. Valid values: "
         f"{', '.join(RESOURCE_SWITCHES)}.",
     )
     proxy_paths = LinesField(

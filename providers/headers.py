@@ -1,4 +1,4 @@
-"""What an HTTP header can carry, and which field of an account to mend when it can't."""
+"""What an HTTP header can carry, and which field of an account to fix when it can't."""
 
 import re
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 FIELDS = {"openai-organization": "organization", "openai-project": "project"}
-MEND = "has characters that no HTTP header can carry: only printable ASCII works, without blanks around it."
+UNSENDABLE = "has characters that no HTTP header can carry: only printable ASCII works, without whitespace around it."
 
 
 def value_fault(value: str) -> str:
     """Say why ``value`` may not be entered as a header's value; empty: it may. The value itself is not repeated."""
-    return "" if not value or VALUE.fullmatch(value) else MEND
+    return "" if not value or VALUE.fullmatch(value) else UNSENDABLE
 
 
 def unsendable(headers: Iterable[tuple[str, str]], auth_header: str) -> str:

@@ -30,5 +30,5 @@ def undecryptable(name: str) -> str:
     return (
         f"The key stored for {name!r} was encrypted with another encryption key. Restore the key "
         f"(GATEHOUSE_ENCRYPTION_KEYS "
-        "or the data directory's encryption_key), or enter the account's key anew in the admin."
+        "or the data directory's encryption_key), or enter the account's key again in the admin."
     )

@@ -205,7 +205,7 @@ class ProviderAccount(Announced):
             if name.lower() in FORBIDDEN_HEADERS:
                 raise ValidationError(f"Extra header {name!r} is set by Gatehouse itself.")
             if not headers.NAME.fullmatch(name):
-                raise ValidationError(f"{name!r} is no header's name: use letters, digits and dashes.")
+                raise ValidationError(f"{name!r} is not a valid header name: use letters, digits and dashes.")
             if headers.value_fault(value):
                 raise ValidationError(f"The value of extra header {name!r} {headers.value_fault(value)}")
 
@@ -287,7 +287,7 @@ class Model(Announced):
             value = getattr(self, field)
             unknown = [entry for entry in value if entry not in known] if isinstance(value, list) else [value]
             if unknown:
-                raise ValidationError({field: f"Unknown: {unknown}. Known are: {', '.join(known)}."})
+                raise ValidationError({field: f"Unknown: {unknown}. Valid values: {', '.join(known)}."})
         if not self.model_types:
             raise ValidationError({"model_types": f"Choose at least one of: {', '.join(MODEL_TYPES)}."})
 

@@ -59,7 +59,8 @@ def resource_fault(names: Iterable[str]) -> str | None:
     """Say what is wrong with an account's list of open resources, or ``None``."""
     for name in names:
         if name not in RESOURCE_SWITCHES and name != ALL_RESOURCES:
-            return f"{name!r} is no resource. Known are: {', '.join(RESOURCE_SWITCHES)}; or {ALL_RESOURCES} for all."
+            valid = ", ".join(RESOURCE_SWITCHES)
+            return f"{name!r} is not a valid resource. Valid values: {valid}; or {ALL_RESOURCES} for all."
     return None
 
 

@@ -166,7 +166,7 @@ class Ledger:
         logger.info("Brought in the usage records that process %s left.", folder.name.partition("-")[0])
 
     def _refresh_connection(self) -> None:
-        """Let Django renew a connection that is old or dead. A file is neither, and opening it anew costs more."""
+        """Let Django renew a connection that is old or dead. A file is neither, and opening it again costs more."""
         connection = connections[self.using]
         if connection.vendor != "sqlite":
             connection.close_if_unusable_or_obsolete()
@@ -174,7 +174,7 @@ class Ledger:
     def _move(self, path: Path) -> int:
         """Store a segment's records, delete it, and return how many it had."""
         count = 0
-        with suppress(FileNotFoundError):  # brought in by somebody else, while a stuck process lost its lock
+        with suppress(FileNotFoundError):  # brought in by someone else, while a stuck process lost its lock
             for batch in recovery.lines(path, BATCH):
                 self._store(batch)
                 count += len(batch)
@@ -271,7 +271,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _no_pause() -> None:
-    """Drain at full speed: nobody waits for the interpreter any more."""
+    """Drain at full speed: no one waits for the interpreter any more."""
 
 
 def spool_directory() -> Path:

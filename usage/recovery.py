@@ -32,7 +32,7 @@ def folders(directory: Path) -> list[Path]:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
-    """Hold the lock of ``folder``. Yields false when its process lives, or somebody else is bringing it in."""
+    """Hold the lock of ``folder``. Yields false when its process lives, or someone else is bringing it in."""
     try:
         lock = os.open(folder / LOCK_NAME, os.O_RDWR)
     except FileNotFoundError:

@@ -104,7 +104,7 @@ def report(
 ) -> Report:
     """Sum the records from ``since`` up to, without, ``until``. Raises ``ValueError`` for an unknown group.
 
-    A record of somebody in two teams counts under each of them; in the total it counts once.
+    A record of someone in two teams counts under each of them; in the total it counts once.
     """
     result = Report(since, until, group_by)
     rows: defaultdict[Key, Sums] = defaultdict(Sums)
@@ -133,7 +133,7 @@ def moment(text: str, now: datetime) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no moment. Write 24h, 7d, 2026-11-01 or 2026-11-01T12:00:00Z.") from None
+        raise ValueError(f"{text!r} is not a valid time. Write 24h, 7d, 2026-11-01 or 2026-11-01T12:00:00Z.") from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
@@ -175,7 +175,7 @@ def _summed(
         elif group in GROUPS:
             columns += GROUPS[group]
         else:
-            raise ValueError(f"{group!r} is no group. Use {', '.join(GROUPS)} or {METADATA}KEY.")
+            raise ValueError(f"{group!r} is not a valid group. Use {', '.join(GROUPS)} or {METADATA}KEY.")
     # Something constant to group by makes one row out of the whole, like any other.
     return records.annotate(whole=Value(1)).values("whole", *dict.fromkeys(columns)).annotate(**_sums()).order_by()
 

@@ -2,7 +2,7 @@
 
 A rollup row is written in the transaction that stores the records, and only for records that were not there before: so
 rollups and records agree to the last digit, also after a crash between commit and cleaning up. :func:`rebuild` makes
-them anew from the records.
+them again from the records.
 """
 
 import hashlib
@@ -137,7 +137,10 @@ def _key(dimensions: tuple[str, ...]) -> str:
 
 
 def rebuild(using: str = "default") -> int:
-    """Make all rollups anew from the records, in one transaction; return how many there are. Writers wait meanwhile."""
+    """Make all rollups again from the records, in one transaction; return how many there are.
+
+    Writers wait meanwhile.
+    """
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         if connections[using].vendor == "postgresql":
             cursor.execute(f"LOCK TABLE {TABLE} IN SHARE ROW EXCLUSIVE MODE")

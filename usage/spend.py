@@ -131,7 +131,7 @@ def totals(span: Span, narrowed: Q) -> Totals:
 def rows(span: Span, group: str, narrowed: Q) -> list[Row]:
     """Return a row for each model, account, team, user or application, by cost. Raises ``KeyError`` for another group.
 
-    What somebody in two teams used counts under each of them.
+    What someone in two teams used counts under each of them.
     """
     column = GROUPS[group]
     found: dict[str, Row] = {}

@@ -81,7 +81,7 @@ class Spool:
         """Note that ``attempt`` starts, so that a killed process still leaves a record of it."""
         line = _line(attempt)
         with self._lock:
-            if not self._owner:  # a forked child, or somebody who writes after close()
+            if not self._owner:  # a forked child, or someone who writes after close()
                 self._reopen()
             self._inflight[attempt.attempt_id] = line
             self._note_begun(attempt.attempt_id, line)
@@ -133,7 +133,7 @@ class Spool:
 
         For one thread. The files are made and let go of outside the lock, for which calls wait.
         """
-        gone = self._segment is not None and not self._segment.path.exists()  # somebody removed the folder under us
+        gone = self._segment is not None and not self._segment.path.exists()  # someone removed the folder under us
         if self._segment is not None and not self._segment_records and not gone:
             self._note_missing()
             return None

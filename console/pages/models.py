@@ -168,7 +168,7 @@ def _access(model: Model) -> list[str]:
         )
     if subjects:
         said.append(f"Narrowed to {', '.join(subjects.values())}, among those who may use the account.")
-    return said or ["Nobody but superusers."]
+    return said or ["No one but superusers."]
 
 
 def _health(name: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def checklist(request: HttpRequest, scope: Scope) -> list[dict[str, Any]]:
     return [
         {"text": "Add a provider account and its key", "link": wizard, "done": ProviderAccount.objects.exists()},
         {"text": "Choose its models", "link": wizard, "done": Model.objects.exists() or _passes_on_any()},
-        {"text": "Give somebody access", "link": grants, "done": Grant.objects.exists()},
+        {"text": "Give someone access", "link": grants, "done": Grant.objects.exists()},
         {
             "text": "Make a token",
             "link": reverse("admin:accounts_apitoken_add"),
@@ -148,7 +148,7 @@ def _errors(scope: Scope) -> list[dict[str, Any]]:
 
 
 def _attention(scope: Scope) -> Iterator[dict[str, str]]:
-    """Yield what somebody who manages something should look at, each with a link."""
+    """Yield what someone who manages something should look at, each with a link."""
     if not scope.manages:
         return
     week = figures.last(168, timezone.now())

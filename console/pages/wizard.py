@@ -238,7 +238,7 @@ def subject_of(key: str) -> dict[str, Any]:
         found = table.objects.filter(pk=whole_number(number)).first()
         if found is not None:
             return {column: found}
-    raise Faults({"access": "Somebody in the list is not there any more. Take them out."})
+    raise Faults({"access": "Someone in the list is not there any more. Take them out."})
 
 
 def listed(entered: dict[str, Any], field: str, most: int) -> list[Any]:

@@ -17,7 +17,7 @@ def may_use(caller: Caller, account: AccountSnapshot) -> bool:
 
 
 def manages(caller: Caller, account: AccountSnapshot) -> bool:
-    """Whether the caller may see everybody's objects on the account: its managers, and superusers."""
+    """Whether the caller may see everyone's objects on the account: its managers, and superusers."""
     return may_use(caller, account) and (caller.is_superuser or not caller.principals.isdisjoint(account.managers))
 
 

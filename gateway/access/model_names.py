@@ -6,7 +6,7 @@ Pure functions over names; :mod:`gateway.access.models` says who may call what.
 import re
 from functools import lru_cache
 
-# A snapshot that is open to whoever may use the model that it is of.
+# A snapshot that is open to every caller who may use that model.
 SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
 # Before the name itself: Google's and Azure's resources, Bedrock's regions and makers, the maker in an aggregator's
 # names.

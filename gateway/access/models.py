@@ -14,7 +14,7 @@ from gateway.directory.accounts import unlisted_model
 from gateway.state import state
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 
-# What an upstream name that nobody listed may look like. It goes into headers, logs and caches.
+# What an upstream name that no one listed may look like. It goes into headers, logs and caches.
 UNLISTED_NAME = re.compile(r"[!-~]{1,300}")
 LISTINGS_KEPT = 256
 
@@ -72,7 +72,7 @@ def _of_account(caller: Caller, account: AccountSnapshot, name: str, asked: str)
 def _by_upstream_name(caller: Caller, account: AccountSnapshot, name: str) -> ModelSnapshot | None:
     """Return what an upstream's own name means on an ``any_model`` account: no way around the listing of a model.
 
-    A dated snapshot that is not listed is open to whoever may use the model that it is of.
+    A dated snapshot that is not listed is open to every caller who may use that model.
     """
     listed = _listings(account).by_name.get(plain(name))
     if listed:

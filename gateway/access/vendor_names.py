@@ -15,7 +15,7 @@ from providers.snapshot import AccountSnapshot, Target
 def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: str) -> Target:
     """Return what the vendor's model ``name`` means to ``caller`` on ``account``, for work of all ``model_types``.
 
-    A dated snapshot that is not listed is open to whoever may use the model that it is of. Raises
+    A dated snapshot that is not listed is open to every caller who may use that model. Raises
     :class:`~gateway.call.errors.ModelNotFound`, and :class:`~gateway.call.errors.InvalidRequest` for a name with an
     account before it, a public name that is not the vendor's, or a model that is not registered for the work.
     """
@@ -44,7 +44,7 @@ def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: s
 
 
 def is_fine_tuned(target: Target) -> bool:
-    """Whether the model is one that somebody had fine-tuned and that no administrator has listed: it has an owner."""
+    """Whether the model is one that someone had fine-tuned and that no administrator has listed: it has an owner."""
     return not target.model.listed and target.model.upstream_id.startswith("ft:")
 
 

@@ -69,7 +69,7 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
         raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
     if len(fields) > MAX_FIELDS:
         raise InvalidRequest(f"The body has more than {MAX_FIELDS} fields.", code="too_many_values")
-    # A body without blanks and without doubled names has exactly the length of what it encodes to.
+    # A body without whitespace and without duplicate names has exactly the length of what it encodes to.
     spaces = len(body) - len(_encode(fields))
     if spaces and not (spaces == 2 * len(fields) - 1 and body == _spaced(fields)):
         _refuse_duplicate_names(body, fields)
@@ -125,7 +125,7 @@ def text_field(fields: dict[str, msgspec.Raw], name: str, missing: str) -> str:
     try:
         value = _text.decode(raw)
     except msgspec.DecodeError:
-        raise InvalidRequest(f"'{name}' must be a text.", param=name, code="invalid_type") from None
+        raise InvalidRequest(f"'{name}' must be a string.", param=name, code="invalid_type") from None
     if not value.strip():
         raise InvalidRequest(missing, param=name, code="missing_required_parameter")
     return value

@@ -6,7 +6,7 @@ another part, or another value of a part, must never be seen there than here.
 
 from collections.abc import Callable, Iterable
 
-from gateway.body.part_headers import part_file_name, part_headers, part_length, part_name, unsound
+from gateway.body.part_headers import malformed, part_file_name, part_headers, part_length, part_name
 
 MAX_HEADER_BYTES = 16 * 2**10
 MAX_PARTS = 512
@@ -22,7 +22,7 @@ class PartScanner:
         it comes, whose file's name is
     in ``file_name`` (``None`` before the part, empty when it has none). A wanted part that
         is given twice is refused unless its name ends in ``[]``: all of its values are in ``lists``. Raises
-        :class:`InvalidRequest` for what is not a sound multipart body.
+        :class:`InvalidRequest` for what is not a valid multipart body.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class PartScanner:
         if len(self._buffer) < len(self._dashes):
             return False
         if not self._buffer.startswith(self._dashes):
-            raise unsound("The multipart body does not begin with the boundary of the Content-Type header.")
+            raise malformed("The multipart body does not begin with the boundary of the Content-Type header.")
         self._advance(len(self._dashes))
         self._step = self._after_delimiter
         return True
@@ -83,20 +83,20 @@ class PartScanner:
             self._step = self._behind
             return True
         if not self._buffer.startswith(b"\r\n"):
-            raise unsound("A multipart boundary is not followed by a line break (CR LF).")
+            raise malformed("A multipart boundary is not followed by a line break (CR LF).")
         self._step = self._headers
         return True
 
     def _behind(self) -> bool:
         if self._buffer.strip():
-            raise unsound("Something stands behind the last boundary of the multipart body.")
+            raise malformed("Something stands behind the last boundary of the multipart body.")
         self._advance(len(self._buffer))
         return False
 
     def _headers(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
         if end > MAX_HEADER_BYTES or (end < 0 and len(self._buffer) > MAX_HEADER_BYTES):
-            raise unsound("The headers of a multipart part are too long.")
+            raise malformed("The headers of a multipart part are too long.")
         if end < 0:
             return False
         self._begin_part(self._buffer[2:end])
@@ -108,11 +108,11 @@ class PartScanner:
     def _begin_part(self, block: bytes) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise unsound(f"The multipart body has more than {MAX_PARTS} parts.")
+            raise malformed(f"The multipart body has more than {MAX_PARTS} parts.")
         headers = part_headers(block)
         name, is_file = part_name(headers)
         if name == "model" and is_file:
-            raise unsound("The part 'model' must be one text.", "model")
+            raise malformed("The part 'model' must be one text.", "model")
         self._check_single(name, is_file)
         self._in_file = self._on_file is not None and name == FILE_PART
         if self._in_file:
@@ -124,16 +124,16 @@ class PartScanner:
     def _check_single(self, name: str, is_file: bool) -> None:
         inspected = name == FILE_PART and self._on_file is not None
         if name in self._seen and (name == "model" or inspected or self._is_wanted(name)) and not name.endswith("[]"):
-            raise unsound(f"The part {name[:80]!r} is given twice.", name[:80])
+            raise malformed(f"The part {name[:80]!r} is given twice.", name[:80])
         if self._on_file is not None and is_file and name != FILE_PART:
-            raise unsound(f"The part {name[:80]!r} must not be a file.", name[:80])
+            raise malformed(f"The part {name[:80]!r} must not be a file.", name[:80])
         self._seen.add(name)
 
     def _data(self) -> bool:
         found = self._buffer.find(self._dashes)
         if found >= 0:
             if self._buffer[max(0, found - 2) : found] != b"\r\n":  # some servers end the part here, too
-                raise unsound("A multipart boundary is not at the beginning of a line (after CR LF).")
+                raise malformed("A multipart boundary is not at the beginning of a line (after CR LF).")
             self._take(self._buffer[: found - 2])
             self._end_part()
             self._advance(found + len(self._dashes))
@@ -153,11 +153,11 @@ class PartScanner:
             return
         self._value += data
         if len(self._value) > MAX_FIELD_BYTES:
-            raise unsound(f"The part {self._field[:80]!r} is too long.", self._field[:80])
+            raise malformed(f"The part {self._field[:80]!r} is too long.", self._field[:80])
 
     def _end_part(self) -> None:
         if self._declared is not None and self._declared != self._size:
-            raise unsound("A multipart part has another length than its Content-Length says.")
+            raise malformed("A multipart part has another length than its Content-Length says.")
         if self._field is None:
             return
         value = bytes(self._value)

@@ -13,7 +13,7 @@ from gateway.call.errors import InvalidRequest
 
 MAX_FILE_NAME = 255
 PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
-# Texts are UTF-8 for everybody only when they say so, or nothing.
+# Texts are UTF-8 for everyone only when they say so, or nothing.
 TEXT_CHARSETS = frozenset({b"", b"utf-8", b"utf8", b"us-ascii"})
 CHARSET_PART = "_charset_"  # gives the charset of the other parts, for those who know it
 
@@ -32,7 +32,7 @@ _kind = re.compile(rb"[^;]*")
 _odd_name = re.compile(r'[%;\\"\x00-\x1f\x7f]|^\s|\s$')
 
 
-def unsound(message: str, param: str | None = None) -> InvalidRequest:
+def malformed(message: str, param: str | None = None) -> InvalidRequest:
     """Return the error for a multipart body that is not valid."""
     return InvalidRequest(message, param=param, code="invalid_multipart")
 
@@ -65,15 +65,15 @@ def part_headers(block: bytes) -> dict[bytes, bytes]:
     for line in block.split(b"\r\n"):
         name, colon, value = line.partition(b":")
         if not colon or not _header_name(name) or b"\n" in value or b"\r" in value or b"\x00" in value:
-            raise unsound("A multipart part has a header that is not well-formed.")
+            raise malformed("A multipart part has a header that is not well-formed.")
         name = name.lower()
         if name in headers:
-            raise unsound("A multipart part has the same header twice.")
+            raise malformed("A multipart part has the same header twice.")
         headers[name] = value.strip()
     if headers.get(b"content-transfer-encoding", b"").lower() not in PLAIN_ENCODINGS:
-        raise unsound("A multipart part has a Content-Transfer-Encoding. Send its bytes as they are.")
+        raise malformed("A multipart part has a Content-Transfer-Encoding. Send its bytes as they are.")
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise unsound("A multipart part has a Content-Encoding. Send its bytes as they are.")
+        raise malformed("A multipart part has a Content-Encoding. Send its bytes as they are.")
     return headers
 
 
@@ -87,17 +87,17 @@ def part_name(headers: dict[bytes, bytes]) -> tuple[str, bool]:
     except ValueError:
         kind, options = b"", {}
     if kind != b"form-data" or not options.get(b"name") or b"name*" in options:
-        raise unsound('A multipart part has no plain name (Content-Disposition: form-data; name="...").')
+        raise malformed('A multipart part has no plain name (Content-Disposition: form-data; name="...").')
     if not _disposition(disposition) or any(b"name=" in value.lower() for value in options.values()):
-        raise unsound("The Content-Disposition of a multipart part is not well-formed.")
+        raise malformed("The Content-Disposition of a multipart part is not well-formed.")
     name = _ascii(options[b"name"])
     if _odd_name.search(name) or name == CHARSET_PART:
-        raise unsound(f"A multipart part is called {name[:80]!r}, which some servers read as another name.")
+        raise malformed(f"A multipart part is called {name[:80]!r}, which some servers read as another name.")
     is_file = b"filename" in options
     if b"filename*" in options and not is_file:
-        raise unsound(f"The part {name[:80]!r} has a filename* alone, which some servers do not read.", name[:80])
+        raise malformed(f"The part {name[:80]!r} has a filename* alone, which some servers do not read.", name[:80])
     if is_file and not _is_file_name(options[b"filename"]):
-        raise unsound(f"The part {name[:80]!r} has an empty file name: some servers take it for text.", name[:80])
+        raise malformed(f"The part {name[:80]!r} has an empty file name: some servers take it for text.", name[:80])
     _check_type(headers.get(b"content-type", b""), name, is_file=is_file)
     return name, is_file
 
@@ -106,7 +106,7 @@ def _ascii(value: bytes) -> str:
     try:
         return value.decode("ascii")
     except UnicodeDecodeError:  # servers differ in what they decode it by
-        raise unsound("The name of a multipart part has letters beyond ASCII.") from None
+        raise malformed("The name of a multipart part has letters beyond ASCII.") from None
 
 
 def _is_file_name(raw: bytes) -> bool:
@@ -121,7 +121,7 @@ def _check_type(content_type: bytes, name: str, *, is_file: bool) -> None:
     media, _, rest = content_type.partition(b";")
     media = media.strip().lower()
     if media.startswith((b"multipart/", b"message/")):
-        raise unsound(f"The part {name[:80]!r} holds parts of its own.", name[:80])
+        raise malformed(f"The part {name[:80]!r} holds parts of its own.", name[:80])
     if is_file:
         return
     try:
@@ -130,7 +130,7 @@ def _check_type(content_type: bytes, name: str, *, is_file: bool) -> None:
         options = {b"charset": b"?"}
     charset = options.get(b"charset", b"").strip(b"'").lower()
     if media == b"application/octet-stream" or charset not in TEXT_CHARSETS or b"charset*" in options:
-        raise unsound(f"The part {name[:80]!r} is not plain UTF-8 text. Leave out its Content-Type.", name[:80])
+        raise malformed(f"The part {name[:80]!r} is not plain UTF-8 text. Leave out its Content-Type.", name[:80])
 
 
 def part_length(headers: dict[bytes, bytes]) -> int | None:
@@ -140,7 +140,7 @@ def part_length(headers: dict[bytes, bytes]) -> int | None:
         return None
     length = whole_number(given)
     if length is None:
-        raise unsound("A multipart part has a Content-Length that is no number.")
+        raise malformed("A multipart part has a Content-Length that is not a number.")
     return length
 
 

@@ -47,7 +47,7 @@ REFERENCE_FIELDS = frozenset(
 )
 # Those whose text is always an id, also in forms and queries; the others may be a vendor's word, or sound.
 FORM_FIELDS = REFERENCE_FIELDS - {"audio", "voice"}
-# Ids without this beginning are the vendor's own, for everybody, or no ids.
+# Ids without this beginning are the vendor's own, for everyone, or no ids.
 OWN_PREFIXES = {"audio": "audio_", "voice": "voice_", "skill_id": "skill_"}
 # Fields that hold what callers or models wrote, or what an earlier answer cited: names in there refer to nothing.
 INERT_FIELDS = frozenset({"annotations", "input_schema", "metadata", "parameters", "schema"})
@@ -188,7 +188,7 @@ def short_texts(value: bytes) -> bytes:
 
 
 def _refuse_duplicate_names(raw: bytes, value: Any, marks: tuple[bytes, ...]) -> None:
-    # Without blanks and doubled names, what it encodes to has the same length.
+    # Without whitespace and duplicate names, what it encodes to has the same length.
     if len(_encode(value)) == len(raw):
         return
     try:

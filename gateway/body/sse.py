@@ -1,4 +1,4 @@
-"""Server-sent events: split once, decoded at most once, for everybody who listens to a stream.
+"""Server-sent events: split once, decoded at most once, for everyone who listens to a stream.
 
 A line ends with CR LF, LF or CR, and an event with an empty line (WHATWG HTML, "Server-sent events"): all nine pairs
 end one.

@@ -1,7 +1,7 @@
 """A multipart body on its way to the upstream: streamed through, with the model's name replaced wherever it stands.
 
 Every byte but the value of the ``model`` part goes on as it came. What comes before that part is kept (on disk beyond
-``MEMORY_BYTES``), because only the model tells where the call goes; what comes after it is never kept.
+``MEMORY_BYTES``), because only the model says where the call goes; what comes after it is never kept.
 """
 
 import re
@@ -85,7 +85,7 @@ class MultipartUpload:
         return reference_field(name, self._reference_fields)
 
     async def open(self) -> None:
-        """Read until the model is known; raise when the body is not sound, or ends without one."""
+        """Read until the model is known; raise when the body is not valid, or ends without one."""
         while self._scanner.model_span is None:
             if self._request.body_read:
                 self._check_end()
@@ -105,7 +105,7 @@ class MultipartUpload:
         return True
 
     def length(self, upstream_model: str) -> int | None:
-        """Return the length of the body that goes upstream, or ``None`` when the client did not tell its own."""
+        """Return the length of the body that goes upstream, or ``None`` when the client did not say its own."""
         if self._length is None or self._scanner.model_span is None or not upstream_model:
             return self._length
         start, end = self._scanner.model_span
@@ -186,8 +186,8 @@ class MultipartUpload:
 
 
 def boundary_of(content_type: bytes) -> bytes:
-    """Return the boundary of a multipart content type; raise when it is another type, or has no sound boundary."""
-    fault = InvalidRequest("The Content-Type header has no sound multipart boundary.", code="invalid_multipart")
+    """Return the boundary of a multipart content type; raise when it is another type, or has no valid boundary."""
+    fault = InvalidRequest("The Content-Type header has no valid multipart boundary.", code="invalid_multipart")
     try:
         media, options = parameters(content_type)
     except ValueError:

@@ -94,7 +94,7 @@ class SessionOver(CallError):
 
 
 class ClientGone(CallError):
-    """The client closed the connection; nobody reads this."""
+    """The client closed the connection; no one reads this."""
 
 
 class TruncatedStream(CallError):

@@ -1,4 +1,4 @@
-"""What is in flight in this process: calls and bytes of bodies and answers, of everybody and of each caller, with a
+"""What is in flight in this process: calls and bytes of bodies and answers, of everyone and of each caller, with a
 bound for each.
 
 A call is counted from its authentication to its end, before anything of its body is read. Beyond a bound it is refused:

@@ -6,20 +6,20 @@ from gateway.objects import operations
 
 
 class Speech(ModelCallView):
-    """Speak a text. The sound goes on as it comes."""
+    """Speak a text. The audio goes on as it comes."""
 
     operation = operations.SPEECH
 
 
 class Transcriptions(ModelUploadView):
-    """Write down what is said, in its own language, whole or streamed."""
+    """Transcribe what is said, in its own language, whole or streamed."""
 
     operation = operations.TRANSCRIPTION
     wanted = ("stream",)
 
 
 class Translations(ModelUploadView):
-    """Write down in English what is said in any language."""
+    """Transcribe into English what is said in any language."""
 
     operation = operations.TRANSLATION
     wanted = ()

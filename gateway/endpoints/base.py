@@ -60,7 +60,7 @@ class InferenceView(OpenView):
     caller: Caller
 
     def admit(self, request: InferenceRequest) -> None:
-        """Let in whoever has a live token."""
+        """Admit every caller with a live token."""
         self.caller = authenticate(request)
         request.ticket = load.begin(self.caller.key)
 

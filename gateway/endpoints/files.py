@@ -1,6 +1,6 @@
 """``/files``: uploads that stream through, lists of one's own, metadata, content, deletion.
 
-The input of a batch is checked while it comes and sent on when it is sound; everything else is sent on as it comes.
+The input of a batch is checked while it comes and sent on when it is valid; everything else is sent on as it comes.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ UNNAMED = "input.jsonl"
 
 
 class FileUpload(MultipartUpload):
-    """An upload whose file is looked at on its way: a batch's input is kept until it was found sound."""
+    """An upload whose file is looked at on its way: a batch's input is kept until it was found valid."""
 
     def __init__(self, request: InferenceRequest, call: Call, account: AccountSnapshot, *, own: bool) -> None:
         wanted = ("purpose", *(EXPIRY_PARTS if own else ()))
@@ -207,7 +207,7 @@ class File(ObjectView):
         return reply
 
     async def delete(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:
-        """Delete the file. The output of a batch stays until its lines are in the books."""
+        """Delete the file. The output of a batch stays until its lines are in the ledger."""
         call = await self.describe(request, f"files/{file_id}", file_id)
         if call.parent is not None and call.parent.parent_id:
             batch_id = call.parent.parent_id

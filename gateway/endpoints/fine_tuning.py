@@ -137,7 +137,7 @@ class Permissions(ObjectView):
 
 
 class RunGrader(ObjectView):
-    """Try a grader out. One that asks models is recorded as unpriced: the answer does not tell what it used."""
+    """Try a grader out. One that asks models is recorded as unpriced: the answer does not say what it used."""
 
     verb: ClassVar[str] = "run"
     operations: ClassVar[dict[str, Operation]] = {"POST": operations.GRADER_RUN}
@@ -159,7 +159,7 @@ class ValidateGrader(RunGrader):
 
 
 class FineTunedModel(ObjectView):
-    """A model that somebody had fine-tuned, and its deletion by its owner."""
+    """A model that someone had fine-tuned, and its deletion by its owner."""
 
     operations: ClassVar[dict[str, Operation]] = {"DELETE": operations.MODEL_DELETE}
 

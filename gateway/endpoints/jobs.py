@@ -60,7 +60,7 @@ class JobView(ObjectView):
         return reply
 
     async def steer(self, request: InferenceRequest, job_id: str, verb: str) -> Reply:
-        """Send ``cancel``, ``pause`` or ``resume`` and write down what the job says to it."""
+        """Send ``cancel``, ``pause`` or ``resume`` and record what the job says to it."""
         call = await self.describe(request, f"{self.job.path}/{job_id}/{verb}", job_id)
         reply = await self.run(call)
         await note_reply(call, job_id, reply)
@@ -102,7 +102,7 @@ def metadata_conditions(request: InferenceRequest) -> list[Any]:
 
 
 async def note_reply(call: Call, job_id: str, reply: Reply) -> None:
-    """Write down what an answer says of the job."""
+    """Record what an answer says of the job."""
     if call.parent is None or not 200 <= reply.status < 300:
         return
     try:

@@ -84,7 +84,7 @@ class ProxyView(InferenceView):
             return await send_upload(request, call, upload)
 
     async def _check_mentioned(self, call: Call, account: AccountSnapshot, words: list[str]) -> None:
-        """Raise :class:`~gateway.call.errors.NotFound` when a word of the address is the id of somebody else's object.
+        """Raise :class:`~gateway.call.errors.NotFound` when a word of the address is the id of someone else's object.
 
         Words that no record knows pass: whoever opened the path opened it for them.
         """

@@ -1,4 +1,4 @@
-"""``/realtime`` over HTTP: client secrets of ours for browsers, and what is refused because nobody could meter it."""
+"""``/realtime`` over HTTP: client secrets of ours for browsers, and what is refused because no one could meter it."""
 
 import uuid
 from time import time
@@ -127,15 +127,15 @@ class TranscriptionSessions(Sessions):
 
 
 class Calls(InferenceView):
-    """Refuses calls over WebRTC and SIP: their sound would pass the gateway by, and so would what they cost."""
+    """Refuses calls over WebRTC and SIP: their audio would pass the gateway by, and so would what they cost."""
 
     def admit(self, request: InferenceRequest) -> None:
-        """Let in whoever may open a socket: browsers come with a client secret."""
+        """Admit every caller who may open a socket: browsers come with a client secret."""
         self.caller, _ = client_secrets.identify(request.raw_headers, ())
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         raise InvalidRequest(
-            "Sessions over WebRTC and SIP are not supported: their sound and events go past the gateway, so it could "
+            "Sessions over WebRTC and SIP are not supported: their audio and events go past the gateway, so it could "
             "not meter or "
             "end them. Open a WebSocket with a client secret instead.",
             code="calls_not_supported",

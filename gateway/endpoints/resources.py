@@ -119,7 +119,7 @@ class ResourceView(InferenceView):
             await objects.run(resources.keep_model, account.name, root, call.target.model.public_name)
 
     async def _told_account(self, call: Call, place: Place) -> AccountSnapshot | None:
-        """Return the account that the path's object or the header tells; ``None`` when neither does."""
+        """Return the account that the path's object or the header says; ``None`` when neither does."""
         name = call.account_name
         if place.root:
             account, call.parent = await ownership.locate(self.caller, place.root, name)

@@ -52,7 +52,7 @@ class Response(ObjectView):
         return await self.forward(request, f"responses/{response_id}", response_id)
 
     async def delete(self, request: InferenceRequest, response_id: str, **kwargs: Any) -> Reply:
-        """Delete the response. What it used is charged before: nobody could ask for it afterwards."""
+        """Delete the response. What it used is charged before: no one could ask for it afterwards."""
         call = await self.describe(request, f"responses/{response_id}", response_id)
         if call.parent is not None:
             await table.settle(call.parent)

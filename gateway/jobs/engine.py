@@ -177,7 +177,7 @@ def _attempt(lease: Lease, job: Job, work: Callable[[], None]) -> None:
 
 
 def _refused(lease: Lease, job: Job, error: Refused) -> None:
-    """Act on an answer that is no success: pause the account, wait as asked, or give up what the upstream has
+    """Act on an answer that is not a success: pause the account, wait as asked, or give up what the upstream has
     forgotten."""
     row = lease.row
     if error.status in (401, 403) and _changed(lease, job):

@@ -77,7 +77,7 @@ def poller(seconds: float) -> WorkerThread:
 
 
 async def settle(owned: Owned) -> None:
-    """End and charge, or correct, what is about to be deleted: nobody could ask the upstream for it afterwards."""
+    """End and charge, or correct, what is about to be deleted: no one could ask the upstream for it afterwards."""
     if owned.kind in JOBS:
         pk = await objects.run(_unfinished, owned)
         if pk is not None:

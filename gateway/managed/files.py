@@ -80,7 +80,7 @@ def save(file_id: str, content: IO[bytes]) -> int:
     saved = store().save(name, File(content, name))
     if saved != name:  # another worker wrote it meanwhile
         store().delete(saved)
-        raise FileExistsError(f"{name} is being written by somebody else, or the storage gives files names of its own.")
+        raise FileExistsError(f"{name} is being written by someone else, or the storage gives files names of its own.")
     return size
 
 

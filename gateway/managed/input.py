@@ -35,7 +35,7 @@ ENDPOINTS: dict[str, str] = {
 }
 # Image edits name pictures by upload, which a line run by Gatehouse can't.
 VENDORS_ONLY = frozenset({"/v1/images/edits"})
-# What goes on, or is kept, where nobody looks after it when a line is run by Gatehouse.
+# What goes on, or is kept, where no one looks after it when a line is run by Gatehouse.
 NOT_HERE = ("background", "store")
 DEFAULT_MODELS = {"/v1/moderations": "omni-moderation-latest"}
 
@@ -51,7 +51,7 @@ class Line(msgspec.Struct):
 
 @dataclass(slots=True)
 class Summary:
-    """What a sound input says.
+    """What a valid input says.
 
     ``models`` maps the vendor's names to the public ones; ``references``: lines mention objects.
     """
@@ -76,7 +76,7 @@ class InputCheck:
     line.
 
     ``own``: the batch is for Gatehouse to run, so its models need no batches of the vendor's. What the lines mention
-    waits in ``mentioned`` as ``(line, field, id)`` until somebody who can look it up takes it.
+    waits in ``mentioned`` as ``(line, field, id)`` until someone who can look it up takes it.
     """
 
     def __init__(self, caller: Caller, account: AccountSnapshot, param: str = "file", *, own: bool = False) -> None:
@@ -179,7 +179,7 @@ class InputCheck:
             _, named = named_models.for_account(self._caller, self._account, fields, sent_as_is=True)
             references += named_models.references_to(named)
         except msgspec.DecodeError:
-            raise self.fault("'model' must be a text, 'stream' a truth value.", "invalid_line") from None
+            raise self.fault("'model' must be a string, 'stream' a boolean.", "invalid_line") from None
         except CallError as error:
             code = "invalid_line" if error.code == "invalid_json" else code_of(error)
             raise self.fault(error.message, code) from None

@@ -68,7 +68,7 @@ def metadata_of(fields: Fields) -> dict[str, str]:
 
 
 def keep_metadata(account_name: str, completion_id: str, metadata: dict[str, str]) -> None:
-    """Write down a completion's new metadata."""
+    """Record a completion's new metadata."""
     row = OwnedObject.objects.named(account_name, completion_id).first()
     if row is not None:
         OwnedObject.objects.filter(pk=row.pk).update(data={**row.data, "metadata": metadata})

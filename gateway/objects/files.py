@@ -1,4 +1,4 @@
-"""The records of files and uploads: what is written down of them, and with which owner.
+"""The records of files and uploads: what is recorded of them, and with which owner.
 
 ``data`` is ``{"body": the upstream's last body, "batch_input": what a batch's input says (``batch_input.Summary``)}``.
 """
@@ -79,7 +79,7 @@ def stored_body(row: OwnedObject) -> dict[str, Any]:
 
 
 def keep_body(account_name: str, object_id: str, body: dict[str, Any]) -> None:
-    """Write down what the upstream says of a file."""
+    """Record what the upstream says of a file."""
     row = OwnedObject.objects.named(account_name, object_id).first()
     if row is not None:
         changed = {"data": {**row.data, "body": body}, "expires_at": expiry(body)}

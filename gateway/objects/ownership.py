@@ -1,6 +1,6 @@
-"""Ownership of upstream objects: found by id, checked where they are mentioned, written down before their id is told.
+"""Ownership of upstream objects: found by id, checked where they are mentioned, recorded before their id is returned.
 
-Somebody else's id, an unknown id and an id that was made outside the gateway answer the same 404. Only an account whose
+Someone else's id, an unknown id and an id that was made outside the gateway answer the same 404. Only an account whose
 isolation is ``account`` lets ids through that the gateway has not made.
 """
 
@@ -45,7 +45,7 @@ async def locate(
 
     A record knows better than ``provider_name``, which only chooses where several accounts know the id. The record is
     ``None`` for an id that was made outside the gateway, on an account that shares everything. Raises :class:`NotFound`
-    (with ``param``, the field that named the id), or :class:`InvalidRequest` when the id does not tell the account.
+    (with ``param``, the field that named the id), or :class:`InvalidRequest` when the id does not say the account.
     """
     if not is_id(object_id):
         raise unknown(object_id, param)

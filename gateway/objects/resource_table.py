@@ -18,7 +18,7 @@ class Resource:
     ``POST`` makes another object with an id of its own. ``refers`` are fields whose ids are other objects, beside those
     that are so in every body. ``bills`` are the words whose ``POST`` costs money (empty: the collection's), with the
     type that a model needs for it. ``shows`` are the words behind an object's id (empty: an object's own place) whose
-    answers tell, also to a ``GET``, of agents' sessions and environments that came into being for it. ``model`` says
+    answers tell, also to a ``GET``, of agents' sessions and environments that were created for it. ``model`` says
     that bodies name models of the account. ``lists`` is false where there is nothing to list.
     """
 

@@ -101,7 +101,7 @@ def agent_objects(call: Call, fields: Fields) -> list[NewObject]:
     """Return the records of the sessions that an answer about agents tells, and of the environments that were made for
     them.
 
-    What came into being for an object belongs to whoever that belongs to; somebody knows it only when the object has a
+    What was created for an object belongs to whoever that belongs to; someone knows it only when the object has a
     record.
     """
     try:
@@ -211,5 +211,5 @@ def models_of(account_name: str, object_ids: list[str]) -> dict[str, str]:
 
 
 def keep_model(account_name: str, object_id: str, model_name: str) -> None:
-    """Write down that an object has another model now."""
+    """Record that an object has another model now."""
     OwnedObject.objects.named(account_name, object_id).update(model_name=model_name)

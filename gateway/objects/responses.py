@@ -1,4 +1,4 @@
-"""What an answer about responses and conversations brings into being: responses, items and containers, with their
+"""What an answer about responses and conversations creates: responses, items and containers, with their
 owners.
 """
 
@@ -70,7 +70,7 @@ def of_shown(call: Call, fields: Fields) -> list[NewObject]:
     """Return the items and containers that a look at a response or conversation shows, as its owner's."""
     parent = call.parent
     if parent is None:
-        return []  # made outside the gateway: nobody is known to own it
+        return []  # made outside the gateway: no one is known to own it
     conversation = parent.object_id if parent.kind == "conversation" else parent.parent_id
     items = _items_of(_inner(fields))
     made = [child_of(parent, "container", each, expires_at=expires()) for each in _container_ids(call, items)]

@@ -38,7 +38,7 @@ class Connection:
         """Write ``objects``, all or none, and return what the database has of them, by account and id.
 
         Who was recorded first stays the owner. Raises what the database raises; a connection that was lost since it was
-        last looked at is made anew first.
+        last looked at is made again first.
         """
         connection = connections[self._using]
         fresh = connection.connection is None or self._check(connection)

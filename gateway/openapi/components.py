@@ -21,7 +21,7 @@ NOBODY_READS = 499
 COMMON_ERRORS = tuple(sorted({row.status for _, row in TABLE} - {NOBODY_READS, *BODY_ERRORS}))
 
 HEADERS: dict[str, str] = {
-    "x-tfy-provider-name": "The provider account, for calls whose model or id does not tell it.",
+    "x-tfy-provider-name": "The provider account, for calls whose model or id does not say it.",
     "x-tfy-metadata": "A JSON object of texts, stored with the usage record.",
     "x-tfy-request-timeout": "Milliseconds for one attempt at the upstream.",
     "x-tfy-ttft-timeout-ms": "Milliseconds to the first token of a stream.",

@@ -140,7 +140,7 @@ class EventStream:
         self._record.error_message = self._clean.text(error.message)[:MESSAGE_CHARACTERS]
 
     def _read_usage(self, events: sse.Events) -> bytes:
-        """Meter events with usage; return what is left without the chunk that only carries usage nobody asked for."""
+        """Meter events with usage; return what is left without the chunk that only carries usage no one asked for."""
         passed = []
         for event in events:
             if b'"usage"' in event.raw and metering.read_fields(self._record, event.fields, self._semantics):

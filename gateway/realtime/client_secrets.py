@@ -2,7 +2,7 @@
 ours.
 
 A client secret names a token, an account, a model and a session's settings, encrypted with a key that is made of
-``SECRET_KEY``: every worker can open one, nobody else can read or change one. It dies with its token.
+``SECRET_KEY``: every worker can open one, no one else can read or change one. It dies with its token.
 """
 
 import base64

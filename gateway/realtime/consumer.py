@@ -77,7 +77,7 @@ class Opening:
                 self.intent = "transcription"
 
     async def account(self) -> AccountSnapshot:
-        """Return the account; where only the first event tells it, open the socket and read that."""
+        """Return the account; where only the first event says it, open the socket and read that."""
         in_header = self.options.provider_name
         found = admission.account_for(self.caller, self.kind, self.in_path, in_header, self.model)
         if found is None:
@@ -155,7 +155,7 @@ class SocketConsumer(AsyncConsumer):
         except (ClientGone, ConnectionError):
             client.status = 499
         except asyncio.CancelledError:
-            # While the upstream is dialled, the session's end cancels the task; so does the server when it stops.
+            # While the upstream is connected to, the session's end cancels the task; so does the server when it stops.
             ended_by = client.call.ended_by if client.call is not None else None
             _uncancel()
             await client.refuse(ended_by or errors.shutting_down())

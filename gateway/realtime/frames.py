@@ -16,8 +16,8 @@ _text = msgspec.json.Decoder(str)
 def fields_of(message: str | bytes) -> Fields | None:
     """Return the fields of a client's event; ``None`` for bytes that no reader takes for an event, such as audio.
 
-    Raises :class:`~gateway.call.errors.InvalidRequest` for text that is no JSON object, and for JSON that another
-    reader could see otherwise: doubled names, or bytes in another encoding than UTF-8.
+    Raises :class:`~gateway.call.errors.InvalidRequest` for text that is not a JSON object, and for JSON that another
+    reader could see otherwise: duplicate names, or bytes in another encoding than UTF-8.
     """
     if isinstance(message, str):
         return json_body.decode_fields(message.encode())

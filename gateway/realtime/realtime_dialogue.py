@@ -151,7 +151,7 @@ class Dialogue:
             return error_event(error)
 
     def _check_models(self, fields: Fields, kind: str) -> bool:
-        """Check the models that an event names; return whether the event is to be written anew.
+        """Check the models that an event names; return whether the event is to be written again.
 
         It is whenever it may name one: so no name that is given twice means one model to us and another to the vendor.
         """
@@ -196,7 +196,7 @@ class Dialogue:
 
     # --- from the upstream ------------------------------------------------------------------------------------------
     async def from_upstream(self, message: str | bytes) -> str | bytes | None:
-        """Take what a server event tells of usage into the records."""
+        """Take what a server event says of usage into the records."""
         if isinstance(message, str):
             try:
                 kind = _type.decode(message).type
@@ -277,7 +277,7 @@ class Dialogue:
 
     # --- the end ----------------------------------------------------------------------------------------------------
     def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
-        """Write down everything that is not yet: ``cut`` is what ended the responses that are not complete."""
+        """Record everything that is not yet: ``cut`` is what ended the responses that are not complete."""
         if self.kind is TRANSLATION:
             sound = {"input_audio_ms": self._sound_in, "output_audio_ms": self._sound_out}
             self.records.session.record.units = {

@@ -132,7 +132,7 @@ class ResponsesDialogue:
     async def from_upstream(self, message: str | bytes) -> str | bytes | None:
         """Record what a server event makes before it goes on.
 
-        Raises ``Unavailable`` when that can't be written down.
+        Raises ``Unavailable`` when that can't be recorded.
         """
         if not isinstance(message, str) or not any(mark in message for mark in MARKS):
             self._first_output(message)
@@ -189,7 +189,7 @@ class ResponsesDialogue:
 
     # --- the end ----------------------------------------------------------------------------------------------------
     def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
-        """Write down everything that is not yet: ``cut`` is what ended the responses that are not complete."""
+        """Record everything that is not yet: ``cut`` is what ended the responses that are not complete."""
         for lane in self._lanes.values():
             for making in lane:
                 making.running.end(cut, client_gone=client_gone)

@@ -1,4 +1,4 @@
-"""The sockets' paths, a line per kind: below ``/live/{account}``, where SDKs dial with ``websocket_base_url``, and
+"""The sockets' paths, a line per kind: below ``/live/{account}``, where SDKs connect with ``websocket_base_url``, and
 below the API prefixes.
 """
 

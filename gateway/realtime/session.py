@@ -75,7 +75,7 @@ class SessionCall(Call):
             if self._session is not None:
                 self._session.fail(error)
             elif self.task is not None and not self.task.done():
-                self.task.cancel()  # still dialling
+                self.task.cancel()  # still connecting
 
 
 class Session:
@@ -217,7 +217,7 @@ class Session:
         self._timers.append(self._loop.call_later(seconds, function))
 
     async def _settle(self) -> None:
-        """Have what is being made ended, and wait for what the vendor says it used: nobody else will ask."""
+        """Have what is being made ended, and wait for what the vendor says it used: no one else will ask."""
         stop = self._dialogue.stop_event()
         if not stop:
             return

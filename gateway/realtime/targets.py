@@ -110,7 +110,7 @@ def models_in(session: Any) -> Iterator[tuple[dict[str, Any], str, tuple[str, ..
         if not isinstance(node, dict) or node.get("model") is None:
             continue
         if not isinstance(node["model"], str):
-            raise InvalidRequest("'model' must be a text.", param="session." + ".".join(path), code="invalid_type")
+            raise InvalidRequest("'model' must be a string.", param="session." + ".".join(path), code="invalid_type")
         yield node, node["model"], types
 
 
@@ -129,5 +129,5 @@ def admit_settings(caller: Caller, account: AccountSnapshot, session: Any) -> di
 
 
 def references_of(target: Target) -> list[tuple[str, str]]:
-    """Return the model as an object that has an owner, when somebody had it fine-tuned and nobody listed it."""
+    """Return the model as an object that has an owner, when someone had it fine-tuned and no one listed it."""
     return [("model", target.model.upstream_id)] if vendor_names.is_fine_tuned(target) else []

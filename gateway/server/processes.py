@@ -1,4 +1,4 @@
-"""The server's socket and processes: bound before anything starts, said to listen once somebody answers, closed
+"""The server's socket and processes: bound before anything starts, said to listen once someone answers, closed
 first."""
 
 import os

@@ -65,7 +65,7 @@ def protocol_of(scope: Any) -> SocketProtocol | None:
 
 
 def watch_shutdown(scope: Any, drain: Callable[[float], None], seconds: float) -> None:
-    """Let ``drain`` be called with ``seconds`` when the server stops; under another server nobody calls it."""
+    """Let ``drain`` be called with ``seconds`` when the server stops; under another server no one calls it."""
     protocol = protocol_of(scope)
     if protocol is not None:
         protocol.on_shutdown = partial(drain, seconds)

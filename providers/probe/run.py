@@ -115,7 +115,7 @@ def _fault_before_calling(account: ProviderAccount) -> Verdict | None:
     for name, value in headers.items():
         if not value or header_rules.value_fault(value) or not header_rules.NAME.fullmatch(name):
             field = header_rules.field_of(name, account.vendor.auth_header)
-            problem = header_rules.MEND if value else "is empty."
+            problem = header_rules.UNSENDABLE if value else "is empty."
             return Verdict("bad_key" if field == "API key" else "refused", f"its {field} {problem}".rstrip("."))
     return None
 

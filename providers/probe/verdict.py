@@ -112,7 +112,7 @@ def _judge_answer(reply: Reply, field: str) -> Verdict:
     if isinstance(answer, dict) and field in answer:
         return Verdict("works", "")
     what = reply.content_type.split(";")[0] or "no content type"
-    return Verdict("wrong_url", f"answers 200 with {what} that is no OpenAI answer; check the address and its path")
+    return Verdict("wrong_url", f"answers 200 with {what} that is not an OpenAI answer; check the address and its path")
 
 
 def _judge_forbidden(fault: _Fault, said: str) -> Verdict:

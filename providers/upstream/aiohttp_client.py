@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from providers import egress
-from providers.headers import MEND, unsendable
+from providers.headers import UNSENDABLE, unsendable
 from providers.snapshot import AccountSnapshot
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, EgressRefused, UnsendableHeaders, classify
@@ -120,7 +120,7 @@ class AiohttpClient:
             raise EgressRefused(fault)
         field = unsendable(account.headers, account.vendor.auth_header)
         if field:  # stored before it was checked, or written past the checks
-            raise UnsendableHeaders(f"The account {account.name!r} can't be called: its {field} {MEND}")
+            raise UnsendableHeaders(f"The account {account.name!r} can't be called: its {field} {UNSENDABLE}")
         session = _new_session(limit)
         self._sessions[key] = (account.revision, session)
         if known is not None:

@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
             return
         status = self._parser.get_status_code()
         if status < 200:
-            if status < 100 or status == 101:  # nobody asked to switch protocols
+            if status < 100 or status == 101:  # no one asked to switch protocols
                 raise BrokenAnswer(NOT_HTTP)
             self._headers = []
             self._noted.clear()

@@ -17,7 +17,7 @@ class UpstreamFailure(Exception):
 
 
 class EgressRefused(UpstreamFailure):
-    """The address may not be dialled; the message says which and what to do."""
+    """The address may not be connected to; the message says which and what to do."""
 
     sent = False
 

@@ -21,7 +21,7 @@ KEEP_ALIVE = [
 
 
 class Guard(AbstractResolver):
-    """An account's door outward: resolves names and makes sockets, and refuses what may not be dialled.
+    """An account's door outward: resolves names and makes sockets, and refuses what may not be connected to.
 
     A name is judged with the addresses it resolves to; the socket is judged again by the address itself, so a literal
     address, which is never resolved, passes the same rules.
@@ -34,7 +34,7 @@ class Guard(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses of ``host``; raise ``EgressDenied`` when one of them may not be dialled."""
+        """Return the addresses of ``host``; raise ``EgressDenied`` when one of them may not be connected to."""
         found = await self._resolver.resolve(host, port, family)
         for entry in found:
             egress.check_address(host, entry["host"])

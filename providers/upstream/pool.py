@@ -9,7 +9,7 @@ from functools import partial
 import aiohappyeyeballs
 
 from providers import egress
-from providers.headers import MEND, unsendable
+from providers.headers import UNSENDABLE, unsendable
 from providers.snapshot import AccountSnapshot
 from providers.upstream.connection import CLOSED, Connection
 from providers.upstream.failures import (
@@ -41,7 +41,7 @@ class Pool:
             raise EgressRefused(fault)
         field = unsendable(account.headers, account.vendor.auth_header)
         if field:  # stored before it was checked, or written past the checks
-            raise UnsendableHeaders(f"The account {account.name!r} can't be called: its {field} {MEND}")
+            raise UnsendableHeaders(f"The account {account.name!r} can't be called: its {field} {UNSENDABLE}")
         self.revision = account.revision
         self.read_timeout = account.read_timeout
         self._name = account.name

@@ -1,4 +1,4 @@
-"""A WebSocket to an upstream, dialled through the account's own guarded connections."""
+"""A WebSocket to an upstream, opened through the account's own guarded connections."""
 
 import asyncio
 
@@ -83,7 +83,10 @@ class UpstreamSocket:
 async def open_socket(
     client: AiohttpClient, account: AccountSnapshot, url: str, headers: CIMultiDict[str]
 ) -> UpstreamSocket:
-    """Dial ``url`` (``http`` or ``https``: the upgrade keeps the scheme's meaning). Raises :class:`UpstreamFailure`."""
+    """Connect to ``url`` (``http`` or ``https``: the upgrade keeps the scheme's meaning).
+
+    Raises :class:`UpstreamFailure`.
+    """
     try:
         async with asyncio.timeout(account.connect_timeout + HANDSHAKE_SECONDS):
             socket = await client.socket_session(account).ws_connect(

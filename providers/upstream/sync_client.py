@@ -33,7 +33,7 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """The upstream answered with a status that is no success; ``retry_after`` is in seconds."""
+    """The upstream answered with a status that is not a success; ``retry_after`` is in seconds."""
 
     def __init__(self, status: int, retry_after: float | None) -> None:
         super().__init__(f"the upstream answered {status}")
@@ -126,7 +126,8 @@ class CheckedClient:
     def pieces(self, path: str) -> Iterator[bytes]:
         """Yield what ``GET path`` answers as it comes, however long it is.
 
-        Raises :class:`Refused` for a status that is no success, :class:`Unreachable` for an answer that is not whole.
+        Raises :class:`Refused` for a status that is not a success, :class:`Unreachable` for an answer that is not
+        whole.
         """
         try:
             with self._client.stream("GET", path) as response:
@@ -148,7 +149,7 @@ class CheckedClient:
 
 
 class _CheckedTransport(httpx.HTTPTransport):
-    """Resolves and judges names itself, then dials the judged address under the name's certificate."""
+    """Resolves and judges names itself, then connects to the judged address under the name's certificate."""
 
     def __init__(self, resolve: Resolve, verify: ssl.SSLContext) -> None:
         # A pool keeps connections by address, so they must not outlive the name that they were judged for.
@@ -200,7 +201,7 @@ def _unreachable(error: Exception) -> Unreachable:
         return Unreachable("timeout", "connected, but no answer within the read timeout")
     if isinstance(error, httpx.ConnectError):
         return Unreachable("refused", "the connection is refused or its host can't be reached")
-    return Unreachable("broken", f"the answer is no whole HTTP answer ({type(error).__name__})")
+    return Unreachable("broken", f"the answer is not a whole HTTP answer ({type(error).__name__})")
 
 
 def _find(error: BaseException | None, wanted: type[BaseException]) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""What a sound file says, and how long it is: the text that `resources/speech.py` puts in, read back."""
+"""What an audio file says, and how long it is: the text that `resources/speech.py` puts in, read back."""
 
 import struct
 from dataclasses import dataclass

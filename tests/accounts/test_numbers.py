@@ -1,4 +1,4 @@
-"""What is a whole number, and what is a duration, whatever somebody writes."""
+"""What is a whole number, and what is a duration, whatever someone writes."""
 
 import math
 

@@ -233,7 +233,7 @@ def test_a_refused_key_pauses_the_account_until_it_is_mended(
     wait_until(lambda: known()["fault"] and not known()["lease_until"])
     assert "refuses the account's key (401)" in known()["fault"]
     installation.do("due_in", batch.id, seconds=300)
-    installation.do("change_account", "openai-main", organization="")  # another account's change mends nothing
+    installation.do("change_account", "openai-main", organization="")  # another account's change fixes nothing
     assert installation.do("seconds_until_due", batch.id) > 60
     give("sk-sandbox")
     assert len(installation.records(1, 30, batch_key=f"{account}/{batch.id}")) == 1

@@ -22,7 +22,7 @@ MANAGED = {"x-gatehouse-batch": "managed"}
 
 
 class Account:
-    """An account of its own, and somebody's SDK on it."""
+    """An account of its own, and someone's SDK on it."""
 
     def __init__(self, gateway: Gateway, upstream_url: str, name: str, key: str = "sk-sandbox", **headers: str) -> None:
         self.name = name

@@ -87,7 +87,7 @@ def test_from_an_empty_installation_to_a_ready_account(page):
         expect(page.get_by_role("textbox", name="API key")).to_have_value("")
         page.get_by_role("textbox", name="API key").fill(SANDBOX_KEY)
         page.get_by_role("button", name="3. Access").click()
-        expect(page.get_by_text("Nobody is chosen")).to_be_visible()
+        expect(page.get_by_text("No one is chosen")).to_be_visible()
         page.get_by_label("Can use").fill("ada")
         page.get_by_role("button", name="ada@example.com person").click()
         expect(page.get_by_text("ada@example.com will be able to call the 3 models of acme-openai")).to_be_visible()

@@ -261,7 +261,7 @@ def test_credentials_are_tested_against_a_real_upstream(page, settings):
         page.send(base_url=sandbox.url, api_key=SANDBOX_KEY)
         sandbox.clear()
         page.client.get(address)
-        assert not sandbox.requests(), "looking at the page calls nobody"
+        assert not sandbox.requests(), "looking at the page calls no one"
         works = page.client.post(address, {"model": ["gpt-4o-mini", "not-a-model-of-this-account"]})
         assert [row["result"].state for row in works.context["results"]] == ["works"]
         page.send(api_key="sk-wrong-key-0000")

@@ -45,7 +45,7 @@ InstallationMaker = Callable[..., Installation]
 
 
 def seed(installation: Installation, upstream_url: str) -> None:
-    """Set up what most tests use: the account ``openai-main`` for all users, and ``foreign``, which nobody may use."""
+    """Set up what most tests use: the account ``openai-main`` for all users, and ``foreign``, which no one may use."""
     named = chat_model("named-model", model_id="gpt-4o-mini")
     installation.apply(
         provider(ACCOUNT, upstream_url, models=[*CATALOGUE, named]),

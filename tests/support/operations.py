@@ -223,7 +223,7 @@ def owned(**filters: Any) -> list[dict[str, Any]]:
 
 
 def own(object_id: str, kind: str, account: str, email: str) -> None:
-    """Write down that a user owns an object, as if a call had made it."""
+    """Record that a user owns an object, as if a call had made it."""
     owner = _user(email)
     teams = [f"team:{team_id}" for team_id in owner.memberships.values_list("team_id", flat=True)]
     names = {"account_name": account, "owner_key": f"user:{owner.pk}", "owner_name": email, "team_keys": teams}
@@ -231,7 +231,7 @@ def own(object_id: str, kind: str, account: str, email: str) -> None:
 
 
 def commit_together(count: int) -> dict[str, Any]:
-    """Write ``count`` records down at once, and the first of them again for somebody else.
+    """Write ``count`` records down at once, and the first of them again for someone else.
 
     Return how many went into each commit, and who owns the first.
     """

@@ -1,4 +1,4 @@
-"""Every place where the id of somebody's object can stand in a call: paths, and fields of bodies."""
+"""Every place where the id of someone's object can stand in a call: paths, and fields of bodies."""
 
 from dataclasses import dataclass
 from typing import Any

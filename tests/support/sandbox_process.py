@@ -1,4 +1,4 @@
-"""A sandbox process on a free port, for this directory's tests and for everybody who needs an upstream."""
+"""A sandbox process on a free port, for this directory's tests and for everyone who needs an upstream."""
 
 import base64
 import subprocess

@@ -136,7 +136,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 20, pause: floa
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on, and that the system gives to no outgoing connection
+    """Return a port of 127.0.0.1 that no one listens on, and that the system gives to no outgoing connection
     meanwhile.
     """
     while True:
@@ -148,7 +148,7 @@ def free_port() -> int:
 
 @cache
 def _server(kind: str) -> str:
-    """Return the address of the session's server, starting its keeper when nobody has."""
+    """Return the address of the session's server, starting its keeper when no one has."""
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}-{secrets.token_hex(4)}"
     directory = Path(tempfile.gettempdir()) / f"gatehouse-{kind}-{session}"
     directory.mkdir(mode=0o755, exist_ok=True)
@@ -180,7 +180,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _keep(kind: str, directory: Path) -> None:
-    """Run a server until nobody holds ``directory/users`` any more, then remove everything. Runs in the keeper."""
+    """Run a server until no one holds ``directory/users`` any more, then remove everything. Runs in the keeper."""
     url, stop = {"postgres": _run_postgres, "redis": _run_redis}[kind](directory)
     draft = directory / "address.draft"
     draft.write_text(json.dumps(url))

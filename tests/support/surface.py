@@ -46,7 +46,7 @@ ENV = {
     "GATEHOUSE_FORWARD_HEADERS": "x-sandbox",
     "GATEHOUSE_MAX_UPLOAD_MB": "256",
     "GATEHOUSE_BODY_TIMEOUT_S": "5",
-    "GATEHOUSE_BACKGROUND_POLL_SECONDS": "0",  # what nobody asked for must not be among the upstream's requests
+    "GATEHOUSE_BACKGROUND_POLL_SECONDS": "0",  # what no one asked for must not be among the upstream's requests
 }
 
 

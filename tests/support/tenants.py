@@ -1,4 +1,4 @@
-"""The parties of the cross-tenant tests: an owner, what the owner has on accounts of every isolation, and everybody
+"""The parties of the cross-tenant tests: an owner, what the owner has on accounts of every isolation, and everyone
 else.
 """
 
@@ -46,7 +46,7 @@ NOTHING = {"MINE": "conv_none", "MY_INPUT": "file-none", "MY_TRAINING": "file-no
 
 @dataclass
 class Tenants:
-    """The server, a token of everybody, what the owner has on each account, and what everybody has there to go with
+    """The server, a token of everyone, what the owner has on each account, and what everyone has there to go with
     it.
     """
 
@@ -77,7 +77,7 @@ class Tenants:
 
 
 def company(gateway: Gateway, token: str, account: str) -> dict[str, str]:
-    """Make what a place may need beside somebody else's object: a conversation and files of the caller's own."""
+    """Make what a place may need beside someone else's object: a conversation and files of the caller's own."""
     header = {"x-tfy-provider-name": account}
     with gateway.sdk(token, default_headers=header) as client:
         return {
@@ -120,7 +120,7 @@ def job_belongings(gateway: Gateway, token: str, account: str, client: OpenAI, b
 
 
 def belongings(gateway: Gateway, token: str, account: str) -> dict[str, str]:
-    """Make an object of each kind for the owner; files and vector stores are only written down as the owner's."""
+    """Make an object of each kind for the owner; files and vector stores are only recorded as the owner's."""
     body = {"model": f"{account}/{MODEL}", "input": "Run code. [[sandbox: queued=1 working=1]]"}
     tool = {"type": "code_interpreter", "container": {"type": "auto"}}
     made = gateway.post(token, "/v1/responses", {**body, "tools": [tool]}).json()

@@ -173,7 +173,7 @@ def test_callers_write_no_control_characters_to_the_terminal() -> None:
 
 @pytest.mark.parametrize("group", ["", "nonsense", "metadata.", "user; DROP TABLE"])
 def test_an_unknown_group_is_refused(database: str, group: str) -> None:
-    with pytest.raises(ValueError, match="is no group"):
+    with pytest.raises(ValueError, match="is not a valid group"):
         report([group], using=database)
 
 
@@ -201,7 +201,7 @@ def test_moments(text: str, expected: datetime) -> None:
 
 @pytest.mark.parametrize("text", ["", "7", "d", "-7d", "yesterday", "7 d", "9999999d"])
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(ValueError, match="is no moment"):
+    with pytest.raises(ValueError, match="is not a valid time"):
         moment(text, NOW)
 
 
@@ -286,9 +286,9 @@ def test_the_commands_as_an_operator_runs_them(installation: Installation) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--since", "yesterday"], "'yesterday' is no moment"),
-        (["--until", "tomorrow"], "'tomorrow' is no moment"),
-        (["--group-by", "planet"], "'planet' is no group"),
+        (["--since", "yesterday"], "'yesterday' is not a valid time"),
+        (["--until", "tomorrow"], "'tomorrow' is not a valid time"),
+        (["--group-by", "planet"], "'planet' is not a valid group"),
         (["--json", "--csv"], "not allowed with"),
     ],
 )
@@ -301,7 +301,7 @@ def test_wrong_arguments_end_with_two_and_the_reason(arguments: list[str], messa
 def test_wrong_arguments_on_the_command_line(installation: Installation) -> None:
     done = installation.run("usage_report", "--since", "yesterday")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is no moment" in done.stderr
+    assert "is not a valid time" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -42,7 +42,7 @@ SAID: dict[FinishReason, str] = {
 
 
 def finish_of(reason: str, called: bool) -> FinishReason:
-    """Return the reason of a finish: Gemini stops for a call as for an end, but a call cut short is no call."""
+    """Return the reason of a finish: Gemini stops for a call as for an end, but a call cut short is not a call."""
     finish = FINISH.get(reason, "stop")
     return "tool_calls" if called and finish == "stop" else finish
 

@@ -109,7 +109,7 @@ def _function(tool: Fields, where: str) -> Tool:
 
 
 def tool_kinds(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return what each tool of a request is that is no plain function: ``custom`` or ``namespace:NAME``."""
+    """Return what each tool of a request is that is not a plain function: ``custom`` or ``namespace:NAME``."""
     found = {}
     tools = fields.get("tools")
     for tool in tools if isinstance(tools, list) else []:

@@ -74,4 +74,4 @@ def _read(name: str) -> list[tuple[str, str]]:
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise CommandError(f"{name}: is no UTF-8 text.") from None
+        raise CommandError(f"{name}: is not UTF-8 text.") from None

@@ -16,7 +16,7 @@ from tests.support.surface import Surface
 
 # Lists of what the caller may use: a caller who may use nothing gets an empty one.
 EMPTY_FOR_STRANGERS = {("GET", "models")}
-# Takes a token or a browser's client secret, and refuses everybody what it does not do.
+# Takes a token or a browser's client secret, and refuses everyone what it does not do.
 OWN_ADMISSION = {realtime.Calls}
 FORM = {"model": (None, "wide/gpt-4o-mini"), "purpose": (None, "batch"), "file": ("a.jsonl", b"{}")}
 BODY = {

@@ -119,7 +119,7 @@ def test_a_large_upload_stays_out_of_memory(surface: Surface, tmp_path: Path, pl
                 yield chunk
             yield ending
 
-        Path(f"/proc/{surface.gateway.process.pid}/clear_refs").write_text("5")  # the peak begins anew
+        Path(f"/proc/{surface.gateway.process.pid}/clear_refs").write_text("5")  # the peak begins again
         at_rest = resident("VmRSS")
         answer = post(surface, content(), "/v1/audio/transcriptions")
         assert f"This recording of {UPLOAD_BYTES} bytes" in answer.text

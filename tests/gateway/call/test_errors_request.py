@@ -196,7 +196,7 @@ def test_the_sdk_sees_a_not_found_error(sdk: OpenAI) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_unknown_path(gateway: Gateway, token: str, method: str, path: str) -> None:
-    """Past httpx, which would mend some of these."""
+    """Past httpx, which would fix some of these."""
     with socket.create_connection(("127.0.0.1", gateway.port), 10) as connection:
         connection.sendall(
             f"{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: "

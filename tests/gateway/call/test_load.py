@@ -1,4 +1,4 @@
-"""What is in flight is bounded, for everybody and for each caller, and every share comes back."""
+"""What is in flight is bounded, for everyone and for each caller, and every share comes back."""
 
 import socket
 import time

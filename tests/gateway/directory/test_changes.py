@@ -80,7 +80,7 @@ def pair(
 
 @pytest.fixture
 def who() -> str:
-    """Somebody new for each test."""
+    """Someone new for each test."""
     return f"user{next(_numbers)}@example.com"
 
 

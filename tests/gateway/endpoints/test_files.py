@@ -37,7 +37,7 @@ def files(gateway: Gateway, token: str) -> OpenAI:
 
 @pytest.fixture
 def other(gateway: Gateway) -> OpenAI:
-    """Somebody else's SDK."""
+    """Someone else's SDK."""
     made = gateway.token("files-other", user="files-other@example.com")
     return gateway.sdk(made, default_headers=HEADERS)
 

@@ -42,7 +42,7 @@ def caller(number: int, *teams: str, **changes: Any) -> Caller:
 
 @pytest.fixture
 def accounts(monkeypatch: pytest.MonkeyPatch) -> Accounts:
-    """The accounts of the snapshot: one for everybody, one for a team."""
+    """The accounts of the snapshot: one for everyone, one for a team."""
     found = {a.name: a for a in (account(1, "open", "everyone"), account(2, "eng", "team:7"))}
     monkeypatch.setattr(models.state, "directory", SimpleNamespace(accounts=found))
     return found

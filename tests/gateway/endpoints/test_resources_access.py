@@ -31,7 +31,7 @@ def send(surface: Surface, token: str, method: str, path: str, body: Any = None,
 def test_the_switches_of_accounts_are_those_of_the_table() -> None:
     assert SWITCHES == RESOURCE_SWITCHES
     assert resource_fault([*SWITCHES, "*"]) is None
-    assert "'vectors' is no resource" in str(resource_fault(["vectors"]))
+    assert "'vectors' is not a valid resource" in str(resource_fault(["vectors"]))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_switch_opens_its_rows_alone(surface: Surface) -> None:
 
 
 def test_an_unknown_switch_is_refused_kindly(surface: Surface) -> None:
-    with pytest.raises(RuntimeError, match="'vectors' is no resource"):
+    with pytest.raises(RuntimeError, match="'vectors' is not a valid resource"):
         surface.installation.do("change_account", "shut", open_resources=["vectors"])
 
 

@@ -59,7 +59,7 @@ PLACES: tuple[tuple[str, str, Any], ...] = (
 
 @dataclass
 class Tenants:
-    """The server, a token of everybody, what the owner has on each account, and a vector store of everybody's own
+    """The server, a token of everyone, what the owner has on each account, and a vector store of everyone's own
     there.
     """
 
@@ -155,7 +155,7 @@ def test_who_reaches_what(tenants: Tenants, upstream: SandboxProcess, account: s
 
 
 def masked(text: str, ids: dict[str, str]) -> str:
-    """What an answer tells, but for the ids that were asked for."""
+    """What an answer says, but for the ids that were asked for."""
     for name, object_id in ids.items():
         text = text.replace(object_id, name)
     return text

@@ -102,7 +102,7 @@ def test_the_end_of_a_job_is_the_end_of_its_polls(script: Script) -> None:
 
 
 def test_an_answer_that_was_kept_is_enough(script: Script) -> None:
-    script.outcome = AssertionError("nobody is to be asked")
+    script.outcome = AssertionError("no one is to be asked")
     row = script.follow(job(data={"answer": {"status": "failed"}}))
     assert script.ends == [("batch_1", "failed")]
     assert (row.due_at, script.asked) == (None, [])

@@ -1,4 +1,4 @@
-"""A background response is charged once, when it is over, by whoever looks first; nobody's retrieval charges
+"""A background response is charged once, when it is over, by whoever looks first; no one's retrieval charges
 anything."""
 
 import json
@@ -296,7 +296,7 @@ def test_a_vendor_that_knows_no_background_is_charged_for_its_answer(
 
 
 def test_a_vendor_that_ignores_background_in_a_stream(installation: Installation, quiet: Gateway) -> None:
-    """It keeps nothing that could be asked for later: what its last event tells is charged."""
+    """It keeps nothing that could be asked for later: what its last event says is charged."""
     usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
     shape = {"id": "resp_streamed", "object": "response", "status": "in_progress", "output": [], "usage": None}
     begun = {"type": "response.created", "sequence_number": 0, "response": shape}

@@ -18,7 +18,7 @@ CONTENT = jsonl(line(1), line(2))
 
 @pytest.fixture
 def managed(gateway: Gateway, token: str) -> OpenAI:
-    """The SDK of somebody who lets Gatehouse run batches."""
+    """The SDK of someone who lets Gatehouse run batches."""
     return gateway.sdk(token, default_headers=HEADERS)
 
 

@@ -1,4 +1,4 @@
-"""Every id of one owner, tried as everybody else, at every place where an id can stand."""
+"""Every id of one owner, tried as everyone else, at every place where an id can stand."""
 
 import re
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def tenants(installation: Installation) -> Tenants:
 
 
 def told(response: httpx.Response, object_id: str) -> str:
-    """What an answer tells, but for the id that was asked for."""
+    """What an answer says, but for the id that was asked for."""
     return response.text.replace(object_id, "ID")
 
 

@@ -1,4 +1,4 @@
-"""Owners of responses are written down before an id is told: in the stream too, for every worker, or not at all."""
+"""Owners of responses are recorded before an id is returned: in the stream too, for every worker, or not at all."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.support.response_calls import COUNT, PROVIDER
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import PostgresServer, wait_until
 
-# --- what is written down -----------------------------------------------------------------------------------
+# --- what is recorded -----------------------------------------------------------------------------------
 
 
 def owned(gateway: Gateway, *ids: str) -> dict[str, dict[str, Any]]:
@@ -59,7 +59,7 @@ def test_store_false_in_a_conversation_keeps_its_items(gateway: Gateway, sdk: Op
 
 
 def test_the_first_event_waits_for_the_commit(gateway: Gateway, token: str, sdk: OpenAI) -> None:
-    """Another worker knows the response as soon as its id is told, and its items as soon as it is complete."""
+    """Another worker knows the response as soon as its id is returned, and its items as soon as it is complete."""
     other = gateway.installation.gateway()
     try:
         with other.sdk(token) as elsewhere:

@@ -1,6 +1,4 @@
-"""No connection to the upstream: nobody there, nobody who accepts, an address that may not be dialled, none that is
-free.
-"""
+"""No connection to the upstream: no server, none that accepts, a forbidden address, no free connection."""
 
 import re
 

@@ -229,7 +229,7 @@ ODD_USAGE = b'"usage":{"prompt_tokens":3,"completion_tokens":2}'
 def test_an_answer_that_is_not_utf_8(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
-    """Values that we don't read go on as they came; names that nobody can read are no answer."""
+    """Values that we don't read go on as they came; names that no one can read are no answer."""
     body = b'{"id":"\xff",%s,"service_tier":"\xff"}' % ODD_USAGE
     scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
     response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))

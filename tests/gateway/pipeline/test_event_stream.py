@@ -1,4 +1,4 @@
-"""However a stream is cut into pieces, what goes on is what came, but for a usage chunk that nobody asked for."""
+"""However a stream is cut into pieces, what goes on is what came, but for a usage chunk that no one asked for."""
 
 import asyncio
 import itertools

@@ -114,7 +114,7 @@ def test_a_client_that_leaves_a_call(
 
 
 def test_a_client_that_leaves_in_a_retry(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
-    """Nothing more is tried for somebody who has gone."""
+    """Nothing more is tried for someone who has gone."""
     body = json.dumps(chat("hi [[sandbox: status=503 retry-after=1]]")).encode()
     headers = {"x-tfy-retry-config": '{"attempts": 3}'}
     with open_call(gateway, token, body, headers=headers):

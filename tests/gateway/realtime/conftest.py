@@ -33,7 +33,7 @@ MODELS = (
 
 
 def seed(installation: Installation, upstream: SandboxProcess) -> None:
-    """Set up ``openai-main`` for everybody, ``other`` with a chat model, ``foreign`` for nobody, ``off`` switched
+    """Set up ``openai-main`` for everyone, ``other`` with a chat model, ``foreign`` for no one, ``off`` switched
     off.
     """
     installation.apply(

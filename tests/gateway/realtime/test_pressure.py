@@ -40,7 +40,7 @@ async def test_a_client_that_does_not_read(voices: Gateway, voice_token: str, sc
         assert sent < FLOOD_MESSAGES / 4, "the upstream was not slowed"
         assert highest - before < MAY_GROW
         await asyncio.sleep(0.2)
-        assert scripted.sent == sent, "it went on while nobody read"
+        assert scripted.sent == sent, "it went on while no one read"
 
         transport.resume_reading()  # type: ignore[union-attr]
         for number in range(FLOOD_MESSAGES):

@@ -1,4 +1,4 @@
-"""What a session leaves in the books: a record for each response and transcription, and one for itself, each once."""
+"""What a session leaves in the ledger: a record for each response and transcription, and one for itself, each once."""
 
 import asyncio
 import base64

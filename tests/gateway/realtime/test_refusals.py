@@ -1,4 +1,4 @@
-"""Who and what is refused before the upstream is dialled, and in which words."""
+"""Who and what is refused before the upstream is connected to, and in which words."""
 
 import base64
 import json
@@ -219,7 +219,7 @@ async def test_an_event_is_refused(
     async with dial(voices, voice_token) as socket:
         await socket.event()
         if binary and not text.startswith("{"):
-            return  # bytes that are no object mean nothing: they pass
+            return  # bytes that are not an object mean nothing: they pass
         await (socket.socket.send_bytes(text.encode()) if binary else socket.socket.send_str(text))
         answer = await socket.event()
         assert (answer["type"], answer["error"]["code"]) == ("error", code)

@@ -71,7 +71,7 @@ def test_endless_headers(gateway: Gateway) -> None:
                 sent += connection.send(b"a" * MB)
         except ConnectionError:
             pass
-        assert sent < 64 * MB, "nobody stopped it"
+        assert sent < 64 * MB, "no one stopped it"
     assert resident(gateway) - before < 16 * MB
     with connect(gateway) as connection:
         connection.sendall(b"POST /v1/models HTTP/1.1\r\nhost: x\r\n" + b"x-a: b\r\n" * 60_000)

@@ -164,7 +164,7 @@ def test_an_account_whose_key_can_not_be_read(make_installation: InstallationMak
 
 
 def test_no_picture_yet(fresh_daphne: Gateway) -> None:
-    """Started while the database is away: alive, not fit, and calls are told to come again."""
+    """Started while the database is unavailable: alive, not fit, and calls are told to come again."""
     gateway = fresh_daphne
     assert gateway.http.get(f"{gateway.origin}/healthz").json() == {"status": "ok"}
     status, body = ready(gateway)

@@ -385,7 +385,7 @@ def test_an_open_stream_is_finished_first(make_installation: InstallationMaker) 
 
 
 def refuses(gateway: Gateway) -> bool:
-    """Whether nobody listens any more."""
+    """Whether no one listens any more."""
     try:
         httpx.get(f"{gateway.origin}/healthz", trust_env=False, timeout=1)
     except httpx.TransportError:

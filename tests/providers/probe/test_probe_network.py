@@ -99,7 +99,7 @@ def test_a_server_that_speaks_no_http(hello):
     assert "no whole HTTP answer" in result.detail
 
 
-# --- which address is dialled ---
+# --- which address is connected to ---
 
 
 def test_a_name_that_turns_private_is_not_dialled(upstream, settings):
@@ -153,7 +153,7 @@ def test_a_proxy_of_the_environment_is_not_used(upstream, monkeypatch):
     assert probe(upstream, "chat").state == "works"
 
 
-# --- TLS: the certificate must be the name's, though an address is dialled ---
+# --- TLS: the certificate must be the name's, though an address is connected to ---
 
 
 def certificate(names):

@@ -1,4 +1,4 @@
-"""Which addresses may be dialled: every spelling that a resolver or a client could read differently than we do."""
+"""Which addresses may be connected to: every spelling that a resolver or a client could read differently than we do."""
 
 import asyncio
 import ipaddress
@@ -172,7 +172,7 @@ def test_an_account_with_such_an_address_is_refused():
         ProviderAccount(name="a", base_url="https://127.0.0.1").clean()
 
 
-# --- what a name resolved to, when it is dialled ---
+# --- what a name resolved to, when it is connected to ---
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``manage.py rebuild_usage_hours``: make the sums by the hour anew from the records."""
+"""``manage.py rebuild_usage_hours``: make the sums by the hour again from the records."""
 
 from typing import Any
 

@@ -26,7 +26,7 @@ WRONG_ARGUMENTS = 2
 class Command(BaseCommand):
     help = (
         "Sum the usage records: requests, errors, tokens and exact cost in US dollars. Under --group-by team a call of "
-        "somebody in two teams counts under each; in the total it counts once. Ends with 2 for wrong arguments, "
+        "someone in two teams counts under each; in the total it counts once. Ends with 2 for wrong arguments, "
         "1 when the database fails."
     )
 
@@ -105,7 +105,7 @@ def table(found: Report) -> str:
     until = found.until.strftime("%Y-%m-%d %H:%M") if found.until else "now"
     notes = [f"From {since} until {until}, UTC. Costs in US dollars."]
     if "team" in found.group_by:
-        notes.append("A call of somebody in two teams counts under each of them, and once in the total.")
+        notes.append("A call of someone in two teams counts under each of them, and once in the total.")
     if found.total.unpriced:
         notes.append(f"{found.total.unpriced:,} attempts are unpriced: their cost is not known and not in here.")
     if found.total.partly_priced:
