@@ -17,14 +17,16 @@ MAX_WEBSOCKET_MESSAGE = 64 * 1024 * 1024
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which reports on stdout when it is ready and on which port."""
+    """uvicorn's server, which reports on stdout when it is ready and at which addresses."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for server in self.servers:
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]
-                print(f"Sandbox listening on http://{host}:{port}/v1", flush=True)
+                origin = f"http://{host}:{port}"
+                print(f"Sandbox listening on {origin}/v1", flush=True)
+                print(f"Anthropic's API is at {origin}/v1/messages, Gemini's at {origin}/v1beta", flush=True)
 
 
 def server(app: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Server:

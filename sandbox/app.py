@@ -1,9 +1,11 @@
-"""The ASGI application: one table of routes, and the life of one request."""
+"""The ASGI application: a table of routes for each vendor, and the life of one request."""
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
+from sandbox import anthropic, gemini
 from sandbox.errors import ApiError
 from sandbox.misbehaviour import faults as directives
 from sandbox.misbehaviour.faults import NO_FAULTS, Faults
@@ -44,16 +46,18 @@ from sandbox.resources import (
 )
 from sandbox.state import State
 from sandbox.store.auth import check_key
+from sandbox.wire import openai
 from sandbox.wire.connection import SCOPE_KEY, Connection
-from sandbox.wire.delivery import ConnectionCut, Delivery, service_headers
+from sandbox.wire.delivery import ConnectionCut, Delivery
 from sandbox.wire.messages import Answer, ClientGone, Message, Receive, Request, Response, Scope, Send, error_response
 from sandbox.wire.recorder import Record, Recorder, Stats
 from sandbox.wire.routing import Route, Router
+from sandbox.wire.service import Service
 from sandbox.wire.websocket import SocketClosed, WebSocket
 
 logger = logging.getLogger("sandbox")
 
-# The whole surface: each resource module names its own rows. A new resource is a file and a name here.
+# OpenAI's whole surface: each resource module names its own rows. A new resource is a file and a name here.
 _MODULES = (
     *(chat, completions, embeddings, models, moderations, responses, conversations, images, speech),
     *(transcriptions, voices, files, uploads, batches, fine_tuning, checkpoint_permissions, graders),
@@ -67,6 +71,18 @@ MAX_BODY = 100 * 1024 * 1024
 JOB_SECONDS = 1.0
 
 
+def _check_openai(keys: frozenset[bytes], headers: Mapping[bytes, bytes], query: bytes) -> None:
+    check_key(keys, headers.get(b"authorization", b""))
+
+
+OPENAI = Service(_check_openai, error_response, openai.status_error, openai.headers)
+
+
+class Vendor(NamedTuple):
+    service: Service
+    router: Router
+
+
 class Sandbox:
     """An ASGI 3 application. Its parts are public so that resources and tests can reach them."""
 
@@ -78,6 +94,9 @@ class Sandbox:
         self.recorder: Recorder | None = Recorder() if record else None
         self.stats = Stats()
         self.router = Router(ROUTES)
+        self.openai = Vendor(OPENAI, self.router)
+        self.anthropic = Vendor(anthropic.SERVICE, Router(anthropic.ROUTES))
+        self.gemini = Vendor(gemini.SERVICE, Router(gemini.ROUTES))
         self.max_body = max_body
         self.job_seconds = job_seconds
 
@@ -89,12 +108,27 @@ class Sandbox:
         else:
             await _lifespan(receive, send)
 
+    def vendor(self, scope: Scope) -> Vendor:
+        """Whose API a request is for: all three have `/v1/models`, and a header or the method tells them apart."""
+        path: str = scope["path"]
+        if path.startswith("/v1beta/"):
+            return self.gemini
+        if path.startswith("/v1/messages"):
+            return self.anthropic
+        if path.startswith("/v1/models"):
+            names = {name for name, _ in scope["headers"]}
+            if anthropic.VERSION in names:
+                return self.anthropic
+            if gemini.KEY in names or scope["method"] == "POST":
+                return self.gemini
+        return self.openai
+
     async def answer(self, request: Request) -> Answer:
         """The answer to a request whose `body` is complete, also one made by hand; never raises ApiError."""
         route, request.params = self.router.find(request.method, request.path)
         try:
             if route is None:
-                raise self._no_route(request)
+                raise _no_route(request, self.router)
             answer: Answer = await route.handler(request)
         except ApiError as error:
             return error_response(error)
@@ -103,7 +137,8 @@ class Sandbox:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         connection = scope.get(SCOPE_KEY) or Connection()
-        route, params = self.router.find(scope["method"], scope["path"])
+        service, router = self.vendor(scope)
+        route, params = router.find(scope["method"], scope["path"])
         record = self._record(scope) if route is None or route.authenticated else None
         connection.record = record
         request = Request(
@@ -115,13 +150,13 @@ class Sandbox:
             params=params,
             receive=receive if record is None else self._tapped(receive, record),
         )
-        delivery = Delivery(send, connection, self.stats, record)
+        delivery = Delivery(send, connection, self.stats, record, service)
         self.stats.active_requests += 1
         self.stats.total_requests += 1
         try:
-            answer = await self._respond(request, route, delivery)
+            answer = await self._respond(request, route, router, delivery)
             self.stats.count(answer.status)
-            await delivery.deliver(answer, service_headers(self.state.new_id("req_", 32), started))
+            await delivery.deliver(answer, service.headers(self.state.new_id("req_", 32), started))
             if record is not None:
                 record.completed_at = self.state.now()
         except (ClientGone, ConnectionCut):
@@ -130,13 +165,14 @@ class Sandbox:
             connection.record = None
             self.stats.active_requests -= 1
 
-    async def _respond(self, request: Request, route: Route | None, delivery: Delivery) -> Answer:
+    async def _respond(self, request: Request, route: Route | None, router: Router, delivery: Delivery) -> Answer:
         """The answer to a request; raises ClientGone or ConnectionCut when no one waits for it."""
+        service = delivery.service
         try:
             if route is None:
-                raise self._no_route(request)
+                raise _no_route(request, router)
             if route.authenticated:
-                check_key(self.keys, request.headers.get(b"authorization", b""))
+                service.check_key(self.keys, request.headers, request.query_string)
             if not route.streamed:
                 request.body = await _whole_body(request)
             delivery.faults = request.faults = self._faults(request)
@@ -149,13 +185,13 @@ class Sandbox:
                 answer = await delivery.instead() or answer
             return answer
         except ApiError as error:
-            return error_response(error)
+            return service.error_response(error)
         except Exception as error:
             # The request's boundary: a defect of the sandbox must look like an upstream's, and be seen.
             if isinstance(error, ClientGone | ConnectionCut):
                 raise
             logger.exception("%s %s failed", request.method, request.path)
-            return error_response(ApiError(f"Sandbox defect: {error!r}", status=500, type="server_error"))
+            return service.error_response(ApiError(f"Sandbox defect: {error!r}", status=500, type="server_error"))
 
     def _faults(self, request: Request) -> Faults:
         header = request.headers.get(b"x-sandbox")
@@ -172,18 +208,6 @@ class Sandbox:
             if count > faults.times:
                 return NO_FAULTS
         return faults
-
-    def _no_route(self, request: Request) -> ApiError:
-        methods = self.router.allowed(request.path)
-        if methods:
-            return ApiError(
-                f"Not allowed to {request.method} on {request.path}. (HINT: Perhaps you meant to use a different "
-                "HTTP method?)",
-                status=405,
-                code="method_not_supported",
-                headers={"allow": ", ".join(methods)},
-            )
-        return ApiError(f"Invalid URL ({request.method} {request.path})", status=404)
 
     def _record(self, scope: Scope) -> Record | None:
         if self.recorder is None:
@@ -213,7 +237,7 @@ class Sandbox:
         route, params = self.router.find("WEBSOCKET", scope["path"])
         socket = WebSocket(self, scope, receive, send, params)
         socket.record = socket.connection.record = self._record(scope)
-        delivery = Delivery(send, socket.connection, self.stats, socket.record)
+        delivery = Delivery(send, socket.connection, self.stats, socket.record, OPENAI)
         self.stats.open_websockets += 1
         self.stats.total_requests += 1
         try:
@@ -237,6 +261,19 @@ class Sandbox:
         finally:
             socket.connection.record = None
             self.stats.open_websockets -= 1
+
+
+def _no_route(request: Request, router: Router) -> ApiError:
+    methods = router.allowed(request.path)
+    if methods:
+        return ApiError(
+            f"Not allowed to {request.method} on {request.path}. (HINT: Perhaps you meant to use a different "
+            "HTTP method?)",
+            status=405,
+            code="method_not_supported",
+            headers={"allow": ", ".join(methods)},
+        )
+    return ApiError(f"Invalid URL ({request.method} {request.path})", status=404)
 
 
 async def _whole_body(request: Request) -> bytes:

@@ -18,8 +18,8 @@ from sandbox.jobs.work import SLICE, TICK, Breather, sleep_until, sleep_while
 from sandbox.misbehaviour.faults import Faults
 from sandbox.state import State
 from sandbox.store import stored_files
-from sandbox.wire.delivery import status_error
 from sandbox.wire.messages import Host, Response, encode, error_response
+from sandbox.wire.openai import status_error
 
 # The parts of a batch's time that it spends validating and finalizing.
 VALIDATING = 0.1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sandbox.errors import ApiError
 from sandbox.misbehaviour import faults
-from sandbox.wire.delivery import status_error
 from sandbox.wire.messages import JSON, Host, Request, Response, Stream, error_response
+from sandbox.wire.openai import status_error
 
 
 async def ask(app: Host, path: str, body: bytes, authorization: bytes = b"") -> Response:

@@ -60,6 +60,7 @@ class Faults:
     tokens: int = -1  # the answer's length in tokens
     big: int = 0  # the answer's length in bytes
     refusal: bool = False  # the model refuses
+    blocked: bool = False  # Gemini blocks the prompt: an answer without candidates
     fail: bool = False  # a response ends as failed, with `code` and `message` if given
     queued: float = 100  # milliseconds that a background response stays queued
     working: float = 300  # milliseconds that it then stays in progress
@@ -121,6 +122,10 @@ def strip(text: str) -> str:
     return _IN_TEXT.sub("", text).strip() if "[[sandbox:" in text else text
 
 
+# Where OpenAI's, Anthropic's and Google's requests hold what the user says.
+_PROMPTS = ("messages", "input", "prompt", "contents", "content", "requests", "instances")
+
+
 def _last_user_text(body: bytes) -> str:
     try:
         decoded = msgspec.json.decode(body)
@@ -129,7 +134,7 @@ def _last_user_text(body: bytes) -> str:
         return body.decode("utf-8", "replace")
     if not isinstance(decoded, dict):
         return ""
-    for name in ("messages", "input", "prompt"):
+    for name in _PROMPTS:
         value = decoded.get(name)
         if isinstance(value, list):
             value = _last_of_user(value)

@@ -46,13 +46,15 @@ class Settings:
 class Output:
     """One answer: text in pieces, a refusal in pieces, or calls. A piece is a token, unless `text_tokens` says else.
 
-    `finish_reason` is stop, length or tool_calls. With `endless` a stream repeats the pieces for ever.
+    `finish_reason` is stop, length or tool_calls; `stop_sequence` is the one that ended the text. With `endless` a
+    stream repeats the pieces for ever.
     """
 
     pieces: list[str] = field(default_factory=list)
     is_refusal: bool = False
     calls: list[Call] = field(default_factory=list)
     finish_reason: str = "stop"
+    stop_sequence: str = ""
     reasoning_tokens: int = 0
     text_tokens: int = 0
     audio_tokens: int = 0
@@ -91,15 +93,17 @@ def generate(prompt: Prompt, settings: Settings, faults: Faults, variant: int = 
         if output.calls:
             output.finish_reason = "stop" if settings.named_tool else "tool_calls"
         else:
-            output.pieces = tokens.split(stopped(_text(prompt, settings, variant), settings.stop))
+            text, output.stop_sequence = stopped(_text(prompt, settings, variant), settings.stop)
+            output.pieces = tokens.split(text)
     limit(output, settings.max_tokens)
     return output
 
 
-def stopped(text: str, sequences: list[str]) -> str:
-    """`text` up to the first of the stop sequences."""
-    ends = [end for end in (text.find(sequence) for sequence in sequences if sequence) if end >= 0]
-    return text[: min(ends)] if ends else text
+def stopped(text: str, sequences: list[str]) -> tuple[str, str]:
+    """`text` up to the first of the stop sequences, and that sequence; empty when there is none."""
+    found = [(text.find(sequence), sequence) for sequence in sequences if sequence and sequence in text]
+    end, sequence = min(found, default=(len(text), ""))
+    return text[:end], sequence
 
 
 def _text(prompt: Prompt, settings: Settings, variant: int) -> str:

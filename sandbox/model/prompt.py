@@ -20,11 +20,12 @@ PART_TYPES = ("text", "image_url", "input_audio", "refusal", "file")
 class Attachment:
     """Something other than text in the last user message. `size` is in bytes, 0 when only a URL or id came."""
 
-    kind: str  # image, audio or file
+    kind: str  # image, audio, video or file
     name: str = ""
     media_type: str = ""
     size: int = 0
     detail: str = "auto"  # of an image
+    heard: str = ""  # what sound says, when the sandbox made it
 
 
 @dataclass(slots=True)
@@ -132,8 +133,9 @@ def _parts(content: list[Any], where: str, prompt: Prompt) -> Iterator[str]:
         attach(prompt, _READERS[kind](value, here))
 
 
-def attach(prompt: Prompt, attachment: Attachment) -> None:
-    """Adds an attachment and what it costs."""
+def attach(prompt: Prompt, attachment: Attachment) -> int:
+    """Adds an attachment and what it costs; returns its tokens."""
+    before = prompt.tokens
     prompt.attachments.append(attachment)
     if attachment.kind == "image":
         cost = tokens.IMAGE_LOW if attachment.detail == "low" else tokens.IMAGE_HIGH
@@ -145,6 +147,7 @@ def attach(prompt: Prompt, attachment: Attachment) -> None:
         prompt.tokens += cost
     else:
         prompt.tokens += attachment.size // tokens.FILE_BYTES_PER_TOKEN + 1
+    return prompt.tokens - before
 
 
 def _image(value: dict[str, Any], where: str) -> Attachment:

@@ -49,6 +49,9 @@ def _in_words(content: str) -> str:
 
 def _from_user(prompt: Prompt) -> str:
     text = prompt.user_text.strip()
+    heard = " ".join(item.heard for item in prompt.attachments if item.heard)
+    if heard and _TRANSCRIBE.search(text):
+        return heard
     seen = "".join(f"I received {_describe(item)}. " for item in prompt.attachments)
     for pattern, answer in _ANSWERS:
         match = pattern.search(text)
@@ -62,7 +65,7 @@ def _from_user(prompt: Prompt) -> str:
 
 def _describe(item: Attachment) -> str:
     article = "an" if item.kind in ("image", "audio") else "a"
-    what = {"image": "image", "audio": "audio clip", "file": "file"}[item.kind]
+    what = {"image": "image", "audio": "audio clip", "video": "video", "file": "file"}[item.kind]
     details = [part for part in (item.name, item.media_type) if part]
     if item.size:
         details.append(f"{item.size} bytes")
@@ -96,6 +99,7 @@ def _rule(pattern: str, answer: Callable[[re.Match[str]], str]) -> tuple[re.Patt
     return re.compile(pattern, re.IGNORECASE), answer
 
 
+_TRANSCRIBE = re.compile(r"\btranscri(?:be|pt)", re.IGNORECASE)
 # The first pattern that is found answers.
 _ANSWERS = (
     _rule(r"\bcount (?:from )?(-?\d{1,6}) (?:to|through|until) (-?\d{1,6})\b", _count),

@@ -17,11 +17,10 @@ _MISSING = (
 
 
 def check_key(keys: frozenset[bytes], authorization: bytes) -> None:
-    """Raises ApiError 401 unless `authorization` is `Bearer` and one of `keys`; from then on it is the caller."""
+    """Raises ApiError 401 unless `authorization` is `Bearer` and one of `keys`, which is then the caller."""
     scheme, _, key = authorization.partition(b" ")
     key = key.strip()
-    if key in keys and scheme.lower() == b"bearer":
-        _caller.set(key.decode("latin-1"))
+    if scheme.lower() == b"bearer" and admit(keys, key):
         return
     if not key or scheme.lower() != b"bearer":
         raise ApiError(_MISSING, status=401)
@@ -31,6 +30,14 @@ def check_key(keys: frozenset[bytes], authorization: bytes) -> None:
         status=401,
         code="invalid_api_key",
     )
+
+
+def admit(keys: frozenset[bytes], key: bytes) -> bool:
+    """Whether `key` is one of `keys`; if so it is the caller from then on."""
+    if key not in keys:
+        return False
+    _caller.set(key.decode("latin-1"))
+    return True
 
 
 def owned(state: State, name: str, limit: int = 10_000) -> Store[str, Any]:

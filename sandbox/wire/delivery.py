@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
-from sandbox.errors import ApiError
 from sandbox.misbehaviour.faults import NO_FAULTS, Faults
 from sandbox.wire.connection import Connection
-from sandbox.wire.messages import DONE, Answer, Headers, Response, Send, Stream, error_response
+from sandbox.wire.messages import DONE, Answer, Headers, Response, Send, Stream
 from sandbox.wire.recorder import Record, Stats
+from sandbox.wire.service import Service
 
 # A stream without delays still lets other requests run now and then.
 YIELD_EVERY = 64
@@ -22,32 +21,6 @@ HTML_PAGE = (
     b"</center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
 )
 
-# status: (type, code, message), in OpenAI's words
-STATUS_ERRORS: dict[int, tuple[str, str | None, str]] = {
-    400: ("invalid_request_error", None, "Invalid request."),
-    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
-    403: (
-        "invalid_request_error",
-        "unsupported_country_region_territory",
-        "Country, region, or territory not supported",
-    ),
-    404: ("invalid_request_error", "model_not_found", "The model does not exist or you do not have access to it."),
-    408: ("timeout", None, "Request timed out."),
-    409: ("conflict_error", None, "The resource was updated by another request."),
-    413: ("invalid_request_error", "request_too_large", "The request is too large."),
-    422: ("invalid_request_error", None, "Unable to process the request despite the format being correct."),
-    429: (
-        "requests",
-        "rate_limit_exceeded",
-        "Rate limit reached for requests in organization org-sandbox on requests per min (RPM): Limit 10000, "
-        "Used 10000, Requested 1. Please try again in 6ms.",
-    ),
-    500: ("server_error", None, "The server had an error while processing your request. Sorry about that!"),
-    502: ("server_error", None, "Bad gateway."),
-    503: ("service_unavailable_error", None, "The engine is currently overloaded, please try again later"),
-    504: ("server_error", None, "Gateway timeout."),
-}
-
 
 class ConnectionCut(Exception):
     """The connection is over, by our own doing or the client's; nothing more can be sent."""
@@ -56,8 +29,11 @@ class ConnectionCut(Exception):
 class Delivery:
     """Sends one answer over one connection, as `faults` ask."""
 
-    def __init__(self, send: Send, connection: Connection, stats: Stats, record: Record | None) -> None:
+    def __init__(
+        self, send: Send, connection: Connection, stats: Stats, record: Record | None, service: Service
+    ) -> None:
         self.send = send
+        self.service = service
         self.connection = connection
         self.faults = NO_FAULTS
         self.stats = stats
@@ -86,7 +62,7 @@ class Delivery:
         if faults.html:
             return Response(HTML_PAGE, status=faults.status or 200, content_type=b"text/html; charset=utf-8")
         if faults.status:
-            return error_response(status_error(faults))
+            return self.service.error_response(self.service.status_error(faults))
         return None
 
     async def deliver(self, answer: Answer, headers: Headers) -> None:
@@ -132,7 +108,7 @@ class Delivery:
         if self.faults is NO_FAULTS and isinstance(chunks, Iterable):
             await self._quickly(chunks)
             return
-        async for chunk in _bend(answer, self.faults):
+        async for chunk in _bend(answer, self.faults, self.service):
             await self._pace()
             for piece in _pieces(chunk, self.faults.split):
                 await self.send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -178,12 +154,12 @@ class Delivery:
         raise ConnectionCut
 
 
-async def _bend(answer: Stream, faults: Faults) -> AsyncIterator[bytes]:
+async def _bend(answer: Stream, faults: Faults, service: Service) -> AsyncIterator[bytes]:
     """The chunks with the faults that change, add or drop events."""
     count = 0
     async for chunk in _each(answer.chunks):
         if count == faults.error_after:
-            yield answer.error(status_error(faults), count)
+            yield answer.error(service.status_error(faults), count)
             return
         if faults.garbage and count == 1:
             yield GARBAGE_EVENT
@@ -208,41 +184,3 @@ def _pieces(chunk: bytes, size: int) -> Iterable[bytes]:
     if not size:
         return (chunk,)
     return [chunk[start : start + size] for start in range(0, len(chunk), size)]
-
-
-def status_error(faults: Faults) -> ApiError:
-    """The error of `status=N`, in OpenAI's shape and words."""
-    status = faults.status or 500
-    kind, code, message = STATUS_ERRORS.get(
-        status, ("server_error" if status >= 500 else "invalid_request_error", None, f"Status {status}.")
-    )
-    return ApiError(
-        faults.message.replace("_", " ") or message,
-        status=status,
-        type=kind,
-        code=faults.code or code,
-        headers={"retry-after": faults.retry_after} if faults.retry_after else None,
-    )
-
-
-_SERVICE_HEADERS: Headers = [
-    (b"openai-version", b"2020-10-01"),
-    (b"openai-organization", b"org-sandbox"),
-    (b"openai-project", b"proj_sandbox"),
-    (b"x-ratelimit-limit-requests", b"10000"),
-    (b"x-ratelimit-limit-tokens", b"2000000"),
-    (b"x-ratelimit-remaining-requests", b"9999"),
-    (b"x-ratelimit-remaining-tokens", b"1999900"),
-    (b"x-ratelimit-reset-requests", b"6ms"),
-    (b"x-ratelimit-reset-tokens", b"3ms"),
-]
-
-
-def service_headers(request_id: str, started: float) -> Headers:
-    """The headers that OpenAI adds to every answer; `started` is a `time.perf_counter()`."""
-    milliseconds = int((time.perf_counter() - started) * 1000)
-    return [
-        (b"x-request-id", request_id.encode()),
-        (b"openai-processing-ms", b"%d" % milliseconds),
-        *_SERVICE_HEADERS,
-    ]

@@ -89,8 +89,8 @@ class Request:
     def query(self) -> dict[str, str]:
         return dict(urllib.parse.parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
 
-    def json(self) -> dict[str, Any]:
-        """The body as an object; raises ApiError 400 for anything else, or another content type."""
+    def json(self, problem: str = NOT_JSON) -> dict[str, Any]:
+        """The body as an object; raises ApiError 400 with `problem` for anything else, or another content type."""
         content_type = self.headers.get(b"content-type", JSON)
         if not content_type.startswith(JSON):
             raise ApiError(
@@ -101,9 +101,9 @@ class Request:
         try:
             decoded = _decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ApiError(NOT_JSON) from error
+            raise ApiError(problem) from error
         if not isinstance(decoded, dict):
-            raise ApiError(NOT_JSON)
+            raise ApiError(problem)
         return decoded
 
     async def stream(self) -> AsyncIterator[bytes]:

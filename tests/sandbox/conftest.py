@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from anthropic import Anthropic
+from google.genai import Client as Gemini
 from openai import OpenAI
 
-from tests.support.sandbox_process import SandboxProcess
+from tests.support.sandbox_process import KEY, SandboxProcess
+from tests.support.vendor_sdks import anthropic_client, gemini_client
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +27,18 @@ def sandbox(running_sandbox: SandboxProcess) -> SandboxProcess:
 @pytest.fixture(scope="session")
 def client(running_sandbox: SandboxProcess) -> Iterator[OpenAI]:
     with running_sandbox.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def claude(running_sandbox: SandboxProcess) -> Iterator[Anthropic]:
+    with anthropic_client(running_sandbox.origin, KEY) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def gemini(running_sandbox: SandboxProcess) -> Iterator[Gemini]:
+    with gemini_client(running_sandbox.origin, KEY) as client:
         yield client
 
 

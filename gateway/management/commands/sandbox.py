@@ -8,7 +8,10 @@ from sandbox.__main__ import main
 
 
 class Command(BaseCommand):
-    help = "Run the offline OpenAI-compatible upstream. All options are those of `python -m sandbox`."
+    help = (
+        "Run the offline upstream: OpenAI's, Anthropic's and Gemini's APIs. All options are those of "
+        "`python -m sandbox`."
+    )
     requires_system_checks = ()
 
     def run_from_argv(self, argv: list[str]) -> None:
