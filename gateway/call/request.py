@@ -81,14 +81,14 @@ class InferenceRequest(ASGIRequest):
         announced = length or 0
         if announced and self.ticket is not None:
             self.ticket.take(announced)
+        cycle = getattr(self.receive, "__self__", None)
+        if getattr(cycle, "body_complete", False):  # it came with the head: there is nothing to wait for
+            return self._whole_body(await self._receive_body(), limit, message)
         try:
             async with asyncio.timeout(timeout):
                 first = await self._receive_body()
                 if not first.get("more_body"):
-                    self._body_complete()
-                    if len(first.get("body", b"")) > limit:
-                        raise errors.TooLarge(message)
-                    return first.get("body", b"")
+                    return self._whole_body(first, limit, message)
                 parts, size = [first.get("body", b"")], len(first.get("body", b""))
                 while not self.body_read:
                     event = await self._receive_body()
@@ -103,6 +103,13 @@ class InferenceRequest(ASGIRequest):
         except TimeoutError:
             raise errors.BodyTimedOut(f"The body did not arrive within {timeout:g} seconds.") from None
         return b"".join(parts)
+
+    def _whole_body(self, event: MutableMapping[str, Any], limit: int, message: str) -> bytes:
+        self._body_complete()
+        body: bytes = event.get("body", b"")
+        if len(body) > limit:
+            raise errors.TooLarge(message)
+        return body
 
     async def receive_piece(self) -> bytes:
         """Return the next piece of the body; ``body_read`` tells whether it was the last. For bodies that stream

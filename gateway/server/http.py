@@ -6,13 +6,16 @@ too slow gets an error in the form that all of ours have.
 
 import asyncio
 import re
+import urllib.parse
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
+import httptools
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.call import errors
+from gateway.server.cycle import Cycle, fill_scope
 
 HEAD_BYTES = 2**16
 HEAD_SECONDS = 30.0
@@ -30,6 +33,8 @@ class BoundedHttp(HttpToolsProtocol):
     _begun = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _idle_timer: asyncio.TimerHandle | None = None
+    _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -37,6 +42,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -64,7 +71,68 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head = self._begun = False
         self._head_bytes = 0
         self._stop_timer()
-        super().on_headers_complete()
+        version, upgrade = self.parser.get_http_version(), self.parser.should_upgrade()
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        if version != "1.1":
+            self.scope["http_version"] = version
+        if upgrade and self._should_upgrade():
+            return
+        if self.root_path or not fill_scope(cast(dict[str, Any], self.scope), self.url):
+            self._parse_url()
+        before, self.cycle = self.cycle, self._new_cycle(version)
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # a pipelined request waits for the one before it
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def on_response_complete(self) -> None:
+        """Begin the next request of the connection, or wait for it. The timer of idle connections is moved only when it
+        rings: requests are more frequent."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
+
+    def _check_idle(self) -> None:
+        self._idle_timer = None
+        if self._begun or not self.cycle.response_complete or self.transport.is_closing():
+            return  # the end of the request's answer starts the timer again
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._check_idle)
+        else:
+            self.transport.close()
+
+    def _new_cycle(self, version: str) -> Cycle:
+        cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        cycle.call_soon = self.loop.call_soon
+        return cycle
+
+    def _parse_url(self) -> None:
+        parsed = httptools.parse_url(self.url)
+        path = urllib.parse.unquote(parsed.path.decode("ascii"))
+        self.scope["path"] = self.root_path + path
+        self.scope["raw_path"] = self.root_path.encode("ascii") + parsed.path
+        self.scope["query_string"] = parsed.query or b""
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""

@@ -27,6 +27,8 @@ from usage.ledger import open_ledger
 
 THREAD_SWITCH_SECONDS = 0.0005
 READY_SECONDS = 10.0
+# Containers made, less those dropped, before the youngest are collected; Python's own is 700.
+COLLECTION_THRESHOLDS = (10_000, 20, 20)
 
 _poller: WorkerThread | None = None
 _celery: EmbeddedCelery | None = None
@@ -38,9 +40,10 @@ async def start() -> None:
         end_with_parent()
         _open()
     await _loaded(READY_SECONDS)
-    # What is loaded now stays: collections need not look at it again.
+    # What is loaded now stays: collections need not look at it again. Calls leave few cycles, so they can be rarer.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTION_THRESHOLDS)
 
 
 def _open() -> None:
