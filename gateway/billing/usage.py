@@ -6,6 +6,7 @@ instead.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -136,6 +137,7 @@ def read_served_model(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) 
         record.model_served = served[:300]
 
 
+@lru_cache(maxsize=2048)
 def _stem(name: str) -> str:
     """Return a model's name without a path before it, a tag or a date behind it."""
     return DATED.sub("", name.rpartition("/")[2].partition(":")[0].lower())

@@ -166,7 +166,11 @@ def _mentions(raw: msgspec.Raw, marks: tuple[bytes, ...]) -> bool:
 
 
 def _has_mark(value: bytes, marks: tuple[bytes, ...]) -> bool:
-    return any(mark in value for mark in marks)
+    # A loop, as any() with a generator takes twice as long, and every body comes here.
+    for mark in marks:  # noqa: SIM110
+        if mark in value:
+            return True
+    return False
 
 
 def short_texts(value: bytes) -> bytes:

@@ -7,6 +7,8 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from time import time
 from typing import Any
 
 import msgspec
@@ -15,14 +17,21 @@ from accounts.printable import printable
 
 HEAD = frozenset({"time", "level", "event", "logger", "trace"})
 PLAIN = re.compile(r"[!#-<>-~]+")
+EMPTY = (None, "")
 Line = Callable[[Mapping[str, Any]], str]
 _encode = msgspec.json.Encoder().encode
 
 
 def moment(seconds: float | None = None) -> str:
     """Return a time as lines write it, in UTC; by default now."""
-    when = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    return when.isoformat(timespec="milliseconds")
+    whole, milliseconds = divmod(round((time() if seconds is None else seconds) * 1000), 1000)
+    return f"{_second(whole)}.{milliseconds:03d}+00:00"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    """Return a second of unix time as lines begin with it: many lines share one."""
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def json_line(fields: Mapping[str, Any]) -> str:
@@ -32,15 +41,16 @@ def json_line(fields: Mapping[str, Any]) -> str:
 
 def text_line(fields: Mapping[str, Any]) -> str:
     """Return a line for people; a traceback follows it."""
-    words = [f"{name}={_word(value)}" for name, value in fields.items() if value not in (None, "") and name not in HEAD]
+    values = {name: str(value) for name, value in fields.items() if value not in EMPTY and name not in HEAD}
+    plain = PLAIN.fullmatch("".join(values.values()))
+    words = [f"{name}={value if plain else _word(value)}" for name, value in values.items()]
     head = f"{fields['time']} {fields['level'].upper():<7} {fields['event']}"
     trace = fields.get("trace")
     return " ".join([head, *words]) + (f"\n{trace}" if trace else "")
 
 
-def _word(value: object) -> str:
+def _word(text: str) -> str:
     """Return a value as one word. A caller chooses model and path: they must not make words or lines of their own."""
-    text = str(value)
     return text if PLAIN.fullmatch(text) else printable(_encode(text).decode())
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from django.conf import settings
 
 from gateway.call import errors
+from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.objects.recording import record_answer
 from gateway.pipeline.answers import read_answer
@@ -31,21 +32,38 @@ async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
     attempt.record.bytes_in = attempt.call.body.size  # of an upload, what was sent is counted at its end
     attempt.begin()
     try:
-        async with _first_token_timeout(attempt):
-            answer = attempt.answer = await state.client.send(attempt.target.account, request)
-            _note_head(attempt, answer)
-            check_kind(answer)
-            first = await _first_of_mistyped(attempt, answer)
-            if answer.status == 200 and (media_type(answer) == EVENT_STREAM or first.lstrip().startswith(EVENT_STARTS)):
-                return await _stream_reply(attempt, answer, first, wait_for_first_event=wait_for_first_event)
-        if answer.status < 300 and (attempt.call.operation.raw or not is_json(answer)):
-            return _raw_reply(attempt, answer)
-        return await _whole_reply(attempt, answer, first)
+        timeout = _first_token_seconds(attempt.call)
+        if timeout is None:
+            streamed = await _head(attempt, request, wait_for_first_event=wait_for_first_event)
+        else:
+            async with _first_token_timeout(attempt.call, timeout):
+                streamed = await _head(attempt, request, wait_for_first_event=wait_for_first_event)
+        return streamed if isinstance(streamed, Reply) else await _reply(attempt, streamed)
     except BaseException as error:  # the attempt's boundary: whatever ends it, it leaves its record
         if attempt.answer is not None:
             attempt.answer.close()
         attempt.finish(error)
         raise
+
+
+async def _head(attempt: Attempt, request: UpstreamRequest, *, wait_for_first_event: bool) -> Reply | bytes:
+    """Send ``request`` and take its answer's head; return the reply of a stream, else what of the body was read."""
+    answer = attempt.answer = await state.client.send(attempt.target.account, request)
+    _note_head(attempt, answer)
+    check_kind(answer)
+    first = await answer.first_chunk() if _may_be_mistyped(attempt, answer) else b""
+    if answer.status == 200 and (media_type(answer) == EVENT_STREAM or first.lstrip().startswith(EVENT_STARTS)):
+        return await _stream_reply(attempt, answer, first, wait_for_first_event=wait_for_first_event)
+    return first
+
+
+async def _reply(attempt: Attempt, first: bytes) -> Reply:
+    """Return the reply of an answer that is not a stream, ``first`` of whose body was read already."""
+    answer = attempt.answer
+    assert answer is not None  # its head has arrived
+    if answer.status < 300 and (attempt.call.operation.raw or not is_json(answer)):
+        return _raw_reply(attempt, answer)
+    return await _whole_reply(attempt, answer, first)
 
 
 def _request(attempt: Attempt) -> UpstreamRequest:
@@ -69,11 +87,9 @@ def _note_head(attempt: Attempt, answer: UpstreamAnswer) -> None:
     record.upstream_request_id = answer.headers.get(UPSTREAM_ID_HEADER, "")[:200]
 
 
-async def _first_of_mistyped(attempt: Attempt, answer: UpstreamAnswer) -> bytes:
-    """Return the first bytes of a stream's answer that calls itself JSON: some servers send events all the same."""
-    if attempt.call.stream and answer.status == 200 and is_json(answer):
-        return await answer.first_chunk()
-    return b""
+def _may_be_mistyped(attempt: Attempt, answer: UpstreamAnswer) -> bool:
+    """Whether a stream's answer calls itself JSON: some servers send events all the same."""
+    return attempt.call.stream and answer.status == 200 and is_json(answer)
 
 
 async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -> Reply:
@@ -118,18 +134,16 @@ def _closer(attempt: Attempt, answer: UpstreamAnswer) -> Callable[[], None]:
     return on_close
 
 
-@contextlib.asynccontextmanager
-async def _first_token_timeout(attempt: Attempt) -> AsyncIterator[None]:
-    """Bound the wait for a stream's first output, when the caller asked to.
+def _first_token_seconds(call: Call) -> float | None:
+    """Return how long the first output of a stream may take. An upload may ask for a stream in a part behind the model,
+    so that it is known only when the time is over."""
+    return call.options.first_token_timeout if call.stream or call.body.upload is not None else None
 
-    An upload may ask for a stream in a part behind the model, so that it is known only when the time is over.
-    """
-    call = attempt.call
+
+@contextlib.asynccontextmanager
+async def _first_token_timeout(call: Call, timeout: float) -> AsyncIterator[None]:
+    """Bound the wait for a stream's first output to ``timeout`` seconds."""
     upload = call.body.upload
-    timeout = call.options.first_token_timeout if call.stream or upload is not None else None
-    if timeout is None:
-        yield
-        return
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle | None = None
 

@@ -1,5 +1,6 @@
 """The headers and kinds of replies: what of an upstream's answer goes on to the client."""
 
+from functools import lru_cache
 from time import perf_counter_ns
 
 from gateway.call import errors
@@ -9,20 +10,24 @@ from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer
 
 UPSTREAM_ID_HEADER = "x-request-id"
-# What of an upstream's answer goes on to the client. Names are matched in lower case, prefixes as they are written
-# here.
+# What of an upstream's answer goes on to the client, by names in lower case.
 PASSED_HEADERS = frozenset(
-    {"content-type", "content-disposition", "retry-after", "retry-after-ms", "cache-control", "x-should-retry"}
+    {b"content-type", b"content-disposition", b"retry-after", b"retry-after-ms", b"cache-control", b"x-should-retry"}
 )
-FILE_HEADERS = frozenset({"accept-ranges", "content-range", "content-length", "etag", "last-modified"})
-PASSED_PREFIXES = ("x-ratelimit-", "openai-processing", "openai-version", "openai-model")
+FILE_HEADERS = frozenset({b"accept-ranges", b"content-range", b"content-length", b"etag", b"last-modified"})
+PASSED_PREFIXES = (b"x-ratelimit-", b"openai-processing", b"openai-version", b"openai-model")
 EVENT_STREAM = "text/event-stream"
 NO_BODY = frozenset({204, 205, 304})
 
 
 def media_type(answer: UpstreamAnswer) -> str:
     """Return the answer's media type in lower case, without parameters; JSON where it does not say."""
-    return answer.headers.get("content-type", "application/json").split(";", 1)[0].strip().lower()
+    return _media_type(answer.headers.get("content-type", "application/json"))
+
+
+@lru_cache(maxsize=256)
+def _media_type(content_type: str) -> str:
+    return content_type.split(";", 1)[0].strip().lower()
 
 
 def is_json(answer: UpstreamAnswer) -> bool:
@@ -54,14 +59,20 @@ def reply_headers(attempt: Attempt, answer: UpstreamAnswer, status: int) -> list
     if status >= 400:
         headers.append((errors.ORIGIN_HEADER.encode(), b"upstream"))
     whole_file = call.operation.raw and answer.status < 300 and "content-encoding" not in answer.headers
-    clean = redactor(target.account.secrets)
-    for name, value in answer.headers.items():
-        name = name.lower()
-        if name in PASSED_HEADERS or name.startswith(PASSED_PREFIXES) or (whole_file and name in FILE_HEADERS):
-            headers.append((name.encode("latin1"), clean.text(value).encode("latin1", "replace")))
-        elif name == UPSTREAM_ID_HEADER:
-            headers.append((b"x-upstream-request-id", clean.text(value).encode("latin1", "replace")))
+    clean = redactor(target.account.secrets).whole
+    for name, value in answer.headers.raw:
+        passed = name if whole_file and name in FILE_HEADERS else _passed_as(name)
+        if passed:
+            headers.append((passed, clean(value)))
     return headers
+
+
+@lru_cache(maxsize=1024)
+def _passed_as(name: bytes) -> bytes:
+    """Return the name that an upstream's header has in our reply, empty when it stays behind."""
+    if name == UPSTREAM_ID_HEADER.encode():
+        return b"x-upstream-request-id"
+    return name if name in PASSED_HEADERS or name.startswith(PASSED_PREFIXES) else b""
 
 
 def _server_timing(attempt: Attempt) -> bytes:

@@ -39,7 +39,9 @@ async def deliver(call: Call) -> Reply:
             number += 1
             attempt = call.attempt = Attempt(call, planned.target, number)
             allowed = Allowed(retry=retry < planned.retries, failover=position < len(targets) - 1)
-            reply, failure = await _try(call, attempt, wait_for_first_event=allowed.retry or allowed.failover)
+            if not (allowed.retry or allowed.failover):
+                return await _last(call, attempt)
+            reply, failure = await _try(call, attempt)
             step = next_step(call, planned, attempt.outcome, allowed, sent=getattr(failure, "sent", True))
             if step is None and failure is not None:
                 raise failure
@@ -84,16 +86,30 @@ def _give_up(attempt: Attempt, reply: Reply | None) -> float | None:
     return _asked_delay(reply)
 
 
-async def _try(call: Call, attempt: Attempt, *, wait_for_first_event: bool) -> tuple[Reply | None, Exception | None]:
-    """Make one attempt; return its reply, or the failure that it ended in."""
+async def _last(call: Call, attempt: Attempt) -> Reply:
+    """Make an attempt that none follows: its reply or failure is the call's."""
     try:
-        return await exchange(attempt, wait_for_first_event=wait_for_first_event), None
+        return await exchange(attempt, wait_for_first_event=False)
+    except (UpstreamFailure, errors.FirstTokenTimedOut):
+        _raise_fault_of_upload(call)
+        raise
+
+
+async def _try(call: Call, attempt: Attempt) -> tuple[Reply | None, Exception | None]:
+    """Make an attempt that another may follow; return its reply, or the failure that it ended in."""
+    try:
+        return await exchange(attempt, wait_for_first_event=True), None
     except (UpstreamFailure, errors.FirstTokenTimedOut) as failure:
-        upload = call.body.upload
-        if upload is not None and upload.fault is not None:
-            raise upload.fault from None
+        _raise_fault_of_upload(call)
         attempt.outcome = errors.status_of(failure)
         return None, failure
+
+
+def _raise_fault_of_upload(call: Call) -> None:
+    """Raise what was wrong with the body that streamed through: the upstream only saw it end."""
+    upload = call.body.upload
+    if upload is not None and upload.fault is not None:
+        raise upload.fault from None
 
 
 def _asked_delay(reply: Reply) -> float | None:

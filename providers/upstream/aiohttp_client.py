@@ -6,7 +6,7 @@ cost twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import aiohttp
 from yarl import URL
@@ -17,6 +17,7 @@ from providers.snapshot import AccountSnapshot
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, EgressRefused, UnsendableHeaders, classify
 from providers.upstream.guard import Guard
+from providers.upstream.headers import Headers
 from providers.upstream.tls import tls_context
 
 KEEPALIVE_SECONDS = 30.0
@@ -32,7 +33,7 @@ class AiohttpAnswer:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.headers = Headers([(name.lower(), value) for name, value in response.raw_headers])
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body; raise :class:`BrokenAnswer` when it is larger than ``limit`` bytes."""

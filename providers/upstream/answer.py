@@ -4,11 +4,12 @@ The connection fills it, the caller reads it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Iterator
+from typing import Protocol
 
 from providers.upstream.decoding import Decoder
 from providers.upstream.failures import BrokenAnswer, UpstreamFailure
+from providers.upstream.headers import Headers
 
 READ_BUFFER_BYTES = 2**18
 
@@ -26,46 +27,6 @@ class Source(Protocol):
 
     def abort(self) -> None:
         """Close the connection: the rest of the answer is not wanted."""
-
-
-class Headers(Mapping[str, str]):
-    """An answer's headers, names in lower case. A name that comes twice is found once, and listed twice by ``items``.
-
-    ``raw`` has the pairs as bytes, in the order in which they came.
-    """
-
-    __slots__ = ("raw",)
-
-    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        self.raw = raw
-
-    def __getitem__(self, name: str) -> str:
-        wanted = name.lower().encode("latin1", "replace")
-        for known, value in self.raw:
-            if known == wanted:
-                return value.decode("latin1")
-        raise KeyError(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the first value of ``name``, decoded as Latin-1, or ``default``."""
-        wanted = name.lower().encode("latin1", "replace")
-        for known, value in self.raw:
-            if known == wanted:
-                return value.decode("latin1")
-        return default
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(name.decode("latin1") for name, _ in self.raw))
-
-    def __len__(self) -> int:
-        return len({name for name, _ in self.raw})
-
-    def items(self) -> list[tuple[str, str]]:  # type: ignore[override]
-        """Return all pairs, also those whose name comes twice."""
-        return [(name.decode("latin1"), value.decode("latin1")) for name, value in self.raw]
 
 
 class LeanAnswer:

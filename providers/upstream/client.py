@@ -1,12 +1,13 @@
 """What every upstream client takes and gives back."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from multidict import CIMultiDict
 
 from providers.snapshot import AccountSnapshot
+from providers.upstream.headers import Headers
 
 
 @dataclass(slots=True)
@@ -26,8 +27,8 @@ class UpstreamAnswer(Protocol):
     status: int
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """The head's fields. Names are found in any case; ``items()`` has those that come twice twice."""
+    def headers(self) -> Headers:
+        """The head's fields. Names are found in any case; ``items()`` and ``raw`` have those that come twice twice."""
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body; raise ``BrokenAnswer`` when it is larger than ``limit`` bytes."""

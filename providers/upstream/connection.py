@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import httptools
 
 from accounts.numbers import whole_number
-from providers.upstream.answer import Headers, LeanAnswer
+from providers.upstream.answer import LeanAnswer
 from providers.upstream.decoding import decoder_of
 from providers.upstream.failures import BrokenAnswer, Disconnected, ReadTimedOut, UpstreamFailure
 from providers.upstream.head import Origin
+from providers.upstream.headers import Headers
 
 MAX_HEAD_BYTES = 2**16
 # Below this size a copy is cheaper than a second system call.
