@@ -7,11 +7,14 @@ resolution (:func:`check_address`): a name that resolves to a private address la
 A listed name opens plain http and private addresses for that name. Link-local addresses and those of metadata services
 hold a cloud machine's own credentials, so they stay refused unless the address or its network is listed itself. An IPv6
 address that a translator or a tunnel delivers to an IPv4 address is judged by that one, too.
+
+Where a function takes ``allow``, it is the list to judge by instead of the operator's list for upstreams: what callers
+name by URL must not reach what accounts may.
 """
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,6 +25,7 @@ from providers import embedded_addresses
 from providers.embedded_addresses import Address
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Allow = Sequence[str] | None
 
 
 class EgressDenied(OSError):
@@ -111,15 +115,19 @@ def _allow_list(entries: tuple[str, ...]) -> tuple[frozenset[str], tuple[Network
     return parse_allow_list(entries)
 
 
-def host_allowed(host: str) -> bool:
+def _lists(allow: Allow) -> tuple[frozenset[str], tuple[Network, ...]]:
+    return _allow_list(tuple(settings.EGRESS_ALLOW if allow is None else allow))
+
+
+def host_allowed(host: str, allow: Allow = None) -> bool:
     """Whether the operator lists this host name, or the network of this literal address."""
-    hosts, _ = _allow_list(tuple(settings.EGRESS_ALLOW))
+    hosts, _ = _lists(allow)
     host = _canonical(host)
     literal = _literal(host)
-    return host in hosts or (literal is not None and _in_allowed_network(literal))
+    return host in hosts or (literal is not None and _in_allowed_network(literal, allow))
 
 
-def url_fault(url: str) -> str | None:
+def url_fault(url: str, allow: Allow = None) -> str | None:
     """Say why ``url`` may not be an upstream address, or ``None``. No name is resolved here.
 
     The answer never repeats the whole address, which may hold a password.
@@ -139,7 +147,7 @@ def url_fault(url: str) -> str | None:
         return "An address has no '?' or '#'."
     if port == 0:
         return "Port 0 can't be connected to."
-    return _host_fault(parts.hostname, plain=parts.scheme == "http")
+    return _host_fault(parts.hostname, allow, plain=parts.scheme == "http")
 
 
 def _characters_fault(parts: SplitResult) -> str:
@@ -153,15 +161,15 @@ def _characters_fault(parts: SplitResult) -> str:
     return "An address has no blanks, line breaks, backslashes or letters beyond ASCII."
 
 
-def _host_fault(host: str, *, plain: bool) -> str | None:
-    allowed = host_allowed(host)
+def _host_fault(host: str, allow: Allow, *, plain: bool) -> str | None:
+    allowed = host_allowed(host, allow)
     literal = _literal(host)
     if literal is None and not HOST_NAME.fullmatch(host):
         return f"{host!r} is not a host name."
     if plain and not allowed:
         return f"Plain http is refused. Use https, or list {host} in GATEHOUSE_EGRESS_ALLOW."
     if literal is not None:
-        return address_fault(host, str(literal))
+        return address_fault(host, str(literal), allow)
     if allowed:
         return None
     name = _canonical(host)
@@ -174,7 +182,7 @@ def _host_fault(host: str, *, plain: bool) -> str | None:
     return None
 
 
-def address_fault(host: str, address: str) -> str | None:
+def address_fault(host: str, address: str, allow: Allow = None) -> str | None:
     """Say why the resolved ``address`` of ``host`` may not be connected to, or ``None``."""
     try:
         parsed = ipaddress.ip_address(address.split("%", 1)[0])
@@ -183,11 +191,11 @@ def address_fault(host: str, address: str) -> str | None:
     inner = embedded_addresses.of(parsed)
     for judged in (parsed, *inner):
         reason = _reason(judged, METADATA_NETWORKS)
-        if reason and not _in_allowed_network(judged):
+        if reason and not _in_allowed_network(judged, allow):
             return f"{host} is at {address}, {reason}. If it is meant, list {judged} in GATEHOUSE_EGRESS_ALLOW."
-    if _in_allowed_network(parsed) or (inner and all(map(_in_allowed_network, inner))):
+    if _in_allowed_network(parsed, allow) or (inner and all(_in_allowed_network(each, allow) for each in inner)):
         return None
-    hosts, _ = _allow_list(tuple(settings.EGRESS_ALLOW))
+    hosts, _ = _lists(allow)
     if _canonical(host) in hosts:
         return None
     real = embedded_addresses.translated(parsed)
@@ -200,9 +208,9 @@ def address_fault(host: str, address: str) -> str | None:
     return f"{host} is at {address}, {reason}. If it is meant, list {host} or its network in GATEHOUSE_EGRESS_ALLOW."
 
 
-def check_address(host: str, address: str) -> None:
+def check_address(host: str, address: str, allow: Allow = None) -> None:
     """Raise :class:`EgressDenied` when ``address`` of ``host`` may not be connected to. Call it when connecting."""
-    fault = address_fault(host, address)
+    fault = address_fault(host, address, allow)
     if fault:
         raise EgressDenied(fault)
 
@@ -211,8 +219,8 @@ def _canonical(host: str) -> str:
     return host.lower().strip("[]").removesuffix(".")
 
 
-def _in_allowed_network(address: Address) -> bool:
-    _, networks = _allow_list(tuple(settings.EGRESS_ALLOW))
+def _in_allowed_network(address: Address, allow: Allow) -> bool:
+    _, networks = _lists(allow)
     return any(address.version == network.version and address in network for network in networks)
 
 

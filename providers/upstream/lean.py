@@ -20,9 +20,9 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 class LeanClient:
     """Sends upstream requests; keeps a pool per account and revision. Make it inside the running event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, resolver: Resolver | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._resolver = Resolver()
+        self._resolver = resolver or Resolver()
         self._pools: dict[str, Pool] = {}
         self._retired: list[Pool] = []
 

@@ -170,7 +170,7 @@ class Pool:
         self._busy -= 1
 
     async def _connect(self, origin: Origin) -> Connection:
-        fault = egress.url_fault(f"{'https' if origin.tls else 'http'}://{origin.authority}")
+        fault = egress.url_fault(f"{'https' if origin.tls else 'http'}://{origin.authority}", self._resolver.allow)
         if fault:  # a call's address may be another than the account's
             raise EgressRefused(fault)
         try:

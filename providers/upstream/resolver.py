@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,9 +17,13 @@ AddressInfo = tuple[Any, ...]  # an entry of getaddrinfo
 
 
 class Resolver:
-    """Resolves names under the egress rules. Use it inside one event loop."""
+    """Resolves names under the egress rules. Use it inside one event loop.
 
-    def __init__(self) -> None:
+    ``allow`` is the list of exceptions; ``None`` means the operator's list for upstreams.
+    """
+
+    def __init__(self, allow: Sequence[str] | None = None) -> None:
+        self.allow = allow
         self._threads = ThreadPoolExecutor(THREADS, "resolver")
         self._found: dict[tuple[str, int], tuple[float, list[AddressInfo]]] = {}
         self._running: dict[tuple[str, int], asyncio.Future[list[AddressInfo]]] = {}
@@ -33,7 +38,7 @@ class Resolver:
         except (socket.gaierror, UnicodeError):
             addresses = await self._lookup(host, port)
         for entry in addresses:
-            egress.check_address(host, str(entry[4][0]))
+            egress.check_address(host, str(entry[4][0]), self.allow)
         return addresses
 
     def close(self) -> None:
