@@ -11,6 +11,7 @@ from gateway.body.part_headers import malformed, part_file_name, part_headers, p
 MAX_HEADER_BYTES = 16 * 2**10
 MAX_PARTS = 512
 MAX_FIELD_BYTES = 4096
+MAX_TEXT_BYTES = 2**20
 FILE_PART = "file"
 
 
@@ -21,7 +22,8 @@ class PartScanner:
         model's value stands in the body, as soon as it is known. ``on_file`` gets the content of the part ``file`` as
         it comes, whose file's name is
     in ``file_name`` (``None`` before the part, empty when it has none). A wanted part that
-        is given twice is refused unless its name ends in ``[]``: all of its values are in ``lists``. Raises
+        is given twice is refused unless its name ends in ``[]``: all of its values are in ``lists``. ``keeps_texts``
+        keeps every other part without a file, too, in ``texts``, up to 1 MiB together. Raises
         :class:`InvalidRequest` for what is not a valid multipart body.
     """
 
@@ -30,7 +32,11 @@ class PartScanner:
         boundary: bytes,
         wanted: Iterable[str] | Callable[[str], bool] = (),
         on_file: Callable[[bytes], None] | None = None,
+        keeps_texts: bool = False,
     ) -> None:
+        self.texts: list[tuple[str, bytes]] = []
+        self._keeps_texts = keeps_texts
+        self._text_room = MAX_TEXT_BYTES
         self.values: dict[str, bytes] = {}
         self.lists: dict[str, list[bytes]] = {}
         self.model_span: tuple[int, int] | None = None
@@ -45,6 +51,7 @@ class PartScanner:
         self._step = self._before_first
         self._parts = 0
         self._field: str | None = None
+        self._wanted = False
         self._value = bytearray()
         self._value_start = 0
         self._declared: int | None = None
@@ -117,7 +124,8 @@ class PartScanner:
         self._in_file = self._on_file is not None and name == FILE_PART
         if self._in_file:
             self.file_name = part_file_name(headers)
-        self._field = name if not is_file and (name == "model" or self._is_wanted(name)) else None
+        self._wanted = name == "model" or self._is_wanted(name)
+        self._field = name if not is_file and (self._wanted or self._keeps_texts) else None
         self._value.clear()
         self._declared, self._size = part_length(headers), 0
 
@@ -152,7 +160,7 @@ class PartScanner:
         if self._field is None:
             return
         self._value += data
-        if len(self._value) > MAX_FIELD_BYTES:
+        if len(self._value) > (MAX_FIELD_BYTES if self._wanted else self._text_room):
             raise malformed(f"The part {self._field[:80]!r} is too long.", self._field[:80])
 
     def _end_part(self) -> None:
@@ -161,6 +169,12 @@ class PartScanner:
         if self._field is None:
             return
         value = bytes(self._value)
+        if self._keeps_texts:
+            self.texts.append((self._field, value))
+            self._text_room -= len(value)
+        if not self._wanted:
+            self._field = None
+            return
         self.values[self._field] = value
         self.lists.setdefault(self._field, []).append(value)
         if self._field == "model":

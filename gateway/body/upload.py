@@ -33,6 +33,7 @@ class MultipartUpload:
         on_file: Callable[[bytes], None] | None = None,
         refers: frozenset[str] = frozenset(),
         names_anything: bool = False,
+        keeps_texts: bool = False,
     ) -> None:
         self.content_type = request.raw_headers.get(b"content-type", b"").decode("latin1")
         self.fault: Exception | None = None
@@ -45,7 +46,7 @@ class MultipartUpload:
         boundary = boundary_of(request.raw_headers.get(b"content-type", b""))
         self._reference_fields = FORM_FIELDS | refers
         self._scanner = PartScanner(
-            boundary, lambda name: name in names or is_naming(name) or bool(self._reference(name)), on_file
+            boundary, lambda name: name in names or is_naming(name) or bool(self._reference(name)), on_file, keeps_texts
         )
         self._sent_references: int | None = None
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
@@ -57,6 +58,11 @@ class MultipartUpload:
     def values(self) -> dict[str, str]:
         """The wanted text parts that have been seen so far."""
         return {name: value.decode("utf-8", "replace") for name, value in self._scanner.values.items()}
+
+    @property
+    def texts(self) -> list[tuple[str, bytes]]:
+        """Name and value of every text part, as far as they are kept."""
+        return self._scanner.texts
 
     @property
     def file_name(self) -> str | None:

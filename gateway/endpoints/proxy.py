@@ -3,7 +3,9 @@
 For what no other endpoint covers.
 """
 
+import asyncio
 import fnmatch
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -11,9 +13,10 @@ import msgspec
 from django.conf import settings
 
 from gateway.access import accounts as access_accounts
-from gateway.access import grants
-from gateway.access import models as access
+from gateway.access import proxied_models
 from gateway.body import json as json_body
+from gateway.body.encoding import unpack
+from gateway.body.mentions import FORM, Mentions, read_body
 from gateway.body.references import find_references
 from gateway.body.upload import MultipartUpload, reference_field
 from gateway.call import errors
@@ -26,14 +29,11 @@ from gateway.endpoints.describe import begin_call
 from gateway.endpoints.resources import BODY_METHODS, MULTIPART
 from gateway.endpoints.uploading import closing_on_error, send_upload
 from gateway.objects import operations, ownership
-from gateway.objects.records import visible
-from gateway.objects.store import objects
 from gateway.pipeline import run as pipeline_run
 from providers.snapshot import AccountSnapshot
 
-FORM = b"application/x-www-form-urlencoded"
 PATH_CHARACTERS = 2000
-_any = msgspec.json.Decoder()
+READ_AT_ONCE_BYTES = 2**17
 
 
 class ProxyView(InferenceView):
@@ -61,78 +61,70 @@ class ProxyView(InferenceView):
         call.account_name, call.path = account.name, path
         call.endpoint = f"proxy/{path}"[:100]
         call.base_url = vendor_root(account.url)
-        await self._check_mentioned(call, account, [*rest.split("/"), *(value for _, value in parse_qsl(call.query))])
+        mentions = Mentions(proxied_models.looked_for(self.caller, account))
+        mentions.add_path(rest)
+        mentions.add_text(call.query.encode())
+        mentions.add_pairs(parse_qsl(call.query, keep_blank_values=True))
         if request.method not in BODY_METHODS:
-            check_proxy_model(call, account)
+            await check_mentions(call, account, mentions)
             return await pipeline_run.run(call)
         content_type = request.raw_headers.get(b"content-type", b"")
         if content_type.lower().startswith(MULTIPART):
-            return await self._send_upload(request, call, account)
+            return await self._send_upload(request, call, account, mentions)
         raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+        encoding = request.raw_headers.get(b"content-encoding")
+        if encoding is not None:
+            raw = unpack(raw, encoding, settings.MAX_BODY_BYTES)
         call.body = Body(raw, content_type=content_type.decode("latin1"))
-        read_any_body(call, content_type)
-        check_proxy_model(call, account)
+        await read_any_body(call, content_type, mentions)
+        await check_mentions(call, account, mentions)
         return await pipeline_run.run(call)
 
-    async def _send_upload(self, request: InferenceRequest, call: Call, account: AccountSnapshot) -> Reply:
-        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",))
+    async def _send_upload(
+        self, request: InferenceRequest, call: Call, account: AccountSnapshot, mentions: Mentions
+    ) -> Reply:
+        if b"content-encoding" in request.raw_headers:
+            raise errors.UnsupportedMedia("A form can't be packed here: send it without Content-Encoding.")
+        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",), keeps_texts=True)
         with closing_on_error(upload):
             while await upload.keep():
                 continue
             call.references = upload.references
-            check_proxy_model(call, account, upload.values.get("model", ""))
+            for name, value in upload.texts:
+                mentions.add_text(value)
+                mentions.add_pairs([(name, value.decode("utf-8", "replace"))])
+            await check_mentions(call, account, mentions)
             return await send_upload(request, call, upload)
 
-    async def _check_mentioned(self, call: Call, account: AccountSnapshot, words: list[str]) -> None:
-        """Raise :class:`~gateway.call.errors.NotFound` when a word of the address is the id of someone else's object.
 
-        Words that no record knows pass: whoever opened the path opened it for them.
-        """
-        ids = [word for word in words if ownership.is_id(word)]
-        for object_id, records in (await objects.find_many(ids)).items():
-            here = [owned for owned in records if owned.account_name == account.name]
-            if here and not visible(self.caller, here[0], account.isolation):
-                raise ownership.unknown(object_id)
-
-
-def read_any_body(call: Call, content_type: bytes) -> None:
-    """Note the ids that a body mentions, whatever type it says it has: vendors guess.
-
-    The body itself goes on as it came.
-    """
-    if not call.body.raw:
+async def read_any_body(call: Call, content_type: bytes, mentions: Mentions) -> None:
+    """Take what a body mentions, in whatever form it is; it goes on as it came. Raises what ``read_body`` raises."""
+    raw = call.body.raw
+    if not raw:
         return
-    if content_type.lower().startswith(FORM):
-        pairs = parse_qsl(call.body.raw.decode("latin1"))
-        call.references = [(name, value) for key, value in pairs if value and (name := reference_field(key))]
-        return
-    try:
-        _any.decode(call.body.raw)
-    except (ValueError, RecursionError):
-        if json_body.is_json(content_type):
-            raise errors.InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
-        return
-    if call.body.raw.lstrip()[:1] == b"{":
-        call.body.fields = json_body.decode_fields(call.body.raw)
-        call.stream = json_body.is_true(call.body.fields.get("stream"))
-        call.references = find_references(call.body.raw, call.body.fields)
+    if len(raw) > READ_AT_ONCE_BYTES:
+        value = await asyncio.to_thread(read_body, mentions, raw, content_type)
     else:
-        call.references = find_references(call.body.raw, {"": msgspec.Raw(call.body.raw)})
+        value = read_body(mentions, raw, content_type)
+    if isinstance(value, dict):
+        call.body.fields = json_body.decode_fields(raw)
+        call.stream = json_body.is_true(call.body.fields.get("stream"))
+        call.references = find_references(raw, call.body.fields)
+    elif value is not None:
+        call.references = find_references(raw, {"": msgspec.Raw(msgspec.json.encode(value))})
+    elif content_type.lower().startswith(FORM):
+        pairs = parse_qsl(raw.decode("latin1"))
+        call.references = [(name, value) for key, value in pairs if value and (name := reference_field(key))]
 
 
-def check_proxy_model(call: Call, account: AccountSnapshot, model: str = "") -> None:
-    """Raise :class:`~gateway.call.errors.ModelNotFound` for a model, by the vendor's name, that the caller may not
-    call.
+async def check_mentions(call: Call, account: AccountSnapshot, mentions: Mentions) -> None:
+    """Raise for a model that the caller may not call, and for the id of an object that the caller may not know of.
 
-    A model that the account does not list passes, but a token that is limited to some models reaches those alone.
+    Words that no record knows pass: whoever opened the path opened it for them.
     """
-    model = model or json_body.text_of(call.body.fields.get("model"))
-    listed = [entry for entry in account.models.values() if model and model in (entry.upstream_id, entry.name)]
-    limits = call.caller.limits
-    if any(grants.may_call(call.caller, account, entry) for entry in listed):
-        return
-    if listed or (limits is not None and account.name not in limits):
-        raise access.not_found(model, f" on provider account {account.name!r}")
+    words = chain(mentions.words, mentions.routing)
+    proxied_models.check(call.caller, account, mentions.models, words)
+    await ownership.check_words(call.caller, account, mentions.ids)
 
 
 def check_proxy_path(account: AccountSnapshot, path: str) -> str:

@@ -100,6 +100,20 @@ async def check_references(call: Call, account: AccountSnapshot) -> None:
         raise refused[1]
 
 
+async def check_words(caller: Caller, account: AccountSnapshot, words: Iterable[str]) -> None:
+    """Raise :class:`NotFound` when one of ``words`` is the id of an object that ``caller`` may not know of.
+
+    Words that no record knows pass.
+    """
+    if account.isolation == "account":
+        return
+    for object_id, records in (await objects.find_many(filter(is_id, words))).items():
+        here = next((owned for owned in records if owned.account_name == account.name), None)
+        hidden = here is not None and not visible(caller, here, account.isolation)
+        if hidden or (records and next(known_to(caller, records), None) is None):
+            raise unknown(object_id)
+
+
 async def first_refused(
     caller: Caller, account: AccountSnapshot, references: Sequence[tuple[str, str]]
 ) -> tuple[int, CallError] | None:
