@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 export PORT
 
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test fuzz check format bench lock clean
 
 help:
 	@echo "make run    set everything up and serve a working demo on PORT (default 8000)"
 	@echo "make test   set everything up and run every test"
+	@echo "make fuzz   run the fuzzers alone, with new examples, for an hour (FUZZ_SECONDS=60 for a minute)"
 	@echo "make check  formatting, lint, types, import rules, migrations"
 	@echo "make bench  measure beside nginx, Envoy, Ferro, TensorZero, Portkey and LiteLLM (ARGS=--help for more)"
 	@echo "make lock   resolve the dependencies anew"
@@ -21,6 +22,12 @@ run: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@sh tests/support/programs_setup.sh
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+FUZZ_SECONDS ?= 3600
+
+fuzz: $(VENV)/.installed-dev
+	@sh tests/support/programs_setup.sh
+	@$(BIN)/python -m pytest --fuzz $(FUZZ_SECONDS) --timeout 0 $(ARGS)
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check .

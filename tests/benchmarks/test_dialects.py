@@ -1,5 +1,6 @@
 """The shapes that the upstreams speak beside chat: Responses, uploads and sockets."""
 
+import contextlib
 import email.parser
 import email.policy
 import json
@@ -150,6 +151,7 @@ def test_sockets_are_opened_and_every_frame_is_answered_in_order(tmp_path: Path)
     assert all(0 < each < 5_000 for each in took)
 
 
+@contextlib.asynccontextmanager
 async def _serve(handle: Callable[[web.WebSocketResponse], Any]) -> AsyncIterator[Endpoint]:
     async def session(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -204,14 +206,14 @@ async def _an_early_end(socket: web.WebSocketResponse) -> None:
     ],
 )
 async def test_a_socket_that_loses_anything_voids_the_run(upstream: Any, why: str) -> None:
-    async for endpoint in _serve(upstream):
+    async with _serve(upstream) as endpoint:
         with pytest.raises(VoidRun, match=why):
             async with sockets.client(endpoint) as client:
                 await sockets.say(await client.open(1, 20), 100, 5)
 
 
 async def test_a_socket_that_does_not_open_voids_the_run() -> None:
-    async for endpoint in _serve(_nothing):
+    async with _serve(_nothing) as endpoint:
         gone = Endpoint(endpoint.url + "/not-there", {}, "m")
         with pytest.raises(VoidRun, match="not all of 2 sockets opened in 20 s: WSServerHandshakeError: 404"):
             async with sockets.client(gone) as client:
@@ -222,7 +224,7 @@ async def test_sockets_that_open_too_slowly_void_the_run() -> None:
     async def silent(socket: web.WebSocketResponse) -> None:
         await socket.receive()
 
-    async for endpoint in _serve(silent):
+    async with _serve(silent) as endpoint:
         with pytest.raises(VoidRun, match=r"not all of 1 sockets opened in 0\.2 s: TimeoutError"):
             async with sockets.client(endpoint) as client:
                 await client.open(1, 0.2)

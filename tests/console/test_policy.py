@@ -24,7 +24,9 @@ def addresses(installation):
 
 
 def test_pages_carry_the_policy_and_no_script_in_their_markup(installation, as_root):
-    for address in addresses(installation):
+    every = list(addresses(installation))
+    assert len(every) > len(ROUTES) / 2
+    for address in every:
         response = as_root.get(address)
         assert response["Content-Security-Policy"] == POLICY, address
         page = response.content.decode()

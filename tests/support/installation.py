@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 40
 PORT_TRIES = 3
+SETTLE_SECONDS = 0.2
+MOST_STRETCHED = 3.0
 KEYS = ("secret_key", "encryption_key")
 
 
@@ -115,11 +117,18 @@ class Installation:
         return self._exits.enter_context(made)
 
     def records(self, count: int = 0, seconds: float = 10, **filters: Any) -> list[dict[str, Any]]:
-        """Return usage records (columns of ``UsageRecord``) once there are ``count`` of them."""
+        """Return exactly ``count`` usage records (columns of ``UsageRecord``) once they are there; fail when there are
+        more, also a moment later. Without ``count`` return those that are there.
+        """
         deadline = time.monotonic() + seconds
         while True:
             found: list[dict[str, Any]] = self.do("records", **filters)
+            if not count:
+                return found
             if len(found) >= count:
+                time.sleep(SETTLE_SECONDS)
+                found = self.do("records", **filters)
+                assert len(found) == count, f"{len(found)} records of {filters}, not {count}"
                 return found
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(found)} records of {filters} within {seconds} s, not {count}")
@@ -258,8 +267,10 @@ class Gateway:
 
 
 def promised(seconds: float) -> float:
-    """Return what a promise of so many seconds means now: other programs that want the machine stretch every time."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2)
+    """Return what a promise of so many seconds means now: other programs that want the machine stretch every time, but
+    not without end, or no promise could be broken.
+    """
+    return seconds * min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2), MOST_STRETCHED)
 
 
 @contextlib.contextmanager

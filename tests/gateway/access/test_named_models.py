@@ -97,6 +97,24 @@ def test_stems_are_stable(name: str) -> None:
     assert stem(name.upper()) == stem(f" {name} ") == stem(plain(name)) == stem(name)
 
 
+STEMS = st.from_regex(r"[a-z]{2,6}(-[0-9]{1,2}(\.[0-9])?)?[a-z]?(-(mini|pro|large))?", fullmatch=True)
+WRITTEN = st.lists(st.sampled_from(FORMS), max_size=3)
+SPELLED = st.sampled_from([str, str.upper, str.title, lambda name: f" {name} ", lambda name: name.replace("-", "_")])
+
+
+@given(STEMS, WRITTEN, SPELLED)
+def test_no_way_of_writing_leads_to_a_narrowed_model(name: str, forms: list[str], spell: Any) -> None:
+    """Whatever is put around a name, and around that."""
+    written = name
+    for form in forms:
+        written = form.format(written)
+    closed = account(model("closed", name, subjects=CLOSED), any_model=True)
+    for spelled in (written, spell(written)):
+        assert access.is_narrowed(caller(), closed, spelled), spelled
+        with pytest.raises(ModelNotFound):
+            access.on_account(caller(), closed, spelled)
+
+
 # --- places -------------------------------------------------------------------------------------------------
 
 # A place for a name in a body; ``NAME`` stands for it.

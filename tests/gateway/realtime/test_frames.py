@@ -1,6 +1,8 @@
 """Client's messages: what is an event is checked as one, whatever stands before it and however it is encoded."""
 
+import json
 import os
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,3 +47,39 @@ def test_no_bytes_raise_anything_else(message: bytes) -> None:
         fields_of(message)
     except InvalidRequest:
         pass
+
+
+EVENTS = st.builds(
+    lambda fields, pad, spoil, place, encoding: (
+        pad + (text := json.dumps(fields))[: place % (len(text) + 1)] + spoil + text[place % (len(text) + 1) :]
+    ).encode(encoding, "replace"),
+    st.dictionaries(
+        st.sampled_from(["type", "model", "session", "é"]), st.text(max_size=5) | st.integers(), max_size=3
+    ),
+    st.sampled_from(["", " ", "\n" * 70, "\ufeff", "\0", "//"]),
+    st.sampled_from(["", "", ",", '"', "}", "{", "\0", "x"]),
+    st.integers(0, 100),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le", "latin-1"]),
+)
+
+
+def lenient(message: bytes) -> Any:
+    """What a server reads that takes bytes for text whatever they begin with."""
+    try:
+        return json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+
+
+@given(EVENTS | st.binary(max_size=60))
+def test_no_event_passes_unread(message: bytes) -> None:
+    """What passes as bytes is no event for another reader; what is read as one, others read alike."""
+    try:
+        fields = fields_of(message)
+    except InvalidRequest:
+        return
+    theirs = lenient(message)
+    if fields is None:
+        assert not isinstance(theirs, dict) or "type" not in theirs
+    else:
+        assert theirs == {name: json.loads(bytes(value)) for name, value in fields.items()}

@@ -264,6 +264,7 @@ def test_published_prices(model: str, units: dict[str, int], dollars: str) -> No
 
 
 def test_every_unit_price_is_a_whole_number_of_pico_dollars() -> None:
+    assert all(prices for models in UNIT_PRICES.values() for prices in models.values())
     for source, models in UNIT_PRICES.items():
         for model, prices in models.items():
             sheet = public_sheet(source, model)

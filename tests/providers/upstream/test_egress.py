@@ -284,7 +284,9 @@ def wrapped(address: ipaddress.IPv4Address) -> list[str]:
 def test_no_wrapping_reaches_a_metadata_service_under_a_listed_name(settings, metadata):
     for networks in ([], ["2000::/3", "::/16", "64:ff9b::/32", "fd00::/8"]):
         settings.EGRESS_ALLOW = ["vllm.internal", *networks]
-        for form in wrapped(ipaddress.IPv4Address(metadata)):
+        forms = wrapped(ipaddress.IPv4Address(metadata))
+        assert len(forms) == 14
+        for form in forms:
             with pytest.raises(egress.EgressDenied, match="list "):
                 egress.check_address("vllm.internal", form)
             with pytest.raises(egress.EgressDenied):
@@ -348,3 +350,36 @@ def test_an_odd_spelling_stays_refused_beside_a_listed_network(settings):
 def test_a_bad_entry_is_named(entry):
     with pytest.raises(ImproperlyConfigured, match="GATEHOUSE_EGRESS_ALLOW: "):
         egress.parse_allow_list([entry])
+
+
+SPELLINGS = [
+    lambda number: str(number),
+    lambda number: hex(number),
+    lambda number: oct(number).replace("0o", "0"),
+    lambda number: ".".join(hex(byte) for byte in number.to_bytes(4, "big")),
+    lambda number: ".".join(f"{byte:04o}" for byte in number.to_bytes(4, "big")),
+    lambda number: f"{number >> 24}.{number & 0xFFFFFF}",
+    lambda number: f"0x{number >> 24:x}.0{number >> 16 & 0xFF:o}.{number & 0xFFFF}",
+    lambda number: ".".join(map(str, number.to_bytes(4, "big"))) + ".",
+]
+
+
+@given(st.ip_addresses(v=4), st.sampled_from(SPELLINGS), st.booleans())
+def test_no_spelling_of_an_address_leads_where_the_plain_one_does_not(address, spell, upper):
+    """What the resolver of this machine takes for an address is judged as one, or refused as odd."""
+    host = spell(int(address))
+    host = host.upper() if upper else host
+    try:
+        meant = socket.inet_ntoa(socket.inet_aton(host.removesuffix(".")))
+    except OSError:
+        return
+    assert meant == str(address)
+    if egress.url_fault(f"https://{address}/v1"):
+        assert egress.url_fault(f"https://{host}/v1"), host
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=30) | st.text(max_size=12))
+def test_any_url_is_judged(text):
+    for url in (text, f"https://{text}", f"https://{text}/v1", f"https://a@{text}"):
+        fault = egress.url_fault(url)
+        assert fault is None or fault
