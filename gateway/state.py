@@ -4,6 +4,8 @@
 """
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from gateway.call.call import Call
 from gateway.directory.directory import Directory
@@ -24,8 +26,15 @@ class State:
     def __init__(self) -> None:
         self.directory = Directory()
         self.running: set[Call | None] = set()
+        self.finishing: set[asyncio.Task[None]] = set()
         self.started = False
         self.loop: asyncio.AbstractEventLoop | None = None
+
+    def finish_later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let ``work`` of an ended call go on behind its answer; the end of the server waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.finishing.add(task)
+        task.add_done_callback(self.finishing.discard)
 
 
 state = State()

@@ -116,7 +116,15 @@ class ProviderAccountAdmin(ScopedAdmin):
         ("Address and credentials", {"fields": ("base_url", "api_key", "clear_key", "organization", "project")}),
         (
             "Bounds and price",
-            {"fields": ("connect_timeout", "read_timeout", "connection_limit", "discount_percent")},
+            {
+                "fields": (
+                    "connect_timeout",
+                    "read_timeout",
+                    "finish_seconds",
+                    "connection_limit",
+                    "discount_percent",
+                )
+            },
         ),
         (
             "Extra headers",

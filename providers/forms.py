@@ -98,6 +98,7 @@ class ProviderAccountForm(forms.ModelForm):
             "project",
             "connect_timeout",
             "read_timeout",
+            "finish_seconds",
             "connection_limit",
             "enabled",
             "any_model",

@@ -92,6 +92,13 @@ class ProviderAccount(Announced):
         validators=[MinValueValidator(0.1), MaxValueValidator(7200)],
         help_text="Seconds without a byte from upstream before the call is given up.",
     )
+    finish_seconds = models.FloatField(
+        default=0,
+        db_default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(600)],
+        help_text="Seconds that a call may take to finish when its client leaves, for a vendor that bills the whole "
+        "anyway: then the record has its real usage. 0: the call is ended at once and its usage estimated.",
+    )
     connection_limit = models.PositiveIntegerField(
         default=0, help_text="Open upstream connections per worker at most; 0: no limit."
     )

@@ -22,7 +22,7 @@ class AccountSnapshot:
     ``users`` and ``managers`` hold subject keys (``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``).
     ``revision`` changes with everything that an open connection depends on. ``upstream_ids`` has the models by their
     upstream's name in lower case: some upstreams don't tell cases apart, and a model that is listed must not be reached
-    around its listing.
+    around its listing. ``finish_seconds`` is how long a call goes on whose client left.
     """
 
     id: int
@@ -37,6 +37,7 @@ class AccountSnapshot:
     isolation: str
     connect_timeout: float
     read_timeout: float
+    finish_seconds: float
     connection_limit: int
     discount_bp: int
     open_resources: frozenset[str] = field(repr=False)

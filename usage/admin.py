@@ -304,7 +304,10 @@ class UsageAdmin(ScopedAdmin):
 
     @display(description="cost")
     def cost_text(self, record: UsageRecord) -> str:
-        return format_html('<span title="{}">{}</span>', words.money(record.cost), words.short_money(record.cost))
+        exact, short = words.money(record.cost), words.short_money(record.cost)
+        if not record.estimated:
+            return format_html('<span title="{}">{}</span>', exact, short)
+        return format_html('<span title="{}">{}</span><br><span class="gh-note">estimated</span>', exact, short)
 
     @display(description="latency")
     def latency(self, record: UsageRecord) -> str:

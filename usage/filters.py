@@ -89,7 +89,7 @@ class PriceFilter(DropdownFilter):
     parameter_name = "priced"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", "Unpriced"), ("gaps", "With a gap"), ("yes", "Priced")]
+        return [("no", "Unpriced"), ("gaps", "With a gap"), ("yes", "Priced"), ("estimated", "Estimated")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
@@ -99,6 +99,8 @@ class PriceFilter(DropdownFilter):
                 return queryset.exclude(price_gaps="")
             case "yes":
                 return queryset.exclude(cost_pico=None)
+            case "estimated":
+                return queryset.filter(estimated=True)
         return queryset
 
 

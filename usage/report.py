@@ -42,7 +42,7 @@ class Sums:
     """The sums of some records. ``requests`` counts first attempts: a call that was tried again counts once.
 
     ``cost_pico`` is in 1e-12 USD, over the records that have a cost; ``unpriced`` counts those that have none,
-    ``partly_priced`` those whose cost leaves something out.
+    ``partly_priced`` those whose cost leaves something out, ``estimated`` those whose usage is an estimate of ours.
     """
 
     requests: int = 0
@@ -55,6 +55,7 @@ class Sums:
     reasoning_tokens: int = 0
     unpriced: int = 0
     partly_priced: int = 0
+    estimated: int = 0
     cost_pico: int = 0
 
     def add(self, other: "Sums") -> None:
@@ -189,6 +190,7 @@ def _sums() -> dict[str, Aggregate]:
         **tokens,
         "unpriced": Count("pk", filter=Q(cost_pico=None)),
         "partly_priced": Count("pk", filter=~Q(price_gaps="")),
+        "estimated": Count("pk", filter=Q(estimated=True)),
         "cost_high": Sum(F("cost_pico") / SPLIT),
         "cost_low": Sum(F("cost_pico") % SPLIT),
     }

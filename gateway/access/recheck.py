@@ -1,5 +1,7 @@
 """Admission of calls that are already running: a change of the snapshot is obeyed by open streams too."""
 
+from django.conf import settings
+
 from gateway.access import grants
 from gateway.access.authentication import check_alive
 from gateway.call import errors
@@ -16,6 +18,18 @@ def recheck_running_calls() -> None:
         error = _objection(call) if call is not None else None
         if call is not None and error is not None:
             call.end(error)
+
+
+def end_overdue_calls() -> None:
+    """End every call that takes longer than the operator allows. Runs in the event loop, now and then."""
+    for call in list(state.running):
+        if call is not None and call.is_overdue:
+            call.end(
+                errors.CallTooLong(
+                    f"The call took longer than {settings.CALL_MAX_SECONDS:g} seconds, which is the limit. "
+                    "The operator sets it with GATEHOUSE_CALL_MAX_SECONDS."
+                )
+            )
 
 
 def _objection(call: Call) -> errors.CallError | None:

@@ -6,6 +6,7 @@ from time import perf_counter_ns
 from typing import Any, Protocol
 
 import uuid_utils
+from django.conf import settings
 
 from accounts.caller import Caller
 from gateway.call.body import Body
@@ -26,6 +27,10 @@ class CallAttempt(Protocol):
     number: int
     record: AttemptRecord
     upstream_ms: float
+
+    @property
+    def seconds_without_client(self) -> float:
+        """How long the attempt goes on when its client leaves now."""
 
 
 @dataclass(slots=True)
@@ -137,6 +142,11 @@ class Call:
         if self.attempt is not None:
             return self.attempt.target
         return self.plan.first if self.plan.targets else None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the call takes longer than the operator allows."""
+        return perf_counter_ns() - self.started_ns > settings.CALL_MAX_SECONDS * 1e9
 
     def end(self, error: CallError) -> None:
         """End the running call from outside: a revoked token, a disabled account.

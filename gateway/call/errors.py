@@ -81,6 +81,14 @@ class UnsupportedMedia(CallError):
     """The body's content type is not what the endpoint takes."""
 
 
+class UrlTooLong(CallError):
+    """The request's first line is longer than we read."""
+
+
+class CallTooLong(CallError):
+    """The call took longer than the operator allows."""
+
+
 class BadRange(CallError):
     """The range that a request asks for is not in the file."""
 
@@ -127,6 +135,8 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (FirstTokenTimedOut, Row(408, "server_error", "first_token_timeout", "model")),
     (TooLarge, Row(413, "invalid_request_error", "request_too_large", "request")),
     (HeadTooLarge, Row(431, "invalid_request_error", "headers_too_large", "request")),
+    (UrlTooLong, Row(414, "invalid_request_error", "url_too_long", "request")),
+    (CallTooLong, Row(504, "server_error", "call_too_long", "limits")),
     (UnsupportedMedia, Row(415, "invalid_request_error", "unsupported_media_type", "request")),
     (BadRange, Row(416, "invalid_request_error", "range_not_satisfiable", "request")),
     (TooManyRequests, Row(429, "rate_limit_error", "rate_limit_exceeded", "limits")),

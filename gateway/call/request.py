@@ -46,6 +46,7 @@ class InferenceRequest(ASGIRequest):
         self.body_read = False
         self.task = asyncio.current_task()
         self.client_gone = False
+        self._upload_until = 0.0
         self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     @cached_property
@@ -115,13 +116,17 @@ class InferenceRequest(ASGIRequest):
         """Return the next piece of the body; ``body_read`` tells whether it was the last. For bodies that stream
         through.
 
-        Raises ``BodyTimedOut`` when nothing comes for the body timeout, and ``ClientGone``.
+        Raises ``BodyTimedOut`` when nothing comes for the body timeout, or not all within the time of an upload, and
+        ``ClientGone``.
         """
+        now = asyncio.get_running_loop().time()
+        self._upload_until = self._upload_until or now + settings.UPLOAD_MAX_SECONDS
+        left = self._upload_until - now
         try:
-            async with asyncio.timeout(settings.BODY_TIMEOUT):
+            async with asyncio.timeout(min(settings.BODY_TIMEOUT, left)):
                 event = await self._receive_body()
         except TimeoutError:
-            raise errors.BodyTimedOut(f"Nothing of the body came for {settings.BODY_TIMEOUT:g} seconds.") from None
+            raise errors.BodyTimedOut(_too_slow(left)) from None
         if not event.get("more_body"):
             self._body_complete()
         piece: bytes = event.get("body", b"")
@@ -132,6 +137,8 @@ class InferenceRequest(ASGIRequest):
         event = await self.receive()
         if event["type"] == "http.disconnect":
             self.client_gone = True
+            if self.call is not None:
+                self.call.client_gone = True
             raise errors.ClientGone("The client closed the connection before its body was complete.")
         return event
 
@@ -158,9 +165,15 @@ class InferenceRequest(ASGIRequest):
         while (await self.receive())["type"] != "http.disconnect":
             continue
         self.client_gone = True
+        seconds = 0.0
         if self.call is not None:
             self.call.client_gone = True
-        task.cancel()
+            if self.call.attempt is not None:
+                seconds = self.call.attempt.seconds_without_client
+        if seconds > 0:
+            self._watch = asyncio.get_running_loop().call_later(seconds, task.cancel)
+        else:
+            task.cancel()
 
     async def discard_body(self) -> None:
         """Read on a little after a refusal, so that a client which still sends its body gets to see the answer.
@@ -176,3 +189,10 @@ class InferenceRequest(ASGIRequest):
                     event = await self._receive_body()
                     size += len(event.get("body", b""))
                     self.body_read = not event.get("more_body")
+
+
+def _too_slow(left: float) -> str:
+    """Return why an upload ended that had so many seconds left."""
+    if left < settings.BODY_TIMEOUT:
+        return f"The upload did not arrive within {settings.UPLOAD_MAX_SECONDS:g} seconds."
+    return f"Nothing of the body came for {settings.BODY_TIMEOUT:g} seconds."

@@ -95,6 +95,7 @@ def account_snapshot(account: ProviderAccount, models: list[Model], grants: list
         isolation=account.isolation,
         connect_timeout=account.connect_timeout,
         read_timeout=account.read_timeout,
+        finish_seconds=account.finish_seconds,
         connection_limit=account.connection_limit,
         discount_bp=int(account.discount_percent * 100),
         open_resources=frozenset(account.open_resources),

@@ -28,7 +28,7 @@ async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
     ``wait_for_first_event``: a stream is replied to only when its first event has come, so that an error there can be
     retried. Raises ``UpstreamFailure`` and :class:`~gateway.call.errors.FirstTokenTimedOut`.
     """
-    request = _request(attempt)
+    request = attempt.request = _request(attempt)
     attempt.record.bytes_in = attempt.call.body.size  # of an upload, what was sent is counted at its end
     attempt.begin()
     try:
@@ -42,7 +42,10 @@ async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
     except BaseException as error:  # the attempt's boundary: whatever ends it, it leaves its record
         if attempt.answer is not None:
             attempt.answer.close()
-        attempt.finish(error)
+        upload = attempt.call.body.upload
+        fault = upload.fault if upload is not None else None
+        attempt.free = attempt.free or fault is not None  # no vendor bills half a request
+        attempt.finish(fault or error)
         raise
 
 

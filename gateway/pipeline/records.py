@@ -72,6 +72,7 @@ def refused_record(call: Call, error: BaseException) -> AttemptRecord:
         attempt_number=0,
         metadata={**call.options.metadata, **caller.tags},
         cost_pico=0,
+        client_gone=call.client_gone,
     )
     record.status = errors.status_of(error)
     record.error_class = errors.code_of(error)

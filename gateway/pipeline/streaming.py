@@ -14,6 +14,7 @@ from gateway.objects.recording import StreamRecorder
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.records import MESSAGE_CHARACTERS
 from gateway.pipeline.stream_end import end_check
+from gateway.pipeline.unmetered import KeptOutput
 from providers.dialects.base import ReportedError
 from providers.redaction import redactor
 from providers.upstream.client import UpstreamAnswer
@@ -33,6 +34,7 @@ class EventStream:
         self._splitter = sse.Splitter()
         self._chunks = answer.chunks()
         self._end = end_check(attempt)
+        self._output = attempt.output = KeptOutput()
         self._clean = redactor(attempt.target.account.secrets)
         self._recorder = StreamRecorder(attempt.call, self._end) if attempt.call.operation.creates else None
         self._ready: list[sse.Events] = []
@@ -111,8 +113,10 @@ class EventStream:
         record = self._record
         if record.ttft_us is None and self._sees_output(events):
             self._attempt.first_output()
+        self._output.keep(raw)
         if not self._end.complete:
             self._end.see(events)
+            self._attempt.ended = self._end.complete
         if b"rror" in raw and not record.error_class:
             self._read_errors(events)
         passed = self._read_usage(events) if b'"usage"' in raw else raw

@@ -29,6 +29,11 @@ class AttemptTimer(Attempt):
         self.replied = True  # an error of the session does not change what the handshake answered
         self.begin()
 
+    @property
+    def sent(self) -> bool:
+        """A socket's attempts begin when their event goes up."""
+        return True
+
     def end(self, error: BaseException | None, *, client_gone: bool = False) -> None:
         """Complete the record, with its cost: unknown when the vendor did not report what it used."""
         self.record.client_gone = client_gone

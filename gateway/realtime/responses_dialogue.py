@@ -17,6 +17,7 @@ from gateway.objects import makers, ownership
 from gateway.objects.operations import RESPONSE
 from gateway.objects.store import objects
 from gateway.pipeline import describe
+from gateway.pipeline.unmetered import KeptOutput
 from gateway.policies import admit
 from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
@@ -46,6 +47,7 @@ class PendingResponse:
     def __init__(self, call: Call, running: AttemptTimer) -> None:
         self.call = call
         self.running = running
+        running.output = KeptOutput()
 
 
 class ResponsesDialogue:
@@ -135,7 +137,7 @@ class ResponsesDialogue:
         Raises ``Unavailable`` when that can't be recorded.
         """
         if not isinstance(message, str) or not any(mark in message for mark in MARKS):
-            self._first_output(message)
+            self._hear(message)
             return message
         try:
             fields = _fields.decode(message)
@@ -149,10 +151,18 @@ class ResponsesDialogue:
                 del self._lanes[text(fields, "stream_id")]
         return message
 
-    def _first_output(self, message: str | bytes) -> None:
-        for lane in self._lanes.values():
-            if lane and lane[0].running.record.object_id:
-                lane[0].running.first_output()
+    def _hear(self, message: str | bytes) -> None:
+        """Note a delta, for the response that its lane is at."""
+        lanes = self._lanes
+        if len(lanes) > 1 and isinstance(message, str):
+            name = _lane_of(message)
+            lanes = {name: lanes[name]} if name in lanes else {}
+        for lane in lanes.values():
+            running = lane[0].running
+            if running.record.object_id:
+                running.first_output()
+                if running.output is not None and isinstance(message, str):
+                    running.output.keep(b"data: %b\n\n" % message.encode())
 
     async def _read(self, kind: str, fields: Fields, lane: deque[PendingResponse], size: int) -> None:
         making = lane[0]
@@ -191,7 +201,8 @@ class ResponsesDialogue:
     def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
         """Record everything that is not yet: ``cut`` is what ended the responses that are not complete."""
         for lane in self._lanes.values():
-            for making in lane:
+            for place, making in enumerate(lane):
+                making.running.free = place > 0  # the vendor had not begun it
                 making.running.end(cut, client_gone=client_gone)
         self._lanes.clear()
         self.records.end(error, cut, client_gone=client_gone, billed=False)
@@ -213,6 +224,14 @@ def _stream_id(fields: Fields) -> str:
             f"'stream_id' is longer than {STREAM_ID_CHARACTERS} characters.", param="stream_id", code="string_too_long"
         )
     return name
+
+
+def _lane_of(message: str) -> str:
+    """Return the lane of a server's event, empty where it names none."""
+    try:
+        return text(_fields.decode(message), "stream_id")
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _object(raw: msgspec.Raw | None) -> Fields:

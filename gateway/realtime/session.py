@@ -63,6 +63,11 @@ class SessionCall(Call):
         self.stream = True
         self._session: Session | None = None
 
+    @property
+    def is_overdue(self) -> bool:
+        """A session has bounds of its own."""
+        return False
+
     def attach(self, session: "Session") -> None:
         """Let this call's end be the session's."""
         self._session = session

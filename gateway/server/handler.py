@@ -62,14 +62,19 @@ async def _respond(request: InferenceRequest) -> Reply:
 
 
 async def _deliver(request: InferenceRequest, reply: Reply, sending: "_Sending") -> None:
+    headers = [*reply.headers, *_own_headers(request)]
     if reply.stream is None:
-        await sending.whole(reply.status, [*reply.headers, *_own_headers(request)], reply.body)
-        return
-    await sending.start(reply.status, [*reply.headers, *_own_headers(request)])
-    stream = with_heartbeats(reply.stream, settings.SSE_HEARTBEAT_SECONDS) if sending.events else reply.stream
-    async for part in stream:
-        await sending.part(part)
-    await sending.finish()
+        gone = request.client_gone
+        await sending.whole(reply.status, headers, reply.body)
+    else:
+        await sending.start(reply.status, headers)
+        stream = with_heartbeats(reply.stream, settings.SSE_HEARTBEAT_SECONDS) if sending.events else reply.stream
+        async for part in stream:
+            await sending.part(part)
+        gone = request.client_gone
+        await sending.finish()
+    if gone:  # the call went on for its usage; the server takes what is sent to no one
+        sending.status = 499
 
 
 async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending") -> None:

@@ -6,6 +6,8 @@ too slow gets an error in the form that all of ours have.
 
 import asyncio
 import re
+import socket
+import struct
 import urllib.parse
 from http import HTTPStatus
 from typing import Any, cast
@@ -19,6 +21,9 @@ from gateway.server.cycle import Cycle, fill_scope
 
 HEAD_BYTES = 2**16
 HEAD_SECONDS = 30.0
+DISCARD_BYTES = 64 * 2**20
+DISCARD_SECONDS = 5.0
+LINGER_ZERO = struct.pack("ii", 1, 0)
 _offer = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c[ \t]*(?:\r\n|\Z))", re.IGNORECASE).sub
 
 
@@ -26,7 +31,9 @@ class BoundedHttp(HttpToolsProtocol):
     """Ends connections whose request line and headers are larger than 64 kB or take longer than 30 seconds.
 
     A head is measured when it is still incomplete after a read, so one that is complete by then may be one read larger.
-    A shorter ``GATEHOUSE_BODY_TIMEOUT_S`` holds for the head too.
+    A shorter ``GATEHOUSE_BODY_TIMEOUT_S`` holds for the head too. What a client sends behind a refused head is read on
+    for a while, and thrown away: a connection that is closed with something unread is reset, and the client would not
+    see why. A client that does not read its answer for the time of a call is disconnected.
     """
 
     _in_head = True
@@ -35,6 +42,10 @@ class BoundedHttp(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _idle_timer: asyncio.TimerHandle | None = None
     _idle_since = 0.0
+    _line_ended = False
+    _refused = False
+    _discarded = 0
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -44,9 +55,24 @@ class BoundedHttp(HttpToolsProtocol):
         self._stop_timer()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        self._stop_write_timer()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        self._stop_write_timer()
+        self._write_timer = self.loop.call_later(settings.CALL_MAX_SECONDS, self._reset)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stop_write_timer()
+        super().resume_writing()
+
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._discarded += len(data)
+            if self._discarded > DISCARD_BYTES:
+                self.transport.abort()
+            return
         cycle = self.cycle
         if (cycle is None or not cycle.more_body) and b"h2c" in data:
             data = _without_offer(data)
@@ -56,10 +82,15 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
         if not self._in_head or self.transport.is_closing():
             return
+        self._line_ended = self._line_ended or b"\n" in data
         if counted:
             self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES:
-            self._refuse(errors.HeadTooLarge(f"The headers are larger than {HEAD_BYTES} bytes."))
+            self._refuse(
+                errors.HeadTooLarge(f"The headers are larger than {HEAD_BYTES} bytes.")
+                if self._line_ended
+                else errors.UrlTooLong(f"The URL is longer than {HEAD_BYTES} bytes.")
+            )
         elif self._head_timer is None:
             self._start_timer()
 
@@ -70,6 +101,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = self._begun = False
         self._head_bytes = 0
+        self._line_ended = False
         self._stop_timer()
         version, upgrade = self.parser.get_http_version(), self.parser.should_upgrade()
         self.scope["method"] = self.parser.get_method().decode("ascii")
@@ -153,10 +185,28 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self.transport.close()  # nothing was asked
 
+    def _reset(self) -> None:
+        """End the connection at once, and let the kernel forget what it still holds for the client."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+        self.transport.abort()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
     def _refuse(self, error: errors.CallError) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(rendered(error))
-            self.transport.close()
+        """Answer with ``error``, and close when the client does, or has been given the time to read it."""
+        self._stop_timer()
+        if self.transport.is_closing() or self._refused:
+            return
+        self._refused = True
+        self.transport.write(rendered(error))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._head_timer = self.loop.call_later(DISCARD_SECONDS, self.transport.close)
 
 
 def _without_offer(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from accounts.models import ApiToken
 from accounts.worker_thread import WorkerThread
-from gateway.access.recheck import recheck_running_calls
+from gateway.access.recheck import end_overdue_calls, recheck_running_calls
 from gateway.directory.directory import Directory
 from gateway.jobs.table import poller
 from gateway.objects.store import objects
@@ -29,9 +29,12 @@ THREAD_SWITCH_SECONDS = 0.0005
 READY_SECONDS = 10.0
 # Containers made, less those dropped, before the youngest are collected; Python's own is 700.
 COLLECTION_THRESHOLDS = (10_000, 20, 20)
+FINISH_SECONDS = 5.0
+OVERDUE_CHECK_SECONDS = 1.0
 
 _poller: WorkerThread | None = None
 _celery: EmbeddedCelery | None = None
+_overdue: asyncio.Task[None] | None = None
 
 
 async def start() -> None:
@@ -47,8 +50,9 @@ async def start() -> None:
 
 
 def _open() -> None:
-    global _poller, _celery
+    global _poller, _celery, _overdue
     state.loop = asyncio.get_running_loop()
+    _overdue = state.loop.create_task(_watch_for_overdue_calls())
     state.sockets = AiohttpClient()
     state.client = LeanClient() if settings.UPSTREAM_CLIENT == "lean" else state.sockets
     state.ledger = open_ledger(note_last_use)
@@ -78,16 +82,26 @@ async def stop() -> None:
     if not state.started:
         return
     state.started = False
+    if _overdue is not None:
+        _overdue.cancel()
     if _celery is not None:
         await asyncio.to_thread(_celery.stop)
     await state.client.close()
     await state.sockets.close()
+    if state.finishing:  # what is not done by then stays in the spool's journal, as interrupted
+        await asyncio.wait(state.finishing, timeout=FINISH_SECONDS)
     state.directory.stop()
     if _poller is not None:
         await asyncio.to_thread(_poller.stop, 5)
     await asyncio.to_thread(objects.close)
     await asyncio.to_thread(state.ledger.drain)
     state.spool.close()
+
+
+async def _watch_for_overdue_calls() -> None:
+    while True:
+        await asyncio.sleep(OVERDUE_CHECK_SECONDS)
+        end_overdue_calls()
 
 
 def note_last_use(uses: dict[int, float]) -> None:

@@ -219,7 +219,7 @@ ACCOUNT_TEXTS = ("base_url", "organization", "project")
 ACCOUNT_FLAGS = ("enabled", "any_model", "register_fine_tuned")
 ACCOUNT_FIELDS = (*ACCOUNT_TEXTS, *ACCOUNT_FLAGS, "connection_limit", "discount_percent", "isolation")
 ACCOUNT_LISTS = ("open_resources", "proxy_paths")
-ACCOUNT_SECONDS = ("connect_timeout", "read_timeout")
+ACCOUNT_SECONDS = ("connect_timeout", "read_timeout", "finish_seconds")
 
 
 def _account(place: Place, vendor: str, manifest: AccountManifest, wanted: Wanted) -> str:

@@ -159,6 +159,7 @@ class AccountManifest(Fields):
     proxy_paths: Annotated[list[Entry], AS_LIST] = []
     connect_timeout: Number = Decimal(str(BLANK.connect_timeout))
     read_timeout: Number = Decimal(str(BLANK.read_timeout))
+    finish_seconds: Number = Decimal(0)
     connection_limit: Whole = 0
     discount_percent: Number = Decimal(0)
     extra_headers: Annotated[dict[str, SecretString], names_with("headers")] = {}

@@ -182,6 +182,7 @@ def _nobody(limits: Limits) -> AccountSnapshot:
         isolation="owner",
         connect_timeout=CONNECT_SECONDS,
         read_timeout=SILENT_SECONDS,
+        finish_seconds=0.0,
         connection_limit=limits.at_once,
         discount_bp=0,
         open_resources=frozenset(),

@@ -87,6 +87,7 @@ class AiohttpClient:
         Raises a subclass of :class:`UpstreamFailure`.
         """
         session = self.session(account)
+        request.sent = True  # it does not say when it is connected
         try:
             response = await session.request(
                 request.method,

@@ -12,13 +12,17 @@ from providers.upstream.headers import Headers
 
 @dataclass(slots=True)
 class UpstreamRequest:
-    """What a dialect makes: a request ready to be sent. ``total_timeout`` is in seconds, ``None`` for no limit."""
+    """What a dialect makes: a request ready to be sent. ``total_timeout`` is in seconds, ``None`` for no limit.
+
+    The client sets ``sent`` before the first byte leaves: from then on the vendor may have seen it.
+    """
 
     method: str
     url: str
     headers: CIMultiDict[str] = field(repr=False)
     body: bytes | AsyncIterator[bytes] | None = field(default=None, repr=False)
     total_timeout: float | None = None
+    sent: bool = False
 
 
 class UpstreamAnswer(Protocol):

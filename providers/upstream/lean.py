@@ -43,6 +43,7 @@ class LeanClient:
         if connection is None:
             connection = await pool.open(origin, deadline)
         again = method in IDEMPOTENT and (body is None or isinstance(body, bytes))
+        request.sent = True
         while True:
             answer = connection.send(method, head, body, length, pool.read_timeout, deadline)
             try:

@@ -265,6 +265,7 @@ def test_the_commands_as_an_operator_runs_them(installation: Installation) -> No
         "reasoning_tokens": 0,
         "unpriced": 1,
         "partly_priced": 0,
+        "estimated": 0,
         "cost": "0.000124500001",
         "currency": "USD",
     }
@@ -279,7 +280,7 @@ def test_the_commands_as_an_operator_runs_them(installation: Installation) -> No
     assert "counts under each of them, and once in the total" in shown.stdout
     assert "1 attempts are unpriced" in shown.stdout
     total = next(line for line in shown.stdout.splitlines() if line.startswith("total"))
-    assert total.split() == ["total", "2", "1", "2,000", "1,000", "40", "1", "$0.000124500001"]
+    assert total.split() == ["total", "2", "1", "2,000", "1,000", "40", "1", "0", "$0.000124500001"]
     assert list((installation.directory / "spool").iterdir()) == []
 
 

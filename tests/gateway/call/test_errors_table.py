@@ -12,6 +12,7 @@ from gateway.call.errors import (
     BadToken,
     BodyTimedOut,
     CallError,
+    CallTooLong,
     ClientGone,
     FirstTokenTimedOut,
     Forbidden,
@@ -26,6 +27,7 @@ from gateway.call.errors import (
     TruncatedStream,
     Unavailable,
     UnsupportedMedia,
+    UrlTooLong,
 )
 from providers.upstream import failures
 
@@ -45,6 +47,8 @@ SHOWN_BY: dict[str, str] = {
     "FirstTokenTimedOut": f"{UPSTREAM}.test_a_first_token_that_does_not_come",
     "TooLarge": f"{REQUEST}.test_a_30_mb_body_through_the_sdk",
     "HeadTooLarge": "server.test_connections.test_endless_headers",
+    "UrlTooLong": "server.test_head_limits.test_a_head_of_ten_megabytes_gets_the_reason",
+    "CallTooLong": "server.test_time_bounds.test_an_answer_that_drips",
     "UnsupportedMedia": f"{REQUEST}.test_a_wrong_content_type",
     "BadRange": "managed.test_files.test_ranges_of_a_file",
     "TooManyRequests": "not reachable yet: no policy limits calls; its form is checked below",
@@ -77,6 +81,8 @@ STATUSES: dict[type[BaseException], int] = {
     FirstTokenTimedOut: 408,
     TooLarge: 413,
     HeadTooLarge: 431,
+    UrlTooLong: 414,
+    CallTooLong: 504,
     UnsupportedMedia: 415,
     BadRange: 416,
     TooManyRequests: 429,

@@ -42,8 +42,8 @@ def assert_kept(delays: list[float]) -> None:
     assert max(delays) <= promised(BOUND_SECONDS), delays
 
 
-def streaming(gateway: Gateway, token: str, prompt: str, after: int) -> float:
-    """Begin a stream, leave after that many events, and return when."""
+def streaming(gateway: Gateway, token: str, prompt: str, after: int) -> tuple[float, str]:
+    """Begin a stream, leave after that many events, and return when, and the call's id."""
     body = json.dumps(chat(prompt, stream=True)).encode()
     headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
     with (
@@ -54,7 +54,7 @@ def streaming(gateway: Gateway, token: str, prompt: str, after: int) -> float:
         seen = 0
         while seen < after:
             seen += next(lines).startswith("data:")
-        return time.time()
+        return time.time(), response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(
@@ -70,22 +70,24 @@ def streaming(gateway: Gateway, token: str, prompt: str, after: int) -> float:
 def test_a_client_that_leaves_a_stream(
     gateway: Gateway, token: str, upstream: SandboxProcess, prompt: str, after: int, usage_known: bool
 ) -> None:
-    before = len(gateway.installation.records(client_gone=True, status=200))
-    delays = []
+    delays, request_ids = [], []
     for _ in range(RUNS):
-        moment = streaming(gateway, token, prompt, after)
+        upstream.clear()
+        moment, request_id = streaming(gateway, token, prompt, after)
         delays.append(left(upstream) - moment)
+        request_ids.append(request_id)
     assert_kept(delays)
 
-    records = gateway.installation.records(before + RUNS, client_gone=True, status=200)
-    assert len(records) == before + RUNS
-    for record in records[before:]:
-        assert record["error_class"] == "client_closed_request"
+    for request_id in request_ids:
+        (record,) = gateway.installation.records(1, request_id=request_id)
+        assert (record["error_class"], record["client_gone"]) == ("client_closed_request", True)
         assert (record["status"], record["upstream_status"]) == (200, 200)
         if after > 1:  # the first event only says who speaks
             assert record["ttft_us"] is not None
+            assert record["output_tokens"] > 0
         assert record["bytes_out"] > 100
-        assert (record["cost_pico"] is not None) == (record["output_tokens"] > 0) == usage_known
+        assert record["estimated"] is not usage_known
+        assert record["cost_pico"] > 0
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -94,11 +96,13 @@ def test_a_client_that_leaves_a_call(
     gateway: Gateway, token: str, upstream: SandboxProcess, stream: bool, wait: float
 ) -> None:
     """Before the upstream answers: at once, or after a while."""
-    before = len(gateway.installation.records(client_gone=True, status=499))
+    tag = f"{stream} {wait} {time.time_ns()}"
+    headers = {"x-tfy-metadata": json.dumps({"run": tag})}
+    body = json.dumps(chat("hi [[sandbox: hang]]", stream=stream)).encode()
     delays = []
     for _ in range(RUNS):
         upstream.clear()
-        connection = open_call(gateway, token, json.dumps(chat("hi [[sandbox: hang]]", stream=stream)).encode())
+        connection = open_call(gateway, token, body, headers=headers)
         begun(upstream)
         time.sleep(wait)
         connection.close()
@@ -106,10 +110,10 @@ def test_a_client_that_leaves_a_call(
         delays.append(left(upstream) - moment)
     assert_kept(delays)
 
-    records = gateway.installation.records(before + RUNS, client_gone=True, status=499)
-    assert len(records) == before + RUNS
-    for record in records[before:]:
-        assert record["error_class"] == "client_closed_request"
+    for record in gateway.installation.records(RUNS, metadata__run=tag):
+        assert (record["error_class"], record["client_gone"]) == ("client_closed_request", True)
+        assert (record["status"], record["estimated"], record["output_tokens"]) == (499, True, 0)
+        assert record["cost_pico"] > 0
         assert (record["upstream_status"], record["bytes_out"], record["stream"]) == (0, 0, stream)
 
 
@@ -151,7 +155,6 @@ def test_a_client_that_goes_when_all_was_said_is_not_gone(
     gateway: Gateway, token: str, upstream: SandboxProcess
 ) -> None:
     """Closing the connection behind a complete answer is no hang-up."""
-    request_ids = []
     for stream in (False, True):
         with httpx.Client(trust_env=False) as client:
             response = client.post(
@@ -159,9 +162,7 @@ def test_a_client_that_goes_when_all_was_said_is_not_gone(
                 json=chat("hi [[sandbox: latency=150]]", stream=stream),
                 headers={"authorization": f"Bearer {token}"},
             )
-        request_ids.append(response.headers["x-request-id"])
-    for request_id in request_ids:
-        (record,) = gateway.installation.records(1, request_id=request_id)
+        (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
         assert (record["client_gone"], record["error_class"], record["status"]) == (False, "", 200)
 
 

@@ -157,3 +157,21 @@ async def test_lanes_are_bounded_and_end_with_their_responses(voices: Gateway, v
         assert (await socket.event())["error"]["code"] == "string_too_long"
         for number in range(80):  # more lanes than a socket may have waiting: each is gone with its response
             assert (await answer(socket, input="hi", stream_id=f"lane-{number}"))[-1]["type"] == "response.completed"
+
+
+async def test_a_response_that_its_client_leaves_is_estimated(
+    voices: Gateway, realtime_upstream: SandboxProcess
+) -> None:
+    token = voices.token("leaves-a-response", user=USER)
+    async with dial(voices, token, PATH) as socket:
+        await socket.send("response.create", model=MODEL, input="Say it. [[sandbox: token-delay=20 endless]]")
+        await socket.send("response.create", model=MODEL, input="And this.")
+        deltas = 0
+        while deltas < 20:
+            deltas += (await socket.event())["type"] == "response.output_text.delta"
+    first, second = voices.installation.records(2, operation__exact="responses", token_prefix=token[:10])
+    assert (first["client_gone"], first["error_class"], first["estimated"]) == (True, "client_closed_request", True)
+    assert first["input_tokens"] > 5
+    assert first["output_tokens"] >= 10
+    assert first["cost_pico"] > 0
+    assert (second["estimated"], second["output_tokens"], second["cost_pico"]) == (False, 0, 0)

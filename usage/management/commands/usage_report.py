@@ -17,7 +17,7 @@ from usage.ledger import open_ledger, spool_directory
 from usage.report import GROUPS, NAMES, Report, Sums, moment, report
 from usage.words import money
 
-SHOWN = ("requests", "errors", "input_tokens", "cached_tokens", "output_tokens", "unpriced", "cost")
+SHOWN = ("requests", "errors", "input_tokens", "cached_tokens", "output_tokens", "unpriced", "estimated", "cost")
 CSV_COLUMNS = (*(name for name in NAMES if name != "cost_pico"), "cost", "currency")
 NONE = "(none)"
 WRONG_ARGUMENTS = 2
