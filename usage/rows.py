@@ -6,7 +6,6 @@ process died between commit and cleaning up, are known by their key and skipped.
 what it says is fixed (strings cut, numbers bounded) or, failing that, given back as rejected.
 """
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from django.db import DataError, IntegrityError, connections, models, transactio
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from accounts.raw_sql import execute
 from usage import rollups
 from usage.models import UsageRecord
 from usage.records import AttemptRecord
@@ -150,20 +150,12 @@ def _insert(connection: BaseDatabaseWrapper, rows: list[Row], pause: Callable[[]
         stored: set[str] = set()
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            _execute(cursor, connection, _insert_statement(len(chunk)), [value for row in chunk for value in row])
+            execute(cursor, connection, _insert_statement(len(chunk)), [value for row in chunk for value in row])
             stored.update(_ids(cursor))
             pause()
         # By id, so that a line that is twice in the batch counts once, like its record.
         new = {values[0]: values for values in reversed(rows) if values[0] in stored}
         _add_to_hours(connection.alias, list(new.values()), pause)
-
-
-def _execute(cursor: Any, connection: BaseDatabaseWrapper, statement: str, values: list[Any]) -> None:
-    if connection.vendor != "sqlite":
-        cursor.execute(statement, values)
-        return
-    with connection.wrap_database_errors:  # past Django's cursor, which would look for each of 1,500 places in the text
-        sqlite3.Cursor.execute(cursor.cursor, statement.replace("%s", "?"), values)
 
 
 @cache

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from accounts.database_clock import database_now
+from accounts.raw_sql import execute
 from gateway.models import NewObject, Owned, OwnedObject
 
 FIELDS: Final = [field for field in OwnedObject._meta.concrete_fields if not field.primary_key]
@@ -82,7 +84,7 @@ def _store(objects: Sequence[NewObject], connection: BaseDatabaseWrapper, now: d
     with whole, connection.cursor() as cursor:
         for start in range(0, len(rows), STATEMENT_ROWS):
             part = rows[start : start + STATEMENT_ROWS]
-            cursor.execute(_insert(len(part)), [value for row in part for value in row])
+            execute(cursor, connection, _insert(len(part)), [value for row in part for value in row])
             stored += cursor.rowcount
     if stored == len(rows):  # all were new, so the database has what we gave it
         return {(entry.account_name, entry.object_id): _owned(entry) for entry in objects}
@@ -90,6 +92,7 @@ def _store(objects: Sequence[NewObject], connection: BaseDatabaseWrapper, now: d
     return {(entry.account_name, entry.object_id): entry for entry in known}
 
 
+@lru_cache(maxsize=STATEMENT_ROWS)
 def _insert(rows: int) -> str:
     places = ", ".join([PLACES] * rows)
     return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {places} ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours only
@@ -97,16 +100,26 @@ def _insert(rows: int) -> str:
 
 def _row(entry: NewObject, now: datetime, connection: BaseDatabaseWrapper) -> list[Any]:
     values, moments = [], entry.moments(now)
-    for field in FIELDS:
-        value: Any
-        if field.name in moments:
-            value = moments[field.name]
-        else:
-            value = getattr(entry, field.name) if field.name in GIVEN else field.get_default()
-        if value is not None and type(value) not in (str, int):  # those every database takes as they are
-            value = field.get_db_prep_save(value, connection)
+    for field, default in _columns(connection.alias, connection.vendor):
+        value: Any = default
+        if field is not None:
+            value = moments[field.name] if field.name in moments else getattr(entry, field.name)
+            if value is not None and type(value) not in (str, int):  # those every database takes as they are
+                value = field.get_db_prep_save(value, connection)
         values.append(value)
     return values
+
+
+@lru_cache(maxsize=8)
+def _columns(using: str, vendor: str) -> list[tuple["models.Field[Any, Any] | None", Any]]:
+    """Return each column's field where a new object says its value, else ``None`` with the value it always has, as
+    a database of the ``vendor`` takes it.
+    """
+    said = {*GIVEN, "created_at", "updated_at", "expires_at", "due_at"}
+    return [
+        (field, None) if field.name in said else (None, field.get_db_prep_save(field.get_default(), connections[using]))
+        for field in FIELDS
+    ]
 
 
 def _owned(entry: NewObject) -> Owned:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,7 @@ REMEMBERED = 50_000
 COMMIT_ROWS = 500
 COMMIT_SECONDS = 15.0
 LATE_ROWS = 10_000
+GATHER_SECONDS = 0.002
 LATE_SECONDS = 2.0
 LOOKUP_THREADS = 4
 LOOKUP_IDS = 1000
@@ -48,6 +50,7 @@ class Objects:
         self._known: OrderedDict[tuple[str, str], Owned] = OrderedDict()
         self._queue: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
         self._late: list[NewObject] = []
+        self._committed = 0.0
         self._rows = rows.Connection()
         self._writer: WorkerThread | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -87,9 +90,13 @@ class Objects:
     def _write(self) -> float:
         """Wait for objects, and commit all that wait by then; what came late is tried again now and then."""
         try:
-            self._commit_waiting([self._queue.get(timeout=LATE_SECONDS if self._late else None)])
+            first = [self._queue.get(timeout=LATE_SECONDS if self._late else None)]
         except queue.Empty:
-            self._commit_waiting([])
+            first = []
+        if time.monotonic() - self._committed < GATHER_SECONDS:
+            time.sleep(GATHER_SECONDS)  # under load, so that others come along; one that is alone does not wait
+        self._commit_waiting(first)
+        self._committed = time.monotonic()
         return 0.0
 
     def _commit_waiting(self, waiting: list[Group | None]) -> None:
