@@ -20,6 +20,8 @@ from gateway.billing import usage as metering
 from gateway.directory.accounts import unlisted_model
 from gateway.managed.input import ENDPOINTS
 from gateway.models import OwnedObject
+from gateway.telemetry import meter
+from gateway.telemetry.tracer import charged
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 from usage import rows
 from usage.records import AttemptRecord
@@ -85,7 +87,7 @@ def charge_lines(
     Raises ``django.db.Error`` when the database is unavailable. What was stored before stays, and is skipped next time.
     """
     billing = BatchBilling(row, account)
-    charged, chunk = Charged(), []
+    charged, chunk = Charged(), list[AttemptRecord]()
     for text in lines:
         if not text.strip():
             continue
@@ -95,7 +97,7 @@ def charge_lines(
             charged.unreadable += 1
             continue
         charged.paid += record.status == 200
-        chunk.append(_encode(record))
+        chunk.append(record)
         if len(chunk) >= CHUNK_LINES:
             _store(row, chunk)
             chunk.clear()
@@ -214,6 +216,11 @@ def ended_at(row: OwnedObject) -> datetime:
     return row.created_at
 
 
-def _store(row: OwnedObject, chunk: list[bytes]) -> None:
-    if chunk and (rejected := rows.store(chunk, DEFAULT_DB_ALIAS)):
+def _store(row: OwnedObject, chunk: list[AttemptRecord]) -> None:
+    if not chunk:
+        return
+    if rejected := rows.store([_encode(record) for record in chunk], DEFAULT_DB_ALIAS):
         logger.error("%d usage records of batch %s can't be stored.", len(rejected), row.object_id)
+    for record in chunk:
+        meter.attempt_ended(record, record.model_asked)
+        charged(record)

@@ -21,6 +21,7 @@ from gateway.models import OwnedObject
 from gateway.objects.operations import BATCH_LINES
 from gateway.pipeline import describe
 from gateway.pipeline import run as pipeline_run
+from gateway.pipeline.traces import call_ended
 from gateway.state import state
 from providers.probe import verdict
 from providers.upstream import sync_client
@@ -49,6 +50,7 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
     """
     options = Options(row.account_name, dict(row.metadata), retries=RETRIES)
     call = describe.begin(caller, BATCH_LINES[line.url], options=options)
+    status = 0
     call.batch_line = BatchLine(row.object_id, key, line_key(line.custom_id))
     try:
         status, body = await _answer(row, call, line)
@@ -62,6 +64,7 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
         status, body = errors.status_of(call.ended_by), errors.render_json(call.ended_by)
     finally:
         state.running.discard(call)
+        call_ended(call, status)
     response = {"status_code": status, "request_id": call.request_id, "body": msgspec.Raw(body or b"null")}
     return status == 200, response
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from gateway.config.database import database
 from gateway.config.env import (
     address,
+    assignments,
     choice,
     fail,
     flag,
@@ -19,13 +20,16 @@ from gateway.config.env import (
     host_names,
     host_of,
     json_object,
+    metric_labels,
     names,
     number,
     origins,
     port,
+    several,
     signing_secret,
     text,
     web_address,
+    web_addresses,
     whole,
 )
 from gateway.config.keyfiles import data_directory, key_from_file
@@ -125,6 +129,29 @@ REALTIME_IDLE_SECONDS = number("GATEHOUSE_REALTIME_IDLE_SECONDS", 900, least=1, 
 REALTIME_SESSIONS_PER_SUBJECT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_SUBJECT", 200, least=0, most=100_000)
 REALTIME_SESSIONS_PER_ACCOUNT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_ACCOUNT", 1000, least=0, most=100_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# --- metrics --------------------------------------------------------------------------------------------------------
+METRICS_PORT = whole("GATEHOUSE_METRICS_PORT", 0, least=0, most=65_535)
+METRICS_HOST = text("GATEHOUSE_METRICS_HOST") or "127.0.0.1"
+METRICS_TOKEN = text("GATEHOUSE_METRICS_TOKEN")
+METRICS_NAMES = several("GATEHOUSE_METRICS_NAMES", ("ai_gateway", "gen_ai", "gatehouse"))
+METRICS_LABELS = metric_labels("GATEHOUSE_METRICS_LABELS")
+METRICS_MAX_ROWS = whole("GATEHOUSE_METRICS_MAX_ROWS", 1000, least=10, most=100_000)
+
+# --- traces: OpenTelemetry's own variables where it has one -----------------------------------------------------------
+OTLP_ENDPOINTS = web_addresses("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+OTLP_PROTOCOL = choice("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", ("http/protobuf", "grpc"))
+OTLP_HEADERS = assignments("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
+OTLP_COMPRESSION = choice("OTEL_EXPORTER_OTLP_COMPRESSION", "none", ("none", "gzip"))
+OTEL_TRACES_EXPORTER = choice("OTEL_TRACES_EXPORTER", "otlp", ("otlp", "none"))
+OTEL_METRICS_EXPORTER = choice("OTEL_METRICS_EXPORTER", "none", ("otlp", "none"))
+OTEL_METRIC_EXPORT_MS = number("OTEL_METRIC_EXPORT_INTERVAL", 60_000, least=100, most=3_600_000)
+OTEL_TRACES_RATIO = number("OTEL_TRACES_SAMPLER_ARG", 1, least=0, most=1)
+OTEL_SERVICE_NAME = text("OTEL_SERVICE_NAME") or "gatehouse"
+OTEL_RESOURCE_ATTRIBUTES = assignments("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=production")
+OTEL_SEMCONV_OPT_IN = names("OTEL_SEMCONV_STABILITY_OPT_IN")
+TRACE_NAMES = several("GATEHOUSE_TRACE_NAMES", ("gen_ai", "tfy", "gatehouse"))
+TRACE_SLOW_MS = number("GATEHOUSE_TRACE_SLOW_MS", 10_000, least=0, most=3_600_000)
 
 # --- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

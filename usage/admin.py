@@ -174,6 +174,7 @@ class UsageAdmin(ScopedAdmin):
             {
                 "fields": (
                     "request_id",
+                    "trace_id",
                     "attempt",
                     "number",
                     "upstream_request_id",

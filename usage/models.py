@@ -64,6 +64,7 @@ class UsageRecord(models.Model):
     batch_line = models.CharField(max_length=200)
     error_message = models.CharField(max_length=500, default="", db_default="")
     estimated = models.BooleanField(default=False, db_default=False)
+    trace_id = models.CharField(max_length=32, default="", db_default="")
 
     class Meta:
         indexes = [
@@ -73,6 +74,7 @@ class UsageRecord(models.Model):
             models.Index(fields=["model_asked", "created_at"], name="usage_model_time"),
             models.Index(fields=["request_id"], name="usage_request"),
             models.Index(fields=["created_at"], name="usage_error_time", condition=~models.Q(error_class="")),
+            models.Index(fields=["trace_id"], name="usage_trace", condition=~models.Q(trace_id="")),
             models.Index(fields=["batch_key"], name="usage_batch", condition=~models.Q(batch_key="")),
         ]
 

@@ -68,6 +68,8 @@ class AttemptRecord(msgspec.Struct, array_like=True, gc=False):
     """The vendor's or our own words for what went wrong: without secrets, 500 characters at most."""
     estimated: bool = False
     """Whether the usage is an estimate of ours, because the vendor's own never came."""
+    trace_id: str = ""
+    """The trace that the caller began; empty: the call's own, whose id is the request's."""
 
 
 def new_id() -> str:

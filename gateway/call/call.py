@@ -16,6 +16,7 @@ from gateway.call.load import Ticket
 from gateway.call.operation import Operation
 from gateway.call.plan import Plan
 from gateway.models import Owned
+from gateway.telemetry.context import Trace
 from providers.snapshot import ModelSnapshot, Target
 from usage.records import AttemptRecord
 
@@ -100,6 +101,7 @@ class Call:
         "stream",
         "task",
         "ticket",
+        "trace",
         "wants_usage",
     )
 
@@ -135,6 +137,7 @@ class Call:
         self.ended_by: CallError | None = None
         self.task: asyncio.Task[object] | None = None
         self.ticket: Ticket | None = None
+        self.trace = Trace(request_id)
 
     @property
     def target(self) -> Target | None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter_ns
 from typing import Any
 
 from django.conf import settings
@@ -45,6 +46,7 @@ class InferenceRequest(ASGIRequest):
         self.body_begun = False
         self.body_read = False
         self.task = asyncio.current_task()
+        self.received_ns = perf_counter_ns()
         self.client_gone = False
         self._upload_until = 0.0
         self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None

@@ -32,6 +32,7 @@ NEVER_FORWARDED = frozenset(
         "expect",
     ]
 )
+METRIC_LABEL = re.compile(r"username|metadata\.[A-Za-z0-9_]{1,60}")
 LARGEST_PORT = 65_535
 LEAST_SECRET_CHARACTERS = 16
 SECRET_PREFIX = "whsec_"
@@ -90,6 +91,27 @@ def choice(name: str, default: str, options: tuple[str, ...]) -> str:
     if value not in options:
         raise fail(name, f"{value!r} is not known.", f"Use one of: {', '.join(options)}.")
     return value
+
+
+def several(name: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the variable ``name``, some of ``options`` separated by commas, all of them where it is not set; raise for
+    others."""
+    given = names(name)
+    for entry in given:
+        if entry not in options:
+            raise fail(name, f"{entry!r} is not known.", f"Use some of: {', '.join(options)}.")
+    return tuple(given) or options
+
+
+def metric_labels(name: str) -> tuple[str, ...]:
+    """Return the variable ``name``, labels that metrics have besides the usual ones; raise for one that they can't
+    have."""
+    given = names(name)
+    for entry in given:
+        if not METRIC_LABEL.fullmatch(entry) or given.count(entry) > 1:
+            fix = "Use username and metadata.KEY, once each; a KEY has letters, digits and underscores."
+            raise fail(name, f"{entry!r} can't be a label.", fix)
+    return tuple(given)
 
 
 def flag(name: str, default: bool) -> bool:
@@ -164,6 +186,25 @@ def web_address(name: str, example: str) -> str:
     parts = _split(given)
     if given and (parts is None or parts.scheme not in ("http", "https") or not HOST_NAME.fullmatch(host_of(given))):
         raise fail(name, "is not a web address.", f"Use {example}, or leave it out.")
+    return given
+
+
+def web_addresses(name: str, example: str) -> list[str]:
+    """Return the variable ``name``, http or https addresses separated by commas; raise for something else."""
+    given = names(name)
+    for entry in given:
+        parts = _split(entry)
+        if parts is None or parts.scheme not in ("http", "https") or not HOST_NAME.fullmatch(host_of(entry)):
+            raise fail(name, "is not a list of web addresses.", f"Use {example}, or leave it out.")
+    return given
+
+
+def assignments(name: str, example: str) -> list[str]:
+    """Return the variable ``name``, entries like ``NAME=VALUE`` separated by commas; raise, without showing it, for
+    others."""
+    given = names(name)
+    if not all(re.fullmatch(r"[^=\s]+\s*=.*", entry) for entry in given):
+        raise fail(name, "is not a list of NAME=VALUE.", f"Write it like {example}.")
     return given
 
 

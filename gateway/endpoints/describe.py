@@ -27,6 +27,7 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     call = request.call = describe.begin(caller, operation, request_id=request.request_id, query=query)
     call.method = request.method or ""
     call.ticket = request.ticket
+    call.trace.received_ns = request.received_ns
     headers = request.raw_headers
     call.account_name = place.get("account", "")
     call.account_binds = bool(call.account_name)

@@ -17,6 +17,8 @@ from gateway.jobs.leases import Lease, LeaseLost
 from gateway.jobs.upstream import AccountGone, Answer, Upstream, load_account
 from gateway.models import OwnedObject
 from gateway.objects.job_kinds import EVAL_RUN, RESPONSE, RUN
+from gateway.telemetry import meter
+from gateway.telemetry.tracer import charged
 from providers.snapshot import AccountSnapshot, Target
 from usage import rows
 from usage.records import AttemptRecord
@@ -55,6 +57,9 @@ def store_with_release(lease: Lease, records: list[AttemptRecord], answer: Answe
             raise LeaseLost
         if rows.store(lines, DEFAULT_DB_ALIAS, _no_pause):
             logger.error("A usage record of %s can't be stored.", lease.row.object_id)
+    for record in records:
+        meter.attempt_ended(record, record.model_asked)
+        charged(record)
 
 
 def charges(row: OwnedObject, target: Target | None, answer: Answer) -> list[AttemptRecord]:

@@ -1,6 +1,9 @@
 """One attempt to have a call answered by one target: its request, answer, timings, error and usage record."""
 
+from collections.abc import Mapping
 from time import perf_counter_ns
+
+import msgspec
 
 from gateway.call import errors
 from gateway.call.call import Call
@@ -8,12 +11,17 @@ from gateway.pipeline import records
 from gateway.pipeline.unmetered import KeptOutput, estimate_usage, is_metered, needs_estimate
 from gateway.policies import settle
 from gateway.state import state
+from gateway.telemetry import meter
+from gateway.telemetry import tracer as tracing
+from gateway.telemetry.facts import AttemptFacts
 from providers.dialects import dialect_of
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamAnswer, UpstreamRequest
 
 USAGE_WAIT_SECONDS = 2.0
 """How long the vendor may take to say what a stream used whose client left behind its last output."""
+
+TRACED_FIELDS = ("id", "choices")
 
 
 class Attempt:
@@ -23,7 +31,7 @@ class Attempt:
     ``outcome`` is the status that decides about another attempt: the answer's own, or that of an error inside a 200.
     ``replied`` says that the answer's head goes to the client. ``failure`` is what ended the attempt; ``free`` says
     that there is nothing to pay, whatever was used. ``ended`` says that a stream's whole output came, ``output`` keeps
-    the beginning of it.
+    the beginning of it. ``response`` are fields of the answer, for its span.
     """
 
     __slots__ = (
@@ -32,14 +40,19 @@ class Attempt:
         "dialect",
         "ended",
         "failure",
+        "finish_reasons",
         "finished",
+        "finished_ns",
         "free",
         "number",
         "outcome",
         "output",
+        "overhead_us",
         "record",
         "replied",
         "request",
+        "response",
+        "settled_ns",
         "started_ns",
         "target",
         "upstream_ms",
@@ -62,6 +75,10 @@ class Attempt:
         self.free = False
         self.started_ns = perf_counter_ns()
         self.upstream_ms = 0.0
+        self.overhead_us = -1
+        self.finished_ns = self.settled_ns = 0
+        self.response: Mapping[str, msgspec.Raw] = {}
+        self.finish_reasons: list[str] = []
 
     def begin(self) -> None:
         """Note that the attempt begins, so that a killed process still leaves its record."""
@@ -70,6 +87,12 @@ class Attempt:
     def head_arrived(self) -> None:
         """Note how long the upstream took so far."""
         self.upstream_ms = (perf_counter_ns() - self.started_ns) / 1e6
+
+    def reply_begins(self) -> None:
+        """Note what the gateway itself took of the call so far; known of a call's first attempt only."""
+        if self.number == 1 and self.overhead_us < 0:
+            total_us = (perf_counter_ns() - self.call.started_ns) // 1000
+            self.overhead_us = max(0, total_us - int(self.upstream_ms * 1000))
 
     def first_output(self) -> None:
         """Note when the first content, reasoning, tool call or audio came."""
@@ -106,8 +129,11 @@ class Attempt:
         if error is None and call.client_gone:
             error = errors.ClientGone("The client left before the answer was complete.")
         self.failure = error
-        record.latency_us = (perf_counter_ns() - self.started_ns) // 1000
+        self.finished_ns = perf_counter_ns()
+        record.latency_us = (self.finished_ns - self.started_ns) // 1000
         record.bytes_in = call.body.size
+        if self.answer is not None:
+            self.reply_begins()
         if needs_estimate(call, record, error, sent=self.sent, ended=self.ended, free=self.free):
             state.finish_later(self._estimate(error))
         else:
@@ -123,4 +149,31 @@ class Attempt:
         free = self.free or not self.sent  # what no vendor has seen, none bills
         records.complete(self.record, self.call, self.target, error, replied=self.replied, free=free)
         state.spool.append(self.record)
+        meter.attempt_ended(self.record, self.target.model.public_name, self.overhead_us)
         settle(self.call, self)
+        if tracing.tracer is not None:
+            self._trace(tracing.tracer)
+
+    def _trace(self, tracer: tracing.Tracer) -> None:
+        self.settled_ns = perf_counter_ns()
+        trace, record = self.call.trace, self.record
+        if not trace.live:
+            trace.attempts.append(self)
+        elif tracer.keeps(trace, failed=bool(record.error_class), took_ns=record.latency_us * 1000):
+            tracer.add((trace, self.facts()))
+
+    def facts(self) -> AttemptFacts:
+        """Return what spans say of the finished attempt."""
+        return AttemptFacts(
+            self.record,
+            self.target.model.public_name,
+            self.target.model.upstream_id,
+            self.target.account.url,
+            self.started_ns,
+            self.finished_ns,
+            self.settled_ns,
+            int(self.upstream_ms * 1000),
+            self.overhead_us,
+            {name: bytes(self.response[name]) for name in TRACED_FIELDS if name in self.response},
+            self.finish_reasons,
+        )

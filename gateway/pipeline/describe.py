@@ -22,6 +22,7 @@ from gateway.objects import ownership
 from gateway.state import state
 
 IDEMPOTENCY_KEY = b"idempotency-key"
+TRACEPARENT = b"traceparent"
 NO_MODEL = (b"null", b'""')
 
 
@@ -50,6 +51,8 @@ def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
     call.forwarded = [
         (name.decode("latin1"), value.decode("latin1")) for name, value in headers.items() if name in FORWARDED
     ]
+    if TRACEPARENT in headers:
+        call.trace.join(headers[TRACEPARENT])
     if IDEMPOTENCY_KEY in headers:
         call.forwarded.append((IDEMPOTENCY_KEY.decode(), own_key(call.caller, headers[IDEMPOTENCY_KEY])))
 

@@ -15,6 +15,8 @@ from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.replies import EVENT_STREAM, UPSTREAM_ID_HEADER, check_kind, is_json, media_type, reply_headers
 from gateway.pipeline.streaming import EventStream, raw_bytes
 from gateway.state import state
+from gateway.telemetry import tracer as tracing
+from gateway.telemetry.context import span_of_attempt
 from providers.upstream.client import UpstreamAnswer, UpstreamRequest
 
 # How server-sent events begin, whatever the content type says.
@@ -80,6 +82,9 @@ def _request(attempt: Attempt) -> UpstreamRequest:
         length = upload.length(target.model.upstream_id)
         if length is not None:
             request.headers["content-length"] = str(length)
+    if tracing.tracer is not None:
+        span_id = span_of_attempt(attempt.record.attempt_id)
+        request.headers["traceparent"] = call.trace.header(span_id, tracing.tracer.ratio)
     return request
 
 
@@ -102,6 +107,7 @@ async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -
         attempt.call.ticket.count(len(body))
     attempt.head_arrived()
     read = read_answer(attempt, answer.status, body)
+    attempt.response = read.fields
     attempt.record.bytes_out = len(read.body)
     attempt.record.status = attempt.outcome = read.status
     attempt.finish(None)
@@ -112,6 +118,7 @@ async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -
 
 def _raw_reply(attempt: Attempt, answer: UpstreamAnswer) -> Reply:
     attempt.replied = True
+    attempt.reply_begins()
     headers = reply_headers(attempt, answer, answer.status)
     return Reply(answer.status, headers, stream=raw_bytes(attempt, answer), on_close=_closer(attempt, answer))
 
@@ -124,6 +131,7 @@ async def _stream_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes, 
     if until_output or wait_for_first_event:
         await stream.prime(until_output=until_output)
     attempt.replied = True
+    attempt.reply_begins()
     headers = reply_headers(attempt, answer, answer.status)
     headers.append((b"x-accel-buffering", b"no"))  # nginx would hold events back
     return Reply(answer.status, headers, stream=stream.events(), on_close=_closer(attempt, answer))

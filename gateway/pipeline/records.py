@@ -10,6 +10,8 @@ from gateway.call import errors
 from gateway.call.call import Call
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
+from gateway.telemetry import meter
+from gateway.telemetry.tables import UNRESOLVED
 from providers.redaction import redactor
 from providers.snapshot import Target
 from usage.records import AttemptRecord, new_id
@@ -48,6 +50,7 @@ def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
         object_id=line.batch_id if line is not None else "",
         batch_key=line.key if line is not None else "",
         batch_line=line.line if line is not None else "",
+        trace_id=call.trace.trace_id if call.trace.parent_id else "",
     )
 
 
@@ -73,6 +76,7 @@ def refused_record(call: Call, error: BaseException) -> AttemptRecord:
         metadata={**call.options.metadata, **caller.tags},
         cost_pico=0,
         client_gone=call.client_gone,
+        trace_id=call.trace.trace_id if call.trace.parent_id else "",
     )
     record.status = errors.status_of(error)
     record.error_class = errors.code_of(error)
@@ -85,7 +89,9 @@ def record_refusal(call: Call, error: BaseException) -> None:
     open.
     """
     if call.attempt is None and state.started:
-        state.spool.append(refused_record(call, error))
+        record = refused_record(call, error)
+        state.spool.append(record)
+        meter.attempt_ended(record, call.target.model.public_name if call.target is not None else UNRESOLVED)
 
 
 def complete(

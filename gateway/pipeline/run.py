@@ -9,6 +9,7 @@ import contextlib
 import math
 import random
 from dataclasses import dataclass
+from time import perf_counter_ns
 
 from gateway.call import errors
 from gateway.call.call import Call
@@ -17,6 +18,7 @@ from gateway.call.reply import Reply
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.exchange import exchange
 from gateway.policies import admit
+from gateway.telemetry import meter
 from providers.upstream.failures import UpstreamFailure
 
 RETRY_DELAY_SECONDS = 0.1
@@ -26,7 +28,9 @@ RETRY, FAILOVER = "retry", "failover"
 
 async def run(call: Call) -> Reply:
     """Run a described call through the policies to its reply. Raises what ``errors.TABLE`` knows."""
+    call.trace.described_ns = perf_counter_ns()
     await admit(call)
+    call.trace.admitted_ns = perf_counter_ns()
     return await deliver(call)
 
 
@@ -48,6 +52,8 @@ async def deliver(call: Call) -> Reply:
             if step is None and reply is not None:
                 return reply
             delay = _give_up(attempt, reply)
+            following = planned if step == RETRY else targets[position + 1]
+            meter.tried_again(str(step), planned.target.model.public_name, following.target.model.public_name)
             if step == FAILOVER:
                 break
             await asyncio.sleep(_delay(retry + 1, delay))

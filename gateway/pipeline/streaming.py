@@ -5,6 +5,7 @@ first output, the end and new objects' ids, is decoded at most once. A stream th
 and without an error of the vendor's own, gets an ``error`` event and no ``[DONE]`` of ours.
 """
 
+import re
 from collections.abc import AsyncIterator
 
 from gateway.billing import usage as metering
@@ -21,6 +22,7 @@ from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import UpstreamFailure
 
 UPSTREAM_ERROR = "upstream_error"
+FINISH_REASON = re.compile(rb'"finish_reason": ?"([a-z_]{1,40})"')
 NO_CHOICES = (b"[]", b"null")
 
 
@@ -113,10 +115,13 @@ class EventStream:
         record = self._record
         if record.ttft_us is None and self._sees_output(events):
             self._attempt.first_output()
+            self._attempt.response = next((event.fields for event in events if event.data), {})
         self._output.keep(raw)
         if not self._end.complete:
             self._end.see(events)
             self._attempt.ended = self._end.complete
+            if self._end.complete:
+                self._attempt.finish_reasons = [reason.decode() for reason in FINISH_REASON.findall(raw)]
         if b"rror" in raw and not record.error_class:
             self._read_errors(events)
         passed = self._read_usage(events) if b'"usage"' in raw else raw

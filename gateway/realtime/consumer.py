@@ -2,6 +2,7 @@
 
 import asyncio
 import urllib.parse
+from time import perf_counter_ns
 
 import msgspec
 from channels.consumer import AsyncConsumer
@@ -16,6 +17,7 @@ from gateway.call import errors
 from gateway.call.headers import FORWARDED, read_options
 from gateway.call.request import Receive, Scope, Send
 from gateway.pipeline.records import record_refusal
+from gateway.pipeline.traces import call_ended
 from gateway.policies import admit
 from gateway.policies.access import plan_of
 from gateway.realtime import client_secrets
@@ -31,6 +33,8 @@ from gateway.realtime.slots import Slots
 from gateway.server.access_log import log_call
 from gateway.server.websocket import watch_shutdown
 from gateway.state import state
+from gateway.telemetry import meter
+from gateway.telemetry import tracer as tracing
 from providers.dialects import dialect_of
 from providers.redaction import redactor
 from providers.snapshot import AccountSnapshot, Target
@@ -149,6 +153,8 @@ class SocketConsumer(AsyncConsumer):
             if client.call is not None:
                 client.call.error = errors.code_of(error)
                 record_refusal(client.call, error)
+            elif isinstance(error, errors.BadToken):
+                meter.unauthenticated(errors.code_of(error))
             await client.refuse(error)
         except TimeoutError:
             await client.refuse(errors.BodyTimedOut(f"No first event came within {FIRST_EVENT_SECONDS:g} seconds."))
@@ -162,11 +168,15 @@ class SocketConsumer(AsyncConsumer):
         finally:
             state.running.discard(client.call)
             log_call(client, client.status)
+            if client.call is not None:
+                call_ended(client.call, client.status)
 
     async def _serve(self, opening: Opening) -> None:
         client, kind = opening.client, opening.kind
         call = client.call = SessionCall(opening.caller, kind.operation, opening.options, client.request_id)
         call.model_asked = opening.model
+        call.method, call.trace.live = "WEBSOCKET", True
+        call.trace.join(client.raw_headers.get(b"traceparent", b""))
         call.task = asyncio.current_task()
         account = await opening.account()
         call.account_name = account.name
@@ -177,10 +187,14 @@ class SocketConsumer(AsyncConsumer):
             *admission.references_of(target),
             *((name, value) for name, value in opening.query if name in FORM_FIELDS),
         ]
+        call.trace.described_ns = perf_counter_ns()
         await admit(call)
+        call.trace.admitted_ns = perf_counter_ns()
         with Slots() as slots:
             await _take_slots(slots, opening.caller, account)
             headers = dialect_of(account).headers(account, opening.forwarded())
+            if tracing.tracer is not None:
+                headers["traceparent"] = call.trace.header(call.trace.span_id, tracing.tracer.ratio)
             upstream = await open_socket(state.sockets, account, opening.address(target), headers)
             try:
                 await self._converse(opening, call, target, upstream)

@@ -17,9 +17,12 @@ from gateway.call import errors
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest, Receive, Scope, Send
 from gateway.pipeline.records import record_refusal
+from gateway.pipeline.traces import call_ended
 from gateway.server.access_log import log_call
 from gateway.server.heartbeats import with_heartbeats
 from gateway.state import state
+from gateway.telemetry import meter
+from gateway.telemetry import tracer as tracing
 
 logger = logging.getLogger("gateway.server.handler")
 
@@ -52,6 +55,8 @@ async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         if request.ticket is not None:
             request.ticket.release()
         log_call(request, sending.status)
+        if request.call is not None:
+            call_ended(request.call, sending.status)
 
 
 async def _respond(request: InferenceRequest) -> Reply:
@@ -83,6 +88,8 @@ async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending"
     if request.call is not None:
         request.call.error = errors.code_of(error)
         record_refusal(request.call, error)
+    elif isinstance(error, errors.BadToken):
+        meter.unauthenticated(errors.code_of(error))
     if request.client_gone:
         sending.status = 499
         return
@@ -115,9 +122,13 @@ async def _ended_from_outside(request: InferenceRequest, sending: "_Sending") ->
 
 def _own_headers(request: InferenceRequest) -> list[tuple[bytes, bytes]]:
     headers = [(b"x-request-id", request.request_id.encode())]
-    traceparent = request.raw_headers.get(b"traceparent")
-    if traceparent is not None:
-        headers.append((b"traceparent", traceparent))
+    call = request.call
+    if call is not None:
+        headers.append((b"x-tfy-feedback-target-id", call.trace.feedback_target))
+    if tracing.tracer is not None and call is not None:
+        headers.append((b"traceparent", call.trace.header(call.trace.span_id, tracing.tracer.ratio).encode()))
+    elif (given := request.raw_headers.get(b"traceparent")) is not None:
+        headers.append((b"traceparent", given))
     return headers
 
 

@@ -18,6 +18,7 @@ from gateway.access.recheck import end_overdue_calls, recheck_running_calls
 from gateway.directory.directory import Directory
 from gateway.jobs.table import poller
 from gateway.objects.store import objects
+from gateway.server import telemetry
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.server.processes import end_with_parent
 from gateway.state import state
@@ -66,6 +67,7 @@ def _open() -> None:
     if wanted():
         _celery = EmbeddedCelery()
         _celery.start()
+    telemetry.start()
     # The ledger's thread shares the interpreter with the event loop: it must give way quickly.
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     state.started = True
@@ -96,6 +98,7 @@ async def stop() -> None:
     await asyncio.to_thread(objects.close)
     await asyncio.to_thread(state.ledger.drain)
     state.spool.close()
+    await asyncio.to_thread(telemetry.stop)
 
 
 async def _watch_for_overdue_calls() -> None:

@@ -8,7 +8,9 @@ from django.core.files.storage import storages
 from django.core.files.storage.handler import InvalidStorageError
 
 from gateway.managed import files as own_files
+from gateway.server import telemetry
 
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 WEAK_KEY_CHARACTERS = 32
 PROBE_BYTES = 4096
 WEAK_KEY_WORDS = ("insecure", "changeme", "change-me", "secret-key", "example", "default", "password")
@@ -35,9 +37,14 @@ def start_faults(workers: int) -> list[str]:
                 f"REDIS_URL: {workers} workers share the count of open sockets through Redis, and none is set. Set it, "
                 "or serve with --workers 1."
             )
+    if settings.METRICS_PORT and not settings.METRICS_TOKEN and settings.METRICS_HOST not in LOCAL_HOSTS:
+        faults.append(
+            f"GATEHOUSE_METRICS_TOKEN: is not set, and metrics would be open to all who reach {settings.METRICS_HOST}. "
+            "Set it, or leave GATEHOUSE_METRICS_HOST at 127.0.0.1."
+        )
     if workers < 1:
         faults.append("--workers: must be at least 1.")
-    return [*faults, *folder_faults(), *storage_faults()]
+    return [*faults, *folder_faults(), *storage_faults(), *telemetry.faults()]
 
 
 def folder_faults() -> list[str]:

@@ -14,7 +14,7 @@ from yarl import URL
 from providers import egress
 from providers.headers import UNSENDABLE, unsendable
 from providers.snapshot import AccountSnapshot
-from providers.upstream.client import UpstreamRequest
+from providers.upstream.client import Connections, UpstreamRequest
 from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, EgressRefused, UnsendableHeaders, classify
 from providers.upstream.guard import Guard
 from providers.upstream.headers import Headers
@@ -129,6 +129,10 @@ class AiohttpClient:
             self._retire(known[1])
         return session
 
+    def connections(self) -> dict[str, Connections]:
+        """Return the connections by the account's name; those of sockets under its name and ``sockets``."""
+        return {name: _count(session) for name, (_, session) in list(self._sessions.items())}
+
     async def close(self) -> None:
         """Close every session and its connections."""
         sessions, self._sessions = [session for _, session in self._sessions.values()], {}
@@ -154,6 +158,13 @@ class AiohttpClient:
                 sock_read=account.read_timeout,
             )
         return timeout
+
+
+def _count(session: aiohttp.ClientSession) -> Connections:
+    connector = session.connector  # aiohttp says none of this openly
+    idle = sum(len(each) for each in list(getattr(connector, "_conns", {}).values()))
+    waiting = sum(len(each) for each in list(getattr(connector, "_waiters", {}).values()))
+    return Connections(len(getattr(connector, "_acquired", ())), idle, waiting)
 
 
 def _all_busy(session: aiohttp.ClientSession) -> bool:

@@ -47,6 +47,15 @@ class UpstreamAnswer(Protocol):
         """Give the connection back when the body was read to its end, else close it at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The connections of an account: how many calls use one or make one, how many are idle, how many calls wait."""
+
+    busy: int
+    idle: int
+    waiting: int
+
+
 class UpstreamClient(Protocol):
     """Sends upstream requests, over connections that it keeps by account and revision."""
 
@@ -55,6 +64,9 @@ class UpstreamClient(Protocol):
 
         Raises a subclass of ``UpstreamFailure``.
         """
+
+    def connections(self) -> dict[str, Connections]:
+        """Return the connections by the account's name. Any thread may call it."""
 
     async def close(self) -> None:
         """Close every connection."""

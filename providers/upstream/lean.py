@@ -8,7 +8,7 @@ import asyncio
 
 from providers.snapshot import AccountSnapshot
 from providers.upstream.answer import LeanAnswer
-from providers.upstream.client import UpstreamRequest
+from providers.upstream.client import Connections, UpstreamRequest
 from providers.upstream.failures import Disconnected
 from providers.upstream.head import encode_head, split_url
 from providers.upstream.pool import Pool
@@ -58,6 +58,10 @@ class LeanClient:
                 return answer
             again = False
             connection = await pool.open(origin, deadline, fresh=True)
+
+    def connections(self) -> dict[str, Connections]:
+        """Return the connections by the account's name; those of a changed account's old revision are left out."""
+        return {name: pool.count() for name, pool in list(self._pools.items())}
 
     async def close(self) -> None:
         """Close every connection."""

@@ -11,6 +11,7 @@ import aiohappyeyeballs
 from providers import egress
 from providers.headers import UNSENDABLE, unsendable
 from providers.snapshot import AccountSnapshot
+from providers.upstream.client import Connections
 from providers.upstream.connection import CLOSED, Connection
 from providers.upstream.failures import (
     ConnectFailed,
@@ -60,6 +61,10 @@ class Pool:
     def busy(self) -> bool:
         """Whether a call uses one of the connections."""
         return self._busy > 0
+
+    def count(self) -> Connections:
+        """Return how many there are now. Any thread may call it."""
+        return Connections(self._busy, sum(len(idle) for idle in list(self._idle.values())), len(self._waiting))
 
     def take(self, origin: Origin) -> Connection | None:
         """Return an idle connection, the one that was used last; ``None`` when there is none, or no call may begin

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes sure that the tests have the programs that no wheel carries: a browser, a reverse proxy, a pooler. Installed from
-# Debian's packages here when we may.
+# Makes sure that the tests have the programs that no wheel carries: a browser, a reverse proxy, a pooler, Prometheus.
+# Installed from Debian's packages here when we may.
 set -e
 PATH="$PATH:/usr/sbin"
 missing=""
-for pair in chromium:chromium nginx:nginx-light pgbouncer:pgbouncer; do
+for pair in chromium:chromium nginx:nginx-light pgbouncer:pgbouncer prometheus:prometheus; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 if [ -z "$missing" ]; then exit 0; fi

@@ -1,0 +1,282 @@
+"""From the facts of a call to its spans, as OTLP's protobuf messages. Needs the extra ``otel``."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from gateway.telemetry.context import span_of_attempt
+from gateway.telemetry.facts import AttemptFacts, CallFacts
+from gateway.telemetry.names import OPERATIONS, PROVIDERS, SPAN_TYPES
+
+Pairs = Sequence[tuple[str, str]]
+INTERNAL, SERVER, CLIENT = Span.SPAN_KIND_INTERNAL, Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT
+ERROR = Status(code=Status.STATUS_CODE_ERROR)
+PICO = 1e-12
+MASK = (1 << 64) - 1
+SERVER_ERROR = 500
+# The fields of a request that spans have, and the facts that they are.
+REQUEST_FIELDS = {
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "seed": "seed",
+    "n": "choice_count",
+    "stop": "stop",
+    "dimensions": "dimensions",
+    "conversation": "conversation",
+}
+FLOATS = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+_choices = msgspec.json.Decoder(list[_Choice])
+_any = msgspec.json.Decoder()
+
+
+class Builder:
+    """Builds spans with the attributes that were chosen (``names.chosen``)."""
+
+    def __init__(self, attempt: Pairs, call: Pairs) -> None:
+        self._attempt = attempt
+        self._call = call
+
+    def call(self, facts: CallFacts) -> list[Span]:
+        """Return the spans of a call: its own first, then its stages' and attempts'."""
+        trace = facts.trace
+        operation = OPERATIONS.get(facts.operation, facts.operation)
+        wall = _wall()
+        root = _span(
+            trace.trace_id,
+            trace.span_id,
+            trace.parent_id,
+            f"{operation} {facts.model_asked}".rstrip(),
+            wall + (trace.received_ns or facts.started_ns),
+            wall + facts.ended_ns,
+            SERVER,
+        )
+        costs = [each.record.cost_pico for each in facts.attempts if each.record.cost_pico is not None]
+        values = {
+            "method": facts.method,
+            "route": f"/{facts.endpoint}",
+            "status": facts.status,
+            "operation": operation,
+            "model_asked": facts.model_asked,
+            "error": facts.error or (str(facts.status) if facts.status >= SERVER_ERROR else ""),
+            "span_type": SPAN_TYPES.get(facts.operation, facts.operation),
+            "subject": facts.subject,
+            "teams": list(facts.teams),
+            "metadata": msgspec.json.encode(facts.metadata).decode() if facts.metadata else "",
+            "request_id": facts.request_id,
+            "token": facts.token,
+            "model": facts.model,
+            "cost": sum(costs) * PICO if costs else None,
+            "attempts": len(facts.attempts),
+        }
+        root.attributes.extend(_attributes(self._call, values))
+        if facts.status >= SERVER_ERROR or facts.error:
+            root.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message=facts.error))
+        spans = [root, *self._stages(facts, wall)]
+        for attempt in facts.attempts:
+            spans += self.attempt(attempt, trace.trace_id, trace.span_id, facts)
+        return spans
+
+    def attempt(
+        self, facts: AttemptFacts, trace_id: str, parent_id: str, call: CallFacts | None = None
+    ) -> Iterator[Span]:
+        """Yield the span of an attempt, and those of its stream and its settlement."""
+        record, wall = facts.record, _wall()
+        span_id = span_of_attempt(record.attempt_id)
+        operation = OPERATIONS.get(record.operation, record.operation)
+        started, finished = wall + facts.started_ns, wall + facts.finished_ns
+        span = _span(
+            trace_id, span_id, parent_id, f"{operation} {facts.upstream_model}".rstrip(), started, finished, CLIENT
+        )
+        values = _attempt_values(facts, operation)
+        if call is not None:
+            values["model_type"] = call.model_type
+            values |= _request_values(call.request)
+        span.attributes.extend(_attributes(self._attempt, values))
+        if record.error_class:
+            span.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message=record.error_message))
+        yield span
+        if record.stream and record.ttft_us is not None:
+            first = started + record.ttft_us * 1000
+            yield _span(trace_id, _following(span_id, 1), span_id, "stream", first, finished, INTERNAL)
+        if facts.settled_ns:
+            settled = wall + facts.settled_ns
+            yield _span(trace_id, _following(span_id, 2), span_id, "settle", finished, settled, INTERNAL)
+
+    def _stages(self, facts: CallFacts, wall: int) -> Iterator[Span]:
+        trace = facts.trace
+        stages = (
+            ("authenticate", trace.received_ns, facts.started_ns),
+            ("describe", facts.started_ns, trace.described_ns),
+            ("policies", trace.described_ns, trace.admitted_ns),
+        )
+        for number, (name, began, ended) in enumerate(stages, 1):
+            if name == "policies" and began and not ended:
+                ended = facts.ended_ns  # refused there
+            if began and ended:
+                span = _span(
+                    trace.trace_id,
+                    _following(trace.span_id, number),
+                    trace.span_id,
+                    name,
+                    wall + began,
+                    wall + ended,
+                    INTERNAL,
+                )
+                if name == "policies" and not trace.admitted_ns:
+                    span.status.CopyFrom(ERROR)
+                yield span
+
+
+def _attempt_values(facts: AttemptFacts, operation: str) -> dict[str, Any]:
+    record = facts.record
+    address, port = _place(facts.url)
+    first_us = record.ttft_us
+    values: dict[str, Any] = {
+        "operation": operation,
+        "provider": PROVIDERS.get(record.provider, record.provider),
+        "upstream_model": facts.upstream_model,
+        "response_model": record.model_served,
+        "stream": record.stream or None,
+        "input_tokens": record.input_tokens,
+        "output_tokens": record.output_tokens,
+        "cached_tokens": record.cached_tokens,
+        "cache_write_tokens": record.cache_write_tokens,
+        "reasoning_tokens": record.reasoning_tokens,
+        "address": address,
+        "port": port,
+        "error": record.error_class,
+        "upstream_status": record.upstream_status,
+        "span_type": "Model",
+        "model": facts.model,
+        "url": facts.url,
+        "latency_ms": record.latency_us / 1000,
+        "first_chunk_s": first_us / 1e6 if first_us is not None else None,
+        "first_token_ms": first_us / 1000 if first_us is not None else None,
+        "cost": record.cost_pico * PICO if record.cost_pico is not None else None,
+        "error_message": record.error_message,
+        "account": record.account,
+        "attempt": record.attempt_number,
+        "price_version": record.price_version,
+        "price_gaps": record.price_gaps,
+        "upstream_request_id": record.upstream_request_id,
+        "object_id": record.object_id,
+        "batch": record.batch_key,
+        "overhead_ms": facts.overhead_us / 1000 if facts.overhead_us >= 0 else None,
+        "estimated": record.estimated or None,
+    }
+    if first_us is not None and record.output_tokens > 1:
+        values["per_token_ms"] = (record.latency_us - first_us) / 1000 / (record.output_tokens - 1)
+    if facts.finish_reasons:
+        values["finish_reasons"] = list(facts.finish_reasons)
+    if facts.response:
+        values |= _response_values(facts.response)
+    return values
+
+
+def _request_values(fields: Mapping[str, bytes]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, raw in fields.items():
+        try:
+            value = _any.decode(raw)
+        except (ValueError, RecursionError):
+            continue
+        fact = REQUEST_FIELDS[name]
+        if fact == "stop" and isinstance(value, str):
+            value = [value]
+        if fact == "conversation" and isinstance(value, dict):
+            value = value.get("id")
+        if isinstance(value, int) and fact in FLOATS:
+            value = float(value)
+        if isinstance(value, (int, float, str)) or fact == "stop":
+            values[fact] = value
+    return values
+
+
+def _response_values(fields: Mapping[str, bytes]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if "id" in fields and isinstance(value := _decoded(fields["id"]), str):
+        values["response_id"] = value[:200]
+    if "choices" in fields:
+        try:
+            reasons = [choice.finish_reason for choice in _choices.decode(fields["choices"])]
+            if any(reasons):
+                values["finish_reasons"] = [reason for reason in reasons if reason]
+        except (ValueError, RecursionError):
+            pass
+    return values
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return _any.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _attributes(pairs: Pairs, values: Mapping[str, Any]) -> Iterator[KeyValue]:
+    for fact, name in pairs:
+        value = values.get(fact)
+        if value is not None and value != "" and value != []:
+            yield KeyValue(key=name, value=any_value(value))
+
+
+def any_value(value: Any) -> AnyValue:
+    """Return a Python value as OTLP has it."""
+    kind = type(value)
+    if kind is str:
+        return AnyValue(string_value=value)
+    if kind is int:
+        return AnyValue(int_value=value)
+    if kind is float:
+        return AnyValue(double_value=value)
+    if kind is bool:
+        return AnyValue(bool_value=value)
+    if kind is list:
+        return AnyValue(array_value=ArrayValue(values=[any_value(str(each)) for each in value]))
+    return AnyValue(string_value=str(value))
+
+
+def _span(trace_id: str, span_id: str, parent_id: str, name: str, began: int, ended: int, kind: Any) -> Span:
+    return Span(
+        trace_id=bytes.fromhex(trace_id),
+        span_id=bytes.fromhex(span_id),
+        parent_span_id=bytes.fromhex(parent_id),
+        name=name,
+        kind=kind,
+        start_time_unix_nano=began,
+        end_time_unix_nano=max(began, ended),
+    )
+
+
+def _following(span_id: str, number: int) -> str:
+    """Return the id of a part of a span."""
+    return f"{(int(span_id, 16) + number) & MASK or 1:016x}"
+
+
+def _wall() -> int:
+    """Return what turns a moment of ``perf_counter_ns`` into one since 1970."""
+    return time.time_ns() - time.perf_counter_ns()
+
+
+@lru_cache(maxsize=1024)
+def _place(url: str) -> tuple[str, int | None]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme in ("https", "wss") else 80)
