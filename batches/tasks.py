@@ -67,6 +67,7 @@ def tidy() -> dict[str, int]:
     now, kept = database_now(), timedelta(days=settings.USAGE_RETENTION_DAYS)
     return {
         "usage": sum(pruning.prune(now - kept)),
+        "bodies": sum(pruning.prune_bodies(now - timedelta(days=settings.REQUEST_LOG_RETENTION_DAYS))),
         "objects": sum(retention.prune_objects(now)),
         "notices": notices.prune(now),
     }

@@ -24,6 +24,7 @@ from gateway.config.env import (
     names,
     number,
     origins,
+    patterns,
     port,
     several,
     signing_secret,
@@ -137,6 +138,15 @@ METRICS_TOKEN = text("GATEHOUSE_METRICS_TOKEN")
 METRICS_NAMES = several("GATEHOUSE_METRICS_NAMES", ("ai_gateway", "gen_ai", "gatehouse"))
 METRICS_LABELS = metric_labels("GATEHOUSE_METRICS_LABELS")
 METRICS_MAX_ROWS = whole("GATEHOUSE_METRICS_MAX_ROWS", 1000, least=10, most=100_000)
+
+# --- request log ------------------------------------------------------------------------------------------------------
+REQUEST_LOG = choice("GATEHOUSE_REQUEST_LOG", "never", ("never", "always", "header_controlled"))
+REQUEST_LOG_DEFAULT = flag("GATEHOUSE_REQUEST_LOG_DEFAULT", False)
+REQUEST_LOG_MAX_BYTES = int(number("GATEHOUSE_REQUEST_LOG_MAX_KB", 64, least=1, most=4096) * 2**10)
+REQUEST_LOG_BUFFER_BYTES = int(number("GATEHOUSE_REQUEST_LOG_BUFFER_MB", 64, least=1, most=4096) * 2**20)
+REQUEST_LOG_RETENTION_DAYS = whole("GATEHOUSE_REQUEST_LOG_RETENTION_DAYS", 30, least=1, most=36_500)
+REQUEST_LOG_REDACT = several("GATEHOUSE_REQUEST_LOG_REDACT", ("secret", "email", "card", "iban"))
+REQUEST_LOG_PATTERNS = patterns("GATEHOUSE_REQUEST_LOG_PATTERNS")
 
 # --- traces: OpenTelemetry's own variables where it has one -----------------------------------------------------------
 OTLP_ENDPOINTS = web_addresses("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")

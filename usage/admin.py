@@ -3,6 +3,7 @@
 Nothing can be changed.
 """
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +30,8 @@ from usage.filters import (
     TimeFilter,
 )
 from usage.keyset import Cursor, Page, fetch, walk
-from usage.models import UsageRecord
+from usage.models import LoggedCall, UsageRecord
+from usage.request_log import unseal
 
 EXPORT_LIMIT = 50_000
 OLDER, NEWER = "older", "newer"
@@ -186,6 +188,19 @@ class UsageAdmin(ScopedAdmin):
         ),
     )
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not self._sees_bodies(request, obj):
+            return fieldsets
+        return (*fieldsets, ("Bodies, as far as they were kept", {"fields": ("request_body", "response_body")}))
+
+    def _sees_bodies(self, request: HttpRequest, record: UsageRecord) -> bool:
+        """Whether bodies of the call were kept and are the person's to see: superusers, and the caller."""
+        own = record.subject_type == "user" and record.subject_id == request.user.pk
+        if not own and not self.scope(request).everything:
+            return False
+        return LoggedCall.objects.filter(pk=record.request_id).exists()
+
     def concerns(self, scope: Scope) -> bool:
         return True
 
@@ -329,3 +344,30 @@ class UsageAdmin(ScopedAdmin):
     @display(description="bytes in and out")
     def sizes(self, record: UsageRecord) -> str:
         return f"{words.size(record.bytes_in)} in, {words.size(record.bytes_out)} out"
+
+    @display(description="request")
+    def request_body(self, record: UsageRecord) -> str:
+        return _body(record, "request")
+
+    @display(description="answer")
+    def response_body(self, record: UsageRecord) -> str:
+        return _body(record, "response")
+
+
+def _body(record: UsageRecord, side: str) -> str:
+    row = LoggedCall.objects.filter(pk=record.request_id).values(side, f"{side}_bytes").first()
+    if row is None:
+        return ""
+    text, whole = unseal(row[side]), row[f"{side}_bytes"]
+    if text is None:
+        return "It was encrypted with a key that is not configured any more."
+    shown = f"{words.size(whole)} in all" if text else "empty, or not kept: a form or a file"
+    return format_html('<pre class="gh-body">{}</pre><span class="gh-note">{}</span>', _pretty(text), shown)
+
+
+def _pretty(text: str) -> str:
+    """Return JSON indented; anything else as it is, and what was cut off is no JSON."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text

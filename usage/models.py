@@ -4,9 +4,10 @@ from decimal import Decimal
 
 from django.db import models
 
+from usage.logged_calls import LoggedCall
 from usage.rollups import UsageHour
 
-__all__ = ["PICO", "UsageHour", "UsageRecord"]
+__all__ = ["PICO", "LoggedCall", "UsageHour", "UsageRecord"]
 
 PICO = Decimal("1e-12")
 

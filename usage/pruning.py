@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from usage.models import UsageRecord
+from usage.models import LoggedCall, UsageRecord
 from usage.rollups import UsageHour, floor
 
 BATCH = 5000
+BODY_BATCH = 500
 
 
 def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Iterator[int]:
@@ -22,6 +23,17 @@ def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Itera
         oldest = records.filter(created_at__lt=before).order_by("created_at").values("pk")[:batch]
         # Not delete(): it would load every row for receivers of the deletion signal, and none means these.
         deleted = records.filter(pk__in=oldest)._raw_delete(using)
+        if not deleted:
+            return
+        yield deleted
+
+
+def prune_bodies(before: datetime, batch: int = BODY_BATCH, using: str = "default") -> Iterator[int]:
+    """Delete logged bodies from before ``before``, oldest first, ``batch`` a transaction; yield how many each time."""
+    rows = LoggedCall.objects.using(using)
+    while True:
+        oldest = rows.filter(created_at__lt=before).order_by("created_at").values("pk")[:batch]
+        deleted = rows.filter(pk__in=oldest)._raw_delete(using)
         if not deleted:
             return
         yield deleted

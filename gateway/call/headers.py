@@ -29,7 +29,7 @@ FORWARDED = frozenset(
 
 @dataclass(slots=True)
 class Options:
-    """What the ``x-tfy-*`` headers ask for. Timeouts are in seconds."""
+    """What the ``x-tfy-*`` headers ask for. Timeouts are in seconds; ``log_bodies`` is ``None`` where none is named."""
 
     provider_name: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
@@ -37,6 +37,7 @@ class Options:
     first_token_timeout: float | None = None
     retries: int = 0
     retry_statuses: frozenset[int] = RETRY_STATUSES
+    log_bodies: bool | None = None
 
 
 def read_options(headers: Mapping[bytes, bytes]) -> Options:
@@ -52,6 +53,8 @@ def read_options(headers: Mapping[bytes, bytes]) -> Options:
         options.first_token_timeout = _milliseconds("x-tfy-ttft-timeout-ms", headers[b"x-tfy-ttft-timeout-ms"])
     if b"x-tfy-retry-config" in headers:
         options.retries, options.retry_statuses = _retries(headers[b"x-tfy-retry-config"])
+    if b"x-tfy-logging-config" in headers:
+        options.log_bodies = _logging(headers[b"x-tfy-logging-config"])
     return options
 
 
@@ -78,6 +81,17 @@ def _milliseconds(name: str, text: bytes) -> float:
     if not number:
         raise InvalidRequest(f"{name} must be a whole number of milliseconds, at most {MAX_TIMEOUT_MS}.", param=name)
     return number / 1000
+
+
+def _logging(text: bytes) -> bool | None:
+    """Read ``{"enabled": true}``; ``None`` where it does not say."""
+    try:
+        enabled = _retry.decode(text).get("enabled")
+        return None if enabled is None else msgspec.json.decode(enabled, type=bool)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(
+            'x-tfy-logging-config must be like {"enabled": true}.', param="x-tfy-logging-config"
+        ) from None
 
 
 def _retries(text: bytes) -> tuple[int, frozenset[int]]:

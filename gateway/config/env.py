@@ -169,6 +169,18 @@ def json_object(name: str, default: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def patterns(name: str) -> dict[str, str]:
+    """Return the variable ``name``, a JSON object of names and regular expressions; raise when it is not one."""
+    found = json_object(name, {})
+    for key, pattern in found.items():
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError):
+            fix = 'Write it like {"employee": "E[0-9]{6}"}.'
+            raise fail(name, f"{key!r} is not a regular expression.", fix) from None
+    return found
+
+
 def header_names(name: str) -> list[str]:
     """Return the variable ``name``, a list of headers, in lower case; raise when one may not go upstream."""
     found = [entry.lower() for entry in names(name)]

@@ -6,6 +6,7 @@ import time
 from gateway.call.load import load
 from gateway.state import state
 from gateway.telemetry.shared import Gauges
+from usage import request_log
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 UNKNOWN_AGE = 1e9
@@ -19,6 +20,8 @@ def read_gauges() -> Gauges:
         "process_cpu_seconds_total": {pid: time.process_time()},
         "process_resident_memory_bytes": {pid: float(_resident_bytes())},
     }
+    if request_log.log is not None:
+        gauges["gatehouse_request_log_dropped"] = {(): float(request_log.log.dropped)}
     if state.started:
         gauges |= _serving()
     return gauges

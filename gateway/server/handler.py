@@ -18,11 +18,13 @@ from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest, Receive, Scope, Send
 from gateway.pipeline.records import record_refusal
 from gateway.pipeline.traces import call_ended
+from gateway.server import body_log
 from gateway.server.access_log import log_call
 from gateway.server.heartbeats import with_heartbeats
 from gateway.state import state
 from gateway.telemetry import meter
 from gateway.telemetry import tracer as tracing
+from usage import request_log
 
 logger = logging.getLogger("gateway.server.handler")
 
@@ -57,6 +59,8 @@ async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         log_call(request, sending.status)
         if request.call is not None:
             call_ended(request.call, sending.status)
+            if sending.capture is not None:
+                body_log.add(request.call, sending.capture)
 
 
 async def _respond(request: InferenceRequest) -> Reply:
@@ -67,6 +71,8 @@ async def _respond(request: InferenceRequest) -> Reply:
 
 
 async def _deliver(request: InferenceRequest, reply: Reply, sending: "_Sending") -> None:
+    if request_log.log is not None:
+        sending.capture = body_log.capture(request.call, reply.headers)
     headers = [*reply.headers, *_own_headers(request)]
     if reply.stream is None:
         gone = request.client_gone
@@ -102,6 +108,8 @@ async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending"
         await request.discard_body()
     headers = [(name.encode(), value.encode("latin1", "replace")) for name, value in errors.headers_of(error).items()]
     headers += [(b"content-type", b"application/json"), *_own_headers(request)]
+    if request_log.log is not None:
+        sending.capture = body_log.capture(request.call, headers)
     await sending.whole(errors.status_of(error), headers, errors.render_json(error))
 
 
@@ -135,12 +143,13 @@ def _own_headers(request: InferenceRequest) -> list[tuple[bytes, bytes]]:
 class _Sending:
     """What has gone to the client so far."""
 
-    __slots__ = ("_headers", "_send", "started", "status")
+    __slots__ = ("_headers", "_send", "capture", "started", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
         self.started = False
+        self.capture: request_log.Capture | None = None
         self._headers: list[tuple[bytes, bytes]] = []
 
     @property
@@ -151,6 +160,8 @@ class _Sending:
     async def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         if status not in NO_BODY:
             headers.append((b"content-length", str(len(body)).encode()))
+        if self.capture is not None:
+            self.capture.add(body)
         await self.start(status, headers)
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -161,6 +172,8 @@ class _Sending:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def part(self, body: bytes) -> None:
+        if self.capture is not None:
+            self.capture.add(body)
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def finish(self) -> None:

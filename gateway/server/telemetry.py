@@ -1,4 +1,4 @@
-"""What of a server process others may see: its meter and its tracer, as the settings say."""
+"""What of a server process others may see: its meter, its tracer and its request log, as the settings say."""
 
 import os
 import socket
@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from django.conf import settings
 
+from gateway.server import body_log
 from gateway.server.gauges import read_gauges
 from gateway.telemetry import meter, tracer
 from gateway.telemetry.exporter import Exporter
@@ -14,6 +15,7 @@ from gateway.telemetry.meter import Meter
 from gateway.telemetry.otlp import Destination
 from gateway.telemetry.push import Pusher
 from gateway.telemetry.tracer import Tracer
+from usage import request_log
 
 NEEDED = {"http/protobuf": ("opentelemetry.proto",), "grpc": ("opentelemetry.proto", "grpc")}
 
@@ -22,17 +24,18 @@ def start() -> None:
     """Begin to count and to trace what the settings ask for: nothing by default."""
     meter.meter = _make_meter()
     tracer.tracer = _make_tracer()
-    for each in (meter.meter, tracer.tracer):
+    request_log.log = body_log.make()
+    for each in (meter.meter, tracer.tracer, request_log.log):
         if each is not None:
             each.start()
 
 
 def stop() -> None:
     """Send what is there, within some seconds, and end."""
-    for each in (tracer.tracer, meter.meter):
+    for each in (request_log.log, tracer.tracer, meter.meter):
         if each is not None:
             each.stop()
-    meter.meter = tracer.tracer = None
+    meter.meter = tracer.tracer = request_log.log = None
 
 
 def faults() -> list[str]:

@@ -177,6 +177,7 @@ GAUGES: Final = (
     Gauge("gatehouse_upstream_connections", "Connections to providers.", ("provider_account", "state")),
     Gauge("gatehouse_upstream_waiting", "Calls that wait for a connection to a provider.", ("provider_account",)),
     Gauge("gatehouse_telemetry_dropped", "Observations lost since the start: they came faster than they were counted."),
+    Gauge("gatehouse_request_log_dropped", "Calls whose bodies were lost since the start: more waited than may."),
     Gauge("process_cpu_seconds_total", "CPU time of the server processes.", ("pid",)),
     Gauge("process_resident_memory_bytes", "Memory of the server processes.", ("pid",)),
 )

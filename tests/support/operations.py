@@ -30,7 +30,8 @@ from gateway.models import NewObject, OwnedObject
 from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
-from usage.models import UsageRecord
+from usage.models import LoggedCall, UsageRecord
+from usage.request_log import unseal
 
 
 def manage(*arguments: str) -> str:
@@ -211,6 +212,19 @@ def records(**filters: Any) -> list[dict[str, Any]]:
     """Return usage records, oldest attempt first, as plain data."""
     found = UsageRecord.objects.filter(**filters).order_by("created_at", "attempt_number")
     return [{**model_to_dict(row), "id": str(row.pk), "created_at": row.created_at.isoformat()} for row in found]
+
+
+def logged_bodies(request_id: str) -> dict[str, Any] | None:
+    """Return what the request log has of a call."""
+    row = LoggedCall.objects.filter(pk=request_id).values().first()
+    if row is None:
+        return None
+    sealed = {side: bytes(row[side]) for side in ("request", "response")}
+    return {
+        **{name: row[name] for name in ("account", "subject_type", "request_bytes", "response_bytes")},
+        **{side: unseal(each) for side, each in sealed.items()},
+        "sealed": sealed["request"].hex(),
+    }
 
 
 def owned(**filters: Any) -> list[dict[str, Any]]:

@@ -151,6 +151,7 @@ def test_an_unknown_and_a_foreign_model_look_the_same(gateway: Gateway, token: s
             "content-type",
             "content-length",
             "x-request-id",
+            "x-tfy-feedback-target-id",
             "x-gatehouse-error-origin",
         }
     assert len(texts) == 1

@@ -1,0 +1,174 @@
+"""The request log: bodies of calls, kept where the operator asks for it. Off by default.
+
+Calls only put references into a queue of bounded size. A thread redacts, cuts, compresses and encrypts the bodies and
+stores them beside the usage records. A database that is away makes them wait; when they are too many, they are dropped
+and counted. No call ever waits for it.
+"""
+
+import logging
+import threading
+import zlib
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from cryptography.fernet import InvalidToken
+from django.db import Error, connection
+from fernet_fields import EncryptedTextField
+
+from accounts.backoff import backoff
+from accounts.worker_thread import WorkerThread
+from usage.models import LoggedCall
+from usage.redacting import Redactor
+from usage.rows import give_way
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+ROUND_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 15.0
+SPARE_BYTES = 4096
+"""Beyond the limit, so that what would be cut in the middle is still recognized by the redaction."""
+TEXTS = ("application/json", "text/", "application/x-ndjson")
+
+_cipher = EncryptedTextField()
+
+
+class Bodies(NamedTuple):
+    """What a call said and was answered. The sizes are those of the whole; ``parts`` is the answer's beginning."""
+
+    request_id: str
+    subject_type: str
+    subject_id: int
+    account: str
+    request: bytes
+    request_size: int
+    parts: Sequence[bytes]
+    response_size: int
+
+    @property
+    def held(self) -> int:
+        """How many bytes it holds in memory."""
+        return len(self.request) + sum(len(part) for part in self.parts)
+
+
+class Capture:
+    """Collects the beginning of an answer on its way to the client."""
+
+    __slots__ = ("_limit", "parts", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, part: bytes) -> None:
+        """Take a part."""
+        if self.size < self._limit:
+            self.parts.append(part[: self._limit - self.size])
+        self.size += len(part)
+
+
+class RequestLog:
+    """Keeps ``limit`` bytes of each body; up to ``memory`` bytes wait."""
+
+    def __init__(self, redactor: Redactor, *, limit: int, memory: int) -> None:
+        self.limit = limit
+        self.dropped = 0
+        self._redactor = redactor
+        self._memory = memory
+        self._held = 0
+        self._queue: deque[Bodies] = deque()
+        self._lock = threading.Lock()
+        self._failed = ""
+        self._thread = WorkerThread(
+            "gatehouse-request-log", self._round, failed=self._note_failure, ending=self._finish
+        )
+
+    def capture(self, kind: str) -> Capture | None:
+        """Return what collects an answer of a media type; ``None`` for one that is not text."""
+        return Capture(self.limit + SPARE_BYTES) if kind.startswith(TEXTS) else None
+
+    def add(self, bodies: Bodies) -> None:
+        """Take the bodies of a call that ended."""
+        size = bodies.held
+        with self._lock:
+            if self._held + size > self._memory:
+                self.dropped += 1
+                return
+            self._held += size
+            self._queue.append(bodies)
+
+    def start(self) -> None:
+        """Begin to store."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Store what is there, and end."""
+        self._thread.stop(5)
+
+    def _round(self) -> float:
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            try:
+                LoggedCall.objects.bulk_create([self._row(bodies) for bodies in batch], ignore_conflicts=True)
+            except Error:
+                self._queue.extendleft(reversed(batch))
+                raise
+            with self._lock:
+                self._held -= sum(bodies.held for bodies in batch)
+        if self._failed:
+            logger.info("Bodies are stored again.")
+            self._failed = ""
+        return ROUND_SECONDS
+
+    def _row(self, bodies: Bodies) -> LoggedCall:
+        row = LoggedCall(
+            request_id=bodies.request_id,
+            created_at=datetime.now(UTC),
+            subject_type=bodies.subject_type,
+            subject_id=bodies.subject_id,
+            account=bodies.account,
+            request=self._sealed(bodies.request),
+            request_bytes=bodies.request_size,
+            response=self._sealed(b"".join(bodies.parts)),
+            response_bytes=bodies.response_size,
+        )
+        give_way()
+        return row
+
+    def _sealed(self, body: bytes) -> bytes:
+        text = self._redactor.text(body[: self.limit + SPARE_BYTES].decode("utf-8", "replace"))
+        return seal(text.encode()[: self.limit])
+
+    def _note_failure(self, error: Exception, before: int) -> float:
+        name = type(error).__name__
+        if name != self._failed:
+            logger.error("Bodies can't be stored: %s.", name)
+        self._failed = name
+        connection.close()
+        return backoff(before, ROUND_SECONDS, LONGEST_PAUSE_SECONDS)
+
+    def _finish(self) -> None:
+        try:
+            self._round()
+        except Error as error:
+            self._note_failure(error, 0)
+
+
+def seal(body: bytes) -> bytes:
+    """Return a body compressed and encrypted, with the keys that provider keys are encrypted with."""
+    return bytes(_cipher.fernet.encrypt(zlib.compress(body, 1)))
+
+
+def unseal(sealed: bytes) -> str | None:
+    """Return a body as text; ``None`` when no present key opens it."""
+    try:
+        return zlib.decompress(_cipher.fernet.decrypt(bytes(sealed))).decode("utf-8", "replace")
+    except (InvalidToken, zlib.error):
+        return None
+
+
+log: RequestLog | None = None
+"""The request log of this process; none when no body is to be kept."""
