@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from gateway.call.call import Call
@@ -16,7 +16,10 @@ from usage.spool import Spool
 
 
 class State:
-    """The parts of a running server process. ``state`` below is the only one."""
+    """The parts of a running server process. ``state`` below is the only one.
+
+    ``endings`` end what goes on without a client's connection; they are awaited when the server ends.
+    """
 
     client: UpstreamClient
     sockets: AiohttpClient
@@ -27,6 +30,7 @@ class State:
         self.directory = Directory()
         self.running: set[Call | None] = set()
         self.finishing: set[asyncio.Task[None]] = set()
+        self.endings: set[Callable[[], Awaitable[None]]] = set()
         self.started = False
         self.loop: asyncio.AbstractEventLoop | None = None
 

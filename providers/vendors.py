@@ -159,7 +159,16 @@ VENDORS: dict[str, Vendor] = {
             regions=OPENAI_REGIONS,
             price_source="openai",
             abilities=frozenset(
-                {"responses", "files", "batches", "fine_tuning", "realtime", "uploads", "conversations"}
+                {
+                    "responses",
+                    "files",
+                    "batches",
+                    "fine_tuning",
+                    "realtime",
+                    "realtime_calls",
+                    "uploads",
+                    "conversations",
+                }
             ),
             default_models=("gpt-5.6", "gpt-5.4-mini", "text-embedding-3-small"),
         ),
@@ -171,7 +180,7 @@ VENDORS: dict[str, Vendor] = {
             auth_header="api-key",
             auth_prefix="",
             price_source="azure",
-            abilities=frozenset({"responses", "files", "batches", "fine_tuning", "realtime"}),
+            abilities=frozenset({"responses", "files", "batches", "fine_tuning", "realtime", "realtime_calls"}),
         ),
         Vendor(
             kind="anthropic",
@@ -428,7 +437,7 @@ VENDORS: dict[str, Vendor] = {
             provider="self-hosted-model",
             base_url="",
             needs_key=False,
-            abilities=frozenset({"responses", "files", "batches", "realtime"}),
+            abilities=frozenset({"responses", "files", "batches", "realtime", "realtime_calls"}),
         ),
         Vendor(
             kind="ollama",

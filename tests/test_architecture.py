@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from gateway.config import env
 from gateway.endpoints.base import InferenceView, OpenView
 from gateway.endpoints.health import Healthz, Readyz
-from gateway.endpoints.realtime import Calls
+from gateway.endpoints.realtime import BrowserView
 from gateway.urls import API_PREFIX, API_ROOTS
 from tests.support.loops import unchecked
 
@@ -34,8 +34,6 @@ SETTINGS = ROOT / "gateway" / "settings.py"
 DOCUMENT = ROOT / "docs" / "settings.md"
 # Views of the lean handler that need no token.
 OPEN = {Healthz, Readyz}
-# Views that also take the short-lived secrets of browsers, which stand for a token's holder.
-OTHER_CREDENTIALS = {Calls}
 API = ("^(?:v1|api/llm", "^(?P<azure>openai)/")
 
 
@@ -156,7 +154,8 @@ def test_every_route_of_the_api_passes_the_same_admission() -> None:
         assert issubclass(view, InferenceView) or view in OPEN, f"{text} is not admitted"
         assert view.dispatch is OpenView.dispatch, f"{text} dispatches by itself"
         if issubclass(view, InferenceView) and view.admit is not InferenceView.admit:
-            assert view in OTHER_CREDENTIALS, f"{text} admits by itself"
+            # Of browsers' short-lived secrets, which stand for a token's holder.
+            assert view.admit is BrowserView.admit, f"{text} admits by itself"
             assert "client_secrets.identify(" in inspect.getsource(view.admit)
 
 

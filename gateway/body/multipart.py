@@ -33,10 +33,12 @@ class PartScanner:
         wanted: Iterable[str] | Callable[[str], bool] = (),
         on_file: Callable[[bytes], None] | None = None,
         keeps_texts: bool = False,
+        max_field_bytes: int = MAX_FIELD_BYTES,
     ) -> None:
         self.texts: list[tuple[str, bytes]] = []
         self._keeps_texts = keeps_texts
         self._text_room = MAX_TEXT_BYTES
+        self._max_field_bytes = max_field_bytes
         self.values: dict[str, bytes] = {}
         self.lists: dict[str, list[bytes]] = {}
         self.model_span: tuple[int, int] | None = None
@@ -160,7 +162,7 @@ class PartScanner:
         if self._field is None:
             return
         self._value += data
-        if len(self._value) > (MAX_FIELD_BYTES if self._wanted else self._text_room):
+        if len(self._value) > (self._max_field_bytes if self._wanted else self._text_room):
             raise malformed(f"The part {self._field[:80]!r} is too long.", self._field[:80])
 
     def _end_part(self) -> None:

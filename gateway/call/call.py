@@ -18,6 +18,7 @@ from gateway.call.plan import Plan
 from gateway.models import Owned
 from gateway.telemetry.context import Trace
 from providers.snapshot import ModelSnapshot, Target
+from providers.upstream.client import UpstreamAnswer
 from usage.records import AttemptRecord
 
 
@@ -28,6 +29,7 @@ class CallAttempt(Protocol):
     number: int
     record: AttemptRecord
     upstream_ms: float
+    answer: UpstreamAnswer | None
 
     @property
     def seconds_without_client(self) -> float:

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from gateway.access import accounts as access_accounts
+from gateway.access.authentication import refuse_duplicate_headers
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
+from gateway.call.load import load
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
@@ -126,18 +128,26 @@ class TranscriptionSessions(Sessions):
     session_type = "transcription"
 
 
-class Calls(InferenceView):
-    """Refuses calls over WebRTC and SIP: their audio would pass the gateway by, and so would what they cost."""
+class BrowserView(InferenceView):
+    """A view that browsers use with a client secret, which stands for the holder of the token that made it."""
+
+    secret: ClientSecret | None
 
     def admit(self, request: InferenceRequest) -> None:
-        """Admit every caller who may open a socket: browsers come with a client secret."""
-        self.caller, _ = client_secrets.identify(request.raw_headers, ())
+        """Let in whoever may open a socket."""
+        if len(request.raw_headers) != len(request.scope["headers"]):
+            refuse_duplicate_headers(request.scope)
+        self.caller, self.secret = client_secrets.identify(request.raw_headers, ())
+        request.ticket = load.begin(self.caller.key)
+
+
+class LiveCalls(BrowserView):
+    """Refuses live sessions over WebRTC and SIP: no socket of ours can join one, to meter it and to end it."""
 
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         raise InvalidRequest(
-            "Sessions over WebRTC and SIP are not supported: their audio and events go past the gateway, so it could "
-            "not meter or "
-            "end them. Open a WebSocket with a client secret instead.",
+            "Live sessions over WebRTC and SIP are not supported: they could be neither metered nor ended. Open a "
+            "socket (/live/sessions), or begin a call with a realtime model (/realtime/calls).",
             code="calls_not_supported",
         )
 

@@ -1,4 +1,5 @@
-"""The gateway's own jobs: what is charged when it is over, and what was charged when it was begun and may fail.
+"""The gateway's own jobs: what is charged when it is over, what was charged when it was begun and may fail, and calls
+that no worker meters any more.
 
 A row for each kind; batches and fine-tuning have theirs in ``batches.table``.
 """
@@ -13,11 +14,11 @@ from django.db import close_old_connections, connection
 from accounts.backoff import spread
 from accounts.database_clock import database_now
 from accounts.worker_thread import WorkerThread
-from gateway.jobs import charge, correction, engine
+from gateway.jobs import abandoned, charge, correction, engine
 from gateway.jobs.engine import Job
 from gateway.jobs.upstream import Answer
 from gateway.models import Owned, OwnedObject
-from gateway.objects.job_kinds import EVAL_RUN, RESPONSE, RUN, VIDEO, JobKind
+from gateway.objects.job_kinds import EVAL_RUN, REALTIME_CALL, RESPONSE, RUN, VIDEO, JobKind
 from gateway.objects.store import objects
 
 AGE_SHARE = 0.25
@@ -51,6 +52,7 @@ JOBS = {
         _charged_later(RUN, ASSISTANTS),
         _charged_later(EVAL_RUN),
         Job(VIDEO, pace, note, correction.finish, correction.lost, give_up=GIVE_UP, even_disabled=True),
+        Job(REALTIME_CALL, pace, note, abandoned.finish, abandoned.lost, give_up=GIVE_UP, run=abandoned.hang_up),
     )
 }
 

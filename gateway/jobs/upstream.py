@@ -64,6 +64,12 @@ class Upstream:
         """Return the job that ``POST path`` answers."""
         return self._job("POST", path, body)
 
+    def command(self, path: str) -> None:
+        """Send ``POST path``, whose answer says nothing but its status."""
+        answer = self._client.call("POST", path)
+        if answer.status >= 300:
+            raise Refused(answer.status, answer.retry_after)
+
     def lines(self, path: str) -> Iterator[bytes]:
         """Yield the lines of a file, without holding more than one."""
         rest = bytearray()

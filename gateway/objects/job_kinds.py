@@ -59,6 +59,7 @@ VIDEO = JobKind(
         "failed": (),
     },
 )
+REALTIME_CALL = JobKind("realtime_call", "realtime/calls")
 BATCH = JobKind(
     "batch",
     "batches",
@@ -93,7 +94,7 @@ CHARGED_LATER = (RESPONSE, RUN, EVAL_RUN)
 """Kinds whose calls are free: what they used is charged at their end."""
 STEERED = {job.kind: job for job in (BATCH, FINE_TUNING)}
 """Kinds that callers list, cancel and pause; the record keeps their bodies."""
-KINDS = {job.kind: job for job in (*CHARGED_LATER, VIDEO, *STEERED.values())}
+KINDS = {job.kind: job for job in (*CHARGED_LATER, VIDEO, REALTIME_CALL, *STEERED.values())}
 
 
 @cache

@@ -124,6 +124,17 @@ TRANSCRIPTION_SESSIONS = Operation(
     "realtime.transcription_sessions", "", "realtime/transcription_sessions", charges=False
 )
 
+CALLS = "realtime/calls"
+CALL_CREATE = Operation("realtime.calls.create", "realtime", CALLS, charges=False, raw=True)
+CALL_ACCEPT = Operation("realtime.calls.accept", "realtime", f"{CALLS}/{{id}}/accept", charges=False, raw=True)
+CALL_REJECT = Operation(
+    "realtime.calls.reject", "", f"{CALLS}/{{id}}/reject", charges=False, raw=True, account_type="realtime"
+)
+CALL_REFER = Operation("realtime.calls.refer", "", f"{CALLS}/{{id}}/refer", charges=False, raw=True)
+CALL_HANGUP = Operation("realtime.calls.hangup", "", f"{CALLS}/{{id}}/hangup", charges=False, raw=True)
+# What a call over WebRTC or SIP is to the records: its responses are charged one by one.
+REALTIME_CALL = Operation("realtime_call", "realtime", CALLS)
+
 REALTIME_SOCKET = Operation("realtime_session", "realtime", "realtime")
 TRANSLATION_SOCKET = Operation("translation_session", "realtime", "realtime/translations")
 LIVE_SOCKET = Operation("live_session", "realtime", "live/sessions")

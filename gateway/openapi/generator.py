@@ -32,6 +32,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     "audio-translations": ("model", "file"),
     "files": ("file", "purpose"),
     "upload-parts": ("data",),
+    "realtime-calls": ("sdp",),
 }
 FORM_FILES = frozenset({"image", "file", "data"})
 # Endpoints that take JSON too, beside the form.
@@ -41,6 +42,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "audio-speech": ("audio/*", EVENTS),
     "audio-transcriptions": (JSON, "text/plain", EVENTS),
     "audio-translations": (JSON, "text/plain"),
+    "realtime-calls": ("application/sdp",),
     "response": (JSON, EVENTS),
     "file-content": (FILE,),
 }

@@ -16,6 +16,8 @@ from gateway.body.references import FORM_FIELDS
 from gateway.call import errors
 from gateway.call.headers import FORWARDED, read_options
 from gateway.call.request import Receive, Scope, Send
+from gateway.models import Owned
+from gateway.objects import ownership
 from gateway.pipeline.records import record_refusal
 from gateway.pipeline.traces import call_ended
 from gateway.policies import admit
@@ -25,7 +27,7 @@ from gateway.realtime import targets as admission
 from gateway.realtime.client import ClientGone, ClientSocket
 from gateway.realtime.client_secrets import ClientSecret
 from gateway.realtime.frames import fields_of, text
-from gateway.realtime.kinds import RESPONSES, Kind
+from gateway.realtime.kinds import REALTIME, RESPONSES, Kind
 from gateway.realtime.realtime_dialogue import Dialogue as RealtimeDialogue
 from gateway.realtime.responses_dialogue import ResponsesDialogue
 from gateway.realtime.session import SETTLE_SECONDS, Dialogue, Session, SessionCall
@@ -42,7 +44,7 @@ from providers.upstream.failures import UpstreamFailure
 from providers.upstream.socket import UpstreamSocket, open_socket
 
 # Of the address' query these are ours to answer; the rest goes on to the upstream. Keys never do.
-OWN_PARAMETERS = frozenset({"model", "api-key", "api_key", "key", "token", "access_token"})
+OWN_PARAMETERS = frozenset({"model", "call_id", "api-key", "api_key", "key", "token", "access_token"})
 FIRST_EVENT_SECONDS = 30.0
 
 
@@ -56,6 +58,9 @@ class Opening:
         query = urllib.parse.parse_qsl(client.scope.get("query_string", b"").decode("latin1"), keep_blank_values=True)
         self.query = [(name, value) for name, value in query if name.lower() not in OWN_PARAMETERS]
         self.model = next((value for name, value in query if name == "model"), "")
+        self.call_ids = [value for name, value in query if name.lower() == "call_id"]
+        self.call_id = self.call_ids[0] if self.call_ids else ""
+        self.joined: Owned | None = None
         self.intent = next((value for name, value in query if name == "intent"), "")
         self.options = read_options(client.raw_headers)
         self.first: str | bytes | None = None
@@ -66,16 +71,19 @@ class Opening:
         """Find out who opens the socket, and what a client secret lets it be opened for."""
         refuse_duplicate_headers(self.client.scope)
         self.caller, self.secret = client_secrets.identify(self.client.raw_headers, self.client.subprotocols)
-        if any(name == "call_id" for name, _ in self.query):
+        if self.call_ids and (self.kind is not REALTIME or self.model or len(self.call_ids) > 1):
             raise errors.InvalidRequest(
-                "Joining a call (call_id) is not supported: the gateway does not carry WebRTC and SIP calls.",
+                "'call_id' joins one call's realtime session, whose model is known: give it once, at /realtime, and no "
+                "model.",
                 param="call_id",
-                code="calls_not_supported",
+                code="invalid_value",
             )
         if self.secret is not None:
+            if self.call_id and self.secret.kind != "realtime":
+                raise admission.out_of_scope(self.secret)
             admission.check_secret(self.secret, self.kind, self.in_path, self.options.provider_name, self.intent)
             self.in_path = self.secret.account
-            self.model = self.model or self.secret.model
+            self.model = self.model or ("" if self.call_id else self.secret.model)
             if self.secret.kind == "transcription" and not self.intent:
                 self.query.append(("intent", "transcription"))
                 self.intent = "transcription"
@@ -83,6 +91,8 @@ class Opening:
     async def account(self) -> AccountSnapshot:
         """Return the account; where only the first event says it, open the socket and read that."""
         in_header = self.options.provider_name
+        if self.call_id:
+            return await self._account_of_call(self.in_path or in_header)
         found = admission.account_for(self.caller, self.kind, self.in_path, in_header, self.model)
         if found is None:
             await self.client.accept([])
@@ -98,13 +108,21 @@ class Opening:
             )
         return found
 
+    async def _account_of_call(self, asked: str) -> AccountSnapshot:
+        account, self.joined = await ownership.locate(self.caller, self.call_id, asked, "call_id")
+        if asked not in (account.name, ""):
+            raise ownership.unknown(self.call_id, "call_id")
+        return account
+
     def target(self, account: AccountSnapshot) -> Target:
         """Return the model that the session begins with, which may be none yet.
 
         Refuses what the caller may not call.
         """
-        if self.kind.models_in_events:
+        if self.kind.models_in_events or (self.call_id and self.joined is None):
             return Target(account, access_accounts.no_model(account))
+        if self.joined is not None:
+            self.model = self.joined.model_name
         if self.model:
             target = admission.resolve(self.caller, account, self.model, self.kind.model_type)
             if self.secret is not None and self.secret.model:
@@ -120,7 +138,9 @@ class Opening:
     def address(self, target: Target) -> str:
         """Return the upstream's address."""
         query = list(self.query)
-        if target.model.name:
+        if self.call_id:
+            query.insert(0, ("call_id", self.call_id))
+        elif target.model.name:
             query.insert(0, ("model", target.model.upstream_id))
         return dialect_of(target.account).url(target, self.kind.path, urllib.parse.urlencode(query))
 
@@ -191,7 +211,7 @@ class SocketConsumer(AsyncConsumer):
         await admit(call)
         call.trace.admitted_ns = perf_counter_ns()
         with Slots() as slots:
-            await _take_slots(slots, opening.caller, account)
+            await slots.take_session(opening.caller, account)
             headers = dialect_of(account).headers(account, opening.forwarded())
             if tracing.tracer is not None:
                 headers["traceparent"] = call.trace.header(call.trace.span_id, tracing.tracer.ratio)
@@ -207,10 +227,12 @@ class SocketConsumer(AsyncConsumer):
         if opening.kind is RESPONSES:
             dialogue = ResponsesDialogue(call, account, target)
         else:
-            dialogue = RealtimeDialogue(call, account, opening.kind, target)
+            # A call that was begun here is metered by a socket of ours (gateway.realtime.calls).
+            metered = opening.joined is None
+            dialogue = RealtimeDialogue(call, account, opening.kind, target, metered=metered)
         session = Session(client, upstream, dialogue, redactor(account.secrets))
         try:
-            if opening.secret is not None:
+            if opening.secret is not None and not opening.call_id:
                 await _apply(opening.secret, dialogue, upstream)
             if not client.accepted:
                 await client.accept(_answer_headers(target, upstream))
@@ -249,11 +271,6 @@ async def _apply(secret: ClientSecret, dialogue: Dialogue, upstream: UpstreamSoc
         passed = await dialogue.from_client(event)
         if passed is not None:
             await upstream.send(passed)
-
-
-async def _take_slots(slots: Slots, caller: Caller, account: AccountSnapshot) -> None:
-    await slots.take(f"subject {caller.key}", settings.REALTIME_SESSIONS_PER_SUBJECT, caller.subject_name)
-    await slots.take(f"account {account.name}", settings.REALTIME_SESSIONS_PER_ACCOUNT, f"The account {account.name!r}")
 
 
 def _answer_headers(target: Target, upstream: UpstreamSocket) -> list[tuple[bytes, bytes]]:

@@ -20,6 +20,8 @@ class Kind:
 
 
 REALTIME = Kind("realtime", "realtime", "realtime", operation=operations.REALTIME_SOCKET)
+CALL = Kind("call", "realtime", "realtime", operation=operations.REALTIME_CALL)
+"""The gateway's own sideband socket of a call over WebRTC or SIP."""
 TRANSLATION = Kind("translation", "realtime/translations", "realtime", operation=operations.TRANSLATION_SOCKET)
 LIVE = Kind("live", "live/sessions", "realtime", models_in_events=True, operation=operations.LIVE_SOCKET)
 RESPONSES = Kind("responses", "responses", "responses", models_in_events=True, operation=operations.RESPONSES_SOCKET)

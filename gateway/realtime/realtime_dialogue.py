@@ -4,6 +4,7 @@ Frames go on as they came, but for model names, which become the vendor's.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
 from gateway.realtime.closing import error_event
 from gateway.realtime.frames import Fields, fields_of, rewritten, text
-from gateway.realtime.kinds import LIVE, TRANSLATION, Kind
+from gateway.realtime.kinds import CALL, LIVE, TRANSLATION, Kind
 from gateway.realtime.records import Records
 from providers.snapshot import AccountSnapshot, Target
 
@@ -41,6 +42,7 @@ PCM_BYTES_PER_MS = 48
 # Where an event can name models, and what it must hold for that; an escape could hide the name.
 SETTINGS_FIELDS = ("session", "response")
 MODEL = b'"model"'
+SESSION_EVENTS = ("session.created", "session.updated", "session.started")
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
@@ -82,6 +84,7 @@ class Told(msgspec.Struct):
     event: msgspec.Raw = msgspec.Raw(b"null")
 
 
+Handlers = dict[str, Callable[[str, Told], None]]
 _type = msgspec.json.Decoder(ServerEvent)
 _told = msgspec.json.Decoder(Told)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -91,31 +94,37 @@ _done = re.compile(r"response\.(?:completed|failed|incomplete)\Z")
 
 
 class Dialogue:
-    """One session's events. Both directions return what goes on, or ``None`` for nothing."""
+    """One session's events. Both directions return what goes on, or ``None`` for nothing.
 
-    def __init__(self, call: Call, account: AccountSnapshot, kind: Kind, target: Target) -> None:
+    ``metered`` is false where another socket of ours on the same call meters its responses.
+    """
+
+    def __init__(
+        self, call: Call, account: AccountSnapshot, kind: Kind, target: Target, *, metered: bool = True
+    ) -> None:
         self.call = call
         self.account = account
         self.kind = kind
         self.target = target
-        self.records = Records(call, target, "live" if kind is LIVE else "realtime")
+        name = "live" if kind is LIVE else "realtime"
+        self.records = Records(call, target, name, "realtime_call" if kind is CALL else f"{name}_session")
         transcribes = target.model.listed and "audio_transcription" in target.model.model_types
         self._transcriber = target if transcribes else None
         self._delegate: Target | None = None
         self._announced: dict[str, Target] = {}
         self._sound_in = self._sound_out = 0
-        self._handlers = {
+        self._handlers: Handlers = {
             "response.created": self._response_created,
             "response.done": self._response_done,
             TRANSCRIBED: self._transcribed,
-            "session.created": self._session_told,
-            "session.updated": self._session_told,
-            "session.started": self._session_told,
+            **dict.fromkeys(SESSION_EVENTS, self._session_told),
             "session.usage.updated": self._session_used,
             "session.closed": self._session_used,
             "response.event": self._delegated,
             "session.output_audio.delta": self._sound_made,
         }
+        if not metered:
+            self._handlers = {kind: each for kind, each in self._handlers.items() if kind in SESSION_EVENTS}
 
     @property
     def busy(self) -> bool:
@@ -165,11 +174,12 @@ class Dialogue:
                 settings = _object.decode(fields[name])
             except (ValueError, RecursionError):
                 raise InvalidRequest(f"'{name}' must be an object.", param=name, code="invalid_type") from None
-            self._take_targets(admission.admit_settings(self.call.caller, self.account, settings))
+            self.take_targets(admission.admit_settings(self.call.caller, self.account, settings))
             fields[name] = msgspec.Raw(_encode(settings))
         return bool(named)
 
-    def _take_targets(self, targets: dict[tuple[str, ...], Target]) -> None:
+    def take_targets(self, targets: Mapping[tuple[str, ...], Target]) -> None:
+        """Take the models that settings name into account: who transcribes, who answers."""
         for types, target in targets.items():
             if types == ("realtime",):
                 self._announced[target.model.upstream_id] = target

@@ -41,14 +41,14 @@ class AttemptTimer(Attempt):
 
 
 class Records:
-    """The records of one session."""
+    """The records of one session: ``name`` is the operation of its responses, ``session`` that of itself."""
 
-    def __init__(self, call: Call, target: Target, name: str) -> None:
+    def __init__(self, call: Call, target: Target, name: str, session: str) -> None:
         self.call = call
         self.name = name
         self.responses: dict[str, AttemptTimer] = {}
         self._done: deque[str] = deque(maxlen=REMEMBERED)
-        self.session = self._timer(target, f"{name}_session")
+        self.session = self._timer(target, session)
 
     def begin(self, response_id: str, target: Target) -> AttemptTimer | None:
         """Begin the record of a response; ``None`` when it has one already."""

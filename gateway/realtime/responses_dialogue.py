@@ -57,7 +57,7 @@ class ResponsesDialogue:
         self.call = call
         self.account = account
         self.target = target
-        self.records = Records(call, target, RESPONSES.name)
+        self.records = Records(call, target, RESPONSES.name, f"{RESPONSES.name}_session")
         self._lanes: dict[str, deque[PendingResponse]] = {}
         self._ids: deque[str] = deque(maxlen=REMEMBERED)
         self._known: set[str] = set()

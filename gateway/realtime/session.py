@@ -16,16 +16,43 @@ from gateway.call import errors
 from gateway.call.call import Call
 from gateway.call.headers import Options
 from gateway.call.operation import Operation
-from gateway.realtime.client import ClientGone, ClientSocket
+from gateway.realtime.client import ClientGone
 from gateway.realtime.closing import GOING_AWAY, CloseReason, brief, close_code
 from providers.redaction import Redactor
 from providers.upstream.failures import Disconnected
-from providers.upstream.socket import ABNORMAL, SocketEnded, UpstreamSocket
+from providers.upstream.socket import ABNORMAL, SocketEnded
 
 logger = logging.getLogger("gateway.realtime")
 
 # How long the vendor may take to tell what a response used that a client left behind.
 SETTLE_SECONDS = 2.0
+
+
+class Side(Protocol):
+    """The socket of either side: a client's (``gateway.realtime.client``), an upstream's, or a call's sideband."""
+
+    async def receive(self) -> str | bytes:
+        """Return the next message; raise when the side is over."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message; return when the side can take another."""
+
+
+class ClientSide(Side, Protocol):
+    """The side of a session's client. ``status`` is what its log line says."""
+
+    request_id: str
+    status: int
+
+    async def end(self, ending: CloseReason) -> None:
+        """Tell the client how its session ended."""
+
+
+class UpstreamSide(Side, Protocol):
+    """The side of a session's upstream."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the socket."""
 
 
 class Dialogue(Protocol):
@@ -68,6 +95,11 @@ class SessionCall(Call):
         """A session has bounds of its own."""
         return False
 
+    @property
+    def attached(self) -> bool:
+        """Whether a session has begun."""
+        return self._session is not None
+
     def attach(self, session: "Session") -> None:
         """Let this call's end be the session's."""
         self._session = session
@@ -84,9 +116,21 @@ class SessionCall(Call):
 
 
 class Session:
-    """An open session. :meth:`run` returns when it is over, its records written and both sides closed."""
+    """An open session. :meth:`run` returns when it is over, its records written and both sides closed.
 
-    def __init__(self, client: ClientSocket, upstream: UpstreamSocket, dialogue: Dialogue, clean: Redactor) -> None:
+    ``ends_idle`` says that it ends when neither side has sent anything for ``GATEHOUSE_REALTIME_IDLE_SECONDS``.
+    """
+
+    def __init__(
+        self,
+        client: ClientSide,
+        upstream: UpstreamSide,
+        dialogue: Dialogue,
+        clean: Redactor,
+        *,
+        ends_idle: bool = True,
+    ) -> None:
+        self._ends_idle = ends_idle
         self._clean = clean
         self._link = client
         self._upstream = upstream
@@ -100,7 +144,8 @@ class Session:
     async def run(self, first: str | bytes | None = None) -> CloseReason:
         """Pump until something ends the session. ``first`` is a client's message that was read already."""
         self._arm(settings.REALTIME_MAX_SECONDS, self._too_long)
-        self._arm(settings.REALTIME_IDLE_SECONDS, self._look_for_idleness)
+        if self._ends_idle:
+            self._arm(settings.REALTIME_IDLE_SECONDS, self._look_for_idleness)
         pumps = [
             self._loop.create_task(self._from_client(first)),
             self._loop.create_task(self._from_upstream()),

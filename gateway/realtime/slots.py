@@ -21,8 +21,10 @@ from typing import Self
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from accounts.caller import Caller
 from gateway.call.errors import TooManyRequests
 from gateway.realtime.shared_slots import SharedSlots
+from providers.snapshot import AccountSnapshot
 
 logger = logging.getLogger("gateway.realtime.slots")
 
@@ -51,14 +53,27 @@ class Slots:
             )
         self._releases.append(release)
 
+    async def take_session(self, caller: Caller, account: AccountSnapshot) -> None:
+        """Take what one more session of ``caller`` on ``account`` needs.
+
+        Raises :class:`~gateway.call.errors.TooManyRequests`.
+        """
+        await self.take(f"subject {caller.key}", settings.REALTIME_SESSIONS_PER_SUBJECT, caller.subject_name)
+        account_limit = settings.REALTIME_SESSIONS_PER_ACCOUNT
+        await self.take(f"account {account.name}", account_limit, f"The account {account.name!r}")
+
+    def release(self) -> None:
+        """Let go of what was taken."""
+        while self._releases:
+            self._releases.pop()()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._releases:
-            self._releases.pop()()
+        self.release()
 
 
 async def _take_shared(key: str, limit: int) -> Callable[[], None] | None:

@@ -84,13 +84,23 @@ def check_secret(secret: ClientSecret, kind: Kind, in_path: str, in_header: str,
     """Raise :class:`~gateway.call.errors.Forbidden` for a socket of another kind, or on another account, than the
     secret's.
     """
-    wrong = ""
     if SECRET_KINDS[secret.kind] is not kind or (intent == "transcription") > (secret.kind == "transcription"):
-        wrong = f"sessions of the kind {secret.kind}"
-    elif {in_path or secret.account, in_header or secret.account} != {secret.account}:
-        wrong = f"the provider account {secret.account!r}"
-    if wrong:
-        raise Forbidden(f"This client secret is for {wrong} only.", code="client_secret_scope")
+        raise out_of_scope(secret)
+    for name in (in_path, in_header):
+        check_secret_account(secret, name or secret.account)
+
+
+def check_secret_account(secret: ClientSecret, name: str) -> None:
+    """Raise :class:`~gateway.call.errors.Forbidden` for a session on another account than the client secret's."""
+    if name != secret.account:
+        raise Forbidden(
+            f"This client secret is for the provider account {secret.account!r} only.", code="client_secret_scope"
+        )
+
+
+def out_of_scope(secret: ClientSecret) -> Forbidden:
+    """Return the error for a session of another kind than the client secret's."""
+    return Forbidden(f"This client secret is for sessions of the kind {secret.kind} only.", code="client_secret_scope")
 
 
 def check_secret_model(secret: ClientSecret, target: Target, meant: Target) -> None:

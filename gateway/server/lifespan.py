@@ -88,6 +88,7 @@ async def stop() -> None:
         _overdue.cancel()
     if _celery is not None:
         await asyncio.to_thread(_celery.stop)
+    await asyncio.gather(*(end() for end in list(state.endings)), return_exceptions=True)
     await state.client.close()
     await state.sockets.close()
     if state.finishing:  # what is not done by then stays in the spool's journal, as interrupted

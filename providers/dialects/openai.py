@@ -87,7 +87,7 @@ class OpenAI:
     def request(self, asked: Asked, target: Target) -> UpstreamRequest:
         """Return the request: the client's bytes, but for ``model`` and, in a stream, the request for usage."""
         headers = self.headers(target.account, asked.forwarded)
-        if asked.model_asked:
+        if asked.model_asked and asked.body.fields:
             headers["content-type"] = "application/json"
             body: bytes | None = encode_body(
                 target, asked.path, asked.body.fields, stream=asked.stream, wants_usage=asked.wants_usage

@@ -5,7 +5,7 @@ secrets.
 from typing import Any
 
 from sandbox.model import catalog
-from sandbox.realtime import settings
+from sandbox.realtime import calls, settings
 from sandbox.realtime.live import Live
 from sandbox.realtime.responses import ResponsesSocket
 from sandbox.realtime.session import Session, model_of
@@ -20,6 +20,10 @@ SECRET_SECONDS = 600
 
 async def realtime(socket: WebSocket) -> None:
     state = socket.app.state
+    if "call_id" in socket.query:
+        call = calls.find(state, socket.query["call_id"])
+        await call.join(await _accepted(socket))
+        return
     if socket.query.get("intent") == "transcription":
         asked = socket.query.get("model", "")
         model = catalog.require(state, asked, ("transcription", "realtime")).id if asked else ""

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from gateway.endpoints import realtime
+from gateway.endpoints import realtime, realtime_calls
 from gateway.endpoints.base import InferenceView, OpenView
 from gateway.urls import API_ROOTS, api
 from tests.support.calls import assert_ours
@@ -16,8 +16,9 @@ from tests.support.surface import Surface
 
 # Lists of what the caller may use: a caller who may use nothing gets an empty one.
 EMPTY_FOR_STRANGERS = {("GET", "models")}
-# Takes a token or a browser's client secret, and refuses everyone what it does not do.
-OWN_ADMISSION = {realtime.Calls}
+# Refuses everyone what it does not do.
+NOTHING = {realtime.LiveCalls}
+OFFER = {"sdp": (None, "v=0"), "session": (None, '{"model": "wide/gpt-4o-mini"}')}
 FORM = {"model": (None, "wide/gpt-4o-mini"), "purpose": (None, "batch"), "file": ("a.jsonl", b"{}")}
 BODY = {
     "model": "wide/gpt-4o-mini",
@@ -72,7 +73,7 @@ every_endpoint = pytest.mark.parametrize("endpoint", endpoints(), ids=str)
 def test_every_view_has_the_common_admission(endpoint: Endpoint) -> None:
     assert issubclass(endpoint.view, InferenceView)
     assert endpoint.view.dispatch is OpenView.dispatch
-    assert endpoint.view.admit is InferenceView.admit or endpoint.view in OWN_ADMISSION
+    assert endpoint.view.admit in (InferenceView.admit, realtime.BrowserView.admit)
     assert endpoint.view.implemented_methods()
 
 
@@ -97,7 +98,7 @@ def send(surface: Surface, endpoint: Endpoint, token: str) -> httpx.Response:
         answer = surface.gateway.http.request(endpoint.method, address, headers=headers, json=BODY)
         if answer.status_code != 415:
             return answer
-        request = {"files": FORM}
+        request = {"files": OFFER if endpoint.view is realtime_calls.Calls else FORM}
     return surface.gateway.http.request(endpoint.method, address, headers=headers, **request)
 
 
@@ -114,7 +115,7 @@ def test_every_call_without_access_is_refused(surface: Surface) -> None:
         answer = send(surface, endpoint, surface.stranger)
         if (endpoint.method, endpoint.path) in EMPTY_FOR_STRANGERS:
             assert answer.json()["data"] == []
-        elif endpoint.view in OWN_ADMISSION:
+        elif endpoint.view in NOTHING:
             assert_ours(answer, 400, "calls_not_supported")
         elif answer.status_code not in (403, 404, 405):
             wrong.append((str(endpoint), answer.status_code, answer.text[:200]))

@@ -159,10 +159,8 @@ def test_secrets_that_are_not_made(voices: Gateway, voice_token: str, body: dict
     assert 400 <= answer.status_code < 500
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/realtime/calls", "/v1/realtime/calls/rtc_1/hangup", "/v1/live/sessions", "/v1/live/sessions/s/accept"]
-)
-def test_calls_over_webrtc_are_refused(
+@pytest.mark.parametrize("path", ["/v1/live/sessions", "/v1/live/sessions/s/accept"])
+def test_live_calls_are_refused(
     voices: Gateway, voice_token: str, realtime_upstream: SandboxProcess, path: str
 ) -> None:
     realtime_upstream.clear()
