@@ -7,13 +7,9 @@ it.
 import asyncio
 import atexit
 import base64
-import fcntl
 import io
 import json
-import shutil
 import subprocess
-import sys
-import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -27,12 +23,12 @@ from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from starlette.formparsers import MultiPartException
 from starlette.formparsers import MultiPartParser as StarletteParser
 
+from tests.support.node_package import node_with
+
 Parts = list[tuple[str, bool, bytes]]
 Reader = Callable[[str, bytes], Parts | None]
 SCRIPT = Path(__file__).with_suffix(".js")
 PACKAGE = "busboy@1.6.0"
-
-UNREACHABLE = "registry-unreachable"
 
 
 def with_django(content_type: str, body: bytes) -> Parts | None:
@@ -113,40 +109,17 @@ def _bytes(value: Any) -> bytes:
 
 @cache
 def _node() -> subprocess.Popen[str] | None:
-    """The process that runs busboy; ``None`` without node. The package is kept in the environment's folder."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
+    """The process that runs busboy; ``None`` without node, or where npm can't bring it."""
+    found = node_with(PACKAGE)
+    if found is None:
         return None
-    home = Path(sys.prefix) / "node-readers"
-    home.mkdir(exist_ok=True)
-    with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (home / "node_modules" / "busboy").exists():
-            install = [
-                npm,
-                "install",
-                "--silent",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts",
-                "--prefix",
-                str(home),
-                PACKAGE,
-            ]
-            if (home / UNREACHABLE).exists():
-                return None
-            try:
-                subprocess.run(install, check=True, timeout=60)
-            except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-                (home / UNREACHABLE).touch()  # the registry is away: the other readers are compared without it
-                warnings.warn(f"npm did not bring {PACKAGE}: forms are compared with one reader less.", stacklevel=2)
-                return None
+    node, modules = found
     process = subprocess.Popen(
         [node, str(SCRIPT)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={"NODE_PATH": str(home / "node_modules")},
+        env={"NODE_PATH": str(modules)},
     )
     atexit.register(process.kill)
     return process
