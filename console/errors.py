@@ -53,6 +53,26 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
+def locked_out(request: HttpRequest, response: Any = None, credentials: Any = None) -> HttpResponse:
+    """Answer 429 to a sign-in after too many wrong passwords."""
+    minutes = settings.SIGN_IN_PAUSE_MINUTES
+    answer = error_page(
+        429,
+        "Too many wrong passwords",
+        f"Wait {minutes} minutes, then sign in again. API tokens go on working meanwhile.",
+        "An administrator can end the wait: manage.py unlock EMAIL.",
+    )
+    answer["Retry-After"] = str(minutes * 60)
+    return answer
+
+
+def too_many_sign_ins() -> HttpResponse:
+    """Answer 503 while more passwords are being checked than can be at once."""
+    answer = error_page(503, "Many people are signing in", "Try again in a few seconds.")
+    answer["Retry-After"] = "5"
+    return answer
+
+
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """Answer 404."""
     return error_page(404, "Not there", "There is nothing at this address, or nothing that you may see.")

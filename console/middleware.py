@@ -7,7 +7,9 @@ from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
-from console.errors import error_page
+from accounts.hashing import TooManyAtOnce
+from accounts.sign_in import take_back
+from console.errors import error_page, too_many_sign_ins
 
 logger = logging.getLogger("console.middleware")
 
@@ -63,6 +65,17 @@ class RefuseUnstorable(MiddlewareMixin):
         if isinstance(exception, OverflowError | DataError):
             logger.warning("%s %s: %s", request.method, request.path, type(exception).__name__)
             return _bad("The address or the form holds a value that is out of range. Go back and change it.")
+        return None
+
+
+class TooManySignIns(MiddlewareMixin):
+    """Answers 503 when a password can't be checked soon. The try does not count."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Return the answer to :class:`~accounts.hashing.TooManyAtOnce`; ``None`` leaves it to others."""
+        if isinstance(exception, TooManyAtOnce):
+            take_back(request)
+            return too_many_sign_ins()
         return None
 
 

@@ -22,6 +22,7 @@ from gateway.config.env import (
     json_object,
     metric_labels,
     names,
+    networks,
     number,
     origins,
     patterns,
@@ -92,7 +93,9 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "console.errors.csrf_failure"
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("GATEHOUSE_BEHIND_PROXY", False) else None
+BEHIND_PROXY = flag("GATEHOUSE_BEHIND_PROXY", False)
+TRUSTED_PROXIES = networks("GATEHOUSE_TRUSTED_PROXIES")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 
 # --- what may be connected to, and within which bounds ----------------------------------------------------------------
@@ -174,6 +177,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "channels",
     "rest_framework",
     "drf_spectacular",
@@ -197,6 +201,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "console.middleware.TooManySignIns",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "gateway.urls"
 ASGI_APPLICATION = "gateway.asgi.application"
@@ -219,6 +225,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["accounts.hashing.PatientHasher"]
+SIGN_IN_TRIES = whole("GATEHOUSE_SIGN_IN_TRIES", 5, least=1, most=1000)
+SIGN_IN_PAUSE_MINUTES = whole("GATEHOUSE_SIGN_IN_PAUSE_MINUTES", 15, least=1, most=1440)
+AXES_HANDLER = "accounts.sign_in.SignIns"
+AXES_CLIENT_IP_CALLABLE = "accounts.client_address.client_address"
+AXES_LOCKOUT_CALLABLE = "console.errors.locked_out"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -36,6 +37,7 @@ METRIC_LABEL = re.compile(r"username|metadata\.[A-Za-z0-9_]{1,60}")
 LARGEST_PORT = 65_535
 LEAST_SECRET_CHARACTERS = 16
 SECRET_PREFIX = "whsec_"
+Network = IPv4Network | IPv6Network
 
 
 def fail(name: str, why: str, fix: str) -> ImproperlyConfigured:
@@ -129,6 +131,17 @@ def flag(name: str, default: bool) -> bool:
 def names(name: str) -> list[str]:
     """Return the variable ``name``, a list of strings separated by commas."""
     return [entry.strip() for entry in text(name).split(",") if entry.strip()]
+
+
+def networks(name: str) -> list[Network]:
+    """Return a comma-separated list of networks, or single addresses."""
+    found: list[Network] = []
+    for entry in names(name):
+        try:
+            found.append(ip_network(entry, strict=False))
+        except ValueError:
+            raise fail(name, f"{entry!r} is not an address or a network.", "Use 10.0.0.0/8,fd00::/8.") from None
+    return found
 
 
 def host_names(name: str) -> list[str]:

@@ -9,9 +9,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from threading import Barrier
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -21,7 +23,7 @@ from django.utils import timezone
 
 from accounts.changes import announce
 from accounts.database_clock import database_now
-from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
+from accounts.models import ApiToken, AuditEntry, Membership, Team, User, VirtualAccount
 from batches import table
 from batches.models import LineResult
 from gateway.jobs import engine, leases
@@ -30,6 +32,7 @@ from gateway.models import NewObject, OwnedObject
 from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from providers.vendors import VENDORS
 from usage.models import LoggedCall, UsageRecord
 from usage.request_log import unseal
 
@@ -75,6 +78,91 @@ def move_account(name: str, base_url: str) -> None:
 def store_unchecked(name: str, **columns: Any) -> None:
     """Change columns of an account past every check: as they were stored before there was one."""
     _rewrite(name, **columns)
+
+
+def move_past_the_rules(name: str, base_url: str) -> None:
+    """Change an account's address and nothing beside it, as another program could."""
+    QuerySet.update(ProviderAccount.objects.filter(name=name), base_url=base_url)
+    announce("providers.provideraccount")
+
+
+def store_as_before(name: str, **columns: Any) -> None:
+    """Change columns of an account as the previous release does: it knows of no seal."""
+    QuerySet.update(ProviderAccount.objects.filter(name=name), **columns)
+    announce("providers.provideraccount")
+
+
+def account_key(name: str) -> int:
+    """Return an account's primary key."""
+    return ProviderAccount.objects.values_list("pk", flat=True).get(name=name)
+
+
+def stored_address(name: str) -> tuple[str, str]:
+    """Return an account's address and the key that is stored beside it."""
+    row = ProviderAccount.objects.get(name=name)
+    return row.base_url, row.api_key
+
+
+def people(emails: dict[str, str], password: str) -> None:
+    """Make the people of the walk over roles."""
+    for role, email in emails.items():
+        User.objects.create_user(email, password, is_superuser=role == "superuser")
+
+
+def role_objects(role: str, manager: str, member: str) -> dict[str, dict[str, Any]]:
+    """Make what a role walks over: one that ``manager`` manages and one that not, of each kind. Return ids."""
+    from tests.console.conftest import seed  # it needs pytest, which operations otherwise don't
+
+    found = {}
+    for which, managed_by in (("mine", _user(manager)), ("other", None)):
+        rows = seed(f"{role}-{which}", managed_by, _user(member))
+        ids = {name: str(row.pk) for name, row in rows.items()}
+        names = {"model_name": rows["model"].public_name, "user": _user(f"{role}-{which}@example.com").pk}
+        found[which] = ids | names
+    return found
+
+
+def changes_by(email: str) -> list[dict[str, Any]]:
+    """Return what the audit log has of somebody's doing."""
+    return list(AuditEntry.objects.filter(actor=email).values("action", "object_type", "object_id", "account", "team"))
+
+
+def person(email: str, password: str, **fields: Any) -> None:
+    """Make a user who may sign in with a password."""
+    User.objects.create_user(email, password, **fields)
+
+
+def wrong_passwords(email: str, network: str, count: int) -> None:
+    """Count wrong passwords of a person, each from another address of a network."""
+    addresses = [str(address) for address in list(ip_network(network).hosts())[:count]]
+    AccessAttempt.objects.bulk_create(
+        [
+            AccessAttempt(username=email, ip_address=address, user_agent="", failures_since_start=1)
+            for address in addresses
+        ]
+    )
+
+
+def fill_sign_ins(count: int) -> int:
+    """Count wrong passwords of so many people; return how many rows there are."""
+    AccessAttempt.objects.bulk_create(
+        [
+            AccessAttempt(username=f"{number}", ip_address="192.0.2.1", user_agent="", failures_since_start=1)
+            for number in range(count)
+        ],
+        batch_size=100,
+    )
+    return sign_in_rows()
+
+
+def sign_in_rows() -> int:
+    """Return how many rows of wrong passwords there are."""
+    return AccessAttempt.objects.count()
+
+
+def age_sign_ins(minutes: float) -> None:
+    """Let all wrong passwords be older."""
+    AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=minutes))
 
 
 def stored_key(account: str) -> str:
@@ -391,7 +479,15 @@ def _rewrite(account: str, **columns: Any) -> None:
     row = ProviderAccount.objects.filter(name=account)
     with transaction.atomic():
         QuerySet.update(row, **columns)
+        if columns.get("kind") in (None, *VENDORS):
+            _bind(row.get())
         announce("providers.provideraccount")
+
+
+def _bind(row: ProviderAccount) -> None:
+    """Take what is stored as entered for the present address."""
+    row.bind_secrets()
+    row.save()
 
 
 def _model(name: str) -> Model:
