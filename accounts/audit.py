@@ -17,10 +17,10 @@ from fernet_fields import DecryptionError
 
 from accounts.acting import actor
 
-SECRETS = frozenset({"credentials", "extra_headers_json", "password"})
+SECRETS = frozenset({"credentials", "extra_headers_json", "seal", "password"})
 # What changes by itself, or says nothing that another field does not.
 IGNORED = frozenset(
-    {"id", "created_at", "updated_at", "last_login", "last_used_at", "date_joined", "key", "prefix", "digest"}
+    {"id", "created_at", "updated_at", "last_login", "last_used_at", "date_joined", "key", "prefix", "digest", "seal"}
 )
 VALUE_CHARACTERS = 200
 MOST_FIELDS = 40
@@ -124,10 +124,16 @@ def _said(name: str, old: str, new: str) -> str:
 
 def stored(instance: models.Model, using: str | None, fields: Iterable[str] | None = None) -> Values | None:
     """Return the values that the database holds of ``instance``'s row; ``None`` when there is no row yet."""
-    if instance._state.adding:
-        return None
-    row = type(instance)._base_manager.using(using).filter(pk=instance.pk)
-    names = [field.attname for field in _audited(type(instance)) if fields is None or _named(field, fields)]
+    return None if instance._state.adding else row_values(type(instance), instance.pk, using, fields)
+
+
+def row_values(
+    model: type[models.Model], key: Any, using: str | None = None, fields: Iterable[str] | None = None
+) -> Values | None:
+    """Return the values of the row with this primary key, :data:`UNREADABLE` for secrets of another encryption key;
+    ``None`` without a row."""
+    row = model._base_manager.using(using).filter(pk=key)
+    names = [field.attname for field in _audited(model) if fields is None or _named(field, fields)]
     try:
         return row.values("pk", *names).first()
     except DecryptionError:

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
+from django.core.exceptions import ValidationError
+from django.db import connection
 from django.db.models import Field, Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -20,8 +23,11 @@ from unfold.decorators import display
 from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
+from accounts import versions
 from accounts.audit import AuditEntry
+from accounts.changes import Announced
 
+VERSION_FIELD = "_version"
 HISTORY_ENTRIES = 200
 ALL_RIGHTS = frozenset({"view", "add", "change", "delete"})
 VIEW_ONLY = frozenset({"view"})
@@ -94,6 +100,26 @@ class ScopedFields:
         return field
 
 
+class RefusedForm:
+    """A form that is out of date: whatever else is right with it, it is refused."""
+
+    fault = ""
+    page = ""
+
+    def clean(self) -> Any:
+        super().clean()  # type: ignore[misc]
+        again = format_html('<a class="text-link" href="{}">Open it again</a>', self.page)
+        raise ValidationError(format_html("{} Nothing was saved. {} and enter your change there.", self.fault, again))
+
+
+def _key(model: type[Model], object_id: str) -> Any:
+    """Return the primary key that an address names; ``None`` when it can't be one."""
+    try:
+        return model._meta.pk.to_python(unquote(object_id))
+    except ValidationError:
+        return None
+
+
 class ScopedAdmin(ScopedFields, ModelAdmin):
     """An admin page whose rows and rights follow the person's scope.
 
@@ -108,6 +134,7 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
     list_per_page = 50
     view_on_site = False
     warn_unsaved_form = True
+    change_form_before_template = "console/version.html"
 
     def concerns(self, scope: Scope) -> bool:
         """Whether someone who is not a superuser has any business on this page."""
@@ -126,6 +153,35 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
         queryset = super().get_queryset(request)
         scope = self.scope(request)
         return queryset if scope.everything else self.narrow(queryset, scope)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row. When a form is saved it is locked first, and the form must have been opened in its present
+        state: else it is refused (``get_form``)."""
+        key = _key(self.model, object_id)
+        if key is not None and self._guards(request):
+            if request.method == "POST":
+                self.model._base_manager.select_for_update().filter(pk=key).values_list("pk", flat=True).first()
+                request.stale = versions.stale(self.model, key, request.POST.get(VERSION_FIELD, ""))  # type: ignore[attr-defined]
+            else:  # before the row is read: a change in between makes the form stale, not unnoticed
+                request.version = versions.version_of(self.model, key)  # type: ignore[attr-defined]
+        return super().get_object(request, object_id, from_field)
+
+    def _guards(self, request: HttpRequest) -> bool:
+        """Whether the request is for the form that changes a row: posts to it run in a transaction."""
+        match = request.resolver_match
+        page = f"{self.opts.app_label}_{self.opts.model_name}_change"
+        changing = match is not None and match.url_name == page and issubclass(self.model, Announced)
+        return changing and (request.method != "POST" or connection.in_atomic_block)
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        fault = getattr(request, "stale", "") if change else ""
+        return type(form.__name__, (RefusedForm, form), {"fault": fault, "page": request.path}) if fault else form
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        # What was sent comes back: a form that was refused as stale stays so.
+        context["version"] = request.POST.get(VERSION_FIELD) or getattr(request, "version", "")
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         # A filter in the address on a hash or a cipher would be an oracle for it.

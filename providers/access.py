@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from django.db.models import Prefetch, QuerySet
 
 from accounts.models import ApiToken, Team, User, VirtualAccount
+from providers.bound_secrets import ENCRYPTED
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 
 SUPERUSER = "superuser"
@@ -60,7 +61,7 @@ def reach(who: Principals) -> list[Reach]:
     """Return what ``who`` may call, by account: three queries, whatever there is."""
     subjects = Prefetch("subjects", ModelSubject.objects.only("key", "model_id"))
     models = Model.objects.filter(enabled=True).prefetch_related(subjects).order_by("name")
-    accounts = ProviderAccount.objects.filter(enabled=True).defer("credentials", "extra_headers_json")
+    accounts = ProviderAccount.objects.filter(enabled=True).defer(*ENCRYPTED)
     if not who.superuser:
         accounts = accounts.filter(grants__key__in=who.keys).distinct()
     accounts = accounts.prefetch_related(Prefetch("models", models), Prefetch("grants", _grants())).order_by("name")

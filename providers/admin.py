@@ -20,6 +20,7 @@ from unfold.decorators import action, display
 from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
 from providers import admin_views
 from providers.admin_views import price_summary
+from providers.bound_secrets import ENCRYPTED
 from providers.forms import (
     CapabilitiesForm,
     GrantForm,
@@ -28,11 +29,18 @@ from providers.forms import (
     stored_header_names,
     stored_key,
 )
-from providers.models import Grant, Model, ModelSubject, ProviderAccount, origin
+from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from providers.origins import origin
 from providers.vendors import MODEL_TYPES
 
-SECRETS = ("credentials", "extra_headers_json")
-KEY_COLOURS = {"stored": "success", "none": "warning", "unreadable": "danger", "not needed": "info"}
+KEY_COLUMNS = ("credentials", "seal")
+KEY_COLOURS = {
+    "stored": "success",
+    "none": "warning",
+    "unreadable": "danger",
+    "for another host": "danger",
+    "not needed": "info",
+}
 
 
 @choices_for(Grant)
@@ -93,7 +101,7 @@ class ModelSubjectInline(ScopedInline):
 
 def without_secrets(queryset: QuerySet[Any], relation: str) -> QuerySet[Any]:
     """Return ``queryset`` joined with its account, but not with the account's secrets: no page needs them decrypted."""
-    return queryset.select_related(relation).defer(*(f"{relation}__{name}" for name in SECRETS))
+    return queryset.select_related(relation).defer(*(f"{relation}__{name}" for name in ENCRYPTED))
 
 
 @admin.register(ProviderAccount)
@@ -107,7 +115,7 @@ class ProviderAccountAdmin(ScopedAdmin):
     search_fields = ("name", "base_url", "organization", "project")
     search_help_text = "Name, address, organisation or project"
     ordering = ("name",)
-    secret_lookups = SECRETS
+    secret_lookups = ENCRYPTED
     readonly_fields = ("created_at", "updated_at", "usage")
     inlines = (GrantInline, ModelInline)
     actions_detail = ("add_from_catalogue", "add_by_hand", "test_credentials")
@@ -150,9 +158,9 @@ class ProviderAccountAdmin(ScopedAdmin):
         return queryset.filter(pk__in=scope.accounts)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderAccount]:
-        # The cipher as it is: a key that can't be decrypted must not take the list down with it.
-        cipher = ExpressionWrapper(F("credentials"), output_field=BinaryField())
-        return super().get_queryset(request).defer(*SECRETS).annotate(cipher=cipher, offered=Count("models"))
+        # The ciphers as they are: a key that can't be decrypted must not take the list down with it.
+        ciphers = {f"{name}_cipher": ExpressionWrapper(F(name), output_field=BinaryField()) for name in KEY_COLUMNS}
+        return super().get_queryset(request).defer(*ENCRYPTED).annotate(**ciphers, offered=Count("models"))
 
     def get_inlines(self, request: HttpRequest, obj: DjangoModel | None) -> tuple[Any, ...]:
         return self.inlines if obj else (GrantInline,)
@@ -178,7 +186,7 @@ class ProviderAccountAdmin(ScopedAdmin):
         lost = _lost_by_moving(obj, form.cleaned_data) if change and obj.origin_changed() else []
         super().save_model(request, obj, form, change)
         if lost:
-            said = f"The address now leads to {origin(obj.url)[1]}. What was stored for the old one is cleared: "
+            said = f"The address now leads to {origin(obj.url).host}. What was stored for the old one is cleared: "
             self.message_user(request, f"{said}{' and '.join(lost)}.", messages.WARNING)
         if obj.vendor.needs_key and stored_key(obj) is False:
             self.message_user(request, f"{obj} has no key: calls will fail until one is entered.", messages.WARNING)
@@ -191,7 +199,7 @@ class ProviderAccountAdmin(ScopedAdmin):
 
     @display(description="address")
     def host(self, account: ProviderAccount) -> str:
-        return origin(account.url)[1]
+        return origin(account.url).host
 
     @display(description="models", ordering="offered")
     def model_count(self, account: Any) -> str:
@@ -199,13 +207,14 @@ class ProviderAccountAdmin(ScopedAdmin):
 
     @display(description="key", label=KEY_COLOURS)
     def key_state(self, account: Any) -> str:
-        field: Any = ProviderAccount._meta.get_field("credentials")
         try:
-            stored = field.from_db_value(account.cipher, None, None)
+            for name in KEY_COLUMNS:
+                field: Any = ProviderAccount._meta.get_field(name)
+                setattr(account, name, field.from_db_value(getattr(account, f"{name}_cipher"), None, None))
         except DecryptionError:
             return "unreadable"
-        if stored:
-            return "stored"
+        if account.api_key:
+            return "for another host" if account.secret_fault("credentials") else "stored"
         return "none" if account.vendor.needs_key else "not needed"
 
     @display(description="usage")

@@ -18,7 +18,9 @@ from unfold.widgets import (
 
 from accounts.fields import LinesField, PairsField
 from accounts.scoped_admin import RowsFormSet
-from providers.models import Grant, Model, ProviderAccount, origin
+from providers.bound_secrets import SECRETS
+from providers.models import Grant, Model, ProviderAccount
+from providers.origins import origin
 from providers.pricing.public import private_price_fault
 from providers.vendors import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, base_url_choices
 
@@ -117,8 +119,9 @@ class ProviderAccountForm(forms.ModelForm):
             self._say_what_is_stored()
 
     def _say_what_is_stored(self) -> None:
-        host = origin(self.instance.url)[1]
+        host = origin(self.instance.url).host
         key, names = stored_key(self.instance), stored_header_names(self.instance)
+        faults = {column: "" if None in (key, names) else self.instance.secret_fault(column) for column in SECRETS}
         said = {
             True: f"A key is stored, entered for {host}. Leave empty to keep it.",
             False: "No key is stored.",
@@ -131,9 +134,9 @@ class ProviderAccountForm(forms.ModelForm):
             if names
             else "None are stored."
         )
-        for field, text in (("api_key", said[key]), ("headers", headers)):
+        for field, column, text in (("api_key", SECRETS[0], said[key]), ("headers", SECRETS[1], headers)):
             if field in self.fields:
-                self.fields[field].help_text = text
+                self.fields[field].help_text = f"Calls fail: {faults[column]}" if faults[column] else text
 
     def _warn_of_renaming(self, cleaned: dict[str, Any]) -> None:
         """Refuse another name once, with what it breaks; the tick that appears then takes it."""

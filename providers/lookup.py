@@ -7,13 +7,14 @@ from fernet_fields import DecryptionError
 from providers.models import ProviderAccount
 
 
-def find_account(name: str) -> ProviderAccount:
-    """Return the account ``name``.
+def find_account(name: str, *, lock: bool = False) -> ProviderAccount:
+    """Return the account ``name``; with ``lock`` no one else changes it until the transaction ends.
 
     Raises ``ValueError`` when there is none (naming those near it) or when its key can't be decrypted.
     """
     try:
-        account = ProviderAccount.objects.filter(name=name).first()
+        accounts = ProviderAccount.objects.select_for_update() if lock else ProviderAccount.objects.all()
+        account = accounts.filter(name=name).first()
     except DecryptionError:
         raise ValueError(f"{undecryptable(name)}") from None
     if account is None:

@@ -2,19 +2,17 @@
 
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
-import msgspec
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import TextChoices
-from fernet_fields import EncryptedTextField
 
-from accounts.changes import Announced, AnnouncedQuerySet
-from accounts.models import Team, User, VirtualAccount, slug_validator
+from accounts.changes import Announced
+from accounts.models import Team, User, VirtualAccount
 from providers import egress, headers
-from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, kind_choices, resource_fault
+from providers.bound_secrets import BoundSecrets
+from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, resource_fault
 
 FORBIDDEN_HEADERS = frozenset(
     [
@@ -38,29 +36,10 @@ model_name_validator = RegexValidator(
 )
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port of ``url``: what a key is bound to."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return parts.scheme, (parts.hostname or "").lower(), port
-
-
-class ProviderAccountQuerySet(AnnouncedQuerySet):
-    """A query set that can't move an account to another address behind its key's back."""
-
-    def update(self, **kwargs: Any) -> int:
-        if not {"base_url", "kind"}.isdisjoint(kwargs):
-            raise ValueError(
-                "Change an account's address with save(): it clears the key that was entered for the old one."
-            )
-        return super().update(**kwargs)
-
-
-class ProviderAccount(Announced):
+class ProviderAccount(BoundSecrets):
     """One account at a vendor: address, credentials, bounds, and how its objects are shared.
 
-    ``credentials`` and ``extra_headers`` are encrypted at rest and write-only everywhere. Saving a changed scheme, host
-    or port clears the stored key, so that a key never leaves for another host than it was entered for.
+    A key never leaves for another host than it was entered for (``providers.bound_secrets``).
     """
 
     class Isolation(TextChoices):
@@ -68,20 +47,6 @@ class ProviderAccount(Announced):
         TEAM = "team", "Team: the caller's teams share them"
         ACCOUNT = "account", "Account: everybody who may use the account shares them"
 
-    kind = models.CharField(max_length=40, choices=kind_choices, default="openai")
-    name = models.CharField(
-        max_length=64,
-        unique=True,
-        validators=[slug_validator],
-        help_text="The part before the slash in a model's name.",
-    )
-    base_url = models.CharField(
-        max_length=500,
-        blank=True,
-        help_text="Empty: the vendor's own address. Must be https unless the operator allows it.",
-    )
-    credentials = EncryptedTextField(blank=True, default="", editable=False)
-    extra_headers_json = EncryptedTextField(blank=True, default="", editable=False)
     organization = models.CharField(max_length=200, blank=True)
     project = models.CharField(max_length=200, blank=True)
     connect_timeout = models.FloatField(
@@ -124,67 +89,13 @@ class ProviderAccount(Announced):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = ProviderAccountQuerySet.as_manager()  # type: ignore[misc]  # the base's manager, with one rule more
-
-    _stored_url: str | None = None
-    _stored_kind: str | None = None
-
     class Meta:
         ordering = ["name"]
-
-    @classmethod
-    def from_db(cls, *args: Any, **kwargs: Any) -> "ProviderAccount":
-        instance = super().from_db(*args, **kwargs)
-        # The address that the stored key was entered for.
-        instance._stored_url = instance.__dict__.get("base_url")
-        instance._stored_kind = instance.__dict__.get("kind")
-        return instance
-
-    def _stored_address(self) -> tuple[str, str] | None:
-        """Return the saved base URL and kind; columns that were not loaded are asked for. ``None``: not saved yet."""
-        if self._stored_url is not None and self._stored_kind is not None:
-            return self._stored_url, self._stored_kind
-        if self._state.adding:
-            return None
-        return type(self).objects.filter(pk=self.pk).values_list("base_url", "kind").first()
 
     @property
     def vendor(self) -> Any:
         """The vendor's row in the catalogue."""
         return VENDORS[self.kind]
-
-    @property
-    def url(self) -> str:
-        """The address that calls go to, without a trailing slash."""
-        return (self.base_url or VENDORS[self.kind].base_url).rstrip("/")
-
-    @property
-    def api_key(self) -> str:
-        """The stored key, or an empty text."""
-        return self.credentials
-
-    @api_key.setter
-    def api_key(self, value: str) -> None:
-        self.credentials = value.strip()
-        self._key_entered = True
-
-    @property
-    def extra_headers(self) -> dict[str, str]:
-        """Headers sent with every upstream call."""
-        return msgspec.json.decode(self.extra_headers_json, type=dict[str, str]) if self.extra_headers_json else {}
-
-    @extra_headers.setter
-    def extra_headers(self, headers: dict[str, str]) -> None:
-        self.extra_headers_json = msgspec.json.encode(headers).decode() if headers else ""
-        self._headers_entered = True
-
-    def origin_changed(self) -> bool:
-        """Whether scheme, host or port differ from what the stored key was entered for."""
-        stored = self._stored_address()
-        if stored is None:
-            return False
-        stored_url = (stored[0] or VENDORS[stored[1]].base_url).rstrip("/")
-        return origin(stored_url) != origin(self.url)
 
     def clean(self) -> None:
         if not self.url:
@@ -206,7 +117,7 @@ class ProviderAccount(Announced):
         faults = {field: headers.value_fault(getattr(self, field)) for field in ("organization", "project")}
         if any(faults.values()):
             raise ValidationError({field: f"It {fault}" for field, fault in faults.items() if fault})
-        if getattr(self, "_key_entered", False) and headers.value_fault(self.api_key):
+        if "credentials" in self._entered and headers.value_fault(self.api_key):
             raise ValidationError(f"The API key {headers.value_fault(self.api_key)}")
         for name, value in self.extra_headers.items():
             if name.lower() in FORBIDDEN_HEADERS:
@@ -215,18 +126,6 @@ class ProviderAccount(Announced):
                 raise ValidationError(f"{name!r} is not a valid header name: use letters, digits and dashes.")
             if headers.value_fault(value):
                 raise ValidationError(f"The value of extra header {name!r} {headers.value_fault(value)}")
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.origin_changed():
-            if not getattr(self, "_key_entered", False):
-                self.credentials = ""
-            if not getattr(self, "_headers_entered", False):
-                self.extra_headers_json = ""
-            if kwargs.get("update_fields") is not None:
-                kwargs["update_fields"] = {*kwargs["update_fields"], "credentials", "extra_headers_json"}
-        super().save(*args, **kwargs)
-        self._stored_url, self._stored_kind = self.base_url, self.kind
-        self._key_entered = self._headers_entered = False
 
     def audit_place(self) -> tuple[str, str]:
         return self.name, ""
@@ -421,10 +320,14 @@ class ModelSubject(Subject):
 
 
 def request_headers(account: ProviderAccount) -> dict[str, str]:
-    """Return the headers that every upstream call of ``account`` carries, its key among them. Names in lower case."""
-    vendor = account.vendor
-    headers = {name.lower(): value for name, value in account.extra_headers.items()}
-    if account.api_key:
+    """Return the headers that every upstream call of ``account`` carries, its key among them. Names in lower case.
+
+    A secret that was not entered for the account's address is left out; ``account.secrets_fault`` says why.
+    """
+    vendor, headers = account.vendor, dict[str, str]()
+    if not account.secret_fault("extra_headers_json"):
+        headers = {name.lower(): value for name, value in account.extra_headers.items()}
+    if account.api_key and not account.secret_fault("credentials"):
         headers[vendor.auth_header] = f"{vendor.auth_prefix}{account.api_key}"
     if account.organization:
         headers["openai-organization"] = account.organization

@@ -1,14 +1,18 @@
 """Takes an account's secrets out of everything that goes out: some upstreams repeat what they were sent.
 
-A secret is found as it is, percent-encoded, in base64, and with any of its characters written as a JSON escape.
+A secret is found as it is, percent-encoded, in base64 (also within something longer that was encoded as a whole, like
+``Bearer KEY``), and with any of its characters written as a JSON escape.
 """
 
 import base64
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import quote
 
 REDACTED = b"[redacted]"
+LEAST_CHARACTERS = 8
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Redactor:
@@ -23,6 +27,8 @@ class Redactor:
             forms[quote(secret, safe="").encode()] = None
             forms[base64.b64encode(secret).rstrip(b"=")] = None
             forms[base64.urlsafe_b64encode(secret).rstrip(b"=")] = None
+        for secret in secrets:
+            forms |= dict.fromkeys(form for form in _base64_within(secret) if len(form) >= LEAST_CHARACTERS)
         self._plain = tuple(forms)
         self._plain_text = tuple(form.decode("latin1") for form in forms)
         self._escaped = _escaped_pattern(secrets)
@@ -81,6 +87,15 @@ class PieceRedactor:
 def redactor(secrets: tuple[bytes, ...]) -> Redactor:
     """Return the redactor of an account's ``secrets``."""
     return Redactor(secrets)
+
+
+def _base64_within(secret: bytes) -> Iterator[bytes]:
+    """Yield what base64 writes for ``secret`` in the middle of something longer: it depends on where it begins."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + secret)
+        whole = encoded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
+        yield whole
+        yield whole.translate(URL_SAFE)
 
 
 def _overlap(data: bytes, form: bytes) -> int:

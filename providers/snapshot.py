@@ -8,11 +8,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from providers.origins import Origin
 from providers.pricing.current import Prices
 from providers.pricing.sheet import PriceSheet
 from providers.vendors import Vendor
-
-REDACTED = b"[redacted]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +22,10 @@ class AccountSnapshot:
     ``revision`` changes with everything that an open connection depends on. ``upstream_ids`` has the models by their
     upstream's name in lower case: some upstreams don't tell cases apart, and a model that is listed must not be reached
     around its listing. ``finish_seconds`` is how long a call goes on whose client left.
+
+    ``bound_to`` is the only origin that the account's secrets may go to, ``None`` for an account without any. ``fault``
+    is what keeps it from being called, for callers to read: its secrets were entered for another origin, and are not
+    in ``headers``.
     """
 
     id: int
@@ -46,14 +49,8 @@ class AccountSnapshot:
     models: Mapping[str, "ModelSnapshot"] = field(repr=False)
     upstream_ids: Mapping[str, "ModelSnapshot"] = field(repr=False)
     secrets: tuple[bytes, ...] = field(repr=False)
-
-    def without_secrets(self, body: bytes) -> bytes:
-        """Return an upstream's error without the account's key and header values: some upstreams repeat what they
-        refuse."""
-        for secret in self.secrets:
-            if secret in body:
-                body = body.replace(secret, REDACTED)
-        return body
+    bound_to: Origin | None = field(default=None, repr=False)
+    fault: str = field(default="", repr=False)
 
     @property
     def provider(self) -> str:

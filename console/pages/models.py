@@ -17,6 +17,7 @@ from accounts.scoped_admin import Scope
 from console.pages.base import base_url, page
 from console.pages.wizard import prices
 from providers.access import principals_of, reach
+from providers.bound_secrets import ENCRYPTED
 from providers.models import Model, ProviderAccount
 from providers.pricing.public import private_sheet, public_sheet
 from providers.pricing.sheet import PriceSheet
@@ -85,7 +86,7 @@ def _seen(request: HttpRequest) -> list[Model]:
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
     person: Any = request.user
     own = {model.pk: model for entry in reach(principals_of(person)) for model in _with(entry.account, entry.models)}
-    managed = Model.objects.select_related("account").defer("account__credentials", "account__extra_headers_json")
+    managed = Model.objects.select_related("account").defer(*(f"account__{name}" for name in ENCRYPTED))
     if not scope.everything:
         managed = managed.filter(account__in=scope.accounts)
     found = own | {model.pk: model for model in managed}

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import Team, User, VirtualAccount
 from accounts.numbers import whole_number
 from console.pages.base import base_url, page
+from providers.bound_secrets import ENCRYPTED
 from providers.catalogue.models import KnownModel, known_models
 from providers.models import Grant, Model, ProviderAccount
 from providers.pricing.public import private_price_fault
@@ -263,7 +264,7 @@ def read(request: HttpRequest) -> dict[str, Any]:
 def done(request: HttpRequest, pk: int) -> HttpResponse:
     """Show how to call the new account's models."""
     allowed(request)
-    account = get_object_or_404(ProviderAccount.objects.defer("credentials", "extra_headers_json"), pk=pk)
+    account = get_object_or_404(ProviderAccount.objects.defer(*ENCRYPTED), pk=pk)
     models = list(account.models.filter(enabled=True).order_by("name"))
     favourite = next((one for one in models if "chat" in one.model_types and "mini" in one.name), None)
     shown = favourite or next((one for one in models if "chat" in one.model_types), models[0] if models else None)

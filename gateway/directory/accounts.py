@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from fernet_fields.fields import DecryptionError
 
 from providers.models import Grant, Model, ProviderAccount, request_headers
+from providers.origins import origin
 from providers.pricing.current import Prices, fixed_prices, public_prices
 from providers.pricing.private import private_sheet
 from providers.snapshot import AccountSnapshot, ModelSnapshot
@@ -19,6 +20,10 @@ from providers.vendors import VENDORS
 logger = logging.getLogger("gateway.directory.directory")
 
 SECRET_CHARACTERS = 8  # a shorter value, like "true", is not a secret, and appears in many strings
+MISBOUND = (
+    "The provider account {!r} can't be called: its key or its extra headers were not entered for the address that it "
+    "has now. Ask a manager of the account to enter them again."
+)
 UNREADABLE = (LookupError, TypeError, ValueError)
 """What a row raises that a newer version wrote."""
 
@@ -78,7 +83,9 @@ def _leave_out(name: str, error: Exception) -> None:
 def account_snapshot(account: ProviderAccount, models: list[Model], grants: list[Grant]) -> AccountSnapshot:
     """Return the snapshot of one account with its models and grants."""
     vendor = VENDORS[account.kind]
-    headers = request_headers(account)
+    headers, fault = request_headers(account), account.secrets_fault()
+    if fault:
+        logger.error("Account %s can't be called: %s", account.name, fault)
     snapshots = [_model_snapshot(account, model) for model in models]
     managers = frozenset(grant.key for grant in grants if grant.role == Grant.Role.MANAGER)
     users = frozenset(grant.key for grant in grants)  # those who manage an account may call it too
@@ -104,6 +111,8 @@ def account_snapshot(account: ProviderAccount, models: list[Model], grants: list
         models={snapshot.name: snapshot for snapshot in snapshots},
         upstream_ids={snapshot.upstream_id.lower(): snapshot for snapshot in reversed(snapshots)},
         secrets=_secrets(account),
+        bound_to=origin(account.url) if account.api_key or account.extra_headers_json else None,
+        fault=MISBOUND.format(account.name) if fault else "",
     )
 
 
@@ -126,7 +135,7 @@ def unlisted_model(account: AccountSnapshot, name: str) -> ModelSnapshot:
 
 def _revision(account: ProviderAccount, headers: Mapping[str, str]) -> str:
     """Return a mark of all that an open connection depends on: another mark, another session."""
-    parts = [account.url, account.connection_limit, sorted(headers.items())]
+    parts = [account.url, account.connection_limit, sorted(headers.items()), account.secrets_fault()]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 

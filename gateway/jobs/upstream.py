@@ -105,6 +105,8 @@ def upstream_of(
 ) -> Iterator[Upstream]:
     """Give the account's upstream; raise :class:`AccountGone` when there is none to call. ``headers`` are sent, too."""
     account = load_account(account_name, even_disabled=even_disabled)
+    if account.fault:
+        raise AccountGone(account.fault)
     client = CheckedClient(
         account.url + "/",
         {**(headers or {}), **{name.lower(): value for name, value in account.headers}},

@@ -7,15 +7,13 @@ from django.db.models import Prefetch
 from fernet_fields import DecryptionError
 
 from providers import egress
+from providers.bound_secrets import ENCRYPTED
 from providers.lookup import undecryptable
 from providers.manifests.people import Run, changed_fields
 from providers.manifests.place import Place, Secret
 from providers.manifests.plan import Change
 from providers.manifests.wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedModel
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subject
-
-SECRET_COLUMNS = ("credentials", "extra_headers_json")
-
 
 Stored = dict[str, tuple[ProviderAccount, bool]]
 """Accounts by name, and whether their secrets can be read."""
@@ -46,19 +44,19 @@ def _stored(names: list[str]) -> Stored:
     subjects = ModelSubject.objects.select_related(*SUBJECTS).order_by("id")
     models = Model.objects.prefetch_related(Prefetch("subjects", subjects)).order_by("id")
     grants = Grant.objects.select_related(*SUBJECTS).order_by("id")
-    rows = ProviderAccount.objects.filter(name__in=names)
+    rows = ProviderAccount.objects.select_for_update().filter(name__in=names)
     rows = rows.prefetch_related(Prefetch("models", models), Prefetch("grants", grants))
     try:
         return {account.name: (account, True) for account in rows}
     except DecryptionError:
-        return {account.name: _readable(account) for account in rows.defer(*SECRET_COLUMNS)}
+        return {account.name: _readable(account) for account in rows.defer(*ENCRYPTED)}
 
 
 def _readable(account: ProviderAccount) -> tuple[ProviderAccount, bool]:
     try:
-        account.refresh_from_db(fields=SECRET_COLUMNS)
+        account.refresh_from_db(fields=ENCRYPTED)
     except DecryptionError:
-        account.credentials = account.extra_headers_json = ""
+        account.api_key, account.extra_headers, account.seal = "", {}, ""
         return account, False
     return account, True
 
@@ -90,10 +88,15 @@ def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new
     if wanted.key.action == "none":
         account.api_key = ""
         return [Change("credentials", note="removed")] if stored else []
+    unbound = "" if moved else account.secret_fault("credentials")
     if wanted.key.action == "store" and secret.value is not None:
         account.api_key = secret.value
-        return [] if stored == secret.value else [Change("credentials", note="changed" if stored else "added")]
+        if stored == secret.value:
+            return [Change("credentials", note="bound to the address")] if unbound else []
+        return [Change("credentials", note="changed" if stored else "added")]
     if stored and not moved:
+        if unbound:
+            where.note(f"calls fail: {unbound}")
         return []
     if moved and stored:
         fix = f"Set {secret.variable}" if secret.variable else "Give auth_data"
@@ -107,6 +110,7 @@ def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new
 
 def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool) -> list[Change]:
     stored = account.extra_headers
+    unbound = "" if moved else account.secret_fault("extra_headers_json")
     headers, changes = {}, []
     for name, secret in wanted.headers.items():
         if secret.value is not None:
@@ -120,6 +124,10 @@ def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool)
         elif headers.get(name) != stored[name]:
             changes.append(Change("extra_headers", note=f"~ {name}"))
     changes += [Change("extra_headers", note=f"- {name}") for name in stored if name not in wanted.headers]
+    if unbound and any(secret.value is None for secret in wanted.headers.values()):
+        wanted.where.get("extra_headers").note(f"calls fail: {unbound}")
+    elif unbound and not changes:
+        changes.append(Change("extra_headers", note="bound to the address"))
     if changes or moved:
         account.extra_headers = headers
     return changes
@@ -193,7 +201,7 @@ def _write_grants(run: Run, account: ProviderAccount, wanted: Iterable[GrantKey]
 def _write_permissions(run: Run, wanted: Wanted, spoken_for: set[str]) -> None:
     """Give virtual accounts their permissions on accounts whose own manifest doesn't say who may use them."""
     coming = {account.name for account in wanted.accounts}
-    there = {account.name: account for account in ProviderAccount.objects.defer(*SECRET_COLUMNS)}
+    there = {account.name: account for account in ProviderAccount.objects.defer(*ENCRYPTED)}
     for application in wanted.virtual_accounts:
         if application.grants is None:
             continue
@@ -201,7 +209,7 @@ def _write_permissions(run: Run, wanted: Wanted, spoken_for: set[str]) -> None:
         mine = Grant.objects.filter(virtual_account__name=application.name).exclude(account__name__in=spoken_for)
         present = {
             (grant.account.name, grant.role): grant
-            for grant in mine.select_related("account").defer(*(f"account__{column}" for column in SECRET_COLUMNS))
+            for grant in mine.select_related("account").defer(*(f"account__{column}" for column in ENCRYPTED))
         }
         for name, role in sorted(application.grants):
             if name not in there and name not in coming:

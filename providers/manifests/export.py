@@ -10,8 +10,9 @@ import yaml
 from fernet_fields import DecryptionError
 
 from accounts.models import Membership, Team, User, VirtualAccount
+from providers.bound_secrets import ENCRYPTED
 from providers.lookup import find_account, undecryptable
-from providers.manifests.accounts import SECRET_COLUMNS, subject_text
+from providers.manifests.accounts import subject_text
 from providers.manifests.cost import write_cost
 from providers.manifests.parse import ACCOUNT_FLAGS, ACCOUNT_LISTS, ACCOUNT_SECONDS, ACCOUNT_TEXTS
 from providers.manifests.place import escape
@@ -81,9 +82,9 @@ def _accounts() -> Iterable[ProviderAccount]:
     try:
         yield from ProviderAccount.objects.order_by("name")
     except DecryptionError:
-        for account in ProviderAccount.objects.defer(*SECRET_COLUMNS).order_by("name"):
+        for account in ProviderAccount.objects.defer(*ENCRYPTED).order_by("name"):
             try:
-                account.refresh_from_db(fields=SECRET_COLUMNS)
+                account.refresh_from_db(fields=ENCRYPTED)
             except DecryptionError:
                 raise ValueError(undecryptable(account.name)) from None
         raise

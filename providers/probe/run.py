@@ -109,6 +109,8 @@ def _fault_before_calling(account: ProviderAccount) -> Verdict | None:
     problem = egress.url_fault(account.url)
     if problem:
         return Verdict("egress_refused", problem)
+    if account.secrets_fault():
+        return Verdict("bad_key", account.secrets_fault())
     if account.vendor.needs_key and not account.api_key:
         return Verdict("bad_key", "no key is stored; a change of the address's host clears it")
     headers = request_headers(account)

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 import aiohttp
 from yarl import URL
 
-from providers import egress
-from providers.headers import UNSENDABLE, unsendable
 from providers.snapshot import AccountSnapshot
+from providers.upstream.bounds import check_account, check_origin
 from providers.upstream.client import Connections, UpstreamRequest
-from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, EgressRefused, UnsendableHeaders, classify
+from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, classify
 from providers.upstream.guard import Guard
+from providers.upstream.head import split_url
 from providers.upstream.headers import Headers
 from providers.upstream.tls import tls_context
 
@@ -87,6 +87,7 @@ class AiohttpClient:
         Raises a subclass of :class:`UpstreamFailure`.
         """
         session = self.session(account)
+        check_url(account, request.url)
         request.sent = True  # it does not say when it is connected
         try:
             response = await session.request(
@@ -117,12 +118,7 @@ class AiohttpClient:
         known = self._sessions.get(key)
         if known is not None and known[0] == account.revision:
             return known[1]
-        fault = egress.url_fault(account.url)
-        if fault:  # the operator's list may have changed since the account was saved
-            raise EgressRefused(fault)
-        field = unsendable(account.headers, account.vendor.auth_header)
-        if field:  # stored before it was checked, or written past the checks
-            raise UnsendableHeaders(f"The account {account.name!r} can't be called: its {field} {UNSENDABLE}")
+        check_account(account)
         session = _new_session(limit)
         self._sessions[key] = (account.revision, session)
         if known is not None:
@@ -158,6 +154,12 @@ class AiohttpClient:
                 sock_read=account.read_timeout,
             )
         return timeout
+
+
+def check_url(account: AccountSnapshot, url: str) -> None:
+    """Raise ``SecretsMisbound`` when ``url`` leads elsewhere than the account's secrets may go."""
+    to = split_url(url)[0]
+    check_origin(account.bound_to, "https" if to.tls else "http", to.host, to.port)
 
 
 def _count(session: aiohttp.ClientSession) -> Connections:

@@ -32,6 +32,10 @@ class UnsendableHeaders(ConnectFailed):
     """What is stored of the account can't stand in a request; the message names the field. Nothing was sent."""
 
 
+class SecretsMisbound(ConnectFailed):
+    """The account's secrets were entered for another origin than the one that the call leads to. Nothing was sent."""
+
+
 class ConnectTimedOut(ConnectFailed):
     """No connection within the account's connect timeout. Nothing was sent."""
 

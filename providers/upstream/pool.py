@@ -9,8 +9,8 @@ from functools import partial
 import aiohappyeyeballs
 
 from providers import egress
-from providers.headers import UNSENDABLE, unsendable
 from providers.snapshot import AccountSnapshot
+from providers.upstream.bounds import check_account, check_origin
 from providers.upstream.client import Connections
 from providers.upstream.connection import CLOSED, Connection
 from providers.upstream.failures import (
@@ -19,7 +19,6 @@ from providers.upstream.failures import (
     ConnectTimedOut,
     Disconnected,
     EgressRefused,
-    UnsendableHeaders,
 )
 from providers.upstream.guard import KEEP_ALIVE
 from providers.upstream.head import Origin
@@ -37,15 +36,11 @@ class Pool:
     """
 
     def __init__(self, account: AccountSnapshot, resolver: Resolver) -> None:
-        fault = egress.url_fault(account.url)
-        if fault:  # the operator's list may have changed since the account was saved
-            raise EgressRefused(fault)
-        field = unsendable(account.headers, account.vendor.auth_header)
-        if field:  # stored before it was checked, or written past the checks
-            raise UnsendableHeaders(f"The account {account.name!r} can't be called: its {field} {UNSENDABLE}")
+        check_account(account)
         self.revision = account.revision
         self.read_timeout = account.read_timeout
         self._name = account.name
+        self._bound_to = account.bound_to
         self._limit = account.connection_limit
         self._connect_timeout = account.connect_timeout
         self._resolver = resolver
@@ -175,7 +170,9 @@ class Pool:
         self._busy -= 1
 
     async def _connect(self, origin: Origin) -> Connection:
-        fault = egress.url_fault(f"{'https' if origin.tls else 'http'}://{origin.authority}", self._resolver.allow)
+        scheme = "https" if origin.tls else "http"
+        check_origin(self._bound_to, scheme, origin.host, origin.port)
+        fault = egress.url_fault(f"{scheme}://{origin.authority}", self._resolver.allow)
         if fault:  # a call's address may be another than the account's
             raise EgressRefused(fault)
         try:

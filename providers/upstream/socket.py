@@ -6,7 +6,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from providers.snapshot import AccountSnapshot
-from providers.upstream.aiohttp_client import AiohttpClient
+from providers.upstream.aiohttp_client import AiohttpClient, check_url
 from providers.upstream.failures import BrokenAnswer, ConnectTimedOut, Disconnected, UpstreamFailure, classify
 
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -88,8 +88,10 @@ async def open_socket(
     Raises :class:`UpstreamFailure`.
     """
     try:
+        session = client.socket_session(account)
+        check_url(account, url)
         async with asyncio.timeout(account.connect_timeout + HANDSHAKE_SECONDS):
-            socket = await client.socket_session(account).ws_connect(
+            socket = await session.ws_connect(
                 url,
                 headers=headers,
                 max_msg_size=MAX_MESSAGE_BYTES + 1,  # aiohttp takes less than that

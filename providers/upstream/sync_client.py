@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 import httpx
 
 from providers import egress
+from providers.origins import Origin, origin
 
 MAX_ANSWER_BYTES = 2**18
 MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -63,7 +64,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class CheckedClient:
-    """A client for one upstream. Use it as a context manager; its calls may run in several threads."""
+    """A client for one upstream, and no other host. Use it as a context manager; calls may run in several threads."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class CheckedClient:
     ) -> None:
         self._max_bytes = max_bytes
         self._deadline = connect_timeout + read_timeout
-        transport = _CheckedTransport(resolve, verify or ssl.create_default_context())
+        transport = _CheckedTransport(origin(base_url), resolve, verify or ssl.create_default_context())
         self._client = httpx.Client(
             base_url=base_url,
             headers=[
@@ -151,13 +152,16 @@ class CheckedClient:
 class _CheckedTransport(httpx.HTTPTransport):
     """Resolves and judges names itself, then connects to the judged address under the name's certificate."""
 
-    def __init__(self, resolve: Resolve, verify: ssl.SSLContext) -> None:
+    def __init__(self, to: Origin, resolve: Resolve, verify: ssl.SSLContext) -> None:
         # A pool keeps connections by address, so they must not outlive the name that they were judged for.
         super().__init__(verify=verify, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        self._to = to
         self._resolve = resolve
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
+        if origin(str(url)) != self._to:  # the client's headers, secrets among them, are for that one
+            raise egress.EgressDenied(f"{url.host} is not the host that this client's key is for")
         host = url.raw_host.decode("ascii")
         addresses = self._resolve(host, url.port or (443 if url.scheme == "https" else 80))
         for address in addresses:

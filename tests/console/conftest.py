@@ -91,7 +91,7 @@ def messages(response: Any) -> str:
 
 def form_data(response: Any) -> dict[str, Any]:
     """Return what a browser would send for the form on this page, unchanged: a test changes what it means to change."""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = {"_version": response.context["version"]} if "version" in response.context else {}
     forms = [response.context["adminform"].form]
     for inline in response.context["inline_admin_formsets"]:
         forms += [inline.formset.management_form, *inline.formset.forms]
@@ -102,6 +102,11 @@ def form_data(response: Any) -> dict[str, Any]:
                 if value is not None and value is not False:
                     data[key] = value
     return data
+
+
+def version(response: Any) -> dict[str, str]:
+    """Return what a form that was opened with ``response`` says of its state."""
+    return {"_version": response.context["version"]}
 
 
 def _sent(widget: Any, name: str, value: Any) -> dict[str, Any]:

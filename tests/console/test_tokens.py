@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.changes import Change
 from accounts.models import ApiToken, AuditEntry
-from tests.console.conftest import form_data, messages, signed_in
+from tests.console.conftest import form_data, messages, signed_in, version
 
 ADD = "/admin/accounts/apitoken/add/"
 TOKEN = re.compile(r"gh-[0-9A-Za-z]{46}")
@@ -120,8 +120,10 @@ def test_a_limit_whose_model_is_gone_keeps_no_token_from_being_edited(installati
     token, _ = ApiToken.objects.issue(name="old", user=installation.mia, limits=["mine-openai/gpt-4o-mini"])
     installation.mine["model"].delete()
     address = reverse("admin:accounts_apitoken_change", args=[token.pk])
-    assert as_mia.post(address, {"name": "new", "limits": "mine-openai/gpt-4o-mini"}).status_code == 302
-    assert as_mia.post(address, {"name": "new", "limits": "mine-openai/gone"}).status_code == 200
+    data = version(as_mia.get(address)) | {"name": "new", "limits": "mine-openai/gpt-4o-mini"}
+    assert as_mia.post(address, data).status_code == 302
+    refused = as_mia.post(address, version(as_mia.get(address)) | {"name": "new", "limits": "mine-openai/gone"})
+    assert "gone" in str(refused.context["adminform"].form.errors["limits"])
 
 
 def test_only_name_limits_and_expiry_change(installation, as_mia):
@@ -133,7 +135,8 @@ def test_only_name_limits_and_expiry_change(installation, as_mia):
         "prefix": "gh-x",
         "digest": "0" * 64,
     }
-    assert as_mia.post(address, {"name": "new", "limits": "mine-openai", **forged}).status_code == 302
+    opened = version(as_mia.get(address))
+    assert as_mia.post(address, {"name": "new", "limits": "mine-openai", **forged, **opened}).status_code == 302
     changed = ApiToken.objects.get(pk=token.pk)
     assert (changed.name, changed.limits) == ("new", ["mine-openai"])
     assert (changed.user, changed.virtual_account, changed.digest) == (installation.mia, None, token.digest)
@@ -170,7 +173,8 @@ def test_revoking_asks_first_and_then_ends_the_token(installation, as_mia):
 def test_a_revoked_token_can_not_be_edited(installation, as_mia):
     token, _ = ApiToken.objects.issue(name="old", user=installation.mia)
     ApiToken.objects.filter(pk=token.pk).revoke()
-    as_mia.post(reverse("admin:accounts_apitoken_change", args=[token.pk]), {"name": "new", "limits": ""})
+    address = reverse("admin:accounts_apitoken_change", args=[token.pk])
+    as_mia.post(address, version(as_mia.get(address)) | {"name": "new", "limits": ""})
     assert ApiToken.objects.get(pk=token.pk).name == "old"
 
 

@@ -33,13 +33,24 @@ def test_pieces_that_cut_it(form: bytes) -> None:
     for cut in range(len(body)):
         pieces = Redactor((SECRET,)).pieces()
         got = pieces.feed(body[:cut]) + pieces.feed(body[cut:]) + pieces.end()
-        assert got == b"audio " + REDACTED + b" end"
+        # Of base64 the last character may be left: it has less than a whole one of the secret.
+        assert got.replace(REDACTED + form[-1:], REDACTED) == b"audio " + REDACTED + b" end"
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10))
 def test_what_is_no_secret_goes_on_unchanged(parts: list[bytes]) -> None:
     pieces = Redactor((SECRET,)).pieces()
     assert b"".join(pieces.feed(part) for part in parts) + pieces.end() == b"".join(parts)
+
+
+@pytest.mark.parametrize("before", [b"", b"B", b"Be", b"Bearer ", b"key=", b"user:"])
+@pytest.mark.parametrize("after", [b"", b";", b'"}', b" and more"])
+def test_base64_of_something_around_it(before: bytes, after: bytes) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        body = Redactor((SECRET,)).whole(b'{"echo":"' + encode(before + SECRET + after) + b'"}')
+        assert REDACTED in body
+        left = body.split(b'"')[3].replace(REDACTED, b"")
+        assert len(left) <= len(encode(before + after)) + 4, "no more is left than of what is around it"
 
 
 def test_messages_of_sockets_and_headers() -> None:

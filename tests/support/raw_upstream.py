@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from multidict import CIMultiDict
 
+from providers.origins import Origin
 from providers.snapshot import AccountSnapshot
 from providers.upstream.client import UpstreamRequest
 from providers.vendors import VENDORS
@@ -135,6 +136,8 @@ def account(
     limit: int = 0,
     headers: tuple[tuple[str, str], ...] = (("authorization", "Bearer sk-1"),),
     revision: str = "1",
+    bound_to: Origin | None = None,
+    fault: str = "",
 ) -> AccountSnapshot:
     """Return an account as a client sees it."""
     return cast(
@@ -148,6 +151,8 @@ def account(
             read_timeout=read_timeout,
             connection_limit=limit,
             revision=revision,
+            bound_to=bound_to,
+            fault=fault,
         ),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from accounts.models import ApiToken, User
 from accounts.tokens import digest
@@ -72,9 +72,10 @@ class Command(BaseCommand):
         self.stdout.flush()
         call_command("serve", host=options["host"], port=options["port"])
 
+    @transaction.atomic
     def _make_account(self, url: str) -> bool:
         """Make the account, or refresh the sandbox's address in it; return whether it is the sandbox's still."""
-        account = ProviderAccount.objects.filter(name=ACCOUNT).first()
+        account = ProviderAccount.objects.select_for_update().filter(name=ACCOUNT).first()
         if account is None:
             account = ProviderAccount(
                 name=ACCOUNT, open_resources=["*"], register_fine_tuned=True, kind="openai", base_url=url
