@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multidict import CIMultiDict
 from yarl import URL
 
+from accounts.numbers import whole_number
 from providers.dialects import media as medias
 from providers.dialects.neutral import Media
 from providers.media.addresses import NOT_PUBLIC, MediaFault, checked, redirected
@@ -117,8 +118,7 @@ class MediaFetcher:
 
     async def _read(self, url: URL, answer: UpstreamAnswer) -> bytes:
         most = self._limits.file_bytes
-        said = answer.headers.get("content-length", "")
-        pieces, size = [], int(said) if said.isdecimal() and len(said) < 20 else 0
+        pieces, size = [], whole_number(answer.headers.get("content-length", "")) or 0
         if size <= most:
             size = 0
             async for piece in answer.chunks():

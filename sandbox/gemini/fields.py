@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sandbox.gemini.service import invalid, violation
+from sandbox.wire.numbers import whole_number
 
 Fields = dict[str, Any]
 
@@ -37,8 +38,11 @@ def typed(fields: Fields, name: str, kind: type, where: str = "") -> Any:
     value = fields.get(name)
     if value is None:
         return None
-    if kind is int and isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 20:
-        return int(value)
+    if kind is int and isinstance(value, str):
+        digits = value.removeprefix("-")
+        number = whole_number(digits)
+        if number is not None:
+            return number if digits == value else -number
     fits = isinstance(value, (int, float) if kind is float else kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
         path = f"{where}.{name}" if where else name
