@@ -17,7 +17,6 @@ PYTHON = {
     "OpenAI for Python": "1 2 3 4 5\n",
     "Azure's client": 'You said: "Say hello."',
 }
-OPENAI_FOR_NODE = "openai@6.49.0"
 
 
 def recipe(heading: str) -> str:
@@ -50,10 +49,7 @@ def test_a_recipe_in_python(demo: Gateway, heading: str, says: str) -> None:
 
 
 def test_the_recipe_for_node(demo: Gateway, tmp_path: Path) -> None:
-    found = node_with(OPENAI_FOR_NODE)
-    if found is None:
-        pytest.skip("there is no node, or npm can't bring its packages")
-    node, modules = found
+    node, modules = node_with("openai")
     (tmp_path / "recipe.mjs").write_text(recipe("OpenAI for Node"))
     (tmp_path / "node_modules").symlink_to(modules)
     assert run([node, str(tmp_path / "recipe.mjs")], demo) == "1 2 3 4 5\n"

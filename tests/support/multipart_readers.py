@@ -1,4 +1,4 @@
-"""What real servers read in a multipart body: Django, Starlette, aiohttp, and Node's busboy where there is a node.
+"""What real servers read in a multipart body: Django, Starlette, aiohttp, and Node's busboy.
 
 Every reader returns the parts as ``(name, is_file, value)``, or ``None`` when it refuses the body or drops a part of
 it.
@@ -27,8 +27,7 @@ from tests.support.node_package import node_with
 
 Parts = list[tuple[str, bool, bytes]]
 Reader = Callable[[str, bytes], Parts | None]
-SCRIPT = Path(__file__).with_suffix(".js")
-PACKAGE = "busboy@1.6.0"
+SCRIPT = Path(__file__).with_name("node") / "multipart_readers.js"
 
 
 def with_django(content_type: str, body: bytes) -> Parts | None:
@@ -108,12 +107,9 @@ def _bytes(value: Any) -> bytes:
 
 
 @cache
-def _node() -> subprocess.Popen[str] | None:
-    """The process that runs busboy; ``None`` without node, or where npm can't bring it."""
-    found = node_with(PACKAGE)
-    if found is None:
-        return None
-    node, modules = found
+def _node() -> subprocess.Popen[str]:
+    """The process that runs busboy."""
+    node, modules = node_with("busboy")
     process = subprocess.Popen(
         [node, str(SCRIPT)],
         stdin=subprocess.PIPE,
@@ -128,7 +124,6 @@ def _node() -> subprocess.Popen[str] | None:
 def with_busboy(content_type: str, body: bytes) -> Parts | None:
     """Read as most of Node's servers do."""
     process = _node()
-    assert process is not None
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(json.dumps({"type": content_type, "body": base64.b64encode(body).decode()}) + "\n")
@@ -139,9 +134,9 @@ def with_busboy(content_type: str, body: bytes) -> Parts | None:
     return [(name, is_file, base64.b64decode(value)) for name, is_file, value in answer["parts"]]
 
 
-def readers() -> dict[str, Reader]:
-    """The readers that this machine has."""
-    found: dict[str, Reader] = {"django": with_django, "starlette": with_starlette, "aiohttp": with_aiohttp}
-    if _node() is not None:
-        found["busboy"] = with_busboy
-    return found
+READERS: dict[str, Reader] = {
+    "django": with_django,
+    "starlette": with_starlette,
+    "aiohttp": with_aiohttp,
+    "busboy": with_busboy,
+}
