@@ -10,6 +10,7 @@ from typing import Any, Self
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
+from fernet_fields import EncryptedTextField
 
 # Strings of a client or an upstream may hold what PostgreSQL's JSON can't: NUL characters, half of a surrogate pair.
 _escapes = re.compile(r"\\\\|\\u0000|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\ud[89a-f][0-9a-f]{2}")
@@ -104,6 +105,23 @@ class OwnedObject(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.object_id}"
+
+
+class KeptResponse(models.Model):
+    """What a response holds that Gatehouse keeps itself, because its provider keeps none: packed JSON, encrypted.
+
+    Its owner is in the row of its id among the owned objects (``gateway.objects.kept_responses``)."""
+
+    object_id = models.CharField(max_length=200)
+    account_name = models.CharField(max_length=64)
+    content = EncryptedTextField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account_name", "object_id"], name="one_kept_response_per_id")]
+
+    def __str__(self) -> str:
+        return self.object_id
 
 
 @dataclass(slots=True)

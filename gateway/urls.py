@@ -13,8 +13,11 @@ from gateway.endpoints import (
     embeddings,
     files,
     fine_tuning,
+    gemini,
     health,
     images,
+    messages,
+    model_shapes,
     models,
     moderations,
     proxy,
@@ -29,7 +32,9 @@ from gateway.openapi import generator
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
 API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
-API_ROOTS = ("/v1/", "/api/llm/", "/openai/")
+API_ROOTS = ("/v1/", "/v1beta/", "/api/llm/", "/openai/")
+# The same with Google's version behind it, which its clients write.
+GOOGLE_PREFIX = r"^(?:v1/|api/llm/(?:api/inference/openai/)?)?v1(?:beta|alpha)/"
 # The same with the account in the address, for clients that can't send a header.
 ACCOUNT_PREFIX = API_PREFIX + r"accounts/(?P<account>[^/]+)(?:/v1)?/"
 # As Azure's client writes them: a deployment is a model, by any of its names; and the surface that needs no
@@ -64,6 +69,9 @@ api: list[URLPattern | URLResolver] = [
     path("audio/speech", audio.Speech.as_view(), name="audio-speech"),
     path("audio/transcriptions", audio.Transcriptions.as_view(), name="audio-transcriptions"),
     path("audio/translations", audio.Translations.as_view(), name="audio-translations"),
+    path("messages", messages.Messages.as_view(), name="messages"),
+    path("messages/count_tokens", messages.CountTokens.as_view(), name="messages-count-tokens"),
+    *gemini.action_urls(),
     path("models", models.ModelList.as_view(), name="models"),
     path("models/<model:name>", models.ModelDetail.as_view(), name="model"),
     path("responses", responses.Responses.as_view(), name="responses"),
@@ -120,9 +128,16 @@ api: list[URLPattern | URLResolver] = [
     path("proxy/<path:rest>", proxy.ProxyView.as_view(), name="proxy"),
 ]
 
+google: list[URLPattern | URLResolver] = [
+    *gemini.action_urls(),
+    path("models", model_shapes.GoogleModels.as_view(), name="google-models"),
+    path("models/<model:name>", model_shapes.GoogleModel.as_view(), name="google-model"),
+]
+
 urlpatterns: list[URLPattern | URLResolver] = [
     re_path(API_PREFIX, include(api)),
     re_path(ACCOUNT_PREFIX, include(api)),
+    re_path(GOOGLE_PREFIX, include(google)),
     re_path(DEPLOYMENT_PREFIX, include(api)),
     re_path(AZURE_PREFIX, include(api)),
     path("healthz", health.Healthz.as_view(), name="healthz"),

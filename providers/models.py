@@ -12,7 +12,7 @@ from accounts.changes import Announced
 from accounts.models import Team, User, VirtualAccount
 from providers import egress, headers
 from providers.bound_secrets import BoundSecrets
-from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, resource_fault
+from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, resource_fault, vendor_of
 
 FORBIDDEN_HEADERS = frozenset(
     [
@@ -95,7 +95,7 @@ class ProviderAccount(BoundSecrets):
     @property
     def vendor(self) -> Any:
         """The vendor's row in the catalogue."""
-        return VENDORS[self.kind]
+        return vendor_of(self.kind, self.url)
 
     def clean(self) -> None:
         if not self.url:
@@ -324,9 +324,9 @@ def request_headers(account: ProviderAccount) -> dict[str, str]:
 
     A secret that was not entered for the account's address is left out; ``account.secrets_fault`` says why.
     """
-    vendor, headers = account.vendor, dict[str, str]()
+    vendor, headers = account.vendor, dict(account.vendor.headers)
     if not account.secret_fault("extra_headers_json"):
-        headers = {name.lower(): value for name, value in account.extra_headers.items()}
+        headers |= {name.lower(): value for name, value in account.extra_headers.items()}
     if account.api_key and not account.secret_fault("credentials"):
         headers[vendor.auth_header] = f"{vendor.auth_prefix}{account.api_key}"
     if account.organization:

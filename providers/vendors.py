@@ -184,16 +184,31 @@ VENDORS: dict[str, Vendor] = {
         ),
         Vendor(
             kind="anthropic",
-            label="Anthropic (OpenAI-compatible address)",
+            label="Anthropic",
             provider="anthropic",
             base_url="https://api.anthropic.com/v1",
+            dialect="anthropic",
+            auth_header="x-api-key",
+            auth_prefix="",
+            headers=(("anthropic-version", "2023-06-01"),),
             price_source="anthropic",
-            drops=OPENAI_ONLY
-            | {"logit_bias", "logprobs", "top_logprobs", "seed", "presence_penalty", "frequency_penalty"},
+            usage="anthropic",
             default_models=("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
         ),
         Vendor(
             kind="google-gemini",
+            label="Google Gemini",
+            provider="google-gemini",
+            base_url="https://generativelanguage.googleapis.com/v1beta",
+            dialect="gemini",
+            auth_header="x-goog-api-key",
+            auth_prefix="",
+            price_source="google",
+            usage="gemini",
+            default_models=("gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-embedding-001"),
+        ),
+        Vendor(
+            kind="google-gemini-openai",
             label="Google Gemini (OpenAI-compatible address)",
             provider="google-gemini",
             base_url="https://generativelanguage.googleapis.com/v1beta/openai",
@@ -495,6 +510,13 @@ VENDORS: dict[str, Vendor] = {
         ),
     )
 }
+
+
+def vendor_of(kind: str, url: str) -> Vendor:
+    """Return the row of an account: of its kind, but for Gemini's OpenAI-compatible address, which its older accounts
+    have.
+    """
+    return VENDORS["google-gemini-openai" if kind == "google-gemini" and url.endswith("/openai") else kind]
 
 
 def kind_choices() -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import servers
 
 pytest.register_assert_rewrite("tests.support.calls")
-pytest_plugins = ["tests.support.fixtures", "tests.support.surface"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.surface", "tests.support.vendor_accounts"]
 
 # A shared machine may stall an example; what is slow is for the benchmarks to say.
 settings.register_profile("gatehouse", deadline=None, derandomize=True, database=None)

@@ -12,17 +12,23 @@ from gateway.state import state
 
 BEARER = b"bearer "
 QUOTES = (b'"', b"'", b"`")
-CREDENTIAL_HEADERS = frozenset({b"authorization", b"api-key"})
+# Where clients send their key: Azure's, Anthropic's and Google's in headers of their own.
+KEY_HEADERS = (b"api-key", b"x-api-key", b"x-goog-api-key")
+CREDENTIAL_HEADERS = frozenset({b"authorization", *KEY_HEADERS})
 
 
-def authenticate(request: InferenceRequest) -> Caller:
+def authenticate(request: InferenceRequest, *, in_query: bool = False) -> Caller:
     """Return whom the request's token belongs to. Raises :class:`~gateway.call.errors.BadToken`.
 
-    The token stands in ``Authorization: Bearer``, or in ``api-key`` as Azure's clients send it.
+    The token stands in ``Authorization: Bearer``, or in one of ``KEY_HEADERS``; with ``in_query`` also in the query's
+    ``key``.
     """
-    if len(request.raw_headers) != len(request.scope["headers"]):
+    headers = request.raw_headers
+    if len(headers) != len(request.scope["headers"]):
         refuse_duplicate_headers(request.scope)
-    return caller_of(presented_token(request.raw_headers))
+    if in_query and CREDENTIAL_HEADERS.isdisjoint(headers) and request.GET.get("key"):
+        return caller_of(_plain(str(request.GET["key"]).strip().encode("latin1", "replace")))
+    return caller_of(presented_token(headers))
 
 
 def refuse_duplicate_headers(scope: Mapping[str, Any]) -> None:
@@ -75,9 +81,9 @@ def presented_token(headers: Mapping[bytes, bytes]) -> str:
     bearer = header[7:].strip() if header[:7].lower() == BEARER else b""
     if bearer:
         return _plain(bearer)
-    azure = headers.get(b"api-key", b"").strip()
-    if azure:
-        return _plain(azure)
+    for name in KEY_HEADERS:
+        if key := headers.get(name, b"").strip():
+            return _plain(key)
     raise errors.BadToken(
         "You didn't provide an API key. Send it in the Authorization header: 'Authorization: Bearer YOUR_TOKEN'.",
         code="missing_api_key",

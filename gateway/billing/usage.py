@@ -5,13 +5,15 @@ instead.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
 from accounts.numbers import milliseconds
-from providers.dialects import usage
+from providers.dialects import tokens, usage
+from providers.dialects.neutral import Usage
 from usage.records import AttemptRecord
 
 OUTSIDE = "tokens_outside_usage"
@@ -19,7 +21,7 @@ OUTSIDE = "tokens_outside_usage"
 REPORTED = "reported"
 """The price version of a cost that the vendor itself reports."""
 TRANSCRIBING = frozenset({"transcription", "translation"})
-DATED = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|20\d{6}|\d{4}|latest|preview|exp)+\Z")
+DATED = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|20\d{6}|\d{4}|0\d\d|latest|preview|exp)+\Z")
 # The record's fields, by the names of the counts.
 TOKENS = {
     "input": "input_tokens",
@@ -55,6 +57,12 @@ class ToolUsage(msgspec.Struct):
     web_search: WebSearchUsage | None = None
 
 
+# Vendors' own dialects: the field with the usage, the one with the model, and what reads it.
+NATIVE: dict[str, tuple[str, str, Callable[[Any], Usage | None]]] = {
+    "anthropic": ("usage", "model", tokens.read_anthropic),
+    "gemini": ("usageMetadata", "modelVersion", tokens.read_gemini),
+}
+_any = msgspec.json.Decoder()
 _text = msgspec.json.Decoder(str | None)
 _number = msgspec.json.Decoder(float | str)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -98,6 +106,8 @@ def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw], semant
     """
     if "seconds" in fields and bytes(fields.get("object", b"")) == b'"video"':
         return read_video(record, fields)
+    if semantics in NATIVE:
+        return _read_native(record, fields, semantics)
     raw = fields.get("usage")
     if raw is None and "response" in fields:
         try:
@@ -116,6 +126,44 @@ def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw], semant
     return read_usage(record, raw, semantics)
 
 
+def _read_native(record: AttemptRecord, fields: Mapping[str, msgspec.Raw], semantics: str) -> bool:
+    """Take the usage of an answer or event in a vendor's own dialect; return whether there was any."""
+    if "message" in fields:  # the first event of Anthropic's streams
+        try:
+            fields = _object.decode(fields["message"])
+        except (ValueError, RecursionError):
+            return False
+    name, served, read = NATIVE[semantics]
+    try:
+        found = read(_any.decode(fields.get(name, b"null")))
+    except (ValueError, RecursionError):
+        return False
+    if found is None:
+        return False
+    take(record, found, text_of(fields.get(served)))
+    return True
+
+
+def take(record: AttemptRecord, found: Usage | None, served: str = "") -> None:
+    """Take usage in the neutral form into the record, and the model that served it.
+
+    Counts of a stream are sums so far, and an event may leave some out: one never becomes smaller.
+    """
+    if served:
+        note_served_model(record, served)
+    if found is None:
+        return
+    for name, field in TOKENS.items():
+        setattr(record, field, max(getattr(record, field), getattr(found, name)))
+    units = {
+        "cache_write_1h_tokens": found.cache_write_1h,
+        "input_video_tokens": found.video_input,
+        "web_searches": found.searches,
+    }
+    record.units = {**record.units, **{name: count for name, count in units.items() if count}}
+    record.service_tier = found.service_tier or record.service_tier
+
+
 def read_duration(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> bool:
     """Take the length of what was transcribed, in seconds, where that is all that a vendor reports."""
     if "duration" not in fields or record.operation not in TRANSCRIBING:
@@ -132,7 +180,11 @@ def read_duration(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> b
 
 def read_served_model(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> None:
     """Note the model that answered, where it is another than the one that was asked: it decides about the price."""
-    served = text_of(fields.get("model"))
+    note_served_model(record, text_of(fields.get("model")))
+
+
+def note_served_model(record: AttemptRecord, served: str) -> None:
+    """Note the model that answered, where it is another than the one that was asked."""
     if served and record.model_served and _stem(served) != _stem(record.model_served):
         record.model_served = served[:300]
 

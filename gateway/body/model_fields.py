@@ -30,6 +30,13 @@ INERT_FIELDS = frozenset(
 )
 # What callers and models say, where OpenAI's operations have it: the largest fields, and no place of a model.
 SAID_FIELDS = frozenset({"input", "instructions", "messages", "prediction", "prompt"})
+SAID_BY_DOOR: dict[str, frozenset[str]] = {
+    "anthropic": frozenset({"messages", "system"}),
+    "gemini": frozenset(
+        {"content", "contents", "generateContentRequest", "requests", "systemInstruction", "system_instruction"}
+    ),
+}
+"""The same of the doors that are not OpenAI's."""
 # Fields that name models, besides those that end in "model" or "models". Some servers, Go's among them, take any case
 # for them.
 NAMING_FIELDS = frozenset({"deployment", "deployment_id", "engine", "fallback", "fallbacks"})

@@ -67,9 +67,9 @@ class Call:
 
     ``account_name`` is the account that was named or chosen: binding where no model is named, or where the address
     names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address names, for a
-    body that names none. ``references`` are ids of objects that the request mentions, with the field that did;
-    ``parent`` is the record of the object that the path names; ``payer`` the model that pays for a call which names
-    none itself.
+    body that names none. ``history`` are the items of earlier responses that the call goes on from. ``references`` are
+    ids of objects that the request mentions, with the field that did; ``parent`` is the record of the object that the
+    path names; ``payer`` the model that pays for a call which names none itself.
     """
 
     __slots__ = (
@@ -85,6 +85,7 @@ class Call:
         "endpoint",
         "error",
         "forwarded",
+        "history",
         "id_field",
         "job",
         "method",
@@ -127,6 +128,7 @@ class Call:
         self.model_of_path = ""
         self.stream = False
         self.wants_usage = False
+        self.history: list[dict[str, Any]] = []
         self.references: list[tuple[str, str]] = []
         self.parent: Owned | None = None
         self.payer: ModelSnapshot | None = None

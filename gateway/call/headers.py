@@ -10,6 +10,7 @@ from django.conf import settings
 
 from accounts.numbers import whole_number
 from gateway.call.errors import InvalidRequest
+from providers.dialects.neutral import Cache
 
 METADATA_VALUE_CHARACTERS = 128
 METADATA_ENTRIES = 64
@@ -29,7 +30,11 @@ FORWARDED = frozenset(
 
 @dataclass(slots=True)
 class Options:
-    """What the ``x-tfy-*`` headers ask for. Timeouts are in seconds; ``log_bodies`` is ``None`` where none is named."""
+    """What the ``x-tfy-*`` headers ask for. Timeouts are in seconds; ``log_bodies`` is ``None`` where none is named.
+
+    ``strict`` refuses what a model does not take instead of dropping it; ``cache`` marks the prompt for the vendor's
+    cache; ``thinking_in_content`` shows thinking blocks in a chat message's content.
+    """
 
     provider_name: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
@@ -38,6 +43,9 @@ class Options:
     retries: int = 0
     retry_statuses: frozenset[int] = RETRY_STATUSES
     log_bodies: bool | None = None
+    strict: bool = False
+    cache: Cache | None = None
+    thinking_in_content: bool = False
 
 
 def read_options(headers: Mapping[bytes, bytes]) -> Options:
@@ -55,7 +63,37 @@ def read_options(headers: Mapping[bytes, bytes]) -> Options:
         options.retries, options.retry_statuses = _retries(headers[b"x-tfy-retry-config"])
     if b"x-tfy-logging-config" in headers:
         options.log_bodies = _logging(headers[b"x-tfy-logging-config"])
+    if b"x-gatehouse-strict" in headers:
+        options.strict = _flag("x-gatehouse-strict", headers[b"x-gatehouse-strict"])
+    if b"x-tfy-cache-control" in headers:
+        options.cache = _cache(headers[b"x-tfy-cache-control"])
+    if b"x-tfy-strict-openai" in headers:
+        options.thinking_in_content = not _flag("x-tfy-strict-openai", headers[b"x-tfy-strict-openai"])
     return options
+
+
+def _flag(name: str, text: bytes) -> bool:
+    given = text.strip().lower()
+    if given not in (b"true", b"false"):
+        raise InvalidRequest(f"{name} must be true or false.", param=name)
+    return given == b"true"
+
+
+def _cache(text: bytes) -> Cache | None:
+    """Read ``true``, a time to live (``5m``, ``1h``), or Anthropic's own mark; ``false`` marks nothing."""
+    given = text.strip()
+    if given.lower() in (b"true", b"false"):
+        return Cache() if given.lower() == b"true" else None
+    try:
+        mark = _text_map.decode(given) if given[:1] == b"{" else {"type": "ephemeral", "ttl": given.decode("latin1")}
+    except (ValueError, RecursionError):
+        mark = {}
+    if mark.get("type") != "ephemeral" or mark.get("ttl", "") not in ("", "5m", "1h"):
+        raise InvalidRequest(
+            'x-tfy-cache-control must be true, 5m, 1h, or like {"type": "ephemeral", "ttl": "1h"}.',
+            param="x-tfy-cache-control",
+        )
+    return Cache(mark.get("ttl", ""))
 
 
 def _metadata(text: bytes) -> dict[str, str]:

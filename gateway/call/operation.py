@@ -35,12 +35,14 @@ class StreamEnd:
     """What makes a stream whole. Without a row of this kind, any end of a stream is a proper end.
 
     ``types`` are the values of an event's ``type`` (or of its ``event:`` line) one of which ends it; ``choices``: every
-    choice that was asked for must come to a finish reason; ``done``: ``[DONE]`` is an end of its own.
+    choice that was asked for must come to a finish reason, which ``reasons`` announce; ``done``: ``[DONE]`` is an
+    end of its own.
     """
 
     types: frozenset[str] = frozenset()
     choices: bool = False
     done: bool = False
+    reasons: tuple[bytes, ...] = (b'"finish_reason"',)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class Operation:
     model); ``path`` the upstream's path; ``creates`` what a good answer creates (``None``: nothing); ``ends`` what
     makes a stream whole. ``units`` counts what is billed by the request itself, for example characters to be spoken; it
     is called when the answer is complete. ``charges`` is false where the usage in an answer is not this call's to pay:
-    it was paid for before, or will be. ``raw`` says that a good answer is a file: its bytes go on as they are, whatever
+    it was paid for before, or will be. ``door`` is the dialect that callers speak here, empty for whatever the vendor
+    speaks. ``raw`` says that a good answer is a file: its bytes go on as they are, whatever
     its content type says.
 
     Where a call names no model, its account is chosen by what the operation needs: ``ability`` is what the account's
@@ -67,6 +70,7 @@ class Operation:
     units: Units | None = None
     charges: bool = True
     raw: bool = False
+    door: str = "openai"
     ability: str = ""
     ability_required: bool = True
     account_type: str = ""

@@ -15,7 +15,6 @@ from providers.origins import origin
 from providers.pricing.current import Prices, fixed_prices, public_prices
 from providers.pricing.private import private_sheet
 from providers.snapshot import AccountSnapshot, ModelSnapshot
-from providers.vendors import VENDORS
 
 logger = logging.getLogger("gateway.directory.directory")
 
@@ -82,7 +81,7 @@ def _leave_out(name: str, error: Exception) -> None:
 
 def account_snapshot(account: ProviderAccount, models: list[Model], grants: list[Grant]) -> AccountSnapshot:
     """Return the snapshot of one account with its models and grants."""
-    vendor = VENDORS[account.kind]
+    vendor = account.vendor
     headers, fault = request_headers(account), account.secrets_fault()
     if fault:
         logger.error("Account %s can't be called: %s", account.name, fault)
@@ -160,7 +159,7 @@ def _model_snapshot(account: ProviderAccount, model: Model) -> ModelSnapshot:
 
 def _prices(account: ProviderAccount, model: Model) -> Prices | None:
     if model.price_source != Model.PriceSource.PRIVATE:
-        prices = public_prices(VENDORS[account.kind].price_source, model.upstream_id)
+        prices = public_prices(account.vendor.price_source, model.upstream_id)
         prices.now()  # made here, lest the first call has to
         return prices
     try:

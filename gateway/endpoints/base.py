@@ -29,6 +29,8 @@ class OpenView(APIView):
     """
 
     view_is_async = True
+    door: ClassVar[str] = "openai"
+    """The dialect that errors are written in."""
     answers_head: ClassVar[bool] = False
     """Whether ``HEAD`` is answered like ``GET``, as those who watch services ask; the server leaves the body out."""
 
@@ -58,10 +60,12 @@ class InferenceView(OpenView):
     """A view of the inference paths. Every subclass passes the same admission, before anything of the body is read."""
 
     caller: Caller
+    key_in_query: ClassVar[bool] = False
+    """Whether the token may come in the query, as some of Google's clients send it."""
 
     def admit(self, request: InferenceRequest) -> None:
         """Admit every caller with a live token."""
-        self.caller = authenticate(request)
+        self.caller = authenticate(request, in_query=self.key_in_query)
         request.ticket = load.begin(self.caller.key)
 
 

@@ -19,12 +19,15 @@ from gateway.access import grants
 from gateway.access import models as access
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
+from gateway.endpoints import model_shapes
 from gateway.endpoints.base import InferenceView
 from gateway.endpoints.describe import JSON_HEADERS, json_reply
 from gateway.endpoints.fine_tuning import FineTunedModel
 from gateway.state import state
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 
+# The headers that the clients of the other front doors are known by.
+ANTHROPIC, GOOGLE = b"anthropic-version", b"x-goog-api-key"
 PIECE_MODELS = 64
 HELD_BYTES = 32 * 2**20
 
@@ -33,7 +36,11 @@ class ModelList(InferenceView):
     """List the models that the caller may call."""
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
-        """Return OpenAI's list object."""
+        """Return OpenAI's list object; Anthropic's and Google's clients get their own."""
+        if ANTHROPIC in request.raw_headers:
+            return model_shapes.anthropic_list(self.caller, request.GET)
+        if GOOGLE in request.raw_headers:
+            return model_shapes.google_list(self.caller, request.GET)
         return Reply(200, list(JSON_HEADERS), await lists.body(self.caller))
 
 
@@ -116,6 +123,10 @@ class ModelDetail(InferenceView):
         """Return OpenAI's model object."""
         header = request.raw_headers.get(b"x-tfy-provider-name", b"").decode("latin1").strip()
         target = access.resolve(self.caller, name, header)
+        if ANTHROPIC in request.raw_headers:
+            return json_reply(model_shapes.anthropic_model(target.model))
+        if GOOGLE in request.raw_headers:
+            return json_reply(model_shapes.google_model(target.model))
         return json_reply(describe(target.account, target.model))
 
     async def delete(self, request: InferenceRequest, name: str, **kwargs: Any) -> Reply:

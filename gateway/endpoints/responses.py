@@ -4,12 +4,15 @@ from typing import Any, ClassVar
 
 from gateway.body.json import flag
 from gateway.call.call import Call
+from gateway.call.errors import InvalidRequest
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
+from gateway.endpoints import kept_responses as kept
 from gateway.endpoints.base import ModelCallView, ObjectView
 from gateway.jobs import table
 from gateway.objects import operations
+from gateway.objects.listing import read_page
 
 
 class Responses(ModelCallView):
@@ -49,11 +52,14 @@ class Response(ObjectView):
 
     async def get(self, request: InferenceRequest, response_id: str, **kwargs: Any) -> Reply:
         """Return the response, or its events with ``stream=true`` (from ``starting_after`` on)."""
-        return await self.forward(request, f"responses/{response_id}", response_id)
+        call = await self.describe(request, f"responses/{response_id}", response_id)
+        return await kept.show(call, response_id) if kept.is_kept(call) else await self.run(call)
 
     async def delete(self, request: InferenceRequest, response_id: str, **kwargs: Any) -> Reply:
         """Delete the response. What it used is charged before: no one could ask for it afterwards."""
         call = await self.describe(request, f"responses/{response_id}", response_id)
+        if kept.is_kept(call):
+            return await kept.delete(call, response_id)
         if call.parent is not None:
             await table.settle(call.parent)
         return await self.run(call, deletes=response_id)
@@ -66,7 +72,10 @@ class CancelResponse(ObjectView):
 
     async def post(self, request: InferenceRequest, response_id: str, **kwargs: Any) -> Reply:
         """Cancel it and return it."""
-        return await self.forward(request, f"responses/{response_id}/cancel", response_id)
+        call = await self.describe(request, f"responses/{response_id}/cancel", response_id)
+        if kept.is_kept(call):
+            raise InvalidRequest("Only a background response can be cancelled.", code="not_in_background")
+        return await self.run(call)
 
 
 class InputItems(ObjectView):
@@ -76,4 +85,7 @@ class InputItems(ObjectView):
 
     async def get(self, request: InferenceRequest, response_id: str, **kwargs: Any) -> Reply:
         """Return a page of the input items."""
-        return await self.forward(request, f"responses/{response_id}/input_items", response_id)
+        call = await self.describe(request, f"responses/{response_id}/input_items", response_id)
+        if kept.is_kept(call):
+            return await kept.show_input(call, response_id, read_page(request.GET))
+        return await self.run(call)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from accounts.database_clock import database_now
 from gateway.managed import files as own_files
-from gateway.models import OwnedObject
+from gateway.models import KeptResponse, OwnedObject
 
 logger = logging.getLogger("gateway.jobs.retention")
 
@@ -19,6 +19,7 @@ def prune_objects(before: datetime | None = None, batch: int = BATCH) -> Iterato
     A file that Gatehouse keeps goes from its storage first; when that fails, the record stays for the next time. A
     deleted conversation takes the records of its items with it. What is still to be charged, or polled, stays."""
     before = before or database_now()
+    yield from _prune_kept(before, batch)
     expired = OwnedObject.objects.filter(expires_at__lt=before, due_at=None)
     kept: set[int] = set()
     while True:
@@ -38,6 +39,16 @@ def prune_objects(before: datetime | None = None, batch: int = BATCH) -> Iterato
             items = OwnedObject.objects.filter(account_name=account_name, kind="item", parent_id__in=gone)
             deleted += items._raw_delete("default")
         yield deleted
+
+
+def _prune_kept(before: datetime, batch: int) -> Iterator[int]:
+    """Delete the responses that Gatehouse kept long enough."""
+    while True:
+        rows = KeptResponse.objects.filter(expires_at__lt=before).order_by("expires_at")
+        found = list(rows.values_list("pk", flat=True)[:batch])
+        if not found:
+            return
+        yield KeptResponse.objects.filter(pk__in=found)._raw_delete("default")
 
 
 def _content_gone(object_id: str) -> bool:

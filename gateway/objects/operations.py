@@ -31,6 +31,15 @@ CHAT_RETRIEVE = Operation("chat.retrieve", "", "chat/completions/{id}", charges=
 CHAT_UPDATE = Operation("chat.update", "", "chat/completions/{id}", charges=False)
 CHAT_DELETE = Operation("chat.delete", "", "chat/completions/{id}", charges=False)
 CHAT_MESSAGES = Operation("chat.messages", "", "chat/completions/{id}/messages", charges=False)
+# Anthropic's and Gemini's own words for a chat. What is done with a Gemini model is in the address, behind its name.
+MESSAGES_END = StreamEnd(frozenset({"message_stop", "error"}))
+MESSAGES = Operation("messages", "chat", "messages", ends=MESSAGES_END, door="anthropic")
+MESSAGES_COUNT = Operation("messages.count_tokens", "chat", "messages/count_tokens", charges=False, door="anthropic")
+GENERATE_END = StreamEnd(choices=True, reasons=(b'"finishReason"', b'"blockReason"'))
+GENERATE = Operation("generate_content", "chat", "generateContent", ends=GENERATE_END, door="gemini")
+GENERATE_COUNT = Operation("count_tokens", "chat", "countTokens", charges=False, door="gemini")
+EMBED_CONTENT = Operation("embed_content", "embedding", "embedContent", door="gemini")
+BATCH_EMBED_CONTENTS = Operation("embed_content", "embedding", "batchEmbedContents", door="gemini")
 COMPLETION = Operation("text_completion", "completion", "completions", ends=CHAT_END)
 EMBEDDINGS = Operation("embeddings", "embedding", "embeddings")
 MODERATION = Operation("moderation", "moderation", "moderations")
@@ -140,9 +149,9 @@ TRANSLATION_SOCKET = Operation("translation_session", "realtime", "realtime/tran
 LIVE_SOCKET = Operation("live_session", "realtime", "live/sessions")
 RESPONSES_SOCKET = Operation("responses_session", "responses", "responses")
 
-PROXY_READ = Operation("proxy", "", "proxy", charges=False)
+PROXY_READ = Operation("proxy", "", "proxy", charges=False, door="")
 # What a vendor asks for a call that we know nothing of is unknown, so its record is unpriced.
-PROXY_WRITE = Operation("proxy", "proxy", "proxy")
+PROXY_WRITE = Operation("proxy", "proxy", "proxy", door="")
 
 BATCH_LINES: dict[str, Operation] = {
     f"/v1/{row.path}": row for row in (CHAT, COMPLETION, EMBEDDINGS, MODERATION, IMAGE_GENERATION, RESPONSE)

@@ -13,6 +13,7 @@ from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.records import MESSAGE_CHARACTERS
 from gateway.pipeline.replies import NO_BODY
 from providers.dialects.base import ReportedError
+from providers.dialects.conversion import JSON, Converted
 from providers.redaction import redactor
 from providers.upstream.failures import BrokenAnswer
 
@@ -39,18 +40,30 @@ def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     fields = _read_fields(attempt, status, body)
     clean = redactor(attempt.target.account.secrets)
     if status >= 300:
-        refusal = attempt.dialect.error(fields) or ReportedError(
+        refusal = attempt.spoken.error(fields) or ReportedError(
             status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
         )
         _note_error(attempt, refusal)
         return ReadAnswer(status, clean.whole(body), fields)
-    if b"rror" in body and (error := attempt.dialect.error(fields)) is not None:
+    if b"rror" in body and (error := attempt.spoken.error(fields)) is not None:
         _note_error(attempt, error)
         if not any(name in fields for name in BESIDE_ERROR):
             return ReadAnswer(error.status, clean.whole(body), fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
     return ReadAnswer(status, clean.whole(_with_provider(attempt, body, fields)), fields)
+
+
+def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
+    """Read an answer that was converted, whose usage is in the record already."""
+    clean = redactor(attempt.target.account.secrets)
+    if converted.failure is not None:
+        _note_error(attempt, ReportedError(converted.status, converted.failure.message))
+    body, fields = converted.body, {}
+    if converted.failure is None and converted.media_type == JSON:
+        fields = _fields.decode(body)
+        body = _with_provider(attempt, body, fields)
+    return ReadAnswer(converted.status, clean.whole(body), fields)
 
 
 def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msgspec.Raw]:
@@ -84,7 +97,7 @@ def _with_provider(attempt: Attempt, body: bytes, fields: Mapping[str, msgspec.R
     """
     if not fields and body.strip() != b"{}":
         return body
-    if "provider" in fields:
+    if "provider" in fields or attempt.spoken.name != "openai":
         return body
     end = body.rindex(b"}")
     comma = b"," if fields else b""

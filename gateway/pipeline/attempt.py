@@ -1,10 +1,11 @@
 """One attempt to have a call answered by one target: its request, answer, timings, error and usage record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 
 import msgspec
 
+from gateway.billing import usage as metering
 from gateway.call import errors
 from gateway.call.call import Call
 from gateway.pipeline import records
@@ -14,7 +15,8 @@ from gateway.state import state
 from gateway.telemetry import meter
 from gateway.telemetry import tracer as tracing
 from gateway.telemetry.facts import AttemptFacts
-from providers.dialects import dialect_of
+from providers.dialects import DIALECTS, dialect_of
+from providers.dialects.conversion import Conversion, StreamConversion
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamAnswer, UpstreamRequest
 
@@ -31,13 +33,17 @@ class Attempt:
     ``outcome`` is the status that decides about another attempt: the answer's own, or that of an error inside a 200.
     ``replied`` says that the answer's head goes to the client. ``failure`` is what ended the attempt; ``free`` says
     that there is nothing to pay, whatever was used. ``ended`` says that a stream's whole output came, ``output`` keeps
-    the beginning of it. ``response`` are fields of the answer, for its span.
+    the beginning of it. ``dialect`` is the upstream's, ``spoken`` the one that the client gets its answer in: where
+    they differ, ``conversion`` is between them, and ``streamed`` converts the answer's events. ``dropped`` names what
+    the model does not take. ``response`` are fields of the answer, for its span.
     """
 
     __slots__ = (
         "answer",
         "call",
+        "conversion",
         "dialect",
+        "dropped",
         "ended",
         "failure",
         "finish_reasons",
@@ -53,7 +59,9 @@ class Attempt:
         "request",
         "response",
         "settled_ns",
+        "spoken",
         "started_ns",
+        "streamed",
         "target",
         "upstream_ms",
     )
@@ -63,6 +71,10 @@ class Attempt:
         self.target = target
         self.number = number
         self.dialect = dialect_of(target.account)
+        self.spoken = DIALECTS.get(call.operation.door, self.dialect)
+        self.conversion: Conversion | None = None
+        self.streamed: StreamConversion | None = None
+        self.dropped: Sequence[str] = ()
         self.record = records.new_record(call, target, number)
         self.request: UpstreamRequest | None = None
         self.answer: UpstreamAnswer | None = None
@@ -131,6 +143,8 @@ class Attempt:
         self.failure = error
         self.finished_ns = perf_counter_ns()
         record.latency_us = (self.finished_ns - self.started_ns) // 1000
+        if self.streamed is not None:
+            metering.take(record, self.streamed.usage, self.streamed.model)
         record.bytes_in = call.body.size
         if self.answer is not None:
             self.reply_begins()

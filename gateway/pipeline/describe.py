@@ -12,6 +12,7 @@ from accounts.caller import Caller
 from gateway.access.accounts import choose_account
 from gateway.body import json as json_body
 from gateway.body.json import MODEL_MISSING
+from gateway.body.native_references import find_native_references
 from gateway.body.references import find_references
 from gateway.call import errors
 from gateway.call.body import JSON, Body, Upload
@@ -23,6 +24,8 @@ from gateway.state import state
 
 IDEMPOTENCY_KEY = b"idempotency-key"
 TRACEPARENT = b"traceparent"
+# What callers of Anthropic's door say about its versions.
+ANTHROPIC = ("anthropic-version", "anthropic-beta")
 NO_MODEL = (b"null", b'""')
 
 
@@ -53,6 +56,10 @@ def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
     ]
     if TRACEPARENT in headers:
         call.trace.join(headers[TRACEPARENT])
+    if call.operation.door == "anthropic":
+        call.forwarded += [
+            (name, headers[name.encode()].decode("latin1")) for name in ANTHROPIC if name.encode() in headers
+        ]
     if IDEMPOTENCY_KEY in headers:
         call.forwarded.append((IDEMPOTENCY_KEY.decode(), own_key(call.caller, headers[IDEMPOTENCY_KEY])))
 
@@ -71,7 +78,10 @@ def read_json(call: Call, raw: bytes, content_type: str = JSON) -> None:
     """
     fields = json_body.decode_fields(raw)
     call.body = Body(raw, fields, content_type)
-    call.references += find_references(raw, fields, call.endpoint)
+    if call.operation.door == "openai":
+        call.references += find_references(raw, fields, call.endpoint)
+    else:
+        call.references += find_native_references(fields, call.operation.door)
     call.stream = call.stream or json_body.flag(fields, "stream")
     if call.stream:
         call.wants_usage = json_body.wants_usage(fields.get("stream_options"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable
 
 from django.conf import settings
@@ -10,13 +11,29 @@ from gateway.call import errors
 from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.objects.recording import record_answer
-from gateway.pipeline.answers import read_answer
+from gateway.pipeline import convert
+from gateway.pipeline.answers import ReadAnswer, read_answer, read_converted
 from gateway.pipeline.attempt import Attempt
-from gateway.pipeline.replies import EVENT_STREAM, UPSTREAM_ID_HEADER, check_kind, is_json, media_type, reply_headers
+from gateway.pipeline.convert import build_request
+from gateway.pipeline.replies import (
+    ANTHROPIC_ID_HEADER,
+    EVENT_STREAM,
+    UPSTREAM_ID_HEADER,
+    check_kind,
+    is_json,
+    media_type,
+    reply_headers,
+)
 from gateway.pipeline.streaming import EventStream, raw_bytes
 from gateway.state import state
 from gateway.telemetry import tracer as tracing
 from gateway.telemetry.context import span_of_attempt
+from providers.dialects.chat.stream import CUT
+from providers.dialects.conversion import Conversion
+from providers.dialects.conversions import RESPONSES
+from providers.dialects.neutral import Failure
+from providers.dialects.wire import plain
+from providers.redaction import redactor
 from providers.upstream.client import UpstreamAnswer, UpstreamRequest
 
 # How server-sent events begin, whatever the content type says.
@@ -30,10 +47,10 @@ async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
     ``wait_for_first_event``: a stream is replied to only when its first event has come, so that an error there can be
     retried. Raises ``UpstreamFailure`` and :class:`~gateway.call.errors.FirstTokenTimedOut`.
     """
-    request = attempt.request = _request(attempt)
     attempt.record.bytes_in = attempt.call.body.size  # of an upload, what was sent is counted at its end
     attempt.begin()
     try:
+        request = attempt.request = await _request(attempt)
         timeout = _first_token_seconds(attempt.call)
         if timeout is None:
             streamed = await _head(attempt, request, wait_for_first_event=wait_for_first_event)
@@ -66,14 +83,14 @@ async def _reply(attempt: Attempt, first: bytes) -> Reply:
     """Return the reply of an answer that is not a stream, ``first`` of whose body was read already."""
     answer = attempt.answer
     assert answer is not None  # its head has arrived
-    if answer.status < 300 and (attempt.call.operation.raw or not is_json(answer)):
+    if attempt.conversion is None and answer.status < 300 and (attempt.call.operation.raw or not is_json(answer)):
         return _raw_reply(attempt, answer)
     return await _whole_reply(attempt, answer, first)
 
 
-def _request(attempt: Attempt) -> UpstreamRequest:
+async def _request(attempt: Attempt) -> UpstreamRequest:
     call, target = attempt.call, attempt.target
-    request = attempt.dialect.request(call, target)
+    request = await build_request(attempt)
     request.total_timeout = call.options.request_timeout
     upload = call.body.upload
     if upload is not None:
@@ -92,7 +109,8 @@ def _note_head(attempt: Attempt, answer: UpstreamAnswer) -> None:
     attempt.head_arrived()
     record = attempt.record
     attempt.outcome = record.upstream_status = record.status = answer.status
-    record.upstream_request_id = answer.headers.get(UPSTREAM_ID_HEADER, "")[:200]
+    named = answer.headers.get(UPSTREAM_ID_HEADER) or answer.headers.get(ANTHROPIC_ID_HEADER, "")
+    record.upstream_request_id = named[:200]
 
 
 def _may_be_mistyped(attempt: Attempt, answer: UpstreamAnswer) -> bool:
@@ -106,14 +124,38 @@ async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -
     if attempt.call.ticket is not None:
         attempt.call.ticket.count(len(body))
     attempt.head_arrived()
+    if attempt.conversion is not None:
+        return await _converted_reply(attempt, answer, attempt.conversion, body)
     read = read_answer(attempt, answer.status, body)
+    _note_reply(attempt, read)
+    if read.status < 300 and read.fields:
+        await record_answer(attempt.call, read.fields)
+    return Reply(read.status, reply_headers(attempt, answer, read.status), read.body)
+
+
+async def _converted_reply(attempt: Attempt, answer: UpstreamAnswer, conversion: Conversion, body: bytes) -> Reply:
+    converted = convert.whole(attempt, conversion, answer.status, body)
+    read = read_converted(attempt, converted)
+    _note_reply(attempt, read)
+    if read.fields and attempt.call.operation.path == RESPONSES:
+        await record_answer(attempt.call, read.fields)
+        await convert.keep_response(attempt.call, attempt.target, plain(read.fields))
+    headers = reply_headers(attempt, answer, read.status, converted.media_type)
+    return Reply(read.status, [*headers, *_wait(answer, converted.failure)], read.body)
+
+
+def _wait(answer: UpstreamAnswer, failure: Failure | None) -> list[tuple[bytes, bytes]]:
+    """Return the header that says how long to wait, where the provider says it in its error's body."""
+    if failure is None or failure.retry_after is None or "retry-after" in answer.headers:
+        return []
+    return [(b"retry-after", str(math.ceil(failure.retry_after)).encode())]
+
+
+def _note_reply(attempt: Attempt, read: ReadAnswer) -> None:
     attempt.response = read.fields
     attempt.record.bytes_out = len(read.body)
     attempt.record.status = attempt.outcome = read.status
     attempt.finish(None)
-    if read.status < 300 and read.fields:
-        await record_answer(attempt.call, read.fields)
-    return Reply(read.status, reply_headers(attempt, answer, read.status), read.body)
 
 
 def _raw_reply(attempt: Attempt, answer: UpstreamAnswer) -> Reply:
@@ -130,11 +172,28 @@ async def _stream_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes, 
     until_output = call.options.first_token_timeout is not None
     if until_output or wait_for_first_event:
         await stream.prime(until_output=until_output)
+    elif attempt.conversion is not None:
+        await stream.prime_once()
+    if stream.first_error is not None and attempt.conversion is not None:
+        return _refused_reply(attempt, answer, attempt.conversion)
     attempt.replied = True
     attempt.reply_begins()
     headers = reply_headers(attempt, answer, answer.status)
     headers.append((b"x-accel-buffering", b"no"))  # nginx would hold events back
     return Reply(answer.status, headers, stream=stream.events(), on_close=_closer(attempt, answer))
+
+
+def _refused_reply(attempt: Attempt, answer: UpstreamAnswer, conversion: Conversion) -> Reply:
+    """Return the reply to a stream that began with an error: nothing has gone out, so it has the error's status."""
+    answer.close()
+    assert attempt.streamed is not None
+    failure = attempt.streamed.failure or CUT
+    attempt.outcome = attempt.record.status = failure.status
+    body = redactor(attempt.target.account.secrets).whole(conversion.refused(failure))
+    attempt.record.bytes_out = len(body)
+    attempt.finish(None)
+    headers = reply_headers(attempt, answer, failure.status, convert.JSON)
+    return Reply(failure.status, [*headers, *_wait(answer, failure)], body)
 
 
 def _closer(attempt: Attempt, answer: UpstreamAnswer) -> Callable[[], None]:

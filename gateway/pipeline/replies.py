@@ -10,12 +10,14 @@ from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer
 
 UPSTREAM_ID_HEADER = "x-request-id"
+ANTHROPIC_ID_HEADER = "request-id"
+DROPPED_HEADER = b"x-gatehouse-dropped"
 # What of an upstream's answer goes on to the client, by names in lower case.
 PASSED_HEADERS = frozenset(
     {b"content-type", b"content-disposition", b"retry-after", b"retry-after-ms", b"cache-control", b"x-should-retry"}
 )
 FILE_HEADERS = frozenset({b"accept-ranges", b"content-range", b"content-length", b"etag", b"last-modified"})
-PASSED_PREFIXES = (b"x-ratelimit-", b"openai-processing", b"openai-version", b"openai-model")
+PASSED_PREFIXES = (b"x-ratelimit-", b"openai-processing", b"openai-version", b"openai-model", b"anthropic-ratelimit-")
 EVENT_STREAM = "text/event-stream"
 NO_BODY = frozenset({204, 205, 304})
 
@@ -49,8 +51,13 @@ def check_kind(answer: UpstreamAnswer) -> None:
         raise BrokenAnswer("The upstream answered with a web page. Check the account's base URL.")
 
 
-def reply_headers(attempt: Attempt, answer: UpstreamAnswer, status: int) -> list[tuple[bytes, bytes]]:
-    """Return the headers of the reply with ``status`` that an attempt's answer becomes."""
+def reply_headers(
+    attempt: Attempt, answer: UpstreamAnswer, status: int, content_type: str = ""
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers of the reply with ``status`` that an attempt's answer becomes.
+
+    ``content_type`` is that of an answer that was converted, empty where it stayed the upstream's.
+    """
     call, target = attempt.call, attempt.target
     headers = [
         (b"x-tfy-resolved-model", target.model.public_name.encode("latin1", "replace")),
@@ -58,9 +65,15 @@ def reply_headers(attempt: Attempt, answer: UpstreamAnswer, status: int) -> list
     ]
     if status >= 400:
         headers.append((errors.ORIGIN_HEADER.encode(), b"upstream"))
+    if attempt.dropped:
+        headers.append((DROPPED_HEADER, ", ".join(dict.fromkeys(attempt.dropped)).encode("latin1", "replace")))
+    if content_type:
+        headers.append((b"content-type", content_type.encode("latin1")))
     whole_file = call.operation.raw and answer.status < 300 and "content-encoding" not in answer.headers
     clean = redactor(target.account.secrets).whole
     for name, value in answer.headers.raw:
+        if content_type and name == b"content-type":
+            continue
         passed = name if whole_file and name in FILE_HEADERS else _passed_as(name)
         if passed:
             headers.append((passed, clean(value)))
@@ -70,7 +83,7 @@ def reply_headers(attempt: Attempt, answer: UpstreamAnswer, status: int) -> list
 @lru_cache(maxsize=1024)
 def _passed_as(name: bytes) -> bytes:
     """Return the name that an upstream's header has in our reply, empty when it stays behind."""
-    if name == UPSTREAM_ID_HEADER.encode():
+    if name.decode("latin1") in (UPSTREAM_ID_HEADER, ANTHROPIC_ID_HEADER):
         return b"x-upstream-request-id"
     return name if name in PASSED_HEADERS or name.startswith(PASSED_PREFIXES) else b""
 

@@ -8,7 +8,7 @@ from gateway.pipeline.attempt import Attempt
 from providers.dialects.base import Dialect
 
 DONE = b"[DONE]"
-REASON, NO_REASON = b'"finish_reason"', (b'"finish_reason":null', b'"finish_reason": null')
+NO_REASON = (b'"finish_reason":null', b'"finish_reason": null')
 MAX_CHOICES = 128
 
 
@@ -32,7 +32,7 @@ class EndCheck:
         if row.done and DONE in events.raw and any(event.data == DONE for event in events):
             self.complete = True
         elif row.choices:
-            self._see_choices(events)
+            self._see_choices(events, row.reasons)
         if row.types:
             self._see_types(events, row.types)
 
@@ -40,9 +40,10 @@ class EndCheck:
         """Take what has come for all that comes: the vendor ended the stream itself, with an error."""
         self.complete = True
 
-    def _see_choices(self, events: sse.Events) -> None:
+    def _see_choices(self, events: sse.Events, reasons: tuple[bytes, ...]) -> None:
         raw = events.raw
-        if len(self._open) == 1 and raw.count(REASON) == raw.count(NO_REASON[0]) + raw.count(NO_REASON[1]):
+        given = sum(map(raw.count, reasons))
+        if len(self._open) == 1 and given == raw.count(NO_REASON[0]) + raw.count(NO_REASON[1]):
             return  # no choice ends here
         for event in events:
             for index, ended in self._dialect.choices_ended(event.fields).items():
@@ -64,7 +65,7 @@ class EndCheck:
 
 def end_check(attempt: Attempt) -> EndCheck:
     """Return what follows the stream of an attempt."""
-    return EndCheck(attempt.call.operation.ends, attempt.dialect, _choices_asked(attempt.call))
+    return EndCheck(attempt.call.operation.ends, attempt.spoken, _choices_asked(attempt.call))
 
 
 def _choices_asked(call: Call) -> int:

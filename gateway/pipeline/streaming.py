@@ -10,16 +10,20 @@ from collections.abc import AsyncIterator
 
 from gateway.billing import usage as metering
 from gateway.body import sse
-from gateway.call import errors
+from gateway.call import doors, errors
 from gateway.objects.recording import StreamRecorder
 from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.convert import keep_response
 from gateway.pipeline.records import MESSAGE_CHARACTERS
 from gateway.pipeline.stream_end import end_check
 from gateway.pipeline.unmetered import KeptOutput
 from providers.dialects.base import ReportedError
+from providers.dialects.conversions import RESPONSES
+from providers.dialects.failures import DialectError
+from providers.dialects.responses import StreamWriter as ResponseWriter
 from providers.redaction import redactor
 from providers.upstream.client import UpstreamAnswer
-from providers.upstream.failures import UpstreamFailure
+from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 
 UPSTREAM_ERROR = "upstream_error"
 FINISH_REASON = re.compile(rb'"finish_reason": ?"([a-z_]{1,40})"')
@@ -34,14 +38,19 @@ class EventStream:
         self._record = attempt.record
         self._call = attempt.call
         self._splitter = sse.Splitter()
+        self._conversion = attempt.streamed = None if attempt.conversion is None else attempt.conversion.stream()
         self._chunks = answer.chunks()
         self._end = end_check(attempt)
         self._output = attempt.output = KeptOutput()
         self._clean = redactor(attempt.target.account.secrets)
-        self._recorder = StreamRecorder(attempt.call, self._end) if attempt.call.operation.creates else None
+        # Of converted answers only responses are kept: here, as the provider keeps none.
+        self._keeps = attempt.conversion is not None and attempt.call.operation.path == RESPONSES
+        creates = attempt.call.operation.creates is not None and (attempt.conversion is None or self._keeps)
+        self._recorder = StreamRecorder(attempt.call, self._end) if creates else None
         self._ready: list[sse.Events] = []
         self._fault: Exception | None = None
         self._over = False
+        self._closed = False
         self._first = first
         self.first_error: ReportedError | None = None
 
@@ -58,7 +67,7 @@ class EventStream:
             for event in events:
                 if not event.data:
                     continue
-                self.first_error = self._attempt.dialect.error(event.fields, event.name)
+                self.first_error = self._error_in(event)
                 if self.first_error is not None:
                     self._attempt.outcome = self.first_error.status
                     self._note_error(self.first_error)
@@ -66,6 +75,21 @@ class EventStream:
                     return
             if until_output and self._sees_output(events):
                 return
+
+    async def prime_once(self) -> None:
+        """Read the first events ahead, of a stream that is converted: an error among them sets ``first_error``."""
+        assert self._conversion is not None
+        events = await self._read()
+        if events is None:
+            return
+        converted = self._convert(events)
+        if converted is not None:
+            self._ready.append(converted)
+        failure = self._conversion.failure
+        if failure is not None and not self._conversion.spoke:
+            self.first_error = ReportedError(failure.status, failure.message)
+            self._attempt.outcome = failure.status
+            self._note_error(self.first_error)
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield what goes to the client, and complete the attempt at the end."""
@@ -77,7 +101,7 @@ class EventStream:
             while (following := await self._next()) is not None:
                 if passed := await self._take(following):
                     yield passed
-            rest = self._splitter.rest
+            rest = self._splitter.rest if self._conversion is None else b""
             if rest and (passed := await self._take(sse.Events(rest), whole=False)):
                 yield passed
             if not self._end.complete:
@@ -85,13 +109,45 @@ class EventStream:
         except UpstreamFailure as error:
             fault = error
         if fault is not None:
-            event = errors.render_sse(fault)
+            event = doors.render_event(fault, self._call.operation.door)
             self._record.bytes_out += len(event)
             yield event
         self._attempt.finish(fault)
 
     async def _next(self) -> sse.Events | None:
-        """Return the next whole events; ``None`` at the end of the stream."""
+        """Return the next events in the client's dialect; ``None`` at the end of the stream."""
+        if self._conversion is None:
+            return await self._read()
+        while (events := await self._read()) is not None:
+            if (converted := self._convert(events)) is not None:
+                return converted
+        return await self._close()
+
+    def _convert(self, events: sse.Events) -> sse.Events | None:
+        """Return what events become for the client; ``None`` when nothing does yet. Raises ``BrokenAnswer``."""
+        assert self._conversion is not None
+        try:
+            written = b"".join([self._conversion.feed(event.data) for event in events])
+        except DialectError as error:
+            raise BrokenAnswer(error.message) from None
+        return sse.Events(written) if written else None
+
+    async def _close(self) -> sse.Events | None:
+        """Return what ends a converted stream, once; its last event may lack the blank line."""
+        if self._conversion is None or self._closed:
+            return None
+        self._closed = True
+        rest = self._splitter.rest
+        last = self._convert(sse.Events(rest)) if rest else None
+        closing = self._conversion.close()
+        written = (last.raw if last is not None else b"") + closing
+        writer = self._conversion.writer
+        if self._keeps and closing and isinstance(writer, ResponseWriter):
+            await keep_response(self._call, self._attempt.target, writer.response)
+        return sse.Events(written) if written else None
+
+    async def _read(self) -> sse.Events | None:
+        """Return the next whole events as they come; ``None`` at the end of the stream."""
         try:
             if self._first:
                 first, self._first = self._first, b""
@@ -124,7 +180,7 @@ class EventStream:
                 self._attempt.finish_reasons = [reason.decode() for reason in FINISH_REASON.findall(raw)]
         if b"rror" in raw and not record.error_class:
             self._read_errors(events)
-        passed = self._read_usage(events) if b'"usage"' in raw else raw
+        passed = self._read_usage(events) if b'"usage' in raw and self._conversion is None else raw
         if not whole and not self._end.complete:
             return b""  # half an event: the client gets our error instead
         if self._recorder is not None:
@@ -134,12 +190,20 @@ class EventStream:
         return passed
 
     def _sees_output(self, events: sse.Events) -> bool:
-        return any(event.data and self._attempt.dialect.is_output(event.fields) for event in events)
+        if self._conversion is not None:
+            return self._conversion.spoke
+        return any(event.data and self._attempt.spoken.is_output(event.fields) for event in events)
+
+    def _error_in(self, event: sse.Event) -> ReportedError | None:
+        """Return the error that an event reports, of a converted one with the status that the provider's had."""
+        found = self._attempt.spoken.error(event.fields, event.name)
+        failure = self._conversion.failure if self._conversion is not None else None
+        return ReportedError(failure.status, failure.message) if found is not None and failure is not None else found
 
     def _read_errors(self, events: sse.Events) -> None:
         """Note the vendor's own end of the stream: nothing is added to it."""
         for event in events:
-            error = self._attempt.dialect.error(event.fields, event.name) if b"rror" in event.raw else None
+            error = self._error_in(event) if b"rror" in event.raw else None
             if error is not None:
                 self._note_error(error)
 
@@ -152,7 +216,7 @@ class EventStream:
         """Meter events with usage; return what is left without the chunk that only carries usage no one asked for."""
         passed = []
         for event in events:
-            if b'"usage"' in event.raw and metering.read_fields(self._record, event.fields, self._semantics):
+            if b'"usage' in event.raw and metering.read_fields(self._record, event.fields, self._semantics):
                 unasked = not self._call.wants_usage and "choices" in event.fields
                 if unasked and bytes(event.fields["choices"]).replace(b" ", b"") in NO_CHOICES:
                     continue

@@ -3,6 +3,7 @@
 from gateway.access import named_models
 from gateway.access.accounts import account_of, no_model
 from gateway.access.models import resolve
+from gateway.body.model_fields import SAID_BY_DOOR, SAID_FIELDS
 from gateway.call.call import Call
 from gateway.call.plan import Plan, PlannedTarget
 from providers.snapshot import Target
@@ -20,7 +21,8 @@ async def admit(call: Call) -> None:
         target = _named_model(call) if call.model_asked else _named_account(call)
         call.plan = plan_of(call, target)
     if call.body.fields:
-        fields, named = named_models.for_account(call.caller, call.plan.first.account, call.body.fields)
+        said = SAID_BY_DOOR.get(call.operation.door, SAID_FIELDS)
+        fields, named = named_models.for_account(call.caller, call.plan.first.account, call.body.fields, said)
         call.body.replace(fields)
         call.references += named_models.references_to(named)
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from django.conf import settings
 from django.urls import Resolver404, ResolverMatch, get_resolver
 
-from gateway.call import errors
+from gateway.call import doors, errors
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest, Receive, Scope, Send
 from gateway.pipeline.records import record_refusal
@@ -101,7 +101,7 @@ async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending"
         return
     if sending.started:
         if sending.events:  # of anything else the client must see that it is incomplete: the server cuts the connection
-            await sending.part(errors.render_sse(error))
+            await sending.part(doors.render_event(error, _door(request)))
             await sending.finish()
         return
     if not request.body_read and not isinstance(error, errors.BodyTimedOut):
@@ -110,7 +110,7 @@ async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending"
     headers += [(b"content-type", b"application/json"), *_own_headers(request)]
     if request_log.log is not None:
         sending.capture = body_log.capture(request.call, headers)
-    await sending.whole(errors.status_of(error), headers, errors.render_json(error))
+    await sending.whole(errors.status_of(error), headers, doors.render(error, _door(request)))
 
 
 async def _ended_from_outside(request: InferenceRequest, sending: "_Sending") -> bool:
@@ -126,6 +126,12 @@ async def _ended_from_outside(request: InferenceRequest, sending: "_Sending") ->
         async with asyncio.timeout(LAST_WORDS_SECONDS):
             await _fail(request, ended_by or errors.shutting_down(), sending)
     return ended_by is not None
+
+
+def _door(request: InferenceRequest) -> str:
+    """Return the dialect that the request's view speaks."""
+    match = request.resolver_match
+    return getattr(getattr(match.func, "cls", None), "door", "openai") if match is not None else "openai"
 
 
 def _own_headers(request: InferenceRequest) -> list[tuple[bytes, bytes]]:

@@ -24,6 +24,12 @@ class AskedBody(Protocol):
     content_type: str
 
 
+class AskedOptions(Protocol):
+    """Of the options of a call: whether what a model does not take is refused instead of dropped."""
+
+    strict: bool
+
+
 class Asked(Protocol):
     """What a dialect reads of a call."""
 
@@ -37,8 +43,35 @@ class Asked(Protocol):
     forwarded: list[tuple[str, str]]
 
     @property
+    def options(self) -> AskedOptions:
+        """What the caller's headers ask for."""
+
+    @property
     def body(self) -> AskedBody:
         """What goes up."""
+
+
+def address(target: Target, path: str, query: str = "", base_url: str = "") -> str:
+    """Return the upstream address of a path below the account's own, or below ``base_url``."""
+    base = f"{base_url or target.account.url}/{path}"
+    return f"{base}{'&' if '?' in path else '?'}{query}" if query else base
+
+
+def upstream_headers(account: AccountSnapshot, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
+    """Return the upstream headers: what is forwarded from the client, and over it what the account sets."""
+    made: CIMultiDict[str] = CIMultiDict(forwarded)
+    made["accept-encoding"] = "identity"
+    for name, value in account.headers:
+        made[name] = value
+    return made
+
+
+def passing_body(asked: Asked, headers: CIMultiDict[str]) -> bytes | None:
+    """Return the client's body as it came, and set its content type."""
+    body = asked.body.raw or None
+    if body is not None and asked.body.content_type:
+        headers["content-type"] = asked.body.content_type
+    return body
 
 
 @dataclass(frozen=True, slots=True)

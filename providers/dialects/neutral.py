@@ -177,7 +177,10 @@ class Request(msgspec.Struct):
 
 
 class Usage(msgspec.Struct):
-    """Tokens. ``input`` includes cached, written and tool-use tokens, ``output`` the reasoning tokens."""
+    """Tokens. ``input`` includes cached, written and tool-use tokens, ``output`` the reasoning tokens.
+
+    ``searches`` are web searches that are billed beside them.
+    """
 
     input: int = 0
     output: int = 0
@@ -190,6 +193,7 @@ class Usage(msgspec.Struct):
     image_input: int = 0
     image_output: int = 0
     video_input: int = 0
+    searches: int = 0
     service_tier: str = ""
 
     @property
@@ -221,13 +225,17 @@ class Answer(msgspec.Struct):
 
 
 class Failure(msgspec.Struct):
-    """A vendor's error in OpenAI's words. ``status`` is HTTP's, and decides before ``type`` and ``code`` do."""
+    """A vendor's error in OpenAI's words. ``status`` is HTTP's, and decides before ``type`` and ``code`` do.
+
+    ``retry_after`` are the seconds to wait that a vendor says in the error's body.
+    """
 
     status: int
     message: str
     type: str
     code: str | None = None
     param: str | None = None
+    retry_after: float | None = None
 
 
 class Written(msgspec.Struct):
@@ -249,12 +257,14 @@ class Settings(msgspec.Struct, kw_only=True):
     ``model`` is the upstream's name, ``family`` the name that rules are looked up by (``model`` if empty: an alias or a
     deployment hides it), ``max_output`` the model's own limit, ``strict`` refuses what would be dropped, ``cache``
     marks the prompt for caching (``x-tfy-cache-control``), ``media`` maps a URL to what was fetched from it,
-    ``hand_over_urls`` lets a vendor fetch URLs itself, ``vendor`` is the kind of the provider account.
+    ``hand_over_urls`` lets a vendor fetch URLs itself, ``vendor`` is the kind of the provider account and ``usage`` how
+    it counts.
     """
 
     model: str
     family: str = ""
     vendor: str = ""
+    usage: str = "openai"
     max_output: int | None = None
     strict: bool = False
     cache: Cache | None = None

@@ -11,11 +11,15 @@ import msgspec
 from multidict import CIMultiDict
 
 from accounts.numbers import whole_number
-from providers.dialects.base import Asked, Fields, ReportedError
+from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
+from providers.dialects.failures import unsupported
+from providers.dialects.history import clean
+from providers.dialects.params import fit
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
 
 STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
+CHAT = "chat/completions"
 USAGE_OPERATIONS = frozenset({"chat/completions", "completions"})
 # Objects whose own "error" is a field like any other: a job or response that failed is a good answer.
 NOT_BESIDE = ("id", "data", "output", "choices")
@@ -73,31 +77,28 @@ class OpenAI:
 
     def url(self, target: Target, path: str, query: str = "", base_url: str = "") -> str:
         """Return the upstream address of an operation's path."""
-        base = f"{base_url or target.account.url}/{path}"
-        return f"{base}?{query}" if query else base
+        return address(target, path, query, base_url)
 
     def headers(self, account: AccountSnapshot, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
         """Return the upstream headers: what is forwarded from the client, and over it what the account sets."""
-        made: CIMultiDict[str] = CIMultiDict(forwarded)
-        made["accept-encoding"] = "identity"
-        for name, value in account.headers:
-            made[name] = value
-        return made
+        return upstream_headers(account, forwarded)
 
     def request(self, asked: Asked, target: Target) -> UpstreamRequest:
         """Return the request: the client's bytes, but for ``model`` and, in a stream, the request for usage."""
         headers = self.headers(target.account, asked.forwarded)
+        dropped: list[str] = []
         if asked.model_asked and asked.body.fields:
             headers["content-type"] = "application/json"
+            fields: Mapping[str, msgspec.Raw] = asked.body.fields
+            if asked.path == CHAT:
+                fields, dropped = chat_fields(asked, target)
             body: bytes | None = encode_body(
-                target, asked.path, asked.body.fields, stream=asked.stream, wants_usage=asked.wants_usage
+                target, asked.path, fields, stream=asked.stream, wants_usage=asked.wants_usage
             )
         else:
-            body = asked.body.raw or None
-            if body is not None and asked.body.content_type:
-                headers["content-type"] = asked.body.content_type
+            body = passing_body(asked, headers)
         url = self.url(target, asked.path, asked.query, asked.base_url)
-        return UpstreamRequest(asked.method, url, headers, body)
+        return UpstreamRequest(asked.method, url, headers, body, dropped=dropped)
 
     def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
         """Return the error that an answer, or an event of the name ``event``, reports; ``None`` for any other."""
@@ -121,6 +122,16 @@ class OpenAI:
     def choices_ended(self, fields: Fields) -> Mapping[int, bool]:
         """Return the choices that an event shows, by index, each with whether it has come to its finish reason."""
         return {choice.index or 0: bool(choice.finish_reason) for choice in _choices_of(fields)}
+
+
+def chat_fields(asked: Asked, target: Target) -> tuple[Mapping[str, msgspec.Raw], list[str]]:
+    """Return a chat's fields as the vendor and the model take them, and what was dropped."""
+    vendor, model = target.account.vendor, target.model.upstream_id
+    fields, dropped = fit(asked.body.fields, vendor=vendor.kind, model=model, strict=asked.options.strict)
+    cleaned, marks = clean(fields, vendor)
+    if marks and asked.options.strict:
+        raise unsupported(marks[0], f"is not supported by the model '{model}'.")
+    return cleaned, dropped + marks
 
 
 def encode_body(

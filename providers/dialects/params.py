@@ -61,6 +61,47 @@ def family(model: str) -> Family:
     return next((row for pattern, row in FAMILIES if pattern.search(name)), _NONE)
 
 
+# What changes nothing: a vendor that does not take the name may go without it, and nothing is lost.
+DEFAULTS: dict[str, tuple[bytes, ...]] = {
+    "frequency_penalty": (b"0", b"0.0"),
+    "logprobs": (b"false",),
+    "n": (b"1",),
+    "parallel_tool_calls": (b"true",),
+    "presence_penalty": (b"0", b"0.0"),
+    "service_tier": (b'"auto"',),
+    "store": (b"false",),
+    "temperature": (b"1", b"1.0"),
+    "top_p": (b"1", b"1.0"),
+}
+_IDLE = (b"null", b'"none"')
+
+
+@lru_cache(4096)
+def _touched(vendor: str, model: str) -> frozenset[str]:
+    """Return the names that vendor and model rename or drop."""
+    row, rules = family(model), VENDORS[vendor]
+    return row.drops | rules.drops | {old for old, _ in (*row.renames, *rules.renames)}
+
+
+def fit(
+    fields: Mapping[str, msgspec.Raw], *, vendor: str, model: str, strict: bool = False
+) -> tuple[Mapping[str, msgspec.Raw], list[str]]:
+    """Return a chat body's top-level fields as they are sent on, and the names of those that were dropped.
+
+    They are the caller's own where nothing has to change. Raises ``DialectError`` with ``strict``.
+    """
+    touched = _touched(vendor, model)
+    if touched.isdisjoint(fields):
+        return fields, []
+    needed = {
+        name: value
+        for name, value in fields.items()
+        if name not in touched or bytes(value) not in (b"null", *DEFAULTS.get(name, ()))
+    }
+    idle = bytes(fields.get("reasoning_effort", b"null")) in _IDLE
+    return adapt(needed, vendor=vendor, model=model, strict=strict, sampled=idle)
+
+
 def adapt(
     fields: Mapping[str, Value], *, vendor: str, model: str, strict: bool = False, sampled: bool = False
 ) -> tuple[dict[str, Value], list[str]]:

@@ -44,6 +44,7 @@ def read_anthropic(usage: Any) -> Usage | None:
         cache_write_5m=five,
         cache_write_1h=hour,
         reasoning=count(usage.get("output_tokens_details"), "thinking_tokens"),
+        searches=count(usage.get("server_tool_use"), "web_search_requests"),
         service_tier=text_of(usage.get("service_tier")),
     )
 

@@ -26,15 +26,31 @@ Via = Literal["call", "list", "nothing"]
 WORKERS = 4
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
-# The cheapest real call per model type, tried in this order: type, path, body (the model is added), field of a good
-# answer.
-CALLS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
-    ("chat", "chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}, "choices"),
-    ("responses", "responses", {"input": "Hi", "max_output_tokens": 16, "store": False}, "output"),
-    ("completion", "completions", {"prompt": "Hi", "max_tokens": 1}, "choices"),
-    ("embedding", "embeddings", {"input": "Hi"}, "data"),
-    ("moderation", "moderations", {"input": "Hi"}, "results"),
-)
+_CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+_CONTENT: dict[str, Any] = {"parts": [{"text": "Hi"}]}
+# The cheapest real call per dialect and model type, tried in this order: type, path, body (the model is added, where
+# its name is not in the path), field of a good answer.
+CALLS: dict[str, tuple[tuple[str, str, dict[str, Any], str], ...]] = {
+    "openai": (
+        ("chat", "chat/completions", _CHAT, "choices"),
+        ("responses", "responses", {"input": "Hi", "max_output_tokens": 16, "store": False}, "output"),
+        ("completion", "completions", {"prompt": "Hi", "max_tokens": 1}, "choices"),
+        ("embedding", "embeddings", {"input": "Hi"}, "data"),
+        ("moderation", "moderations", {"input": "Hi"}, "results"),
+    ),
+    "anthropic": (("chat", "messages", _CHAT, "content"),),
+    "gemini": (
+        (
+            "chat",
+            "{model}:generateContent",
+            {"contents": [_CONTENT], "generationConfig": {"maxOutputTokens": 1}},
+            "candidates",
+        ),
+        ("embedding", "{model}:embedContent", {"content": _CONTENT}, "embedding"),
+    ),
+}
+LISTS = {"openai": ("data", "id"), "anthropic": ("data", "id"), "gemini": ("models", "name")}
+"""What lists of models are called, and the name of a model in them."""
 LEAST_COMPLETION_TOKENS = 16
 
 
@@ -71,8 +87,9 @@ def probe_account(
     """
     if models is None:
         models = list(account.models.filter(enabled=True)) if account.pk else []
-    wanted = [(f"{account.name}/{model.name}", _plan(model)) for model in models]
-    wanted = wanted or [(account.name, _Plan("", "", {}, ""))]
+    dialect = account.vendor.dialect
+    wanted = [(f"{account.name}/{model.name}", _plan(model, dialect)) for model in models]
+    wanted = wanted or [(account.name, _Plan("", "", {}, "", LISTS[dialect]))]
     fault = _fault_before_calling(account)
     if fault:
         return [ProbeResult(name, fault.state, False, fault.detail, "nothing") for name, _ in wanted]
@@ -87,20 +104,31 @@ def probe_account(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The call for one model: no ``path`` means that the model is looked up."""
+    """The call for one model: no ``path`` means that the model is looked up, in a list that ``listed`` describes."""
 
     upstream_id: str
     path: str
     body: dict[str, Any]
     field: str
+    listed: tuple[str, str]
 
 
-def _plan(model: Model) -> _Plan:
+def _plan(model: Model, dialect: str) -> _Plan:
     upstream_id = model.upstream_id or model.name
-    for model_type, path, body, field in CALLS:
+    for model_type, path, body, field in CALLS[dialect]:
         if model_type in model.model_types:
-            return _Plan(upstream_id, path, {"model": upstream_id, **body}, field)
-    return _Plan(upstream_id, "", {}, "")
+            if "{model}" in path:
+                path = path.format(model=_place(upstream_id, dialect))
+            else:
+                body = {"model": upstream_id, **body}
+            return _Plan(upstream_id, path, body, field, LISTS[dialect])
+    return _Plan(upstream_id, "", {}, "", LISTS[dialect])
+
+
+def _place(upstream_id: str, dialect: str) -> str:
+    """Return the path of a model's description; Gemini's tuned models have their own collection in their name."""
+    name = quote(upstream_id, safe="/:@+")
+    return name if dialect == "gemini" and "/" in name else f"models/{name}"
 
 
 def _fault_before_calling(account: ProviderAccount) -> Verdict | None:
@@ -145,14 +173,14 @@ def _result(future: "Future[ProbeResult]", name: str, deadline: float) -> ProbeR
 def _probe(client: CheckedClient, name: str, plan: _Plan, secrets: list[str]) -> ProbeResult:
     try:
         if not plan.path:
-            return _listed(client, name, plan.upstream_id, secrets)
+            return _listed(client, name, plan, secrets)
         reply = client.call("POST", plan.path, plan.body)
         if probe_verdict.wants_completion_tokens(reply):
             body = {key: value for key, value in plan.body.items() if key != "max_tokens"}
             reply = client.call("POST", plan.path, body | {"max_completion_tokens": LEAST_COMPLETION_TOKENS})
         verdict = probe_verdict.judge(reply, plan.field, secrets)
         if verdict.state == "refused":
-            return _listed(client, name, plan.upstream_id, secrets, after=verdict)
+            return _listed(client, name, plan, secrets, after=verdict)
         return _made(name, verdict, "call", f"POST /{plan.path}", reply)
     except Unreachable as failure:
         verdict = probe_verdict.unreachable(failure)
@@ -162,23 +190,26 @@ def _probe(client: CheckedClient, name: str, plan: _Plan, secrets: list[str]) ->
 
 
 def _listed(
-    client: CheckedClient, name: str, upstream_id: str, secrets: list[str], after: Verdict | None = None
+    client: CheckedClient, name: str, plan: _Plan, secrets: list[str], after: Verdict | None = None
 ) -> ProbeResult:
     """Look the model up, by itself or in the whole list. ``after`` is the refusal of the call that was tried before."""
-    path = f"models/{quote(upstream_id, safe='/:@+')}" if upstream_id else "models"
-    field = "id" if upstream_id else "data"
+    upstream_id, (rows, identifier) = plan.upstream_id, plan.listed
+    path = _place(upstream_id, "gemini" if identifier == "name" else "openai") if upstream_id else "models"
+    field = identifier if upstream_id else rows
     reply = client.call("GET", path)
     verdict = probe_verdict.judge(reply, field, secrets)
     if upstream_id and verdict.state in {"wrong_url", "no_access", "no_model"}:
         whole = client.call("GET", "models")
-        names = _names(whole)
+        names = _names(whole, plan)
         if names is not None and whole.status == 200:
             path, reply = "models", whole
             known = upstream_id in names
             missing = Verdict("no_model", f"{upstream_id!r} is not among the {len(names)} models of this key")
             verdict = Verdict("works", "") if known else missing
     if verdict.state == "works":
-        looked = "is listed for this key" if upstream_id else f"lists {len(_names(reply) or ())} models for this key"
+        looked = (
+            "is listed for this key" if upstream_id else f"lists {len(_names(reply, plan) or ())} models for this key"
+        )
         note = f"; the test call itself was refused: {after.detail}" if after else "; no call was made"
         verdict = Verdict("works", looked + (note if upstream_id else ""))
     elif after:
@@ -192,10 +223,11 @@ def _made(name: str, verdict: Verdict, via: Via, call: str, reply: Reply) -> Pro
     return ProbeResult(name, verdict.state, ok, detail, via, call, reply.status, reply.milliseconds)
 
 
-def _names(reply: Reply) -> set[str] | None:
+def _names(reply: Reply, plan: _Plan) -> set[str] | None:
+    field, identifier = plan.listed
     try:
-        rows = msgspec.json.decode(reply.body)["data"]
-        return {str(row["id"]).removeprefix("models/") for row in rows}
+        rows = msgspec.json.decode(reply.body)[field]
+        return {str(row[identifier]).removeprefix("models/") for row in rows}
     except (msgspec.DecodeError, TypeError, KeyError):
         return None
 

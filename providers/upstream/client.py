@@ -1,6 +1,6 @@
 """What every upstream client takes and gives back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +15,7 @@ class UpstreamRequest:
     """What a dialect makes: a request ready to be sent. ``total_timeout`` is in seconds, ``None`` for no limit.
 
     The client sets ``sent`` before the first byte leaves: from then on the vendor may have seen it.
+    ``dropped`` names what of the caller's request the model does not take.
     """
 
     method: str
@@ -23,6 +24,7 @@ class UpstreamRequest:
     body: bytes | AsyncIterator[bytes] | None = field(default=None, repr=False)
     total_timeout: float | None = None
     sent: bool = False
+    dropped: Sequence[str] = ()
 
 
 class UpstreamAnswer(Protocol):

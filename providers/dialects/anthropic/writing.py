@@ -31,7 +31,7 @@ JSON_TOOL = "json_response"
 _ANY_JSON = "Answer with one JSON object and nothing else: no prose, no code fence."
 _FREE_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 # Neutral parameters that Anthropic has no counterpart of, as chat names them.
-_NOT_TAKEN = (
+NOT_TAKEN = (
     "n",
     "seed",
     "presence_penalty",
@@ -249,7 +249,7 @@ def _marks(body: Fields, automatic: Cache | None) -> None:
 
 
 def _drop(request: Request, settings: Settings, dropped: list[str]) -> None:
-    lost = [name for name in _NOT_TAKEN if getattr(request, name) is not None and (name != "n" or request.n != 1)]
+    lost = [name for name in NOT_TAKEN if getattr(request, name) is not None and (name != "n" or request.n != 1)]
     lost += [name for name in ("metadata",) if request.metadata]
     if [each for each in request.modalities if each != "text"]:
         lost.append("modalities")

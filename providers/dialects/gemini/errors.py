@@ -45,13 +45,13 @@ def from_fields(status: int, fields: Any, body: bytes = b"") -> Failure:
     reasons = [text_of(detail.get("reason")) for detail in listed(inner, "details")]
     if any(reason in ("API_KEY_INVALID", "API_KEY_EXPIRED", "ACCESS_TOKEN_EXPIRED") for reason in reasons):
         status = 401
-    return classify(status, message)
+    failure = classify(status, message)
+    failure.retry_after = _retry_after(inner)
+    return failure
 
 
-def retry_after(body: bytes) -> float | None:
+def _retry_after(error: Any) -> float | None:
     """Return the seconds to wait that Google says in an error's body, as it sends no ``retry-after`` header."""
-    fields = lenient(body)
-    error = fields.get("error") if isinstance(fields, dict) else None
     for detail in listed(error, "details"):
         delay = text_of(detail.get("retryDelay")).removesuffix("s")
         try:

@@ -28,7 +28,7 @@ from providers.dialects.wire import Fields, encode
 LONGEST_NAME = 64
 _SPEECH = "audio"
 # Neutral parameters that Gemini has no counterpart of, as chat names them.
-_NOT_TAKEN = ("verbosity", "user", "metadata")
+NOT_TAKEN = ("verbosity", "user", "metadata")
 _TIERS = {"default": "standard", "flex": "flex", "priority": "priority"}
 _RESOLUTION = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
 _FREE_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
@@ -62,7 +62,7 @@ def write_request(request: Request, settings: Settings) -> Written:
         body["safetySettings"] = request.safety
     if request.service_tier in _TIERS:
         body["serviceTier"] = _TIERS[request.service_tier]
-    dropped += [name for name in _NOT_TAKEN if getattr(request, name) is not None]
+    dropped += [name for name in NOT_TAKEN if getattr(request, name) is not None]
     dropped += request.extra
     if dropped and settings.strict:
         raise unsupported(dropped[0], f"is not supported by the model '{settings.model}'.")

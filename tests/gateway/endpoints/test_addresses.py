@@ -56,8 +56,11 @@ def test_a_deployment_names_the_model_of_a_body_that_names_none(gateway: Gateway
 
 
 def test_geminis_verbs_are_no_models(gateway: Gateway, token: str) -> None:
+    assert_ours(gateway.post(token, "/v1/models/gemini-2.5-pro:predict", {}), 404, "unknown_url")
     for verb in ("generateContent", "streamGenerateContent", "countTokens"):
-        assert_ours(gateway.post(token, f"/v1/models/gemini-2.5-pro:{verb}", {}), 404, "unknown_url")
+        answer = gateway.post(token, f"/v1/models/gemini-2.5-pro:{verb}", {"contents": []})
+        assert answer.status_code == 404
+        assert "'gemini-2.5-pro' does not exist" in answer.json()["error"]["message"]
 
 
 PACKED = {

@@ -54,7 +54,8 @@ class FakeAttempt:
         account = SimpleNamespace(vendor=VENDORS[vendor], secrets=(b"sk-secret-of-the-account",))
         self.call = call
         self.target = SimpleNamespace(account=account)
-        self.dialect = DIALECTS["openai"]
+        self.dialect = self.spoken = DIALECTS["openai"]
+        self.conversion = self.streamed = None
         self.record = AttemptRecord("1", "req_1", 0)
         self.outcome = 200
         self.finished: list[BaseException | None] = []

@@ -15,11 +15,12 @@ from gateway.call.plan import Plan, PlannedTarget
 from gateway.objects.operations import CHAT
 from gateway.policies import Policy
 from providers.snapshot import ModelSnapshot, Target
+from providers.vendors import VENDORS
 
 
 def call_to(*models: str) -> Call:
     call = Call(cast(Caller, SimpleNamespace(key="user:1")), CHAT, Options(), "req_1")
-    account: Any = SimpleNamespace(name="a")
+    account: Any = SimpleNamespace(name="a", vendor=VENDORS["openai"])
     targets = [Target(account, ModelSnapshot("a", model, model, frozenset({"chat"}))) for model in models]
     call.plan = Plan(tuple(PlannedTarget(target) for target in targets))
     return call
@@ -61,7 +62,7 @@ def test_a_settlement_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch)
 def test_every_target_of_a_plan_must_be_able_to_do_the_call() -> None:
     call = call_to("m", "n")
     asyncio.run(policies.capability.admit(call))
-    account: Any = SimpleNamespace(name="a")
+    account: Any = SimpleNamespace(name="a", vendor=VENDORS["openai"])
     images = Target(account, ModelSnapshot("a", "i", "i", frozenset({"image"})))
     call.plan = Plan((*call.plan.targets, PlannedTarget(images)))
     with pytest.raises(Exception, match="chat is not supported"):

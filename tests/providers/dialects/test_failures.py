@@ -5,7 +5,6 @@ import json
 import pytest
 
 from providers.dialects import anthropic, chat, gemini, responses
-from providers.dialects.gemini.errors import retry_after
 from tests.support.openapi import assert_valid
 from tests.support.vendor_specs import assert_anthropic, assert_gemini
 
@@ -231,8 +230,8 @@ def test_a_status_has_anthropics_name(status, kind):
 
 def test_google_says_when_to_come_back_in_the_body():
     body = {"error": {"code": 429, "details": [{"@type": "x"}, {"retryDelay": "31.5s"}]}}
-    assert retry_after(json.dumps(body).encode()) == 31.5
-    assert retry_after(b"{}") is retry_after(b"[]") is retry_after(b"\xff") is None
+    assert gemini.read_error(429, json.dumps(body).encode()).retry_after == 31.5
+    assert all(gemini.read_error(429, each).retry_after is None for each in (b"{}", b"[]", b"\xff"))
 
 
 @pytest.mark.parametrize("dialect", [chat, anthropic, gemini, responses])

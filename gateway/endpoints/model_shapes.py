@@ -1,0 +1,115 @@
+"""Models as Anthropic's and Google's clients list them: those that the caller may call, by the names that calls use."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from accounts.caller import Caller
+from accounts.numbers import whole_number
+from gateway.access import grants
+from gateway.access import models as access
+from gateway.call.errors import InvalidRequest
+from gateway.call.reply import Reply
+from gateway.call.request import InferenceRequest
+from gateway.endpoints.base import InferenceView
+from gateway.endpoints.describe import json_reply
+from providers.snapshot import ModelSnapshot
+
+PAGE, LONGEST_PAGE = 20, 1000
+GOOGLE_PAGE = 50
+# What Google calls the actions of a model, by what it may be called for here.
+METHODS = {"chat": ("generateContent", "countTokens"), "embedding": ("embedContent",)}
+
+
+def anthropic_list(caller: Caller, query: Mapping[str, Any]) -> Reply:
+    """Return a page of Anthropic's list. Raises :class:`~gateway.call.errors.InvalidRequest` for a bad cursor."""
+    models = [model for _, model in grants.callable_models(caller)]
+    ids = [model.public_name for model in models]
+    size = _size(query.get("limit", ""), "limit", PAGE)
+    start, end = 0, min(size, len(models))
+    if query.get("after_id"):
+        start = _place(ids, query["after_id"], "after_id") + 1
+        end = start + size
+    elif query.get("before_id"):
+        end = _place(ids, query["before_id"], "before_id")
+        start = max(0, end - size)
+    page = models[start:end]
+    more = start > 0 if query.get("before_id") and not query.get("after_id") else end < len(models)
+    return json_reply(
+        {
+            "data": [anthropic_model(model) for model in page],
+            "has_more": more,
+            "first_id": page[0].public_name if page else None,
+            "last_id": page[-1].public_name if page else None,
+        }
+    )
+
+
+def anthropic_model(model: ModelSnapshot) -> dict[str, Any]:
+    """Return Anthropic's object of a model."""
+    return {
+        "type": "model",
+        "id": model.public_name,
+        "display_name": model.public_name,
+        "created_at": datetime.fromtimestamp(model.created, UTC).isoformat().replace("+00:00", "Z"),
+        "max_input_tokens": model.context_window,
+        "max_tokens": model.max_output_tokens,
+    }
+
+
+def google_list(caller: Caller, query: Mapping[str, Any]) -> Reply:
+    """Return a page of Google's list. Raises :class:`~gateway.call.errors.InvalidRequest` for a bad page."""
+    models = [google_model(model) for _, model in grants.callable_models(caller)]
+    size = _size(query.get("pageSize", ""), "pageSize", GOOGLE_PAGE)
+    start = whole_number(query.get("pageToken", "0"), len(models))
+    if start is None:
+        raise InvalidRequest("pageToken is not one that a list returned.", param="pageToken")
+    more = {"nextPageToken": str(start + size)} if start + size < len(models) else {}
+    return json_reply({"models": models[start : start + size], **more})
+
+
+class GoogleModels(InferenceView):
+    """List the models that the caller may call, in Google's words."""
+
+    door = "gemini"
+    key_in_query = True
+
+    async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Return a page of Google's list."""
+        return google_list(self.caller, request.GET)
+
+
+class GoogleModel(InferenceView):
+    """Describe one model, in Google's words."""
+
+    door = "gemini"
+    key_in_query = True
+
+    async def get(self, request: InferenceRequest, name: str, **kwargs: Any) -> Reply:
+        """Return Google's object of a model."""
+        return json_reply(google_model(access.resolve(self.caller, name, "").model))
+
+
+def google_model(model: ModelSnapshot) -> dict[str, Any]:
+    """Return Google's object of a model."""
+    methods = [method for kind, methods in METHODS.items() if kind in model.model_types for method in methods]
+    limits = {"inputTokenLimit": model.context_window, "outputTokenLimit": model.max_output_tokens}
+    return {
+        "name": f"models/{model.public_name}",
+        "displayName": model.public_name,
+        "supportedGenerationMethods": methods,
+        **{name: value for name, value in limits.items() if value is not None},
+    }
+
+
+def _size(given: str, name: str, usual: int) -> int:
+    size = whole_number(given, LONGEST_PAGE) if given else usual
+    if not size:
+        raise InvalidRequest(f"{name} must be a whole number from 1 to {LONGEST_PAGE}.", param=name)
+    return size
+
+
+def _place(ids: list[str], wanted: str, name: str) -> int:
+    if wanted not in ids:
+        raise InvalidRequest(f"{name} names no model of the list.", param=name)
+    return ids.index(wanted)

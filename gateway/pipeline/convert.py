@@ -1,0 +1,138 @@
+"""The upstream request of an attempt: as the call came, or converted for a provider that speaks another dialect; and
+the way back of a whole answer.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.billing import usage as metering
+from gateway.call import errors
+from gateway.call.call import Call
+from gateway.objects import kept_responses
+from gateway.pipeline.attempt import Attempt
+from providers.dialects.conversion import Ask, Conversion, Converted
+from providers.dialects.conversions import RESPONSES, maker_of
+from providers.dialects.failures import DialectError, unsupported
+from providers.dialects.neutral import Media, Settings
+from providers.dialects.wire import plain
+from providers.snapshot import Target
+from providers.upstream.client import UpstreamRequest
+from providers.upstream.failures import BrokenAnswer
+
+JSON = "application/json"
+STATEFUL = ("background", "conversation", "previous_response_id")
+OF_DIALECTS = frozenset({"accept", "anthropic-beta", "anthropic-version", "openai-beta"})
+"""What of a caller's headers means something to its own dialect alone."""
+
+
+async def build_request(attempt: Attempt) -> UpstreamRequest:
+    """Return the attempt's request.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` for what the target can't be asked for, before anything is sent.
+    """
+    call, target = attempt.call, attempt.target
+    maker = maker_of(call.operation.path, call.operation.door, target.account.vendor)
+    try:
+        if maker is None:
+            request = attempt.dialect.request(call, target)
+            attempt.dropped = request.dropped
+            return request
+        if call.operation.path == RESPONSES:
+            await _read_history(call, target)
+        conversion = attempt.conversion = maker(_ask(call))
+        return await _converted_request(attempt, conversion)
+    except DialectError as error:
+        attempt.free = True
+        raise refusal(error) from None
+
+
+async def _read_history(call: Call, target: Target) -> None:
+    """Take what an earlier response holds into the call that goes on from it.
+
+    Raises ``DialectError`` for what only a provider that keeps responses can do.
+    """
+    fields = plain({name: call.body.fields[name] for name in STATEFUL if name in call.body.fields})
+    for name in ("background", "conversation"):
+        if fields.get(name):
+            raise unsupported(name, "is not supported with this model.")
+    previous = fields.get("previous_response_id")
+    if previous:
+        kept = await kept_responses.find(target.account.name, str(previous))
+        if kept is None:
+            raise DialectError(
+                f"Previous response with id {str(previous)[:200]!r} not found.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        call.history = kept.items
+
+
+async def keep_response(call: Call, target: Target, response: Mapping[str, Any]) -> None:
+    """Keep a response that was converted, unless its caller asked not to."""
+    if response.get("store") is not False:
+        await kept_responses.keep(call, target.account.name, response)
+
+
+def _ask(call: Call) -> Ask:
+    return Ask(
+        fields=call.body.fields,
+        model=call.model_asked,
+        stream=call.stream,
+        history=call.history,
+        thinking_in_content=call.options.thinking_in_content,
+    )
+
+
+async def _converted_request(attempt: Attempt, conversion: Conversion) -> UpstreamRequest:
+    call, target = attempt.call, attempt.target
+    settings = _settings(call, target)
+    urls = conversion.urls(settings)
+    if urls:
+        raise unsupported("messages", f"has a URL that this model does not fetch: {urls[0][:200]!r}. Send a data URI.")
+    written = conversion.write(settings)
+    attempt.dropped = conversion.dropped
+    forwarded = [pair for pair in call.forwarded if pair[0] not in OF_DIALECTS]
+    headers = attempt.dialect.headers(target.account, forwarded)
+    headers["content-type"] = JSON
+    return UpstreamRequest("POST", attempt.dialect.url(target, written.path), headers, written.body)
+
+
+def _settings(call: Call, target: Target) -> Settings:
+    vendor, model = target.account.vendor, target.model
+    media: dict[str, Media] = {}
+    return Settings(
+        model=model.upstream_id,
+        vendor=vendor.kind,
+        usage=vendor.usage,
+        max_output=model.max_output_tokens,
+        strict=call.options.strict,
+        cache=call.options.cache,
+        media=media,
+    )
+
+
+def refusal(error: DialectError) -> Exception:
+    """Return what a call ends with that can't be converted: the caller's fault, or an answer that nobody can read."""
+    if error.status >= 500:
+        return BrokenAnswer(error.message)
+    if error.status == 404:
+        return errors.ModelNotFound(error.message, param=error.param)
+    return errors.InvalidRequest(error.message, param=error.param, code=error.code)
+
+
+def whole(attempt: Attempt, conversion: Conversion, status: int, body: bytes) -> Converted:
+    """Return a whole answer as the client gets it, its usage in the attempt's record.
+
+    Raises ``BrokenAnswer`` for one that is not in the provider's dialect.
+    """
+    if status >= 300:
+        return conversion.failed(status, body)
+    try:
+        converted = conversion.answer(body)
+    except DialectError as error:
+        if error.status >= 500:
+            raise BrokenAnswer(error.message) from None
+        failure = error.failure()
+        return Converted(status=failure.status, body=conversion.refused(failure), failure=failure)
+    metering.take(attempt.record, converted.usage, converted.model)
+    return converted

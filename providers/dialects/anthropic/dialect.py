@@ -1,0 +1,76 @@
+"""Anthropic's dialect on the wire: addresses and headers, and what the pipeline looks for in answers that pass
+through.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from multidict import CIMultiDict
+
+from providers.dialects.anthropic.errors import from_fields
+from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
+from providers.dialects.wire import encode, plain
+from providers.snapshot import AccountSnapshot, Target
+from providers.upstream.client import UpstreamRequest
+
+BETA = "anthropic-beta"
+VERSION = "anthropic-version"
+_ERROR = b'"error"'
+_OUTPUT = (b'"content_block_delta"', b'"content_block_start"', b'"message"')
+
+
+class Anthropic:
+    """The dialect of Anthropic's Messages API."""
+
+    name = "anthropic"
+
+    def url(self, target: Target, path: str, query: str = "", base_url: str = "") -> str:
+        """Return the upstream address of an operation's path."""
+        return address(target, path, query, base_url)
+
+    def headers(self, account: AccountSnapshot, forwarded: Iterable[tuple[str, str]] = ()) -> CIMultiDict[str]:
+        """Return the upstream headers.
+
+        The caller's version wins over the account's, and betas of both are asked for.
+        """
+        given = CIMultiDict(forwarded)
+        made = upstream_headers(account, given.items())
+        betas = [*given.getall(BETA, ()), *(value for name, value in account.headers if name == BETA)]
+        if betas:
+            names = (name.strip() for value in betas for name in value.split(","))
+            made[BETA] = ",".join(dict.fromkeys(name for name in names if name))
+        if VERSION in given:
+            made[VERSION] = given[VERSION]
+        return made
+
+    def request(self, asked: Asked, target: Target) -> UpstreamRequest:
+        """Return the request: the client's fields as they came, but for ``model``."""
+        headers = self.headers(target.account, asked.forwarded)
+        if asked.model_asked:
+            headers["content-type"] = "application/json"
+            body: bytes | None = encode({**asked.body.fields, "model": target.model.upstream_id})
+        else:
+            body = passing_body(asked, headers)
+        return UpstreamRequest(asked.method, self.url(target, asked.path, asked.query, asked.base_url), headers, body)
+
+    def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
+        """Return the error that an answer or an event reports."""
+        if bytes(fields.get("type", b"")) != _ERROR:
+            return None
+        failure = from_fields(200, _decoded(fields))
+        return ReportedError(failure.status, failure.message, failure.type)
+
+    def is_output(self, fields: Fields) -> bool:
+        """Whether an event has the first of a block's content."""
+        return bytes(fields.get("type", b"")) in _OUTPUT
+
+    def choices_ended(self, fields: Fields) -> Mapping[int, bool]:
+        """Return nothing: the type of the last event says that a message is whole."""
+        return {}
+
+
+def _decoded(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, object]:
+    try:
+        return plain(fields)
+    except ValueError:
+        return {}

@@ -1,0 +1,123 @@
+"""Embeddings, images and speech on their way to a provider of another dialect: the answers come whole."""
+
+from collections.abc import Callable
+
+from providers.dialects import chat, embeddings, gemini, images, speech
+from providers.dialects.conversion import Ask, Converted, StreamConversion, Upstream
+from providers.dialects.failures import DialectError
+from providers.dialects.gemini import embeddings as gemini_embeddings
+from providers.dialects.gemini import images as gemini_images
+from providers.dialects.gemini import speech as gemini_speech
+from providers.dialects.gemini.dialect import model_path
+from providers.dialects.neutral import Failure, Settings, Usage
+
+
+class _Whole:
+    """What these conversions have in common: errors, and no media and no stream."""
+
+    read_error: Callable[[int, bytes], Failure] = staticmethod(gemini.read_error)
+    write_error: Callable[[Failure], bytes] = staticmethod(chat.write_error)
+
+    def __init__(self) -> None:
+        self.dropped: list[str] = []
+        self._model = ""
+
+    def urls(self, settings: Settings) -> list[str]:
+        """Nothing is named by its URL here."""
+        return []
+
+    def failed(self, status: int, body: bytes) -> Converted:
+        """Return an error of the provider's as the caller gets it."""
+        failure = self.read_error(status, body)
+        return Converted(status=failure.status, body=self.refused(failure), failure=failure)
+
+    def refused(self, failure: Failure) -> bytes:
+        """Return the body of an error."""
+        return self.write_error(failure)
+
+    def stream(self) -> StreamConversion:
+        """These answers come whole."""
+        raise DialectError("The provider answered with a stream that was not asked for.", status=502)
+
+
+class OpenAIEmbeddings(_Whole):
+    """OpenAI's embeddings by Gemini's models."""
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._request = embeddings.read_request(ask.fields)
+
+    def write(self, settings: Settings) -> Upstream:
+        """Return the request for all texts together."""
+        body, self.dropped = gemini_embeddings.write_request(self._request, settings.model, strict=settings.strict)
+        self._model = settings.model
+        return Upstream(model_path(settings.model, "batchEmbedContents"), body)
+
+    def answer(self, body: bytes) -> Converted:
+        """Return the vectors in OpenAI's form."""
+        found = gemini_embeddings.read_answer(body)
+        found.model = found.model or self._model
+        usage = Usage(input=found.tokens) if found.tokens else None
+        written = embeddings.write_answer(found, self._request)
+        return Converted(status=200, body=written, usage=usage, model=found.model)
+
+
+class GeminiEmbeddings(_Whole):
+    """Gemini's ``embedContent`` and ``batchEmbedContents`` by models of OpenAI's dialect."""
+
+    read_error = staticmethod(chat.read_error)
+    write_error = staticmethod(gemini.write_error)
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._request = gemini_embeddings.read_request(ask.fields, ask.model)
+
+    def write(self, settings: Settings) -> Upstream:
+        """Return the request; the task has no counterpart."""
+        self.dropped = ["taskType"] if self._request.task else []
+        return Upstream("embeddings", embeddings.write_request(self._request, settings.model))
+
+    def answer(self, body: bytes) -> Converted:
+        """Return the vectors in Gemini's form."""
+        found = embeddings.read_answer(body)
+        usage = Usage(input=found.tokens) if found.tokens else None
+        written = gemini_embeddings.write_answer(found, self._request)
+        return Converted(status=200, body=written, usage=usage, model=found.model)
+
+
+class GeminiImages(_Whole):
+    """OpenAI's image generation by Gemini's models and by Imagen."""
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._request = images.read_request(ask.fields)
+
+    def write(self, settings: Settings) -> Upstream:
+        """Return the request."""
+        body, self.dropped = gemini_images.write_request(self._request, settings.model, strict=settings.strict)
+        self._model = settings.model
+        action = "predict" if gemini_images.is_imagen(settings.model) else "generateContent"
+        return Upstream(model_path(settings.model, action), body)
+
+    def answer(self, body: bytes) -> Converted:
+        """Return the images in OpenAI's form."""
+        found = gemini_images.read_answer(body, self._model)
+        return Converted(status=200, body=images.write_answer(found, self._request), usage=found.usage)
+
+
+class GeminiSpeech(_Whole):
+    """OpenAI's speech by Gemini's models for it."""
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._request = speech.read_request(ask.fields)
+
+    def write(self, settings: Settings) -> Upstream:
+        """Return the request."""
+        body, self.dropped = gemini_speech.write_request(self._request, settings.model, strict=settings.strict)
+        return Upstream(model_path(settings.model, "generateContent"), body)
+
+    def answer(self, body: bytes) -> Converted:
+        """Return the sound."""
+        sound, media_type, usage = gemini_speech.read_answer(body, self._request)
+        return Converted(status=200, body=sound, media_type=media_type, usage=usage)

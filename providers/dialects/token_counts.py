@@ -1,0 +1,134 @@
+"""Counts of tokens: converted between the vendors that count, estimated for those that don't.
+
+An estimate is of the conversation's text and tools alone, by the vocabulary of OpenAI's models: media are not in it.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+import toktok
+
+from providers.dialects import anthropic, gemini
+from providers.dialects.conversion import Ask, Converted, StreamConversion, Upstream
+from providers.dialects.failures import DialectError
+from providers.dialects.gemini.dialect import model_path
+from providers.dialects.neutral import (
+    Failure,
+    Message,
+    Reasoning,
+    Refusal,
+    Request,
+    Settings,
+    Text,
+    ToolCall,
+    ToolResult,
+    Written,
+)
+from providers.dialects.wire import encode
+
+VOCABULARY = "o200k_base"
+TOKENS_PER_MESSAGE = 3
+"""What marks a message's beginning and role in OpenAI's models (OpenAI's cookbook, "How to count tokens")."""
+
+
+class CountRoute(msgspec.Struct, frozen=True):
+    """How one vendor's count becomes another's."""
+
+    read: Callable[[Ask], Request]
+    write: Callable[[Request, Settings], Written]
+    path: Callable[[str], str]
+    read_count: Callable[[bytes], int]
+    write_count: Callable[[int], bytes]
+    read_error: Callable[[int, bytes], Failure]
+    write_error: Callable[[Failure], bytes]
+
+
+def read_anthropic(ask: Ask) -> Request:
+    """Return the conversation of Anthropic's ``count_tokens``."""
+    return anthropic.read_request(ask.fields)
+
+
+def read_gemini(ask: Ask) -> Request:
+    """Return the conversation of Gemini's ``countTokens``."""
+    return gemini.read_request(ask.fields, ask.model)
+
+
+anthropic_to_gemini = CountRoute(
+    read_anthropic,
+    gemini.write_count_request,
+    lambda model: model_path(model, "countTokens"),
+    gemini.read_count,
+    anthropic.write_count,
+    gemini.read_error,
+    anthropic.write_error,
+)
+gemini_to_anthropic = CountRoute(
+    read_gemini,
+    anthropic.write_count_request,
+    lambda model: "messages/count_tokens",
+    anthropic.read_count,
+    gemini.write_count,
+    anthropic.read_error,
+    gemini.write_error,
+)
+
+
+class CountConversion:
+    """A count that another vendor makes."""
+
+    def __init__(self, route: CountRoute, ask: Ask) -> None:
+        self._route = route
+        self._request = route.read(ask)
+        self.dropped: list[str] = []
+
+    def urls(self, settings: Settings) -> list[str]:
+        """Return what Gemini does not fetch itself."""
+        return gemini.media_needed(self._request, settings) if self._route is anthropic_to_gemini else []
+
+    def write(self, settings: Settings) -> Upstream:
+        """Return the upstream request."""
+        written = self._route.write(self._request, settings)
+        self.dropped = written.dropped
+        return Upstream(self._route.path(settings.model), written.body)
+
+    def answer(self, body: bytes) -> Converted:
+        """Return the count."""
+        return Converted(status=200, body=self._route.write_count(self._route.read_count(body)))
+
+    def failed(self, status: int, body: bytes) -> Converted:
+        """Return an error of the provider's."""
+        failure = self._route.read_error(status, body)
+        return Converted(status=failure.status, body=self.refused(failure), failure=failure)
+
+    def refused(self, failure: Failure) -> bytes:
+        """Return the body of an error."""
+        return self._route.write_error(failure)
+
+    def stream(self) -> StreamConversion:
+        """Counts come whole."""
+        raise DialectError("The provider answered a count with a stream.", status=502)
+
+
+def estimate(request: Request) -> int:
+    """Return about how many tokens a conversation has, for a model whose vendor does not count."""
+    texts = [part.text for part in request.system]
+    for message in request.messages:
+        texts.extend(_texts(message))
+    for tool in request.tools:
+        texts.append(f"{tool.name} {tool.description}")
+        if tool.schema:
+            texts.append(encode(tool.schema).decode())
+    framing = TOKENS_PER_MESSAGE * (len(request.messages) + bool(request.system)) + TOKENS_PER_MESSAGE
+    return sum(toktok.batch_count(texts, VOCABULARY, 1)) + framing
+
+
+def _texts(message: Message) -> list[str]:
+    found: list[str] = []
+    for part in message.parts:
+        if isinstance(part, (Text, Refusal, Reasoning)):
+            found.append(part.text)
+        elif isinstance(part, ToolCall):
+            found.append(f"{part.name} {part.arguments}")
+        elif isinstance(part, ToolResult):
+            found.extend(each.text for each in part.parts if isinstance(each, Text))
+    return found

@@ -1,0 +1,152 @@
+"""Writes ``docs/providers.md`` from the tables that the code uses: ``python -m tools.build_providers_doc``.
+
+A test fails while the page is not what this makes.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+django.setup(set_prefix=False)
+
+from gateway.call.operation import Operation  # noqa: E402
+from gateway.objects import operations  # noqa: E402
+from providers.dialects.anthropic import blocks  # noqa: E402
+from providers.dialects.anthropic import writing as anthropic_writing  # noqa: E402
+from providers.dialects.conversions import ESTIMATED, counts, passes  # noqa: E402
+from providers.dialects.gemini import writing as gemini_writing  # noqa: E402
+from providers.vendors import VENDORS, Vendor  # noqa: E402
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "providers.md"
+OPERATIONS: tuple[tuple[str, Operation], ...] = (
+    ("`chat/completions`", operations.CHAT),
+    ("`responses`", operations.RESPONSE),
+    ("`completions`", operations.COMPLETION),
+    ("`embeddings`", operations.EMBEDDINGS),
+    ("`moderations`", operations.MODERATION),
+    ("`images/generations`", operations.IMAGE_GENERATION),
+    ("`images/edits`", operations.IMAGE_EDIT),
+    ("`audio/speech`", operations.SPEECH),
+    ("`audio/transcriptions`", operations.TRANSCRIPTION),
+    ("`messages`", operations.MESSAGES),
+    ("`messages/count_tokens`", operations.MESSAGES_COUNT),
+    ("`models/…:generateContent`, `:streamGenerateContent`", operations.GENERATE),
+    ("`models/…:countTokens`", operations.GENERATE_COUNT),
+    ("`models/…:embedContent`, `:batchEmbedContents`", operations.EMBED_CONTENT),
+)
+# A vendor of each kind: all others are like one of them.
+LIKE: tuple[tuple[str, str], ...] = (
+    ("OpenAI's, with responses", "openai"),
+    ("OpenAI's, without", "groq"),
+    ("Anthropic's", "anthropic"),
+    ("Gemini's", "google-gemini"),
+)
+INTRODUCTION = """# Providers
+
+This page is made from the tables that the code uses (`python -m tools.build_providers_doc`).
+
+## Endpoints by dialect
+
+`as is`: the call passes byte by byte, and the server's answer decides. `converted`: request, answer, stream, usage and
+errors are translated, see below. `estimated`: counted here, with the header `x-gatehouse-estimated: true`. `—`: refused
+with 400 `unsupported_by_provider`. All are under `/v1`, `/api/llm` and the other prefixes; Google's also under
+`/v1beta`.
+
+"""
+CONVERSION = """
+## What a conversion keeps
+
+Text, system and developer prompts, images, documents, tool calls and their results (parallel ones too), `tool_choice`,
+structured output, reasoning with its proofs, stop sequences, limits, cache marks, citations, log probabilities where
+the vendor has them, finish reasons, usage and errors. A model that stops for its limit, a filter or a tool says so in
+the caller's words. What the target does not take is left out and named in the header `x-gatehouse-dropped`; with
+`x-gatehouse-strict: true` the call is refused with 400 instead, and the error names the field.
+
+"""
+LIMITS = """
+- Audio and video go to Gemini only; Anthropic's models refuse them with 400.
+- Files by id (`file_id`) are known to their own provider only: 400 for any other.
+- Tools that a vendor runs itself (code, computer, MCP, file search) are refused with 400 elsewhere; web search is
+  converted between those that have one.
+- Of several choices (`n`) the doors of Anthropic and of the Responses API return the first.
+- `functions` and `function_call`, deprecated by OpenAI, are not converted.
+- `responses` on providers without them are chats that Gatehouse keeps itself, encrypted, for
+  `GATEHOUSE_OBJECT_RETENTION_DAYS`: `previous_response_id`, `input_items`, retrieve and delete work; `background`,
+  `conversation` and `prompt` are refused with 400.
+- Images by Gemini: one at a time; edits are not converted. Speech by Gemini: `wav` and `pcm`, newer models also `mp3`
+  and `opus`.
+- Sockets (`realtime`, responses over a socket) are not converted.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [INTRODUCTION, _endpoints(), CONVERSION, _parameters(), "\n## What is not supported\n", LIMITS, _vendors()]
+    return "".join(parts).rstrip() + "\n"
+
+
+def _endpoints() -> str:
+    head = ["endpoint", *(name for name, _ in LIKE)]
+    rows = [[name, *(_way(row, VENDORS[kind]) for _, kind in LIKE)] for name, row in OPERATIONS]
+    return _table(head, rows)
+
+
+def _way(operation: Operation, vendor: Vendor) -> str:
+    if passes(operation.path, operation.door, vendor):
+        return "as is"
+    if counts(operation.path, operation.door, vendor):
+        return "converted"
+    return "estimated" if operation.path in ESTIMATED else "—"
+
+
+def _parameters() -> str:
+    images = ", ".join(sorted(mime.partition("/")[2] for mime in blocks.IMAGES))
+    rows = [
+        ["Anthropic's", _names(anthropic_writing.NOT_TAKEN), f"images ({images}), PDF, text"],
+        ["Gemini's", _names(gemini_writing.NOT_TAKEN), "images, PDF, text, audio, video, YouTube links"],
+    ]
+    return _table(["dialect", "parameters that it never takes", "media"], rows)
+
+
+def _vendors() -> str:
+    head = ["kind", "address", "dialect", "renamed", "left out", "beyond OpenAI's", "offers"]
+    rows = [_vendor(row) for row in VENDORS.values()]
+    words = (
+        "\n## Kinds of provider accounts\n\n`offers` are the parts of OpenAI's platform that Gatehouse expects there. "
+        "Families of models (GPT-5, o3, Grok, …) have rows of their own for parameters, whichever vendor serves "
+        "them.\n\n"
+    )
+    return words + _table(head, rows)
+
+
+def _vendor(row: Vendor) -> list[str]:
+    beyond: Iterable[tuple[str, bool]] = (
+        ("`top_k`", row.top_k),
+        ("cache marks", row.cache_marks),
+        ("reasoning sent back", row.replays_reasoning),
+        ("thought signatures", row.signed_calls),
+    )
+    return [
+        f"`{row.kind}`",
+        f"`{row.base_url}`" if row.base_url else "given",
+        row.dialect,
+        ", ".join(f"`{old}` → `{new}`" for old, new in row.renames) or "—",
+        _names(sorted(row.drops)),
+        ", ".join(name for name, has in beyond if has) or "—",
+        _names(sorted(row.abilities)),
+    ]
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "—"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
