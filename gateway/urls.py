@@ -21,6 +21,7 @@ from gateway.endpoints import (
     models,
     moderations,
     proxy,
+    queries,
     realtime,
     realtime_calls,
     resources,
@@ -32,7 +33,7 @@ from gateway.openapi import generator
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
 API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
-API_ROOTS = ("/v1/", "/v1beta/", "/api/llm/", "/openai/")
+API_ROOTS = ("/v1/", "/v1beta/", "/api/llm/", "/api/svc/", "/openai/")
 # The same with Google's version behind it, which its clients write.
 GOOGLE_PREFIX = r"^(?:v1/|api/llm/(?:api/inference/openai/)?)?v1(?:beta|alpha)/"
 # The same with the account in the address, for clients that can't send a header.
@@ -142,6 +143,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(AZURE_PREFIX, include(api)),
     path("healthz", health.Healthz.as_view(), name="healthz"),
     path("readyz", health.Readyz.as_view(), name="readyz"),
+    path("api/svc/v1/spans/query", queries.SpansQuery.as_view(), name="spans-query"),
+    path("api/svc/v1/llm-gateway/metrics/query", queries.MetricsQuery.as_view(), name="metrics-query"),
     path("api/schema/", generator.SchemaView.as_view(), name="schema"),
     path("api/docs/", generator.DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from usage.models import UsageRecord
 
@@ -19,19 +21,28 @@ def to_csv(records: Iterable[UsageRecord]) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(HEADER)
-    for record in records:
-        cost = record.cost
-        writer.writerow(
-            [*(_cell(getattr(record, name)) for name in COLUMNS), "" if cost is None else f"{cost:f}"],
-        )
+    for row in plain_rows(records):
+        writer.writerow([harmless(row[name]) for name in HEADER])
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def plain_rows(records: Iterable[UsageRecord]) -> Iterator[dict[str, Any]]:
+    """Yield records as JSON values by column: times as ISO 8601, ids as strings, the cost as a decimal string."""
+    for record in records:
+        row = {name: _plain(getattr(record, name)) for name in COLUMNS}
+        yield row | {"cost_usd": None if record.cost is None else f"{record.cost:f}"}
+
+
+def harmless(value: Any) -> Any:
+    """Return a value as a cell of CSV that no spreadsheet runs."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, str):
         return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
     return "" if value is None else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value

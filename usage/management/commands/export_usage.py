@@ -1,0 +1,88 @@
+"""``manage.py export_usage``: usage records, or bills in FOCUS' form, as files for other systems."""
+
+import csv
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from usage.exports import HEADER, harmless, plain_rows
+from usage.focus import COLUMNS, focus_rows
+from usage.models import UsageRecord
+from usage.report import moment
+
+WRONG_ARGUMENTS = 2
+CHUNK = 2000
+
+
+class Command(BaseCommand):
+    help = (
+        "Write usage records as CSV or JSON lines, or bills by the hour as CSV in the form of FOCUS 1.2, oldest first. "
+        "It reads a part at a time, however many there are. Ends with 2 for wrong arguments, 1 when the database fails."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--format", choices=("csv", "jsonl", "focus"), default="csv", help="form (csv)")
+        parser.add_argument("--since", default="30d", help="24h, 7d, 2w, or an ISO date or time in UTC; 'all' (30d)")
+        parser.add_argument("--until", help="the same; records from then on are left out")
+        parser.add_argument("--account", default="", help="only this provider account's")
+        parser.add_argument("--output", default="-", metavar="FILE", help="where to (standard output)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = datetime.now(UTC)
+        try:
+            since = None if options["since"] == "all" else moment(options["since"], now)
+            until = moment(options["until"], now) if options["until"] else None
+        except ValueError as error:
+            raise CommandError(str(error), returncode=WRONG_ARGUMENTS) from None
+        try:
+            if options["output"] == "-":
+                number = self._write(sys.stdout, since, until, options)
+            else:
+                draft = Path(f"{options['output']}.part")
+                with draft.open("w", encoding="utf-8", newline="") as file:
+                    number = self._write(file, since, until, options)
+                draft.replace(options["output"])  # a reader never finds half of it
+        except DatabaseError as error:
+            raise CommandError(f"The database gave no answer ({type(error).__name__}).") from None
+        except OSError as error:
+            raise CommandError(f"{options['output']} can't be written ({error.strerror}).") from None
+        self.stderr.write(f"{number} rows.")
+
+    def _write(self, out: IO[str], since: datetime | None, until: datetime | None, options: dict[str, Any]) -> int:
+        """Write the rows; return how many there were."""
+        if options["format"] == "focus":
+            return _write_csv(out, COLUMNS, focus_rows(since, until, options["account"]))
+        rows = plain_rows(_records(since, until, options["account"]))
+        if options["format"] == "csv":
+            return _write_csv(out, HEADER, rows)
+        number = 0
+        for row in rows:
+            out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+            number += 1
+        return number
+
+
+def _write_csv(out: IO[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    number = 0
+    for row in rows:
+        writer.writerow([harmless(row[name]) for name in columns])
+        number += 1
+    return number
+
+
+def _records(since: datetime | None, until: datetime | None, account: str) -> Iterator[UsageRecord]:
+    records = UsageRecord.objects.order_by("created_at", "id")
+    if since is not None:
+        records = records.filter(created_at__gte=since)
+    if until is not None:
+        records = records.filter(created_at__lt=until)
+    return (records.filter(account=account) if account else records).iterator(CHUNK)
