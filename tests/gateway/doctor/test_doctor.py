@@ -1,0 +1,125 @@
+"""``manage.py doctor`` on real installations: silent on a healthy one, and with the fix for each fault."""
+
+import json
+import socket
+from datetime import date
+from typing import Any
+
+from tests.support.fixtures import ACCOUNT, InstallationMaker
+from tests.support.installation import Installation
+from tests.support.manifests import chat_model, provider
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import free_port
+
+HEALTHY = {"GATEHOUSE_PUBLIC_URL": "https://ai.example.com"}
+
+
+def examine(installation: Installation, **env: str) -> tuple[int, list[dict[str, str]]]:
+    """Return the exit code and what is not well."""
+    done = installation.manage("doctor", "--json", env=env)
+    found: list[dict[str, str]] = json.loads(done.stdout)
+    for finding in found:
+        assert bool(finding["action"]) == (finding["level"] != "ok"), finding
+    return done.returncode, [finding for finding in found if finding["level"] != "ok"]
+
+
+def only(found: list[dict[str, Any]], check: str) -> str:
+    """Return the one message of a check; nothing else is wrong."""
+    assert {finding["check"] for finding in found} == {check}, found
+    return " ".join(finding["message"] for finding in found)
+
+
+def healthy(make: InstallationMaker, upstream: SandboxProcess, **env: str) -> Installation:
+    installation = make(env={**HEALTHY, **env}, seeded=False)
+    installation.apply(provider(ACCOUNT, upstream.url, models=["gpt-4o-mini"]))
+    return installation
+
+
+def test_a_healthy_installation(
+    make_installation: InstallationMaker, running_upstream: SandboxProcess, postgres_url: str, redis_url: str
+) -> None:
+    code, found = examine(healthy(make_installation, running_upstream))
+    assert (code, found) == (0, [])
+    env = {**HEALTHY, "DATABASE_URL": postgres_url, "REDIS_URL": redis_url}
+    other = make_installation(env=env, seeded=False)
+    assert other.manage("migrate", "--verbosity=0").returncode == 0
+    other.apply(provider(ACCOUNT, running_upstream.url, models=["gpt-4o-mini"]))
+    assert examine(other) == (0, [])
+    text = other.manage("doctor")
+    assert text.stdout.startswith("ok       settings: All is well.")
+
+
+def test_what_is_away(make_installation: InstallationMaker, running_upstream: SandboxProcess) -> None:
+    installation = healthy(make_installation, running_upstream)
+    nowhere = f"127.0.0.1:{free_port()}"
+    code, found = examine(installation, DATABASE_URL=f"postgres://x@{nowhere}/x", REDIS_URL=f"redis://{nowhere}/0")
+    assert code == 1
+    assert {finding["check"] for finding in found} >= {"database", "redis"}
+    assert "x@" not in json.dumps(found)
+
+
+def test_missing_migrations(make_installation: InstallationMaker, postgres_url: str) -> None:
+    code, found = examine(make_installation(env={**HEALTHY, "DATABASE_URL": postgres_url}, seeded=False))
+    assert code == 1
+    assert "manage.py migrate" in json.dumps(found)
+
+
+def test_keys_of_another_encryption_key(make_installation: InstallationMaker, running_upstream: SandboxProcess) -> None:
+    installation = healthy(make_installation, running_upstream)
+    code, found = examine(installation, GATEHOUSE_ENCRYPTION_KEYS="another-0123456789-key-abcdefghij-xyz")
+    assert code == 1
+    assert ACCOUNT in only(found, "keys")
+
+
+def test_an_address_that_no_one_answers(make_installation: InstallationMaker, running_upstream: SandboxProcess) -> None:
+    installation = healthy(make_installation, running_upstream)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        installation.apply(
+            provider(ACCOUNT, running_upstream.url, models=["gpt-4o-mini"]),
+            provider("away", f"http://127.0.0.1:{closed.getsockname()[1]}/v1", models=["gpt-4o-mini"]),
+        )
+        code, found = examine(installation)
+    assert code == 3
+    assert "away" in only(found, "egress")
+    code, found = examine(installation, GATEHOUSE_EGRESS_ALLOW="")
+    assert code == 1
+    assert "GATEHOUSE_EGRESS_ALLOW" in json.dumps([each for each in found if each["check"] == "egress"])
+
+
+def test_rules_prices_and_models(make_installation: InstallationMaker, running_upstream: SandboxProcess) -> None:
+    installation = healthy(make_installation, running_upstream)
+    installation.apply(
+        provider(ACCOUNT, running_upstream.url, models=["gpt-4o-mini", chat_model("own", model_id="no-such-model-7")]),
+        provider("lonely", running_upstream.url, models=["gpt-4o-mini"], access=()),
+    )
+    installation.do("token", "narrow", [f"{ACCOUNT}/own"], user="ada@example.com")
+    installation.do("delete_model", f"{ACCOUNT}/own")
+    installation.do("add_model", f"{ACCOUNT}/old", deprecated_on=date.today().isoformat())
+    code, found = examine(installation)
+    assert code == 3
+    said = {finding["check"]: finding["message"] for finding in found}
+    assert {"rules", "prices", "models"} == set(said)
+    messages = json.dumps(found)
+    assert "lonely" in messages
+    assert f"{ACCOUNT}/own" in messages
+    assert f"{ACCOUNT}/old is shut down" in messages
+
+
+def test_little_disk_and_rejected_records(
+    make_installation: InstallationMaker, running_upstream: SandboxProcess
+) -> None:
+    installation = healthy(make_installation, running_upstream)
+    spool = installation.data / "spool"
+    spool.mkdir(exist_ok=True)
+    (spool / "rejected.jsonl").write_text("[]\n")
+    code, found = examine(installation)
+    assert code == 1
+    assert "rejected.jsonl" in only(found, "spool")
+
+
+def test_a_start_fault_is_said(make_installation: InstallationMaker, running_upstream: SandboxProcess) -> None:
+    installation = healthy(make_installation, running_upstream)
+    code, found = examine(installation, DEBUG="true")
+    assert code == 1
+    assert "DEBUG" in only(found, "settings")
