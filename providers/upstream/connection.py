@@ -4,6 +4,7 @@ llhttp is strict here (no leniency flag): what servers and proxies could read di
 """
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ MAX_HEAD_BYTES = 2**16
 # Below this size a copy is cheaper than a second system call.
 JOINED_BYTES = 2**16
 KEEPALIVE_SECONDS = 30.0
+# A connection that rested for longer is looked at before it is used: upstreams close those that are idle.
+CHECKED_SECONDS = 0.5
 TIMER_SLACK_SECONDS = 0.002
 CLOSED = "The upstream closed the connection before its answer was complete."
 BROKE = "The connection to the upstream broke."
@@ -144,7 +147,18 @@ class Connection(asyncio.Protocol):
 
     def usable(self, now: float) -> bool:
         """Whether the connection, which is idle, may serve another call."""
-        return now < self.idle_until and not self.gone
+        if now >= self.idle_until or self.gone:
+            return False
+        rested = now - (self.idle_until - self._idle_seconds)
+        return rested < CHECKED_SECONDS or not self._has_news()
+
+    def _has_news(self) -> bool:
+        """Whether the socket has something to read, which on an idle connection is its end: the loop has not seen it
+        yet.
+        """
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     @property
     def gone(self) -> bool:

@@ -14,6 +14,7 @@ from providers.upstream.head import encode_head, split_url
 from providers.upstream.pool import Pool
 from providers.upstream.resolver import Resolver
 
+IDEMPOTENCY_KEY = "idempotency-key"
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
@@ -29,8 +30,9 @@ class LeanClient:
     async def send(self, account: AccountSnapshot, request: UpstreamRequest) -> LeanAnswer:
         """Send ``request`` and return its answer as soon as the head is there. Redirects are returned, never followed.
 
-        An idempotent request is sent once more when the upstream closed a kept connection in that moment. Raises a
-        subclass of :class:`UpstreamFailure`; of any other such request its ``reused`` is true.
+        A request that may be repeated (RFC 9110, 9.2.2) is sent once more when the upstream closed a kept connection in
+        that moment: an idempotent one, or one whose client gave it an idempotency key. Raises a subclass of
+        :class:`UpstreamFailure`; of any other such request its ``reused`` is true.
         """
         pool = self._pools.get(account.name)
         if pool is None or pool.revision != account.revision:
@@ -42,7 +44,8 @@ class LeanClient:
         connection = pool.take(origin)
         if connection is None:
             connection = await pool.open(origin, deadline)
-        again = method in IDEMPOTENT and (body is None or isinstance(body, bytes))
+        again = body is None or isinstance(body, bytes)
+        again = again and (method in IDEMPOTENT or IDEMPOTENCY_KEY in request.headers)
         request.sent = True
         while True:
             answer = connection.send(method, head, body, length, pool.read_timeout, deadline)

@@ -4,6 +4,9 @@ misbehave.
 
 import asyncio
 import gzip
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -73,8 +76,13 @@ async def test_bytes_behind_an_answer_poison_nothing(lean: LeanClient) -> None:
                             await asyncio.sleep(0.005)
 
 
-@pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_a_kept_connection_that_the_upstream_closes(lean: LeanClient, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "repeated", "headers"),
+    [("GET", True, {}), ("DELETE", True, {}), ("POST", True, {"idempotency-key": "k"}), ("POST", False, {})],
+)
+async def test_a_kept_connection_that_the_upstream_closes(
+    lean: LeanClient, method: str, repeated: bool, headers: dict[str, str]
+) -> None:
     """Without a byte of an answer: what may be repeated is sent again, of the rest the caller learns why it failed."""
 
     async def script(peer: Peer) -> None:
@@ -84,13 +92,40 @@ async def test_a_kept_connection_that_the_upstream_closes(lean: LeanClient, meth
 
     async with serving(script) as server:
         assert await call(lean, server.origin) == (200, b"{}")
-        if method == "GET":
-            assert await call(lean, server.origin, method=method, body=None) == (200, b"{}")
+        asked = request(server.origin, method=method, body=b"{}" if method == "POST" else None)
+        asked.headers.update(headers)
+        if repeated:
+            answer = await lean.send(account(server.origin), asked)
+            assert (answer.status, await answer.read(100)) == (200, b"{}")
             assert (len(server.requests), server.connections) == (3, 2)
         else:
             with pytest.raises(Disconnected) as raised:
-                await call(lean, server.origin)
+                await lean.send(account(server.origin), asked)
             assert (raised.value.reused, raised.value.sent, server.connections) == (True, True, 1)
+
+
+async def test_a_rested_connection_is_looked_at_before_it_is_used(lean: LeanClient) -> None:
+    """Its end has arrived, but the event loop, which was busy, has not seen it yet: nothing is sent there."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    served: list[bytes] = []
+
+    def serve() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            served.append(connection.recv(2**16))
+            connection.sendall(OK)
+            time.sleep(0.2)
+            connection.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    assert await call(lean, origin) == (200, b"{}")
+    time.sleep(0.8)  # noqa: ASYNC251 - the loop must be kept from seeing the end
+    assert await call(lean, origin) == (200, b"{}")
+    await asyncio.to_thread(thread.join, 5)
+    assert len(served) == 2
+    listener.close()
 
 
 async def test_a_new_connection_that_closes_is_not_retried(lean: LeanClient) -> None:
