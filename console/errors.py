@@ -1,4 +1,4 @@
-"""The console's error pages.
+"""The console's error pages, and what clients of the API get at addresses that are not the API's.
 
 They need no database, no session and no known host, and ask for nothing from elsewhere.
 """
@@ -9,6 +9,18 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+
+from gateway.call.call import new_request_id
+from gateway.call.errors import ORIGIN_HEADER, render_json, status_of, unknown_path
+
+CONSOLE = "/admin/"
+
+
+def is_browser(request: HttpRequest) -> bool:
+    """Whether a page is the answer: below the console, and where HTML is asked for by name."""
+    if request.path_info.startswith(CONSOLE):
+        return True
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "").lower()
 
 
 def error_page(status: int, title: str, text: str, hint: str = "") -> HttpResponse:
@@ -74,7 +86,12 @@ def too_many_sign_ins() -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
-    """Answer 404."""
+    """Answer 404: a page to a browser, and OpenAI's error to every other client, which has a wrong base URL."""
+    if not is_browser(request):
+        error = unknown_path(request.path)
+        answer = HttpResponse(render_json(error), status=status_of(error), content_type="application/json")
+        answer[ORIGIN_HEADER], answer["x-request-id"] = "gateway", new_request_id()
+        return answer
     return error_page(404, "Not there", "There is nothing at this address, or nothing that you may see.")
 
 

@@ -1,8 +1,13 @@
 """The whole public surface, a line per endpoint."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.urls.converters import PathConverter
+from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
 from gateway.endpoints import (
@@ -43,6 +48,13 @@ ACCOUNT_PREFIX = API_PREFIX + r"accounts/(?P<account>[^/]+)(?:/v1)?/"
 DEPLOYED = "chat/completions|completions|embeddings|responses|images/[a-z]+|audio/[a-z]+"
 DEPLOYMENT_PREFIX = rf"^(?P<azure>openai)/deployments/(?P<deployment>.+?)/(?=(?:{DEPLOYED})/?$)"
 AZURE_PREFIX = r"^(?P<azure>openai)/(?:v1/)?"
+
+
+class Root(RedirectView):
+    """Leads browsers to the console. A call that comes here has a wrong base URL, and is told so."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        raise Http404
 
 
 class ModelName(PathConverter):
@@ -148,7 +160,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/schema/", generator.SchemaView.as_view(), name="schema"),
     path("api/docs/", generator.DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
+    path("", csrf_exempt(Root.as_view(pattern_name="admin:index")), name="root"),
 ]
 
 handler400 = "console.errors.bad_request"

@@ -157,6 +157,15 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
 )
 
 
+def unknown_path(path: str) -> NotFound:
+    """Return the error of a client whose address is none of ours."""
+    return NotFound(
+        f"Unknown path {path[:200]!r}. The OpenAI-compatible endpoints are under /v1, /api/llm and "
+        "/api/llm/api/inference/openai, for example /v1/chat/completions.",
+        code="unknown_url",
+    )
+
+
 def shutting_down() -> Unavailable:
     """Return the error of a call that the end of the server cuts off."""
     return Unavailable("Gatehouse is shutting down. Try again.", code="shutting_down", headers={"retry-after": "1"})

@@ -12,7 +12,7 @@ from gateway.call.request import Receive, Scope, Send
 from gateway.realtime.client_secrets import answered_subprotocol
 from gateway.realtime.closing import CloseReason, brief, close_code, error_event, headers_of, status_of
 from gateway.server import daphne
-from gateway.server.websocket import SILENT, SILENT_CODE
+from gateway.server.websocket import SILENT, SILENT_CODE, note_refusal
 from providers.upstream.socket import clipped, sendable
 
 logger = logging.getLogger("gateway.realtime")
@@ -117,6 +117,7 @@ class ClientSocket:
                 headers.append((b"content-length", str(len(body)).encode()))
                 await self._send({"type": "websocket.http.response.start", "status": self.status, "headers": headers})
                 await self._send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+                note_refusal(self.scope)
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close the socket."""

@@ -80,8 +80,9 @@ async def _deliver(request: InferenceRequest, reply: Reply, sending: "_Sending")
     else:
         await sending.start(reply.status, headers)
         stream = with_heartbeats(reply.stream, settings.SSE_HEARTBEAT_SECONDS) if sending.events else reply.stream
-        async for part in stream:
-            await sending.part(part)
+        if request.method != "HEAD":
+            async for part in stream:
+                await sending.part(part)
         gone = request.client_gone
         await sending.finish()
     if gone:  # the call went on for its usage; the server takes what is sent to no one
@@ -195,11 +196,7 @@ def _resolve(path: str) -> ResolverMatch:
     try:
         return get_resolver().resolve(path)
     except Resolver404:
-        raise errors.NotFound(
-            f"Unknown path {path[:200]!r}. The OpenAI-compatible endpoints are under /v1, /api/llm and "
-            "/api/llm/api/inference/openai, for example /v1/chat/completions.",
-            code="unknown_url",
-        ) from None
+        raise errors.unknown_path(path) from None
 
 
 _remembered = lru_cache(maxsize=1024)(_resolve)

@@ -69,3 +69,13 @@ def watch_shutdown(scope: Any, drain: Callable[[float], None], seconds: float) -
     protocol = protocol_of(scope)
     if protocol is not None:
         protocol.on_shutdown = partial(drain, seconds)
+
+
+def note_refusal(scope: Any) -> None:
+    """Note that the handshake was answered with an HTTP error.
+
+    uvicorn takes it for one that the application forgot, and writes an ERROR line for whatever a client gets wrong.
+    """
+    protocol = protocol_of(scope)
+    if protocol is not None:
+        protocol.handshake_complete = True

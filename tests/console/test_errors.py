@@ -33,7 +33,7 @@ def test_a_foreign_host_gets_the_setting_that_allows_it(settings):
     ],
 )
 def test_error_pages_have_the_console_s_look(status, answer, says):
-    response = answer(RequestFactory().get("/"))
+    response = answer(RequestFactory().get("/admin/"))
     page = response.content.decode()
     assert response.status_code == status
     assert says in page

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 from typing import Any
 from urllib.parse import quote
 
@@ -268,3 +269,40 @@ async def test_frames_pass_as_they_came(voices: Gateway, voice_token: str, realt
         await socket.until("error", lambda event: "JSON" in event["error"]["message"])
     found = realtime_upstream.requests()[0]["messages"]
     assert found[:4] == [*frames, base64.b64encode(b"\x00\x01\xff").decode()]
+
+
+BROKEN_HANDSHAKES = {
+    "no key": "sec-websocket-version: 13\r\n",
+    "another version": "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 7\r\n",
+    "a bad key": "sec-websocket-key: short\r\nsec-websocket-version: 13\r\n",
+    "no version": "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+}
+
+
+def handshake(gateway: Gateway, token: str, path: str, headers: str) -> bytes:
+    """What a server answers to a handshake with ``headers``."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+        raw.sendall(
+            f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n"
+            f"connection: upgrade\r\nupgrade: websocket\r\n{headers}\r\n".encode()
+        )
+        return raw.recv(2**16)
+
+
+@pytest.mark.parametrize("server", ["voices", "daphne"])
+async def test_refused_handshakes_write_no_error_line(
+    request: pytest.FixtureRequest, voice_token: str, server: str
+) -> None:
+    """They are the client's faults: a line that wakes an operator would be for anyone to write."""
+    gateway: Gateway = request.getfixturevalue(server)
+    for _, path, _, _ in REFUSALS[:4]:
+        if server == "voices":
+            await refusal(gateway, voice_token, path)
+        else:
+            async with dial(gateway, voice_token, path) as opened:
+                await opened.event()
+    if server == "voices":
+        await refusal(gateway, "sk-wrong")
+    for headers in BROKEN_HANDSHAKES.values():
+        assert handshake(gateway, voice_token, f"{REALTIME}?model={MODEL}", headers).startswith(b"HTTP/1.1 4")
+    assert [line for line in gateway.log.splitlines() if "ERROR" in line or "Traceback" in line] == []
