@@ -11,12 +11,12 @@ import msgspec
 
 from accounts.caller import Caller
 from batches.charging import line_key
+from gateway.access import default_models
 from gateway.body.json import is_true, text_of
 from gateway.call import errors
 from gateway.call.call import BatchLine, Call
 from gateway.call.headers import Options
 from gateway.call.reply import Reply
-from gateway.managed.input import DEFAULT_MODELS
 from gateway.models import OwnedObject
 from gateway.objects.operations import BATCH_LINES
 from gateway.pipeline import describe
@@ -76,8 +76,12 @@ async def _answer(row: OwnedObject, call: Call, line: Line) -> tuple[int, bytes]
         raise errors.InvalidRequest(
             "Lines that Gatehouse runs take neither 'background' nor 'store'.", param="background"
         )
-    name = text_of(fields.get("model")) or DEFAULT_MODELS.get(line.url, "")
-    call.model_asked = (row.data["origin"].get("models") or {}).get(name) or f"{row.account_name}/{name}"
+    name = text_of(fields.get("model"))
+    if name or not call.operation.unnamed:
+        public = (row.data["origin"].get("models") or {}).get(name, "")
+        call.model_asked = f"{row.account_name}/{public.partition('/')[2] or name}"  # it may have been renamed since
+    else:
+        call.model_asked = default_models.choose(call.caller, call.operation, row.account_name).model.public_name
     reply = await pipeline_run.run(call)
     try:
         if key_is_refused(reply):

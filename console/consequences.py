@@ -16,10 +16,13 @@ COUNTED = 100_000
 NAMED = 5
 
 
-def consequences(account: ProviderAccount) -> list[str]:
-    """Return what depends on the account's name, a sentence each; empty when nothing does."""
-    found = [_recent_calls(account.name), _limited_tokens(account.name), *_objects(account.name)]
-    return [text for text in found if text]
+def consequences(account: ProviderAccount, *, renamed: bool = False) -> list[str]:
+    """Return what depends on the account, a sentence each; empty when nothing does.
+
+    Objects follow an account that is only ``renamed``.
+    """
+    found = [_recent_calls(account.name), _limited_tokens(account.name)]
+    return [text for text in (*found, *(() if renamed else _objects(account.name))) if text]
 
 
 def _recent_calls(name: str) -> str:

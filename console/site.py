@@ -145,9 +145,9 @@ class ConsoleSite(UnfoldAdminSite):
         """Return what a user, a team, a virtual account or a token may call, and through what."""
         return access_of(owner)
 
-    def consequences(self, account: ProviderAccount) -> list[str]:
-        """Return what breaks when the account is renamed or deleted."""
-        return consequences(account)
+    def consequences(self, account: ProviderAccount, *, renamed: bool = False) -> list[str]:
+        """Return what breaks when the account is deleted, or only ``renamed``."""
+        return consequences(account, renamed=renamed)
 
     def has_permission(self, request: HttpRequest) -> bool:
         return self.scope(request).enters

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
 
@@ -9,4 +11,14 @@ class GatewayConfig(AppConfig):
     verbose_name = "The edge"
 
     def ready(self) -> None:
+        from providers.models import account_renamed
+
         connection_created.connect(bound_statements, dispatch_uid="gatehouse_bound_statements")
+        account_renamed.connect(objects_follow, dispatch_uid="gatehouse_objects_follow")
+
+
+def objects_follow(sender: Any, old: str, new: str, **kwargs: Any) -> None:
+    """Let objects go with their account when it is renamed."""
+    from gateway.models import OwnedObject
+
+    OwnedObject.objects.all().follow(old, new)

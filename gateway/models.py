@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Concat, Now, Substr
 from django.utils import timezone
 from fernet_fields import EncryptedTextField
 
@@ -53,6 +53,17 @@ class OwnedObjects(models.QuerySet["OwnedObject"]):
     def due(self, now: datetime) -> Self:
         """Those that a worker may take now."""
         return self.free(now).filter(due_at__lte=now)
+
+    def follow(self, old: str, new: str) -> None:
+        """Give the objects of the account ``old`` its ``new`` name: they live at the vendor, whatever we call it.
+
+        One that the new name has already, from an account that once bore it, stays.
+        """
+        there = self.filter(account_name=new, object_id=models.OuterRef("object_id"))
+        rows = self.filter(account_name=old).exclude(models.Exists(there))
+        model_name = Concat(models.Value(new), Substr("model_name", len(old) + 1))
+        rows.filter(model_name__startswith=f"{old}/").update(model_name=model_name)
+        rows.update(account_name=new)
 
     def timed(self) -> Self:
         """Let each have the moment when it was read as ``now``, by the database's clock."""

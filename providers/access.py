@@ -7,7 +7,7 @@ Principals are subject keys as grants have them: ``user:7``, ``team:3``, ``virtu
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from accounts.models import ApiToken, Team, User, VirtualAccount
 from providers.bound_secrets import ENCRYPTED
@@ -58,17 +58,19 @@ def principals_of(owner: User | Team | VirtualAccount | ApiToken) -> Principals:
 
 
 def reach(who: Principals) -> list[Reach]:
-    """Return what ``who`` may call, by account: three queries, whatever there is."""
+    """Return what ``who`` may call, by account: four queries, whatever there is."""
     subjects = Prefetch("subjects", ModelSubject.objects.only("key", "model_id"))
     models = Model.objects.filter(enabled=True).prefetch_related(subjects).order_by("name")
     accounts = ProviderAccount.objects.filter(enabled=True).defer(*ENCRYPTED)
     if not who.superuser:
         accounts = accounts.filter(grants__key__in=who.keys).distinct()
-    accounts = accounts.prefetch_related(Prefetch("models", models), Prefetch("grants", _grants())).order_by("name")
+    accounts = accounts.prefetch_related(Prefetch("models", models), Prefetch("grants", _grants()), "aliases").order_by(
+        "name"
+    )
     found = []
     for account in accounts:
         grants = [grant for grant in account.grants.all() if grant.key in who.keys]
-        if who.limits is not None and not _named(who.limits, account.name):
+        if who.limits is not None and not _allowed(who.limits, account):
             continue
         entry = Reach(account, [f"{grant.role} through {_subject(grant)}" for grant in grants])
         if who.superuser:
@@ -77,7 +79,7 @@ def reach(who: Principals) -> list[Reach]:
         for model in account.models.all():
             if not _may_call(who, account, model, managers):
                 entry.narrowed += 1
-            elif who.limits is None or not {account.name, f"{account.name}/{model.name}"}.isdisjoint(who.limits):
+            elif who.limits is None or _allowed(who.limits, account, model):
                 entry.models.append(model)
         found.append(entry)
     return found
@@ -97,8 +99,14 @@ def _grants() -> "QuerySet[Grant]":
     return Grant.objects.select_related("user", "team", "virtual_account").order_by("role", "key")
 
 
-def _named(limits: frozenset[str], account: str) -> bool:
-    return any(limit == account or limit.startswith(f"{account}/") for limit in limits)
+def _allowed(limits: frozenset[str], account: ProviderAccount, model: Model | None = None) -> bool:
+    """Whether a token's limits name the account, or one of its models, or ``model``, by any of their names."""
+    aliases = list(account.aliases.all())
+    names = {account.name, *(alias.name for alias in aliases if alias.model_id is None)}
+    if model is None:
+        return any(limit.partition("/")[0] in names for limit in limits)
+    models = {model.name, *(alias.name for alias in aliases if alias.model_id == model.pk)}
+    return not limits.isdisjoint(names | {f"{name}/{each}" for name in names for each in models})
 
 
 def _subject(grant: Grant) -> str:
@@ -108,12 +116,16 @@ def _subject(grant: Grant) -> str:
 
 
 def knows_limit(limit: str) -> bool:
-    """Whether a token's limit names an account, or a model of one: any name, where an account passes on all."""
-    account, slash, model = limit.partition("/")
-    if not slash:
-        return ProviderAccount.objects.filter(name=account).exists()
-    accounts = ProviderAccount.objects.filter(name=account)
-    return accounts.filter(any_model=True).exists() or Model.objects.filter(account__name=account, name=model).exists()
+    """Whether a token's limit names an account, or a model of one: any name, where an account passes on all.
+
+    Former names that are kept as aliases count.
+    """
+    name, slash, model = limit.partition("/")
+    accounts = ProviderAccount.objects.filter(Q(name=name) | Q(aliases__name=name, aliases__model=None))
+    if not slash or accounts.filter(any_model=True).exists():
+        return accounts.exists()
+    models = Model.objects.filter(account__in=accounts.values("pk"))
+    return models.filter(Q(name=model) | Q(aliases__name=model)).exists()
 
 
 def limit_names() -> list[str]:

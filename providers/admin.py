@@ -26,10 +26,11 @@ from providers.forms import (
     GrantForm,
     ProviderAccountForm,
     SubjectFormSet,
+    former_name,
     stored_header_names,
     stored_key,
 )
-from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
 from providers.origins import origin
 from providers.vendors import MODEL_TYPES
 
@@ -71,6 +72,24 @@ class ModelInline(ReadOnlyInline):
     @display(description="price per million tokens")
     def price(self, model: Model) -> str:
         return price_summary(model)
+
+
+class AliasInline(ReadOnlyInline):
+    """Former names that still work. They come with a rename and go here."""
+
+    model = Alias
+    fields = ("name", "means")
+    verbose_name_plural = "Former names that calls may still use"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
+        return super().get_queryset(request).select_related("model").order_by("name")
+
+    def has_delete_permission(self, request: HttpRequest, obj: DjangoModel | None = None) -> bool:
+        return self._parent_allows(request, obj)
+
+    @display(description="means")
+    def means(self, alias: Alias) -> str:
+        return f"the model {alias.model.name}" if alias.model else "the account"
 
 
 class GrantInline(ScopedInline):
@@ -117,10 +136,10 @@ class ProviderAccountAdmin(ScopedAdmin):
     ordering = ("name",)
     secret_lookups = ENCRYPTED
     readonly_fields = ("created_at", "updated_at", "usage")
-    inlines = (GrantInline, ModelInline)
+    inlines = (GrantInline, ModelInline, AliasInline)
     actions_detail = ("add_from_catalogue", "add_by_hand", "test_credentials")
     fieldsets = (
-        (None, {"fields": ("kind", "name", "rename_anyway", "enabled")}),
+        (None, {"fields": ("kind", "name", "keep_old_name", "rename_anyway", "enabled")}),
         ("Address and credentials", {"fields": ("base_url", "api_key", "clear_key", "organization", "project")}),
         (
             "Bounds and price",
@@ -146,7 +165,15 @@ class ProviderAccountAdmin(ScopedAdmin):
             "Models and objects",
             {
                 "classes": ("collapse",),
-                "fields": ("any_model", "isolation", "register_fine_tuned", "open_resources", "proxy_paths"),
+                "fields": (
+                    "any_model",
+                    "default_models",
+                    "stream_usage",
+                    "isolation",
+                    "register_fine_tuned",
+                    "open_resources",
+                    "proxy_paths",
+                ),
             },
         ),
     )
@@ -185,6 +212,8 @@ class ProviderAccountAdmin(ScopedAdmin):
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
         lost = _lost_by_moving(obj, form.cleaned_data) if change and obj.origin_changed() else []
         super().save_model(request, obj, form, change)
+        if change and former_name(form):
+            keep_former_name(obj, None, former_name(form))
         if lost:
             said = f"The address now leads to {origin(obj.url).host}. What was stored for the old one is cleared: "
             self.message_user(request, f"{said}{' and '.join(lost)}.", messages.WARNING)
@@ -310,13 +339,13 @@ class ModelPage(ScopedAdmin):
     inlines = (ModelSubjectInline,)
     actions = ("enable", "disable")
     fieldsets = (
-        (None, {"fields": ("account", "name", "upstream_id", "enabled")}),
+        (None, {"fields": ("account", "name", "keep_old_name", "upstream_id", "enabled")}),
         ("What it can do", {"fields": ("model_types", "features", "context_window", "max_output_tokens")}),
         ("Price", {"fields": ("price", "price_source", "private_price")}),
         ("Life", {"fields": ("deprecated_on", "usage", "created_at")}),
     )
     add_fieldsets = (
-        fieldsets[0],
+        (None, {"fields": ("account", "name", "upstream_id", "enabled")}),
         fieldsets[1],
         ("Price", {"fields": ("price_source", "private_price")}),
         ("Life", {"fields": ("deprecated_on",)}),
@@ -330,6 +359,11 @@ class ModelPage(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         return without_secrets(super().get_queryset(request), "account")
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and former_name(form):
+            keep_former_name(obj.account, obj, former_name(form))
 
     @display(description="name", ordering="name")
     def public_name(self, model: Model) -> str:

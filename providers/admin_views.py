@@ -12,6 +12,7 @@ from providers.catalogue.models import KnownModel, choose, known_models, seed
 from providers.lookup import undecryptable
 from providers.models import Model, ProviderAccount
 from providers.pricing.public import private_sheet, public_sheet
+from providers.pricing.surcharges import surcharge_bp
 from providers.pricing.text import sheet_text
 from providers.probe.run import ProbeResult, probe_account
 from providers.probe.verdict import LABELS
@@ -103,4 +104,6 @@ def price_summary(model: Model) -> str:
             return f"{sheet_text(private_sheet(model.private_price))} (private)"
         except ValueError as fault:
             return f"private price is wrong: {fault}"
-    return sheet_text(public_sheet(model.account.vendor.price_source, model.upstream_id))
+    listed = sheet_text(public_sheet(model.account.vendor.price_source, model.upstream_id))
+    surcharge = surcharge_bp(model.account.kind, model.account.url, model.upstream_id)
+    return f"{listed}, and {surcharge / 100:g} % more in this region" if surcharge else listed

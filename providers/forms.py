@@ -65,6 +65,23 @@ def stored_header_names(account: ProviderAccount) -> list[str] | None:
         return None
 
 
+def keep_old_name_field() -> forms.BooleanField:
+    """Return the tick that keeps the former name of what is renamed as an alias."""
+    return forms.BooleanField(
+        label="Keep the old name",
+        required=False,
+        initial=True,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="When the name changes: calls, limits of tokens and objects go on under the old one, too.",
+    )
+
+
+def former_name(form: forms.ModelForm) -> str:
+    """Return the name that the form's row had before and is to keep as an alias; empty when it keeps none."""
+    kept = form.cleaned_data.get("keep_old_name") and "name" in form.changed_data
+    return form.initial.get("name", "") if kept else ""
+
+
 class ProviderAccountForm(forms.ModelForm):
     """Edits an account. The key and the extra headers are write-only: empty keeps what is stored."""
 
@@ -74,8 +91,9 @@ class ProviderAccountForm(forms.ModelForm):
         max_length=8000,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "spellcheck": "false"}),
     )
+    keep_old_name = keep_old_name_field()
     rename_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
-    consequences: Callable[[ProviderAccount], list[str]]
+    consequences: Callable[..., list[str]]
     """What breaks with another name, given by the page."""
     clear_key = forms.BooleanField(label="Clear key", required=False, widget=UnfoldBooleanSwitchWidget)
     headers = PairsField(label="Extra headers", required=False)
@@ -109,14 +127,27 @@ class ProviderAccountForm(forms.ModelForm):
             "open_resources",
             "proxy_paths",
             "register_fine_tuned",
+            "default_models",
+            "stream_usage",
         ]
-        labels = {"base_url": "Base URL", "any_model": "Any model", "register_fine_tuned": "Register fine-tuned models"}
-        widgets = {"base_url": SuggestingTextInput(base_url_choices(), depends_on="kind")}
+        labels = {
+            "base_url": "Base URL",
+            "any_model": "Any model",
+            "register_fine_tuned": "Register fine-tuned models",
+            "default_models": "Default models",
+            "stream_usage": "Usage of streams",
+        }
+        widgets = {
+            "base_url": SuggestingTextInput(base_url_choices(), depends_on="kind"),
+            "default_models": UnfoldAdminExpandableTextareaWidget(attrs={"spellcheck": "false"}),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self._say_what_is_stored()
+        else:
+            self.fields["keep_old_name"].widget = forms.HiddenInput()
 
     def _say_what_is_stored(self) -> None:
         host = origin(self.instance.url).host
@@ -145,19 +176,18 @@ class ProviderAccountForm(forms.ModelForm):
             not self.instance.pk
             or "name" not in self.changed_data
             or cleaned.get("rename_anyway")
+            or cleaned.get("keep_old_name")
             or "name" in self.errors
         ):
             return
         before = ProviderAccount.objects.only("name").get(pk=self.instance.pk)
-        breaks = [*self.consequences(before), "whoever has the old name in their code or in a manifest"]
+        breaks = [*self.consequences(before, renamed=True), "whoever has the old name in their code or in a manifest"]
         self.fields["rename_anyway"].widget = UnfoldBooleanSwitchWidget()
         self.fields["rename_anyway"].label = "Rename anyway"
         self.add_error(
             "name",
-            f"Callers write {old}/MODEL: with another name these calls fail. Breaks: {'; '.join(breaks)}. To keep the "
-            f"old name "
-            "working, leave this account as it is and add a second one under the new name with the same key. "
-            "Or tick 'Rename anyway' and save again.",
+            f"Callers write {old}/MODEL: with another name these calls fail. Breaks: {'; '.join(breaks)}. Tick 'Keep "
+            "the old name' to let them go on, or 'Rename anyway', and save again.",
         )
 
     def clean_api_key(self) -> str:
@@ -201,6 +231,8 @@ class CapabilitiesForm(forms.ModelForm):
         help_text="What it can do within a call. Shown to callers in the model list; nothing is refused for it.",
     )
 
+    keep_old_name = keep_old_name_field()
+
     class Meta:
         model = Model
         fields = [
@@ -217,6 +249,11 @@ class CapabilitiesForm(forms.ModelForm):
             "enabled",
         ]
         widgets = {"private_price": UnfoldAdminExpandableTextareaWidget(attrs={"spellcheck": "false"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance.pk:
+            self.fields["keep_old_name"].widget = forms.HiddenInput()
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

@@ -1,18 +1,19 @@
 """Where answers come from: provider accounts, their models, and who may use or manage them."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import TextChoices
+from django.dispatch import Signal
 
 from accounts.changes import Announced
 from accounts.models import Team, User, VirtualAccount
 from providers import egress, headers
 from providers.bound_secrets import BoundSecrets
-from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, resource_fault, vendor_of
+from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, default_models_fault, resource_fault, vendor_of
 
 FORBIDDEN_HEADERS = frozenset(
     [
@@ -30,6 +31,8 @@ FORBIDDEN_HEADERS = frozenset(
 )
 ACCOUNT_KIND = "providers.provideraccount"
 """How the change feed calls an account, and all that belongs to it: workers load accounts as a whole."""
+account_renamed = Signal()
+"""Sent with ``old`` and ``new`` in the transaction that renames an account."""
 model_name_validator = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$",
     "Use 1 to 200 letters, digits and . _ : / @ + -; begin with a letter or digit.",
@@ -46,6 +49,11 @@ class ProviderAccount(BoundSecrets):
         OWNER = "owner", "Owner: objects belong to the caller who made them"
         TEAM = "team", "Team: the caller's teams share them"
         ACCOUNT = "account", "Account: everybody who may use the account shares them"
+
+    class StreamUsage(TextChoices):
+        AUTO = "auto", "As vendors of this kind take it"
+        ALWAYS = "always", "Always: ask for it with stream_options"
+        NEVER = "never", "Never: the upstream refuses stream_options"
 
     organization = models.CharField(max_length=200, blank=True)
     project = models.CharField(max_length=200, blank=True)
@@ -72,7 +80,11 @@ class ProviderAccount(BoundSecrets):
         "any model", default=False, help_text="Also pass on upstream model names that are not listed here."
     )
     discount_percent = models.DecimalField(
-        max_digits=5, decimal_places=2, default=Decimal(0), validators=[MinValueValidator(0), MaxValueValidator(100)]
+        max_digits=5,
+        decimal_places=2,
+        default=Decimal(0),
+        validators=[MinValueValidator(-100), MaxValueValidator(100)],
+        help_text="Off the list price; below zero it is a surcharge. What vendors add in a region is added without it.",
     )
     isolation = models.CharField(max_length=16, choices=Isolation, default=Isolation.OWNER)
     open_resources = models.JSONField(
@@ -86,16 +98,51 @@ class ProviderAccount(BoundSecrets):
     register_fine_tuned = models.BooleanField(
         default=False, help_text="Register the model of a succeeded fine-tuning job on this account."
     )
+    default_models = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        blank=True,
+        help_text="Models of calls that name none, by operation or model type, for example "
+        '{"moderation": "omni-moderation-latest"}. What is left out is as the vendor has it.',
+    )
+    stream_usage = models.CharField(
+        max_length=8,
+        choices=StreamUsage,
+        default=StreamUsage.AUTO,
+        db_default=StreamUsage.AUTO.value,
+        help_text="Whether streams are asked for their token counts. Without them their cost is unknown.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    _stored_name: str | None = None
+
     class Meta:
         ordering = ["name"]
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        instance = super().from_db(*args, **kwargs)
+        instance._stored_name = instance.__dict__.get("name")
+        return instance
 
     @property
     def vendor(self) -> Any:
         """The vendor's row in the catalogue."""
         return vendor_of(self.kind, self.url)
+
+    @property
+    def asks_stream_usage(self) -> bool:
+        """Whether streams are asked for their token counts: as the account says, else as its vendor's row does."""
+        if self.stream_usage == self.StreamUsage.AUTO:
+            return bool(self.vendor.stream_usage)
+        return self.stream_usage == self.StreamUsage.ALWAYS
+
+    def validate_unique(self, exclude: Any = None) -> None:
+        super().validate_unique(exclude)
+        fault = alias_fault(self.name, account=self)
+        if fault:
+            raise ValidationError({"name": fault})
 
     def clean(self) -> None:
         if not self.url:
@@ -108,6 +155,9 @@ class ProviderAccount(BoundSecrets):
             value = getattr(self, field)
             if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
                 raise ValidationError({field: "Give a JSON list of texts."})
+        fault = default_models_fault(self.default_models)
+        if fault:
+            raise ValidationError({"default_models": fault})
         fault = resource_fault(self.open_resources)
         if fault:
             raise ValidationError({"open_resources": fault})
@@ -127,6 +177,13 @@ class ProviderAccount(BoundSecrets):
             if headers.value_fault(value):
                 raise ValidationError(f"The value of extra header {name!r} {headers.value_fault(value)}")
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic(using=kwargs.get("using")):
+            super().save(*args, **kwargs)
+            if self._stored_name not in (None, self.name):
+                account_renamed.send(type(self), old=self._stored_name, new=self.name)
+        self._stored_name = self.name
+
     def audit_place(self) -> tuple[str, str]:
         return self.name, ""
 
@@ -134,7 +191,7 @@ class ProviderAccount(BoundSecrets):
         return self.name
 
 
-def account_name(row: "Model | Grant") -> str:
+def account_name(row: "Model | Grant | Alias") -> str:
     """Return the name of the row's account, without loading what may not be decryptable."""
     if "account" in row._state.fields_cache:
         return row.account.name
@@ -186,6 +243,12 @@ class Model(Announced):
         """The name that callers send: ``account/name``."""
         return f"{self.account.name}/{self.name}"
 
+    def validate_unique(self, exclude: Any = None) -> None:
+        super().validate_unique(exclude)
+        fault = alias_fault(self.name, model=self)
+        if fault:
+            raise ValidationError({"name": fault})
+
     def clean(self) -> None:
         if not self.upstream_id:
             self.upstream_id = self.name
@@ -210,6 +273,91 @@ class Model(Announced):
 
     def __str__(self) -> str:
         return self.public_name
+
+
+class Alias(Announced):
+    """A former name of an account, or of one of its models: calls, limits of tokens and objects go on under it.
+
+    It never shadows a name: no account, or model of the account, may have it.
+    """
+
+    account = models.ForeignKey(ProviderAccount, models.CASCADE, related_name="aliases")
+    model = models.ForeignKey(
+        Model,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="aliases",
+        help_text="The model that the name is for. Empty: the account itself.",
+    )
+    name = models.CharField(max_length=200, validators=[model_name_validator])
+
+    class Meta:
+        verbose_name_plural = "aliases"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["name"], condition=models.Q(model=None), name="one_account_per_alias"),
+            models.UniqueConstraint(
+                fields=["account", "name"], condition=models.Q(model__isnull=False), name="one_model_per_alias"
+            ),
+        ]
+
+    announced_as = ACCOUNT_KIND
+    announced_key = "account_id"
+    audited_in_cascades = True
+
+    def clean(self) -> None:
+        if self.model is not None and self.model.account_id != self.account_id:
+            raise ValidationError({"model": "Choose a model of this account."})
+        if self.model is None and "/" in self.name:
+            raise ValidationError({"name": "An account's name has no slash."})
+        fault = self.shadow_fault()
+        if fault:
+            raise ValidationError({"name": fault})
+
+    def shadow_fault(self) -> str | None:
+        """Say which live name the alias would shadow, or ``None``."""
+        if self.model_id is None:
+            taken = ProviderAccount.objects.filter(name=self.name).exists()
+            return f"There is a provider account {self.name!r}: its calls would not be clear." if taken else None
+        taken = Model.objects.filter(account_id=self.account_id, name=self.name).exists()
+        return f"The account has a model {self.name!r}: its calls would not be clear." if taken else None
+
+    def audit_name(self) -> str:
+        return f"{self.name} for {self.model.audit_name() if self.model else account_name(self)}"
+
+    def audit_place(self) -> tuple[str, str]:
+        return account_name(self), ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def alias_fault(name: str, account: ProviderAccount | None = None, model: Model | None = None) -> str | None:
+    """Say whose former name ``name`` is, which an ``account`` or a ``model`` is to get; ``None`` when it is free.
+
+    A row may take back a former name of its own: :func:`keep_former_name` removes the alias.
+    """
+    if model is not None:
+        taken = Alias.objects.filter(name=name, account_id=model.account_id, model__isnull=False).exclude(
+            model_id=model.pk
+        )
+    else:
+        taken = Alias.objects.filter(name=name, model=None).exclude(account_id=account.pk if account else None)
+    alias = taken.select_related("model").first()
+    if alias is None:
+        return None
+    whose = account_name(alias) if alias.model is None else f"the model {alias.model.name}"
+    return f"{name!r} is a former name of {whose}, which calls may still use. Delete that alias first."
+
+
+def keep_former_name(account: ProviderAccount, model: Model | None, old: str) -> None:
+    """Let calls go on under the ``old`` name of an account, or of one of its models, that has another one by now."""
+    aliases = Alias.objects.filter(account=account, model=model)
+    for taken_back in aliases.filter(name=(model or account).name):
+        taken_back.delete()
+    if not aliases.filter(name=old).exists():
+        Alias(account=account, model=model, name=old).save()
 
 
 class Subject(Announced):

@@ -7,11 +7,35 @@ keys, so none of them has a ``repr`` that shows its headers.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from providers.origins import Origin
 from providers.pricing.current import Prices
 from providers.pricing.sheet import PriceSheet
 from providers.vendors import Vendor
+
+Row = TypeVar("Row")
+
+
+class ByName(dict[str, Row]):
+    """Rows by name. A former name finds its row, too, but is not among the names; a live name always comes first."""
+
+    __slots__ = ("aliases",)
+
+    def __init__(self, rows: Mapping[str, Row], aliases: Mapping[str, Row]) -> None:
+        super().__init__(rows)
+        self.aliases = aliases
+
+    def __contains__(self, name: object) -> bool:
+        return dict.__contains__(self, name) or name in self.aliases
+
+    def __missing__(self, name: str) -> Row:
+        return self.aliases[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the row of a name, live or former."""
+        found = dict.get(self, name)
+        return self.aliases.get(name, default) if found is None else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +45,10 @@ class AccountSnapshot:
     ``users`` and ``managers`` hold subject keys (``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``).
     ``revision`` changes with everything that an open connection depends on. ``upstream_ids`` has the models by their
     upstream's name in lower case: some upstreams don't tell cases apart, and a model that is listed must not be reached
-    around its listing. ``finish_seconds`` is how long a call goes on whose client left.
+    around its listing. ``finish_seconds`` is how long a call goes on whose client left. ``default_models`` are the
+    models of calls that name none, by operation or model type, where the account has others than its vendor.
+    ``stream_usage`` says that streams are asked for their token counts. ``aliases`` are former names, which find the
+    account and its models as well as their names do.
 
     ``bound_to`` is the only origin that the account's secrets may go to, ``None`` for an account without any. ``fault``
     is what keeps it from being called, for callers to read: its secrets were entered for another origin, and are not
@@ -51,6 +78,9 @@ class AccountSnapshot:
     secrets: tuple[bytes, ...] = field(repr=False)
     bound_to: Origin | None = field(default=None, repr=False)
     fault: str = field(default="", repr=False)
+    default_models: Mapping[str, str] = field(default_factory=dict, repr=False)
+    stream_usage: bool = True
+    aliases: tuple[str, ...] = ()
 
     @property
     def provider(self) -> str:
@@ -63,6 +93,8 @@ class ModelSnapshot:
     """A model of an account. ``subjects`` is ``None`` when every user of the account may call it.
 
     ``prices`` may depend on the time; ``sheet`` and ``price`` are those of the moment.
+
+    ``surcharge_bp`` is what the vendor adds to its list prices at the account's address, in basis points.
 
     ``listed`` is false for an upstream name that an ``any_model`` account passes on: such a model has no capability
     gate.
@@ -82,6 +114,8 @@ class ModelSnapshot:
     listed: bool = True
     created: int = 0
     owner_key: str = ""
+    surcharge_bp: int = 0
+    aliases: tuple[str, ...] = ()
 
     @property
     def public_name(self) -> str:

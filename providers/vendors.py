@@ -24,6 +24,18 @@ MODEL_TYPES = (
 later.
 """
 
+UNNAMED = ("moderation", "image", "image_generation", "image_edit", "image_variation", "responses", "realtime")
+"""What OpenAI asks for no model: the keys of an account's ``default_models``, each an operation or a model type."""
+
+
+def default_models_fault(value: object) -> str | None:
+    """Say what is wrong with an account's default models, or ``None``."""
+    if not isinstance(value, dict) or not all(isinstance(name, str) and name.strip() for name in value.values()):
+        return 'Give a JSON object of names, for example {"image_generation": "gpt-image-1"}.'
+    unknown = next((key for key in value if key not in UNNAMED), None)
+    return f"{unknown!r} is not valid here. Valid keys: {', '.join(UNNAMED)}." if unknown is not None else None
+
+
 FEATURES = (
     "streaming",
     "tools",
@@ -87,7 +99,8 @@ class Vendor:
     Of chat parameters, ``renames`` maps OpenAI's names to the vendor's, ``drops`` are those that it refuses; ``top_k``,
     ``cache_marks`` (Anthropic's ``cache_control``), ``replays_reasoning`` (``reasoning_content`` of earlier turns) and
     ``signed_calls`` (Google's thought signatures) are what it takes beyond OpenAI's. ``default_models`` are what a new
-    account may begin with.
+    account may begin with; ``unnamed`` are the models that the vendor itself takes for calls that name none, by
+    operation or model type.
     """
 
     kind: str
@@ -112,12 +125,22 @@ class Vendor:
     replays_reasoning: bool = False
     signed_calls: bool = False
     default_models: tuple[str, ...] = ()
+    unnamed: tuple[tuple[str, str], ...] = ()
 
 
 OLD_LIMIT = (("max_completion_tokens", "max_tokens"),)
 """Servers that only know the older name of the limit."""
 OPENAI_ONLY = frozenset({"store", "metadata", "prediction", "service_tier", "web_search_options", "verbosity"})
 """Parameters of OpenAI's own platform that strict servers refuse."""
+
+# The defaults in OpenAI's API description, version 2.3.0; it has none for realtime sessions, where the newest is meant.
+OPENAI_UNNAMED = (
+    ("moderation", "omni-moderation-latest"),
+    ("image_generation", "dall-e-2"),
+    ("image_edit", "gpt-image-1.5"),
+    ("image_variation", "dall-e-2"),
+    ("realtime", "gpt-realtime"),
+)
 
 # Regions and their addresses as OpenAI's data residency guide lists them.
 OPENAI_REGIONS = (
@@ -171,6 +194,7 @@ VENDORS: dict[str, Vendor] = {
                 }
             ),
             default_models=("gpt-5.6", "gpt-5.4-mini", "text-embedding-3-small"),
+            unnamed=OPENAI_UNNAMED,
         ),
         Vendor(
             kind="azure-openai",

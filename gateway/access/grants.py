@@ -9,10 +9,10 @@ from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 
 def may_use(caller: Caller, account: AccountSnapshot) -> bool:
     """Whether the caller may use any of the account's models, leaving the models' own lists aside."""
-    if caller.limits is not None and not any(
-        limit == account.name or limit.startswith(f"{account.name}/") for limit in caller.limits
-    ):
-        return False
+    if caller.limits is not None:
+        names = (account.name, *account.aliases)
+        if not any(limit.partition("/")[0] in names for limit in caller.limits):
+            return False
     return caller.is_superuser or not caller.principals.isdisjoint(account.users)
 
 
@@ -31,8 +31,15 @@ def may_call(caller: Caller, account: AccountSnapshot, model: ModelSnapshot) -> 
         asked = caller.principals.union(caller.team_keys) if model.owner_key else caller.principals
         if model.subjects is not None and asked.isdisjoint(model.subjects | account.managers):
             return False
-    limits = caller.limits
-    return limits is None or account.name in limits or f"{account.name}/{model.name}" in limits
+    return caller.limits is None or _within(caller.limits, account, model)
+
+
+def _within(limits: frozenset[str], account: AccountSnapshot, model: ModelSnapshot) -> bool:
+    """Whether a token's limits name the account or the model, by any of their names."""
+    return any(
+        name in limits or any(f"{name}/{each}" in limits for each in (model.name, *model.aliases))
+        for name in (account.name, *account.aliases)
+    )
 
 
 def _shares(caller: Caller, account: AccountSnapshot, model: ModelSnapshot) -> bool:

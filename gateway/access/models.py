@@ -74,27 +74,44 @@ def _by_upstream_name(caller: Caller, account: AccountSnapshot, name: str) -> Mo
 
     A dated snapshot that is not listed is open to every caller who may use that model.
     """
-    listed = _listings(account).by_name.get(plain(name))
-    if listed:
-        return next((model for model in listed if may_call(caller, account, model)), None)
+    if is_listed(account, name):
+        return by_upstream_name(caller, account, name)
     return None if is_narrowed(caller, account, name) else unlisted_model(account, name)
 
 
-def on_account(caller: Caller, account: AccountSnapshot, name: str) -> Target:
+def by_upstream_name(
+    caller: Caller, account: AccountSnapshot, name: str, *model_types: str, exact: bool = False
+) -> ModelSnapshot | None:
+    """Return the model listed on ``account`` that the upstream calls ``name``, in any form or in this ``exact`` one.
+
+    Of several that the caller may call, one that is registered for most of ``model_types``, and that bears the name.
+    """
+    entries = [
+        model
+        for model in _listings(account).by_name.get(plain(name), ())
+        if (not exact or model.upstream_id == name) and may_call(caller, account, model)
+    ]
+    wanted = frozenset(model_types)
+    return min(entries, key=lambda model: (-len(wanted & model.model_types), model.name != name), default=None)
+
+
+def on_account(caller: Caller, account: AccountSnapshot, name: str, *model_types: str) -> Target:
     """Return what ``name`` means on ``account`` and nowhere else: ``account/name``, a public name, or the upstream's
     own.
 
-    Raises :class:`ModelNotFound` and :class:`Forbidden`. For names below a call's own, whose account is settled: an
-    upstream's names may begin like another account's.
+    Where the upstream's name is listed more than once, the entry for ``model_types`` is meant. Raises
+    :class:`ModelNotFound` and :class:`Forbidden`. For names whose account is settled: an upstream's names may begin
+    like another account's.
     """
-    for asked in (name.removeprefix(f"{account.name}/"), name):
+    prefix, slash, rest = name.partition("/")
+    for asked in (rest if slash and prefix in (account.name, *account.aliases) else name, name):
         found = _of_account(caller, account, asked, name)
         if found is not None:
             return found
-        for model in _listings(account).by_name.get(plain(asked), ()):
-            if may_call(caller, account, model):
-                _check_enabled(account)
-                return Target(account, model)
+        model = by_upstream_name(caller, account, asked, *model_types)
+        if model is not None:
+            _check_enabled(account)
+            return Target(account, model)
     raise not_found(name, f" on provider account {account.name!r}")
 
 

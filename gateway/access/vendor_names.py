@@ -9,7 +9,7 @@ from gateway.access.model_names import SNAPSHOT
 from gateway.call.errors import Forbidden, InvalidRequest
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
-from providers.snapshot import AccountSnapshot, Target
+from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 
 
 def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: str) -> Target:
@@ -22,46 +22,38 @@ def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: s
     _refuse_public_name(account, name)
     if not account.enabled:
         raise Forbidden(f"The provider account {account.name!r} is disabled.", code="provider_account_disabled")
-    target = _listed(caller, account, name, model_types)
-    if target is None and not access.is_listed(account, name):
-        base = SNAPSHOT.sub("", name)
-        if base != name:
-            found = _listed(caller, account, base, model_types)
-            target = found and Target(account, replace(found.model, upstream_id=name))
-        narrowed = access.is_narrowed(caller, account, name)
-        target = None if narrowed else target
-        if target is None and account.any_model and not narrowed and access.UNLISTED_NAME.fullmatch(name):
-            unlisted = unlisted_model(account, name)
-            target = Target(account, unlisted) if grants.may_call(caller, account, unlisted) else None
-    if target is None:
+    model = access.by_upstream_name(caller, account, name, *model_types, exact=True)
+    if model is None and not access.is_listed(account, name) and not access.is_narrowed(caller, account, name):
+        model = _unlisted(caller, account, name, model_types)
+    if model is None:
         raise access.not_found(name, f" on provider account {account.name!r}")
-    missing = [kind for kind in model_types if kind not in target.model.model_types] if target.model.listed else []
+    missing = [kind for kind in model_types if kind not in model.model_types] if model.listed else []
     if missing:
         raise InvalidRequest(
             f"{missing[0]} is not supported for the model {name!r}", param="model", code="unsupported_model_type"
         )
-    return target
+    return Target(account, model)
+
+
+def _unlisted(
+    caller: Caller, account: AccountSnapshot, name: str, model_types: tuple[str, ...]
+) -> ModelSnapshot | None:
+    """Return what a name means that nobody listed: a dated snapshot of a listed model, or on an account that passes any
+    name on, that one.
+    """
+    base = SNAPSHOT.sub("", name)
+    found = access.by_upstream_name(caller, account, base, *model_types, exact=True) if base != name else None
+    if found is not None:
+        return replace(found, upstream_id=name)
+    if not account.any_model or not access.UNLISTED_NAME.fullmatch(name):
+        return None
+    unlisted = unlisted_model(account, name)
+    return unlisted if grants.may_call(caller, account, unlisted) else None
 
 
 def is_fine_tuned(target: Target) -> bool:
     """Whether the model is one that someone had fine-tuned and that no administrator has listed: it has an owner."""
     return not target.model.listed and target.model.upstream_id.startswith("ft:")
-
-
-def _listed(caller: Caller, account: AccountSnapshot, name: str, model_types: tuple[str, ...]) -> Target | None:
-    """Return the account's entry for the vendor's ``name``; of several, one that fits the work, and that bears the
-    name.
-    """
-    entries = [
-        model
-        for model in account.models.values()
-        if model.upstream_id == name and grants.may_call(caller, account, model)
-    ]
-    if not entries:
-        return None
-    return Target(
-        account, min(entries, key=lambda model: (not model.model_types >= set(model_types), model.name != name))
-    )
 
 
 def _refuse_public_name(account: AccountSnapshot, name: str) -> None:

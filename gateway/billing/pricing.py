@@ -1,6 +1,7 @@
 """From usage to money: prices of attempts and of batch lines."""
 
 from gateway.billing.usage import REPORTED
+from providers.pricing.sheet import BASIS_POINTS
 from providers.snapshot import Target
 from usage.records import AttemptRecord
 
@@ -45,7 +46,7 @@ def price(record: AttemptRecord, target: Target, *, tier: str | None = None, fac
     """Set the record's cost from its usage; it stays ``None`` (unpriced) when no price, or no usage, is known.
 
     ``tier`` overrides the service tier that the vendor reported, for example ``batch``; ``factor`` is a fraction to
-    multiply by.
+    multiply by. What the vendor adds to its list prices for the account's region is in the cost.
     """
     if record.price_version == REPORTED:
         return
@@ -58,6 +59,10 @@ def price(record: AttemptRecord, target: Target, *, tier: str | None = None, fac
     if not units and not sheet.free:
         return  # the upstream did not tell what it used: unknown is not free
     record.price_version = sheet.version
+    surcharge = target.model.surcharge_bp
+    if surcharge:
+        record.price_version = f"{sheet.version} +{surcharge / 100:g}%"
+        factor = factor[0] * (BASIS_POINTS + surcharge), factor[1] * BASIS_POINTS
     record.cost_pico = sheet.cost(units, target.account.discount_bp, factor)
     gaps = sheet.gaps(units)
     if gaps:

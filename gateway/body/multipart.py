@@ -18,13 +18,13 @@ FILE_PART = "file"
 class PartScanner:
     """Follows the parts of a multipart body, fed piece by piece; keeps the values of the wanted text parts.
 
-        ``wanted`` are names of parts, or a function that says whether a name is wanted. ``model_span`` is where the
-        model's value stands in the body, as soon as it is known. ``on_file`` gets the content of the part ``file`` as
-        it comes, whose file's name is
-    in ``file_name`` (``None`` before the part, empty when it has none). A wanted part that
-        is given twice is refused unless its name ends in ``[]``: all of its values are in ``lists``. ``keeps_texts``
-        keeps every other part without a file, too, in ``texts``, up to 1 MiB together. Raises
-        :class:`InvalidRequest` for what is not a valid multipart body.
+    ``wanted`` are names of parts, or a function that says whether a name is wanted. ``model_span`` is where the model's
+    value is in the body, as soon as it is known; ``first_delimiter`` where the first delimiter ends, ``dashes`` the
+    delimiter itself. ``on_file`` gets the content of the part ``file`` as it comes, whose file's name is in
+    ``file_name`` (``None`` before the part, empty when it has none); ``hears`` gets it, too, and makes no demands on
+    the form. A wanted part that is given twice is refused unless its name ends in ``[]``: all of its values are in
+    ``lists``. ``keeps_texts`` keeps every other part without a file, too, in ``texts``, up to 1 MiB together. Raises
+    :class:`InvalidRequest` for what is not a valid multipart body.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class PartScanner:
         on_file: Callable[[bytes], None] | None = None,
         keeps_texts: bool = False,
         max_field_bytes: int = MAX_FIELD_BYTES,
+        hears: Callable[[bytes], None] | None = None,
     ) -> None:
         self.texts: list[tuple[str, bytes]] = []
         self._keeps_texts = keeps_texts
@@ -44,10 +45,11 @@ class PartScanner:
         self.model_span: tuple[int, int] | None = None
         self.file_name: str | None = None
         self.ended = False
+        self.first_delimiter = 0
         names = frozenset() if callable(wanted) else frozenset(wanted)
         self._is_wanted = wanted if callable(wanted) else names.__contains__
-        self._dashes = b"--" + boundary
-        self._kept = len(self._dashes) + 1  # what could be the beginning of a delimiter, with its line break
+        self.dashes = b"--" + boundary
+        self._kept = len(self.dashes) + 1  # what could be the beginning of a delimiter, with its line break
         self._buffer = b""
         self._position = 0
         self._step = self._before_first
@@ -59,6 +61,8 @@ class PartScanner:
         self._declared: int | None = None
         self._size = 0
         self._on_file = on_file
+        self._hears = hears
+        self._listens = False
         self._in_file = False
         self._seen: set[str] = set()
 
@@ -75,11 +79,12 @@ class PartScanner:
     def _before_first(self) -> bool:
         if self._buffer[:2] == b"\r\n":
             self._advance(2)
-        if len(self._buffer) < len(self._dashes):
+        if len(self._buffer) < len(self.dashes):
             return False
-        if not self._buffer.startswith(self._dashes):
+        if not self._buffer.startswith(self.dashes):
             raise malformed("The multipart body does not begin with the boundary of the Content-Type header.")
-        self._advance(len(self._dashes))
+        self._advance(len(self.dashes))
+        self.first_delimiter = self._position
         self._step = self._after_delimiter
         return True
 
@@ -126,6 +131,7 @@ class PartScanner:
         self._in_file = self._on_file is not None and name == FILE_PART
         if self._in_file:
             self.file_name = part_file_name(headers)
+        self._listens = self._hears is not None and name == FILE_PART
         self._wanted = name == "model" or self._is_wanted(name)
         self._field = name if not is_file and (self._wanted or self._keeps_texts) else None
         self._value.clear()
@@ -140,13 +146,13 @@ class PartScanner:
         self._seen.add(name)
 
     def _data(self) -> bool:
-        found = self._buffer.find(self._dashes)
+        found = self._buffer.find(self.dashes)
         if found >= 0:
             if self._buffer[max(0, found - 2) : found] != b"\r\n":  # some servers end the part here, too
                 raise malformed("A multipart boundary is not at the beginning of a line (after CR LF).")
             self._take(self._buffer[: found - 2])
             self._end_part()
-            self._advance(found + len(self._dashes))
+            self._advance(found + len(self.dashes))
             self._step = self._after_delimiter
             return True
         safe = len(self._buffer) - self._kept
@@ -159,6 +165,8 @@ class PartScanner:
         self._size += len(data)
         if self._in_file and self._on_file is not None and data:
             self._on_file(data)
+        if self._listens and self._hears is not None and data:
+            self._hears(data)
         if self._field is None:
             return
         self._value += data

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from accounts.numbers import whole_number
+from gateway.billing.audio_length import AudioMeter
 from gateway.body.model_fields import is_naming
 from gateway.body.multipart import PartScanner
 from gateway.body.part_headers import parameters
@@ -19,6 +20,7 @@ from gateway.call.request import InferenceRequest
 MEMORY_BYTES = 2**20
 CHUNK_BYTES = 2**16
 MODEL = "model"
+MODEL_HEADERS = b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
 _boundary = re.compile(rb"[ -~]{0,69}[!-~]\Z").match
 
 
@@ -34,19 +36,27 @@ class MultipartUpload:
         refers: frozenset[str] = frozenset(),
         names_anything: bool = False,
         keeps_texts: bool = False,
+        unnamed: bool = False,
+        audio: AudioMeter | None = None,
     ) -> None:
         self.content_type = request.raw_headers.get(b"content-type", b"").decode("latin1")
         self.fault: Exception | None = None
         self.sent = 0
+        self.audio = audio
         self.received = 0
         self._request = request
         self._names_anything = names_anything
+        self._unnamed = unnamed
         self._limit = limit
         names = frozenset(wanted)
         boundary = boundary_of(request.raw_headers.get(b"content-type", b""))
         self._reference_fields = FORM_FIELDS | refers
         self._scanner = PartScanner(
-            boundary, lambda name: name in names or is_naming(name) or bool(self._reference(name)), on_file, keeps_texts
+            boundary,
+            lambda name: name in names or is_naming(name) or bool(self._reference(name)),
+            on_file,
+            keeps_texts,
+            hears=audio.feed if audio is not None else None,
         )
         self._sent_references: int | None = None
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
@@ -91,10 +101,12 @@ class MultipartUpload:
         return reference_field(name, self._reference_fields)
 
     async def open(self) -> None:
-        """Read until the model is known; raise when the body is not valid, or ends without one."""
+        """Read until the model is known; raise when the body is not valid, or lacks one that it needs."""
         while self._scanner.model_span is None:
             if self._request.body_read:
                 self._check_end()
+                if self._unnamed:
+                    return
                 raise InvalidRequest(
                     "You must provide a 'model' part, named 'account/model' like 'openai-main/whisper-1'.",
                     param="model",
@@ -112,10 +124,11 @@ class MultipartUpload:
 
     def length(self, upstream_model: str) -> int | None:
         """Return the length of the body that goes upstream, or ``None`` when the client did not say its own."""
-        if self._length is None or self._scanner.model_span is None or not upstream_model:
+        place = self._place_of_model(upstream_model)
+        if self._length is None or place is None:
             return self._length
-        start, end = self._scanner.model_span
-        return self._length + len(upstream_model.encode()) - (end - start)
+        start, end, part = place
+        return self._length + len(part) - (end - start)
 
     async def body(self, upstream_model: str) -> AsyncIterator[bytes]:
         """Yield the body for the upstream. What goes wrong on the client's side is kept in ``fault`` and raised."""
@@ -162,15 +175,31 @@ class MultipartUpload:
             )
 
     def _rewritten_head(self, upstream_model: str) -> Iterable[bytes]:
-        span = self._scanner.model_span if upstream_model else None
+        place = self._place_of_model(upstream_model)
         self._head.seek(0)
-        if span is None:
+        if place is None:
             yield from self._read_head(None)
             return
-        yield from self._read_head(span[0])
-        yield upstream_model.encode()
-        self._head.seek(span[1])
+        start, end, part = place
+        yield from self._read_head(start)
+        yield part
+        self._head.seek(end)
         yield from self._read_head(None)
+
+    def _place_of_model(self, upstream_model: str) -> tuple[int, int, bytes] | None:
+        """Return where the model's name goes: its part's value, or a part of its own right behind the first delimiter.
+
+        ``(start, end, bytes that take the place)``; ``None`` for a body that goes on as it came.
+        """
+        if not upstream_model:
+            return None
+        name = upstream_model.encode()
+        if self._scanner.model_span is not None:
+            return *self._scanner.model_span, name
+        if not self._unnamed:
+            return None
+        start = self._scanner.first_delimiter
+        return start, start, MODEL_HEADERS + name + b"\r\n" + self._scanner.dashes
 
     def _read_head(self, count: int | None) -> Iterable[bytes]:
         while count is None or count > 0:

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.billing.audio_length import AudioMeter
+
 JSON = "application/json"
 
 
@@ -14,6 +16,7 @@ class Upload(Protocol):
     content_type: str
     fault: Exception | None
     sent: int
+    audio: AudioMeter | None
 
     @property
     def values(self) -> dict[str, str]:

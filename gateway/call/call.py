@@ -9,6 +9,7 @@ import uuid_utils
 from django.conf import settings
 
 from accounts.caller import Caller
+from gateway.billing.audio_length import AudioMeter
 from gateway.call.body import Body
 from gateway.call.errors import CallError
 from gateway.call.headers import Options
@@ -69,13 +70,17 @@ class Call:
     names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address names, for a
     body that names none. ``history`` are the items of earlier responses that the call goes on from. ``references`` are
     ids of objects that the request mentions, with the field that did; ``parent`` is the record of the object that the
-    path names; ``payer`` the model that pays for a call which names none itself.
+    path names; ``payer`` the model that pays for a call which names none itself. ``wants_usage``: the caller asks for
+    a stream's usage; ``asks_usage``: we do. ``audio`` measures what is heard or spoken. ``head_only``: the client sent
+    HEAD, which is answered as GET without the body.
     """
 
     __slots__ = (
         "account_binds",
         "account_name",
+        "asks_usage",
         "attempt",
+        "audio",
         "base_url",
         "batch_line",
         "body",
@@ -85,6 +90,7 @@ class Call:
         "endpoint",
         "error",
         "forwarded",
+        "head_only",
         "history",
         "id_field",
         "job",
@@ -116,6 +122,7 @@ class Call:
         self.started_ns = perf_counter_ns()
         self.endpoint = operation.path
         self.method = "POST"
+        self.head_only = False
         self.base_url = ""
         self.id_field = "id"
         self.path = operation.path
@@ -129,6 +136,8 @@ class Call:
         self.stream = False
         self.wants_usage = False
         self.history: list[dict[str, Any]] = []
+        self.asks_usage = False
+        self.audio: AudioMeter | None = None
         self.references: list[tuple[str, str]] = []
         self.parent: Owned | None = None
         self.payer: ModelSnapshot | None = None

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.models import NewObject
 
+HEARD, SPOKEN = "heard", "spoken"
 Fields = Mapping[str, msgspec.Raw]
 # Their first argument is the call. A call knows its operation, so naming the type here would be a circle.
 Maker = Callable[[Any, Fields], list[NewObject]]
@@ -55,7 +56,9 @@ class Operation:
     is called when the answer is complete. ``charges`` is false where the usage in an answer is not this call's to pay:
     it was paid for before, or will be. ``door`` is the dialect that callers speak here, empty for whatever the vendor
     speaks. ``raw`` says that a good answer is a file: its bytes go on as they are, whatever
-    its content type says.
+    its content type says. ``unnamed`` says that OpenAI asks for no model here: a call that names none
+    goes to the account's default. ``audio`` is the side whose audio is measured, should the vendor report no usage:
+    ``heard`` in an upload, or ``spoken`` in the answer.
 
     Where a call names no model, its account is chosen by what the operation needs: ``ability`` is what the account's
     vendor must offer (``ability_required``: also of an account that is named), ``account_type`` the type of which the
@@ -71,6 +74,8 @@ class Operation:
     charges: bool = True
     raw: bool = False
     door: str = "openai"
+    unnamed: bool = False
+    audio: str = ""
     ability: str = ""
     ability_required: bool = True
     account_type: str = ""

@@ -3,18 +3,19 @@ ORM."""
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 from django.db.models import Q, QuerySet
 from fernet_fields.fields import DecryptionError
 
-from providers.models import Grant, Model, ProviderAccount, request_headers
+from providers.models import Alias, Grant, Model, ProviderAccount, request_headers
 from providers.origins import origin
 from providers.pricing.current import Prices, fixed_prices, public_prices
 from providers.pricing.private import private_sheet
-from providers.snapshot import AccountSnapshot, ModelSnapshot
+from providers.pricing.surcharges import surcharge_bp
+from providers.snapshot import AccountSnapshot, ByName, ModelSnapshot
 
 logger = logging.getLogger("gateway.directory.directory")
 
@@ -29,7 +30,7 @@ UNREADABLE = (LookupError, TypeError, ValueError)
 
 def account_snapshots(
     last: Mapping[str, AccountSnapshot], account_ids: Collection[int] | None = None
-) -> dict[str, AccountSnapshot]:
+) -> ByName[AccountSnapshot]:
     """Return every account by name; with ``account_ids`` those are loaded, and the others are those of ``last``.
 
     An account whose key can't be decrypted keeps its last snapshot, or is left out; one that this version does not
@@ -46,12 +47,18 @@ def account_snapshots(
     grants: dict[int, list[Grant]] = {}
     for grant in Grant.objects.filter(parts).order_by("id"):
         grants.setdefault(grant.account_id, []).append(grant)
+    aliases: dict[int, list[Alias]] = {}
+    for alias in Alias.objects.filter(parts).order_by("id"):
+        aliases.setdefault(alias.account_id, []).append(alias)
     for account in _readable(accounts, last, snapshots):
+        pk = account.pk
         try:
-            snapshots[account.name] = account_snapshot(account, models.get(account.pk, []), grants.get(account.pk, []))
+            snapshots[account.name] = account_snapshot(
+                account, models.get(pk, []), grants.get(pk, []), aliases.get(pk, [])
+            )
         except UNREADABLE as error:
             _leave_out(account.name, error)
-    return snapshots
+    return ByName(snapshots, {alias: account for account in snapshots.values() for alias in account.aliases})
 
 
 def _readable(
@@ -79,13 +86,18 @@ def _leave_out(name: str, error: Exception) -> None:
     logger.error("Account %s: its row can't be read (%s). It is left out.", name, type(error).__name__)
 
 
-def account_snapshot(account: ProviderAccount, models: list[Model], grants: list[Grant]) -> AccountSnapshot:
-    """Return the snapshot of one account with its models and grants."""
+def account_snapshot(
+    account: ProviderAccount, models: list[Model], grants: list[Grant], aliases: Sequence[Alias] = ()
+) -> AccountSnapshot:
+    """Return the snapshot of one account with its models, grants and former names."""
     vendor = account.vendor
     headers, fault = request_headers(account), account.secrets_fault()
     if fault:
         logger.error("Account %s can't be called: %s", account.name, fault)
-    snapshots = [_model_snapshot(account, model) for model in models]
+    former: dict[int | None, tuple[str, ...]] = {}
+    for alias in aliases:
+        former[alias.model_id] = (*former.get(alias.model_id, ()), alias.name)
+    snapshots = [_model_snapshot(account, model, former.get(model.pk, ())) for model in models]
     managers = frozenset(grant.key for grant in grants if grant.role == Grant.Role.MANAGER)
     users = frozenset(grant.key for grant in grants)  # those who manage an account may call it too
     return AccountSnapshot(
@@ -107,11 +119,17 @@ def account_snapshot(account: ProviderAccount, models: list[Model], grants: list
         open_resources=frozenset(account.open_resources),
         proxy_paths=tuple(account.proxy_paths),
         revision=_revision(account, headers),
-        models={snapshot.name: snapshot for snapshot in snapshots},
+        models=ByName(
+            {snapshot.name: snapshot for snapshot in snapshots},
+            {alias: snapshot for snapshot in snapshots for alias in snapshot.aliases},
+        ),
+        aliases=former.get(None, ()),
         upstream_ids={snapshot.upstream_id.lower(): snapshot for snapshot in reversed(snapshots)},
         secrets=_secrets(account),
         bound_to=origin(account.url) if account.api_key or account.extra_headers_json else None,
         fault=MISBOUND.format(account.name) if fault else "",
+        stream_usage=account.asks_stream_usage,
+        default_models=account.default_models,
     )
 
 
@@ -129,6 +147,7 @@ def unlisted_model(account: AccountSnapshot, name: str) -> ModelSnapshot:
         model_types=frozenset(),
         prices=public_prices(account.vendor.price_source, name),
         listed=False,
+        surcharge_bp=surcharge_bp(account.vendor.kind, account.url, name),
     )
 
 
@@ -138,7 +157,7 @@ def _revision(account: ProviderAccount, headers: Mapping[str, str]) -> str:
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def _model_snapshot(account: ProviderAccount, model: Model) -> ModelSnapshot:
+def _model_snapshot(account: ProviderAccount, model: Model, aliases: tuple[str, ...]) -> ModelSnapshot:
     subjects = frozenset(subject.key for subject in model.subjects.all())
     return ModelSnapshot(
         account_name=account.name,
@@ -154,7 +173,16 @@ def _model_snapshot(account: ProviderAccount, model: Model) -> ModelSnapshot:
         enabled=model.enabled,
         created=int(model.created_at.timestamp()) if isinstance(model.created_at, datetime) else 0,
         owner_key=model.owner_key,
+        surcharge_bp=_surcharge(account, model),
+        aliases=aliases,
     )
+
+
+def _surcharge(account: ProviderAccount, model: Model) -> int:
+    """Return what the vendor adds to its list price; a private price is what was agreed."""
+    if model.price_source == Model.PriceSource.PRIVATE:
+        return 0
+    return surcharge_bp(account.kind, account.url, model.upstream_id)
 
 
 def _prices(account: ProviderAccount, model: Model) -> Prices | None:

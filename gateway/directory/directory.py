@@ -21,7 +21,7 @@ from accounts.worker_thread import WorkerThread
 from gateway.directory.accounts import account_snapshots
 from gateway.directory.callers import _token_rows, caller_of
 from providers.models import ACCOUNT_KIND
-from providers.snapshot import AccountSnapshot
+from providers.snapshot import AccountSnapshot, ByName
 
 logger = logging.getLogger("gateway.directory.directory")
 
@@ -49,7 +49,7 @@ class Directory:
     """The in-memory snapshot. Reads are plain dict look-ups; only the polling thread writes."""
 
     def __init__(self, on_change: Callable[[], None] | None = None) -> None:
-        self.accounts: dict[str, AccountSnapshot] = {}
+        self.accounts: ByName[AccountSnapshot] = ByName({}, {})
         self.loaded = False
         self.refreshed_at = 0.0
         self.fault = ""
@@ -71,6 +71,11 @@ class Directory:
         """Return the present state of a token by its id."""
         digest = self._digests.get(token_id)
         return self._tokens.get(digest) if digest else None
+
+    def current_name(self, account: str) -> str:
+        """Return the present name of an account by any of its names; an unknown one as it is."""
+        found: AccountSnapshot | None = self.accounts.get(account) if account else None
+        return found.name if found is not None else account
 
     def age(self) -> float:
         """Seconds since the snapshot was last known to be current."""

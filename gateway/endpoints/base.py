@@ -22,6 +22,11 @@ from gateway.pipeline import run as pipeline_run
 METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
 
 
+def method_of(request: HttpRequest) -> str:
+    """Return the method whose answer a request wants: HEAD is GET without the body."""
+    return "GET" if request.method == "HEAD" else request.method or ""
+
+
 class OpenView(APIView):
     """A view served by the lean handler.
 
@@ -36,7 +41,7 @@ class OpenView(APIView):
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Reply:  # type: ignore[override]
         assert isinstance(request, InferenceRequest)  # these views are served by the lean handler only
-        method = "GET" if request.method == "HEAD" and self.answers_head else request.method or ""
+        method = method_of(request) if self.answers_head else request.method or ""
         handler = getattr(self, method.lower(), None)
         if handler is None or method not in METHODS:
             methods = ", ".join(self.implemented_methods())
@@ -111,12 +116,12 @@ class ObjectView(InferenceView):
 
     async def describe(self, request: InferenceRequest, path: str, object_id: str = "") -> Call:
         """Return the call; its ``parent`` is the object's record, when the gateway has one."""
-        call = begin_call(request, self.caller, self.operations[request.method or ""])
+        call = begin_call(request, self.caller, self.operations[method_of(request)])
         call.path = path
         if object_id:
             account, call.parent = await ownership.locate(self.caller, object_id, call.account_name)
             call.account_name = account.name
-        if request.method == "GET":
+        if call.method == "GET":
             call.stream = request.GET.get("stream") == "true"
         if request.method in ("POST", "PUT", "PATCH"):
             await read_json_body(request, call, may_be_empty=True)

@@ -11,6 +11,7 @@ from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.pipeline import describe
+from gateway.state import state
 
 JSON_HEADERS = [(b"content-type", b"application/json")]
 
@@ -25,11 +26,12 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     if "azure" in place:
         query = "&".join(part for part in query.split("&") if not part.startswith("api-version="))
     call = request.call = describe.begin(caller, operation, request_id=request.request_id, query=query)
-    call.method = request.method or ""
+    call.head_only = request.method == "HEAD"
+    call.method = "GET" if call.head_only else request.method or ""
     call.ticket = request.ticket
     call.trace.received_ns = request.received_ns
     headers = request.raw_headers
-    call.account_name = place.get("account", "")
+    call.account_name = state.directory.current_name(place.get("account", ""))
     call.account_binds = bool(call.account_name)
     call.model_of_path = place.get("deployment", "")
     describe.read_headers(call, headers)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from gateway.access import accounts as access_accounts
+from gateway.access import default_models
 from gateway.access.authentication import refuse_duplicate_headers
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
@@ -67,14 +68,11 @@ class ClientSecrets(InferenceView):
         kind = self.session_type or session.get("type") or "realtime"
         if kind not in kinds.SECRET_KINDS or kinds.SECRET_KINDS[kind] is not self.kind:
             raise InvalidRequest("'session.type' must be 'realtime' or 'transcription'.", param="session.type")
+        if kind != "transcription" and not session.get("model"):
+            chosen = default_models.choose(self.caller, self.kind.operation, call.account_name)
+            session["model"] = chosen.model.public_name
         named = dict(_named_models(session))
         model = named.get("model", "") or named.get("transcription", "")
-        if not model and kind != "transcription":
-            raise InvalidRequest(
-                "Name the session's model: the secret is good for that model only.",
-                param="session.model",
-                code="missing_required_parameter",
-            )
         account = admission.account_for(self.caller, self.kind, "", call.account_name, model)
         assert account is not None  # only kinds whose models are named by events leave it open
         target = await _admit(call, account, session, named.get("model", ""))

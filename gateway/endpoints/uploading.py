@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 
+from gateway.billing.audio_length import AudioMeter
 from gateway.body.upload import MultipartUpload
 from gateway.call.body import Body
 from gateway.call.call import Call
-from gateway.call.operation import Operation
+from gateway.call.operation import HEARD, Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
@@ -27,7 +28,10 @@ class ModelUploadView(InferenceView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Read up to the model, then send everything on as it comes."""
         call = begin_call(request, self.caller, self.operation)
-        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, self.wanted)
+        meter = AudioMeter() if self.operation.audio == HEARD else None
+        upload = MultipartUpload(
+            request, settings.MAX_UPLOAD_BYTES, self.wanted, unnamed=self.operation.unnamed, audio=meter
+        )
         with closing_on_error(upload):
             await upload.open()
             describe.read_upload(call, upload)

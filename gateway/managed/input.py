@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from accounts.caller import Caller
-from gateway.access import named_models, vendor_names
+from gateway.access import default_models, named_models, vendor_names
 from gateway.body.json import decode_fields, is_true
 from gateway.body.references import find_references
 from gateway.call.errors import CallError, InvalidRequest, code_of
+from gateway.objects.operations import BATCH_LINES, IMAGE_EDIT
 from providers.snapshot import AccountSnapshot
 
 MAX_LINES = 50_000
@@ -37,7 +38,7 @@ ENDPOINTS: dict[str, str] = {
 VENDORS_ONLY = frozenset({"/v1/images/edits"})
 # What goes on, or is kept, where no one looks after it when a line is run by Gatehouse.
 NOT_HERE = ("background", "store")
-DEFAULT_MODELS = {"/v1/moderations": "omni-moderation-latest"}
+OPERATIONS = {**BATCH_LINES, "/v1/images/edits": IMAGE_EDIT}
 
 
 class Line(msgspec.Struct):
@@ -173,7 +174,7 @@ class InputCheck:
 
     def _check_body(self, line: Line, fields: dict[str, msgspec.Raw]) -> None:
         try:
-            name = _text.decode(fields["model"]) if "model" in fields else DEFAULT_MODELS.get(line.url, "")
+            name = _text.decode(fields["model"]) if "model" in fields else self._default_model(line.url)
             streams = _stream.decode(fields["stream"]) if "stream" in fields else False
             references = find_references(bytes(line.body), fields, line.url.removeprefix("/v1/"))
             _, named = named_models.for_account(self._caller, self._account, fields, sent_as_is=True)
@@ -193,6 +194,18 @@ class InputCheck:
         if references or named:  # whether the caller may use them is asked again when the batch is created
             self.summary.references = True
             self.mentioned += [(self._number, field_name, object_id) for field_name, object_id in references]
+
+    def _default_model(self, url: str) -> str:
+        """Return the vendor's name for the model of a line that names none, empty when there is no such.
+
+        Lines that Gatehouse runs get the account's default; a file that goes to the vendor as it is, the vendor's own.
+        """
+        operation = OPERATIONS[url]
+        if not operation.unnamed:
+            return ""
+        if self._own:
+            return default_models.choose(self._caller, operation, self._account.name).model.upstream_id
+        return default_models.vendors_name(self._account, operation)
 
     def _add_model(self, name: str, url: str) -> None:
         if not name:

@@ -4,7 +4,7 @@ Resources have rows of their own (``resource_table``).
 """
 
 from gateway.body.requested_units import images, spoken_characters
-from gateway.call.operation import Operation, StreamEnd
+from gateway.call.operation import HEARD, SPOKEN, Operation, StreamEnd
 from gateway.objects import chat, files, jobs, responses
 from gateway.objects.job_kinds import BATCH, FINE_TUNING
 from gateway.objects.makers import by_id
@@ -42,16 +42,20 @@ EMBED_CONTENT = Operation("embed_content", "embedding", "embedContent", door="ge
 BATCH_EMBED_CONTENTS = Operation("embed_content", "embedding", "batchEmbedContents", door="gemini")
 COMPLETION = Operation("text_completion", "completion", "completions", ends=CHAT_END)
 EMBEDDINGS = Operation("embeddings", "embedding", "embeddings")
-MODERATION = Operation("moderation", "moderation", "moderations")
+MODERATION = Operation("moderation", "moderation", "moderations", unnamed=True)
 
-IMAGE_GENERATION = Operation("image_generation", "image", "images/generations", ends=IMAGE_END, units=images)
-IMAGE_EDIT = Operation("image_edit", "image", "images/edits", ends=IMAGE_END, units=images)
-IMAGE_VARIATION = Operation("image_variation", "image", "images/variations", units=images)
-SPEECH = Operation("speech", "text_to_speech", "audio/speech", ends=SPEECH_END, units=spoken_characters)
-TRANSCRIPTION = Operation("transcription", "audio_transcription", "audio/transcriptions", ends=TRANSCRIPT_END)
-TRANSLATION = Operation("translation", "audio_translation", "audio/translations")
+IMAGE_GENERATION = Operation(
+    "image_generation", "image", "images/generations", ends=IMAGE_END, units=images, unnamed=True
+)
+IMAGE_EDIT = Operation("image_edit", "image", "images/edits", ends=IMAGE_END, units=images, unnamed=True)
+IMAGE_VARIATION = Operation("image_variation", "image", "images/variations", units=images, unnamed=True)
+SPEECH = Operation("speech", "text_to_speech", "audio/speech", ends=SPEECH_END, units=spoken_characters, audio=SPOKEN)
+TRANSCRIPTION = Operation(
+    "transcription", "audio_transcription", "audio/transcriptions", ends=TRANSCRIPT_END, audio=HEARD
+)
+TRANSLATION = Operation("translation", "audio_translation", "audio/translations", audio=HEARD)
 
-RESPONSE = Operation("responses", "responses", "responses", creates=responses.RESPONSE, ends=RESPONSE_END)
+RESPONSE = Operation("responses", "responses", "responses", creates=responses.RESPONSE, ends=RESPONSE_END, unnamed=True)
 # What a background response used is charged when it is over, by ``gateway.jobs``.
 RESPONSE_BACKGROUND = Operation("responses", "responses", "responses", creates=responses.RESPONSE, charges=False)
 RESPONSE_INPUT_TOKENS = Operation("responses.input_tokens", "responses", "responses/input_tokens", charges=False)
@@ -144,7 +148,7 @@ CALL_HANGUP = Operation("realtime.calls.hangup", "", f"{CALLS}/{{id}}/hangup", c
 # What a call over WebRTC or SIP is to the records: its responses are charged one by one.
 REALTIME_CALL = Operation("realtime_call", "realtime", CALLS)
 
-REALTIME_SOCKET = Operation("realtime_session", "realtime", "realtime")
+REALTIME_SOCKET = Operation("realtime_session", "realtime", "realtime", unnamed=True)
 TRANSLATION_SOCKET = Operation("translation_session", "realtime", "realtime/translations")
 LIVE_SOCKET = Operation("live_session", "realtime", "live/sessions")
 RESPONSES_SOCKET = Operation("responses_session", "responses", "responses")

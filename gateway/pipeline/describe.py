@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 
 from accounts.caller import Caller
+from gateway.access import default_models
 from gateway.access.accounts import choose_account
 from gateway.body import json as json_body
 from gateway.body.json import MODEL_MISSING
@@ -43,7 +44,7 @@ def begin(
 def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
     """Read the contract's headers into the call's options, and keep those that go on to the upstream."""
     call.options = read_options(headers)
-    named = call.options.provider_name
+    named = state.directory.current_name(call.options.provider_name)
     if named and call.account_binds and named != call.account_name:
         raise errors.InvalidRequest(
             f"The address is for the provider account {call.account_name!r}, the header x-tfy-provider-name for "
@@ -92,18 +93,21 @@ def read_upload(call: Call, upload: Upload) -> None:
     call.body = Body(content_type=upload.content_type, upload=upload)
     call.references += upload.references
     call.stream = upload.wants_stream
+    call.audio = upload.audio
 
 
 def read_model(call: Call, *, required: bool) -> None:
     """Take the model that the body names into the call. Blanks around a name mean nothing, in JSON and in forms alike.
 
-    Raises :class:`~gateway.call.errors.InvalidRequest` when it names none and one is ``required``.
+    Raises :class:`~gateway.call.errors.InvalidRequest` when it names none and one is ``required``; an account's default
+    serves as one.
     """
+    required = required and not call.operation.unnamed
     if call.body.upload is not None:
         name = call.body.upload.values.get("model", "")
     elif call.model_of_path and bytes(call.body.fields.get("model", b"null")) in NO_MODEL:
         name = call.model_of_path
-    elif required or bytes(call.body.fields.get("model", b"null")) != b"null":
+    elif required or bytes(call.body.fields.get("model", b"null")) not in NO_MODEL:
         name = json_body.text_field(call.body.fields, "model", MODEL_MISSING)
     else:
         name = ""
@@ -111,7 +115,8 @@ def read_model(call: Call, *, required: bool) -> None:
     if required and not call.model_asked:
         raise errors.InvalidRequest(MODEL_MISSING, param="model", code="missing_required_parameter")
     prefix, slash, _ = call.model_asked.partition("/")
-    if slash and call.account_binds and prefix != call.account_name and prefix in state.directory.accounts:
+    other = state.directory.accounts.get(prefix) if slash and call.account_binds else None
+    if other is not None and other.name != call.account_name:
         raise errors.InvalidRequest(
             f"The address is for the provider account {call.account_name!r}; it can't call {call.model_asked[:200]!r}.",
             param="model",
@@ -121,12 +126,17 @@ def read_model(call: Call, *, required: bool) -> None:
 
 async def find_account(call: Call) -> None:
     """Choose the account of a call that names none: of the header, of an object that it refers to, or the only one that
-    fits.
+    fits; and its model, where OpenAI asks for none.
 
     A model without its account means that account's, too, when the call refers to an object there.
     """
     named = call.model_asked.partition("/")[0] in state.directory.accounts
     if call.references and not named and not call.account_name:
         call.account_name = await ownership.home_of(call)
-    if not call.model_asked:
+    if call.model_asked:
+        return
+    if call.operation.unnamed:
+        target = default_models.choose(call.caller, call.operation, call.account_name)
+        call.account_name, call.model_asked = target.account.name, target.model.public_name
+    else:
         call.account_name = choose_account(call.caller, call.operation, call.account_name).name

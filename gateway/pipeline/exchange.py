@@ -162,6 +162,8 @@ def _raw_reply(attempt: Attempt, answer: UpstreamAnswer) -> Reply:
     attempt.replied = True
     attempt.reply_begins()
     headers = reply_headers(attempt, answer, answer.status)
+    if attempt.call.head_only:  # vendors have no HEAD: the file's bytes are left where they are
+        attempt.finish(None)
     return Reply(answer.status, headers, stream=raw_bytes(attempt, answer), on_close=_closer(attempt, answer))
 
 

@@ -5,9 +5,12 @@ import logging
 import re
 from time import time_ns
 
-from gateway.billing import pricing
+from gateway.billing import audio, pricing
+from gateway.billing.audio_length import AudioMeter
+from gateway.body.json import text_of
 from gateway.call import errors
 from gateway.call.call import Call
+from gateway.call.operation import HEARD
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
 from gateway.telemetry import meter
@@ -130,6 +133,8 @@ def _price(record: AttemptRecord, call: Call, target: Target, error: BaseExcepti
     operation = call.operation
     if operation.units is not None and 200 <= record.upstream_status < 300:
         record.units = {**operation.units(call), **record.units}
+    if call.audio is not None and 200 <= record.upstream_status < 300:
+        _estimate_audio(record, call, call.audio, target)
     unsent = error is not None and not getattr(error, "sent", True)
     if not operation.charges:
         pricing.waive(record)
@@ -139,6 +144,15 @@ def _price(record: AttemptRecord, call: Call, target: Target, error: BaseExcepti
         if SEARCH_MODELS.search(target.model.upstream_id):
             record.units = {"web_searches": 1, **record.units}
         pricing.price(record, served_target(record, target))
+
+
+def _estimate_audio(record: AttemptRecord, call: Call, meter: AudioMeter, target: Target) -> None:
+    """Fill in from the audio itself what the vendor did not report."""
+    sheet = target.model.sheet
+    if call.operation.audio == HEARD:
+        audio.estimate_transcript(record, sheet, meter)
+    else:
+        audio.estimate_speech(record, sheet, meter, text_of(call.body.fields.get("response_format")))
 
 
 def served_target(record: AttemptRecord, target: Target) -> Target:

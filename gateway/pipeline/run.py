@@ -15,6 +15,7 @@ from gateway.call import errors
 from gateway.call.call import Call
 from gateway.call.plan import PlannedTarget
 from gateway.call.reply import Reply
+from gateway.pipeline import stream_usage
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.exchange import exchange
 from gateway.policies import admit
@@ -40,12 +41,13 @@ async def deliver(call: Call) -> Reply:
     number = 0
     for position, planned in enumerate(targets):
         for retry in range(planned.retries + 1):
+            allowed = Allowed(retry=retry < planned.retries, failover=position < len(targets) - 1)
             number += 1
             attempt = call.attempt = Attempt(call, planned.target, number)
-            allowed = Allowed(retry=retry < planned.retries, failover=position < len(targets) - 1)
             if not (allowed.retry or allowed.failover):
                 return await _last(call, attempt)
-            reply, failure = await _try(call, attempt)
+            attempt, reply, failure = await _try(call, attempt)
+            number = attempt.number
             step = next_step(call, planned, attempt.outcome, allowed, sent=getattr(failure, "sent", True))
             if step is None and failure is not None:
                 raise failure
@@ -98,20 +100,36 @@ def _give_up(attempt: Attempt, reply: Reply | None) -> float | None:
 async def _last(call: Call, attempt: Attempt) -> Reply:
     """Make an attempt that none follows: its reply or failure is the call's."""
     try:
-        return await exchange(attempt, wait_for_first_event=False)
+        _, reply = await _exchange(call, attempt, wait_for_first_event=False)
+        return reply
     except (UpstreamFailure, errors.FirstTokenTimedOut):
         _raise_fault_of_upload(call)
         raise
 
 
-async def _try(call: Call, attempt: Attempt) -> tuple[Reply | None, Exception | None]:
-    """Make an attempt that another may follow; return its reply, or the failure that it ended in."""
+async def _try(call: Call, attempt: Attempt) -> tuple[Attempt, Reply | None, Exception | None]:
+    """Make an attempt that another may follow; return it, its reply, or the failure that it ended in."""
     try:
-        return await exchange(attempt, wait_for_first_event=True), None
+        return *await _exchange(call, attempt, wait_for_first_event=True), None
     except (UpstreamFailure, errors.FirstTokenTimedOut) as failure:
         _raise_fault_of_upload(call)
         attempt.outcome = errors.status_of(failure)
-        return None, failure
+        return attempt, None, failure
+
+
+async def _exchange(call: Call, attempt: Attempt, *, wait_for_first_event: bool) -> tuple[Attempt, Reply]:
+    """Make an attempt; make another at once where what we added to the request may be all that was refused."""
+    account = attempt.target.account
+    call.asks_usage = call.stream and stream_usage.may_ask(call, account)
+    reply = await exchange(attempt, wait_for_first_event=wait_for_first_event)
+    if not call.asks_usage or not stream_usage.was_refused(reply):
+        return attempt, reply
+    _give_up(attempt, reply)
+    call.asks_usage = False
+    attempt = call.attempt = Attempt(call, attempt.target, attempt.number + 1)
+    reply = await exchange(attempt, wait_for_first_event=wait_for_first_event)
+    stream_usage.learn(account, reply)
+    return attempt, reply
 
 
 def _raise_fault_of_upload(call: Call) -> None:

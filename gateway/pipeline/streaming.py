@@ -9,8 +9,10 @@ import re
 from collections.abc import AsyncIterator
 
 from gateway.billing import usage as metering
+from gateway.billing.audio_length import AudioMeter
 from gateway.body import sse
 from gateway.call import doors, errors
+from gateway.call.operation import SPOKEN
 from gateway.objects.recording import StreamRecorder
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.convert import keep_response
@@ -234,10 +236,14 @@ async def raw_bytes(attempt: Attempt, answer: UpstreamAnswer) -> AsyncIterator[b
     A break in the middle is raised: the client sees an incomplete body, as it would without us.
     """
     clean = redactor(attempt.target.account.secrets).pieces()
-    record = attempt.record
+    record, call = attempt.record, attempt.call
+    meter = AudioMeter() if call.operation.audio == SPOKEN else None
+    call.audio = meter or call.audio
     try:
         async for chunk in answer.chunks():
             attempt.first_output()
+            if meter is not None:
+                meter.feed(chunk)
             if passed := clean.feed(chunk):
                 record.bytes_out += len(passed)
                 yield passed

@@ -19,6 +19,7 @@ from gateway.call.errors import InvalidRequest
 from gateway.objects import ownership
 from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
+from gateway.realtime.audio_estimate import SessionAudio
 from gateway.realtime.closing import error_event
 from gateway.realtime.frames import Fields, fields_of, rewritten, text
 from gateway.realtime.kinds import CALL, LIVE, TRANSLATION, Kind
@@ -113,6 +114,7 @@ class Dialogue:
         self._delegate: Target | None = None
         self._announced: dict[str, Target] = {}
         self._sound_in = self._sound_out = 0
+        self._audio = SessionAudio()
         self._handlers: Handlers = {
             "response.created": self._response_created,
             "response.done": self._response_done,
@@ -139,6 +141,7 @@ class Dialogue:
     async def from_client(self, message: str | bytes) -> str | bytes | None:
         """Check a client's event. Raises :class:`~gateway.call.errors.CallError` for one that must not go on."""
         if isinstance(message, str) and self.kind is not TRANSLATION and PLAIN_SOUND(message):
+            self._audio.hear(message)
             return message
         fields = fields_of(message)
         if fields is None:
@@ -147,6 +150,7 @@ class Dialogue:
         if kind in SOUND:
             if self.kind is TRANSLATION:
                 self._sound_in += _sound_bytes(text(fields, "audio"))
+            self._audio.hear(message)
             return message
         changed = self._check_models(fields, kind)
         await self._check_references(message, fields)
@@ -214,6 +218,7 @@ class Dialogue:
                 if handler is not None:
                     handler(message, _told.decode(message))
                 elif self.records.responses and kind.endswith(".delta"):
+                    self._audio.say(kind, message)
                     for running in self.records.responses.values():
                         running.first_output()
             except (ValueError, RecursionError):
@@ -233,6 +238,7 @@ class Dialogue:
         metering.read_fields(running.record, _fields.decode(message), self.account.vendor.usage)
         if told.response.status == "failed":
             running.record.error_class = "upstream_error"
+        self._audio.fill(running.record)
         running.end(None)
 
     def _transcribed(self, message: str, told: Told) -> None:
@@ -248,6 +254,7 @@ class Dialogue:
     def _session_told(self, message: str, told: Told) -> None:
         if told.session is None:
             return
+        self._audio.configure(message)
         self.records.session.record.object_id = told.session.id[:200]
         target = self._announced.get(told.session.model)
         if target is not None and target is not self.target:
@@ -293,6 +300,8 @@ class Dialogue:
             self.records.session.record.units = {
                 name: size // PCM_BYTES_PER_MS for name, size in sound.items() if size >= PCM_BYTES_PER_MS
             }
+        for running in self.records.responses.values():
+            self._audio.fill(running.record)
         self.records.end(error, cut, client_gone=client_gone, billed=self.kind in (LIVE, TRANSLATION))
 
 

@@ -102,6 +102,7 @@ class ResponsesDialogue:
         call.account_name = self.account.name
         describe.read_json(call, message.encode() if isinstance(message, str) else message)
         describe.read_model(call, required=True)
+        await describe.find_account(call)
         call.stream = True
         if json_body.flag(fields, "background"):
             raise errors.InvalidRequest(

@@ -8,9 +8,9 @@ from typing import Any
 
 from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
-from gateway.access import grants, named_models, vendor_names
 from gateway.access import models as access
-from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
+from gateway.access import named_models, vendor_names
+from gateway.call.errors import Forbidden, InvalidRequest
 from gateway.realtime.client_secrets import ClientSecret
 from gateway.realtime.kinds import SECRET_KINDS, Kind
 from gateway.state import state
@@ -32,24 +32,15 @@ def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: s
     It must be registered for one of ``model_types``. Raises :class:`~gateway.call.errors.ModelNotFound`,
     :class:`~gateway.call.errors.InvalidRequest` and :class:`~gateway.call.errors.Forbidden`.
     """
-    prefix, slash, bare = name.partition("/")
-    if slash and prefix != account.name and prefix in state.directory.accounts:
+    prefix, slash, _ = name.partition("/")
+    named = state.directory.accounts.get(prefix) if slash else None
+    if named is not None and named is not account:
         raise InvalidRequest(
             f"This socket is for the provider account {account.name!r}; it can't call {name[:200]!r}.",
             param="model",
             code="model_on_other_account",
         )
-    try:
-        target = access.resolve(caller, bare if slash and prefix == account.name else name, account.name)
-    except ModelNotFound:
-        entries = [
-            Target(account, model)
-            for model in account.models.values()
-            if model.upstream_id == name and grants.may_call(caller, account, model)
-        ]
-        if not entries:
-            raise
-        target = min(entries, key=lambda entry: entry.model.model_types.isdisjoint(model_types))
+    target = access.on_account(caller, account, name, *model_types)
     check_type(target.model, model_types)
     return target
 
@@ -92,7 +83,7 @@ def check_secret(secret: ClientSecret, kind: Kind, in_path: str, in_header: str,
 
 def check_secret_account(secret: ClientSecret, name: str) -> None:
     """Raise :class:`~gateway.call.errors.Forbidden` for a session on another account than the client secret's."""
-    if name != secret.account:
+    if state.directory.current_name(name) != state.directory.current_name(secret.account):
         raise Forbidden(
             f"This client secret is for the provider account {secret.account!r} only.", code="client_secret_scope"
         )

@@ -39,7 +39,7 @@ class Asked(Protocol):
     base_url: str
     model_asked: str
     stream: bool
-    wants_usage: bool
+    asks_usage: bool
     forwarded: list[tuple[str, str]]
 
     @property

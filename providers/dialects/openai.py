@@ -92,9 +92,7 @@ class OpenAI:
             fields: Mapping[str, msgspec.Raw] = asked.body.fields
             if asked.path == CHAT:
                 fields, dropped = chat_fields(asked, target)
-            body: bytes | None = encode_body(
-                target, asked.path, fields, stream=asked.stream, wants_usage=asked.wants_usage
-            )
+            body: bytes | None = encode_body(target, asked.path, fields, asks_usage=asked.asks_usage)
         else:
             body = passing_body(asked, headers)
         url = self.url(target, asked.path, asked.query, asked.base_url)
@@ -134,16 +132,14 @@ def chat_fields(asked: Asked, target: Target) -> tuple[Mapping[str, msgspec.Raw]
     return cleaned, dropped + marks
 
 
-def encode_body(
-    target: Target, path: str, fields: Mapping[str, msgspec.Raw], *, stream: bool, wants_usage: bool
-) -> bytes:
+def encode_body(target: Target, path: str, fields: Mapping[str, msgspec.Raw], *, asks_usage: bool) -> bytes:
     """Return the upstream body: ``fields`` untouched but for ``model`` and, in a stream, the request for usage.
 
     ``fields`` is the client's body, decoded at its top level only, so every nested byte is sent as it came.
     """
     changed = dict(fields)
     changed["model"] = msgspec.Raw(_encode(target.model.upstream_id))
-    if stream and not wants_usage and path in USAGE_OPERATIONS and target.account.vendor.stream_usage:
+    if asks_usage and path in USAGE_OPERATIONS:
         changed["stream_options"] = _with_usage(fields.get("stream_options"))
     return _encode(changed)
 

@@ -9,6 +9,7 @@ from fernet_fields import DecryptionError
 from providers import egress
 from providers.bound_secrets import ENCRYPTED
 from providers.lookup import undecryptable
+from providers.manifests.aliases import write_aliases
 from providers.manifests.people import Run, changed_fields
 from providers.manifests.place import Place, Secret
 from providers.manifests.plan import Change
@@ -32,6 +33,7 @@ def write_accounts(run: Run, wanted: Wanted) -> None:
         written = _write_account(run, account, *stored.get(account.name, (None, True)))
         if account.models is not None:
             _write_models(run, written, account.models)
+        write_aliases(run, written, account)
         if account.grants is not None:
             spoken_for.add(account.name)
             grants = dict.fromkeys([*account.grants, *asked.get(account.name, ())])

@@ -14,7 +14,7 @@ from providers.bound_secrets import ENCRYPTED
 from providers.lookup import find_account, undecryptable
 from providers.manifests.accounts import subject_text
 from providers.manifests.cost import write_cost
-from providers.manifests.parse import ACCOUNT_FLAGS, ACCOUNT_LISTS, ACCOUNT_SECONDS, ACCOUNT_TEXTS
+from providers.manifests.parse import ACCOUNT_FLAGS, ACCOUNT_LISTS, ACCOUNT_OTHERS, ACCOUNT_SECONDS, ACCOUNT_TEXTS
 from providers.manifests.place import escape
 from providers.manifests.schema import ROLES
 from providers.models import Grant, Model, ProviderAccount
@@ -140,10 +140,13 @@ def _account(account: ProviderAccount, stem: str) -> Manifest:
         variables = _numbered((name, f"{stem}_HEADER_{_word(name)}") for name in account.extra_headers)
         manifest["extra_headers"] = {name: f"${{{variable}}}" for name, variable in variables}
     blank = ProviderAccount()
-    for name in (*ACCOUNT_FLAGS, *ACCOUNT_SECONDS, *ACCOUNT_LISTS, "connection_limit", "discount_percent", "isolation"):
+    for name in (*ACCOUNT_FLAGS, *ACCOUNT_SECONDS, *ACCOUNT_LISTS, *ACCOUNT_OTHERS):
         value = getattr(account, name)
         if value != getattr(blank, name):
             manifest[name] = _plain(value)
+    aliases = _aliases(account)
+    if None in aliases:
+        manifest["aliases"] = aliases[None]
     grants = (
         Grant.objects.filter(account=account).select_related("user", "team", "virtual_account").order_by("role", "key")
     )
@@ -152,9 +155,18 @@ def _account(account: ProviderAccount, stem: str) -> Manifest:
     ]
     models = account.models.filter(owner_key="").order_by("name").prefetch_related("subjects__user", "subjects__team")
     manifest["integrations"] = [
-        _model(model, account.kind) for model in models.prefetch_related("subjects__virtual_account")
+        _model(model, account.kind) | ({"aliases": aliases[model.pk]} if model.pk in aliases else {})
+        for model in models.prefetch_related("subjects__virtual_account")
     ]
     return manifest
+
+
+def _aliases(account: ProviderAccount) -> dict[int | None, list[str]]:
+    """Return the former names of the account (``None``) and of its models, by their keys."""
+    found: dict[int | None, list[str]] = {}
+    for alias in account.aliases.order_by("name"):
+        found.setdefault(alias.model_id, []).append(alias.name)
+    return found
 
 
 def _model(model: Model, kind: str) -> Manifest:
@@ -184,6 +196,8 @@ def _plain(value: Any) -> Any:
         return Decimal(repr(value))
     if isinstance(value, list):
         return [escape(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: escape(entry) for name, entry in value.items()}
     return value
 
 

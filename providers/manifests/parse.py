@@ -217,7 +217,8 @@ def _virtual_account(place: Place, vendor: str, manifest: VirtualAccountManifest
 
 ACCOUNT_TEXTS = ("base_url", "organization", "project")
 ACCOUNT_FLAGS = ("enabled", "any_model", "register_fine_tuned")
-ACCOUNT_FIELDS = (*ACCOUNT_TEXTS, *ACCOUNT_FLAGS, "connection_limit", "discount_percent", "isolation")
+ACCOUNT_OTHERS = ("connection_limit", "discount_percent", "isolation", "default_models", "stream_usage")
+ACCOUNT_FIELDS = (*ACCOUNT_TEXTS, *ACCOUNT_FLAGS, *ACCOUNT_OTHERS)
 ACCOUNT_LISTS = ("open_resources", "proxy_paths")
 ACCOUNT_SECONDS = ("connect_timeout", "read_timeout", "finish_seconds")
 
@@ -237,6 +238,7 @@ def _account(place: Place, vendor: str, manifest: AccountManifest, wanted: Wante
             headers=manifest.extra_headers,
             models=_models(place, vendor, manifest.integrations) if manifest.given("integrations") else None,
             grants=list(dict.fromkeys(people)) if manifest.given("collaborators") else None,
+            aliases=manifest.aliases if manifest.given("aliases") else None,
         )
     )
     return manifest.name
@@ -295,7 +297,13 @@ def _model(place: Place, vendor: str, integration: Integration) -> WantedModel:
     if price is not None:
         fields["private_price"] = price
     subjects = list(dict.fromkeys(filter(None, integration.authorized_subjects)))
-    return WantedModel(place, integration.name, fields, subjects if integration.given("authorized_subjects") else None)
+    return WantedModel(
+        place,
+        integration.name,
+        fields,
+        subjects if integration.given("authorized_subjects") else None,
+        integration.aliases if integration.given("aliases") else None,
+    )
 
 
 CATALOGUE_FIELDS = ("model_types", "features", "context_window", "max_output_tokens", "deprecated_on")

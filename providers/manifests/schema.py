@@ -140,6 +140,7 @@ class Integration(Fields):
     max_output_tokens: Whole | None = None
     deprecated_on: Day = None
     enabled: Flag = True
+    aliases: Annotated[list[Entry], AS_LIST] = []
 
 
 class AccountManifest(Fields):
@@ -163,7 +164,10 @@ class AccountManifest(Fields):
     connection_limit: Whole = 0
     discount_percent: Number = Decimal(0)
     extra_headers: Annotated[dict[str, SecretString], names_with("headers")] = {}
+    default_models: Annotated[dict[str, String], names_with("models")] = {}
+    stream_usage: Annotated[String, one_of(ProviderAccount.StreamUsage.values)] = ProviderAccount.StreamUsage.AUTO.value
     isolation: Annotated[String, one_of(ProviderAccount.Isolation.values)] = ProviderAccount.Isolation.OWNER.value
+    aliases: Annotated[list[Entry], AS_LIST] = []
     collaborators: Annotated[list[Collaborator], AS_LIST] = []
     integrations: Annotated[list[Integration], AS_LIST] = []
     ownedBy: Annotated[Any, OWNERS] = None

@@ -55,17 +55,18 @@ class WantedKey:
 
 @dataclass(slots=True)
 class WantedModel:
-    """A model of an account. ``subjects`` narrow it; ``None`` leaves them as they are."""
+    """A model of an account. ``subjects`` narrow it; ``None`` leaves them, and ``aliases``, as they are."""
 
     where: Place
     name: str
     fields: dict[str, Any]
     subjects: list[str] | None
+    aliases: list[str] | None = None
 
 
 @dataclass(slots=True)
 class WantedAccount:
-    """An account with all that belongs to it. ``models`` or ``grants`` of ``None`` are left as they are."""
+    """An account with all that belongs to it. ``models``, ``grants`` and ``aliases`` of ``None`` stay as they are."""
 
     where: Place
     kind: str
@@ -75,6 +76,7 @@ class WantedAccount:
     headers: dict[str, Secret]
     models: list[WantedModel] | None
     grants: list[GrantKey] | None
+    aliases: list[str] | None = None
 
 
 @dataclass(slots=True)

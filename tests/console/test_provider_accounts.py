@@ -1,16 +1,17 @@
 """Provider accounts in the console: secrets go in and never come out, and a key stays with its host."""
 
+from html import unescape
+
 import pytest
 from django.db import connection
 from django.urls import reverse
-from django.utils import timezone
 
 from accounts.audit import AuditEntry
 from accounts.changes import Change
 from accounts.models import ApiToken
 from gateway.models import OwnedObject
 from providers.catalogue.models import known_models
-from providers.models import Grant, Model, ProviderAccount
+from providers.models import Alias, Grant, Model, ProviderAccount
 from tests.console.conftest import HEADER, KEY, form_data, messages
 from tests.support.sandbox_process import KEY as SANDBOX_KEY
 from tests.support.sandbox_process import SandboxProcess
@@ -27,6 +28,7 @@ NEW = {
     "connection_limit": "0",
     "discount_percent": "0",
     "isolation": "owner",
+    "stream_usage": "auto",
     "grants-TOTAL_FORMS": 0,
     "grants-INITIAL_FORMS": 0,
 }
@@ -280,22 +282,55 @@ def test_at_most_a_dozen_models_are_tested_at_once(page):
     assert not response.context["results"]
 
 
-def test_another_name_is_taken_only_after_a_warning(page, installation):
+def test_another_name_without_an_alias_is_taken_only_after_a_warning(page, installation):
     token, _ = ApiToken.objects.issue(name="ci", user=installation.paul, limits=["mine-openai/gpt-4o-mini"])
-    OwnedObject.objects.filter(object_id="batch_mine").update(due_at=timezone.now())
-    response = page.send(name="renamed")
+    response = page.send(name="renamed", keep_old_name="")
     said = str(response.context["adminform"].form.errors["name"])
-    for text in (
-        "mine-openai/MODEL",
-        "1 calls in the last 7 days, by ada@example.com",
-        f"ci ({token.prefix}",
-        "batch_mine",
-        "1 file",
-    ):
+    for text in ("mine-openai/MODEL", "1 calls in the last 7 days, by ada@example.com", f"ci ({token.prefix}"):
         assert text in said, said
     assert ProviderAccount.objects.get(pk=page.account.pk).name == "mine-openai"
-    page.send(name="renamed", rename_anyway="on")
+    page.send(name="renamed", keep_old_name="", rename_anyway="on")
     assert ProviderAccount.objects.get(pk=page.account.pk).name == "renamed"
+    assert not Alias.objects.exists()
+
+
+def test_renaming_keeps_the_old_name_by_itself(page):
+    page.send(name="renamed")
+    assert page.stored().name == "renamed"
+    assert list(Alias.objects.values_list("name", "account__name", "model")) == [("mine-openai", "renamed", None)]
+    assert "mine-openai" in page.get()
+    page.send(name="mine-openai")  # back again: a name is no alias of itself
+    assert list(Alias.objects.values_list("name", "account__name")) == [("renamed", "mine-openai")]
+    assert AuditEntry.objects.filter(object_type="providers.alias").count() == 3
+
+
+def test_objects_follow_a_renamed_account(page):
+    before = set(OwnedObject.objects.filter(account_name="mine-openai").values_list("object_id", flat=True))
+    assert "batch_mine" in before
+    page.send(name="renamed")
+    assert set(OwnedObject.objects.filter(account_name="renamed").values_list("object_id", flat=True)) == before
+    assert not OwnedObject.objects.filter(model_name__startswith="mine-openai/").exists()
+
+
+def test_a_former_name_is_not_free(page, as_root):
+    page.send(name="renamed")
+    response = as_root.post(ADD, NEW | {"name": "mine-openai"})
+    assert "'mine-openai' is a former name of renamed" in unescape(str(response.context["errors"]))
+
+
+def test_a_model_keeps_its_old_name(page, as_root):
+    model = page.account.models.first()
+    old, address = model.name, reverse("admin:providers_model_change", args=[model.pk])
+    as_root.post(address, form_data(as_root.get(address)) | {"name": "better-name"})
+    assert list(Alias.objects.values_list("name", "model__name")) == [(old, "better-name")]
+    assert "the model better-name" in page.get()
+
+
+def test_an_alias_goes_on_its_accounts_page(page):
+    page.send(name="renamed")
+    alias = Alias.objects.get()
+    page.send(**{"aliases-0-DELETE": "on", "aliases-0-id": str(alias.pk)})
+    assert not Alias.objects.exists()
 
 
 def test_deleting_lists_what_breaks(page, installation, as_root):

@@ -31,7 +31,7 @@ from gateway.jobs import table as gateway_table
 from gateway.models import NewObject, OwnedObject
 from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
-from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
 from providers.vendors import VENDORS
 from usage.models import LoggedCall, UsageRecord
 from usage.request_log import unseal
@@ -58,6 +58,21 @@ def change_account(name: str, **fields: Any) -> None:
         setattr(row, field, value)
     row.full_clean()
     row.save()
+
+
+def rename(name: str, new: str) -> None:
+    """Rename an account, or a model ``account/model``, and keep its old name, as the console does."""
+    row = _model(name) if "/" in name else ProviderAccount.objects.get(name=name)
+    old, row.name = row.name, new
+    row.full_clean()
+    row.save()
+    account, model = (row.account, row) if isinstance(row, Model) else (row, None)
+    keep_former_name(account, model, old)
+
+
+def forget_name(name: str) -> None:
+    """Delete an alias."""
+    Alias.objects.get(name=name).delete()
 
 
 def make_strange(name: str) -> None:

@@ -47,6 +47,8 @@ def account(*models: ModelSnapshot, name: str = "acme", **more: Any) -> AccountS
         "headers": (),
         "open_resources": frozenset(),
         "proxy_paths": (),
+        "discount_bp": 0,
+        "url": "http://127.0.0.1:9/v1",
     }
     return _blank(AccountSnapshot, **{**given, **more})  # type: ignore[no-any-return]
 

@@ -157,9 +157,15 @@ def test_speech_as_events_is_paid_by_tokens(surface: Surface) -> None:
     assert record["cost_pico"] > 0
 
 
-def test_speech_that_does_not_tell_its_tokens_is_unpriced(surface: Surface) -> None:
-    record = surface.record("speech", speak(surface.sdk(), TTS))
-    assert record["cost_pico"] is None
+@pytest.mark.parametrize("form", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
+def test_speech_as_a_file_is_measured(surface: Surface, form: str) -> None:
+    """21 letters, 15 a second: 1.4 s, so 28 tokens of 50 ms; and six tokens of text. Containers round up."""
+    record = surface.record("speech", speak(surface.sdk(), TTS, response_format=form))
+    assert record["estimated"]
+    assert 1390 <= record["units"]["output_audio_ms"] <= 1450
+    assert record["input_tokens"] == 6
+    assert record["output_tokens"] == record["audio_output_tokens"] in (28, 29)
+    assert record["cost_pico"] == 6 * 600_000 + record["output_tokens"] * 12_000_000
 
 
 def test_whisper_is_paid_by_time(surface: Surface, spoken: bytes) -> None:
@@ -179,8 +185,35 @@ def test_a_transcription_is_paid_by_tokens(surface: Surface, spoken: bytes) -> N
 
 
 @pytest.mark.parametrize("form", ["text", "srt", "vtt"])
-def test_formats_without_usage_stay_unpriced(surface: Surface, spoken: bytes, form: Any) -> None:
+def test_formats_without_usage_are_measured(surface: Surface, spoken: bytes, form: Any) -> None:
     asked = heard(spoken, response_format=form)
     record = surface.record("transcription", lambda: surface.sdk().audio.transcriptions.create(**asked))
-    assert record["cost_pico"] is None
-    assert record["upstream_status"] == 200
+    assert record["estimated"]
+    assert record["units"] == {"input_audio_ms": 1400}
+    assert record["cost_pico"] == 1400 * 100_000
+    assert record["input_tokens"] == 0
+
+
+def test_a_text_of_a_model_that_is_paid_by_tokens(surface: Surface, spoken: bytes) -> None:
+    asked = heard(spoken, model=HEARER, response_format="text")
+    record = surface.record("transcription", lambda: surface.sdk().audio.transcriptions.create(**asked))
+    assert (record["estimated"], record["audio_input_tokens"], record["output_tokens"]) == (True, 14, 6)
+    assert record["cost_pico"] == 14 * 6_000_000 + 6 * 10_000_000
+
+
+def test_a_usage_that_comes_is_no_estimate(surface: Surface, spoken: bytes) -> None:
+    for form in ("json", "verbose_json"):
+        asked = heard(spoken, response_format=form)
+        record = surface.record("transcription", lambda a=asked: surface.sdk().audio.transcriptions.create(**a))
+        assert (record["estimated"], record["cost_pico"] > 0) == (False, True)
+
+
+def test_audio_that_says_no_length_stays_unpriced(surface: Surface, spoken: bytes) -> None:
+    """As browsers record it: the vendor hears it, and its answer as text says nothing."""
+    address = f"{surface.gateway.origin}/v1/audio/transcriptions"
+    files = {"model": (None, WHISPER), "response_format": (None, "text"), "file": ("a.wav", b"\0" + spoken[1:])}
+    record = surface.record(
+        "transcription",
+        lambda: surface.gateway.http.post(address, files=files, headers={"authorization": f"Bearer {surface.ada}"}),
+    )
+    assert (record["estimated"], record["cost_pico"]) in ((False, None), (False, 0))

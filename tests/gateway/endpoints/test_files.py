@@ -62,6 +62,23 @@ def test_the_account_comes_from_the_record_of_the_id(gateway: Gateway, token: st
     assert bare.files.content(made.id).read() == b"hello"
 
 
+@pytest.mark.parametrize("batch", ["native", "managed"])
+def test_the_head_of_a_content(gateway: Gateway, token: str, files: OpenAI, batch: str) -> None:
+    content = jsonl(line(1))
+    made = files.files.create(file=("in.jsonl", content), purpose="batch", extra_headers={"x-gatehouse-batch": batch})
+    headers = {"authorization": f"Bearer {token}"}
+    address = f"{gateway.origin}/v1/files/{made.id}/content"
+    head = gateway.http.head(address, headers=headers)
+    whole = gateway.http.get(address, headers=headers)
+    assert (head.status_code, head.content, whole.content) == (200, b"", content)
+    assert head.headers["content-length"] == str(len(content))
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    assert gateway.http.head(f"{gateway.origin}/v1/files/file-none/content", headers=headers).status_code == 404
+    if batch == "native":
+        records = gateway.installation.records(2, operation__exact="file.content", status=200)
+        assert {record["error_class"] for record in records} == {""}
+
+
 def test_without_a_header_a_file_goes_to_the_only_account(gateway: Gateway) -> None:
     token = gateway.token("one-account", [ACCOUNT], user="one-account@example.com")
     made = gateway.sdk(token).files.create(file=("a.txt", b"hello"), purpose="user_data")

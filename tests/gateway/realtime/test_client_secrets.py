@@ -138,7 +138,7 @@ async def test_a_secret_dies_with_its_token_and_its_time(voices: Gateway) -> Non
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ({"session": {"type": "realtime"}}, "missing_required_parameter"),
+        ({"session": {"type": "translation"}}, "invalid_request"),
         ({"session": {"type": "realtime", "model": "gpt-realtime-2"}}, "model_not_found"),
         ({"session": {"type": "realtime", "model": f"{ACCOUNT}/gpt-4o-mini"}}, "unsupported_model_type"),
         ({"session": {"type": "translation", "model": MODEL}}, "invalid_request"),

@@ -153,6 +153,19 @@ async def test_a_client_that_is_lost_amid_a_response(server: Gateway, books: Boo
     assert (session["error_class"], session["client_gone"]) == ("client_closed_request", True)
 
 
+async def test_a_response_that_reports_no_usage_is_estimated(server: Gateway, books: Books) -> None:
+    async with client(server, books.token).realtime.connect(model=MODEL) as connection:
+        for sound in sound_pieces("How are you?")[:-1]:  # without the silence that would ask for an answer
+            await connection.input_audio_buffer.append(audio=sound)
+        await say(connection, "hi [[sandbox: no-usage]]")
+        await events_until(connection, "response.done")
+    (row,) = books.records(2)["realtime"]
+    assert row["estimated"]
+    assert row["audio_input_tokens"] == row["input_tokens"] > 0
+    assert 0 < row["audio_output_tokens"] < row["output_tokens"]
+    assert row["cost_pico"] > 0
+
+
 async def test_an_upstream_that_is_lost_amid_a_response(server: Gateway, books: Books) -> None:
     async with dial(server, books.token) as socket:
         await socket.event()
@@ -162,7 +175,9 @@ async def test_an_upstream_that_is_lost_amid_a_response(server: Gateway, books: 
         assert await socket.closed() == (1011, "upstream_disconnected")
     found = books.records(2)
     row = found["realtime"][0]
-    assert (row["error_class"], row["cost_pico"], row["output_tokens"]) == ("upstream_disconnected", None, 0)
+    assert (row["error_class"], row["estimated"]) == ("upstream_disconnected", True)
+    assert row["output_tokens"] > 0, "what came before the end is estimated"
+    assert row["cost_pico"] > 0
     assert found["realtime_session"][0]["error_class"] == "upstream_disconnected"
 
 

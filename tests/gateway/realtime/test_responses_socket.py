@@ -86,7 +86,7 @@ async def test_what_is_made_is_owned_and_charged(voices: Gateway, realtime_upstr
     ("body", "code"),
     [
         ({"model": "nothing"}, "model_not_found"),
-        ({"model": None}, "missing_required_parameter"),
+        ({"model": 7}, "invalid_type"),
         ({"model": "gpt-4o-realtime-preview"}, "unsupported_model_type"),
         ({"model": "other/gpt-4o-mini"}, "model_on_other_account"),
         ({"previous_response_id": "resp_of_others"}, "not_found"),

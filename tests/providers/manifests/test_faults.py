@@ -405,7 +405,7 @@ def test_files_that_are_not_there(tmp_path):
     assert "No such file" in run("apply", "-f", str(tmp_path / "none.yaml"))[2]
     assert "holds no .yaml" in run("apply", "-f", str(tmp_path))[2]
     (tmp_path / "latin.yaml").write_bytes(b"name: \xff")
-    assert "no UTF-8" in run("apply", "-f", str(tmp_path / "latin.yaml"))[2]
+    assert "not UTF-8" in run("apply", "-f", str(tmp_path / "latin.yaml"))[2]
     assert "required" in run("apply")[2]
 
 

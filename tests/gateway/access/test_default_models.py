@@ -1,0 +1,191 @@
+"""Calls without a model where OpenAI asks for none, through its own SDK: which model answers, and what is recorded."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from tests.support.batch_inputs import QUICK, ended, jsonl
+from tests.support.installation import Gateway, Installation
+from tests.support.manifests import chat_model, provider
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.surface import picture
+
+pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+OPENAI = ("omni-moderation-latest", "gpt-image-1", "gpt-image-1.5", "dall-e-2", "gpt-4o-mini", "gpt-4o")
+OWN = {"image": "drawer", "responses": "gpt-4o", "realtime": "gpt-realtime"}
+DRAWERS = [{"name": "drawer", "model_id": "gpt-image-1", "model_types": ["image"]}, "dall-e-3"]
+ASKED = {"prompt": "a hat", "size": "1024x1024"}
+
+
+@dataclass
+class Defaults:
+    """``vendors`` has the vendor's defaults, ``own`` its own, ``single`` one model of a type, ``unclear`` two."""
+
+    installation: Installation
+    gateway: Gateway
+    upstream: SandboxProcess
+    token: str
+
+    def sdk(self, account: str = "", token: str = "") -> OpenAI:
+        headers = {"x-tfy-provider-name": account} if account else {}
+        return self.gateway.sdk(token or self.token, default_headers=headers)
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path) -> Iterator[Defaults]:
+    data = tmp_path_factory.mktemp("defaults") / "data"
+    with SandboxProcess() as upstream, Installation(data, migrated_data, QUICK) as made:
+        realtime = [{"name": name, "model_types": ["realtime"]} for name in ("gpt-realtime", "gpt-realtime-mini")]
+        made.apply(
+            provider("vendors", upstream.url, models=[*OPENAI, *realtime]),
+            provider("own", upstream.url, models=[*DRAWERS, *realtime, "gpt-4o-mini", "gpt-4o"], default_models=OWN),
+            provider("single", upstream.url, models=["gpt-image-1", {"name": "talk", "model_types": ["responses"]}]),
+            provider("unclear", upstream.url, models=["gpt-image-1", "gpt-image-1-mini"]),
+            provider("hidden", upstream.url, models=["omni-moderation-latest", chat_model("x")], access=()),
+        )
+        token = made.do("token", "ada", user="ada@example.com")
+        yield Defaults(made, made.gateway(), upstream, token)
+
+
+@pytest.fixture
+def defaults(installation: Defaults) -> Defaults:
+    installation.upstream.clear()
+    return installation
+
+
+def sent_model(defaults: Defaults) -> str:
+    """The model of the one request that went up."""
+    (sent,) = defaults.upstream.requests()
+    if sent["body"].startswith(b"{"):
+        model: str = json.loads(sent["body"])["model"]
+        return model
+    return str(sent["body"].split(b'name="model"\r\n\r\n', 1)[1].split(b"\r\n", 1)[0].decode())
+
+
+Act = Callable[[OpenAI], Any]
+CALLS: dict[str, Act] = {
+    "moderation": lambda sdk: sdk.moderations.create(input="I like it."),
+    "image_generation": lambda sdk: sdk.images.generate(**ASKED),  # type: ignore[call-overload]  # a plain dict
+    "image_edit": lambda sdk: sdk.images.edit(image=("a.png", picture(), "image/png"), prompt="a hat"),
+    "image_variation": lambda sdk: sdk.images.create_variation(image=("a.png", picture(), "image/png")),
+    "responses": lambda sdk: sdk.responses.create(input="Say hi."),
+}
+
+
+@pytest.mark.parametrize(
+    ("account", "call", "model", "public"),
+    [
+        ("vendors", "moderation", "omni-moderation-latest", "omni-moderation-latest"),
+        ("vendors", "image_generation", "dall-e-2", "dall-e-2"),
+        ("vendors", "image_edit", "gpt-image-1.5", "gpt-image-1.5"),
+        ("vendors", "image_variation", "dall-e-2", "dall-e-2"),
+        ("own", "image_generation", "gpt-image-1", "drawer"),
+        ("own", "image_edit", "gpt-image-1", "drawer"),
+        ("own", "responses", "gpt-4o", "gpt-4o"),
+        ("single", "image_generation", "gpt-image-1", "gpt-image-1"),
+    ],
+)
+def test_each_method_without_a_model(defaults: Defaults, account: str, call: str, model: str, public: str) -> None:
+    CALLS[call](defaults.sdk(account))
+    assert sent_model(defaults) == model
+    record = defaults.installation.records(1, account=account, operation__exact=call)[-1]
+    assert (record["model_asked"], record["model_served"]) == (f"{account}/{public}", model)
+    assert record["cost_pico"] is not None
+
+
+def test_the_account_is_the_one_that_has_a_default(defaults: Defaults) -> None:
+    answer = defaults.sdk().moderations.with_raw_response.create(input="I like it.")
+    assert answer.headers["x-tfy-resolved-model"] == "vendors/omni-moderation-latest"
+
+
+def test_a_form_keeps_its_parts_and_its_length(defaults: Defaults) -> None:
+    image = picture()
+    defaults.sdk("vendors").images.create_variation(image=("a.png", image, "image/png"), size="256x256")
+    (sent,) = defaults.upstream.requests()
+    assert sent["body"].count(image) == 1
+    assert b'name="size"\r\n\r\n256x256\r\n' in sent["body"]
+    assert int(dict(sent["headers"])["content-length"]) == len(sent["body"])
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_model_is_none(defaults: Defaults, value: str) -> None:
+    headers = {"authorization": f"Bearer {defaults.token}", "x-tfy-provider-name": "vendors"}
+    files: Any = [("model", (None, value)), ("image", ("a.png", picture(), "image/png"))]
+    address = f"{defaults.gateway.origin}/v1/images/variations"
+    assert httpx.post(address, headers=headers, files=files, timeout=30).status_code == 200
+    assert sent_model(defaults) == "dall-e-2"
+
+
+@pytest.mark.parametrize(
+    ("account", "body", "words"),
+    [
+        ("unclear", ASKED, "one of 'unclear/gpt-image-1', 'unclear/gpt-image-1-mini'."),
+        ("", ASKED, "x-tfy-provider-name"),
+        ("hidden", ASKED, "does not exist"),
+    ],
+)
+def test_what_is_not_clear_says_what_to_name(defaults: Defaults, account: str, body: Any, words: str) -> None:
+    headers = {"x-tfy-provider-name": account} if account else {}
+    answer = defaults.gateway.post(defaults.token, "/v1/images/generations", body, headers=headers)
+    assert 400 <= answer.status_code < 500
+    assert words in answer.json()["error"]["message"]
+    assert defaults.upstream.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "status", "model"),
+    [
+        (["vendors/omni-moderation-latest"], 200, "omni-moderation-latest"),
+        (["vendors/gpt-4o-mini"], 400, ""),
+        (["vendors"], 200, "omni-moderation-latest"),
+    ],
+)
+def test_a_limited_token_must_be_allowed_the_default(
+    defaults: Defaults, limits: list[str], status: int, model: str
+) -> None:
+    token = defaults.gateway.token("-".join(limits).replace("/", "-"), limits, user="ada@example.com")
+    answer = defaults.gateway.post(token, "/v1/moderations", {"input": "x"})
+    assert answer.status_code == status, answer.text
+    assert [json.loads(sent["body"])["model"] for sent in defaults.upstream.requests()] == ([model] if model else [])
+
+
+def test_another_model_does_not_stand_in_for_a_forbidden_default(defaults: Defaults) -> None:
+    token = defaults.gateway.token("one-drawer", ["own/dall-e-3"], user="ada@example.com")
+    answer = defaults.gateway.post(token, "/v1/images/generations", ASKED, headers={"x-tfy-provider-name": "own"})
+    assert answer.json()["error"]["code"] == "missing_required_parameter"
+    assert "'own/dall-e-3'" in answer.json()["error"]["message"]
+
+
+def test_chat_asks_for_a_model_as_ever(defaults: Defaults) -> None:
+    answer = defaults.gateway.post(defaults.token, "/v1/chat/completions", {"messages": []})
+    assert answer.json()["error"]["param"] == "model"
+
+
+@pytest.mark.parametrize("account", ["vendors", "own"])
+def test_a_client_secret_without_a_model(defaults: Defaults, account: str) -> None:
+    made = defaults.sdk(account).realtime.client_secrets.create()
+    assert made.value.startswith("ek_gh_")
+    assert made.session.model == "gpt-realtime"  # type: ignore[union-attr]  # a realtime session
+
+
+def test_lines_of_a_batch_without_a_model(defaults: Defaults) -> None:
+    sdk = defaults.sdk("own")
+    lines = [{"custom_id": "a", "method": "POST", "url": "/v1/images/generations", "body": ASKED}]
+    uploaded = sdk.files.create(file=("in.jsonl", jsonl(lines)), purpose="batch", extra_headers=MANAGED)
+    endpoint: Any = "/v1/images/generations"
+    batch = sdk.batches.create(
+        input_file_id=uploaded.id, endpoint=endpoint, completion_window="24h", extra_headers=MANAGED
+    )
+    done = ended(sdk, batch.id)
+    assert (done.status, done.request_counts.completed) == ("completed", 1), done
+    (record,) = defaults.installation.records(1, object_id=batch.id)
+    assert (record["model_asked"], record["model_served"]) == ("own/drawer", "gpt-image-1")
+
+
+MANAGED = {"x-gatehouse-batch": "managed"}

@@ -1,0 +1,118 @@
+"""Metering: what an answer's fields say goes into the record, field by field."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.billing import usage
+from usage.records import AttemptRecord
+
+
+def record(operation: str = "chat", served: str = "gpt-4o-mini") -> AttemptRecord:
+    return AttemptRecord("1", "req_1", 0, operation=operation, model_served=served)
+
+
+def raw(fields: dict[str, Any]) -> dict[str, msgspec.Raw]:
+    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
+
+
+def read(fields: dict[str, Any], semantics: str = "openai", **begun: str) -> AttemptRecord:
+    made = record(**begun)
+    usage.read_fields(made, raw(fields), semantics)
+    return made
+
+
+CHAT = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+DETAILED = {
+    "input_tokens": 100,
+    "input_tokens_details": {"cached_tokens": 40, "audio_tokens": 3, "image_tokens": 2},
+    "output_tokens": 50,
+    "output_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 1},
+    "total_tokens": 150,
+}
+
+
+def test_tokens_of_a_chat() -> None:
+    made = read({"model": "gpt-4o-mini-2024-07-18", "usage": CHAT})
+    assert (made.input_tokens, made.output_tokens, made.units, made.price_gaps) == (10, 5, {}, "")
+    assert made.model_served == "gpt-4o-mini", "a dated name is the same model"
+
+
+def test_every_detail_has_its_column() -> None:
+    made = read({"usage": DETAILED})
+    columns = ("input", "cached", "audio_input", "image_input", "output", "reasoning", "audio_output")
+    assert [getattr(made, f"{name}_tokens") for name in columns] == [100, 40, 3, 2, 50, 20, 1]
+
+
+def test_an_event_of_a_response_carries_it_inside() -> None:
+    response = {"object": "response", "id": "resp_1", "model": "gpt-4o", "service_tier": "flex", "usage": DETAILED}
+    made = read({"type": "response.completed", "response": response})
+    assert (made.input_tokens, made.service_tier, made.object_id) == (100, "flex", "resp_1")
+    assert made.model_served == "gpt-4o", "another model than the one that was asked answered"
+
+
+def test_later_usage_does_not_erase_better_usage() -> None:
+    made = read({"usage": DETAILED})
+    usage.read_fields(made, raw({"usage": CHAT}))
+    assert made.input_tokens == 100
+
+
+@pytest.mark.parametrize("fields", [{}, {"usage": None}, {"usage": "none"}, {"usage": []}, {"response": 1}])
+def test_what_says_nothing_changes_nothing(fields: dict[str, Any]) -> None:
+    made = record()
+    assert not usage.read_fields(made, raw(fields))
+    assert made == record()
+
+
+def test_tokens_beyond_both_sides_are_a_gap() -> None:
+    made = read({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}})
+    assert (made.output_tokens, made.price_gaps) == (5, usage.OUTSIDE)
+
+
+def test_a_cost_of_the_vendors_own_stays() -> None:
+    made = read({"usage": {**CHAT, "cost": 0.00014}}, "openrouter")
+    assert (made.cost_pico, made.price_version) == (140_000_000, usage.REPORTED)
+
+
+@pytest.mark.parametrize("duration", [12.5, "12.5"])
+@pytest.mark.parametrize("operation", ["transcription", "translation"])
+def test_a_transcripts_duration(duration: Any, operation: str) -> None:
+    assert read({"text": "hi", "duration": duration}, operation=operation).units == {"input_audio_ms": 12_500}
+
+
+@pytest.mark.parametrize("duration", [None, "long", [], {}, -1, 0])
+def test_a_duration_that_is_none(duration: Any) -> None:
+    assert read({"text": "hi", "duration": duration}, operation="transcription").units == {}
+
+
+def test_a_duration_elsewhere_means_something_else() -> None:
+    assert read({"duration": 12.5}).units == {}
+
+
+def test_seconds_of_a_transcripts_usage_come_before_its_duration() -> None:
+    made = read({"duration": 9, "usage": {"type": "duration", "seconds": 13}}, operation="transcription")
+    assert made.units == {"input_audio_ms": 13_000}
+
+
+def test_tools_of_a_response() -> None:
+    output = [
+        {"type": "web_search_call", "action": {"type": "search"}},
+        {"type": "web_search_call", "action": {"type": "open_page"}},
+        {"type": "file_search_call"},
+        {"type": "code_interpreter_call"},
+        {"type": "image_generation_call", "quality": "low", "size": "1024x1024"},
+        {"type": "message"},
+    ]
+    made = read({"output": output, "usage": DETAILED})
+    assert made.units == {
+        "web_searches": 1,
+        "storage_searches": 1,
+        "code_executions": 1,
+        "images:low:1024x1024": 1,
+    }
+
+
+def test_a_video() -> None:
+    made = read({"object": "video", "seconds": "8", "size": "1280x720"})
+    assert made.units == {"video_seconds:1280x720": 8}
