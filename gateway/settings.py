@@ -101,6 +101,11 @@ SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 # --- what may be connected to, and within which bounds ----------------------------------------------------------------
 EGRESS_ALLOW = names("GATEHOUSE_EGRESS_ALLOW")
 parse_allow_list(EGRESS_ALLOW)  # fails here, at start
+MEDIA_ALLOW = names("GATEHOUSE_MEDIA_ALLOW")
+parse_allow_list(MEDIA_ALLOW)
+MEDIA_FILE_BYTES = int(number("GATEHOUSE_MEDIA_MAX_MB", 20, least=0.01, most=1024) * 2**20)
+MEDIA_CACHE_BYTES = int(number("GATEHOUSE_MEDIA_CACHE_MB", 64, least=0, most=65_536) * 2**20)
+MEDIA_SECONDS = number("GATEHOUSE_MEDIA_TIMEOUT_S", 20, least=0.1, most=600)
 MAX_BODY_BYTES = int(number("GATEHOUSE_MAX_BODY_MB", 25, least=0.01, most=1024) * 2**20)
 MAX_UPLOAD_BYTES = int(number("GATEHOUSE_MAX_UPLOAD_MB", 512, least=0.01, most=65_536) * 2**20)
 MAX_CALLS_IN_FLIGHT = whole("GATEHOUSE_MAX_CALLS_IN_FLIGHT", 4000, least=1, most=1_000_000)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.call.call import Call
 from gateway.directory.directory import Directory
+from providers.media.fetcher import MediaFetcher
 from providers.upstream.aiohttp_client import AiohttpClient
 from providers.upstream.client import UpstreamClient
 from usage.ledger import Ledger
@@ -23,6 +24,7 @@ class State:
 
     client: UpstreamClient
     sockets: AiohttpClient
+    media: MediaFetcher
     ledger: Ledger
     spool: Spool
 
