@@ -137,6 +137,10 @@ REALTIME_MAX_SECONDS = number("GATEHOUSE_REALTIME_MAX_SECONDS", 3600, least=1, m
 REALTIME_IDLE_SECONDS = number("GATEHOUSE_REALTIME_IDLE_SECONDS", 900, least=1, most=86_400)
 REALTIME_SESSIONS_PER_SUBJECT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_SUBJECT", 200, least=0, most=100_000)
 REALTIME_SESSIONS_PER_ACCOUNT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_ACCOUNT", 1000, least=0, most=100_000)
+WORKERS = whole("GATEHOUSE_WORKERS", 1, least=1, most=1024)
+UNPRICED_CALLS = choice("GATEHOUSE_UNPRICED_CALLS", "refuse", ("refuse", "allow", "assume"))
+ASSUMED_PRICE = number("GATEHOUSE_ASSUMED_PRICE", 100, least=0, most=1_000_000)
+BUDGET_OUTPUT_TOKENS = whole("GATEHOUSE_BUDGET_OUTPUT_TOKENS", 4096, least=1, most=10_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- metrics --------------------------------------------------------------------------------------------------------
@@ -190,6 +194,7 @@ INSTALLED_APPS = [
     "accounts",
     "providers",
     "usage",
+    "rules",
     "gateway",
     "batches",
     "console",
