@@ -21,7 +21,7 @@ from gateway.models import Owned
 from gateway.objects import ownership
 from gateway.pipeline.records import record_refusal
 from gateway.pipeline.traces import call_ended
-from gateway.policies import admit
+from gateway.policies import admit, release
 from gateway.policies.access import plan_of
 from gateway.realtime import client_secrets
 from gateway.realtime import targets as admission
@@ -192,6 +192,8 @@ class SocketConsumer(AsyncConsumer):
             await client.refuse(ended_by or errors.shutting_down())
         finally:
             state.running.discard(client.call)
+            if client.call is not None:
+                release(client.call)
             log_call(client, client.status)
             if client.call is not None:
                 call_ended(client.call, client.status)

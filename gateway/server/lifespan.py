@@ -71,6 +71,7 @@ def _open() -> None:
     state.directory = Directory(_directory_changed)
     state.ledger.start()
     state.directory.start()
+    state.limiter.start()
     if settings.BACKGROUND_POLL_SECONDS:
         _poller = poller(settings.BACKGROUND_POLL_SECONDS)
         _poller.start()
@@ -85,7 +86,7 @@ def _open() -> None:
 
 async def _loaded(timeout: float) -> None:
     deadline = asyncio.get_running_loop().time() + timeout
-    while not state.directory.loaded and asyncio.get_running_loop().time() < deadline:
+    while not (state.directory.loaded and state.limiter.loaded) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.01)
 
 
@@ -109,6 +110,7 @@ async def stop() -> None:
         await asyncio.to_thread(_poller.stop, 5)
     await asyncio.to_thread(objects.close)
     await asyncio.to_thread(state.ledger.drain)
+    await state.limiter.stop()
     state.spool.close()
     await asyncio.to_thread(telemetry.stop)
 
