@@ -124,6 +124,7 @@ def _settings(call: Call, target: Target) -> Settings:
         strict=call.options.strict,
         cache=call.options.cache,
         media=media,
+        stream_usage=call.asks_usage or call.wants_usage,
     )
 
 
