@@ -342,12 +342,14 @@ class ModelPage(ScopedAdmin):
         (None, {"fields": ("account", "name", "keep_old_name", "upstream_id", "enabled")}),
         ("What it can do", {"fields": ("model_types", "features", "context_window", "max_output_tokens")}),
         ("Price", {"fields": ("price", "price_source", "private_price")}),
+        ("Routing", {"fields": ("routing",), "description": "Of virtual models only."}),
         ("Life", {"fields": ("deprecated_on", "usage", "created_at")}),
     )
     add_fieldsets = (
         (None, {"fields": ("account", "name", "upstream_id", "enabled")}),
         fieldsets[1],
         ("Price", {"fields": ("price_source", "private_price")}),
+        ("Routing", {"fields": ("routing",), "description": "Of virtual models only."}),
         ("Life", {"fields": ("deprecated_on",)}),
     )
 
@@ -359,6 +361,11 @@ class ModelPage(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         return without_secrets(super().get_queryset(request), "account")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.targets = frozenset(self.admin_site.account_names(request))
+        return form
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -1,6 +1,6 @@
 """The console's forms for provider accounts, models and who may use them. Secrets go in and never come out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from django import forms
@@ -22,6 +22,7 @@ from providers.bound_secrets import SECRETS
 from providers.models import Grant, Model, ProviderAccount
 from providers.origins import origin
 from providers.pricing.public import private_price_fault
+from providers.routing.shape import target_names
 from providers.vendors import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, base_url_choices
 
 UNREADABLE = "can't be decrypted with the current GATEHOUSE_ENCRYPTION_KEYS"
@@ -247,8 +248,15 @@ class CapabilitiesForm(forms.ModelForm):
             "max_output_tokens",
             "deprecated_on",
             "enabled",
+            "routing",
         ]
-        widgets = {"private_price": UnfoldAdminExpandableTextareaWidget(attrs={"spellcheck": "false"})}
+        widgets = {
+            "routing": UnfoldAdminExpandableTextareaWidget(attrs={"spellcheck": "false"}),
+            "private_price": UnfoldAdminExpandableTextareaWidget(attrs={"spellcheck": "false"}),
+        }
+
+    targets: Collection[str] | None = None
+    """The accounts whose models a virtual model may name, given by the page; ``None``: any."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -265,6 +273,15 @@ class CapabilitiesForm(forms.ModelForm):
         elif cleaned.get("price_source") == Model.PriceSource.PRIVATE and "private_price" not in self.errors:
             self.add_error("private_price", "Give the private price, or choose the public price list.")
         return cleaned
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        foreign = [name for name in target_names(self.cleaned_data.get("routing")) if not self._may_target(name)]
+        if foreign:
+            self.add_error("routing", f"Only models of accounts that you manage: not {', '.join(foreign)}.")
+
+    def _may_target(self, name: str) -> bool:
+        return self.targets is None or name.partition("/")[0] in self.targets
 
 
 class GrantForm(forms.ModelForm):

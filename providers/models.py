@@ -6,13 +6,14 @@ from typing import Any, Self
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
-from django.db.models import TextChoices
+from django.db.models import TextChoices, Value
 from django.dispatch import Signal
 
 from accounts.changes import Announced
 from accounts.models import Team, User, VirtualAccount
 from providers import egress, headers
 from providers.bound_secrets import BoundSecrets
+from providers.routing import shape as routing_shape
 from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, default_models_fault, resource_fault, vendor_of
 
 FORBIDDEN_HEADERS = frozenset(
@@ -145,6 +146,9 @@ class ProviderAccount(BoundSecrets):
             raise ValidationError({"name": fault})
 
     def clean(self) -> None:
+        if VENDORS[self.kind].virtual:
+            self._check_virtual()
+            return
         if not self.url:
             raise ValidationError({"base_url": f"{VENDORS[self.kind].label} has no address of its own: give one."})
         problem = egress.url_fault(self.url)
@@ -161,6 +165,16 @@ class ProviderAccount(BoundSecrets):
         fault = resource_fault(self.open_resources)
         if fault:
             raise ValidationError({"open_resources": fault})
+
+    def _check_virtual(self) -> None:
+        """Raise ``ValidationError`` for what only an account with a server has."""
+        given = {"base_url": self.base_url, "any_model": self.any_model, "open_resources": self.open_resources}
+        given |= {"proxy_paths": self.proxy_paths, "register_fine_tuned": self.register_fine_tuned}
+        faults = {name: "Virtual models have no server of their own: leave it out." for name in given if given[name]}
+        if faults:
+            raise ValidationError(faults)
+        if self.api_key or self.extra_headers:
+            raise ValidationError("Virtual models have no server of their own: leave out the key and the headers.")
 
     def _check_headers(self) -> None:
         """Raise ``ValidationError`` for what no HTTP header can carry: a call that has it can't be sent at all."""
@@ -222,6 +236,12 @@ class Model(Announced):
     max_output_tokens = models.PositiveIntegerField(null=True, blank=True)
     deprecated_on = models.DateField(null=True, blank=True)
     enabled = models.BooleanField(default=True)
+    routing = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default=Value({}, models.JSONField()),
+        help_text="How a virtual model spreads its calls: type and load_balance_targets, as in manifests.",
+    )
     owner_key = models.CharField(
         max_length=80,
         blank=True,
@@ -257,8 +277,43 @@ class Model(Announced):
             unknown = [entry for entry in value if entry not in known] if isinstance(value, list) else [value]
             if unknown:
                 raise ValidationError({field: f"Unknown: {unknown}. Valid values: {', '.join(known)}."})
+        self._check_routing()
         if not self.model_types:
             raise ValidationError({"model_types": f"Choose at least one of: {', '.join(MODEL_TYPES)}."})
+
+    def _check_routing(self) -> None:
+        """Raise ``ValidationError`` for a routing that can't be followed, naming every fault with its path."""
+        kind = ProviderAccount.objects.filter(pk=self.account_id).values_list("kind", flat=True).first()
+        virtual = kind in VENDORS and VENDORS[kind].virtual
+        if not virtual and self.routing:
+            raise ValidationError({"routing": "Only models of an account of the kind virtual-model route calls."})
+        if not virtual:
+            return
+        faults = routing_shape.faults_of(self.routing, self.model_types)
+        if faults:
+            raise ValidationError({"routing": [f"{path}: {problem}" if path else problem for path, problem in faults]})
+        self._check_targets()
+
+    def _check_targets(self) -> None:
+        names = routing_shape.target_names(self.routing)
+        accounts = ProviderAccount.objects.filter(name__in={name.partition("/")[0] for name in names})
+        kinds = dict(accounts.values_list("name", "kind"))
+        listed = {
+            f"{account}/{name}"
+            for account, name in Model.objects.filter(account__name__in=kinds).values_list("account__name", "name")
+        }
+        open_ones = set(accounts.filter(any_model=True).values_list("name", flat=True))
+        faults = []
+        for name in names:
+            account = name.partition("/")[0]
+            if account not in kinds:
+                faults.append(f"{name}: there is no provider account {account!r}.")
+            elif VENDORS[kinds[account]].virtual:
+                faults.append(f"{name}: a virtual model can't be a target of another one.")
+            elif name not in listed and account not in open_ones:
+                faults.append(f"{name}: the account has no such model.")
+        if faults:
+            raise ValidationError({"routing": faults})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.upstream_id:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from providers.origins import Origin
 from providers.pricing.current import Prices
 from providers.pricing.sheet import PriceSheet
+from providers.routing.compiled import Routing
 from providers.vendors import Vendor
 
 Row = TypeVar("Row")
@@ -96,6 +97,8 @@ class ModelSnapshot:
 
     ``surcharge_bp`` is what the vendor adds to its list prices at the account's address, in basis points.
 
+    ``routing`` is that of a virtual model, which is never called itself.
+
     ``listed`` is false for an upstream name that an ``any_model`` account passes on: such a model has no capability
     gate.
     """
@@ -116,6 +119,7 @@ class ModelSnapshot:
     owner_key: str = ""
     surcharge_bp: int = 0
     aliases: tuple[str, ...] = ()
+    routing: Routing | None = field(default=None, repr=False)
 
     @property
     def public_name(self) -> str:

@@ -126,6 +126,8 @@ class Vendor:
     signed_calls: bool = False
     default_models: tuple[str, ...] = ()
     unnamed: tuple[tuple[str, str], ...] = ()
+    virtual: bool = False
+    """Whether its accounts have no server: their models spread calls over models of other accounts."""
 
 
 OLD_LIMIT = (("max_completion_tokens", "max_tokens"),)
@@ -372,6 +374,14 @@ VENDORS: dict[str, Vendor] = {
             drops=OPENAI_ONLY - {"service_tier", "prediction"}
             | {"frequency_penalty", "presence_penalty", "logit_bias", "n"},
             default_models=("gpt-oss-120b",),
+        ),
+        Vendor(
+            kind="virtual-model",
+            label="Virtual models (routing over other accounts)",
+            provider="virtual-model",
+            base_url="",
+            needs_key=False,
+            virtual=True,
         ),
         Vendor(
             kind="sambanova",

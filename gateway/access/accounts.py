@@ -58,7 +58,7 @@ def _fitting(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
     found = [
         account
         for _, account in sorted(state.directory.accounts.items())
-        if account.enabled and may_use(caller, account)
+        if account.enabled and not account.vendor.virtual and may_use(caller, account)
     ]
     wanted = operation.account_type or operation.model_type
     needs: list[Callable[[AccountSnapshot], bool]] = []
@@ -128,6 +128,12 @@ def account_of(caller: Caller, name: str) -> AccountSnapshot:
             code="provider_account_not_found",
         )
     _check_enabled(account)
+    if account.vendor.virtual:
+        raise InvalidRequest(
+            f"The provider account {name!r} has virtual models only: name one of them, or another account.",
+            param="x-tfy-provider-name",
+            code="unsupported_by_provider",
+        )
     return account
 
 

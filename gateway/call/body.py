@@ -56,6 +56,10 @@ class Body:
         self.content_type = content_type
         self.upload = upload
 
+    def copy(self) -> "Body":
+        """Return a body that changes on its own. An upload is the same: it streams through once."""
+        return Body(self.raw, self.fields, self.content_type, self.upload)
+
     def replace(self, fields: Mapping[str, msgspec.Raw]) -> None:
         """Take other fields, which a check returned, where they are not the body's own: they are what is sent."""
         if fields is not self.fields:

@@ -1,6 +1,7 @@
 """A call: who asks, for which operation, with which body and options, and what is known of the whole of it."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, Protocol
@@ -29,19 +30,12 @@ class CallAttempt(Protocol):
     target: Target
     number: int
     record: AttemptRecord
-    upstream_ms: float
     answer: UpstreamAnswer | None
+    upstream_ms: float
 
     @property
     def seconds_without_client(self) -> float:
         """How long the attempt goes on when its client leaves now."""
-
-
-class CallLimits(Protocol):
-    """What a call holds of the limits that it passed (``gateway.policies.limits.Receipt``)."""
-
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers that tell the caller how much is left."""
 
 
 @dataclass(slots=True)
@@ -74,18 +68,20 @@ class Call:
     it.
 
     ``account_name`` is the account that was named or chosen: binding where no model is named, or where the address
-    names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address names, for a
-    body that names none. ``history`` are the items of earlier responses that the call goes on from. ``references`` are
-    ids of objects that the request mentions, with the field that did; ``parent`` is the record of the object that the
-    path names; ``payer`` the model that pays for a call which names none itself. ``wants_usage``: the caller asks for
-    a stream's usage; ``asks_usage``: we do. ``audio`` measures what is heard or spoken. ``head_only``: the client sent
-    HEAD, which is answered as GET without the body. ``decision`` is what was decided
-    about the call and why, for its records; ``limits`` what it holds of rate limits and budgets.
+    names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address names, for
+    a body that names none. ``history`` are the items of earlier responses that the call goes on from. ``references``
+    are ids of objects that the request mentions, with the field that did; ``as_asked`` are body and references
+    before they were made to fit the first of several targets. ``session_headers`` are the request's own, for what
+    makes a session. ``parent`` is the record of the object that the path names; ``payer`` the model that pays for a
+    call which names none itself. ``wants_usage``: the caller asks for a stream's usage; ``asks_usage``: we do.
+    ``audio`` measures what is heard or spoken. ``head_only``: the client sent HEAD, which is answered as GET without
+    the body.
     """
 
     __slots__ = (
         "account_binds",
         "account_name",
+        "as_asked",
         "asks_usage",
         "attempt",
         "audio",
@@ -94,7 +90,6 @@ class Call:
         "body",
         "caller",
         "client_gone",
-        "decision",
         "ended_by",
         "endpoint",
         "error",
@@ -103,7 +98,6 @@ class Call:
         "history",
         "id_field",
         "job",
-        "limits",
         "method",
         "model_asked",
         "model_of_path",
@@ -116,6 +110,7 @@ class Call:
         "query",
         "references",
         "request_id",
+        "session_headers",
         "started_ns",
         "stream",
         "task",
@@ -149,6 +144,8 @@ class Call:
         self.asks_usage = False
         self.audio: AudioMeter | None = None
         self.references: list[tuple[str, str]] = []
+        self.as_asked: tuple[Body, list[tuple[str, str]]] | None = None
+        self.session_headers: Mapping[bytes, bytes] = {}
         self.parent: Owned | None = None
         self.payer: ModelSnapshot | None = None
         self.job: JobInput | None = None
@@ -157,8 +154,6 @@ class Call:
         self.attempt: CallAttempt | None = None
         self.error = ""
         self.client_gone = False
-        self.decision: dict[str, Any] = {}
-        self.limits: CallLimits | None = None
         self.ended_by: CallError | None = None
         self.task: asyncio.Task[object] | None = None
         self.ticket: Ticket | None = None

@@ -1,9 +1,14 @@
 """The plan of a call: the targets that it may be sent to, in order, each with what holds for it alone."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from gateway.call.headers import RETRY_STATUSES
-from providers.snapshot import Target
+from providers.snapshot import ModelSnapshot, Target
+
+RETRY_DELAY_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,20 +16,39 @@ class PlannedTarget:
     """A target and how often it is tried: ``retries`` after the first attempt, for answers with one of
     ``retry_statuses``.
 
-    ``failover_statuses`` are the statuses whose answers let the call go on to the next target.
+    ``failover_statuses`` are the statuses whose answers let the call go on to the next target. ``delay`` is how long
+    the first retry waits, in seconds. ``params`` are fields of the body that the target gets instead of the caller's;
+    ``set_headers`` and ``removed_headers`` change what goes up.
     """
 
     target: Target
     retries: int = 0
     retry_statuses: frozenset[int] = RETRY_STATUSES
     failover_statuses: frozenset[int] = RETRY_STATUSES
+    delay: float = RETRY_DELAY_SECONDS
+    params: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    set_headers: tuple[tuple[str, str], ...] = ()
+    removed_headers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A target that a call does not go to, by its public name, and why."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where a call may go, the preferred target first. A call that names a model or an account has a plan of one."""
+    """Where a call may go, the preferred target first. A call that names a model or an account has a plan of one.
+
+    ``virtual`` is the virtual model that it was made for, ``skipped`` are its targets that can't take the call.
+    """
 
     targets: tuple[PlannedTarget, ...] = field(default=())
+    virtual: ModelSnapshot | None = None
+    skipped: Sequence[Skipped] = ()
 
     @property
     def first(self) -> Target:

@@ -15,6 +15,7 @@ from providers.origins import origin
 from providers.pricing.current import Prices, fixed_prices, public_prices
 from providers.pricing.private import private_sheet
 from providers.pricing.surcharges import surcharge_bp
+from providers.routing.compiled import compile_routing
 from providers.snapshot import AccountSnapshot, ByName, ModelSnapshot
 
 logger = logging.getLogger("gateway.directory.directory")
@@ -175,6 +176,7 @@ def _model_snapshot(account: ProviderAccount, model: Model, aliases: tuple[str, 
         owner_key=model.owner_key,
         surcharge_bp=_surcharge(account, model),
         aliases=aliases,
+        routing=compile_routing(model.routing) if model.routing else None,
     )
 
 
@@ -186,6 +188,8 @@ def _surcharge(account: ProviderAccount, model: Model) -> int:
 
 
 def _prices(account: ProviderAccount, model: Model) -> Prices | None:
+    if model.routing:
+        return None  # each target has its own
     if model.price_source != Model.PriceSource.PRIVATE:
         prices = public_prices(account.vendor.price_source, model.upstream_id)
         prices.now()  # made here, lest the first call has to

@@ -8,6 +8,7 @@ import msgspec
 from gateway.billing import usage as metering
 from gateway.call import errors
 from gateway.call.call import Call
+from gateway.call.plan import PlannedTarget
 from gateway.pipeline import records
 from gateway.pipeline.unmetered import KeptOutput, estimate_usage, is_metered, needs_estimate
 from gateway.policies import settle
@@ -54,6 +55,7 @@ class Attempt:
         "outcome",
         "output",
         "overhead_us",
+        "planned",
         "record",
         "replied",
         "request",
@@ -66,9 +68,10 @@ class Attempt:
         "upstream_ms",
     )
 
-    def __init__(self, call: Call, target: Target, number: int) -> None:
+    def __init__(self, call: Call, target: Target, number: int, planned: PlannedTarget | None = None) -> None:
         self.call = call
         self.target = target
+        self.planned = planned
         self.number = number
         self.dialect = dialect_of(target.account)
         self.spoken = DIALECTS.get(call.operation.door, self.dialect)

@@ -44,6 +44,7 @@ def begin(
 def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
     """Read the contract's headers into the call's options, and keep those that go on to the upstream."""
     call.options = read_options(headers)
+    call.session_headers = headers
     named = state.directory.current_name(call.options.provider_name)
     if named and call.account_binds and named != call.account_name:
         raise errors.InvalidRequest(

@@ -92,6 +92,7 @@ async def _request(attempt: Attempt) -> UpstreamRequest:
     call, target = attempt.call, attempt.target
     request = await build_request(attempt)
     request.total_timeout = call.options.request_timeout
+    _change_headers(attempt, request)
     upload = call.body.upload
     if upload is not None:
         request.body = upload.body(target.model.upstream_id)
@@ -103,6 +104,17 @@ async def _request(attempt: Attempt) -> UpstreamRequest:
         span_id = span_of_attempt(attempt.record.attempt_id)
         request.headers["traceparent"] = call.trace.header(span_id, tracing.tracer.ratio)
     return request
+
+
+def _change_headers(attempt: Attempt, request: UpstreamRequest) -> None:
+    """Change the headers that a virtual model's target is to get otherwise. None of them carries a credential."""
+    planned = attempt.planned
+    if planned is None:
+        return
+    for name in planned.removed_headers:
+        request.headers.popall(name, None)
+    for name, value in planned.set_headers:
+        request.headers[name] = value
 
 
 def _note_head(attempt: Attempt, answer: UpstreamAnswer) -> None:

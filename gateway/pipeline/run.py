@@ -18,11 +18,11 @@ from gateway.call.reply import Reply
 from gateway.pipeline import stream_usage
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.exchange import exchange
-from gateway.policies import admit
+from gateway.policies import access, admit, ownership
+from gateway.routing.health import health
 from gateway.telemetry import meter
 from providers.upstream.failures import UpstreamFailure
 
-RETRY_DELAY_SECONDS = 0.1
 LONGEST_RETRY_DELAY_SECONDS = 10.0
 RETRY, FAILOVER = "retry", "failover"
 
@@ -40,10 +40,13 @@ async def deliver(call: Call) -> Reply:
     targets = call.plan.targets
     number = 0
     for position, planned in enumerate(targets):
+        if position:
+            await retarget(call, planned)
+        health.begin_probe(planned.target.model.public_name)
         for retry in range(planned.retries + 1):
             allowed = Allowed(retry=retry < planned.retries, failover=position < len(targets) - 1)
             number += 1
-            attempt = call.attempt = Attempt(call, planned.target, number)
+            attempt = call.attempt = Attempt(call, planned.target, number, planned)
             if not (allowed.retry or allowed.failover):
                 return await _last(call, attempt)
             attempt, reply, failure = await _try(call, attempt)
@@ -58,8 +61,18 @@ async def deliver(call: Call) -> Reply:
             meter.tried_again(str(step), planned.target.model.public_name, following.target.model.public_name)
             if step == FAILOVER:
                 break
-            await asyncio.sleep(_delay(retry + 1, delay))
+            await asyncio.sleep(_delay(planned.delay, retry + 1, delay))
     raise AssertionError("the last attempt returns or raises")
+
+
+async def retarget(call: Call, planned: PlannedTarget) -> None:
+    """Make the call what another target of its plan takes. Raises what the policies refuse with there."""
+    if call.as_asked is None:
+        return
+    body, references = call.as_asked
+    call.body, call.references = body.copy(), list(references)
+    access.fit(call, planned)
+    await ownership.check(call, planned.target.account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +161,8 @@ def _asked_delay(reply: Reply) -> float | None:
     return None
 
 
-def _delay(retry: int, asked: float | None) -> float:
+def _delay(first: float, retry: int, asked: float | None) -> float:
     if asked is not None:
         return min(max(asked, 0.0), LONGEST_RETRY_DELAY_SECONDS)
-    backoff = min(RETRY_DELAY_SECONDS * 2 ** (retry - 1), LONGEST_RETRY_DELAY_SECONDS)
+    backoff = min(first * 2 ** (retry - 1), LONGEST_RETRY_DELAY_SECONDS)
     return backoff * random.uniform(0.75, 1.25)

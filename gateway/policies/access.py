@@ -6,6 +6,7 @@ from gateway.access.models import resolve
 from gateway.body.model_fields import SAID_BY_DOOR, SAID_FIELDS
 from gateway.call.call import Call
 from gateway.call.plan import Plan, PlannedTarget
+from gateway.routing.plan import plan_of_virtual
 from providers.snapshot import Target
 
 
@@ -19,10 +20,23 @@ async def admit(call: Call) -> None:
     """
     if not call.plan.targets:
         target = _named_model(call) if call.model_asked else _named_account(call)
-        call.plan = plan_of(call, target)
+        virtual = target.model.routing is not None
+        call.plan = await plan_of_virtual(call, target.model) if virtual else plan_of(call, target)
+    if call.plan.virtual is not None:
+        call.as_asked = (call.body.copy(), list(call.references))  # for another target, if it comes to that
+    fit(call, call.plan.targets[0])
+
+
+def fit(call: Call, planned: PlannedTarget) -> None:
+    """Make the call's body what the target takes: the models that it names, and the fields that its routing sets.
+
+    Raises as :func:`admit` does.
+    """
     if call.body.fields:
         said = SAID_BY_DOOR.get(call.operation.door, SAID_FIELDS)
-        fields, named = named_models.for_account(call.caller, call.plan.first.account, call.body.fields, said)
+        fields, named = named_models.for_account(call.caller, planned.target.account, call.body.fields, said)
+        if planned.params:
+            fields = {**fields, **planned.params}
         call.body.replace(fields)
         call.references += named_models.references_to(named)
 

@@ -2,6 +2,7 @@
 
 from gateway.call.call import Call
 from gateway.objects import history, ownership
+from providers.snapshot import AccountSnapshot
 
 
 async def admit(call: Call) -> None:
@@ -11,7 +12,11 @@ async def admit(call: Call) -> None:
     Complete items of a conversation that was made on another account of the caller's go on without the ids that live
     there.
     """
-    account = call.plan.first.account
+    await check(call, call.plan.first.account)
+
+
+async def check(call: Call, account: AccountSnapshot) -> None:
+    """Refuse as :func:`admit` does, for one account."""
     fields, call.references = await history.for_account(call, account)
     call.body.replace(fields)
     if call.references:

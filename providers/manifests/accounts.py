@@ -15,6 +15,7 @@ from providers.manifests.place import Place, Secret
 from providers.manifests.plan import Change
 from providers.manifests.wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedModel
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subject
+from providers.vendors import VENDORS
 
 Stored = dict[str, tuple[ProviderAccount, bool]]
 """Accounts by name, and whether their secrets can be read."""
@@ -29,7 +30,7 @@ def write_accounts(run: Run, wanted: Wanted) -> None:
             asked.setdefault(name, []).append((f"virtualaccount:{application.name}", role))
     stored = _stored([account.name for account in wanted.accounts])
     spoken_for = set()
-    for account in wanted.accounts:
+    for account in sorted(wanted.accounts, key=lambda each: VENDORS[each.kind].virtual):  # behind their targets
         written = _write_account(run, account, *stored.get(account.name, (None, True)))
         if account.models is not None:
             _write_models(run, written, account.models)

@@ -14,8 +14,14 @@ from providers.bound_secrets import ENCRYPTED
 from providers.lookup import find_account, undecryptable
 from providers.manifests.accounts import subject_text
 from providers.manifests.cost import write_cost
-from providers.manifests.kinds import KINDS
-from providers.manifests.parse import ACCOUNT_FLAGS, ACCOUNT_LISTS, ACCOUNT_OTHERS, ACCOUNT_SECONDS, ACCOUNT_TEXTS
+from providers.manifests.parse import (
+    ACCOUNT_FLAGS,
+    ACCOUNT_LISTS,
+    ACCOUNT_OTHERS,
+    ACCOUNT_SECONDS,
+    ACCOUNT_TEXTS,
+    INTEGRATION_TYPES,
+)
 from providers.manifests.place import escape
 from providers.manifests.schema import ROLES
 from providers.models import Grant, Model, ProviderAccount
@@ -25,8 +31,7 @@ Manifest = dict[str, Any]
 
 
 def export_documents(names: Iterable[str] = ()) -> list[Manifest]:
-    """Return the manifests of the accounts ``names``; with no names, of everything: teams, virtual accounts,
-    accounts, rules.
+    """Return the manifests of the accounts ``names``; with no names, of everything: teams, virtual accounts, accounts.
 
     Users appear where they are superusers or inactive, which nothing else says. Secrets are written as ``${NAME}``,
     whose unset variable keeps what is stored. Raises ``ValueError`` for an unknown account and for one whose secrets
@@ -41,8 +46,6 @@ def export_documents(names: Iterable[str] = ()) -> list[Manifest]:
     manifests += [_virtual_account(application) for application in applications]
     stems = _stems(ProviderAccount.objects.values_list("name", flat=True))
     manifests += [_account(account, stems[account.name]) for account in _accounts()]
-    for kind in KINDS.values():
-        manifests += kind.export()
     return manifests
 
 
@@ -175,7 +178,7 @@ def _aliases(account: ProviderAccount) -> dict[int | None, list[str]]:
 
 def _model(model: Model, kind: str) -> Manifest:
     manifest: Manifest = {
-        "type": f"integration/model/{kind}",
+        "type": INTEGRATION_TYPES.get(kind, f"integration/model/{kind}"),
         "name": model.name,
         "model_id": escape(model.upstream_id or model.name),
         "model_types": model.model_types,
@@ -188,7 +191,20 @@ def _model(model: Model, kind: str) -> Manifest:
     }
     if not model.enabled:
         manifest["enabled"] = False
+    if model.routing:
+        left_out = ("cost", "features", "context_window", "max_output_tokens", "model_id")
+        manifest = {name: value for name, value in manifest.items() if name not in left_out}
+        manifest["routing_config"] = _escaped(model.routing)
     return manifest
+
+
+def _escaped(value: Any) -> Any:
+    """Return a JSON value with its strings written so that nothing in them is filled in."""
+    if isinstance(value, dict):
+        return {name: _escaped(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_escaped(each) for each in value]
+    return escape(value) if isinstance(value, str) else _plain(value)
 
 
 def _texts(texts: dict[str, str]) -> Manifest:

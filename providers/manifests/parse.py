@@ -3,6 +3,7 @@ once."""
 
 import difflib
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,6 @@ from pydantic_core import ErrorDetails
 from accounts.models import RESERVED_TEAM
 from providers.catalogue.models import known_model
 from providers.manifests.cost import COSTS
-from providers.manifests.kinds import KINDS
 from providers.manifests.place import Place, Reading, filled
 from providers.manifests.read import Document
 from providers.manifests.schema import (
@@ -81,10 +81,6 @@ def _parse(place: Place, wanted: Wanted) -> tuple[str, str]:
     if not isinstance(kind, str):
         place.get("type").fault("Write a string here; put it in quotes if it looks like a number.")
         return "", ""
-    if kind in KINDS:
-        name, asked = KINDS[kind].read(place, validated(KINDS[kind].schema, body, place))
-        wanted.more.setdefault(kind, []).append(asked)
-        return kind, name
     family, _, vendor = kind.partition("/")
     if (kind not in READERS and family != "provider-account") or (
         family == "provider-account" and vendor not in VENDORS
@@ -96,8 +92,7 @@ def _parse(place: Place, wanted: Wanted) -> tuple[str, str]:
 
 
 def _unknown_type(place: Place, kind: str) -> None:
-    known = [*(name for name in SCHEMAS if name != "provider-account"), *KINDS]
-    known += [f"provider-account/{vendor}" for vendor in VENDORS]
+    known = [*(name for name in SCHEMAS if name != "provider-account"), *(f"provider-account/{v}" for v in VENDORS)]
     near = difflib.get_close_matches(kind, known, n=1)
     fix = f"Did you mean {near[0]!r}?" if near else f"Valid values: {', '.join(known)}."
     place.fault(f"manifests of type {kind!r} can't be applied. {fix}")
@@ -272,8 +267,9 @@ def _models(account: Place, vendor: str, integrations: list[Integration]) -> lis
     models: dict[str, WantedModel] = {}
     for number, integration in enumerate(integrations):
         place = account.get("integrations", number)
-        if integration.type not in ("", f"integration/model/{vendor}"):
-            fix = f"write integration/model/{vendor}."
+        expected = INTEGRATION_TYPES.get(vendor, f"integration/model/{vendor}")
+        if integration.type not in ("", expected):
+            fix = f"write {expected}."
             place.get("type").fault(f"{integration.type!r} doesn't fit the account: {fix}")
         if integration.name in models:
             place.get("name").fault(f"{integration.name!r} appears twice in this account. Keep one of them.")
@@ -299,6 +295,7 @@ def _model(place: Place, vendor: str, integration: Integration) -> WantedModel:
         **{name: of(name) for name in CATALOGUE_FIELDS},
         "price_source": (sources.PUBLIC if price is None else sources.PRIVATE).value,
         "enabled": integration.enabled,
+        "routing": _json(integration.routing_config),
     }
     if price is not None:
         fields["private_price"] = price
@@ -308,10 +305,27 @@ def _model(place: Place, vendor: str, integration: Integration) -> WantedModel:
         integration.name,
         fields,
         subjects if integration.given("authorized_subjects") else None,
-        integration.aliases if integration.given("aliases") else None,
+        _aliases(integration),
     )
 
 
+def _aliases(integration: Integration) -> list[str] | None:
+    """Return a model's further names; the contract's virtual models write them as ``alias``."""
+    given = integration.given("aliases") or integration.given("alias")
+    return [*integration.aliases, *integration.alias] if given else None
+
+
+def _json(value: Any) -> Any:
+    """Return a manifest's value as JSON has it: decimals as numbers."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {str(name): _json(each) for name, each in value.items()}
+    return [_json(each) for each in value] if isinstance(value, list) else value
+
+
+INTEGRATION_TYPES = {"virtual-model": "integration/model/virtual"}
+"""How the contract spells a model's type where it is not the account's kind."""
 CATALOGUE_FIELDS = ("model_types", "features", "context_window", "max_output_tokens", "deprecated_on")
 READERS: dict[str, Callable[[Place, str, Any, Wanted], str]] = {
     "user": _user,

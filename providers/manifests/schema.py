@@ -141,6 +141,9 @@ class Integration(Fields):
     deprecated_on: Day = None
     enabled: Flag = True
     aliases: Annotated[list[Entry], AS_LIST] = []
+    routing_config: dict[str, Any] = {}
+    slug: Annotated[Any, PassedOver("a model's name is its slug.")] = None
+    alias: Annotated[list[Entry], AS_LIST] = []
 
 
 class AccountManifest(Fields):

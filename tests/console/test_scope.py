@@ -2,6 +2,7 @@
 nothing.
 """
 
+import json
 import re
 
 import pytest
@@ -27,7 +28,6 @@ PAGES = {
     "accounts_team": ("team", {"change", "history"}),
     "accounts_virtualaccount": ("bot", {"change", "history"}),
     "accounts_apitoken": ("token", {"change", "history", "revoke_one"}),
-    "rules_budget": ("budget", {"change", "history", "delete"}),
     "usage_usagerecord": ("usage", {"change", "history"}),
     "batches_job": ("job", {"change", "history", "poll_now", "cancel_job", "download_output"}),
     "batches_storedfile": ("file", {"change", "history"}),
@@ -43,7 +43,7 @@ def page_names(base):
 
 def test_the_table_names_every_scoped_page():
     registered = {model._meta.label_lower.replace(".", "_") for model in admin.site._registry}
-    assert registered == {*PAGES, "accounts_user", "rules_ratelimit"}
+    assert registered == {*PAGES, "accounts_user"}
 
 
 @pytest.mark.parametrize("base", PAGES)
@@ -61,9 +61,9 @@ def test_a_manager_reaches_own_rows_by_id_and_no_others(installation, as_mia, ba
         assert other.status_code == nowhere.status_code, f"{page} tells a hidden row from none"
 
 
-NOBODY = dict.fromkeys(
-    ("account", "model", "grant", "team", "bot", "token", "budget", "job", "file", "audit"), 999999
-) | {"usage": "00000000-0000-0000-0000-000000000000"}
+NOBODY = dict.fromkeys(("account", "model", "grant", "team", "bot", "token", "job", "file", "audit"), 999999) | {
+    "usage": "00000000-0000-0000-0000-000000000000"
+}
 
 
 @pytest.mark.parametrize("base", PAGES)
@@ -156,6 +156,25 @@ def test_a_form_does_not_take_a_foreign_account(installation, as_mia):
     response = as_mia.post(reverse("admin:providers_model_add"), data)
     assert "account" in response.context["adminform"].form.errors
     assert not Model.objects.filter(name="stolen").exists()
+
+
+def test_a_virtual_model_reaches_own_accounts_only(installation, as_mia):
+    """Who may call it reaches its targets without access to their accounts: so who writes it must manage them."""
+    account = installation.mine["account"]
+    ProviderAccount.objects.filter(pk=account.pk).delete()
+    virtual = ProviderAccount.objects.create(name="mine-virtual", kind="virtual-model")
+    Grant.objects.create(account=virtual, role="manager", user=installation.mia)
+    foreign = f"{installation.other['account'].name}/{installation.other['model'].name}"
+    routing = {"type": "priority-based-routing", "load_balance_targets": [{"target": foreign}]}
+    data = {"account": virtual.pk, "name": "cheap", "model_types": ["chat"], "price_source": "public"}
+    data |= {"private_price": "{}", "routing": json.dumps(routing), "enabled": "on"}
+    data |= {"subjects-TOTAL_FORMS": 0, "subjects-INITIAL_FORMS": 0}
+    address = reverse("admin:providers_model_add")
+    errors = as_mia.post(address, data).context["adminform"].form.errors
+    assert errors["routing"] == [f"Only models of accounts that you manage: not {foreign}."]
+    Grant.objects.create(account=installation.other["account"], role="manager", user=installation.mia)
+    assert as_mia.post(address, data).status_code == 302
+    assert Model.objects.get(name="cheap").routing == routing
 
 
 def test_a_manager_does_not_move_a_model_or_a_grant_to_a_foreign_account(installation, as_mia):
@@ -267,7 +286,7 @@ def test_members_see_what_is_their_own_and_nothing_else(installation):
     page = client.get(reverse("admin:accounts_apitoken_changelist")).content.decode()
     assert mine.prefix in page
     assert installation.other["token"].prefix not in page
-    for base in {*PAGES, "accounts_user", "rules_ratelimit"} - {"accounts_apitoken", "usage_usagerecord"}:
+    for base in {*PAGES, "accounts_user"} - {"accounts_apitoken", "usage_usagerecord"}:
         assert client.get(reverse(f"admin:{base}_changelist")).status_code == 403, base
     shown = client.get(reverse("admin:usage_usagerecord_changelist")).context["cl"].result_list
     assert [row.pk for row in shown] == [own.pk]

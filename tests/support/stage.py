@@ -21,6 +21,7 @@ class Turn:
     def __init__(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         self._handler = handler
         self.path = handler.path
+        self.headers = {name.lower(): value for name, value in handler.headers.items()}
         self.body = body
         self.left_at: float | None = None
         """When the caller closed its connection (Unix time); ``None``: not seen."""

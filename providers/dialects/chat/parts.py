@@ -132,8 +132,7 @@ def _joined(thoughts: list[Reasoning]) -> list[Part]:
 
 
 def _detail(detail: Fields) -> Reasoning | None:
-    said = str(detail.get("format"))  # again and again, where a client put a stream's pieces together
-    origin = next((origin for form, origin in _ORIGINS.items() if said.startswith(form)), "")
+    origin = _ORIGINS.get(str(detail.get("format")), "")
     kind = detail.get("type")
     text = detail.get("text") or detail.get("summary") or detail.get("thinking")
     if kind == "thinking":

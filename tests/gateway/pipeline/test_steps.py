@@ -25,9 +25,8 @@ class Upstreams:
         self.tried: list[str] = []
         monkeypatch.setattr(run, "Attempt", self.attempt)
         monkeypatch.setattr(run, "exchange", self.exchange)
-        monkeypatch.setattr(run, "RETRY_DELAY_SECONDS", 0.0)
 
-    def attempt(self, call: Call, target: Target, number: int) -> Any:
+    def attempt(self, call: Call, target: Target, number: int, planned: PlannedTarget) -> Any:
         return SimpleNamespace(call=call, target=target, number=number, outcome=0, finish=lambda error: None)
 
     async def exchange(self, attempt: Any, *, wait_for_first_event: bool) -> Reply:
@@ -43,7 +42,7 @@ class Upstreams:
         call = Call(cast(Caller, None), CHAT, Options(), "req_1")
         account: Any = SimpleNamespace(name="a")
         targets = [Target(account, ModelSnapshot("a", name, name, frozenset())) for name in self.outcomes]
-        call.plan = Plan(tuple(PlannedTarget(target, retries) for target in targets))
+        call.plan = Plan(tuple(PlannedTarget(target, retries, delay=0.0) for target in targets))
         return call
 
 

@@ -1,0 +1,108 @@
+"""In which order the targets of a virtual model are tried, by its type of routing. Those that fail come last."""
+
+import hashlib
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic, time
+from typing import Final
+
+from gateway.call.call import Call
+from gateway.routing.complexity import tier_of
+from gateway.routing.health import LATENCY_SECONDS, health
+from providers.routing import shape
+from providers.routing.compiled import RoutedTarget, Routing
+
+EPOCH_SECONDS: Final = 600
+"""How long a caller stays with one of several targets that are as fast."""
+AS_FAST: Final = 1.2
+"""Targets whose median is up to so many times the best one's are as fast as it."""
+
+Targets = Sequence[RoutedTarget]
+
+
+def ordered(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+    """Return ``targets`` in the order in which the call tries them: those that fail behind those that don't, and behind
+    the first one only candidates for fallback."""
+    now = monotonic()
+    found = ORDERS[routing.type](routing, targets, call)
+    well = [target for target in found if health.of(target.name).usable(now) and keeps_pace(target, now)]
+    found = [*well, *(target for target in found if target not in well)]
+    return [*found[:1], *(target for target in found[1:] if target.fallback_candidate)]
+
+
+def keeps_pace(target: RoutedTarget, now: float) -> bool:
+    """Whether a target keeps the bounds that its configuration gives it."""
+    return target.sla == (None, None) or health.of(target.name).keeps(target.sla, now)
+
+
+def _by_weight(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+    """Draw by weight; a session draws the same whenever and wherever it comes (weighted rendezvous hashing)."""
+    session = session_of(routing, call)
+    draw = _hashed(session) if session else lambda name: random.random()
+    return sorted(targets, key=lambda target: _score(draw(target.name), target.weight))
+
+
+def _score(drawn: float, weight: float) -> float:
+    """Return an exponential variate of rate ``weight``: the least of several is of each with its weight's chance."""
+    return -math.log(max(drawn, 1e-300)) / weight if weight > 0 else math.inf
+
+
+def _by_latency(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+    """The fastest by the median for an output token (without streams: to the whole answer), unknown ones first."""
+    now = monotonic()
+    medians = {target.name: health.of(target.name).median(now, LATENCY_SECONDS, first=False)[0] for target in targets}
+    best = min((median for median in medians.values() if median is not None), default=0.0)
+    draw = _hashed(f"{call.caller.key}\0{int(time() // EPOCH_SECONDS)}")
+
+    def rank(target: RoutedTarget) -> tuple[float, float]:
+        median = medians[target.name]
+        if median is None:
+            return 0.0, draw(target.name)
+        return (1.0 if median <= best * AS_FAST else 1.0 + median), draw(target.name)
+
+    return sorted(targets, key=rank)
+
+
+def _by_priority(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+    return sorted(targets, key=lambda target: (target.priority, random.random()))
+
+
+def _by_complexity(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+    """The tier of the call first, then the stronger ones, then the weaker."""
+    wanted = shape.TIERS.index(tier_of(call))
+
+    def rank(target: RoutedTarget) -> int:
+        tier = shape.TIERS.index(target.tier)
+        return tier - wanted if tier >= wanted else len(shape.TIERS) + wanted - tier
+
+    return sorted(targets, key=rank)
+
+
+ORDERS: Final[Mapping[str, Callable[[Routing, Targets, Call], list[RoutedTarget]]]] = {
+    shape.WEIGHT: _by_weight,
+    shape.LATENCY: _by_latency,
+    shape.PRIORITY: _by_priority,
+    shape.COMPLEXITY: _by_complexity,
+}
+
+
+def session_of(routing: Routing, call: Call) -> str:
+    """Return what makes the call one of a session, empty when it says none of it."""
+    parts = [
+        call.session_headers.get(key.encode("latin1", "replace"), b"").decode("latin1")
+        if source == "headers"
+        else call.options.metadata.get(key, "")
+        for source, key in routing.sticky
+    ]
+    return "\0".join(parts) if any(parts) else ""
+
+
+def _hashed(session: str) -> Callable[[str], float]:
+    """Return a draw between 0 and 1 for each name that is always the same for a session."""
+
+    def draw(name: str) -> float:
+        digest = hashlib.blake2b(f"{session}\0{name}".encode("utf-8", "replace"), digest_size=8).digest()
+        return (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
+
+    return draw

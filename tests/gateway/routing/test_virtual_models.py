@@ -1,0 +1,310 @@
+"""A virtual model, called with the SDK: it answers although some of its targets are down, and says who answered."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from openai import APIStatusError, BadRequestError, InternalServerError, NotFoundError, OpenAI
+
+from tests.support.fixtures import USER
+from tests.support.installation import Gateway, Installation
+from tests.support.manifests import ACCESS, chat_model, provider
+from tests.support.servers import wait_until
+from tests.support.stage import Stage, Turn, completion
+
+NAMES = ("one", "two", "three")
+MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
+
+
+def virtual(name: str, *targets: dict[str, Any], kind: str = "priority-based-routing", **fields: Any) -> dict[str, Any]:
+    """A model of the account ``smart`` over ``targets``."""
+    return {
+        "type": "integration/model/virtual",
+        "name": name,
+        "model_types": fields.pop("model_types", ["chat"]),
+        "routing_config": {"type": kind, "load_balance_targets": list(targets), **fields},
+    }
+
+
+def target(number: int, **fields: Any) -> dict[str, Any]:
+    return {"target": f"{NAMES[number]}/m", "priority": number, **fields}
+
+
+SMART = {
+    "type": "provider-account/virtual-model",
+    "name": "smart",
+    "collaborators": [{"subject": f"user:{USER}", "role_id": ACCESS}],
+    "integrations": [
+        virtual("chat", target(0), target(1), target(2)),
+        virtual("retried", target(0, retry_config={"attempts": 2, "delay": 1}), target(1)),
+        virtual("strict", target(0, fallback_status_codes=["503"]), target(1)),
+        virtual(
+            "changed",
+            target(
+                0,
+                override_params={"temperature": 0.25, "max_tokens": 7},
+                headers_override={"set": {"x-team": "search"}, "remove": ["openai-beta"]},
+            ),
+            target(1, override_params={"temperature": 0.75}),
+        ),
+        virtual("prod", target(0, metadata_match={"env": "prod"})),
+        virtual(
+            "sticky",
+            {"target": "one/m", "weight": 50},
+            {"target": "two/m", "weight": 50},
+            kind="weight-based-routing",
+            sticky_routing={
+                "ttl_seconds": 600,
+                "session_identifiers": [{"source": "metadata", "key": "session"}],
+            },
+        ),
+        virtual("vectors", target(0), {"target": "two/e", "priority": 1}, model_types=["embedding"]),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def stages() -> Iterator[list[Stage]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(Stage()) for _ in NAMES]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
+    """Three accounts that nobody may use by themselves, and virtual models over them."""
+    with Installation(tmp_path_factory.mktemp("routing") / "data", migrated_data) as installation:
+        models = [chat_model("m", model_id="gpt-4o-mini"), {"name": "e", "model_types": ["embedding"]}]
+        accounts = [
+            provider(name, stage.url, models=models, access=()) for name, stage in zip(NAMES, stages, strict=True)
+        ]
+        installation.apply(SMART, *accounts)  # its targets come behind it
+        yield installation.gateway()
+
+
+@pytest.fixture(scope="module")
+def token(server: Gateway) -> str:
+    return server.token("router", user=USER)
+
+
+@pytest.fixture
+def client(server: Gateway, token: str) -> Iterator[OpenAI]:
+    with server.sdk(token, max_retries=0) as sdk:
+        yield sdk
+
+
+refused: list[int] = []
+"""What targets were made to refuse with since the server started."""
+
+
+@pytest.fixture(autouse=True)
+def all_well(server: Gateway, stages: list[Stage]) -> None:
+    """Every target answers with its name, and is known to be well: what a process knows of them is its own."""
+    play_names(stages)
+    if refused:
+        refused.clear()
+        server.kill()
+        server.__enter__()
+
+
+def play_names(stages: list[Stage]) -> None:
+    for name, stage in zip(NAMES, stages, strict=True):
+        stage.play(lambda turn, name=name: turn.answer(completion(name, 5, 7)))
+
+
+def refuse(status: int) -> Any:
+    refused.append(status)
+    return lambda turn: turn.answer({"error": {"message": "no", "type": "server_error", "code": None}}, status)
+
+
+def said(client: OpenAI, model: str, **options: Any) -> str:
+    answer = client.chat.completions.create(model=f"smart/{model}", messages=MESSAGES, **options)
+    return answer.choices[0].message.content or ""
+
+
+def test_it_answers_although_two_of_three_are_down(
+    server: Gateway, client: OpenAI, token: str, stages: list[Stage]
+) -> None:
+    assert said(client, "chat") == "one"
+    stages[0].play(refuse(503))
+    stages[1].play(refuse(401))
+    raw = client.chat.completions.with_raw_response.create(model="smart/chat", messages=MESSAGES)
+    assert raw.parse().choices[0].message.content == "three"
+    assert raw.headers["x-tfy-resolved-model"] == "three/m"
+    records = server.installation.records(3, request_id=raw.headers["x-request-id"])
+    assert [(each["account"], each["status"], each["attempt_number"]) for each in records] == [
+        ("one", 503, 1),
+        ("two", 401, 2),
+        ("three", 200, 3),
+    ]
+    assert {each["model_asked"] for each in records} == {"smart/chat"}
+    assert records[2]["cost_pico"] > 0
+
+
+def test_a_stream_goes_elsewhere_before_its_first_event(client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(refuse(500))
+
+    def broken(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.event({"error": {"message": "overloaded", "type": "server_error", "code": None}})
+
+    def story(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.text("thr")
+        turn.text("ee")
+        turn.text("", finish_reason="stop")
+        turn.event("[DONE]")
+
+    stages[1].play(broken)
+    stages[2].play(story)
+    chunks = list(client.chat.completions.create(model="smart/chat", messages=MESSAGES, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "three"
+
+
+def test_what_failed_twice_is_not_asked_first(client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(refuse(500))
+    assert [said(client, "chat") for _ in range(4)] == ["two"] * 4
+    assert len(stages[0].turns) == 2
+
+
+def test_all_down_is_the_last_ones_answer(client: OpenAI, stages: list[Stage]) -> None:
+    for stage in stages:
+        stage.play(refuse(503))
+    with pytest.raises(InternalServerError) as failed:
+        said(client, "chat")
+    assert failed.value.status_code == 503
+    assert [len(stage.turns) for stage in stages] == [1, 1, 1]
+
+
+def test_retries_are_a_targets_own(client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(refuse(503))
+    assert said(client, "retried") == "two"
+    assert len(stages[0].turns) == 3
+
+
+def test_a_status_that_is_not_listed_stands(client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(refuse(400))
+    with pytest.raises(BadRequestError):
+        said(client, "chat")
+    assert not stages[1].turns
+    stages[0].play(refuse(500))
+    with pytest.raises(InternalServerError):
+        said(client, "strict")
+    assert not stages[1].turns
+
+
+def test_a_target_gets_its_own_parameters_and_headers(client: OpenAI, stages: list[Stage]) -> None:
+    beta = {"OpenAI-Beta": "assistants=v2"}
+    assert said(client, "changed", temperature=1, extra_headers=beta) == "one"
+    body = json.loads(stages[0].turn().body)
+    assert (body["temperature"], body["max_tokens"], body["model"]) == (0.25, 7, "gpt-4o-mini")
+    assert stages[0].turn().headers["x-team"] == "search"
+    assert "openai-beta" not in stages[0].turn().headers
+    stages[0].play(refuse(503))
+    assert said(client, "changed", temperature=1, extra_headers=beta) == "two"
+    body = json.loads(stages[1].turn().body)
+    assert body["temperature"] == 0.75
+    assert "max_tokens" not in body, "the first target's parameters are its own"
+    assert stages[1].turn().headers["openai-beta"] == "assistants=v2"
+
+
+def test_metadata_chooses_and_nobody_left_is_said(client: OpenAI) -> None:
+    headers = {"x-tfy-metadata": '{"env": "prod"}'}
+    assert said(client, "prod", extra_headers=headers) == "one"
+    with pytest.raises(APIStatusError) as refused:
+        said(client, "prod")
+    assert refused.value.status_code == 503
+    assert refused.value.code == "no_target_available"
+    assert "one/m: is for other metadata" in refused.value.message
+
+
+def test_a_session_stays(client: OpenAI) -> None:
+    seen = set()
+    for session in range(12):
+        headers = {"x-tfy-metadata": json.dumps({"session": f"s{session}"})}
+        answers = {said(client, "sticky", extra_headers=headers) for _ in range(3)}
+        assert len(answers) == 1
+        seen |= answers
+    assert seen == {"one", "two"}
+
+
+def test_a_target_that_can_not_take_the_call_is_skipped(client: OpenAI, stages: list[Stage]) -> None:
+    data = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
+    vector = {"object": "list", "data": data, "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    stages[1].play(lambda turn: turn.answer(vector))
+    assert client.embeddings.create(model="smart/vectors", input="hi").data[0].embedding == [0.5]
+    assert not stages[0].turns
+    with pytest.raises(BadRequestError, match="chat is not supported"):
+        said(client, "vectors")
+
+
+def test_the_targets_themselves_stay_closed(client: OpenAI) -> None:
+    with pytest.raises(NotFoundError):
+        client.chat.completions.create(model="one/m", messages=MESSAGES)
+
+
+def test_it_is_listed_and_a_token_may_be_limited_to_it(server: Gateway, client: OpenAI) -> None:
+    assert "smart/chat" in {model.id for model in client.models.list()}
+    limited = server.token("narrow", limits=["smart/chat"], user=USER)
+    with server.sdk(limited, max_retries=0) as narrow:
+        assert said(narrow, "chat") == "one"
+        with pytest.raises(NotFoundError):
+            said(narrow, "sticky")
+
+
+def test_calls_without_a_model_do_not_go_there(client: OpenAI) -> None:
+    with pytest.raises(BadRequestError, match="virtual models only"):
+        client.files.list(extra_headers={"x-tfy-provider-name": "smart"})
+
+
+def test_a_target_that_is_deleted_is_skipped_at_once(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    server.installation.apply(provider("gone", stages[0].url, models=[chat_model("m")], access=()))
+    more = {**SMART, "integrations": [*SMART["integrations"], virtual("gone", {"target": "gone/m"}, target(1))]}
+    server.installation.apply(more)
+    wait_until(lambda: "smart/gone" in {model.id for model in client.models.list()})
+    assert said(client, "gone") == "one"
+    server.installation.do("delete_account", "gone")
+    wait_until(lambda: said(client, "gone") == "two")
+
+
+def test_manifests_come_back_as_they_were(server: Gateway) -> None:
+    done = server.installation.manage("export", "--account", "smart")
+    assert done.returncode == 0, done.stderr
+    (exported,) = list(yaml.safe_load_all(done.stdout))
+    wanted = {each["name"]: each["routing_config"] for each in SMART["integrations"]}
+    found = {each["name"]: each["routing_config"] for each in exported["integrations"] if each["name"] in wanted}
+    assert found == wanted
+    assert {each["type"] for each in exported["integrations"]} == {"integration/model/virtual"}
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (virtual("x", {"target": "nowhere/m"}), "there is no provider account 'nowhere'"),
+        (virtual("x", {"target": "one/other"}), "the account has no such model"),
+        (virtual("x", {"target": "smart/chat"}), "can't be a target"),
+        (virtual("x", {"target": "one/m", "weight": 1}), "weight: is not known"),
+    ],
+)
+def test_bad_manifests(server: Gateway, model: dict[str, Any], words: str, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(json.dumps({**SMART, "integrations": [*SMART["integrations"], model]}))
+    done = server.installation.manage("apply", "-f", str(file))
+    assert done.returncode != 0
+    assert words in done.stdout + done.stderr
+
+
+def test_a_probe_brings_a_target_back(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(refuse(429))
+    assert [said(client, "chat") for _ in range(3)] == ["two"] * 3
+    asked = len(stages[0].turns)
+    play_names(stages)
+    deadline = time.monotonic() + 40
+    while said(client, "chat") != "one":
+        assert time.monotonic() < deadline, "the target did not come back"
+        time.sleep(1)
+    assert asked == 2
