@@ -15,6 +15,8 @@ from tests.support.node_package import node_with
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "clients.md").read_text()
 PYTHON = {
     "OpenAI for Python": "1 2 3 4 5\n",
+    "Anthropic's SDK": "1 2 3 4 5\n",
+    "Google's GenAI SDK": 'You said: "Say hello."',
     "Azure's client": 'You said: "Say hello."',
 }
 

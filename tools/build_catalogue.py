@@ -101,6 +101,58 @@ EMBEDDING_INPUT_TOKENS = 8192
 NO_PDF = ("gpt-4-turbo", "gpt-3.5")
 
 
+# Models of Anthropic and Google, by hand from their model pages: context window and longest answer.
+CLAUDE = {
+    "claude-fable-5-2": (1_000_000, 128_000),
+    "claude-haiku-4-5": (200_000, 64_000),
+    "claude-haiku-5-5": (1_000_000, 128_000),
+    "claude-opus-4-5": (200_000, 64_000),
+    "claude-opus-4-6": (1_000_000, 128_000),
+    "claude-opus-4-7": (1_000_000, 128_000),
+    "claude-opus-4-8": (1_000_000, 128_000),
+    "claude-opus-5": (1_000_000, 128_000),
+    "claude-opus-5-5": (1_000_000, 128_000),
+    "claude-sonnet-4-5": (200_000, 64_000),
+    "claude-sonnet-4-6": (1_000_000, 128_000),
+    "claude-sonnet-5": (1_000_000, 128_000),
+    "claude-sonnet-5-5": (1_000_000, 128_000),
+}
+GEMINI = {
+    "gemini-2.0-flash": (1_048_576, 8192),
+    "gemini-2.5-flash": (1_048_576, 65_536),
+    "gemini-2.5-flash-lite": (1_048_576, 65_536),
+    "gemini-2.5-pro": (1_048_576, 65_536),
+    "gemini-3-flash-preview": (1_048_576, 65_536),
+    "gemini-3.1-pro-preview": (1_048_576, 65_536),
+    "gemini-3.5-flash": (1_048_576, 65_536),
+    "gemini-3.8-flash": (1_048_576, 65_536),
+}
+GEMINI_MEDIA: list[dict[str, Any]] = [
+    {"name": "gemini-2.5-flash-image", "model_types": ["image"], "features": [], "context_window": 32_768},
+    {"name": "gemini-embedding-001", "model_types": ["embedding"], "features": [], "context_window": 2048},
+    {"name": "gemini-embedding-2", "model_types": ["embedding"], "features": [], "context_window": 8192},
+    {"name": "gemini-3.1-flash-tts-preview", "model_types": ["text_to_speech"], "features": [], "context_window": 8192},
+]
+CLAUDE_FEATURES = ["streaming", "tools", "vision", "pdf", "json_schema", "reasoning", "prompt_caching"]
+GEMINI_FEATURES = ["streaming", "tools", "vision", "pdf", "audio_input", "json_schema", "reasoning", "prompt_caching"]
+
+
+def others() -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the vendors that the roster does not have, by kind of account."""
+
+    def chat(name: str, features: list[str], facts: tuple[int, int]) -> dict[str, Any]:
+        window, output = facts
+        made = {"name": name, "model_types": ["chat"], "features": features}
+        return made | {"context_window": window, "max_output_tokens": output}
+
+    old = [feature for feature in GEMINI_FEATURES if feature != "reasoning"]
+    gemini = [chat(name, old if "2.0" in name else GEMINI_FEATURES, facts) for name, facts in GEMINI.items()]
+    return {
+        "anthropic": [chat(name, CLAUDE_FEATURES, facts) for name, facts in CLAUDE.items()],
+        "google-gemini": sorted([*gemini, *GEMINI_MEDIA], key=lambda made: str(made["name"])),
+    }
+
+
 def row(model: dict[str, Any]) -> dict[str, Any]:
     """Return the catalogue's row for a record of the roster."""
     name = model["model_id"]
@@ -179,8 +231,16 @@ def _snapshot_row(model: dict[str, Any], base_row: dict[str, Any], base: dict[st
 def main() -> None:
     """Write the catalogue to standard output, a line per model."""
     roster = json.loads(Path(sys.argv[1]).read_text())
-    lines = ",\n".join(f"    {json.dumps(made)}" for made in build(roster))
-    print(f'{{\n  "retrieved": {json.dumps(roster["retrieved_at"][:10])},\n  "openai": [\n{lines}\n  ]\n}}')
+    print(text(roster["retrieved_at"][:10], {"openai": build(roster), **others()}))
+
+
+def text(retrieved: str, kinds: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the catalogue as JSON, a line per model."""
+    lists = []
+    for kind, rows in kinds.items():
+        lines = ",\n".join(f"    {json.dumps(made)}" for made in rows)
+        lists.append(f"  {json.dumps(kind)}: [\n{lines}\n  ]")
+    return f'{{\n  "retrieved": {json.dumps(retrieved)},\n' + ",\n".join(lists) + "\n}"
 
 
 if __name__ == "__main__":

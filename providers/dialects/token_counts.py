@@ -1,34 +1,14 @@
-"""Counts of tokens: converted between the vendors that count, estimated for those that don't.
-
-An estimate is of the conversation's text and tools alone, by the vocabulary of OpenAI's models: media are not in it.
-"""
+"""Counts of tokens, converted between the vendors that count."""
 
 from collections.abc import Callable
 
 import msgspec
-import toktok
 
 from providers.dialects import anthropic, gemini
 from providers.dialects.conversion import Ask, Converted, StreamConversion, Upstream
 from providers.dialects.failures import DialectError
 from providers.dialects.gemini.dialect import model_path
-from providers.dialects.neutral import (
-    Failure,
-    Message,
-    Reasoning,
-    Refusal,
-    Request,
-    Settings,
-    Text,
-    ToolCall,
-    ToolResult,
-    Written,
-)
-from providers.dialects.wire import encode
-
-VOCABULARY = "o200k_base"
-TOKENS_PER_MESSAGE = 3
-"""What marks a message's beginning and role in OpenAI's models (OpenAI's cookbook, "How to count tokens")."""
+from providers.dialects.neutral import Failure, Request, Settings, Written
 
 
 class CountRoute(msgspec.Struct, frozen=True):
@@ -107,28 +87,3 @@ class CountConversion:
     def stream(self) -> StreamConversion:
         """Counts come whole."""
         raise DialectError("The provider answered a count with a stream.", status=502)
-
-
-def estimate(request: Request) -> int:
-    """Return about how many tokens a conversation has, for a model whose vendor does not count."""
-    texts = [part.text for part in request.system]
-    for message in request.messages:
-        texts.extend(_texts(message))
-    for tool in request.tools:
-        texts.append(f"{tool.name} {tool.description}")
-        if tool.schema:
-            texts.append(encode(tool.schema).decode())
-    framing = TOKENS_PER_MESSAGE * (len(request.messages) + bool(request.system)) + TOKENS_PER_MESSAGE
-    return sum(toktok.batch_count(texts, VOCABULARY, 1)) + framing
-
-
-def _texts(message: Message) -> list[str]:
-    found: list[str] = []
-    for part in message.parts:
-        if isinstance(part, (Text, Refusal, Reasoning)):
-            found.append(part.text)
-        elif isinstance(part, ToolCall):
-            found.append(f"{part.name} {part.arguments}")
-        elif isinstance(part, ToolResult):
-            found.extend(each.text for each in part.parts if isinstance(each, Text))
-    return found

@@ -17,7 +17,7 @@ from axes.models import AccessAttempt
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
@@ -28,7 +28,7 @@ from batches import table
 from batches.models import LineResult
 from gateway.jobs import engine, leases
 from gateway.jobs import table as gateway_table
-from gateway.models import NewObject, OwnedObject
+from gateway.models import KeptResponse, NewObject, OwnedObject
 from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
@@ -379,6 +379,11 @@ def age_objects(seconds: float, **filters: Any) -> int:
         moved = {name: getattr(row, name) - timedelta(seconds=seconds) for name in moments if getattr(row, name)}
         changed += OwnedObject.objects.filter(pk=row.pk).update(**moved)
     return changed
+
+
+def age_kept_responses(seconds: float) -> int:
+    """Let what responses hold expire so much sooner. Return how many there are."""
+    return KeptResponse.objects.update(expires_at=F("expires_at") - timedelta(seconds=seconds))
 
 
 def make_due(object_id: str) -> None:

@@ -10,6 +10,7 @@ from openai import BadRequestError, NotFoundError, OpenAI
 
 from tests.gateway.pipeline.test_usage_records import record_of
 from tests.support.calls import assert_ours
+from tests.support.fixtures import InstallationMaker
 from tests.support.installation import Gateway
 from tests.support.manifests import chat_model, provider
 from tests.support.openapi import assert_valid
@@ -104,6 +105,24 @@ def test_it_is_encrypted(gateway: Gateway, sdk: OpenAI, chat_only: str) -> None:
     assert "heliotrope" not in str(rows)
     for file in gateway.installation.data.rglob("*.sqlite3*"):
         assert b"heliotrope" not in file.read_bytes()
+
+
+def test_it_goes_with_its_owner(make_installation: InstallationMaker, running_upstream: SandboxProcess) -> None:
+    row = {**chat_model("m", model_id="gpt-4o-mini"), "type": "integration/model/groq"}
+    installation = make_installation(seeded=False)
+    installation.apply(provider("chat-only", running_upstream.url, models=[row], type="provider-account/groq"))
+    gateway = installation.gateway()
+    with gateway.sdk(gateway.token("ada", user="ada@example.com")) as client:
+        old = client.responses.create(model="chat-only/m", input=SECRET)
+        assert installation.do("age_kept_responses", 61 * 86_400) == 1
+        young = client.responses.create(model="chat-only/m", input=SECRET)
+        installation.do("manage", "prune_objects")
+        assert client.responses.retrieve(young.id).id == young.id
+        with pytest.raises(NotFoundError):
+            client.responses.retrieve(old.id)
+        with pytest.raises(BadRequestError) as gone:
+            client.responses.create(model="chat-only/m", input="x", previous_response_id=old.id)
+        assert gone.value.code == "previous_response_not_found"
 
 
 def test_a_stream_has_openais_order(sdk: OpenAI, chat_only: str) -> None:

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from accounts.models import Change
 from providers.catalogue.models import choose, known_model, known_models, seed
+from providers.dialects.families import claude, gemini
 from providers.models import Model, ProviderAccount
 from providers.vendors import FEATURES, MODEL_TYPES
 
@@ -44,7 +45,10 @@ def names(models):
     return [model.name for model in models]
 
 
-@pytest.mark.parametrize("known", known_models("openai"), ids=names(known_models("openai")))
+KNOWN = [known for kind in ("openai", "anthropic", "google-gemini") for known in known_models(kind)]
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=names(KNOWN))
 def test_every_row_is_whole(known):
     assert known.model_types
     assert set(known.model_types) <= set(MODEL_TYPES)
@@ -59,8 +63,19 @@ def test_every_row_is_whole(known):
     assert known.price != "unpriced"
 
 
-def test_names_are_unique_and_sorted():
-    assert names(known_models("openai")) == sorted(set(names(known_models("openai"))))
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "google-gemini"])
+def test_names_are_unique_and_sorted(kind):
+    assert names(known_models(kind)) == sorted(set(names(known_models(kind))))
+
+
+@pytest.mark.parametrize(("kind", "family"), [("anthropic", claude), ("google-gemini", gemini)])
+def test_what_the_catalogue_says_is_what_requests_are_written_by(kind, family):
+    for known in known_models(kind):
+        row = family(known.name)
+        if kind == "anthropic":
+            assert (known.max_output_tokens, "json_schema" in known.features) == (row.output, row.schemas), known.name
+        elif "chat" in known.model_types:
+            assert ("reasoning" in known.features) == bool(row.levels or row.budget), known.name
 
 
 @pytest.mark.parametrize(("name", "types"), NAMED_IN_GUIDES.items())
