@@ -319,8 +319,10 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"()": "gateway.config.log_format.LineFormatter", "style_name": LOG_FORMAT}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # DEBUG is for our own lines: libraries then print whole heads, with tokens and keys in them.
+    "root": {"handlers": ["stderr"], "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL},
     "loggers": {
+        **{name: {"level": LOG_LEVEL} for name in ("accounts", "providers", "usage", "gateway", "batches", "console")},
         "django.request": {"level": "ERROR"},
         "django.server": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},

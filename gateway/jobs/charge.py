@@ -17,6 +17,7 @@ from gateway.jobs.leases import Lease, LeaseLost
 from gateway.jobs.upstream import AccountGone, Answer, Upstream, load_account
 from gateway.models import OwnedObject
 from gateway.objects.job_kinds import EVAL_RUN, RESPONSE, RUN
+from gateway.pipeline.records import redact
 from gateway.telemetry import meter
 from gateway.telemetry.tracer import charged
 from providers.snapshot import AccountSnapshot, Target
@@ -113,6 +114,7 @@ def charge(row: OwnedObject, target: Target | None, answer: Answer, model: str =
     metering.read_fields(record, answer.fields)
     if target is not None:
         pricing.price(record, target)
+        redact(record, target.account)
     return record
 
 

@@ -122,7 +122,7 @@ def _note_head(attempt: Attempt, answer: UpstreamAnswer) -> None:
     record = attempt.record
     attempt.outcome = record.upstream_status = record.status = answer.status
     named = answer.headers.get(UPSTREAM_ID_HEADER) or answer.headers.get(ANTHROPIC_ID_HEADER, "")
-    record.upstream_request_id = named[:200]
+    record.upstream_request_id = redactor(attempt.target.account.secrets).text(named)[:200]
 
 
 def _may_be_mistyped(attempt: Attempt, answer: UpstreamAnswer) -> bool:

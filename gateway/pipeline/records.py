@@ -16,7 +16,7 @@ from gateway.state import state
 from gateway.telemetry import meter
 from gateway.telemetry.tables import UNRESOLVED
 from providers.redaction import redactor
-from providers.snapshot import Target
+from providers.snapshot import AccountSnapshot, Target
 from usage.records import AttemptRecord, new_id
 
 logger = logging.getLogger("gateway.pipeline")
@@ -24,6 +24,7 @@ logger = logging.getLogger("gateway.pipeline")
 MESSAGE_CHARACTERS = 500
 # Chat models of OpenAI that search the web for every call, and bill the search beside the tokens.
 SEARCH_MODELS = re.compile(r"-search-(?:preview|api)")
+UPSTREAM_WRITES = ("model_served", "object_id", "service_tier")
 INCOMPLETE = "incomplete_record"
 """The gap of a record whose completion failed: its usage is not known to be right, so it has no price."""
 
@@ -113,9 +114,19 @@ def complete(
             record.cost_pico = 0
         else:
             _price(record, call, target, error)
+        redact(record, target.account)
     except Exception:  # the boundary of a record: the vendor has been paid, so there must be one
         logger.exception("The record of %s can't be completed.", call.request_id)
         record.cost_pico, record.price_gaps = None, INCOMPLETE
+
+
+def redact(record: AttemptRecord, account: AccountSnapshot) -> None:
+    """Take the account's secrets out of what the upstream wrote into the record, after it was priced by that."""
+    clean = redactor(account.secrets)
+    for name in UPSTREAM_WRITES:
+        value = getattr(record, name)
+        if value:
+            setattr(record, name, clean.text(value))
 
 
 def _note_error(record: AttemptRecord, call: Call, target: Target, error: BaseException, *, replied: bool) -> None:

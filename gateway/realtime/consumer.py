@@ -277,7 +277,8 @@ def _answer_headers(target: Target, upstream: UpstreamSocket) -> list[tuple[byte
     headers = [(b"x-tfy-resolved-model", target.model.public_name.encode("latin1", "replace"))]
     upstream_id = upstream.headers.get("x-request-id")
     if upstream_id:
-        headers.append((b"x-upstream-request-id", upstream_id.encode("latin1", "replace")))
+        clean = redactor(target.account.secrets).text(upstream_id)
+        headers.append((b"x-upstream-request-id", clean.encode("latin1", "replace")))
     return headers
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from providers.redaction import REDACTED, redactor
 from providers.upstream.sync_client import Reply, Unreachable
 
 State = Literal[
@@ -175,8 +176,8 @@ def _fault(reply: Reply) -> _Fault:
 def _said(fault: _Fault, reply: Reply, secrets: list[str]) -> str:
     """Return status and message in one line, without secrets and control characters, cut to a sensible length."""
     what = fault.message or reply.content_type.split(";")[0] or "no content"
-    for secret in secrets:
-        what = what.replace(secret, "[key]")
+    clean = redactor(tuple(secret.encode("utf-8", "surrogatepass") for secret in secrets))
+    what = clean.text(what).replace(REDACTED.decode(), "[key]")
     what = MASKED_KEY.sub("[key]", what)
     what = re.sub(r"\s+", " ", "".join(sign if sign.isprintable() else " " for sign in what)).strip()
     if len(what) > DETAIL_CHARACTERS:
