@@ -21,7 +21,7 @@ OUTSIDE = "tokens_outside_usage"
 REPORTED = "reported"
 """The price version of a cost that the vendor itself reports."""
 TRANSCRIBING = frozenset({"transcription", "translation"})
-DATED = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|20\d{6}|\d{4}|0\d\d|latest|preview|exp)+\Z")
+DATED = re.compile(r"(?:[-@](?:20\d\d-\d\d-\d\d|20\d{6}|\d{4}|0\d\d|latest|preview|exp))+\Z")
 # The record's fields, by the names of the counts.
 TOKENS = {
     "input": "input_tokens",

@@ -39,6 +39,19 @@ def test_tokens_of_a_chat() -> None:
     assert made.model_served == "gpt-4o-mini", "a dated name is the same model"
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered", "recorded"),
+    [
+        ("gpt-4o-search-preview", "gpt-4o-search-preview-2025-03-11", "gpt-4o-search-preview"),
+        ("gemini-2.5-flash-preview-05-20", "models/gemini-2.5-flash-preview-05-20", "gemini-2.5-flash-preview-05-20"),
+        ("gpt-4o-search-preview", "gpt-4o", "gpt-4o"),
+        ("gpt-4o", "gpt-4o-mini-2024-07-18", "gpt-4o-mini-2024-07-18"),
+    ],
+)
+def test_a_dated_name_is_the_same_model_and_any_other_is_recorded(asked: str, answered: str, recorded: str) -> None:
+    assert read({"model": answered, "usage": CHAT}, served=asked).model_served == recorded
+
+
 def test_every_detail_has_its_column() -> None:
     made = read({"usage": DETAILED})
     columns = ("input", "cached", "audio_input", "image_input", "output", "reasoning", "audio_output")

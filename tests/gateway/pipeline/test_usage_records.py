@@ -9,6 +9,7 @@ import httpx
 import pytest
 from openai import InternalServerError, OpenAI
 
+from sandbox.media import tones, wav
 from tests.support.calls import CHAT_PATH, chat, stream_error
 from tests.support.fixtures import ACCOUNT, CHAT, USER, InstallationMaker
 from tests.support.installation import Gateway, within
@@ -19,6 +20,7 @@ from tests.support.servers import wait_until
 USAGE = "prompt_tokens=1000 completion_tokens=500 cached_tokens=200 reasoning_tokens=64"
 PICO = 10**12
 METADATA = '{"project": "a", "é": "ü"}'.encode()
+SEARCH_PRICE = {"input_mtok": "1", "output_mtok": "25", "web_searches_kcount": "25"}
 
 
 def record_of(gateway: Gateway, response: httpx.Response) -> dict[str, Any]:
@@ -119,6 +121,30 @@ def test_costs(gateway: Gateway, token: str, path: str, body: dict[str, Any], op
     assert record["operation"] == operation
     assert record["cost_pico"] == dollars(cost)
     assert record["price_gaps"] == ""
+
+
+def test_a_chat_models_searches_are_a_gap_where_they_have_no_price(
+    gateway: Gateway, token: str, upstream: SandboxProcess
+) -> None:
+    model = chat_model("searcher", model_id="gpt-4o-search-preview")
+    priced = chat_model("priced", model_id="gpt-4o-search-preview", cost={"metric": "per_unit", "value": SEARCH_PRICE})
+    gateway.installation.apply(provider("searching", upstream.url, models=[model, priced]))
+    wait_until(lambda: gateway.get(token, "/v1/models/searching/priced").status_code == 200)
+    prompt = "hi [[sandbox: prompt_tokens=1000 completion_tokens=100]]"
+    listed = record_of(gateway, gateway.post(token, CHAT_PATH, chat(prompt, model="searching/searcher")))
+    assert (listed["units"], listed["price_gaps"]) == ({"web_searches": 1}, "web_searches")
+    own = record_of(gateway, gateway.post(token, CHAT_PATH, chat(prompt, model="searching/priced")))
+    assert (own["cost_pico"], own["price_gaps"]) == (dollars("0.0285"), "")  # 0.001, 0.0025, and 0.025 a search
+
+
+def test_a_blank_around_a_models_name_means_nothing(gateway: Gateway, token: str) -> None:
+    answer = gateway.post(token, CHAT_PATH, chat(model=f"  {ACCOUNT}/gpt-4o-mini\t"))
+    assert answer.headers["x-tfy-resolved-model"] == f"{ACCOUNT}/gpt-4o-mini"
+    sound = b"".join(wav.write(tones.pcm("hi"), tones.samples("hi"), "hi"))
+    form = {"model": (None, f" {ACCOUNT}/whisper-1 "), "file": ("a.wav", sound)}
+    address = f"{gateway.origin}/v1/audio/transcriptions"
+    answer = gateway.http.post(address, files=form, headers={"authorization": f"Bearer {token}"})
+    assert answer.headers["x-tfy-resolved-model"] == f"{ACCOUNT}/whisper-1", answer.text
 
 
 def test_discounts_and_private_prices(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:

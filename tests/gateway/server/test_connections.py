@@ -1,5 +1,6 @@
 """Hostile connections: what is no HTTP, too much of it, or too slow, costs little and gets a true answer."""
 
+import contextlib
 import json
 import os
 import re
@@ -147,6 +148,22 @@ def test_many_requests_on_a_connection(gateway: Gateway, token: str) -> None:
                     name, _, value = line.partition(b": ")
                     length = int(value) if name == b"content-length" else length
                 stream.read(length)
+
+
+def test_an_idle_connection_is_kept(gateway: Gateway, token: str) -> None:
+    """Proxies keep theirs for a minute: one that we close first loses the call that is sent in that moment."""
+    head = f"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n".encode()
+    with connect(gateway) as connection:
+        for pause in (7, 0):  # servers of this kind close after five seconds by themselves
+            connection.sendall(head)
+            assert connection.recv(2**16).startswith(b"HTTP/1.1 200")
+            time.sleep(pause)
+            connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while connection.recv(2**16):  # the rest of the list; an end would be an empty read
+                    continue
+                raise AssertionError("the connection was closed")
+            connection.settimeout(10)
 
 
 def test_connections_that_come_and_go(gateway: Gateway) -> None:
