@@ -1,12 +1,14 @@
 """Counts tokens offline, where a vendor never said what a call used: an estimate, close for the families that publish
 their encoding.
 
-Nothing is downloaded: ``toktok`` carries its encodings. It is loaded by the first estimate, not by the start.
+Nothing is downloaded: ``toktok`` carries its encodings, and counts in a process of its own (``providers.tokenizer``).
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from providers.tokenizer import tokenizer
 
 COUNTED_CHARACTERS = 500_000
 """How much of a text is counted: what is longer is taken to go on alike."""
@@ -52,14 +54,15 @@ def family_of(model: str) -> Family:
 
 
 def count_tokens(texts: Sequence[str], family: Family) -> int:
-    """Return about how many tokens ``texts`` are, each on its own. Takes CPU time: not for the event loop."""
-    import toktok  # 8 MB, for the few calls that need it
+    """Return about how many tokens ``texts`` are, each on its own. Blocks: not for the event loop.
 
+    Raises ``CountFailed``.
+    """
     whole = sum(map(len, texts))
     if not whole:
         return 0
     counted = _first_characters(texts)
-    found = sum(toktok.batch_count(counted, family.encoding, threads=1))
+    found = tokenizer.count(counted, family.encoding)
     return -(-found * whole * family.percent // (sum(map(len, counted)) * 100))
 
 

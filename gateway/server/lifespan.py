@@ -22,6 +22,7 @@ from gateway.server import telemetry
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.server.processes import end_with_parent
 from gateway.state import state
+from providers.tokenizer import tokenizer
 from providers.upstream.aiohttp_client import AiohttpClient
 from providers.upstream.lean import LeanClient
 from usage.ledger import open_ledger
@@ -93,6 +94,7 @@ async def stop() -> None:
     await state.sockets.close()
     if state.finishing:  # what is not done by then stays in the spool's journal, as interrupted
         await asyncio.wait(state.finishing, timeout=FINISH_SECONDS)
+    await asyncio.to_thread(tokenizer.close)
     state.directory.stop()
     if _poller is not None:
         await asyncio.to_thread(_poller.stop, 5)
