@@ -24,7 +24,7 @@ MODEL_TYPES = (
 later.
 """
 
-UNNAMED = ("moderation", "image", "image_generation", "image_edit", "image_variation", "responses", "realtime")
+UNNAMED = ("moderation", "image", "image_generation", "image_edit", "image_variation", "responses", "realtime", "video")
 """What OpenAI asks for no model: the keys of an account's ``default_models``, each an operation or a model type."""
 
 
@@ -142,6 +142,7 @@ OPENAI_UNNAMED = (
     ("image_edit", "gpt-image-1.5"),
     ("image_variation", "dall-e-2"),
     ("realtime", "gpt-realtime"),
+    ("video", "sora-2"),
 )
 
 # Regions and their addresses as OpenAI's data residency guide lists them.

@@ -65,4 +65,5 @@ def operation_of(row: Resource, place: Place, method: str) -> Operation:
         charges=billed is not None,
         raw=method == "GET" and place.word == "content",
         resource=row.switch,
+        unnamed=row.unnamed and billed is not None and not place.segments,
     )

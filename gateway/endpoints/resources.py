@@ -12,8 +12,8 @@ from django.conf import settings
 from django.urls import URLPattern, re_path
 
 from gateway.access import accounts as access_accounts
+from gateway.access import default_models, named_models
 from gateway.access import models as access
-from gateway.access import named_models
 from gateway.body import json as json_body
 from gateway.body.references import operation_key
 from gateway.body.upload import MultipartUpload
@@ -93,6 +93,7 @@ class ResourceView(InferenceView):
         call.account_name = account.name
         selection.check(self.caller, account, call.method, operation_key(call.endpoint), call.body.fields)
         if row.model:
+            take_default_model(call, account)
             check_model(call, account)
             name_models(call, account)
         await resources.find_model(call, account, row, place.root, place.segments)
@@ -176,7 +177,9 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
     """
     content_type = request.raw_headers.get(b"content-type", b"")
     if content_type.lower().startswith(MULTIPART):
-        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",), refers=row.refers)
+        upload = MultipartUpload(
+            request, settings.MAX_UPLOAD_BYTES, ("model",), refers=row.refers, unnamed=call.operation.unnamed
+        )
         with closing_on_error(upload):
             while await upload.keep():
                 continue
@@ -188,6 +191,19 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
     if row.model:
         call.model_asked = json_body.text_of(call.body.fields.get("model"))
     return None
+
+
+def take_default_model(call: Call, account: AccountSnapshot) -> None:
+    """Let a call that names no model, where OpenAI asks for none, go to the account's default.
+
+    An account that lists no such model leaves it to the vendor, for callers whose token is not limited. Raises
+    :class:`~gateway.call.errors.InvalidRequest` when it is not clear which model is meant.
+    """
+    if not call.operation.unnamed or call.model_asked:
+        return
+    kind = call.operation.model_type
+    if call.caller.limits is not None or any(kind in model.model_types for model in account.models.values()):
+        call.model_asked = default_models.choose(call.caller, call.operation, account.name).model.public_name
 
 
 def name_models(call: Call, account: AccountSnapshot) -> None:

@@ -20,6 +20,7 @@ class Resource:
     type that a model needs for it. ``shows`` are the words behind an object's id (empty: an object's own place) whose
     answers tell, also to a ``GET``, of agents' sessions and environments that were created for it. ``model`` says
     that bodies name models of the account. ``lists`` is false where there is nothing to list.
+    ``unnamed`` says that OpenAI asks for no model in the collection's ``POST``.
     """
 
     path: str
@@ -32,6 +33,7 @@ class Resource:
     shows: frozenset[str] = frozenset()
     model: bool = False
     lists: bool = True
+    unnamed: bool = False
 
 
 AGENT_FIELDS = frozenset(
@@ -63,6 +65,7 @@ RESOURCES: tuple[Resource, ...] = (
         refers=frozenset({"video", "characters"}),
         bills={"": "video", "edits": "video", "extensions": "video", "remix": "video"},
         model=True,
+        unnamed=True,
     ),
     Resource("skills", "skill", "skills"),
     Resource("assistants", "assistant", "assistants", model=True),

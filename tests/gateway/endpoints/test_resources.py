@@ -111,6 +111,24 @@ def test_evals(surface: Surface, sdk: OpenAI) -> None:
     assert sdk.evals.delete(made.id).deleted
 
 
+@pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
+def test_a_video_without_a_model(surface: Surface, sdk: OpenAI, form: bool) -> None:
+    more: Any = {"input_reference": ("a.png", picture(720, 1280))} if form else {}
+    record = surface.record("video.create", lambda: sdk.videos.create(prompt="A cat.", seconds="8", **more))
+    assert (record["model_asked"], record["model_served"]) == ("wide/sora-2", "sora-2")
+    assert record["cost_pico"] == 800_000_000_000
+    (sent,) = surface.upstream.requests()
+    assert b"sora-2" in sent["body"]
+
+
+def test_a_limited_token_makes_no_video_of_another_model(surface: Surface) -> None:
+    token = surface.gateway.token("no-video", ["wide/gpt-4o-mini"], user="ada@example.com")
+    headers = {"x-tfy-provider-name": "wide"}
+    answer = surface.gateway.post(token, "/v1/videos", {"prompt": "A cat."}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "missing_required_parameter")
+    assert surface.upstream.requests() == []
+
+
 def test_videos(surface: Surface, sdk: OpenAI) -> None:
     record = surface.record(
         "video.create", lambda: sdk.videos.create(model="wide/sora-2", prompt="A cat.", seconds="8")
