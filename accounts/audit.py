@@ -20,7 +20,21 @@ from accounts.acting import actor
 SECRETS = frozenset({"credentials", "extra_headers_json", "seal", "password"})
 # What changes by itself, or says nothing that another field does not.
 IGNORED = frozenset(
-    {"id", "created_at", "updated_at", "last_login", "last_used_at", "date_joined", "key", "prefix", "digest", "seal"}
+    {
+        "id",
+        "created_at",
+        "updated_at",
+        "last_login",
+        "last_used_at",
+        "date_joined",
+        "key",
+        "prefix",
+        "digest",
+        "seal",
+        "version",
+        "counted_version",
+        "changed_by",
+    }
 )
 VALUE_CHARACTERS = 200
 MOST_FIELDS = 40

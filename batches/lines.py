@@ -22,6 +22,7 @@ from gateway.objects.operations import BATCH_LINES
 from gateway.pipeline import describe
 from gateway.pipeline import run as pipeline_run
 from gateway.pipeline.traces import call_ended
+from gateway.policies import release
 from gateway.state import state
 from providers.probe import verdict
 from providers.upstream import sync_client
@@ -65,6 +66,7 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
     finally:
         state.running.discard(call)
         call_ended(call, status)
+        release(call)
     response = {"status_code": status, "request_id": call.request_id, "body": msgspec.Raw(body or b"null")}
     return status == 200, response
 

@@ -48,6 +48,13 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Govern",
+        (
+            ("Rate limits", "speed", "rules.ratelimit"),
+            ("Budgets", "savings", "rules.budget"),
+        ),
+    ),
+    (
         "Settings",
         (
             ("Providers", "hub", "providers.provideraccount"),

@@ -101,6 +101,11 @@ SECURE_HSTS_SECONDS = 31_536_000 if SESSION_COOKIE_SECURE else 0
 # --- what may be connected to, and within which bounds ----------------------------------------------------------------
 EGRESS_ALLOW = names("GATEHOUSE_EGRESS_ALLOW")
 parse_allow_list(EGRESS_ALLOW)  # fails here, at start
+MEDIA_ALLOW = names("GATEHOUSE_MEDIA_ALLOW")
+parse_allow_list(MEDIA_ALLOW)
+MEDIA_FILE_BYTES = int(number("GATEHOUSE_MEDIA_MAX_MB", 20, least=0.01, most=1024) * 2**20)
+MEDIA_CACHE_BYTES = int(number("GATEHOUSE_MEDIA_CACHE_MB", 64, least=0, most=65_536) * 2**20)
+MEDIA_SECONDS = number("GATEHOUSE_MEDIA_TIMEOUT_S", 20, least=0.1, most=600)
 MAX_BODY_BYTES = int(number("GATEHOUSE_MAX_BODY_MB", 25, least=0.01, most=1024) * 2**20)
 MAX_UPLOAD_BYTES = int(number("GATEHOUSE_MAX_UPLOAD_MB", 512, least=0.01, most=65_536) * 2**20)
 MAX_CALLS_IN_FLIGHT = whole("GATEHOUSE_MAX_CALLS_IN_FLIGHT", 4000, least=1, most=1_000_000)
@@ -132,6 +137,10 @@ REALTIME_MAX_SECONDS = number("GATEHOUSE_REALTIME_MAX_SECONDS", 3600, least=1, m
 REALTIME_IDLE_SECONDS = number("GATEHOUSE_REALTIME_IDLE_SECONDS", 900, least=1, most=86_400)
 REALTIME_SESSIONS_PER_SUBJECT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_SUBJECT", 200, least=0, most=100_000)
 REALTIME_SESSIONS_PER_ACCOUNT = whole("GATEHOUSE_REALTIME_SESSIONS_PER_ACCOUNT", 1000, least=0, most=100_000)
+WORKERS = whole("GATEHOUSE_WORKERS", 1, least=1, most=1024)
+UNPRICED_CALLS = choice("GATEHOUSE_UNPRICED_CALLS", "refuse", ("refuse", "allow", "assume"))
+ASSUMED_PRICE = number("GATEHOUSE_ASSUMED_PRICE", 100, least=0, most=1_000_000)
+BUDGET_OUTPUT_TOKENS = whole("GATEHOUSE_BUDGET_OUTPUT_TOKENS", 4096, least=1, most=10_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- metrics --------------------------------------------------------------------------------------------------------
@@ -185,6 +194,7 @@ INSTALLED_APPS = [
     "accounts",
     "providers",
     "usage",
+    "rules",
     "gateway",
     "batches",
     "console",

@@ -1,4 +1,5 @@
-"""What a server process holds while it runs: the directory, the upstream client, the spool and the running calls.
+"""What a server process holds while it runs: the directory, the upstream client, the limiter, the spool and
+the running calls.
 
 ``gateway.server.lifespan`` fills it when the server starts and empties it when it ends.
 """
@@ -9,6 +10,8 @@ from typing import Any
 
 from gateway.call.call import Call
 from gateway.directory.directory import Directory
+from gateway.limits.limiter import Limiter
+from providers.media.fetcher import MediaFetcher
 from providers.upstream.aiohttp_client import AiohttpClient
 from providers.upstream.client import UpstreamClient
 from usage.ledger import Ledger
@@ -23,11 +26,13 @@ class State:
 
     client: UpstreamClient
     sockets: AiohttpClient
+    media: MediaFetcher
     ledger: Ledger
     spool: Spool
 
     def __init__(self) -> None:
         self.directory = Directory()
+        self.limiter = Limiter(lambda: self.directory.rules, lambda: self.directory.loaded)
         self.running: set[Call | None] = set()
         self.finishing: set[asyncio.Task[None]] = set()
         self.endings: set[Callable[[], Awaitable[None]]] = set()

@@ -67,6 +67,8 @@ the caller's words. What the target does not take is left out and named in the h
 
 """
 LIMITS = """
+- Media by URL: Anthropic and servers of OpenAI's dialect fetch them themselves; for Gemini, Gatehouse does (public
+  https addresses, see `GATEHOUSE_MEDIA_*` in [settings](settings.md)), but for YouTube and Google's own storage.
 - Audio and video go to Gemini only; Anthropic's models refuse them with 400.
 - Files by id (`file_id`) are known to their own provider only: 400 for any other.
 - Tools that a vendor runs itself (code, computer, MCP, file search) are refused with 400 elsewhere; web search is

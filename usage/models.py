@@ -66,6 +66,8 @@ class UsageRecord(models.Model):
     error_message = models.CharField(max_length=500, default="", db_default="")
     estimated = models.BooleanField(default=False, db_default=False)
     trace_id = models.CharField(max_length=32, default="", db_default="")
+    model_resolved = models.CharField(max_length=365, default="", db_default="")
+    decision = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
 
     class Meta:
         indexes = [

@@ -1,5 +1,7 @@
 """The record of one attempt, in the form that the spool writes."""
 
+from typing import Any
+
 import msgspec
 import uuid_utils
 
@@ -70,6 +72,10 @@ class AttemptRecord(msgspec.Struct, array_like=True, gc=False):
     """Whether the usage is an estimate of ours, because the vendor's own never came."""
     trace_id: str = ""
     """The trace that the caller began; empty: the call's own, whose id is the request's."""
+    model_resolved: str = ""
+    """The public name of the model that the attempt went to, whatever the call named."""
+    decision: dict[str, Any] = {}
+    """What was decided about the call: rules that counted it, what they had left, what it was reserved for."""
 
 
 def new_id() -> str:

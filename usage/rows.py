@@ -35,12 +35,18 @@ REFUSALS: Final = (DataError, IntegrityError, OverflowError, ValueError)
 """What a database says to a value, as opposed to what it says when it is unavailable."""
 RENAMED: Final = {"id": "attempt_id", "created_at": "started_at"}
 """Columns that a record has under another name. All others, and their order, come from the model."""
-CUT: Final = frozenset({"model_asked", "model_served", "service_tier", "upstream_request_id", "object_id"})
+CUT: Final = frozenset(
+    {"model_asked", "model_served", "model_resolved", "service_tier", "upstream_request_id", "object_id"}
+)
 """Columns that callers and upstreams fill: cut to their length. The others are bounded where they are filled."""
 CHUNK: Final = 32
 """Records at a time, with a pause between them: about 0.2 ms, less than threads wait for the interpreter."""
 PAUSE_SECONDS: Final = 0.00005
 INT_MAX: Final = {"IntegerField": 2**31 - 1, "BigIntegerField": 2**63 - 1}
+
+COUNTED: list[Callable[[list[dict[str, Any]], str], None]] = []
+"""What else counts records that were not there before, in the transaction that stored them: columns by name, and the
+database's alias."""
 
 _decode = msgspec.json.Decoder(AttemptRecord).decode
 _encode = msgspec.json.Encoder().encode
@@ -180,6 +186,8 @@ def _add_to_hours(using: str, rows: list[Row], pause: Callable[[], None]) -> Non
 
     if rows:
         rollups.add(records(), using)
+        for counted in COUNTED:
+            counted([dict(zip(NAMES, values, strict=True)) for values in rows], using)
 
 
 def _store_each(lines: Sequence[bytes], using: str, skip: set[bytes]) -> list[bytes]:

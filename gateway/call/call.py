@@ -38,6 +38,13 @@ class CallAttempt(Protocol):
         """How long the attempt goes on when its client leaves now."""
 
 
+class CallLimits(Protocol):
+    """What a call holds of the limits that it passed (``gateway.policies.limits.Receipt``)."""
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that tell the caller how much is left."""
+
+
 @dataclass(slots=True)
 class BatchLine:
     """Which line of which batch a call is: ``batch_id`` is our id of the batch, ``key`` and ``line`` identify it in
@@ -75,7 +82,8 @@ class Call:
     makes a session. ``parent`` is the record of the object that the path names; ``payer`` the model that pays for a
     call which names none itself. ``wants_usage``: the caller asks for a stream's usage; ``asks_usage``: we do.
     ``audio`` measures what is heard or spoken. ``head_only``: the client sent HEAD, which is answered as GET without
-    the body.
+    the body. ``decision`` is what was decided about the call and why, for its records; ``limits`` what it holds of
+    rate limits and budgets.
     """
 
     __slots__ = (
@@ -90,6 +98,7 @@ class Call:
         "body",
         "caller",
         "client_gone",
+        "decision",
         "ended_by",
         "endpoint",
         "error",
@@ -98,6 +107,7 @@ class Call:
         "history",
         "id_field",
         "job",
+        "limits",
         "method",
         "model_asked",
         "model_of_path",
@@ -154,6 +164,8 @@ class Call:
         self.attempt: CallAttempt | None = None
         self.error = ""
         self.client_gone = False
+        self.decision: dict[str, Any] = {}
+        self.limits: CallLimits | None = None
         self.ended_by: CallError | None = None
         self.task: asyncio.Task[object] | None = None
         self.ticket: Ticket | None = None

@@ -19,7 +19,7 @@ ORIGIN_HEADER = "x-gatehouse-error-origin"
 class CallError(Exception):
     """A call that Gatehouse refuses or can't finish.
 
-    ``param`` names the field at fault, ``code`` overrides the table's.
+    ``param`` names the field at fault, ``code`` overrides the table's; ``details`` stand beside them in the answer.
     """
 
     def __init__(
@@ -29,12 +29,14 @@ class CallError(Exception):
         param: str | None = None,
         code: str | None = None,
         headers: dict[str, str] | None = None,
+        details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.code = code
         self.headers = headers or {}
+        self.details = details or {}
 
 
 class InvalidRequest(CallError):
@@ -97,6 +99,10 @@ class TooManyRequests(CallError):
     """A limit of ours is reached."""
 
 
+class BudgetExceeded(TooManyRequests):
+    """A budget has no room for the call."""
+
+
 class SessionOver(CallError):
     """A socket was open, or silent, for as long as it may be."""
 
@@ -139,6 +145,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (CallTooLong, Row(504, "server_error", "call_too_long", "limits")),
     (UnsupportedMedia, Row(415, "invalid_request_error", "unsupported_media_type", "request")),
     (BadRange, Row(416, "invalid_request_error", "range_not_satisfiable", "request")),
+    (BudgetExceeded, Row(429, "insufficient_quota", "budget_exceeded", "limits")),
     (TooManyRequests, Row(429, "rate_limit_error", "rate_limit_exceeded", "limits")),
     (ClientGone, Row(499, "invalid_request_error", "client_closed_request", "request")),
     (InvalidRequest, Row(400, "invalid_request_error", "invalid_request", "request")),
@@ -198,10 +205,11 @@ def describe(error: BaseException) -> dict[str, Any]:
         message, param = str(error), None
     else:
         message, param = "Gatehouse failed on this call. The operator finds the reason under this request id.", None
+    details = error.details if isinstance(error, CallError) else {}
     return {
         "status": "failure",
         "message": message,
-        "error": {"message": message, "type": row.type, "param": param, "code": code_of(error)},
+        "error": {"message": message, "type": row.type, "param": param, "code": code_of(error), **details},
         "error_origin_level": row.level,
     }
 

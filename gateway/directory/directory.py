@@ -1,4 +1,4 @@
-"""The directory: tokens, accounts, models and grants in memory, and how a change reaches every worker.
+"""The directory: tokens, accounts, models, grants and rules in memory, and how a change reaches every worker.
 
 A thread of its own polls the change feed (``accounts.changes``) and rebuilds what changed; the event loop only ever
 reads finished objects. While the database is unavailable, calls go on from the last snapshot.
@@ -22,6 +22,10 @@ from gateway.directory.accounts import account_snapshots
 from gateway.directory.callers import _token_rows, caller_of
 from providers.models import ACCOUNT_KIND
 from providers.snapshot import AccountSnapshot, ByName
+from rules import compiled
+from rules.compiled import RuleSet
+from rules.models import RULE_KIND, Rule
+from rules.references import missing
 
 logger = logging.getLogger("gateway.directory.directory")
 
@@ -50,6 +54,7 @@ class Directory:
 
     def __init__(self, on_change: Callable[[], None] | None = None) -> None:
         self.accounts: ByName[AccountSnapshot] = ByName({}, {})
+        self.rules: RuleSet | None = None
         self.loaded = False
         self.refreshed_at = 0.0
         self.fault = ""
@@ -138,15 +143,18 @@ class Directory:
         tokens: set[str] = set()
         subjects: set[tuple[str, str]] = set()
         accounts: set[int] = set()
-        reload_tokens = reload_accounts = False
+        reload_tokens = reload_accounts = reload_rules = False
         for kind, object_id in news:
-            if kind == TOKEN_KIND and object_id:
+            if kind == RULE_KIND:
+                reload_rules = True
+            elif kind == TOKEN_KIND and object_id:
                 tokens.add(object_id)
             elif kind in SUBJECT_FILTERS and object_id:
                 subjects.add((SUBJECT_FILTERS[kind], object_id))
             elif kind == TEAM_KIND and object_id:
                 subjects |= {(column, object_id) for column in TEAM_FILTERS}
                 key = f"team:{object_id}"
+                reload_rules = True  # rules know a team by its name
                 tokens |= {str(caller.token_id) for caller in self._tokens.values() if key in caller.team_keys}
             elif kind.startswith("accounts."):
                 reload_tokens = True
@@ -162,6 +170,8 @@ class Directory:
             self.accounts = account_snapshots(self.accounts)
         elif accounts:
             self.accounts = account_snapshots(self.accounts, accounts)
+        if reload_rules:
+            self._load_rules()
         self._on_change()
 
     def _reload_all(self, now: float) -> None:
@@ -172,6 +182,9 @@ class Directory:
         self._seen = dict.fromkeys(recent, now)
         self._load_all_tokens()
         self.accounts = account_snapshots(self.accounts)
+        self._load_rules()
+        if not self.loaded:
+            self._say_missing()
         self._reloaded_at = now
         self.loaded = True
         self._on_change()
@@ -188,6 +201,16 @@ class Directory:
         )
         if doomed:
             Change.objects.filter(id__lte=doomed[-1]).delete()
+
+    def _load_rules(self) -> None:
+        rules = compiled.load()
+        self.rules = rules or None
+
+    @staticmethod
+    def _say_missing() -> None:
+        """Log at start which rules name what is not there: one that can fit no call must not be silent about it."""
+        for found in missing(Rule.objects.filter(enabled=True)):
+            logger.warning("%s", found)
 
     # --- building ---------------------------------------------------------------------------------------------------
     def _load_all_tokens(self) -> None:

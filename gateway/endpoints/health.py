@@ -45,6 +45,7 @@ class Readyz(OpenView):
 
 async def _ready() -> Reply:
     checks = {"directory": _directory(), "database": _database(), "spool": _spool(), "redis": await _redis()}
+    checks["limits"] = state.limiter.state()
     states = {check["state"] for check in checks.values()}
     if draining.is_draining():
         return json_reply({"status": "draining", "checks": checks}, status=503)

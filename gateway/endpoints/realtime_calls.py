@@ -31,7 +31,7 @@ from gateway.objects import operations, ownership
 from gateway.objects.records import visible
 from gateway.objects.store import objects
 from gateway.pipeline import run as pipeline_run
-from gateway.policies import admit
+from gateway.policies import admit, release
 from gateway.policies.access import plan_of
 from gateway.realtime import calls, client_secrets
 from gateway.realtime import targets as admission
@@ -253,6 +253,7 @@ async def _metered(call: Call, asked: Asked) -> AsyncIterator[_Metered]:
     finally:
         if not begun:
             state.running.discard(session)
+            release(session)
             slots.release()
 
 

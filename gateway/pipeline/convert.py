@@ -10,16 +10,19 @@ from gateway.call import errors
 from gateway.call.call import Call
 from gateway.objects import kept_responses
 from gateway.pipeline.attempt import Attempt
+from gateway.state import state
 from providers.dialects.conversion import Ask, Conversion, Converted
 from providers.dialects.conversions import RESPONSES, maker_of
 from providers.dialects.failures import DialectError, unsupported
 from providers.dialects.neutral import Media, Settings
 from providers.dialects.wire import plain
+from providers.media.fetcher import FetchFailed
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer
 
 JSON = "application/json"
+LONGEST_SHOWN = 200
 STATEFUL = ("background", "conversation", "previous_response_id")
 OF_DIALECTS = frozenset({"accept", "anthropic-beta", "anthropic-version", "openai-beta"})
 """What of a caller's headers means something to its own dialect alone."""
@@ -88,13 +91,26 @@ async def _converted_request(attempt: Attempt, conversion: Conversion) -> Upstre
     settings = _settings(call, target)
     urls = conversion.urls(settings)
     if urls:
-        raise unsupported("messages", f"has a URL that this model does not fetch: {urls[0][:200]!r}. Send a data URI.")
+        settings.media = await _fetched(call, urls)
     written = conversion.write(settings)
     attempt.dropped = conversion.dropped
     forwarded = [pair for pair in call.forwarded if pair[0] not in OF_DIALECTS]
     headers = attempt.dialect.headers(target.account, forwarded)
     headers["content-type"] = JSON
     return UpstreamRequest("POST", attempt.dialect.url(target, written.path), headers, written.body)
+
+
+async def _fetched(call: Call, urls: list[str]) -> dict[str, Media]:
+    """Return what a call names by URL and its provider does not fetch. Raises ``DialectError``."""
+    try:
+        found = await state.media.fetch_all(urls)
+    except FetchFailed as failure:
+        shown = failure.url if len(failure.url) <= LONGEST_SHOWN else f"{failure.url[:LONGEST_SHOWN]}…"
+        message = f"The file at {shown!r} can't be fetched: {failure}"
+        raise DialectError(message, param="messages", code="invalid_image_url") from None
+    if call.ticket is not None:
+        call.ticket.count(sum(len(media.data) for media in found.values()))
+    return found
 
 
 def _settings(call: Call, target: Target) -> Settings:
@@ -108,6 +124,7 @@ def _settings(call: Call, target: Target) -> Settings:
         strict=call.options.strict,
         cache=call.options.cache,
         media=media,
+        stream_usage=call.asks_usage or call.wants_usage,
     )
 
 

@@ -55,6 +55,8 @@ def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
         batch_key=line.key if line is not None else "",
         batch_line=line.line if line is not None else "",
         trace_id=call.trace.trace_id if call.trace.parent_id else "",
+        model_resolved=target.model.public_name if target.model.name else "",
+        decision=call.decision,
     )
 
 
@@ -81,6 +83,7 @@ def refused_record(call: Call, error: BaseException) -> AttemptRecord:
         cost_pico=0,
         client_gone=call.client_gone,
         trace_id=call.trace.trace_id if call.trace.parent_id else "",
+        decision=call.decision,
     )
     record.status = errors.status_of(error)
     record.error_class = errors.code_of(error)

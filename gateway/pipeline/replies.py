@@ -17,7 +17,8 @@ PASSED_HEADERS = frozenset(
     {b"content-type", b"content-disposition", b"retry-after", b"retry-after-ms", b"cache-control", b"x-should-retry"}
 )
 FILE_HEADERS = frozenset({b"accept-ranges", b"content-range", b"content-length", b"etag", b"last-modified"})
-PASSED_PREFIXES = (b"x-ratelimit-", b"openai-processing", b"openai-version", b"openai-model", b"anthropic-ratelimit-")
+LIMIT_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
+PASSED_PREFIXES = (*LIMIT_PREFIXES, b"openai-processing", b"openai-version", b"openai-model")
 EVENT_STREAM = "text/event-stream"
 NO_BODY = frozenset({204, 205, 304})
 
@@ -63,6 +64,9 @@ def reply_headers(
         (b"x-tfy-resolved-model", target.model.public_name.encode("latin1", "replace")),
         (b"server-timing", _server_timing(attempt)),
     ]
+    limits = call.limits
+    if limits is not None:
+        headers += limits.headers()
     if status >= 400:
         headers.append((errors.ORIGIN_HEADER.encode(), b"upstream"))
     if attempt.dropped:
@@ -75,7 +79,7 @@ def reply_headers(
         if content_type and name == b"content-type":
             continue
         passed = name if whole_file and name in FILE_HEADERS else _passed_as(name)
-        if passed:
+        if passed and not (limits is not None and passed.startswith(LIMIT_PREFIXES)):  # how much is left is said by us
             headers.append((passed, clean(value)))
     return headers
 

@@ -1,8 +1,9 @@
 """The policies, in their order, the same for HTTP calls, sockets and lines of batches.
 
-A policy is a file with a coroutine ``admit(call)``, which may refuse by raising, and where it needs one a function
+A policy is a file with a coroutine ``admit(call)``, which may refuse by raising, and where it needs them two functions:
 ``settle(call, attempt)``, which is given every attempt of an admitted call whose record is complete, its usage and cost
-in it. A new one is a file and a line here; its position in ``POLICIES`` is its position in the life of a call.
+in it, and ``release(call)``, which ends what the call holds when it is over. A new one is a file and a line here; its
+position in ``POLICIES`` is its position in the life of a call.
 """
 
 import logging
@@ -10,24 +11,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.call.call import Call, CallAttempt
-from gateway.policies import access, capability, ownership, routing
+from gateway.policies import access, capability, limits, ownership, routing
 
 logger = logging.getLogger("gateway.policies")
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy: its name for logs, and its two halves."""
+    """One policy: its name for logs, and its parts."""
 
     name: str
     admit: Callable[[Call], Awaitable[None]]
     settle: Callable[[Call, CallAttempt], None] | None = None
+    release: Callable[[Call], None] | None = None
 
 
 POLICIES: tuple[Policy, ...] = (
     Policy("access", access.admit),
     Policy("capability", capability.admit),
     Policy("ownership", ownership.admit),
+    Policy("limits", limits.admit, limits.settle, limits.release),
     Policy("routing", routing.admit, routing.settle),
 )
 
@@ -52,3 +55,13 @@ def settle(call: Call, attempt: CallAttempt) -> None:
                 policy.settle(call, attempt)
             except Exception:  # the boundary of a policy: an answer that was paid for must not fail on it
                 logger.exception("The policy %s failed on the settlement of %s.", policy.name, call.request_id)
+
+
+def release(call: Call) -> None:
+    """End what the policies hold for a call that is over. Safe to call twice; never raises."""
+    for policy in POLICIES:
+        if policy.release is not None:
+            try:
+                policy.release(call)
+            except Exception:  # the boundary of a policy: whoever ends a call has more to end
+                logger.exception("The policy %s failed at the end of %s.", policy.name, call.request_id)

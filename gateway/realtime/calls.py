@@ -20,6 +20,7 @@ from gateway.objects import calls as call_records
 from gateway.objects.job_kinds import REALTIME_CALL
 from gateway.objects.records import new_object
 from gateway.objects.store import mark_deleted, objects
+from gateway.policies import release
 from gateway.realtime.closing import CloseReason
 from gateway.realtime.kinds import CALL
 from gateway.realtime.realtime_dialogue import SESSION_EVENTS, Dialogue
@@ -182,6 +183,7 @@ async def _run(call: SessionCall, leg: Leg, session: Session, account: str, call
         keeper.cancel()
         state.endings.discard(end_with_server)
         state.running.discard(call)
+        release(call)
         log_call(leg, leg.status)
     if leg.over:
         with contextlib.suppress(

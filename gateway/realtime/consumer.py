@@ -2,6 +2,7 @@
 
 import asyncio
 import urllib.parse
+from collections.abc import Mapping
 from time import perf_counter_ns
 
 import msgspec
@@ -20,7 +21,7 @@ from gateway.models import Owned
 from gateway.objects import ownership
 from gateway.pipeline.records import record_refusal
 from gateway.pipeline.traces import call_ended
-from gateway.policies import admit
+from gateway.policies import admit, release
 from gateway.policies.access import plan_of
 from gateway.realtime import client_secrets
 from gateway.realtime import targets as admission
@@ -45,19 +46,23 @@ from providers.upstream.socket import UpstreamSocket, open_socket
 
 # Of the address' query these are ours to answer; the rest goes on to the upstream. Keys never do.
 OWN_PARAMETERS = frozenset({"model", "call_id", "api-key", "api_key", "key", "token", "access_token"})
+# At Azure's addresses these are, too: a deployment is a model by any of its names.
+AZURE_PARAMETERS = frozenset({"deployment", "api-version"})
 FIRST_EVENT_SECONDS = 30.0
 
 
 class Opening:
     """A socket that is being opened: what its handshake says."""
 
-    def __init__(self, client: ClientSocket, kind: Kind, in_path: str) -> None:
+    def __init__(self, client: ClientSocket, kind: Kind, place: Mapping[str, str]) -> None:
         self.client = client
         self.kind = kind
-        self.in_path = in_path
+        self.in_path = place.get("account", "")
+        own = OWN_PARAMETERS | AZURE_PARAMETERS if "azure" in place else OWN_PARAMETERS
         query = urllib.parse.parse_qsl(client.scope.get("query_string", b"").decode("latin1"), keep_blank_values=True)
-        self.query = [(name, value) for name, value in query if name.lower() not in OWN_PARAMETERS]
-        self.model = next((value for name, value in query if name == "model"), "")
+        self.query = [(name, value) for name, value in query if name.lower() not in own]
+        names = ("model", "deployment") if "azure" in place else ("model",)
+        self.model = next((value for name, value in query if name in names), "")
         self.call_ids = [value for name, value in query if name.lower() == "call_id"]
         self.call_id = self.call_ids[0] if self.call_ids else ""
         self.joined: Owned | None = None
@@ -166,7 +171,7 @@ class SocketConsumer(AsyncConsumer):
         await receive()  # websocket.connect
         client = ClientSocket(scope, receive, send)
         try:
-            opening = Opening(client, self.kind, scope["url_route"]["kwargs"].get("account", ""))
+            opening = Opening(client, self.kind, scope["url_route"]["kwargs"])
             opening.identify()
             await self._serve(opening)
         except (errors.CallError, UpstreamFailure) as error:
@@ -187,6 +192,8 @@ class SocketConsumer(AsyncConsumer):
             await client.refuse(ended_by or errors.shutting_down())
         finally:
             state.running.discard(client.call)
+            if client.call is not None:
+                release(client.call)
             log_call(client, client.status)
             if client.call is not None:
                 call_ended(client.call, client.status)

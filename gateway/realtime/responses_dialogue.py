@@ -18,7 +18,7 @@ from gateway.objects.operations import RESPONSE
 from gateway.objects.store import objects
 from gateway.pipeline import describe
 from gateway.pipeline.unmetered import KeptOutput
-from gateway.policies import admit
+from gateway.policies import admit, release
 from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
 from gateway.realtime.closing import error_event
@@ -46,8 +46,13 @@ class PendingResponse:
 
     def __init__(self, call: Call, running: AttemptTimer) -> None:
         self.call = call
-        self.running = running
+        self.running = call.attempt = running
         running.output = KeptOutput()
+
+    def end(self, error: BaseException | None, *, client_gone: bool = False) -> None:
+        """Complete its record, and end what its call holds."""
+        self.running.end(error, client_gone=client_gone)
+        release(self.call)
 
 
 class ResponsesDialogue:
@@ -184,7 +189,7 @@ class ResponsesDialogue:
             metering.read_fields(record, fields, self.account.vendor.usage)
             if kind == "response.failed":
                 record.error_class = "upstream_error"
-            making.running.end(None)
+            making.end(None)
         elif kind == "error":
             lane.popleft()
             self._failed(making, fields)
@@ -196,7 +201,7 @@ class ResponsesDialogue:
             status: Any = msgspec.json.decode(fields.get("status", b"null"))
             record.status = record.upstream_status = status if isinstance(status, int) else 400
             making.running.free = True
-        making.running.end(None)
+        making.end(None)
 
     # --- the end ----------------------------------------------------------------------------------------------------
     def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
@@ -204,7 +209,7 @@ class ResponsesDialogue:
         for lane in self._lanes.values():
             for place, making in enumerate(lane):
                 making.running.free = place > 0  # the vendor had not begun it
-                making.running.end(cut, client_gone=client_gone)
+                making.end(cut, client_gone=client_gone)
         self._lanes.clear()
         self.records.end(error, cut, client_gone=client_gone, billed=False)
 

@@ -17,11 +17,16 @@ KINDS = {
     "live/sessions": LIVE,
 }
 
+BASES = (ACCOUNT, PREFIX, f"{PREFIX}/accounts/(?P<account>[^/]+)(?:/v1)?", r"^(?P<azure>openai)(?:/v1)?")
+
 sockets = URLRouter(
     [
-        *(re_path(f"{ACCOUNT}/{path}/?$", SocketConsumer.as_asgi(kind=kind)) for path, kind in KINDS.items()),
+        *(
+            re_path(f"{base}/{path}/?$", SocketConsumer.as_asgi(kind=kind))
+            for base in BASES
+            for path, kind in KINDS.items()
+        ),
         re_path(f"{ACCOUNT}/?$", SocketConsumer.as_asgi(kind=REALTIME)),
-        *(re_path(f"{PREFIX}/{path}/?$", SocketConsumer.as_asgi(kind=kind)) for path, kind in KINDS.items()),
         re_path("", UnknownSocket.as_asgi()),
     ]
 )

@@ -18,6 +18,7 @@ from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest, Receive, Scope, Send
 from gateway.pipeline.records import record_refusal
 from gateway.pipeline.traces import call_ended
+from gateway.policies import release
 from gateway.server import body_log
 from gateway.server.access_log import log_call
 from gateway.server.heartbeats import with_heartbeats
@@ -54,6 +55,8 @@ async def handle(scope: Scope, receive: Receive, send: Send) -> None:
     finally:
         request.stop_watching()
         state.running.discard(request.call)
+        if request.call is not None:
+            release(request.call)
         if request.ticket is not None:
             request.ticket.release()
         log_call(request, sending.status)

@@ -22,6 +22,7 @@ from gateway.server import telemetry
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.server.processes import end_with_parent
 from gateway.state import state
+from providers.media.fetcher import Limits, MediaFetcher
 from providers.tokenizer import tokenizer
 from providers.upstream.aiohttp_client import AiohttpClient
 from providers.upstream.lean import LeanClient
@@ -57,11 +58,21 @@ def _open() -> None:
     _overdue = state.loop.create_task(_watch_for_overdue_calls())
     state.sockets = AiohttpClient()
     state.client = LeanClient() if settings.UPSTREAM_CLIENT == "lean" else state.sockets
+    state.media = MediaFetcher(
+        Limits(
+            file_bytes=settings.MEDIA_FILE_BYTES,
+            call_bytes=settings.MEDIA_FILE_BYTES * 3,
+            seconds=settings.MEDIA_SECONDS,
+            cache_bytes=settings.MEDIA_CACHE_BYTES,
+            allow=tuple(settings.MEDIA_ALLOW),
+        )
+    )
     state.ledger = open_ledger(note_last_use)
     state.spool = state.ledger.spool
     state.directory = Directory(_directory_changed)
     state.ledger.start()
     state.directory.start()
+    state.limiter.start()
     if settings.BACKGROUND_POLL_SECONDS:
         _poller = poller(settings.BACKGROUND_POLL_SECONDS)
         _poller.start()
@@ -76,7 +87,7 @@ def _open() -> None:
 
 async def _loaded(timeout: float) -> None:
     deadline = asyncio.get_running_loop().time() + timeout
-    while not state.directory.loaded and asyncio.get_running_loop().time() < deadline:
+    while not (state.directory.loaded and state.limiter.loaded) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.01)
 
 
@@ -92,6 +103,7 @@ async def stop() -> None:
     await asyncio.gather(*(end() for end in list(state.endings)), return_exceptions=True)
     await state.client.close()
     await state.sockets.close()
+    await state.media.close()
     if state.finishing:  # what is not done by then stays in the spool's journal, as interrupted
         await asyncio.wait(state.finishing, timeout=FINISH_SECONDS)
     await asyncio.to_thread(tokenizer.close)
@@ -100,6 +112,7 @@ async def stop() -> None:
         await asyncio.to_thread(_poller.stop, 5)
     await asyncio.to_thread(objects.close)
     await asyncio.to_thread(state.ledger.drain)
+    await state.limiter.stop()
     state.spool.close()
     await asyncio.to_thread(telemetry.stop)
 

@@ -258,7 +258,7 @@ class Settings(msgspec.Struct, kw_only=True):
     deployment hides it), ``max_output`` the model's own limit, ``strict`` refuses what would be dropped, ``cache``
     marks the prompt for caching (``x-tfy-cache-control``), ``media`` maps a URL to what was fetched from it,
     ``hand_over_urls`` lets a vendor fetch URLs itself, ``vendor`` is the kind of the provider account and ``usage`` how
-    it counts.
+    it counts. ``stream_usage`` says whether a stream is asked for its usage; ``None``: as the vendor's row has it.
     """
 
     model: str
@@ -270,6 +270,7 @@ class Settings(msgspec.Struct, kw_only=True):
     cache: Cache | None = None
     media: dict[str, Media] = {}
     hand_over_urls: bool = False
+    stream_usage: bool | None = None
 
     @property
     def rules_name(self) -> str:

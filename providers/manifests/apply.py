@@ -11,6 +11,7 @@ from django.db.models import Count, Model, QuerySet
 from accounts.models import Team, VirtualAccount
 from providers.manifests.accounts import write_accounts
 from providers.manifests.export import export_documents, to_yaml
+from providers.manifests.kinds import KINDS
 from providers.manifests.parse import parse
 from providers.manifests.people import Run, write_people
 from providers.manifests.place import Reading
@@ -29,11 +30,12 @@ def apply_manifests(
     dry_run: bool = False,
     prune: bool = False,
 ) -> Plan:
-    """Make users, teams, virtual accounts and provider accounts what ``sources`` (pairs of file name and text) say.
+    """Make users, teams, virtual accounts, provider accounts and rules what ``sources`` (pairs of file name and text)
+    say.
 
-    ``environment`` holds the variables that manifests may name. ``prune`` also removes provider accounts, teams and
-    virtual accounts that no file names, each kind only if some file has one of it. Return what was done, or with
-    ``dry_run`` would be. Raises :class:`ManifestError` with all faults; nothing is written then.
+    ``environment`` holds the variables that manifests may name. ``prune`` also removes provider accounts, teams,
+    virtual accounts and rules that no file names, each kind only if some file has one of it. Return what was done, or
+    with ``dry_run`` would be. Raises :class:`ManifestError` with all faults; nothing is written then.
     """
     reading = Reading(environment)
     documents = read_documents(sources)
@@ -43,6 +45,9 @@ def apply_manifests(
     with transaction.atomic():
         write_people(run, wanted)
         write_accounts(run, wanted)
+        for kind in KINDS.values():
+            if kind.name in wanted.more:
+                kind.write(run, wanted.more[kind.name], prune)
         if prune:
             _prune(run, wanted)
         if reading.faults:

@@ -14,6 +14,7 @@ from providers.bound_secrets import ENCRYPTED
 from providers.lookup import find_account, undecryptable
 from providers.manifests.accounts import subject_text
 from providers.manifests.cost import write_cost
+from providers.manifests.kinds import KINDS
 from providers.manifests.parse import (
     ACCOUNT_FLAGS,
     ACCOUNT_LISTS,
@@ -31,7 +32,8 @@ Manifest = dict[str, Any]
 
 
 def export_documents(names: Iterable[str] = ()) -> list[Manifest]:
-    """Return the manifests of the accounts ``names``; with no names, of everything: teams, virtual accounts, accounts.
+    """Return the manifests of the accounts ``names``; with no names, of everything: teams, virtual accounts,
+    accounts, rules.
 
     Users appear where they are superusers or inactive, which nothing else says. Secrets are written as ``${NAME}``,
     whose unset variable keeps what is stored. Raises ``ValueError`` for an unknown account and for one whose secrets
@@ -46,6 +48,8 @@ def export_documents(names: Iterable[str] = ()) -> list[Manifest]:
     manifests += [_virtual_account(application) for application in applications]
     stems = _stems(ProviderAccount.objects.values_list("name", flat=True))
     manifests += [_account(account, stems[account.name]) for account in _accounts()]
+    for kind in KINDS.values():
+        manifests += kind.export()
     return manifests
 
 

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from accounts.models import RESERVED_TEAM
 from providers.catalogue.models import known_model
 from providers.manifests.cost import COSTS
+from providers.manifests.kinds import KINDS
 from providers.manifests.place import Place, Reading, filled
 from providers.manifests.read import Document
 from providers.manifests.schema import (
@@ -81,6 +82,10 @@ def _parse(place: Place, wanted: Wanted) -> tuple[str, str]:
     if not isinstance(kind, str):
         place.get("type").fault("Write a string here; put it in quotes if it looks like a number.")
         return "", ""
+    if kind in KINDS:
+        name, asked = KINDS[kind].read(place, validated(KINDS[kind].schema, body, place))
+        wanted.more.setdefault(kind, []).append(asked)
+        return kind, name
     family, _, vendor = kind.partition("/")
     if (kind not in READERS and family != "provider-account") or (
         family == "provider-account" and vendor not in VENDORS
@@ -92,7 +97,8 @@ def _parse(place: Place, wanted: Wanted) -> tuple[str, str]:
 
 
 def _unknown_type(place: Place, kind: str) -> None:
-    known = [*(name for name in SCHEMAS if name != "provider-account"), *(f"provider-account/{v}" for v in VENDORS)]
+    known = [*(name for name in SCHEMAS if name != "provider-account"), *KINDS]
+    known += [f"provider-account/{vendor}" for vendor in VENDORS]
     near = difflib.get_close_matches(kind, known, n=1)
     fix = f"Did you mean {near[0]!r}?" if near else f"Valid values: {', '.join(known)}."
     place.fault(f"manifests of type {kind!r} can't be applied. {fix}")

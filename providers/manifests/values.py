@@ -61,7 +61,8 @@ class Fields(BaseModel):
         return name in self.model_fields_set
 
 
-def _string(value: Any) -> str:
+def as_string(value: Any) -> str:
+    """Return a value that is a string; raise for any other, and for one whose variable is missing."""
     if isinstance(value, Unset):
         raise wrong(f"the environment variable {value.variable} is not set.")
     if isinstance(value, Broken):
@@ -76,7 +77,7 @@ def _required(value: Any, info: ValidationInfo) -> str:
         return value if isinstance(value, str) else ""
     if value is None:
         raise wrong("is missing.")
-    text = _string(value)
+    text = as_string(value)
     if not text.strip():
         raise wrong("is empty.")
     return text
@@ -106,7 +107,7 @@ def _number(value: Any) -> Decimal:
     if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         value = Decimal(value.strip())  # variables are strings
     if isinstance(value, Unset):
-        _string(value)
+        as_string(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise wrong("Write a number.")
     return Decimal(value)
@@ -181,7 +182,7 @@ def names_with(what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-String = Annotated[str, BeforeValidator(_string)]
+String = Annotated[str, BeforeValidator(as_string)]
 Entry = Annotated[str, BeforeValidator(_required)]
 """A string that may not be empty, as an entry of a list; as a field it is :data:`Required`."""
 IS_REQUIRED = Field(default=None, validate_default=True)
@@ -192,6 +193,6 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 Number = Annotated[Decimal, BeforeValidator(_number)]
 RequiredNumber = Annotated[Decimal, BeforeValidator(_required_number), IS_REQUIRED]
 Whole = Annotated[int, BeforeValidator(lambda value: whole(_number(value)))]
-Day = Annotated[Any, BeforeValidator(lambda value: None if value is None else _day(_string(value)))]
+Day = Annotated[Any, BeforeValidator(lambda value: None if value is None else _day(as_string(value)))]
 SecretString = Annotated[Secret, BeforeValidator(_secret)]
 AS_LIST = BeforeValidator(_list)

@@ -87,3 +87,5 @@ class Wanted:
     teams: list[WantedTeam] = field(default_factory=list)
     virtual_accounts: list[WantedVirtualAccount] = field(default_factory=list)
     accounts: list[WantedAccount] = field(default_factory=list)
+    more: dict[str, list[Any]] = field(default_factory=dict)
+    """What manifests of added types ask for (``providers.manifests.kinds``), by type."""

@@ -9,6 +9,7 @@ from django.test import Client
 from accounts.models import ApiToken, AuditEntry, Membership, Team, User, VirtualAccount
 from gateway.models import OwnedObject
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from rules.models import Budget
 from tests.support.usage_rows import record
 from usage.models import UsageRecord
 
@@ -54,6 +55,9 @@ def seed(name: str, manager: User | None, member: User) -> dict[str, Any]:
         "token": ApiToken.objects.issue(name=f"{name}-token", virtual_account=bot)[0],
         "usage": usage,
         "audit": AuditEntry.objects.get(object_type="providers.provideraccount", object_id=str(account.pk)),
+        "budget": Budget.objects.create(
+            form="team-budget-config", name=f"{name}-budget", team=team, effect={"limits": {"cost_per_day": 5}}
+        ),
         "job": OwnedObject.objects.create(kind="batch", object_id=f"batch_{name}", **owned),
         "file": OwnedObject.objects.create(kind="file", object_id=f"file-{name}", **owned),
     }

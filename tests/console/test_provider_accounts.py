@@ -29,6 +29,7 @@ NEW = {
     "discount_percent": "0",
     "isolation": "owner",
     "stream_usage": "auto",
+    "finish_seconds": "120",
     "grants-TOTAL_FORMS": 0,
     "grants-INITIAL_FORMS": 0,
 }

@@ -28,6 +28,7 @@ PAGES = {
     "accounts_team": ("team", {"change", "history"}),
     "accounts_virtualaccount": ("bot", {"change", "history"}),
     "accounts_apitoken": ("token", {"change", "history", "revoke_one"}),
+    "rules_budget": ("budget", {"change", "history", "delete"}),
     "usage_usagerecord": ("usage", {"change", "history"}),
     "batches_job": ("job", {"change", "history", "poll_now", "cancel_job", "download_output"}),
     "batches_storedfile": ("file", {"change", "history"}),
@@ -43,7 +44,7 @@ def page_names(base):
 
 def test_the_table_names_every_scoped_page():
     registered = {model._meta.label_lower.replace(".", "_") for model in admin.site._registry}
-    assert registered == {*PAGES, "accounts_user"}
+    assert registered == {*PAGES, "accounts_user", "rules_ratelimit"}
 
 
 @pytest.mark.parametrize("base", PAGES)
@@ -61,9 +62,9 @@ def test_a_manager_reaches_own_rows_by_id_and_no_others(installation, as_mia, ba
         assert other.status_code == nowhere.status_code, f"{page} tells a hidden row from none"
 
 
-NOBODY = dict.fromkeys(("account", "model", "grant", "team", "bot", "token", "job", "file", "audit"), 999999) | {
-    "usage": "00000000-0000-0000-0000-000000000000"
-}
+NOBODY = dict.fromkeys(
+    ("account", "model", "grant", "team", "bot", "token", "budget", "job", "file", "audit"), 999999
+) | {"usage": "00000000-0000-0000-0000-000000000000"}
 
 
 @pytest.mark.parametrize("base", PAGES)
@@ -286,7 +287,7 @@ def test_members_see_what_is_their_own_and_nothing_else(installation):
     page = client.get(reverse("admin:accounts_apitoken_changelist")).content.decode()
     assert mine.prefix in page
     assert installation.other["token"].prefix not in page
-    for base in {*PAGES, "accounts_user"} - {"accounts_apitoken", "usage_usagerecord"}:
+    for base in {*PAGES, "accounts_user", "rules_ratelimit"} - {"accounts_apitoken", "usage_usagerecord"}:
         assert client.get(reverse(f"admin:{base}_changelist")).status_code == 403, base
     shown = client.get(reverse("admin:usage_usagerecord_changelist")).context["cl"].result_list
     assert [row.pk for row in shown] == [own.pk]

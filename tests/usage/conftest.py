@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from accounts.models import Team
+from rules.models import BudgetCounter, Rule
 from tests.support import databases
 from usage.models import UsageHour, UsageRecord
+
+TABLES = (UsageRecord, UsageHour, Team, Rule, BudgetCounter)  # the last three: budgets count what is stored
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -17,6 +21,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: 
     """
     with (
         django_db_blocker.unblock(),
-        databases.opened("usage_under_test", request.param, tmp_path, UsageRecord, UsageHour) as alias,
+        databases.opened("usage_under_test", request.param, tmp_path, *TABLES) as alias,
     ):
         yield alias

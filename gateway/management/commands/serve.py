@@ -1,5 +1,6 @@
 """``manage.py serve``: run the server."""
 
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
@@ -18,6 +19,7 @@ from gateway.server.processes import Server, Supervisor, address_of, bind
 from gateway.server.websocket import SocketProtocol
 
 WEBSOCKET_BYTES = 64 * 2**20
+WORKERS = "GATEHOUSE_WORKERS"
 
 
 class Command(BaseCommand):
@@ -31,7 +33,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on, :: for all (default: 127.0.0.1)")
         parser.add_argument("--port", type=port_option, default=settings.PORT, help="port (default: PORT, or 8000)")
-        parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
+        workers = f"worker processes (default: GATEHOUSE_WORKERS, {settings.WORKERS})"
+        parser.add_argument("--workers", type=int, default=settings.WORKERS, help=workers)
         parser.add_argument("--migrate", action="store_true", help="bring the database up to date first")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,6 +54,7 @@ class Command(BaseCommand):
             self.stderr.write(f"Gatehouse listens on {address_of(host, bound.getsockname()[1])}")
 
         if options["workers"] > 1:
+            os.environ[WORKERS] = str(options["workers"])  # each knows among how many limits are shared without Redis
             Supervisor(config, [bound], announce).run()
         else:
             server = Server(config, announce)

@@ -132,7 +132,8 @@ def _joined(thoughts: list[Reasoning]) -> list[Part]:
 
 
 def _detail(detail: Fields) -> Reasoning | None:
-    origin = _ORIGINS.get(str(detail.get("format")), "")
+    said = str(detail.get("format"))  # again and again, where a client put a stream's pieces together
+    origin = next((origin for form, origin in _ORIGINS.items() if said.startswith(form)), "")
     kind = detail.get("type")
     text = detail.get("text") or detail.get("summary") or detail.get("thinking")
     if kind == "thinking":

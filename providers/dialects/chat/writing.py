@@ -86,7 +86,8 @@ def write_request(request: Request, settings: Settings) -> Written:
     )
     if request.stream:
         adapted["stream"] = True
-        if vendor is None or vendor.stream_usage:
+        asks = settings.stream_usage
+        if asks or (asks is None and (vendor is None or vendor.stream_usage)):
             adapted["stream_options"] = {"include_usage": True}
     back = {sent: name for name, sent in names.items() if sent != name}
     return Written(encode(adapted), dropped + lost, back)

@@ -42,6 +42,7 @@ SHOWN_BY: dict[str, str] = {
     "Forbidden": f"{REQUEST}.test_a_disabled_account",
     "MethodNotAllowed": f"{REQUEST}.test_a_method_that_an_endpoint_has_not",
     "BodyTimedOut": f"{REQUEST}.test_a_half_sent_body",
+    "BudgetExceeded": "policies.test_limits.test_an_exhausted_budget_says_how_much_and_until_when",
     "SessionOver": "not an answer of HTTP: tests.gateway.realtime.test_limits shows it at the end of a socket's "
     "session",
     "FirstTokenTimedOut": f"{UPSTREAM}.test_a_first_token_that_does_not_come",

@@ -76,6 +76,18 @@ async def test_it_is_asked_once_more_and_then_never_again(prepare: Any) -> None:
         ]
 
 
+async def test_a_converted_call_is_asked_once_more_too(prepare: Any) -> None:
+    """Anthropic's clients in front of a server that speaks OpenAI's dialect, strictly."""
+    body = {"model": "strict/m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    async with serving(strict) as server:
+        gateway, token = await asyncio.to_thread(prepare, server.origin)
+        for _ in range(2):
+            response = await asyncio.to_thread(gateway.post, token, "/v1/messages", body)
+            assert response.status_code == 200, response.text
+            assert '"text":"Hi"' in response.text
+        assert asked(server) == [True, False, False]
+
+
 async def test_a_fault_of_a_callers_own_switches_nothing_off(prepare: Any) -> None:
     async with serving(strict) as server:
         gateway, token = await asyncio.to_thread(prepare, server.origin)

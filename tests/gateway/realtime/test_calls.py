@@ -124,6 +124,15 @@ def test_a_browser_begins_a_call_with_a_client_secret(person: Person, realtime_u
     person.records("realtime_call")
 
 
+def test_a_call_under_daphne(daphne: Gateway) -> None:
+    person = Person(daphne)
+    call_id = person.begin()
+    assert person.records("realtime")[0]["input_tokens"] == 100
+    person.sdk.realtime.calls.hangup(call_id)
+    assert person.records("realtime_call")[0]["object_id"] == call_id
+    person.sdk.close()
+
+
 def test_an_offer_alone_names_its_model_in_the_address(person: Person) -> None:
     answer = person.gateway.post(
         person.token, f"/v1/accounts/{ACCOUNT}/realtime/calls?model=voice", content=OFFER.encode(), headers=SDP

@@ -124,7 +124,7 @@ async def test_the_server_does_not_wait_for_ever(bounded: Bounded) -> None:
 
 def _last(bounded: Bounded, subject: str, operation: str) -> dict[str, Any]:
     """The last record of its kind; the process that wrote it is gone, so all of them are there."""
-    rows: list[dict[str, Any]] = bounded.installation.records(1, subject_name=subject)
+    rows: list[dict[str, Any]] = bounded.installation.records(subject_name=subject)
     return [row for row in rows if row["operation"] == operation][-1]
 
 

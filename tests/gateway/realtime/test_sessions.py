@@ -4,8 +4,12 @@ import asyncio
 import base64
 from typing import Any
 
+from openai import AsyncAzureOpenAI, AsyncOpenAI
+
 from sandbox.media import tones
+from tests.support.fixtures import ACCOUNT
 from tests.support.installation import Gateway
+from tests.support.sandbox_process import SandboxProcess
 from tests.support.talk import MODEL, client, events_until, say, sound_pieces, text_session
 
 WEATHER = {
@@ -43,6 +47,28 @@ async def test_the_guides_example(server: Gateway, voice_token: str) -> None:
             elif event.type == "response.done":
                 break
     assert said.lower() == "hello"
+
+
+async def test_the_account_in_the_base_url(server: Gateway, voice_token: str) -> None:
+    for base in (f"/v1/accounts/{ACCOUNT}", f"/api/llm/accounts/{ACCOUNT}/v1"):
+        address = f"ws://127.0.0.1:{server.port}{base}"
+        sdk = AsyncOpenAI(websocket_base_url=address, api_key=voice_token)
+        async with sdk, sdk.realtime.connect(model=MODEL) as connection:
+            assert (await events_until(connection, "session.created"))[0].session.model == MODEL
+
+
+async def test_azures_client(server: Gateway, voice_token: str, realtime_upstream: SandboxProcess) -> None:
+    for base in ("/openai", "/openai/v1"):
+        realtime_upstream.clear()
+        azure = AsyncAzureOpenAI(
+            azure_endpoint=server.origin,
+            websocket_base_url=f"ws://127.0.0.1:{server.port}{base}",
+            api_key=voice_token,
+            api_version="2025-04-01-preview",
+        )
+        async with azure, azure.realtime.connect(model=f"{ACCOUNT}/voice") as connection:
+            assert (await events_until(connection, "session.created"))[0].session.model == "gpt-realtime"
+        assert realtime_upstream.requests("/v1/realtime")[0]["query"] == "model=gpt-realtime"
 
 
 async def test_a_spoken_conversation(server: Gateway, voice_token: str) -> None:

@@ -25,7 +25,7 @@ FAULTS = [
     ("{name: x}", [("type", "is missing")]),
     ("{type: provider-acount/openai, name: x}", [("type", "Did you mean 'provider-account/openai'?")]),
     ("{type: provider-account/aws-sagemaker, name: x}", [("type", "can't be applied")]),
-    ("{type: gateway-budget-config, name: x}", [("type", "Valid values: user, team, virtual-account")]),
+    ("{type: otel, name: x}", [("type", "Valid values: user, team, virtual-account")]),
     ("{type: 3, name: x}", [("type", "Write a string here")]),
     ("just words", [("", "is not a manifest")]),
     ("- just\n- words", [("", "is not a manifest"), ("", "is not a manifest")]),

@@ -1,0 +1,66 @@
+"""``manage.py why``: what was decided about a request, and on what grounds."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from rules.compiled import PICO
+from usage.models import UsageRecord
+
+
+class Command(BaseCommand):
+    """Print a request's attempts with the decision that its records keep."""
+
+    help = "Say what happened to a request (its x-request-id): attempts, limits and budgets that counted it, cost."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("request_id", help="the value of the answer's x-request-id header")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        records = list(UsageRecord.objects.filter(request_id=options["request_id"]).order_by("created_at", "id"))
+        if not records:
+            raise CommandError(f"No record of a request {options['request_id']!r} is stored (yet).")
+        first = records[0]
+        self.stdout.write(
+            f"{first.created_at:%Y-%m-%d %H:%M:%S} UTC: {first.subject_name} ({first.subject_type}, token "
+            f"{first.token_prefix}) asked for {first.model_asked or 'no model'} ({first.operation})"
+        )
+        for record in records:
+            self.stdout.write(_attempt(record))
+        for line in decision_lines(records[-1].decision):
+            self.stdout.write(line)
+
+
+def _attempt(record: UsageRecord) -> str:
+    if record.attempt_number == 0:
+        return f"refused before any attempt: {record.status} {record.error_class}: {record.error_message}"
+    cost = "unpriced" if record.cost is None else f"${record.cost:f}"
+    end = f"{record.status}" + (f" {record.error_class}: {record.error_message}" if record.error_class else "")
+    where = record.model_resolved or record.account
+    tokens = f"{record.input_tokens} + {record.output_tokens} tokens"
+    price = f", price {record.price_version}" if record.price_version else ""
+    return (
+        f"attempt {record.attempt_number} at {where}: {end}; {record.latency_us / 1e6:.3f} s, {tokens}, {cost}{price}"
+    )
+
+
+def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
+    """Yield what a record's decision says, in words: one line a limit."""
+    for row in decision.get("limits", []):
+        money = row["unit"].startswith("cost")
+        used, limit, asked = (_amount(row[name], money) for name in ("used", "limit", "asked"))
+        entity = f" for {' and '.join(row['for'])}" if row.get("for") else ""
+        ending = "refused the call" if row.get("refused") else "exceeded" if row.get("exceeded") else "had room"
+        mode = f", {row['mode']}" if row.get("mode") else ""
+        what = f"rule {row['rule']} ({row['unit']}{entity}{mode})"
+        yield f"{what}: {used} of {limit} with {asked} for this call; {ending}"
+    if "reserved_pico" in decision:
+        yield f"reserved {_amount(decision['reserved_pico'], True)}"
+    for name, said in decision.items():
+        if name not in ("limits", "reserved_pico"):
+            yield f"{name}: {said}"
+
+
+def _amount(amount: int, money: bool) -> str:
+    return f"${amount / PICO:,.6f}" if money else f"{amount:,}"

@@ -1,0 +1,237 @@
+"""Limits: rate limits and budgets. All that fit a call must have room for it, or none of them counts it.
+
+What a call will use is estimated before (:mod:`gateway.limits.estimate`) and corrected after: windows by the tokens
+that were used, budgets by what the ledger stores. Without rules a call pays for one look at an attribute.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from gateway.call.call import Call, CallAttempt
+from gateway.limits.checks import Asked, Check, Outcome
+from gateway.limits.estimate import Estimate, estimate_of
+from gateway.limits.limiter import budget_key
+from gateway.limits.refusal import refusal
+from gateway.limits.remaining import limit_headers
+from gateway.state import state
+from providers.snapshot import Target
+from rules import compiled, spending
+from rules.compiled import RuleSet
+from rules.shape import BUDGET_UNITS, LIMIT_UNITS
+
+MOST_MATCHES: Final = 10_000
+APPLIED: Final = b"x-tfy-applied-rules"
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """The checks that a call of this caller to this target must pass. ``applied`` is the header that names the
+    rules."""
+
+    checks: tuple[Check, ...]
+    applied: bytes
+
+
+NOTHING: Final = Matched((), b"")
+
+
+class Receipt:
+    """What a call holds of the limits that it passed: until it is ``over``, and all its attempts are ``settled``.
+
+    A call may be over before its last attempt is settled: what it used is estimated then.
+    """
+
+    __slots__ = ("applied", "asked", "checks_of", "ended", "outcomes", "over", "settled", "used")
+
+    def __init__(
+        self, asked: list[Asked], outcomes: list[Outcome], checks_of: dict[str, frozenset[str]], applied: bytes
+    ) -> None:
+        self.asked = asked
+        self.outcomes = outcomes
+        self.checks_of = checks_of
+        self.applied = applied
+        self.used = {"input": 0, "output": 0, "total": 0}
+        self.settled = 0
+        self.over = self.ended = False
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that tell the caller which rules counted the call, and how much is left."""
+        return [(APPLIED, self.applied), *limit_headers(self.asked, self.outcomes)]
+
+
+class Matches:
+    """Remembers what was matched, for as long as the rules stay the same."""
+
+    def __init__(self) -> None:
+        self._rules: RuleSet | None = None
+        self._found: dict[Key, Matched] = {}
+        self._until = 0.0
+
+    def of(self, rules: RuleSet, call: Call, target: Target) -> Matched:
+        """Return the checks for a call to a target."""
+        metadata = call.options.metadata
+        tags = call.caller.tags
+        values = [tags.get(key) or metadata.get(key, "") for key in rules.metadata_keys]
+        key = (call.caller, call.model_asked, target.account.name, target.model.name, *values)
+        if rules is not self._rules or len(self._found) >= MOST_MATCHES or self._until < time.time():
+            self._rules, self._found, self._until = rules, {}, rules.stable_until(time.time())
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = _match(rules, call, target)
+        return found
+
+
+_matches = Matches()
+
+
+async def admit(call: Call) -> None:
+    """Count the call in every limit and budget that fits it; refuse it, and count it nowhere, where one has no room.
+
+    Raises :class:`~gateway.call.errors.TooManyRequests` and :class:`~gateway.call.errors.BudgetExceeded`.
+    """
+    rules = state.directory.rules
+    if rules is None or not (call.operation.model_type or call.method == "POST"):
+        return
+    checks: dict[str, Check] = {}
+    checks_of: dict[str, frozenset[str]] = {}
+    applied = b""
+    for planned in call.plan.targets:
+        target = planned.target
+        matched = _matches.of(rules, call, target)
+        applied = applied or matched.applied
+        checks.update((check.key, check) for check in matched.checks)
+        checks_of[target.model.public_name] = frozenset(check.key for check in matched.checks)
+    if not checks:
+        return
+    estimate = estimate_of(call, checks.values())
+    asked = _asked(list(checks.values()), estimate)
+    outcomes, refusing = await state.limiter.take(call.request_id, asked)
+    call.decision = _decision(call.decision, asked, outcomes, refusing, estimate)
+    if refusing:
+        raise refusal(call, asked, outcomes, refusing, applied)
+    call.limits = Receipt(asked, outcomes, checks_of, applied)
+
+
+def settle(call: Call, attempt: CallAttempt) -> None:
+    """Book what an attempt cost in the budgets that count it, and note its tokens for the windows."""
+    receipt = call.limits
+    if not isinstance(receipt, Receipt):
+        return
+    record = attempt.record
+    used = receipt.used
+    used["input"] += record.input_tokens
+    used["output"] += record.output_tokens
+    used["total"] += record.input_tokens + record.output_tokens
+    cost = record.cost_pico if record.cost_pico is not None else call.decision.get(spending.RESERVED, 0)
+    amounts = {"cost": cost, "total": record.input_tokens + record.output_tokens}
+    counted = receipt.checks_of.get(attempt.target.model.public_name, frozenset(receipt.checks_of))
+    booked = [
+        (one.key, amounts[one.check.unit.counts])
+        for one in receipt.asked
+        if one.check.is_budget and one.check.key in counted
+    ]
+    if booked:
+        state.limiter.book(booked, record.attempt_id)
+    receipt.settled += 1
+    if receipt.over:
+        _end(call, receipt)
+
+
+def release(call: Call) -> None:
+    """Give back what the call holds: its place, its reservations, the tokens that it did not use."""
+    receipt = call.limits
+    if isinstance(receipt, Receipt):
+        receipt.over = True
+        _end(call, receipt)
+
+
+def _end(call: Call, receipt: Receipt) -> None:
+    begun = call.attempt.number if call.attempt is not None else 0
+    if receipt.ended or receipt.settled < begun:
+        return
+    receipt.ended = True
+    corrections = [
+        (one, outcome.slot, change)
+        for one, outcome in zip(receipt.asked, receipt.outcomes, strict=True)
+        if one.check.unit.seconds
+        and one.check.unit.counts in receipt.used
+        and (change := receipt.used[one.check.unit.counts] - one.amount)
+    ]
+    state.limiter.release(call.request_id, receipt.asked, corrections)
+
+
+def _asked(checks: Sequence[Check], estimate: Estimate) -> list[Asked]:
+    asked = []
+    for check in checks:
+        unit = check.unit
+        key = state.limiter.key_now(check.key, unit.period)[0] if unit.period else check.key
+        asked.append(Asked(check, estimate.amount(unit), key))
+    return asked
+
+
+def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
+    caller = call.caller
+    asked = compiled.asked_by(
+        caller.subject_type,
+        caller.subject_name,
+        caller.teams,
+        token=caller.prefix,
+        model=target.model.public_name if target.model.name else "",
+        account=target.account.name,
+        metadata={**call.options.metadata, **caller.tags},
+        model_asked=call.model_asked,
+    )
+    checks: list[Check] = []
+    labels: dict[str, list[str]] = {}
+    now = time.time()
+    for kind, index, units in (
+        ("rate_limit", rules.limits, LIMIT_UNITS),
+        ("budget", rules.budgets, BUDGET_UNITS),
+    ):
+        for rule in index.deciding(asked):
+            labels.setdefault(kind, []).append(rule.label)
+            for values in rule.entities(asked):
+                entity = spending.entity_name(values)
+                for name, limit in rule.limits_of(values, now).items():
+                    unit = units[name]
+                    key = (
+                        budget_key(rule.id, unit.period, unit.counts, entity)
+                        if unit.period
+                        else f"l:{rule.id}:{name}:{entity}"
+                    )
+                    checks.append(Check(rule, unit, limit, key, entity))
+    return Matched(tuple(checks), msgspec.json.encode(labels)) if checks else NOTHING
+
+
+def _decision(
+    before: dict[str, Any], asked: Sequence[Asked], outcomes: Sequence[Outcome], refusing: list[int], estimate: Estimate
+) -> dict[str, Any]:
+    """Return what the call's records keep: each limit that counted it, and what it has left."""
+    rows = []
+    for number, (one, outcome) in enumerate(zip(asked, outcomes, strict=True)):
+        check = one.check
+        row: dict[str, Any] = {
+            "rule": check.rule.label,
+            "unit": check.unit.name,
+            "limit": check.limit,
+            "used": outcome.used,
+            "asked": one.amount,
+        }
+        if check.entity:
+            row["for"] = check.entity.split(compiled.SEPARATOR)
+        if check.rule.mode != "enforce":
+            row["mode"] = check.rule.mode
+        if not outcome.fits:
+            row["exceeded"] = True
+        if number in refusing:
+            row["refused"] = True
+        rows.append(row)
+    decision = {**before, "limits": rows}
+    if estimate.cost_pico and not refusing:
+        decision[spending.RESERVED] = estimate.cost_pico
+    return decision

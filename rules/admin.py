@@ -1,0 +1,115 @@
+"""The console's pages for rate limits and budgets. A team's manager sees and sets the budgets of that team."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
+from rules.forms import TEAM_FORM, BudgetForm, RateLimitForm
+from rules.models import BUDGET_FORMS, LIMIT_FORMS, Budget, RateLimit, Rule
+from rules.references import Names, missing_of
+
+
+@choices_for(Budget)
+def budget_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySet[Any]:
+    """A team's manager makes budgets of the teams they manage."""
+    return targets.filter(pk__in=scope.teams)
+
+
+class RuleAdmin(ScopedAdmin):
+    """What both pages share."""
+
+    forms: tuple[str, ...] = ()
+    list_display: tuple[str, ...] = ("rule_name", "form", "mode", "enabled", "limits", "changed_by", "updated_at")
+    list_filter = ("enabled", "mode")
+    search_fields = ("name", "group")
+    search_help_text = "Name or configuration"
+    ordering = ("form", "group", "position", "name")
+    readonly_fields = ("changed_by", "updated_at", "unknown_names")
+    choosing = ("subjects_in", "subjects_not_in", "models_in", "models_not_in", "accounts_in", "accounts_not_in")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(form__in=self.forms)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        found = missing_of(obj, Names())
+        if found is not None:
+            messages.warning(request, str(found))
+
+    @display(description="name", ordering="name")
+    def rule_name(self, rule: Rule) -> str:
+        return str(rule)
+
+    @display(description="limits")
+    def limits(self, rule: Rule) -> str:
+        per = ", ".join(rule.effect.get("per", []))
+        amounts = ", ".join(f"{amount} {unit}" for unit, amount in rule.effect.get("limits", {}).items())
+        return f"{amounts} per {per}" if per else amounts
+
+    @display(description="names that are not there")
+    def unknown_names(self, rule: Rule) -> str:
+        found = missing_of(rule, Names()) if rule.pk else None
+        return str(found) if found is not None else "None"
+
+
+@admin.register(RateLimit)
+class RateLimitAdmin(RuleAdmin):
+    """Superusers' page: rate limits hold for everybody."""
+
+    forms = LIMIT_FORMS
+    form = RateLimitForm
+    fieldsets = (
+        (None, {"fields": ("name", "form", "group", "position", "enabled", "mode")}),
+        ("Which calls", {"fields": (*RuleAdmin.choosing, "metadata")}),
+        ("Limits", {"fields": ("limits", "per", "overrides")}),
+        ("State", {"fields": RuleAdmin.readonly_fields}),
+    )
+    add_fieldsets = fieldsets[:-1]
+
+
+@admin.register(Budget)
+class BudgetAdmin(RuleAdmin):
+    """Budgets; the managers of a team make and edit that team's, within the others that hold for its calls."""
+
+    rights = frozenset({"view", "add", "change", "delete"})
+    forms = BUDGET_FORMS
+    form = BudgetForm
+    list_display = (*RuleAdmin.list_display[:2], "team", *RuleAdmin.list_display[2:])
+    list_select_related = ("team",)
+    autocomplete_fields = ("team",)
+    fieldsets = (
+        (None, {"fields": ("name", "form", "team", "group", "position", "enabled", "mode")}),
+        ("Which calls", {"fields": (*RuleAdmin.choosing, "metadata")}),
+        ("Limits", {"fields": ("limits", "per", "overrides", "raises", "alerts")}),
+        ("State", {"fields": RuleAdmin.readonly_fields}),
+    )
+    add_fieldsets = fieldsets[:-1]
+
+    def concerns(self, scope: Scope) -> bool:
+        return bool(scope.teams)
+
+    def narrow(self, queryset: QuerySet[Any], scope: Scope) -> QuerySet[Any]:
+        return queryset.filter(team__in=scope.teams)
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if not self.scope(request).everything:  # without a team the budget would vanish from its maker's own list
+            form.base_fields["team"].required = True
+        return form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        sets = super().get_fieldsets(request, obj)
+        if self.scope(request).everything:
+            return sets
+        left_out = {"form", "group", "position"}
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in left_out]})
+            for title, options in sets
+        ]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().get_changeform_initial_data(request), "form": TEAM_FORM}

@@ -1,0 +1,337 @@
+"""Rules as calls are matched with them: in memory, indexed by subject and model, so that a call only looks at rules
+that may be for it, however many there are.
+
+Names are matched as rules write them: ``user:ada@example.com``, ``team:search``, ``openai-main/gpt-4o``.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import product
+from operator import attrgetter
+from typing import Final
+
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Count, Max, Sum
+
+from rules import shape
+from rules.models import Rule
+from rules.shape import FORMS, Unit
+
+logger = logging.getLogger("rules")
+
+PICO: Final = 10**12
+SEPARATOR: Final = "\x1f"
+MOST_PAIRS: Final = 64
+"""A rule for more pairs of a subject and a model than this is filed under the shorter of the two lists."""
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+"""What a row raises that a newer version wrote."""
+
+Limits = Mapping[str, int]
+"""Amounts by unit; money in pico-dollars."""
+Revision = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call as rules see it.
+
+    ``models`` are the names that it goes by: the one it asked for, and the one that answers, which is ``model``.
+    """
+
+    subjects: frozenset[str]
+    user: str = ""
+    virtualaccount: str = ""
+    teams: tuple[str, ...] = ()
+    token: str = ""
+    models: tuple[str, ...] = ()
+    model: str = ""
+    account: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def asked_by(
+    subject_type: str,
+    subject_name: str,
+    teams: Iterable[str],
+    *,
+    token: str,
+    model: str,
+    account: str,
+    metadata: Mapping[str, str],
+    model_asked: str = "",
+) -> Asked:
+    """Return what rules see of a call; of a live one, or of the record that it left."""
+    teams = tuple(teams)
+    user = subject_name if subject_type == "user" else ""
+    subjects = {f"{subject_type}:{subject_name}", *(f"team:{team}" for team in teams)}
+    if user:
+        subjects.add(shape.EVERYONE)
+    return Asked(
+        subjects=frozenset(subjects),
+        user=user,
+        virtualaccount="" if user else subject_name,
+        teams=teams,
+        token=token,
+        models=(model, model_asked) if model_asked and model_asked != model else (model,),
+        model=model,
+        account=account,
+        metadata=metadata,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Names that count (``None``: all) and names that don't."""
+
+    among: frozenset[str] | None
+    without: frozenset[str]
+
+    def fits(self, names: Iterable[str]) -> bool:
+        """Whether one of ``names`` counts, and none of them is left out."""
+        return (self.among is None or not self.among.isdisjoint(names)) and self.without.isdisjoint(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """Other limits until a moment (unix seconds), for some values of the first dimension or for all."""
+
+    until: float
+    values: frozenset[str] | None
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledRule:
+    """A rule, ready to be matched. ``order`` is its position among all of its kind."""
+
+    id: int
+    label: str
+    name: str
+    form: str
+    group: str
+    order: int
+    first: bool
+    mode: str
+    team: str
+    subjects: Choice | None
+    models: Choice | None
+    accounts: Choice | None
+    metadata: tuple[tuple[str, Choice], ...]
+    per: tuple[str, ...]
+    limits: Limits
+    overrides: Mapping[str, Limits]
+    raises: tuple[Raised, ...]
+    thresholds: tuple[float, ...]
+
+    def fits(self, asked: Asked) -> bool:
+        """Whether the rule is for the call."""
+        if self.team and self.team not in asked.subjects:
+            return False
+        if self.subjects is not None and not self.subjects.fits(asked.subjects):
+            return False
+        if self.models is not None and not self.models.fits(asked.models):
+            return False
+        if self.accounts is not None and not self.accounts.fits((asked.account,)):
+            return False
+        return all(choice.fits((asked.metadata.get(key, ""),)) for key, choice in self.metadata)
+
+    def entities(self, asked: Asked) -> list[tuple[str, ...]]:
+        """Return what of the rule the call counts for: one empty entity where all is counted together.
+
+        A rule that counts users apart says nothing about a virtual account's calls: no entity. Metadata that a call
+        does not carry counts as empty, for all such calls together.
+        """
+        return list(product(*(_values(dimension, asked) for dimension in self.per)))
+
+    def limits_of(self, entity: tuple[str, ...], now: float) -> Limits:
+        """Return the limits that hold for an entity now."""
+        limits = self.limits
+        if not entity and not self.raises:
+            return limits
+        first = entity[0] if entity else ""
+        if first in self.overrides:
+            limits = {**limits, **self.overrides[first]}
+        for raised in self.raises:
+            if now < raised.until and (raised.values is None or first in raised.values):
+                limits = {**limits, **raised.limits}
+        return limits
+
+
+def _values(dimension: str, asked: Asked) -> tuple[str, ...]:
+    match dimension:
+        case "user":
+            return (asked.user,) if asked.user else ()
+        case "virtualaccount":
+            return (asked.virtualaccount,) if asked.virtualaccount else ()
+        case "team":
+            return asked.teams
+        case "token":
+            return (asked.token,)
+        case "model":
+            return (asked.model,)
+        case "account":
+            return (asked.account,)
+        case _:
+            return (asked.metadata.get(dimension.removeprefix(shape.METADATA), ""),)
+
+
+Key = tuple[str, ...]
+
+
+class RuleIndex:
+    """The rules of one kind, each filed under what a call must have for it."""
+
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        self.rules = {rule.id: rule for rule in rules}
+        self._filed: dict[Key, list[CompiledRule]] = {}
+        self._rest: list[CompiledRule] = []
+        self._metadata_keys: set[str] = set()
+        for rule in self.rules.values():
+            keys = self._keys(rule)
+            for key in keys:
+                self._filed.setdefault(key, []).append(rule)
+            if not keys:
+                self._rest.append(rule)
+
+    def fitting(self, asked: Asked) -> list[CompiledRule]:
+        """Return every rule that is for the call, in order."""
+        found = {rule.id: rule for rule in self._candidates(asked) if rule.fits(asked)}
+        return sorted(found.values(), key=attrgetter("order"))
+
+    def deciding(self, asked: Asked) -> list[CompiledRule]:
+        """Return the rules that decide about the call: of a configuration with several only the first that fits."""
+        rules, groups = [], set()
+        for rule in self.fitting(asked):
+            if rule.first:
+                if (rule.form, rule.group) in groups:
+                    continue
+                groups.add((rule.form, rule.group))
+            rules.append(rule)
+        return rules
+
+    def _keys(self, rule: CompiledRule) -> list[Key]:
+        """Return what the rule is filed under: one of these every call has that it fits. None: it may fit any."""
+        subjects = {rule.team} if rule.team else rule.subjects.among if rule.subjects else None
+        models = rule.models.among if rule.models else None
+        if subjects and models and len(subjects) * len(models) <= MOST_PAIRS:
+            return [("pair", subject, model) for subject in subjects for model in models]
+        if subjects and (not models or len(subjects) <= len(models)):
+            return [("subject", subject) for subject in subjects]
+        if models:
+            return [("model", model) for model in models]
+        if rule.accounts and rule.accounts.among:
+            return [("account", account) for account in rule.accounts.among]
+        for key, choice in rule.metadata:
+            if choice.among:
+                self._metadata_keys.add(key)
+                return [("metadata", key, value) for value in choice.among]
+        return []
+
+    def _candidates(self, asked: Asked) -> list[CompiledRule]:
+        filed = self._filed
+        found = list(self._rest)
+        if not filed:
+            return found
+        for subject in asked.subjects:
+            found += filed.get(("subject", subject), ())
+            for model in asked.models:
+                found += filed.get(("pair", subject, model), ())
+        for model in asked.models:
+            found += filed.get(("model", model), ())
+        found += filed.get(("account", asked.account), ())
+        for key in self._metadata_keys:
+            found += filed.get(("metadata", key, asked.metadata.get(key, "")), ())
+        return found
+
+
+class RuleSet:
+    """All rules that are enabled. ``metadata_keys`` are those of calls' metadata that any of them looks at."""
+
+    def __init__(self, rules: Iterable[CompiledRule], revision: Revision) -> None:
+        rules = list(rules)
+        self.limits = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "limit")
+        self.budgets = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "budget")
+        self.revision = revision
+        keys = {key for rule in rules for key, _ in rule.metadata}
+        keys |= {one.removeprefix(shape.METADATA) for rule in rules for one in rule.per if "." in one}
+        self.metadata_keys = tuple(sorted(keys))
+        self._raise_ends = sorted(raised.until for rule in rules for raised in rule.raises)
+
+    def stable_until(self, now: float) -> float:
+        """Return until when limits stay as they are at ``now``: the end of the next raise, in unix seconds."""
+        return next((end for end in self._raise_ends if end > now), float("inf"))
+
+    def __bool__(self) -> bool:
+        return bool(self.limits.rules or self.budgets.rules)
+
+
+def compile_rule(rule: Rule, order: int = 0) -> CompiledRule:
+    """Return a row as calls are matched with it. Raises what ``UNREADABLE`` names for a row that is not understood."""
+    when, effect = rule.when, rule.effect
+    units = shape.UNITS[FORMS[rule.form].kind]
+    choices = {part: _choice(when[part]) if part in when else None for part in ("subjects", "models", "accounts")}
+    return CompiledRule(
+        id=rule.pk or 0,
+        label=str(rule),
+        name=rule.name,
+        form=rule.form,
+        group=rule.group,
+        order=order,
+        first=FORMS[rule.form].first,
+        mode=rule.mode,
+        team=f"team:{rule.team.name}" if rule.team else "",
+        metadata=tuple((key, _choice(choice)) for key, choice in when.get("metadata", {}).items()),
+        per=tuple(effect.get("per", ())),
+        limits=_amounts(effect["limits"], units),
+        overrides={
+            value: _amounts(one["limits"], units) for one in effect.get("overrides", ()) for value in one["values"]
+        },
+        raises=tuple(_raised(one, units) for one in effect.get("raises", ())),
+        thresholds=tuple(sorted(effect.get("alerts", {}).get("thresholds", ()))),
+        **choices,
+    )
+
+
+def _choice(choice: dict[str, list[str]]) -> Choice:
+    among = choice.get("in")
+    return Choice(frozenset(among) if among is not None else None, frozenset(choice.get("not_in", ())))
+
+
+def _amounts(limits: dict[str, int | float], units: Mapping[str, Unit]) -> dict[str, int]:
+    return {
+        name: int(Decimal(str(amount)) * PICO) if units[name].counts == "cost" else int(amount)
+        for name, amount in limits.items()
+    }
+
+
+def _raised(one: dict[str, object], units: Mapping[str, Unit]) -> Raised:
+    until = shape.moment_of(one["until"])
+    assert until is not None  # no row is saved without
+    values = one.get("values")
+    limits = one["limits"]
+    assert isinstance(limits, dict)
+    return Raised(until.timestamp(), frozenset(values) if isinstance(values, list) else None, _amounts(limits, units))
+
+
+def load(rows: Iterable[Rule] | None = None, using: str = DEFAULT_DB_ALIAS) -> RuleSet:
+    """Return the enabled rules of the tables, or of ``rows``. One that this version does not understand is left out."""
+    revision = current_revision(using) if rows is None else (0, 0, 0)
+    stored = Rule.objects.using(using).filter(enabled=True).select_related("team")
+    found = stored if rows is None else rows
+    compiled = []
+    for order, rule in enumerate(found):
+        try:
+            compiled.append(compile_rule(rule, order))
+        except UNREADABLE as error:
+            logger.error(
+                "The rule %s is left out: a newer version may have written it (%s).", rule, type(error).__name__
+            )
+    return RuleSet(compiled, revision)
+
+
+def current_revision(using: str = DEFAULT_DB_ALIAS) -> Revision:
+    """Return what changes with every change of any rule: how many there are, their versions' sum, the newest id."""
+    found = Rule.objects.using(using).aggregate(count=Count("id"), versions=Sum("version"), newest=Max("id"))
+    return found["count"], found["versions"] or 0, found["newest"] or 0

@@ -1,0 +1,142 @@
+"""The console's forms for rate limits and budgets: lists as lines, limits as ``unit: amount``, the rest as JSON."""
+
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminTextInputWidget
+
+from accounts.fields import LinesField, PairsField
+from rules import shape
+from rules.models import BUDGET_FORMS, LIMIT_FORMS, Budget, RateLimit
+
+SUBJECTS_HELP = "One a line: user:EMAIL, team:NAME, virtualaccount:NAME or team:everyone. Empty: all."
+MODELS_HELP = "One account/model a line. Empty: all."
+# Form field: part of ``when``, side, help.
+CHOICES: dict[str, tuple[str, str, str]] = {
+    "subjects_in": ("subjects", "in", SUBJECTS_HELP),
+    "subjects_not_in": ("subjects", "not_in", "Those who are left out."),
+    "models_in": ("models", "in", MODELS_HELP),
+    "models_not_in": ("models", "not_in", "Models that are left out."),
+    "accounts_in": ("accounts", "in", "One provider account a line. Empty: all."),
+    "accounts_not_in": ("accounts", "not_in", "Provider accounts that are left out."),
+}
+TEAM_FORM = "team-budget-config"
+EFFECT_JSON = ("overrides", "alerts", "raises")
+
+
+def _json(help_text: str) -> forms.JSONField:
+    return forms.JSONField(required=False, widget=UnfoldAdminExpandableTextareaWidget, help_text=help_text)
+
+
+class RuleForm(forms.ModelForm):
+    """What limits and budgets share. The rule's own validation (``rules.shape``) judges what comes out."""
+
+    subjects_in = LinesField(required=False, label="Subjects", help_text=SUBJECTS_HELP)
+    subjects_not_in = LinesField(required=False, label="Not these subjects", help_text=CHOICES["subjects_not_in"][2])
+    models_in = LinesField(required=False, label="Models", help_text=MODELS_HELP)
+    models_not_in = LinesField(required=False, label="Not these models", help_text=CHOICES["models_not_in"][2])
+    accounts_in = LinesField(required=False, label="Provider accounts", help_text=CHOICES["accounts_in"][2])
+    accounts_not_in = LinesField(required=False, label="Not these accounts", help_text=CHOICES["accounts_not_in"][2])
+    metadata = _json('As JSON: {"env": {"in": ["prod"]}}.')
+    limits = PairsField(help_text="")
+    per = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        label="Counted apart by",
+        help_text=f"At most two of {', '.join(shape.DIMENSIONS)} and metadata.KEY, with a comma. Empty: all together.",
+    )
+    overrides = _json('Other limits for some, as JSON: [{"values": ["vip@example.com"], "limits": {...}}].')
+
+    kind: shape.Kind = "limit"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["limits"].help_text = f"One 'unit: amount' a line. Units: {', '.join(shape.UNITS[self.kind])}."
+        when, effect = self.instance.when or {}, self.instance.effect or {}
+        for name, (part, side, _) in CHOICES.items():
+            self.initial.setdefault(name, when.get(part, {}).get(side, []))
+        self.initial.setdefault("metadata", when.get("metadata"))
+        self.initial.setdefault("limits", {unit: str(amount) for unit, amount in effect.get("limits", {}).items()})
+        self.initial.setdefault("per", ", ".join(effect.get("per", [])))
+        for name in EFFECT_JSON:
+            self.initial.setdefault(name, effect.get(name))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        when: dict[str, Any] = {}
+        for name, (part, side, _) in CHOICES.items():
+            if cleaned.get(name):
+                when.setdefault(part, {})[side] = cleaned[name]
+        if cleaned.get("metadata"):
+            when["metadata"] = cleaned["metadata"]
+        effect: dict[str, Any] = {
+            "limits": {unit: _number(amount) for unit, amount in (cleaned.get("limits") or {}).items()},
+            "per": [name.strip() for name in cleaned.get("per", "").split(",") if name.strip()],
+        }
+        effect |= {name: cleaned[name] for name in EFFECT_JSON if cleaned.get(name)}
+        self.instance.when, self.instance.effect = when, effect
+        self._note_faults(cleaned, when, effect)
+        return cleaned
+
+    def _note_faults(self, cleaned: dict[str, Any], when: Any, effect: Any) -> None:
+        form = cleaned.get("form", self.instance.form)
+        for path, problem in shape.faults_of(form, cleaned.get("mode", self.instance.mode), when, effect):
+            if path.startswith(("when", "effect")):
+                self.add_error(_field_of(path, self.fields), f"{path}: {problem}")
+
+    def _update_errors(self, errors: Any) -> None:
+        # The model says again what is said beside the right field already; what has no field here is said on top.
+        faults = {name: found for name, found in errors.update_error_dict({}).items() if name not in ("when", "effect")}
+        for name, found in faults.items():
+            self.add_error(name if name in self.fields else None, found)
+
+
+def _number(written: str) -> Any:
+    """Return the number that was written; what is none stays as it is, for the validation to name."""
+    try:
+        return shape.plain(float(written))
+    except (ValueError, OverflowError):
+        return written
+
+
+def _field_of(path: str, fields: Any) -> str | None:
+    head, _, rest = path.partition(".")
+    parts = rest.replace("[", ".").split(".")
+    for name in ("_".join(parts[:2]), f"{parts[0]}_in", parts[0], head):
+        if name in fields:
+            return name
+    return None
+
+
+class RateLimitForm(RuleForm):
+    """Edits a rate limit."""
+
+    class Meta:
+        model = RateLimit
+        fields = ("form", "group", "name", "position", "enabled", "mode")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "form" in self.fields:
+            self.fields["form"].choices = [(name, name) for name in LIMIT_FORMS]  # type: ignore[attr-defined]
+        if "mode" in self.fields:
+            self.fields["mode"].choices = [("enforce", "Enforce"), ("audit", "Audit")]  # type: ignore[attr-defined]
+
+
+class BudgetForm(RuleForm):
+    """Edits a budget."""
+
+    kind: shape.Kind = "budget"
+    alerts = _json('As JSON: {"thresholds": [75, 100], "notification_target": [{"type": "webhook"}]}.')
+    raises = _json('More until a moment: [{"limits": {"cost_per_day": 20}, "until": "2027-01-31T00:00:00Z"}].')
+
+    class Meta:
+        model = Budget
+        fields = ("form", "group", "name", "position", "enabled", "mode", "team")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "form" in self.fields:
+            self.fields["form"].choices = [(name, name) for name in BUDGET_FORMS]  # type: ignore[attr-defined]
+        elif self.instance.pk is None:
+            self.instance.form = TEAM_FORM  # a team's manager can make no other

@@ -1,0 +1,109 @@
+"""What rules name that is not there: a rule that can fit no call must not be silent about it."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from accounts.models import Team, User, VirtualAccount
+from providers.models import Model, ProviderAccount
+from rules import shape
+from rules.models import Rule
+
+ANY = "*"
+
+
+class Names:
+    """The names that rules may use, loaded once each on first use."""
+
+    @cached_property
+    def user(self) -> frozenset[str]:
+        return frozenset(User.objects.filter(is_active=True).values_list("email", flat=True))
+
+    @cached_property
+    def team(self) -> frozenset[str]:
+        return frozenset(Team.objects.values_list("name", flat=True)) | {"everyone"}
+
+    @cached_property
+    def virtualaccount(self) -> frozenset[str]:
+        return frozenset(VirtualAccount.objects.filter(enabled=True).values_list("name", flat=True))
+
+    @cached_property
+    def accounts(self) -> frozenset[str]:
+        return frozenset(ProviderAccount.objects.values_list("name", flat=True))
+
+    @cached_property
+    def open_accounts(self) -> frozenset[str]:
+        """The accounts that pass on any model's name."""
+        return frozenset(ProviderAccount.objects.filter(any_model=True).values_list("name", flat=True))
+
+    @cached_property
+    def models(self) -> frozenset[str]:
+        return frozenset(f"{account}/{name}" for account, name in Model.objects.values_list("account__name", "name"))
+
+    def has_model(self, name: str) -> bool:
+        """Whether a call may go to the model."""
+        return name in self.models or name.partition("/")[0] in self.open_accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a rule names in vain. ``dead``: it can fit no call at all until that is there."""
+
+    rule: str
+    problems: tuple[str, ...]
+    dead: bool
+
+    def __str__(self) -> str:
+        end = " It can fit no call." if self.dead else ""
+        return f"Rule {self.rule} names what is not there: {'; '.join(self.problems)}.{end}"
+
+
+def missing(rules: Iterable[Rule], names: Names | None = None) -> list[Missing]:
+    """Return what each of ``rules`` names that does not exist; nothing for those where all is well."""
+    names = names or Names()
+    return [found for rule in rules if (found := missing_of(rule, names)) is not None]
+
+
+def missing_of(rule: Rule, names: Names) -> Missing | None:
+    """Return what the rule names that does not exist, in its conditions and its overrides."""
+    problems: list[str] = []
+    dead = False
+    for part in ("subjects", "models", "accounts"):
+        choice = rule.when.get(part, {})
+        for side in ("in", "not_in"):
+            absent = [name for name in choice.get(side, []) if not _exists(part, name, names)]
+            problems += [_said(part, name, names) for name in absent]
+            dead = dead or (side == "in" and bool(absent) and len(absent) == len(choice["in"]))
+    per = rule.effect.get("per") or [""]
+    for override in rule.effect.get("overrides", []):
+        problems += [_said(per[0], value, names) for value in override["values"] if not _has(per[0], value, names)]
+    return Missing(str(rule), tuple(dict.fromkeys(problems)), dead) if problems else None
+
+
+def _exists(part: str, name: str, names: Names) -> bool:
+    if name == ANY:
+        return True
+    if part == "subjects":
+        kind, _, rest = name.partition(":")
+        return kind in shape.SUBJECTS and _has(kind, rest, names)
+    return _has("model" if part == "models" else "account", name, names)
+
+
+def _has(dimension: str, name: str, names: Names) -> bool:
+    match dimension:
+        case "user" | "team" | "virtualaccount":
+            return name in getattr(names, dimension)
+        case "model":
+            return names.has_model(name)
+        case "account":
+            return name in names.accounts
+        case _:
+            return True  # tokens, and metadata that callers send
+
+
+def _said(part: str, name: str, names: Names) -> str:
+    kind, _, rest = name.partition(":") if part == "subjects" else (part.removesuffix("s"), "", name)
+    known = names.accounts if kind == "account" else getattr(names, kind, frozenset())
+    near = difflib.get_close_matches(rest, names.models if kind == "model" else known, n=1)
+    return f"{kind} {rest!r}" + (f" (did you mean {near[0]!r}?)" if near else "")

@@ -1,0 +1,159 @@
+"""Budgets' counters: at any time what the records say, to the last digit, on SQLite and PostgreSQL."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.models import AuditEntry, Change, Team
+from rules import spending
+from rules.models import BudgetCounter, Rule
+from tests.support import databases
+from tests.support.usage_factory import attempt
+from usage import rows
+from usage.models import UsageHour, UsageRecord
+
+TABLES = (Team, Change, AuditEntry, UsageRecord, UsageHour, Rule, BudgetCounter)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any) -> Iterator[str]:
+    with (
+        django_db_blocker.unblock(),
+        databases.opened("spending_under_test", request.param, tmp_path, *TABLES) as alias,
+    ):
+        yield alias
+        spending._rules.pop(alias, None)
+
+
+def budget(database: str, name: str, **columns: Any) -> Rule:
+    effect = columns.pop("effect", {"limits": {"cost_per_day": 1, "tokens_per_month": 100}})
+    rule = Rule(form="tenant-budget-config", name=name, effect=effect, **columns)
+    rule.save(using=database)
+    return rule
+
+
+def store(database: str, *changes: dict[str, Any]) -> None:
+    lines = [msgspec.json.encode(attempt(**{"model_resolved": "openai-main/gpt-4o-mini", **one})) for one in changes]
+    assert rows.store(lines, database, lambda: None) == []
+
+
+def held(database: str, name: str) -> dict[tuple[str, str], tuple[int, int]]:
+    rule = Rule.objects.using(database).get(name=name)
+    found = [one for one in spending.held_now(using=database) if one.place.rule_id == rule.pk]
+    return {(one.place.period, one.place.entity): (one.cost, one.tokens) for one in found if one.cost or one.tokens}
+
+
+CALLS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "subject_name": st.sampled_from(["a@x.com", "b@x.com"]),
+            "teams": st.sampled_from([[], ["eng"], ["eng", "ops"]]),
+            "cost_pico": st.one_of(st.none(), st.integers(0, 10**15)),
+            "input_tokens": st.integers(0, 1000),
+            "metadata": st.sampled_from([{}, {"env": "prod"}]),
+            "decision": st.sampled_from([{}, {"reserved_pico": 5}]),
+        }
+    ),
+    max_size=12,
+)
+
+
+@given(CALLS, CALLS)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_counters_are_what_the_records_say(database: str, before: Any, after: Any) -> None:
+    """For budgets that were there before the records, that came between, and that were changed between."""
+    for table in (BudgetCounter, UsageRecord, UsageHour, Rule):
+        table.objects.using(database).all().delete()
+    budget(database, "first", effect={"limits": {"cost_per_day": 1}, "per": ["team"]})
+    changed = budget(database, "changed", when={"subjects": {"in": ["team:eng"]}})
+    if before:
+        store(database, *before)
+    budget(database, "later", effect={"limits": {"tokens_per_week": 1}, "per": ["metadata.env"]})
+    changed.when = {"subjects": {"in": ["user:a@x.com"]}}
+    changed.save(using=database)
+    later = Rule.objects.using(database).values_list("pk", flat=True)
+    spending.rebuild(later, database)
+    if after:
+        store(database, *after)
+    count, differing = spending.compare(database)
+    assert differing == []
+    assert count == len([one for one in spending.held_now(using=database) if one.cost or one.tokens])
+
+
+def test_what_counts_where(database: str) -> None:
+    budget(database, "team", effect={"limits": {"cost_per_day": 1}, "per": ["team"]})
+    budget(database, "narrow", when={"subjects": {"in": ["user:a@x.com"]}, "models": {"in": ["m/x"]}})
+    store(
+        database,
+        {"subject_name": "a@x.com", "teams": ["eng", "ops"], "cost_pico": 70, "input_tokens": 3, "output_tokens": 4},
+        {"subject_name": "a@x.com", "teams": [], "cost_pico": 5, "model_resolved": "m/x", "input_tokens": 1},
+        {"subject_name": "a@x.com", "teams": ["eng"], "cost_pico": None, "decision": {"reserved_pico": 9}},
+    )
+    assert {place: one[0] for place, one in held(database, "team").items()} == {("day", "eng"): 79, ("day", "ops"): 70}
+    assert held(database, "narrow") == {("day", ""): (5, 21), ("month", ""): (5, 21)}
+
+
+def test_a_record_that_comes_twice_counts_once(database: str) -> None:
+    budget(database, "b")
+    one = attempt(cost_pico=11, input_tokens=1, output_tokens=1, attempt_id="018f0000-0000-7000-8000-000000000001")
+    for _ in range(2):
+        assert rows.store([msgspec.json.encode(one)], database, lambda: None) == []
+    assert held(database, "b")["day", ""] == (11, 2)
+
+
+def test_sums_larger_than_64_bits(database: str) -> None:
+    budget(database, "b")
+    store(database, *({"cost_pico": 2**63 - 1} for _ in range(3)))
+    assert held(database, "b")["day", ""][0] == 3 * (2**63 - 1)
+
+
+def test_writers_and_a_rebuild_at_once_lose_and_double_nothing(database: str) -> None:
+    """Records are stored by two threads while a budget is made and summed again and again."""
+    budget(database, "always")
+    stopping = threading.Event()
+    errors: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            while not stopping.is_set():
+                store(database, *({"cost_pico": 3} for _ in range(5)))
+        except BaseException as error:  # the test's boundary: what a thread raises is what it found
+            errors.append(error)
+        finally:
+            from django.db import connections
+
+            connections[database].close()
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for number in range(8):
+            rule = budget(database, f"late-{number}")
+            spending.rebuild([rule.pk], database)
+    finally:
+        stopping.set()
+        for writer in writers:
+            writer.join(30)
+    assert not errors
+    count, differing = spending.compare(database)
+    assert (count, differing) == (18, [])
+
+
+def test_a_spoiled_counter_is_found_and_summed_again(database: str) -> None:
+    rule = budget(database, "b")
+    store(database, {"cost_pico": 5})
+    BudgetCounter.objects.using(database).update(cost_low=4, updated_at=timezone.now())
+    _, differing = spending.compare(database)
+    assert [(one.counted[0], one.recorded[0]) for one in differing] == [(4, 5), (4, 5)]
+    before = {one.place: one.version for one in spending.held_now(using=database)}
+    spending.rebuild([rule.pk], database)
+    assert spending.compare(database)[1] == []
+    assert all(one.version > before[one.place] for one in spending.held_now(using=database))
