@@ -13,7 +13,7 @@ import msgspec
 from django.conf import settings
 
 from gateway.access import accounts as access_accounts
-from gateway.access import grants
+from gateway.access import default_models, grants
 from gateway.body import json as json_body
 from gateway.body.encoding import unpack
 from gateway.body.offer import read_offer, read_settings, write_offer
@@ -70,14 +70,12 @@ class CallView(BrowserView):
         session, model = self._with_secret(call, given, model)
         if session.setdefault("type", "realtime") != "realtime":
             raise errors.InvalidRequest("A call's session must be of the type 'realtime'.", param=f"{param}type")
-        model = session.setdefault("model", model)
-        if not isinstance(model, str) or not model.strip():
-            raise errors.InvalidRequest(
-                "Name the session's model, for example 'gpt-realtime'.",
-                param=f"{param}model",
-                code="missing_required_parameter",
-            )
-        call.model_asked = session["model"] = model.strip()
+        if not session.setdefault("model", model):
+            chosen = default_models.choose(call.caller, REALTIME.operation, call.account_name)
+            session["model"] = chosen.model.public_name
+        if not isinstance(session["model"], str):
+            raise errors.InvalidRequest("'model' must be a string.", param=f"{param}model", code="invalid_type")
+        call.model_asked = session["model"] = session["model"].strip()
         in_path = call.account_name if call.account_binds else ""
         account = admission.account_for(call.caller, REALTIME, in_path, call.account_name, call.model_asked)
         assert account is not None  # a model is named

@@ -55,3 +55,12 @@ class SessionAudio:
 
     def _milliseconds(self, characters: int) -> int:
         return characters * 3 // 4 // self._bytes_per_ms
+
+
+class UnheardAudio(SessionAudio):
+    """The audio of a call that passes the gateway by: what a response used that reports nothing stays unknown."""
+
+    __slots__ = ()
+
+    def fill(self, record: AttemptRecord) -> None:
+        """Fill in nothing: an estimate without the audio would be far too low."""

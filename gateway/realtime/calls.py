@@ -21,6 +21,7 @@ from gateway.objects.job_kinds import REALTIME_CALL
 from gateway.objects.records import new_object
 from gateway.objects.store import mark_deleted, objects
 from gateway.policies import release
+from gateway.realtime.audio_estimate import UnheardAudio
 from gateway.realtime.closing import CloseReason
 from gateway.realtime.kinds import CALL
 from gateway.realtime.realtime_dialogue import SESSION_EVENTS, Dialogue
@@ -69,6 +70,7 @@ class CallDialogue(Dialogue):
 
     def __init__(self, call: Call, target: Target, call_id: str, named: Mapping[tuple[str, ...], Target]) -> None:
         super().__init__(call, target.account, CALL, target)
+        self._audio = UnheardAudio()
         self._call_id = call_id
         self._note_id()
         self.take_targets(named)

@@ -114,7 +114,7 @@ class Dialogue:
         self._delegate: Target | None = None
         self._announced: dict[str, Target] = {}
         self._sound_in = self._sound_out = 0
-        self._audio = SessionAudio()
+        self._audio: SessionAudio = SessionAudio()
         self._handlers: Handlers = {
             "response.created": self._response_created,
             "response.done": self._response_done,

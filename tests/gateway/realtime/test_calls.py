@@ -133,6 +133,19 @@ def test_a_call_under_daphne(daphne: Gateway) -> None:
     person.sdk.close()
 
 
+def test_a_call_without_a_model_has_the_accounts_default(person: Person) -> None:
+    call_id = person.begin({"type": "realtime", "instructions": "hi"})
+    person.sdk.realtime.calls.hangup(call_id)
+    assert person.records("realtime_call")[0]["model_served"] == "gpt-realtime"
+
+
+def test_what_no_one_reports_is_unpriced(person: Person) -> None:
+    call_id = person.begin({**SESSION, "instructions": "[[sandbox: tokens=20 no-usage]]"})
+    (response,) = person.records("realtime")
+    assert (response["cost_pico"], response["estimated"]) == (None, False), "its audio was not here to be measured"
+    person.sdk.realtime.calls.hangup(call_id)
+
+
 def test_an_offer_alone_names_its_model_in_the_address(person: Person) -> None:
     answer = person.gateway.post(
         person.token, f"/v1/accounts/{ACCOUNT}/realtime/calls?model=voice", content=OFFER.encode(), headers=SDP
@@ -144,7 +157,7 @@ def test_an_offer_alone_names_its_model_in_the_address(person: Person) -> None:
 
 
 REFUSALS: list[tuple[str, Any, int, str]] = [
-    ("no-model", {"type": "realtime"}, 400, "missing_required_parameter"),
+    ("a-number-for-a-model", {**SESSION, "model": 7}, 400, "invalid_type"),
     ("an-unknown-model", {**SESSION, "model": "gpt-nothing"}, 404, "model_not_found"),
     ("a-model-of-others", {**SESSION, "model": f"foreign/{MODEL}"}, 404, "model_not_found"),
     ("a-model-for-other-calls", {**SESSION, "model": f"{ACCOUNT}/gpt-4o-mini"}, 400, "unsupported_model_type"),
