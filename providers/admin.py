@@ -21,6 +21,7 @@ from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInli
 from providers import admin_views
 from providers.admin_views import price_summary
 from providers.bound_secrets import ENCRYPTED
+from providers.credentials.kinds import FIELDS
 from providers.forms import (
     CapabilitiesForm,
     GrantForm,
@@ -141,6 +142,15 @@ class ProviderAccountAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("kind", "name", "keep_old_name", "rename_anyway", "enabled")}),
         ("Address and credentials", {"fields": ("base_url", "api_key", "clear_key", "organization", "project")}),
+        (
+            "Sign in without a key",
+            {
+                "classes": ("collapse",),
+                "fields": ("tenant_id", "client_id", "client_secret", "authority", "key_file"),
+                "description": "Azure: an application of Microsoft Entra with a client secret. Google Vertex AI: a "
+                "service account. Gatehouse fetches access tokens with it. Stored encrypted in the place of a key.",
+            },
+        ),
         (
             "Bounds and price",
             {
@@ -266,10 +276,9 @@ class ProviderAccountAdmin(ScopedAdmin):
 
 def _lost_by_moving(account: ProviderAccount, entered: dict[str, Any]) -> list[str]:
     """Return what is stored and was not entered again: saving under another host clears it."""
-    stored = {"key": (stored_key(account), "api_key"), "extra headers": (stored_header_names(account), "headers")}
-    return [
-        name for name, (there, field) in stored.items() if there != [] and there is not False and not entered[field]
-    ]
+    key = any(entered[field] for field in ("api_key", *FIELDS))
+    stored = {"key": (stored_key(account), key), "extra headers": (stored_header_names(account), entered["headers"])}
+    return [name for name, (there, again) in stored.items() if there != [] and there is not False and not again]
 
 
 def usage_link(filters: dict[str, str], text: str) -> str:

@@ -13,6 +13,8 @@ from fernet_fields import DecryptionError, EncryptedTextField
 from accounts.changes import Announced, AnnouncedQuerySet
 from accounts.models import slug_validator
 from providers import seals
+from providers.credentials import kinds
+from providers.credentials.kinds import Credential
 from providers.origins import origin
 from providers.vendors import VENDORS, kind_choices
 
@@ -102,12 +104,22 @@ class BoundSecrets(Announced):
 
     @property
     def api_key(self) -> str:
-        """The stored key, or an empty text."""
-        return self.credentials
+        """The stored key; empty when there is none, or other credentials."""
+        return "" if self.credentials.startswith("{") else self.credentials
 
     @api_key.setter
     def api_key(self, value: str) -> None:
         self.credentials = value.strip()
+        self._entered |= {"credentials"}
+
+    @property
+    def credential(self) -> Credential | None:
+        """What access tokens are fetched with, where that is stored and no key. Raises ``BadCredentials``."""
+        return kinds.read(self.credentials)
+
+    @credential.setter
+    def credential(self, value: Credential) -> None:
+        self.credentials = kinds.write(value)
         self._entered |= {"credentials"}
 
     @property

@@ -19,6 +19,7 @@ from unfold.widgets import (
 from accounts.fields import LinesField, PairsField
 from accounts.scoped_admin import RowsFormSet
 from providers.bound_secrets import SECRETS
+from providers.credentials.kinds import ENTRA_AUTHORITY, FIELDS, BadCredentials, described, entered
 from providers.models import Grant, Model, ProviderAccount
 from providers.origins import origin
 from providers.pricing.public import private_price_fault
@@ -51,9 +52,9 @@ class SuggestingTextInput(UnfoldAdminTextInputWidget):
 
 
 def stored_key(account: ProviderAccount) -> bool | None:
-    """Whether a key is stored for ``account``; ``None`` when what is stored can't be decrypted."""
+    """Whether a key or other credentials are stored for ``account``; ``None`` when that can't be decrypted."""
     try:
-        return bool(account.api_key)
+        return bool(account.credentials)
     except DecryptionError:
         return None
 
@@ -83,6 +84,20 @@ def former_name(form: forms.ModelForm) -> str:
     return form.initial.get("name", "") if kept else ""
 
 
+class WriteOnlyTextarea(UnfoldAdminExpandableTextareaWidget):
+    """A text area that never shows what was entered, like an input for passwords."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(name, None, attrs)
+        return context
+
+
+def secret_input() -> forms.Widget:
+    """Return the input for a secret of one line."""
+    widget: forms.Widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "spellcheck": "false"})
+    return widget
+
+
 class ProviderAccountForm(forms.ModelForm):
     """Edits an account. The key and the extra headers are write-only: empty keeps what is stored."""
 
@@ -90,7 +105,23 @@ class ProviderAccountForm(forms.ModelForm):
         label="API key",
         required=False,
         max_length=8000,
-        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "spellcheck": "false"}),
+        widget=secret_input(),
+    )
+    tenant_id = forms.CharField(label="Entra tenant id", required=False, widget=UnfoldAdminTextInputWidget)
+    client_id = forms.CharField(label="Entra client id", required=False, widget=UnfoldAdminTextInputWidget)
+    client_secret = forms.CharField(label="Entra client secret", required=False, widget=secret_input())
+    authority = forms.CharField(
+        label="Entra authority",
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=f"Empty: {ENTRA_AUTHORITY}. Azure's clouds for governments and China have others.",
+    )
+    key_file = forms.CharField(
+        label="Google service account",
+        required=False,
+        max_length=20_000,
+        widget=WriteOnlyTextarea(attrs={"spellcheck": "false", "autocomplete": "off"}),
+        help_text="The whole JSON of its key file.",
     )
     keep_old_name = keep_old_name_field()
     rename_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
@@ -155,7 +186,7 @@ class ProviderAccountForm(forms.ModelForm):
         key, names = stored_key(self.instance), stored_header_names(self.instance)
         faults = {column: "" if None in (key, names) else self.instance.secret_fault(column) for column in SECRETS}
         said = {
-            True: f"A key is stored, entered for {host}. Leave empty to keep it.",
+            True: f"{self._stored() if key else ''}, entered for {host}. Leave empty to keep it.",
             False: "No key is stored.",
             None: f"The stored key {UNREADABLE}: enter it again.",
         }
@@ -169,6 +200,14 @@ class ProviderAccountForm(forms.ModelForm):
         for field, column, text in (("api_key", SECRETS[0], said[key]), ("headers", SECRETS[1], headers)):
             if field in self.fields:
                 self.fields[field].help_text = f"Calls fail: {faults[column]}" if faults[column] else text
+
+    def _stored(self) -> str:
+        """Say what is stored to sign in with."""
+        try:
+            credential = self.instance.credential
+        except BadCredentials as fault:
+            return str(fault).rstrip(".")
+        return "A key is stored" if credential is None else f"Stored: {described(credential)}"
 
     def _warn_of_renaming(self, cleaned: dict[str, Any]) -> None:
         """Refuse another name once, with what it breaks; the tick that appears then takes it."""
@@ -205,6 +244,7 @@ class ProviderAccountForm(forms.ModelForm):
         for value, clear in (("api_key", "clear_key"), ("headers", "clear_headers")):
             if cleaned.get(value) and cleaned.get(clear):
                 self.add_error(clear, "Either give a new value or clear the stored one.")
+        self._take_credential(cleaned)
         # The model checks the headers, so they have to be there before its own clean.
         if cleaned.get("api_key") or cleaned.get("clear_key"):
             self.instance.api_key = cleaned.get("api_key", "")
@@ -214,6 +254,20 @@ class ProviderAccountForm(forms.ModelForm):
             self.instance.extra_headers_json = ""
             self.add_error("headers", "Enter the headers again or clear them: what is stored can't be decrypted.")
         return cleaned
+
+    def _take_credential(self, cleaned: dict[str, Any]) -> None:
+        """Set what was entered instead of a key."""
+        try:
+            credential = entered({name: cleaned.get(name) or "" for name in FIELDS})
+        except BadCredentials as fault:
+            self.add_error(fault.field, str(fault))
+            return
+        if credential is None:
+            return
+        if cleaned.get("api_key") or cleaned.get("clear_key"):
+            self.add_error("api_key", "Give either a key or other credentials.")
+            return
+        self.instance.credential = credential
 
 
 class CapabilitiesForm(forms.ModelForm):

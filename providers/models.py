@@ -13,6 +13,7 @@ from accounts.changes import Announced
 from accounts.models import Team, User, VirtualAccount
 from providers import egress, headers
 from providers.bound_secrets import BoundSecrets
+from providers.credentials import kinds
 from providers.routing import shape as routing_shape
 from providers.vendors import FEATURES, MODEL_TYPES, VENDORS, default_models_fault, resource_fault, vendor_of
 
@@ -181,8 +182,8 @@ class ProviderAccount(BoundSecrets):
         faults = {field: headers.value_fault(getattr(self, field)) for field in ("organization", "project")}
         if any(faults.values()):
             raise ValidationError({field: f"It {fault}" for field, fault in faults.items() if fault})
-        if "credentials" in self._entered and headers.value_fault(self.api_key):
-            raise ValidationError(f"The API key {headers.value_fault(self.api_key)}")
+        if "credentials" in self._entered:
+            self._check_key()
         for name, value in self.extra_headers.items():
             if name.lower() in FORBIDDEN_HEADERS:
                 raise ValidationError(f"Extra header {name!r} is set by Gatehouse itself.")
@@ -190,6 +191,23 @@ class ProviderAccount(BoundSecrets):
                 raise ValidationError(f"{name!r} is not a valid header name: use letters, digits and dashes.")
             if headers.value_fault(value):
                 raise ValidationError(f"The value of extra header {name!r} {headers.value_fault(value)}")
+
+    def _check_key(self) -> None:
+        """Raise ``ValidationError`` for a key that can't be sent, and credentials that the vendor does not take."""
+        if headers.value_fault(self.api_key):
+            raise ValidationError(f"The API key {headers.value_fault(self.api_key)}")
+        try:
+            credential = self.credential
+        except kinds.BadCredentials as error:
+            raise ValidationError(str(error)) from None
+        if credential is None:
+            return
+        vendor = VENDORS[self.kind]
+        if not isinstance(credential, kinds.TAKEN.get(vendor.auth, ())):
+            raise ValidationError(f"{vendor.label} does not take these credentials. Give an API key.")
+        fault = egress.url_fault(credential.token_url)
+        if fault:
+            raise ValidationError(f"Tokens can't be fetched from the credentials' address. {fault}")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         with transaction.atomic(using=kwargs.get("using")):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from providers.credentials.held import HeldToken
 from providers.origins import Origin
 from providers.pricing.current import Prices
 from providers.pricing.sheet import PriceSheet
@@ -49,7 +50,8 @@ class AccountSnapshot:
     around its listing. ``finish_seconds`` is how long a call goes on whose client left. ``default_models`` are the
     models of calls that name none, by operation or model type, where the account has others than its vendor.
     ``stream_usage`` says that streams are asked for their token counts. ``aliases`` are former names, which find the
-    account and its models as well as their names do.
+    account and its models as well as their names do. ``token`` signs the calls of an
+    account without a key.
 
     ``bound_to`` is the only origin that the account's secrets may go to, ``None`` for an account without any. ``fault``
     is what keeps it from being called, for callers to read: its secrets were entered for another origin, and are not
@@ -76,12 +78,18 @@ class AccountSnapshot:
     revision: str = field(repr=False)
     models: Mapping[str, "ModelSnapshot"] = field(repr=False)
     upstream_ids: Mapping[str, "ModelSnapshot"] = field(repr=False)
-    secrets: tuple[bytes, ...] = field(repr=False)
+    own_secrets: tuple[bytes, ...] = field(repr=False)
     bound_to: Origin | None = field(default=None, repr=False)
     fault: str = field(default="", repr=False)
     default_models: Mapping[str, str] = field(default_factory=dict, repr=False)
     stream_usage: bool = True
     aliases: tuple[str, ...] = ()
+    token: HeldToken | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """What must not go out: the key, values of headers, and the access token of the moment."""
+        return self.own_secrets if self.token is None else (*self.own_secrets, *self.token.secrets)
 
     @property
     def provider(self) -> str:

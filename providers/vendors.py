@@ -93,8 +93,9 @@ class Vendor:
 
     ``provider`` is the value of the ``"provider"`` field in answers; ``price_source`` the provider id in the public
     price list (empty: none); ``stream_usage`` whether ``stream_options.include_usage`` is understood. ``auth`` says
-    what the stored credential is: a ``key`` that is sent, a ``google`` service account or an ``entra`` client that
-    tokens are fetched with; ``headers`` are sent with every call. ``usage`` is one of ``USAGE_SEMANTICS``.
+    what may be stored to sign in with: a ``key`` only, or also a ``google`` service account or an ``entra``
+    application, for which access tokens are fetched; ``headers`` are sent with every call. ``usage`` is one of
+    ``USAGE_SEMANTICS``.
 
     Of chat parameters, ``renames`` maps OpenAI's names to the vendor's, ``drops`` are those that it refuses; ``top_k``,
     ``cache_marks`` (Anthropic's ``cache_control``), ``replays_reasoning`` (``reasoning_content`` of earlier turns) and
@@ -204,6 +205,7 @@ VENDORS: dict[str, Vendor] = {
             label="Azure OpenAI (the resource's address)",
             provider="azure-openai",
             base_url="",
+            auth="entra",
             auth_header="api-key",
             auth_prefix="",
             price_source="azure",

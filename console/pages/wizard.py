@@ -19,6 +19,8 @@ from accounts.numbers import whole_number
 from console.pages.base import base_url, page
 from providers.bound_secrets import ENCRYPTED
 from providers.catalogue.models import KnownModel, known_models
+from providers.credentials import kinds
+from providers.credentials.kinds import Credential
 from providers.models import Grant, Model, ProviderAccount
 from providers.pricing.public import private_price_fault
 from providers.pricing.sheet import PriceSheet
@@ -57,6 +59,7 @@ def wizard(request: HttpRequest) -> HttpResponse:
             "label": vendor.label,
             "base_url": vendor.base_url,
             "needs_key": vendor.needs_key,
+            "auth": vendor.auth,
             "regions": [{"url": url, "label": label} for url, label in vendor.regions],
             "known": len(known_models(vendor.kind)),
         }
@@ -178,11 +181,22 @@ def account_of(entered: dict[str, Any]) -> ProviderAccount:
         raise Faults(
             {"api_key": "A key has no spaces, line breaks or special letters; part of something else came along."}
         )
-    if account.vendor.needs_key and not key:
+    credential = credential_of(entered)
+    if account.vendor.needs_key and not key and credential is None:
         raise Faults({"api_key": f"{account.vendor.label} wants a key."})
     account.api_key, account.extra_headers = key, headers
+    if credential is not None:
+        account.credential = credential
     check(account)
     return account
+
+
+def credential_of(entered: dict[str, Any]) -> Credential | None:
+    """Return what was entered to sign in with instead of a key."""
+    try:
+        return kinds.entered({name: str(entered.get(name) or "") for name in kinds.FIELDS})
+    except kinds.BadCredentials as fault:
+        raise Faults({fault.field: str(fault)}) from None
 
 
 def model_of(account: ProviderAccount, entered: Any) -> Model:

@@ -153,6 +153,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (Unavailable, Row(503, "server_error", "unavailable", "gateway")),
     (socket.HandshakeRefused, Row(502, "server_error", "upstream_refused", "model")),
     (failures.EgressRefused, Row(502, "server_error", "upstream_address_refused", "model")),
+    (failures.SignInFailed, Row(502, "server_error", "upstream_sign_in_failed", "model")),
     (failures.ConnectionsBusy, Row(503, "server_error", "connections_busy", "limits")),
     (failures.ConnectTimedOut, Row(504, "server_error", "upstream_connect_timeout", "model")),
     (failures.ConnectFailed, Row(502, "server_error", "upstream_unreachable", "model")),

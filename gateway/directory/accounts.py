@@ -10,6 +10,7 @@ import msgspec
 from django.db.models import Q, QuerySet
 from fernet_fields.fields import DecryptionError
 
+from providers.credentials.held import held
 from providers.models import Alias, Grant, Model, ProviderAccount, request_headers
 from providers.origins import origin
 from providers.pricing.current import Prices, fixed_prices, public_prices
@@ -92,7 +93,7 @@ def account_snapshot(
 ) -> AccountSnapshot:
     """Return the snapshot of one account with its models, grants and former names."""
     vendor = account.vendor
-    headers, fault = request_headers(account), account.secrets_fault()
+    headers, fault, credential = request_headers(account), account.secrets_fault(), account.credential
     if fault:
         logger.error("Account %s can't be called: %s", account.name, fault)
     former: dict[int | None, tuple[str, ...]] = {}
@@ -126,16 +127,19 @@ def account_snapshot(
         ),
         aliases=former.get(None, ()),
         upstream_ids={snapshot.upstream_id.lower(): snapshot for snapshot in reversed(snapshots)},
-        secrets=_secrets(account),
-        bound_to=origin(account.url) if account.api_key or account.extra_headers_json else None,
+        own_secrets=_secrets(account),
+        bound_to=origin(account.url) if account.credentials or account.extra_headers_json else None,
         fault=MISBOUND.format(account.name) if fault else "",
         stream_usage=account.asks_stream_usage,
         default_models=account.default_models,
+        token=held(credential) if credential is not None and not fault else None,
     )
 
 
 def _secrets(account: ProviderAccount) -> tuple[bytes, ...]:
-    values = (account.api_key, *account.extra_headers.values())
+    credential = account.credential
+    own = credential.secrets if credential is not None else (account.api_key,)
+    values = (*own, *account.extra_headers.values())
     return tuple(value.encode() for value in values if len(value) >= SECRET_CHARACTERS)
 
 

@@ -10,9 +10,11 @@ from fernet_fields.fields import DecryptionError
 
 from gateway.directory.accounts import account_snapshot
 from gateway.objects.files import plain
+from providers.credentials.exchange import TokenRefused
 from providers.models import ProviderAccount
 from providers.snapshot import AccountSnapshot
 from providers.upstream.sync_client import CheckedClient, Refused, Unreachable
+from providers.upstream.sync_tokens import authorization
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
@@ -107,9 +109,13 @@ def upstream_of(
     account = load_account(account_name, even_disabled=even_disabled)
     if account.fault:
         raise AccountGone(account.fault)
+    try:
+        signed = authorization(account.token)
+    except TokenRefused as refusal:
+        raise Unreachable("refused", str(refusal)) from None
     client = CheckedClient(
         account.url + "/",
-        {**(headers or {}), **{name.lower(): value for name, value in account.headers}},
+        {**(headers or {}), **{name.lower(): value for name, value in account.headers}, **signed},
         connect_timeout=min(account.connect_timeout, CONNECT_SECONDS),
         read_timeout=min(account.read_timeout, READ_SECONDS),
         max_bytes=MAX_BODY_BYTES,

@@ -21,6 +21,7 @@ from gateway.objects.store import objects
 from gateway.server import telemetry
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.server.processes import end_with_parent
+from gateway.server.sign_in import keep_tokens
 from gateway.state import state
 from providers.media.fetcher import Limits, MediaFetcher
 from providers.tokenizer import tokenizer
@@ -38,6 +39,7 @@ OVERDUE_CHECK_SECONDS = 1.0
 _poller: WorkerThread | None = None
 _celery: EmbeddedCelery | None = None
 _overdue: asyncio.Task[None] | None = None
+_sign_in: asyncio.Task[None] | None = None
 
 
 async def start() -> None:
@@ -53,7 +55,7 @@ async def start() -> None:
 
 
 def _open() -> None:
-    global _poller, _celery, _overdue
+    global _poller, _celery, _overdue, _sign_in
     state.loop = asyncio.get_running_loop()
     _overdue = state.loop.create_task(_watch_for_overdue_calls())
     state.sockets = AiohttpClient()
@@ -82,6 +84,7 @@ def _open() -> None:
     telemetry.start()
     # The ledger's thread shares the interpreter with the event loop: it must give way quickly.
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+    _sign_in = state.loop.create_task(keep_tokens())
     state.started = True
 
 
@@ -96,8 +99,9 @@ async def stop() -> None:
     if not state.started:
         return
     state.started = False
-    if _overdue is not None:
-        _overdue.cancel()
+    for task in (_overdue, _sign_in):
+        if task is not None:
+            task.cancel()
     if _celery is not None:
         await asyncio.to_thread(_celery.stop)
     await asyncio.gather(*(end() for end in list(state.endings)), return_exceptions=True)

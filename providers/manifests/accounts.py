@@ -8,12 +8,14 @@ from fernet_fields import DecryptionError
 
 from providers import egress
 from providers.bound_secrets import ENCRYPTED
+from providers.credentials import kinds
+from providers.credentials.kinds import BadCredentials
 from providers.lookup import undecryptable
 from providers.manifests.aliases import write_aliases
 from providers.manifests.people import Run, changed_fields
 from providers.manifests.place import Place, Secret
 from providers.manifests.plan import Change
-from providers.manifests.wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedModel
+from providers.manifests.wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedKey, WantedModel
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subject
 from providers.vendors import VENDORS
 
@@ -78,7 +80,7 @@ def _write_account(run: Run, wanted: WantedAccount, found: ProviderAccount | Non
     if new or changes or not usable:
         run.save(account, wanted.where)
     if new:
-        key = "with a key" if account.api_key else "without a key"
+        key = "with a key" if account.credentials else "without a key"
         run.plan.add("add", "provider-account", wanted.name, detail=f"{wanted.kind}, {account.url}, {key}")
     else:
         run.plan.add("change" if changes else "keep", "provider-account", wanted.name, *changes)
@@ -87,17 +89,17 @@ def _write_account(run: Run, wanted: WantedAccount, found: ProviderAccount | Non
 
 def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new: bool) -> list[Change]:
     """Set the account's key. ``moved`` says that scheme, host or port change, which a stored key doesn't survive."""
-    stored, secret, where = account.api_key, wanted.key.secret, wanted.key.where
+    stored, secret, where = account.credentials, wanted.key.secret, wanted.key.where
     if wanted.key.action == "none":
         account.api_key = ""
         return [Change("credentials", note="removed")] if stored else []
     unbound = "" if moved else account.secret_fault("credentials")
     if wanted.key.action == "store" and secret.value is not None:
-        account.api_key = secret.value
-        if stored == secret.value:
+        _store(account, wanted.key, secret.value)
+        if stored == account.credentials:
             return [Change("credentials", note="bound to the address")] if unbound else []
         return [Change("credentials", note="changed" if stored else "added")]
-    if stored and not moved:
+    if stored and not moved and not _other_application(account, wanted.key):
         if unbound:
             where.note(f"calls fail: {unbound}")
         return []
@@ -109,6 +111,31 @@ def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new
     elif new and account.vendor.needs_key:
         where.fault("is missing: a new account needs {type: api-key, api_key: ${NAME}}, or {type: none} for no key.")
     return []
+
+
+def _store(account: ProviderAccount, wanted: WantedKey, value: str) -> None:
+    try:
+        if wanted.type == "entra":
+            tenant_id, client_id, authority = wanted.application
+            account.credential = kinds.entra(tenant_id, client_id, value, authority)
+        elif wanted.type == "service-account":
+            account.credential = kinds.service_account(value)
+        else:
+            account.api_key = value
+    except BadCredentials as fault:
+        wanted.where.fault(str(fault))
+
+
+def _other_application(account: ProviderAccount, wanted: WantedKey) -> bool:
+    """Whether another application of Entra is wanted than the one whose secret is stored."""
+    stored = account.credential
+    if wanted.type != "entra":
+        return False
+    if not isinstance(stored, kinds.Entra):
+        return True
+    tenant_id, client_id, authority = wanted.application
+    there = (stored.tenant_id, stored.client_id, stored.authority)
+    return there != (tenant_id, client_id, authority or kinds.ENTRA_AUTHORITY)
 
 
 def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool) -> list[Change]:

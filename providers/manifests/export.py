@@ -11,6 +11,7 @@ from fernet_fields import DecryptionError
 
 from accounts.models import Membership, Team, User, VirtualAccount
 from providers.bound_secrets import ENCRYPTED
+from providers.credentials.kinds import ENTRA_AUTHORITY, Entra
 from providers.lookup import find_account, undecryptable
 from providers.manifests.accounts import subject_text
 from providers.manifests.cost import write_cost
@@ -142,11 +143,22 @@ def _virtual_account(account: VirtualAccount) -> Manifest:
     return manifest
 
 
+def _auth_data(account: ProviderAccount, stem: str) -> Manifest:
+    credential = account.credential
+    if isinstance(credential, Entra):
+        known = {"tenant_id": credential.tenant_id, "client_id": credential.client_id}
+        if credential.authority != ENTRA_AUTHORITY:
+            known["authority"] = credential.authority
+        return {"type": "entra", **_texts(known), "client_secret": f"${{{stem}_CLIENT_SECRET}}"}
+    if credential is not None:
+        return {"type": "service-account", "key_file": f"${{{stem}_KEY_FILE}}"}
+    return {"type": "api-key", "api_key": f"${{{stem}_API_KEY}}"} if account.api_key else {"type": "none"}
+
+
 def _account(account: ProviderAccount, stem: str) -> Manifest:
     manifest: Manifest = {"type": f"provider-account/{account.kind}", "name": account.name}
     manifest |= _texts({name: getattr(account, name) for name in ACCOUNT_TEXTS})
-    key = {"type": "api-key", "api_key": f"${{{stem}_API_KEY}}"} if account.api_key else {"type": "none"}
-    manifest["auth_data"] = key
+    manifest["auth_data"] = _auth_data(account, stem)
     if account.extra_headers:
         variables = _numbered((name, f"{stem}_HEADER_{_word(name)}") for name in account.extra_headers)
         manifest["extra_headers"] = {name: f"${{{variable}}}" for name, variable in variables}

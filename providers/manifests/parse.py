@@ -18,6 +18,7 @@ from providers.manifests.read import Document
 from providers.manifests.schema import (
     ROLES,
     SCHEMAS,
+    SECRETS,
     AccountManifest,
     AuthData,
     Integration,
@@ -254,19 +255,21 @@ def _account(place: Place, vendor: str, manifest: AccountManifest, wanted: Wante
 def _key(place: Place, auth: AuthData | None) -> WantedKey:
     if auth is None:
         return WantedKey(place, "keep")
-    where = place.get("api_key")
-    if auth.type == "none":
-        if auth.given("api_key"):
-            where.fault("type none takes no key.")
+    name = SECRETS.get(auth.type, "")
+    for other in SECRETS.values():
+        if other != name and auth.given(other):
+            place.get(other).fault(f"type {auth.type} takes no {'key' if other == 'api_key' else other}.")
+    if not name:
         return WantedKey(place, "none")
-    if auth.api_key is None:
+    where, secret = place.get(name), getattr(auth, name)
+    if secret is None:
         fix = "Write ${NAME} with the name of an environment variable, or type: none for no key."
         where.fault(f"is missing. {fix}")
         return WantedKey(place, "keep")
-    raw = place.document.body.get("auth_data", {}).get("api_key")
+    raw = place.document.body.get("auth_data", {}).get(name)
     if isinstance(raw, str) and "${" not in raw:
         where.note("the key is in the file itself; ${NAME} would keep it out of there.")
-    return WantedKey(where, "store", auth.api_key)
+    return WantedKey(where, "store", secret, auth.type, (auth.tenant_id, auth.client_id, auth.authority))
 
 
 def _models(account: Place, vendor: str, integrations: list[Integration]) -> list[WantedModel]:

@@ -47,6 +47,10 @@ NO_MAPPING = PassedOver("sign-in decides who is who, not the manifest.")
 OWNERS = PassedOver("its managers and the superusers own it.")
 
 
+SECRETS: Final = {"api-key": "api_key", "entra": "client_secret", "service-account": "key_file"}
+"""The secret of each type of ``auth_data``."""
+
+
 class UserManifest(Fields):
     """``type: user``. A field that is left out stays as it is."""
 
@@ -110,10 +114,15 @@ class VirtualAccountManifest(Fields):
 
 
 class AuthData(Fields):
-    """An account's key, or the word that it has none."""
+    """An account's key, what access tokens are fetched with instead, or the word that it has neither."""
 
-    type: Annotated[String, one_of(("api-key", "none"))] = "api-key"
+    type: Annotated[String, one_of((*SECRETS, "none"))] = "api-key"
     api_key: SecretString | None = None
+    tenant_id: String = ""
+    client_id: String = ""
+    client_secret: SecretString | None = None
+    authority: String = ""
+    key_file: SecretString | None = None
 
 
 class Collaborator(Fields):

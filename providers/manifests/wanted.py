@@ -46,11 +46,17 @@ class WantedVirtualAccount:
 
 @dataclass(slots=True)
 class WantedKey:
-    """An account's key: a secret to store, ``none`` to store none, ``keep`` to leave it as it is."""
+    """An account's key: a secret to store, ``none`` to store none, ``keep`` to leave it as it is.
+
+    ``type`` is that of the manifest's ``auth_data``; ``application`` are tenant, client and authority of type
+    ``entra``.
+    """
 
     where: Place
     action: Literal["keep", "none", "store"]
     secret: Secret = field(default_factory=Secret)
+    type: str = "api-key"
+    application: tuple[str, str, str] = ("", "", "")
 
 
 @dataclass(slots=True)

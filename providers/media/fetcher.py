@@ -190,5 +190,5 @@ def _nobody(limits: Limits) -> AccountSnapshot:
         revision="media",
         models={},
         upstream_ids={},
-        secrets=(),
+        own_secrets=(),
     )

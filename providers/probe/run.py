@@ -17,10 +17,20 @@ import msgspec
 
 from providers import egress
 from providers import headers as header_rules
+from providers.credentials.exchange import TokenRefused
+from providers.credentials.held import held
 from providers.models import Model, ProviderAccount, request_headers
 from providers.probe import verdict as probe_verdict
 from providers.probe.verdict import State, Verdict
-from providers.upstream.sync_client import CheckedClient, Reply, Resolve, Unreachable, resolve
+from providers.upstream.sync_client import (
+    MAX_ANSWER_BYTES,
+    CheckedClient,
+    Reply,
+    Resolve,
+    Unreachable,
+    resolve,
+)
+from providers.upstream.sync_tokens import authorization
 
 Via = Literal["call", "list", "nothing"]
 WORKERS = 4
@@ -93,13 +103,30 @@ def probe_account(
     fault = _fault_before_calling(account)
     if fault:
         return [ProbeResult(name, fault.state, False, fault.detail, "nothing") for name, _ in wanted]
-    connect = min(account.connect_timeout, CONNECT_SECONDS)
-    read = min(account.read_timeout, READ_SECONDS)
-    client = CheckedClient(
-        account.url + "/", request_headers(account), connect_timeout=connect, read_timeout=read, resolve=resolve
-    )
+    try:
+        client = account_client(account, resolve=resolve)
+    except TokenRefused as refusal:
+        return [ProbeResult(name, "bad_key", False, str(refusal), "nothing") for name, _ in wanted]
+    seconds = min(account.connect_timeout, CONNECT_SECONDS) + min(account.read_timeout, READ_SECONDS)
     with client:
-        return _run(client, wanted, _secrets(account), seconds=2 * (connect + read))
+        return _run(client, wanted, _secrets(account), seconds=2 * seconds)
+
+
+def account_client(
+    account: ProviderAccount, *, resolve: Resolve = resolve, max_bytes: int = MAX_ANSWER_BYTES
+) -> CheckedClient:
+    """Return a client that calls as the account does: its headers, its key or a token. Raises ``TokenRefused``."""
+    credential = account.credential
+    bound = credential is not None and not account.secret_fault("credentials")
+    signed = authorization(held(credential), resolve) if credential is not None and bound else {}
+    return CheckedClient(
+        account.url + "/",
+        request_headers(account) | signed,
+        connect_timeout=min(account.connect_timeout, CONNECT_SECONDS),
+        read_timeout=min(account.read_timeout, READ_SECONDS),
+        resolve=resolve,
+        max_bytes=max_bytes,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +166,7 @@ def _fault_before_calling(account: ProviderAccount) -> Verdict | None:
         return Verdict("egress_refused", problem)
     if account.secrets_fault():
         return Verdict("bad_key", account.secrets_fault())
-    if account.vendor.needs_key and not account.api_key:
+    if account.vendor.needs_key and not account.credentials:
         return Verdict("bad_key", "no key is stored; a change of the address's host clears it")
     headers = request_headers(account)
     for name, value in headers.items():
@@ -233,4 +260,7 @@ def _names(reply: Reply, plan: _Plan) -> set[str] | None:
 
 
 def _secrets(account: ProviderAccount) -> list[str]:
-    return [value for value in (account.api_key, *account.extra_headers.values()) if len(value) >= 4]
+    credential = account.credential
+    own = credential.secrets if credential is not None else (account.api_key,)
+    token = (held(credential).value,) if credential is not None else ()
+    return [value for value in (*own, *token, *account.extra_headers.values()) if len(value) >= 4]

@@ -19,6 +19,7 @@ from providers.upstream.guard import Guard
 from providers.upstream.head import split_url
 from providers.upstream.headers import Headers
 from providers.upstream.tls import tls_context
+from providers.upstream.tokens import REFUSED, forget, sign
 
 KEEPALIVE_SECONDS = 30.0
 DNS_CACHE_SECONDS = 30
@@ -88,6 +89,8 @@ class AiohttpClient:
         """
         session = self.session(account)
         check_url(account, request.url)
+        if account.token is not None:
+            await sign(self, account, request)
         request.sent = True  # it does not say when it is connected
         try:
             response = await session.request(
@@ -102,6 +105,8 @@ class AiohttpClient:
             if isinstance(error, aiohttp.ConnectionTimeoutError) and _all_busy(session):
                 raise _busy(account) from error
             raise classify(error) from error
+        if response.status == REFUSED and account.token is not None:
+            forget(account.token, request)
         return AiohttpAnswer(response)
 
     def session(self, account: AccountSnapshot) -> aiohttp.ClientSession:

@@ -22,6 +22,12 @@ class EgressRefused(UpstreamFailure):
     sent = False
 
 
+class SignInFailed(UpstreamFailure):
+    """No access token came for the account's credentials; the message says why. Nothing was sent to the provider."""
+
+    sent = False
+
+
 class ConnectFailed(UpstreamFailure):
     """No connection: name not found, refused, unreachable, TLS failure. Nothing was sent."""
 

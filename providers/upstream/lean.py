@@ -13,6 +13,7 @@ from providers.upstream.failures import Disconnected
 from providers.upstream.head import encode_head, split_url
 from providers.upstream.pool import Pool
 from providers.upstream.resolver import Resolver
+from providers.upstream.tokens import REFUSED, forget, sign
 
 IDEMPOTENCY_KEY = "idempotency-key"
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -37,6 +38,8 @@ class LeanClient:
         pool = self._pools.get(account.name)
         if pool is None or pool.revision != account.revision:
             pool = self._new_pool(account)
+        if account.token is not None:
+            await sign(self, account, request)
         method, body, total = request.method, request.body, request.total_timeout
         origin, target = split_url(request.url)
         head, length = encode_head(method, target, origin.authority, request.headers.items(), body)
@@ -58,6 +61,8 @@ class LeanClient:
                 answer.close()
                 raise
             else:
+                if answer.status == REFUSED and account.token is not None:
+                    forget(account.token, request)
                 return answer
             again = False
             connection = await pool.open(origin, deadline, fresh=True)

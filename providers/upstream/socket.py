@@ -8,6 +8,7 @@ from multidict import CIMultiDict
 from providers.snapshot import AccountSnapshot
 from providers.upstream.aiohttp_client import AiohttpClient, check_url
 from providers.upstream.failures import BrokenAnswer, ConnectTimedOut, Disconnected, UpstreamFailure, classify
+from providers.upstream.tokens import current
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 HANDSHAKE_SECONDS = 30.0
@@ -87,6 +88,8 @@ async def open_socket(
 
     Raises :class:`UpstreamFailure`.
     """
+    if account.token is not None:
+        headers["authorization"] = f"Bearer {await current(client, account, account.token)}"
     try:
         session = client.socket_session(account)
         check_url(account, url)

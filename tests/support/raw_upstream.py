@@ -151,6 +151,7 @@ def account(
             read_timeout=read_timeout,
             connection_limit=limit,
             revision=revision,
+            token=None,
             bound_to=bound_to,
             fault=fault,
         ),

@@ -6,7 +6,7 @@ const $$ = (name, within = root) => [...within.querySelectorAll(`[data-${name}]`
 const KINDS = JSON.parse(document.getElementById("wizard-kinds").textContent);
 const TYPES = JSON.parse(document.getElementById("wizard-types").textContent);
 const STORE = "gatehouse.wizard";
-const SECRET = ["api_key", "headers"];
+const SECRET = ["api_key", "headers", "client_secret", "key_file"];
 const PARALLEL = 4;
 
 const fresh = () => ({ step: 1, kind: "", fields: {}, chosen: [], own: [], managers: [], users: [] });
@@ -73,6 +73,7 @@ async function showAccount() {
   );
   select.value = draft.fields.region || regions[0]?.url || "other";
   $("key").querySelector("span").textContent = kind.needs_key ? "API key" : "API key (if the server wants one)";
+  for (const way of $$("sign-in")) way.hidden = way.dataset.signIn !== kind.auth;
   for (const field of $$("field")) {
     const value = SECRET.includes(field.dataset.field) ? (secrets[field.dataset.field] ?? "") : draft.fields[field.dataset.field];
     if (field === select) continue;
@@ -102,6 +103,15 @@ function showAddress() {
   $("preview").textContent = `${name}/${catalogue.find((model) => model.name === "gpt-4o-mini")?.name ?? catalogue.find((model) => !model.retired)?.name ?? "model"}`;
 }
 
+function signIn(kind) {
+  if (kind?.auth === "google") return { key_file: secrets.key_file ?? "" };
+  if (kind?.auth !== "entra") return {};
+  const { fields } = draft;
+  return { tenant_id: fields.tenant_id ?? "", client_id: fields.client_id ?? "", client_secret: secrets.client_secret ?? "" };
+}
+
+const hasSecret = () => Boolean(secrets.api_key || secrets.client_secret || secrets.key_file);
+
 function entered() {
   const kind = kindOf();
   const { fields } = draft;
@@ -120,6 +130,7 @@ function entered() {
     project: fields.project ?? "",
     any_model: fields.any_model === true,
     api_key: secrets.api_key ?? "",
+    ...signIn(kind),
     headers,
   };
 }
@@ -393,7 +404,7 @@ function go(step) {
 function next(step) {
   if (step > 1 && !kindOf()) return showErrors({ "": "Choose a provider first." });
   if (step > 1 && !draft.fields.name) return showErrors({ name: "Give the account a name." });
-  if (step > 1 && kindOf().needs_key && !secrets.api_key) return showErrors({ api_key: "Enter the key: it is not kept when you leave the page." });
+  if (step > 1 && kindOf().needs_key && !hasSecret()) return showErrors({ api_key: "Enter the key: it is not kept when you leave the page." });
   clearErrors();
   go(step);
   root.querySelector(`[data-page="${step}"] h2`).scrollIntoView({ block: "nearest" });

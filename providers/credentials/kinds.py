@@ -1,0 +1,172 @@
+"""What an account signs in with where it has no key: a Microsoft Entra application, or a Google service account.
+
+Stored as JSON in the place of a key, with its ``type``: a key never begins with a brace.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+from google.auth import crypt
+
+ENTRA_AUTHORITY = "https://login.microsoftonline.com"
+ENTRA_SCOPES = {
+    "": "https://cognitiveservices.azure.com/.default",
+    ".us": "https://cognitiveservices.azure.us/.default",
+    ".cn": "https://cognitiveservices.azure.cn/.default",
+}
+"""What a token is for, by the end of the authority's host name: Azure's clouds for governments and China are apart."""
+GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
+GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
+_PRINTABLE = re.compile(r"[!-~]+")
+
+
+class BadCredentials(ValueError):
+    """What was entered is no credential. ``field`` is where it belongs; the message repeats none of it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Entra(msgspec.Struct, frozen=True, tag_field="type", tag="entra"):
+    """An application of Microsoft Entra with a client secret."""
+
+    tenant_id: str
+    client_id: str
+    client_secret: str
+    authority: str = ENTRA_AUTHORITY
+
+    def __repr__(self) -> str:
+        return f"Entra(tenant_id={self.tenant_id!r}, client_id={self.client_id!r})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.client_secret,)
+
+    @property
+    def scope(self) -> str:
+        """What its tokens are for."""
+        host = urlsplit(self.authority).hostname or ""
+        return ENTRA_SCOPES.get(host[-3:], ENTRA_SCOPES[""])
+
+    @property
+    def token_url(self) -> str:
+        """Where its tokens come from."""
+        return f"{self.authority.rstrip('/')}/{self.tenant_id}/oauth2/v2.0/token"
+
+
+class ServiceAccount(msgspec.Struct, frozen=True, tag_field="type", tag="service_account"):
+    """A service account of Google Cloud, as its key file has it."""
+
+    client_email: str
+    private_key: str
+    private_key_id: str = ""
+    token_uri: str = GOOGLE_TOKEN_URI
+    project_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"ServiceAccount(client_email={self.client_email!r})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.private_key,)
+
+    @property
+    def token_url(self) -> str:
+        """Where its tokens come from."""
+        return self.token_uri
+
+    def signer(self) -> crypt.Signer:
+        """Return what signs with the private key. Raises ``ValueError`` for one that is not valid."""
+        key: crypt.Signer = crypt.RSASigner.from_string(  # type: ignore[no-untyped-call]
+            self.private_key, self.private_key_id or None
+        )
+        return key
+
+
+Credential = Entra | ServiceAccount
+_decoder = msgspec.json.Decoder(Credential)
+
+
+def read(stored: str) -> Credential | None:
+    """Return the credential that is stored in a key's place; ``None`` for a key. Raises :class:`BadCredentials`."""
+    if not stored.lstrip().startswith("{"):
+        return None
+    try:
+        return _decoder.decode(stored)
+    except msgspec.DecodeError:
+        raise BadCredentials("credentials", "The stored credentials can't be read: enter them again.") from None
+
+
+def write(credential: Credential) -> str:
+    """Return the credential as it is stored."""
+    return msgspec.json.encode(credential).decode()
+
+
+def entra(tenant_id: str, client_id: str, client_secret: str, authority: str = "") -> Entra:
+    """Return an application's credential. Raises :class:`BadCredentials` for what Entra can't know."""
+    made = Entra(tenant_id.strip(), client_id.strip(), client_secret.strip(), authority.strip() or ENTRA_AUTHORITY)
+    for field in ("tenant_id", "client_id", "client_secret"):
+        value = getattr(made, field)
+        if not value:
+            raise BadCredentials(field, "Give the tenant id, the client id and the client secret together.")
+        if not _PRINTABLE.fullmatch(value):
+            raise BadCredentials(field, "It has no spaces, line breaks or special letters.")
+    if urlsplit(made.authority).scheme not in ("http", "https"):
+        raise BadCredentials("authority", f"Give an address like {ENTRA_AUTHORITY}, or leave it out.")
+    if not _TENANT.fullmatch(made.tenant_id):
+        raise BadCredentials("tenant_id", "Give the directory's id, or its domain name.")
+    return made
+
+
+def service_account(key_file: str) -> ServiceAccount:
+    """Return the service account of a key file's JSON. Raises :class:`BadCredentials`."""
+    try:
+        fields = msgspec.json.decode(key_file)
+    except msgspec.DecodeError:
+        raise BadCredentials("key_file", "This is not JSON. Give the whole key file of a service account.") from None
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    if kind != "service_account":
+        raise BadCredentials("key_file", "Give the key file of a service account: its type is 'service_account'.")
+    try:
+        made = msgspec.convert(fields, ServiceAccount)
+        made.signer()
+    except msgspec.ValidationError:
+        raise BadCredentials("key_file", "The key file has no client_email or no private_key.") from None
+    except ValueError:
+        raise BadCredentials("key_file", "The key file's private_key is not a valid key in PEM form.") from None
+    if urlsplit(made.token_uri).scheme not in ("http", "https"):
+        raise BadCredentials("key_file", "The key file's token_uri is not an address.")
+    return made
+
+
+FIELDS = ("tenant_id", "client_id", "client_secret", "key_file", "authority")
+"""What is entered of a credential: the first three, and perhaps the last, of an application; a service account has a
+file.
+"""
+TAKEN: dict[str, type[Credential]] = {"entra": Entra, "google": ServiceAccount}
+"""The credential that a vendor takes besides a key, by its ``auth``."""
+
+
+def entered(values: Mapping[str, str]) -> Credential | None:
+    """Return the credential that was entered under ``FIELDS``; ``None`` when all are empty. Raises
+    :class:`BadCredentials`.
+    """
+    given = {name: values.get(name, "").strip() for name in FIELDS}
+    if given["key_file"] and any(given[name] for name in FIELDS[:3]):
+        raise BadCredentials("key_file", "Give one kind of credentials, not two.")
+    if given["key_file"]:
+        return service_account(given["key_file"])
+    if any(given[name] for name in FIELDS[:3]):
+        return entra(given["tenant_id"], given["client_id"], given["client_secret"], given["authority"])
+    return None
+
+
+def described(credential: Credential) -> str:
+    """Return what is stored, in words that hold no secret."""
+    if isinstance(credential, Entra):
+        return f"the Entra application {credential.client_id} of {credential.tenant_id}"
+    return f"the service account {credential.client_email}"
