@@ -36,6 +36,7 @@ from providers.dialects.wire import plain
 from providers.redaction import redactor
 from providers.upstream.client import UpstreamAnswer, UpstreamRequest
 
+OVERLOADED, ANTHROPICS_OVERLOADED = 503, 529
 # How server-sent events begin, whatever the content type says.
 EVENT_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:")
 
@@ -120,9 +121,15 @@ def _change_headers(attempt: Attempt, request: UpstreamRequest) -> None:
 def _note_head(attempt: Attempt, answer: UpstreamAnswer) -> None:
     attempt.head_arrived()
     record = attempt.record
-    attempt.outcome = record.upstream_status = record.status = answer.status
+    record.upstream_status = record.status = answer.status
+    attempt.outcome = _outcome(answer.status)
     named = answer.headers.get(UPSTREAM_ID_HEADER) or answer.headers.get(ANTHROPIC_ID_HEADER, "")
     record.upstream_request_id = redactor(attempt.target.account.secrets).text(named)[:200]
+
+
+def _outcome(status: int) -> int:
+    """Return the status that decides about another attempt: Anthropic has one of its own for an overload."""
+    return OVERLOADED if status == ANTHROPICS_OVERLOADED else status
 
 
 def _may_be_mistyped(attempt: Attempt, answer: UpstreamAnswer) -> bool:
@@ -166,7 +173,8 @@ def _wait(answer: UpstreamAnswer, failure: Failure | None) -> list[tuple[bytes, 
 def _note_reply(attempt: Attempt, read: ReadAnswer) -> None:
     attempt.response = read.fields
     attempt.record.bytes_out = len(read.body)
-    attempt.record.status = attempt.outcome = read.status
+    attempt.record.status = read.status
+    attempt.outcome = _outcome(read.status)
     attempt.finish(None)
 
 
