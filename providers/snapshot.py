@@ -150,6 +150,17 @@ class ModelSnapshot:
         return self.prices.now().until if self.prices is not None else math.inf
 
 
+def former_names(target: "Target") -> tuple[str, ...]:
+    """Return every other ``account/model`` that means the target's model: with a former name of one of them, or both.
+
+    Empty for nearly all."""
+    account, model = target.account, target.model
+    if not model.name or not (account.aliases or model.aliases):
+        return ()
+    names = [f"{one}/{each}" for one in (account.name, *account.aliases) for each in (model.name, *model.aliases)]
+    return tuple(names[1:])
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One place that a call may be sent to."""

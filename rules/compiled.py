@@ -37,7 +37,8 @@ Revision = tuple[int, int, int]
 class Asked:
     """A call as rules see it.
 
-    ``models`` are the names that it goes by: the one it asked for, and the one that answers, which is ``model``.
+    ``models`` are the names that it goes by: the one it asked for, the one that answers, which is ``model``, and that
+    one's former names; ``accounts`` likewise.
     """
 
     subjects: frozenset[str]
@@ -48,6 +49,7 @@ class Asked:
     models: tuple[str, ...] = ()
     model: str = ""
     account: str = ""
+    accounts: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -61,8 +63,13 @@ def asked_by(
     account: str,
     metadata: Mapping[str, str],
     model_asked: str = "",
+    former_models: tuple[str, ...] = (),
+    former_accounts: tuple[str, ...] = (),
 ) -> Asked:
-    """Return what rules see of a call; of a live one, or of the record that it left."""
+    """Return what rules see of a call; of a live one, or of the record that it left.
+
+    A rule that names a model or an account by a former name that is kept as an alias goes on to hold.
+    """
     teams = tuple(teams)
     user = subject_name if subject_type == "user" else ""
     subjects = {f"{subject_type}:{subject_name}", *(f"team:{team}" for team in teams)}
@@ -74,9 +81,10 @@ def asked_by(
         virtualaccount="" if user else subject_name,
         teams=teams,
         token=token,
-        models=(model, model_asked) if model_asked and model_asked != model else (model,),
+        models=(model, *former_models, *((model_asked,) if model_asked and model_asked != model else ())),
         model=model,
         account=account,
+        accounts=(account, *former_accounts),
         metadata=metadata,
     )
 
@@ -133,7 +141,7 @@ class CompiledRule:
             return False
         if self.models is not None and not self.models.fits(asked.models):
             return False
-        if self.accounts is not None and not self.accounts.fits((asked.account,)):
+        if self.accounts is not None and not self.accounts.fits(asked.accounts):
             return False
         return all(choice.fits((asked.metadata.get(key, ""),)) for key, choice in self.metadata)
 
@@ -240,7 +248,8 @@ class RuleIndex:
                 found += filed.get(("pair", subject, model), ())
         for model in asked.models:
             found += filed.get(("model", model), ())
-        found += filed.get(("account", asked.account), ())
+        for account in asked.accounts:
+            found += filed.get(("account", account), ())
         for key in self._metadata_keys:
             found += filed.get(("metadata", key, asked.metadata.get(key, "")), ())
         return found

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from accounts.models import Team, User, VirtualAccount
-from providers.models import Model, ProviderAccount
+from providers.access import knows_limit
+from providers.models import Alias, Model, ProviderAccount
 from rules import shape
 from rules.models import Rule
 
@@ -30,7 +31,8 @@ class Names:
 
     @cached_property
     def accounts(self) -> frozenset[str]:
-        return frozenset(ProviderAccount.objects.values_list("name", flat=True))
+        former = Alias.objects.filter(model=None).values_list("name", flat=True)
+        return frozenset(ProviderAccount.objects.values_list("name", flat=True)) | frozenset(former)
 
     @cached_property
     def open_accounts(self) -> frozenset[str]:
@@ -43,7 +45,7 @@ class Names:
 
     def has_model(self, name: str) -> bool:
         """Whether a call may go to the model."""
-        return name in self.models or name.partition("/")[0] in self.open_accounts
+        return name in self.models or name.partition("/")[0] in self.open_accounts or knows_limit(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from gateway.limits.limiter import budget_key
 from gateway.limits.refusal import refusal
 from gateway.limits.remaining import limit_headers
 from gateway.state import state
-from providers.snapshot import Target
+from providers.snapshot import Target, former_names
 from rules import compiled, spending
 from rules.compiled import RuleSet
 from rules.shape import BUDGET_UNITS, LIMIT_UNITS
@@ -185,6 +185,8 @@ def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
         account=target.account.name,
         metadata={**call.options.metadata, **caller.tags},
         model_asked=call.model_asked,
+        former_models=former_names(target),
+        former_accounts=target.account.aliases,
     )
     checks: list[Check] = []
     labels: dict[str, list[str]] = {}

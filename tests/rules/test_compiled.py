@@ -4,6 +4,7 @@ import itertools
 import time
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,31 @@ def fits(when: dict[str, Any], asked: Asked) -> bool:
     env = asked.metadata.get("env", "")
     choice = when.get("metadata", {}).get("env", {})
     return ("in" not in choice or env in choice["in"]) and env not in choice.get("not_in", [])
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ({"models": {"in": ["new/one"]}}, True),
+        ({"models": {"in": ["old/one"]}}, True),
+        ({"models": {"not_in": ["old/one"]}}, False),
+        ({"models": {"in": ["old/two"]}}, False),
+        ({"accounts": {"in": ["old"]}}, True),
+        ({"accounts": {"not_in": ["old"]}}, False),
+        ({"accounts": {"in": ["other"]}}, False),
+    ],
+)
+def test_a_rule_holds_under_a_former_name(when: dict[str, Any], expected: bool) -> None:
+    asked = asked_by(
+        *("user", "a@x.com", ()),
+        token="gh-1",
+        model="new/one",
+        account="new",
+        metadata={},
+        former_models=("old/one",),
+        former_accounts=("old",),
+    )
+    assert bool(RuleIndex([compile_rule(rule(when=when))]).fitting(asked)) is expected
 
 
 @given(st.lists(WHENS, max_size=8))

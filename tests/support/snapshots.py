@@ -43,7 +43,7 @@ def account(*models: ModelSnapshot, name: str = "acme", **more: Any) -> AccountS
         "isolation": "owner",
         "models": {each.name: each for each in models},
         "upstream_ids": {each.upstream_id.lower(): each for each in reversed(models)},
-        "secrets": (),
+        "own_secrets": (),
         "headers": (),
         "open_resources": frozenset(),
         "proxy_paths": (),

@@ -5,7 +5,8 @@ import pytest
 from gateway.directory.accounts import account_snapshots
 from gateway.directory.directory import Directory
 from providers.models import Alias, Model, ProviderAccount, keep_former_name
-from providers.snapshot import ByName
+from providers.snapshot import ByName, Target, former_names
+from tests.support.snapshots import account, model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,15 +25,29 @@ def test_rows_by_name() -> None:
 
 
 def test_former_names_of_accounts_and_models() -> None:
-    account = ProviderAccount.objects.create(name="new", kind="openai")
-    model = Model.objects.create(account=account, name="better", upstream_id="gpt-4o", model_types=["chat"])
-    keep_former_name(account, None, "old")
-    keep_former_name(account, model, "good")
+    row = ProviderAccount.objects.create(name="new", kind="openai")
+    better = Model.objects.create(account=row, name="better", upstream_id="gpt-4o", model_types=["chat"])
+    keep_former_name(row, None, "old")
+    keep_former_name(row, better, "good")
     found = account_snapshots({})
     assert list(found) == ["new"]
     assert found.get("old") is found["new"]
     assert found["old"].models.get("good") is found["new"].models["better"]
     assert (found["new"].aliases, found["new"].models["better"].aliases) == (("old",), ("good",))
+
+
+@pytest.mark.parametrize(
+    ("accounts", "models", "expected"),
+    [
+        ((), (), ()),
+        (("old",), (), ("old/m",)),
+        ((), ("was",), ("acme/was",)),
+        (("old",), ("was",), ("acme/was", "old/m", "old/was")),
+    ],
+)
+def test_every_other_name_of_a_model(accounts: tuple[str, ...], models: tuple[str, ...], expected: object) -> None:
+    row = model("m", aliases=models)
+    assert former_names(Target(account(row, aliases=accounts), row)) == expected
 
 
 def test_a_change_of_one_account_keeps_the_others_aliases() -> None:
