@@ -7,8 +7,8 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts.database_clock import database_now
-from batches import notices, table
-from gateway.celery import BACKGROUND_SECONDS, HOUR_SECONDS
+from batches import budget_alerts, notices, table
+from gateway.celery import BACKGROUND_SECONDS, DAY_SECONDS, HOUR_SECONDS
 from gateway.jobs import engine, leases, retention
 from gateway.jobs import table as gateway_table
 from gateway.objects.job_kinds import STEERED
@@ -49,8 +49,17 @@ def follow(pk: int, claim: str) -> bool:
 
 @shared_task(name="batches.notify")
 def notify() -> int:
-    """Deliver webhooks that are due."""
-    return 0 if skips("notify", settings.JOB_SWEEP_SECONDS) else notices.deliver_due()
+    """Announce what budgets have reached, and deliver webhooks that are due."""
+    if skips("notify", settings.JOB_SWEEP_SECONDS):
+        return 0
+    budget_alerts.announce()
+    return notices.deliver_due()
+
+
+@shared_task(name="batches.check_budgets")
+def check_budgets() -> int:
+    """Prove the budgets' counters equal to the usage records, and correct those that are not."""
+    return 0 if skips("check_budgets", DAY_SECONDS) else budget_alerts.check()
 
 
 @shared_task(name="batches.background")

@@ -7,11 +7,13 @@ RabbitMQ run ``celery -A gateway worker`` and ``celery -A gateway beat``.
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
 HOUR_SECONDS = 3600.0
+DAY_SECONDS = 86_400.0
 BACKGROUND_SECONDS = 5.0
 QUEUE = "gatehouse"
 EMBEDDED = settings.CELERY_BROKER_URL.startswith("memory:")
@@ -30,13 +32,14 @@ app.conf.update(
     worker_redirect_stdouts=False,
     worker_enable_remote_control=False,
     worker_prefetch_multiplier=1,
-    # Every entry runs at short intervals, so nothing needs to be remembered between starts.
+    # Every entry runs at short intervals or at a time of day, so nothing needs to be remembered between starts.
     beat_scheduler="celery.beat:Scheduler",
     # Nothing expires: that would compare the clock's host with the worker's. What piled up is skipped
     # (``batches.tasks``).
     beat_schedule={
         "sweep": {"task": "batches.sweep", "schedule": settings.JOB_SWEEP_SECONDS},
         "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS},
+        "budgets": {"task": "batches.check_budgets", "schedule": crontab(hour="3", minute="20")},
     },
 )
 if settings.JOB_WEBHOOK_URL:

@@ -9,11 +9,11 @@ from unfold.decorators import display
 
 from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
 from rules.forms import TEAM_FORM, BudgetForm, RateLimitForm
-from rules.models import BUDGET_FORMS, LIMIT_FORMS, Budget, RateLimit, Rule
+from rules.models import Budget, RateLimit, Rule
 from rules.references import Names, missing_of
 
 
-@choices_for(Budget)
+@choices_for(Rule)
 def budget_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySet[Any]:
     """A team's manager makes budgets of the teams they manage."""
     return targets.filter(pk__in=scope.teams)
@@ -22,7 +22,6 @@ def budget_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySe
 class RuleAdmin(ScopedAdmin):
     """What both pages share."""
 
-    forms: tuple[str, ...] = ()
     list_display: tuple[str, ...] = ("rule_name", "form", "mode", "enabled", "limits", "changed_by", "updated_at")
     list_filter = ("enabled", "mode")
     search_fields = ("name", "group")
@@ -30,9 +29,6 @@ class RuleAdmin(ScopedAdmin):
     ordering = ("form", "group", "position", "name")
     readonly_fields = ("changed_by", "updated_at", "unknown_names")
     choosing = ("subjects_in", "subjects_not_in", "models_in", "models_not_in", "accounts_in", "accounts_not_in")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(form__in=self.forms)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -60,7 +56,6 @@ class RuleAdmin(ScopedAdmin):
 class RateLimitAdmin(RuleAdmin):
     """Superusers' page: rate limits hold for everybody."""
 
-    forms = LIMIT_FORMS
     form = RateLimitForm
     fieldsets = (
         (None, {"fields": ("name", "form", "group", "position", "enabled", "mode")}),
@@ -76,7 +71,6 @@ class BudgetAdmin(RuleAdmin):
     """Budgets; the managers of a team make and edit that team's, within the others that hold for its calls."""
 
     rights = frozenset({"view", "add", "change", "delete"})
-    forms = BUDGET_FORMS
     form = BudgetForm
     list_display = (*RuleAdmin.list_display[:2], "team", *RuleAdmin.list_display[2:])
     list_select_related = ("team",)

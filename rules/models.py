@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from accounts.acting import actor
-from accounts.changes import Announced
+from accounts.changes import Announced, AnnouncedQuerySet
 from accounts.models import Team, slug_validator
 from rules import shape
 
@@ -117,8 +117,21 @@ def _names_teams(when: dict[str, Any]) -> bool:
     return any(isinstance(name, str) and name.startswith("team:") for name in named)
 
 
+class RulesOf(models.Manager.from_queryset(AnnouncedQuerySet)):  # type: ignore[misc]
+    """The rules of one kind, by their types of manifest."""
+
+    def __init__(self, forms: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.forms = forms
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().filter(form__in=self.forms)
+
+
 class RateLimit(Rule):
     """The rate limits among the rules: a page of their own."""
+
+    objects = RulesOf(LIMIT_FORMS)  # type: ignore[misc]  # narrower than all rules
 
     class Meta:
         proxy = True
@@ -127,6 +140,8 @@ class RateLimit(Rule):
 
 class Budget(Rule):
     """The budgets among the rules: a page of their own."""
+
+    objects = RulesOf(BUDGET_FORMS)  # type: ignore[misc]  # narrower than all rules
 
     class Meta:
         proxy = True

@@ -13,12 +13,13 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 from unfold.views import ChangeList
 
 from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin
 from usage import words
+from usage.decisions import decision_lines
 from usage.exports import to_csv
 from usage.filters import (
     AccountFilter,
@@ -64,7 +65,7 @@ class UsageChangeList(ChangeList):
             )
         except (ValueError, OverflowError, OSError) as error:
             raise IncorrectLookupParameters(error) from error
-        parts = self.model_admin.parts(request, self.queryset.defer("teams", "units", "metadata"))
+        parts = self.model_admin.parts(request, self.queryset.defer("teams", "units", "metadata", "decision"))
         page = fetch(parts, self.list_per_page, before=older, after=newer)
         if newer and not page.has_newer and len(page.records) < self.list_per_page:
             # Stepping back to the start shows a whole first page, not a torn one.
@@ -170,6 +171,7 @@ class UsageAdmin(ScopedAdmin):
                 )
             },
         ),
+        ("Limits and budgets", {"fields": ("decided",)}),
         ("Cost", {"fields": ("cost", "price_version", "price_gaps", "service_tier", "estimated")}),
         (
             "Ids",
@@ -275,6 +277,11 @@ class UsageAdmin(ScopedAdmin):
     @display(description="time")
     def time_exact(self, record: UsageRecord) -> str:
         return timezone.localtime(record.created_at).isoformat(sep=" ", timespec="microseconds")
+
+    @display(description="decided")
+    def decided(self, record: UsageRecord) -> str:
+        lines = [(line,) for line in decision_lines(record.decision)]
+        return format_html_join("", "<div>{}</div>", lines) or "No rate limit and no budget counted the call."
 
     @display(description="who")
     def subject(self, record: UsageRecord) -> str:

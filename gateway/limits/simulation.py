@@ -63,9 +63,9 @@ def replay(rules: RuleSet, records: Iterable[Mapping[str, Any]]) -> Replayed:
         found.matched.update({one.check.rule.label for one in asked})
         receipt = str(record["id"])
         outcomes, refusing = counters.take(receipt, asked)
-        for one, outcome in zip(asked, outcomes, strict=True):
-            if not outcome.fits and one.check.rule.mode == "audit":
-                found.audited[one.check.rule.label] += 1
+        if not refusing:
+            over = {one.check.rule.label for one, came in zip(asked, outcomes, strict=True) if not came.fits}
+            found.audited.update(over)
         if refusing:
             found.refused += 1
             found.saved += record["cost_pico"] or 0

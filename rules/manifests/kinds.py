@@ -55,6 +55,7 @@ def _write_rule(run: Run, wanted: WantedRule) -> Rule | None:
     if faults or not fields["name"]:
         return None
     fields["when"], fields["effect"] = shape.normal_when(fields["when"]), shape.normal_effect(fields["effect"])
+    _note_targets(wanted)
     row = _stored(fields)
     new = row.pk is None
     changes = changed_fields(row, fields)
@@ -63,6 +64,15 @@ def _write_rule(run: Run, wanted: WantedRule) -> Rule | None:
     action: Action = "add" if new else "change" if changes else "keep"
     run.plan.add(action, "rule", str(row), *(() if new else changes))
     return row
+
+
+def _note_targets(wanted: WantedRule) -> None:
+    """Say which targets of alerts are only kept: nothing here delivers to them."""
+    targets = wanted.fields["effect"].get("alerts", {}).get("notification_target", [])
+    kept = sorted({target["type"] for target in targets} - {"webhook"})
+    if kept:
+        said = f"{', '.join(kept)}: kept, and not delivered; alerts go to GATEHOUSE_JOB_WEBHOOK_URL."
+        wanted.where.get("alerts", "notification_target").note(said)
 
 
 def _stored(fields: dict[str, Any]) -> Rule:

@@ -27,7 +27,7 @@ from providers.manifests.values import (
 from rules import shape
 
 ELSEWHERE = PassedOver("it is no field of the contract, and nothing here reads it.")
-NO_BODIES = PassedOver("bodies of calls are not kept.")
+NO_BODIES = PassedOver("the request log has settings of its own.")
 
 
 def _names(value: Any) -> list[str]:

@@ -1,0 +1,144 @@
+"""``why``, ``explain``, ``simulate`` and ``check_budgets``: what an operator asks about rules."""
+
+import io
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.models import Membership, Team, User
+from providers.models import Model, ProviderAccount
+from rules.models import Budget, BudgetCounter, RateLimit
+from tests.support.usage_factory import attempt
+from usage import rows
+
+pytestmark = pytest.mark.django_db
+
+ADA, MODEL = "ada@example.com", "openai-main/gpt-4o-mini"
+
+
+def said(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def store(*changes: dict[str, Any]) -> None:
+    lines = [msgspec.json.encode(attempt(**one)) for one in changes]
+    assert rows.store(lines, "default", lambda: None) == []
+
+
+@pytest.fixture(autouse=True)
+def _names() -> None:
+    account = ProviderAccount.objects.create(kind="openai", name="openai-main")
+    Model.objects.create(account=account, name="gpt-4o-mini", model_types=["chat"])
+    Membership.objects.create(team=Team.objects.create(name="eng"), user=User.objects.create(email=ADA))
+
+
+def limit(name: str, **columns: Any) -> None:
+    effect = columns.pop("effect", {"limits": {"requests_per_minute": 2}, "per": ["user"]})
+    row = RateLimit(form="tenant-rate-limit-config/model", name=name, effect=effect, **columns)
+    row.full_clean()
+    row.save()
+
+
+def test_why_says_which_rules_counted_a_request() -> None:
+    rule = {"rule": "few", "unit": "requests_per_minute", "limit": 3, "used": 3, "asked": 1, "for": [ADA]}
+    money = {"rule": "b", "unit": "cost_per_day", "limit": 10**12, "used": 5 * 10**11, "asked": 10**9, "mode": "audit"}
+    store(
+        {
+            "request_id": "req_1",
+            "decision": {"limits": [rule, money], "reserved_pico": 10**9},
+            "model_resolved": MODEL,
+            "error_class": "upstream_error",
+            "status": 500,
+            "error_message": "It broke.",
+        }
+    )
+    text = said("why", "req_1")
+    assert f"{ADA} (user, token gh-abcdefg) asked for {MODEL} (chat)" in text
+    assert f"attempt 1 at {MODEL}: 500 upstream_error: It broke." in text
+    assert f"rule few (requests_per_minute for {ADA}): 3 of 3 with 1 for this call; had room" in text
+    assert "rule b (cost_per_day, audit): $0.500000 of $1.000000 with $0.001000 for this call; had room" in text
+    assert "reserved $0.001000" in text
+    store({"request_id": "req_2", "attempt_number": 0, "status": 429, "error_class": "rate_limit_exceeded"})
+    assert "refused before any attempt: 429 rate_limit_exceeded" in said("why", "req_2")
+    with pytest.raises(CommandError, match="No record"):
+        said("why", "req_3")
+
+
+def test_explain_says_what_would_count_a_call() -> None:
+    limit("few")
+    limit("others", when={"subjects": {"in": ["user:bob@example.com"]}})
+    budget = Budget(
+        form="tenant-budget-config",
+        name="daily",
+        when={"subjects": {"in": ["team:eng"]}},
+        effect={"limits": {"cost_per_day": 0.5}},
+    )
+    budget.save()
+    store({"teams": ["eng"], "cost_pico": 5 * 10**11, "subject_name": ADA})
+    text = said("explain", "--as", ADA, "--model", MODEL)
+    assert f"rate limit few (enforce): 2 requests_per_minute for {ADA}" in text
+    assert "others" not in text
+    assert "budget daily (enforce): $0.500000 of $0.500000 a day" in text
+    assert "a call would be refused" in text
+    assert "No rate limit" in said("explain", "--as", ADA, "--model", MODEL, "--metadata", "a=b") or "few" in text
+    with pytest.raises(CommandError, match="no user"):
+        said("explain", "--as", "nobody@example.com", "--model", MODEL)
+
+
+PROPOSED = """
+type: tenant-rate-limit-config/model
+name: proposed
+limits: {requests_per_minute: 2, concurrent_requests: 100}
+applies_to: {type: per-user}
+mode: enforce
+---
+type: tenant-budget-config
+name: watched
+limits: {cost_per_day: 0.000000000003}
+applies_to: {type: aggregate}
+mode: audit
+"""
+
+
+def test_simulate_replays_what_was_recorded(tmp_path: Path) -> None:
+    began = timezone.now().replace(hour=12, minute=0, second=0) - timedelta(days=1)
+
+    def at(seconds: int, **more: Any) -> dict[str, Any]:
+        moment = int((began + timedelta(seconds=seconds)).timestamp() * 1_000_000)
+        return {"started_at": moment, "cost_pico": 1, **more}
+
+    old = at(-30 * 86_400)
+    retried = at(3, attempt_number=2)
+    refused = at(4, attempt_number=1, status=429, upstream_status=0)
+    store(*(at(second) for second in (0, 1, 2, 5, 90)), at(2, subject_name="bob@example.com"), old, retried, refused)
+    file = tmp_path / "rules.yaml"
+    file.write_text(PROPOSED)
+    text = said("simulate", "-f", str(file), "--since", "7d")
+    assert "6 calls; 2 would have been refused, which would have saved $0.000000." in text
+    assert "rule proposed: counts 6 calls, refuses 2" in text
+    assert "rule watched: counts 6 calls, would refuse 1 (audit)" in text
+    assert f"caller {ADA}: 2 refused" in text
+    assert not RateLimit.objects.exists()
+    file.write_text(PROPOSED.replace("requests_per_minute", "requests_per_fortnight"))
+    with pytest.raises(CommandError, match="not a unit"):
+        said("simulate", "-f", str(file))
+    with pytest.raises(CommandError, match="no rate limits or budgets"):
+        said("simulate")
+
+
+def test_check_budgets_finds_and_fixes() -> None:
+    Budget(form="tenant-budget-config", name="daily", effect={"limits": {"cost_per_day": 1}}).save()
+    store({"cost_pico": 5})
+    assert "1 counter agrees with the records." in said("check_budgets")
+    BudgetCounter.objects.update(cost_low=6)
+    with pytest.raises(CommandError, match="1 differ"):
+        said("check_budgets")
+    assert "counted $0.000000000006" in said("check_budgets", "--fix")
+    assert "1 counter agrees" in said("check_budgets")
