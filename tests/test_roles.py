@@ -42,13 +42,17 @@ COMMANDS = {
     "usage_report": "reads",
     "export_usage": "reads",
     "doctor": "reads",
+    "explain": "reads",
+    "simulate": "reads",
+    "why": "reads",
+    "check_budgets": "tidies",
     "batches": "reads",
     "prune_usage": "tidies",
     "prune_objects": "tidies",
     "prune_request_log": "tidies",
     "rebuild_usage_hours": "tidies",
 }
-OURS = ("accounts", "providers", "usage", "gateway", "batches", "console")
+OURS = ("accounts", "providers", "usage", "rules", "gateway", "batches", "console")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -65,7 +69,9 @@ def running(request, tmp_path_factory, migrated_data: Path, running_upstream: Sa
 
 def test_every_place_has_a_row() -> None:
     there = {str(place) for place in places()}
-    assert there == set(table()), "decide who may reach it, and write it into tests/support/role_table.txt"
+    assert there == set(table()), (
+        "decide who may reach it, and write it into role_table.txt (python -m tests.support.role_rows shows it)"
+    )
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -147,18 +153,9 @@ def test_an_application_without_access_reaches_nothing(running: Gateway) -> None
 
 
 # --- sockets ----------------------------------------------------------------------------------------------------------
-SOCKETS = (
-    "/live/acme/realtime",
-    "/live/acme/realtime/translations",
-    "/live/acme/responses",
-    "/live/acme/live/sessions",
-    "/live/acme",
-    "/v1/realtime",
-    "/v1/realtime/translations",
-    "/v1/responses",
-    "/v1/live/sessions",
-    "/anything",
-)
+KINDS = ("realtime", "realtime/translations", "responses", "live/sessions")
+BASES = ("/live/acme", "/v1", "/v1/accounts/acme", "/openai")
+SOCKETS = (*(f"{base}/{kind}" for base in BASES for kind in KINDS), "/live/acme", "/anything")
 
 
 def test_every_socket_has_a_row() -> None:

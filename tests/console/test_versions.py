@@ -20,6 +20,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "accounts_team": ("team", {"display_name": "One"}, {"description": "Two"}),
     "accounts_virtualaccount": ("bot", {"display_name": "One"}, {"description": "Two"}),
     "accounts_apitoken": ("token", {"name": "one"}, {"name": "two"}),
+    "rules_budget": ("budget", {"mode": "audit"}, {"mode": "soft_enforce"}),
 }
 
 
@@ -34,7 +35,7 @@ def test_the_table_names_every_page_that_changes_a_row() -> None:
         for model, page in admin.site._registry.items()
         if issubclass(model, Announced) and "change" in page.superuser_rights
     }
-    assert pages == {*CHANGES, "accounts_user"}
+    assert pages == {*CHANGES, "accounts_user", "rules_ratelimit"}  # one form for both kinds of rules
 
 
 @pytest.mark.parametrize("base", CHANGES)

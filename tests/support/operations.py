@@ -33,6 +33,7 @@ from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
 from providers.vendors import VENDORS
+from rules.models import RateLimit
 from usage.models import LoggedCall, UsageRecord
 from usage.request_log import unseal
 
@@ -132,7 +133,11 @@ def role_objects(role: str, manager: str, member: str) -> dict[str, dict[str, An
     for which, managed_by in (("mine", _user(manager)), ("other", None)):
         rows = seed(f"{role}-{which}", managed_by, _user(member))
         ids = {name: str(row.pk) for name, row in rows.items()}
+        limit = RateLimit(form="gateway-rate-limiting-config", group="walk", name=f"{role}-{which}")
+        limit.effect = {"limits": {"requests_per_minute": 1000}}
+        limit.save()
         names = {"model_name": rows["model"].public_name, "user": _user(f"{role}-{which}@example.com").pk}
+        names["limit"] = limit.pk
         found[which] = ids | names
     return found
 

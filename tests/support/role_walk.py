@@ -36,6 +36,8 @@ KEYS = {
     "accounts/user": "user",
     "accounts/auditentry": "audit",
     "usage/usagerecord": "usage",
+    "rules/budget": "budget",
+    "rules/ratelimit": "limit",
     "batches/job": "job",
     "batches/storedfile": "file",
     "providers/<int:pk>": "account",
@@ -43,7 +45,7 @@ KEYS = {
     "models/<model:name>": "model_name",
 }
 FILLED = {
-    "(?P<app_label>accounts|": "accounts",
+    "(?P<app_label>": "accounts",
     "(?P<url>": "nothing-is-here",
     "<path:content_type_id>": "1",
     "<path:extra>": "nothing",
