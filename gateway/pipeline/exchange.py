@@ -103,7 +103,9 @@ async def _request(attempt: Attempt) -> UpstreamRequest:
             request.headers["content-length"] = str(length)
     if tracing.tracer is not None:
         span_id = span_of_attempt(attempt.record.attempt_id)
-        request.headers["traceparent"] = call.trace.header(span_id, tracing.tracer.ratio)
+        request.traceparent = call.trace.header(span_id, tracing.tracer.ratio)
+        if call.forwarded:
+            request.headers.popall("traceparent", None)
     return request
 
 

@@ -36,6 +36,7 @@ def call_ended(call: Call, status: int) -> None:
     if tracer.keeps(call.trace, failed=failed, took_ns=ended_ns - call.started_ns):
         tracer.add(_facts(call, status, ended_ns))
     call.trace.live = True  # an attempt whose usage is still estimated completes later
+    call.trace.attempts.clear()
 
 
 def _facts(call: Call, status: int, ended_ns: int) -> CallFacts:

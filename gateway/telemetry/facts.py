@@ -1,13 +1,14 @@
 """What is known of a call when it ends, for its spans: taken beside the answer, read later in another thread."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from gateway.telemetry.context import Trace
 from usage.records import AttemptRecord
 
 
-class AttemptFacts(NamedTuple):
+class AttemptFacts(msgspec.Struct, gc=False):
     """A finished attempt. Moments are of ``perf_counter_ns``; ``upstream_us`` is until the answer's head came.
 
     ``request`` and ``response`` are fields of the bodies, as JSON.
@@ -26,7 +27,7 @@ class AttemptFacts(NamedTuple):
     finish_reasons: Sequence[str] = ()
 
 
-class CallFacts(NamedTuple):
+class CallFacts(msgspec.Struct, gc=False):
     """A call that ended. ``attempts`` are those whose spans were not sent before."""
 
     trace: Trace

@@ -94,6 +94,10 @@ CALL: Final = (
     Attribute("attempts", own="gatehouse.attempts"),
 )
 
+UNIQUE: Final = frozenset(
+    {"response_id", "request_id", "upstream_request_id", "object_id", "error_message", "metadata", "conversation"}
+)
+"""Facts whose values seldom come twice."""
 PROVIDERS: Final = {
     "bedrock": "aws.bedrock",
     "azure": "azure.ai.openai",

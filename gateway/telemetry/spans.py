@@ -1,4 +1,4 @@
-"""From the facts of a call to its spans, as OTLP's protobuf messages. Needs the extra ``otel``."""
+"""From the facts of a call to its spans, as OTLP has them on the wire."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,18 +7,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway.telemetry.context import span_of_attempt
 from gateway.telemetry.facts import AttemptFacts, CallFacts
-from gateway.telemetry.names import OPERATIONS, PROVIDERS, SPAN_TYPES
+from gateway.telemetry.names import OPERATIONS, PROVIDERS, SPAN_TYPES, UNIQUE
+from gateway.telemetry.wire import CLIENT, INTERNAL, MASK, SERVER, Attributes, span
 
 Pairs = Sequence[tuple[str, str]]
-INTERNAL, SERVER, CLIENT = Span.SPAN_KIND_INTERNAL, Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT
-ERROR = Status(code=Status.STATUS_CODE_ERROR)
 PICO = 1e-12
-MASK = (1 << 64) - 1
 SERVER_ERROR = 500
 # The fields of a request that spans have, and the facts that they are.
 REQUEST_FIELDS = {
@@ -51,98 +47,99 @@ class Builder:
     """Builds spans with the attributes that were chosen (``names.chosen``)."""
 
     def __init__(self, attempt: Pairs, call: Pairs) -> None:
-        self._attempt = attempt
-        self._call = call
+        self._attempt = Attributes(attempt, UNIQUE)
+        self._call = Attributes(call, UNIQUE)
 
-    def call(self, facts: CallFacts) -> list[Span]:
+    def call(self, facts: CallFacts) -> list[bytes]:
         """Return the spans of a call: its own first, then its stages' and attempts'."""
-        trace = facts.trace
+        trace, wall = facts.trace, _wall()
         operation = OPERATIONS.get(facts.operation, facts.operation)
-        wall = _wall()
-        root = _span(
-            trace.trace_id,
-            trace.span_id,
-            trace.parent_id,
+        trace_id, span_id = bytes.fromhex(trace.trace_id), bytes.fromhex(trace.span_id)
+        failed = facts.error or facts.status >= SERVER_ERROR
+        root = span(
+            trace_id,
+            span_id,
+            bytes.fromhex(trace.parent_id),
             f"{operation} {facts.model_asked}".rstrip(),
-            wall + (trace.received_ns or facts.started_ns),
-            wall + facts.ended_ns,
+            (wall + (trace.received_ns or facts.started_ns), wall + facts.ended_ns),
             SERVER,
+            self._call.write(_call_values(facts, operation)),
+            facts.error if failed else None,
         )
-        costs = [each.record.cost_pico for each in facts.attempts if each.record.cost_pico is not None]
-        values = {
-            "method": facts.method,
-            "route": f"/{facts.endpoint}",
-            "status": facts.status,
-            "operation": operation,
-            "model_asked": facts.model_asked,
-            "error": facts.error or (str(facts.status) if facts.status >= SERVER_ERROR else ""),
-            "span_type": SPAN_TYPES.get(facts.operation, facts.operation),
-            "subject": facts.subject,
-            "teams": list(facts.teams),
-            "metadata": msgspec.json.encode(facts.metadata).decode() if facts.metadata else "",
-            "request_id": facts.request_id,
-            "token": facts.token,
-            "model": facts.model,
-            "cost": sum(costs) * PICO if costs else None,
-            "attempts": len(facts.attempts),
-        }
-        root.attributes.extend(_attributes(self._call, values))
-        if facts.status >= SERVER_ERROR or facts.error:
-            root.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message=facts.error))
-        spans = [root, *self._stages(facts, wall)]
+        spans = [root, *_stages(facts, trace_id, span_id, wall)]
         for attempt in facts.attempts:
             spans += self.attempt(attempt, trace.trace_id, trace.span_id, facts)
         return spans
 
     def attempt(
-        self, facts: AttemptFacts, trace_id: str, parent_id: str, call: CallFacts | None = None
-    ) -> Iterator[Span]:
-        """Yield the span of an attempt, and those of its stream and its settlement."""
+        self, facts: AttemptFacts, trace_hex: str, parent_hex: str, call: CallFacts | None = None
+    ) -> list[bytes]:
+        """Return the span of an attempt, and those of its stream and its settlement."""
         record, wall = facts.record, _wall()
-        span_id = span_of_attempt(record.attempt_id)
+        trace_id, own = bytes.fromhex(trace_hex), span_of_attempt(record.attempt_id)
+        span_id = bytes.fromhex(own)
         operation = OPERATIONS.get(record.operation, record.operation)
-        started, finished = wall + facts.started_ns, wall + facts.finished_ns
-        span = _span(
-            trace_id, span_id, parent_id, f"{operation} {facts.upstream_model}".rstrip(), started, finished, CLIENT
-        )
         values = _attempt_values(facts, operation)
         if call is not None:
             values["model_type"] = call.model_type
-            values |= _request_values(call.request)
-        span.attributes.extend(_attributes(self._attempt, values))
-        if record.error_class:
-            span.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message=record.error_message))
-        yield span
+            if call.request:
+                values |= _request_values(call.request)
+        started, finished = wall + facts.started_ns, wall + facts.finished_ns
+        spans = [
+            span(
+                trace_id,
+                span_id,
+                bytes.fromhex(parent_hex),
+                f"{operation} {facts.upstream_model}".rstrip(),
+                (started, finished),
+                CLIENT,
+                self._attempt.write(values),
+                record.error_message if record.error_class else None,
+            )
+        ]
         if record.stream and record.ttft_us is not None:
-            first = started + record.ttft_us * 1000
-            yield _span(trace_id, _following(span_id, 1), span_id, "stream", first, finished, INTERNAL)
+            times = (started + record.ttft_us * 1000, finished)
+            spans.append(span(trace_id, _following(own, 1), span_id, "stream", times, INTERNAL))
         if facts.settled_ns:
-            settled = wall + facts.settled_ns
-            yield _span(trace_id, _following(span_id, 2), span_id, "settle", finished, settled, INTERNAL)
+            times = (finished, wall + facts.settled_ns)
+            spans.append(span(trace_id, _following(own, 2), span_id, "settle", times, INTERNAL))
+        return spans
 
-    def _stages(self, facts: CallFacts, wall: int) -> Iterator[Span]:
-        trace = facts.trace
-        stages = (
-            ("authenticate", trace.received_ns, facts.started_ns),
-            ("describe", facts.started_ns, trace.described_ns),
-            ("policies", trace.described_ns, trace.admitted_ns),
-        )
-        for number, (name, began, ended) in enumerate(stages, 1):
-            if name == "policies" and began and not ended:
-                ended = facts.ended_ns  # refused there
-            if began and ended:
-                span = _span(
-                    trace.trace_id,
-                    _following(trace.span_id, number),
-                    trace.span_id,
-                    name,
-                    wall + began,
-                    wall + ended,
-                    INTERNAL,
-                )
-                if name == "policies" and not trace.admitted_ns:
-                    span.status.CopyFrom(ERROR)
-                yield span
+
+def _stages(facts: CallFacts, trace_id: bytes, parent_id: bytes, wall: int) -> Iterator[bytes]:
+    trace = facts.trace
+    refused = bool(trace.described_ns) and not trace.admitted_ns
+    stages = (
+        ("authenticate", trace.received_ns, facts.started_ns),
+        ("describe", facts.started_ns, trace.described_ns),
+        ("policies", trace.described_ns, facts.ended_ns if refused else trace.admitted_ns),
+    )
+    for number, (name, began, ended) in enumerate(stages, 1):
+        if began and ended:
+            times = (wall + began, wall + ended)
+            fault = facts.error if refused and name == "policies" else None
+            yield span(trace_id, _following(trace.span_id, number), parent_id, name, times, INTERNAL, fault=fault)
+
+
+def _call_values(facts: CallFacts, operation: str) -> dict[str, Any]:
+    costs = [each.record.cost_pico for each in facts.attempts if each.record.cost_pico is not None]
+    return {
+        "method": facts.method,
+        "route": f"/{facts.endpoint}",
+        "status": facts.status,
+        "operation": operation,
+        "model_asked": facts.model_asked,
+        "error": facts.error or (str(facts.status) if facts.status >= SERVER_ERROR else ""),
+        "span_type": SPAN_TYPES.get(facts.operation, facts.operation),
+        "subject": facts.subject,
+        "teams": facts.teams,
+        "metadata": msgspec.json.encode(facts.metadata).decode() if facts.metadata else "",
+        "request_id": facts.request_id,
+        "token": facts.token,
+        "model": facts.model,
+        "cost": sum(costs) * PICO if costs else None,
+        "attempts": len(facts.attempts),
+    }
 
 
 def _attempt_values(facts: AttemptFacts, operation: str) -> dict[str, Any]:
@@ -185,7 +182,7 @@ def _attempt_values(facts: AttemptFacts, operation: str) -> dict[str, Any]:
     if first_us is not None and record.output_tokens > 1:
         values["per_token_ms"] = (record.latency_us - first_us) / 1000 / (record.output_tokens - 1)
     if facts.finish_reasons:
-        values["finish_reasons"] = list(facts.finish_reasons)
+        values["finish_reasons"] = facts.finish_reasons
     if facts.response:
         values |= _response_values(facts.response)
     return values
@@ -231,44 +228,9 @@ def _decoded(raw: bytes) -> Any:
         return None
 
 
-def _attributes(pairs: Pairs, values: Mapping[str, Any]) -> Iterator[KeyValue]:
-    for fact, name in pairs:
-        value = values.get(fact)
-        if value is not None and value != "" and value != []:
-            yield KeyValue(key=name, value=any_value(value))
-
-
-def any_value(value: Any) -> AnyValue:
-    """Return a Python value as OTLP has it."""
-    kind = type(value)
-    if kind is str:
-        return AnyValue(string_value=value)
-    if kind is int:
-        return AnyValue(int_value=value)
-    if kind is float:
-        return AnyValue(double_value=value)
-    if kind is bool:
-        return AnyValue(bool_value=value)
-    if kind is list:
-        return AnyValue(array_value=ArrayValue(values=[any_value(str(each)) for each in value]))
-    return AnyValue(string_value=str(value))
-
-
-def _span(trace_id: str, span_id: str, parent_id: str, name: str, began: int, ended: int, kind: Any) -> Span:
-    return Span(
-        trace_id=bytes.fromhex(trace_id),
-        span_id=bytes.fromhex(span_id),
-        parent_span_id=bytes.fromhex(parent_id),
-        name=name,
-        kind=kind,
-        start_time_unix_nano=began,
-        end_time_unix_nano=max(began, ended),
-    )
-
-
-def _following(span_id: str, number: int) -> str:
+def _following(span_id: str, number: int) -> bytes:
     """Return the id of a part of a span."""
-    return f"{(int(span_id, 16) + number) & MASK or 1:016x}"
+    return ((int(span_id, 16) + number) & MASK or 1).to_bytes(8)
 
 
 def _wall() -> int:

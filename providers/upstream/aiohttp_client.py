@@ -91,6 +91,8 @@ class AiohttpClient:
         check_url(account, request.url)
         if account.token is not None:
             await sign(self, account, request)
+        if request.traceparent:
+            request.headers["traceparent"] = request.traceparent
         request.sent = True  # it does not say when it is connected
         try:
             response = await session.request(

@@ -15,7 +15,8 @@ class UpstreamRequest:
     """What a dialect makes: a request ready to be sent. ``total_timeout`` is in seconds, ``None`` for no limit.
 
     The client sets ``sent`` before the first byte leaves: from then on the vendor may have seen it.
-    ``dropped`` names what of the caller's request the model does not take.
+    ``dropped`` names what of the caller's request the model does not take. ``traceparent`` is the header of that name,
+    apart because it differs in every request: the others' lines are remembered.
     """
 
     method: str
@@ -25,6 +26,7 @@ class UpstreamRequest:
     total_timeout: float | None = None
     sent: bool = False
     dropped: Sequence[str] = ()
+    traceparent: str = ""
 
 
 class UpstreamAnswer(Protocol):

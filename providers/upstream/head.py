@@ -57,7 +57,12 @@ _split_often = lru_cache(maxsize=1024)(_split)
 
 
 def encode_head(
-    method: str, target: str, authority: str, headers: Collection[tuple[str, str]], body: object
+    method: str,
+    target: str,
+    authority: str,
+    headers: Collection[tuple[str, str]],
+    body: object,
+    traceparent: str = "",
 ) -> tuple[bytes, int | None]:
     """Return a request's head and, when ``body`` comes in pieces, their announced length; ``None``: they go chunked.
 
@@ -69,6 +74,8 @@ def encode_head(
         lines = b"".join([_lines[pair] for pair in headers])
     except KeyError:
         lines = b"".join([_lines.get(pair) or _encode_line(*pair, given) for pair in headers])
+    if traceparent:
+        lines += b"traceparent: %b\r\n" % traceparent.encode("ascii")
     if isinstance(body, bytes):
         return b"%b%b%bcontent-length: %d\r\n\r\n" % (
             _first_line(method, target),

@@ -42,7 +42,7 @@ class LeanClient:
             await sign(self, account, request)
         method, body, total = request.method, request.body, request.total_timeout
         origin, target = split_url(request.url)
-        head, length = encode_head(method, target, origin.authority, request.headers.items(), body)
+        head, length = encode_head(method, target, origin.authority, request.headers.items(), body, request.traceparent)
         deadline = None if total is None else self._loop.time() + total
         connection = pool.take(origin)
         if connection is None:
