@@ -11,7 +11,7 @@ class GatewayConfig(AppConfig):
     verbose_name = "The edge"
 
     def ready(self) -> None:
-        from providers.models import account_renamed
+        from providers.account import account_renamed
 
         connection_created.connect(bound_statements, dispatch_uid="gatehouse_bound_statements")
         account_renamed.connect(objects_follow, dispatch_uid="gatehouse_objects_follow")

@@ -10,8 +10,9 @@ import msgspec
 from django.db.models import Q, QuerySet
 from fernet_fields.fields import DecryptionError
 
+from providers.account import request_headers
 from providers.credentials.held import held
-from providers.models import Alias, Grant, Model, ProviderAccount, request_headers
+from providers.models import Alias, Grant, Model, ProviderAccount
 from providers.origins import origin
 from providers.pricing.current import Prices, fixed_prices, public_prices
 from providers.pricing.private import private_sheet

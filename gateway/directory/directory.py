@@ -20,7 +20,7 @@ from accounts.models import ApiToken
 from accounts.worker_thread import WorkerThread
 from gateway.directory.accounts import account_snapshots
 from gateway.directory.callers import _token_rows, caller_of
-from providers.models import ACCOUNT_KIND
+from providers.account import ACCOUNT_KIND
 from providers.snapshot import AccountSnapshot, ByName
 from rules import compiled
 from rules.compiled import RuleSet

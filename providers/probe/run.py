@@ -17,9 +17,10 @@ import msgspec
 
 from providers import egress
 from providers import headers as header_rules
+from providers.account import request_headers
 from providers.credentials.exchange import TokenRefused
 from providers.credentials.held import held
-from providers.models import Model, ProviderAccount, request_headers
+from providers.models import Model, ProviderAccount
 from providers.probe import verdict as probe_verdict
 from providers.probe.verdict import State, Verdict
 from providers.upstream.sync_client import (

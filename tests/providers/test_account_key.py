@@ -3,8 +3,9 @@
 import pytest
 from django.db.models import QuerySet
 
+from providers.account import request_headers
 from providers.bound_secrets import ChangedMeanwhile
-from providers.models import ProviderAccount, request_headers
+from providers.models import ProviderAccount
 
 pytestmark = pytest.mark.django_db
 

@@ -70,6 +70,7 @@ def test_names_are_unique_and_sorted(kind):
 
 @pytest.mark.parametrize(("kind", "family"), [("anthropic", claude), ("google-gemini", gemini)])
 def test_what_the_catalogue_says_is_what_requests_are_written_by(kind, family):
+    assert known_models(kind)
     for known in known_models(kind):
         row = family(known.name)
         if kind == "anthropic":
