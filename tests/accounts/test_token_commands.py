@@ -75,20 +75,20 @@ def test_a_token_of_a_virtual_account_with_limits_and_expiry():
         (["--name", "x"], "required"),
         (["--user", "a@b.co"], "--name"),
         (["--user", "a@b.co", "--virtual-account", "app", "--name", "x"], "not allowed with"),
-        (["--user", "not-an-address", "--name", "x"], "no e-mail address"),
+        (["--user", "not-an-address", "--name", "x"], "not a valid e-mail address"),
         (["--user", f"{'x.' * 30}x@{'long.' * 40}example.com", "--name", "x"], "at most 254 characters"),
         (["--user", f"{'x' * 300}@example.com", "--name", "x"], "no e-mail address|at most 254 characters"),
-        (["--virtual-account", "Not A Slug", "--name", "x"], "no name for a virtual account"),
+        (["--virtual-account", "Not A Slug", "--name", "x"], "not a valid name for a virtual account"),
         (["--user", "a@b.co", "--name", ""], "blank"),
-        (["--user", "a@b.co", "--name", "x", "--expires", "soon"], "no expiry"),
+        (["--user", "a@b.co", "--name", "x", "--expires", "soon"], "not a valid expiry"),
         (["--user", "a@b.co", "--name", "x", "--expires", "2020-01-01"], "not in the future"),
         (
             ["--user", "a@b.co", "--name", "x", "--limit", "openai-mian"],
             "No account or model has this name: 'openai-mian'",
         ),
-        (["--user", "a@b.co", "--name", "x", "--expires", "999999w"], "no expiry"),
-        (["--user", "a@b.co", "--name", "x", "--limit", "Open AI"], "no limit"),
-        (["--user", "a@b.co", "--name", "x", "--limit", "openai-main/"], "no limit"),
+        (["--user", "a@b.co", "--name", "x", "--expires", "999999w"], "not a valid expiry"),
+        (["--user", "a@b.co", "--name", "x", "--limit", "Open AI"], "not a valid limit"),
+        (["--user", "a@b.co", "--name", "x", "--limit", "openai-main/"], "not a valid limit"),
     ],
 )
 def test_a_refusal_says_why_and_writes_nothing(args, word):
@@ -128,7 +128,7 @@ def test_expiries(text, moment):
 
 @pytest.mark.parametrize("text", ["", "0d", "d", "-1d", "1y", "2027-02-30", "2026-10-30", "2026-10-31T11:59:59Z"])
 def test_no_expiries(text):
-    with pytest.raises(ValueError, match=r"no expiry|not in the future"):
+    with pytest.raises(ValueError, match=r"not a valid expiry|not in the future"):
         parse_expiry(text, datetime(2026, 10, 31, 12, tzinfo=UTC))
 
 
