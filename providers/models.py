@@ -108,7 +108,11 @@ class Model(Announced):
 
     def _check_routing(self) -> None:
         """Raise ``ValidationError`` for a routing that can't be followed, naming every fault with its path."""
-        kind = ProviderAccount.objects.filter(pk=self.account_id).values_list("kind", flat=True).first()
+        account = self._state.fields_cache.get("account")
+        if account is None and self.account_id is None:
+            return  # the form says that the account is missing
+        rows = ProviderAccount.objects.filter(pk=self.account_id)
+        kind = account.kind if account is not None else rows.values_list("kind", flat=True).first()
         virtual = kind in VENDORS and VENDORS[kind].virtual
         if not virtual and self.routing:
             raise ValidationError({"routing": "Only models of an account of the kind virtual-model route calls."})
