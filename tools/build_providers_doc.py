@@ -80,7 +80,7 @@ LIMITS = """
   `conversation` and `prompt` are refused with 400.
 - Images by Gemini: one at a time; edits are not converted. Speech by Gemini: `wav` and `pcm`, newer models also `mp3`
   and `opus`.
-- Sockets (`realtime`, responses over a socket) are not converted.
+- Sockets (`realtime`, responses over a socket), `responses/input_tokens` and `responses/compact` are not converted.
 """
 
 

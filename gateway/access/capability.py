@@ -12,9 +12,10 @@ def refusal(operation: Operation, account: AccountSnapshot, model: ModelSnapshot
     """
     wanted = operation.model_type
     if not passes(operation.path, operation.door, account.vendor):
-        if not serves(operation.path, operation.door, account.vendor):
+        if not operation.converts or not serves(operation.path, operation.door, account.vendor):
             return InvalidRequest(
-                f"The provider account {account.name!r} ({account.vendor.label}) does not offer {operation.path!r}.",
+                f"The provider account {account.name!r} ({account.vendor.label}) does not offer {operation.path!r}"
+                f"{'' if operation.converts else ' over a socket'}.",
                 param="model" if model.name else "x-tfy-provider-name",
                 code="unsupported_by_provider",
             )

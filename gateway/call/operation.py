@@ -55,10 +55,10 @@ class Operation:
     makes a stream whole. ``units`` counts what is billed by the request itself, for example characters to be spoken; it
     is called when the answer is complete. ``charges`` is false where the usage in an answer is not this call's to pay:
     it was paid for before, or will be. ``door`` is the dialect that callers speak here, empty for whatever the vendor
-    speaks. ``raw`` says that a good answer is a file: its bytes go on as they are, whatever
-    its content type says. ``unnamed`` says that OpenAI asks for no model here: a call that names none
-    goes to the account's default. ``audio`` is the side whose audio is measured, should the vendor report no usage:
-    ``heard`` in an upload, or ``spoken`` in the answer.
+    speaks; ``converts`` is false where nothing is between it and another dialect, as for sockets. ``raw`` says that a
+    good answer is a file: its bytes go on as they are, whatever its content type says. ``unnamed`` says that OpenAI
+    asks for no model here: a call that names none goes to the account's default. ``audio`` is the side whose audio is
+    measured, should the vendor report no usage: ``heard`` in an upload, or ``spoken`` in the answer.
 
     Where a call names no model, its account is chosen by what the operation needs: ``ability`` is what the account's
     vendor must offer (``ability_required``: also of an account that is named), ``account_type`` the type of which the
@@ -74,6 +74,7 @@ class Operation:
     charges: bool = True
     raw: bool = False
     door: str = "openai"
+    converts: bool = True
     unnamed: bool = False
     audio: str = ""
     ability: str = ""

@@ -151,7 +151,7 @@ REALTIME_CALL = Operation("realtime_call", "realtime", CALLS)
 REALTIME_SOCKET = Operation("realtime_session", "realtime", "realtime", unnamed=True)
 TRANSLATION_SOCKET = Operation("translation_session", "realtime", "realtime/translations")
 LIVE_SOCKET = Operation("live_session", "realtime", "live/sessions")
-RESPONSES_SOCKET = Operation("responses_session", "responses", "responses")
+RESPONSES_SOCKET = Operation("responses_session", "responses", "responses", converts=False)
 
 PROXY_READ = Operation("proxy", "", "proxy", charges=False, door="")
 # What a vendor asks for a call that we know nothing of is unknown, so its record is unpriced.

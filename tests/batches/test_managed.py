@@ -221,3 +221,24 @@ def assert_counted_once(installation: Any, batch_id: str, total: int) -> None:
     wait_until(lambda: kinds()[""] >= total and kinds()["interrupted"], 40, 0.2)
     (told,) = map(json.loads, installation.manage("batches", "watch", batch_id, "--json").stdout.splitlines())
     assert (told["done"], told["charged_lines"], told["unpriced_lines"]) == (total, total, 0)
+
+
+def test_a_provider_of_another_dialect(quick: Gateway, quick_upstream: SandboxProcess) -> None:
+    """Anthropic's batches are not OpenAI's: Gatehouse runs the lines, each converted."""
+    row = {**chat_model("claude-sonnet-4-5"), "type": "integration/model/anthropic"}
+    manifest = provider("claude-plain", f"{quick_upstream.origin}/v1", models=[row])
+    quick.installation.apply({**manifest, "type": "provider-account/anthropic"})
+    token = quick.token("managed-claude", user="claude@managed.example")
+    client = quick.sdk(token, default_headers={"x-tfy-provider-name": "claude-plain"})
+    wait_until(lambda: "claude-plain/claude-sonnet-4-5" in [each.id for each in client.models.list()])
+    content = jsonl([line(1, "Say hi in French.", "claude-sonnet-4-5")])
+    uploaded = client.files.create(file=("in.jsonl", content), purpose="batch")
+    batch = client.batches.create(input_file_id=uploaded.id, endpoint=ENDPOINT, completion_window="24h")
+    batch = ended(client, batch.id)
+    assert batch.request_counts is not None
+    assert (batch.status, batch.request_counts.completed) == ("completed", 1)
+    assert batch.output_file_id is not None
+    (answered,) = read(client, batch.output_file_id)
+    assert answered["response"]["body"]["choices"][0]["message"]["content"]
+    records = quick.installation.records(1, account="claude-plain", model_served="claude-sonnet-4-5")
+    assert records[0]["cost_pico"] > 0
