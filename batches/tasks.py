@@ -12,7 +12,7 @@ from gateway.celery import BACKGROUND_SECONDS, DAY_SECONDS, HOUR_SECONDS
 from gateway.jobs import engine, leases, retention
 from gateway.jobs import table as gateway_table
 from gateway.objects.job_kinds import STEERED
-from usage import pruning
+from usage import feedback, pruning
 
 SWEEP_LIMIT = 500
 _last: dict[str, float] = {}
@@ -76,6 +76,7 @@ def tidy() -> dict[str, int]:
     now, kept = database_now(), timedelta(days=settings.USAGE_RETENTION_DAYS)
     return {
         "usage": sum(pruning.prune(now - kept)),
+        "feedback": feedback.prune(now - kept),
         "bodies": sum(pruning.prune_bodies(now - timedelta(days=settings.REQUEST_LOG_RETENTION_DAYS))),
         "objects": sum(retention.prune_objects(now)),
         "notices": notices.prune(now),

@@ -155,6 +155,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(AZURE_PREFIX, include(api)),
     path("healthz", health.Healthz.as_view(), name="healthz"),
     path("readyz", health.Readyz.as_view(), name="readyz"),
+    path("api/svc/v1/gateway-feedback", queries.GatewayFeedback.as_view(), name="gateway-feedback"),
     path("api/svc/v1/spans/query", queries.SpansQuery.as_view(), name="spans-query"),
     path("api/svc/v1/llm-gateway/metrics/query", queries.MetricsQuery.as_view(), name="metrics-query"),
     path("api/schema/", generator.SchemaView.as_view(), name="schema"),

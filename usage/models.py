@@ -4,10 +4,11 @@ from decimal import Decimal
 
 from django.db import models
 
+from usage.feedback_table import Feedback
 from usage.logged_calls import LoggedCall
 from usage.rollups import UsageHour
 
-__all__ = ["PICO", "LoggedCall", "UsageHour", "UsageRecord"]
+__all__ = ["PICO", "Feedback", "LoggedCall", "UsageHour", "UsageRecord"]
 
 PICO = Decimal("1e-12")
 

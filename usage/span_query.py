@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from usage.conditions import FLAG, LIST, NUMBER, BadQuery, Field, filters_of, moment, narrowed, with_metadata
+from usage.feedback import of_calls
 from usage.models import UsageRecord
 
 LIMIT, MOST = 200, 1000
@@ -112,13 +113,15 @@ def query_spans(records: "QuerySet[UsageRecord]", query: Mapping[str, Any], now:
     order = ("-created_at", "-id") if descending else ("created_at", "id")
     page = list(chosen.order_by(*order)[: limit + 1])
     others = _attempts_of(page[:limit], records.db) if types.calls is None or types.calls - {MODEL_SPAN} else {}
+    said = of_calls(((trace_id_of(each), each.request_id[-16:]) for each in page[:limit]), records.db)
     spans: list[dict[str, Any]] = []
     last: UsageRecord | None = None
     for record in page[:limit]:
         if len(spans) >= limit:
             break
         if record.attempt_number <= 1 and types.calls_own(record.operation):
-            spans.append(call_span(record, others.get(record.request_id) or [record]))
+            span = call_span(record, others.get(record.request_id) or [record])
+            spans.append(span | {"tfyGatewayFeedbacks": said.get((span["traceId"], span["spanId"]), [])})
         if types.attempts and record.attempt_number:
             spans.append(attempt_span(record))
         last = record

@@ -22,9 +22,10 @@ from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
 from gateway.endpoints.describe import json_reply
 from gateway.state import state
+from usage import feedback
 from usage.conditions import BadQuery
 from usage.metric_query import query_metrics
-from usage.models import UsageRecord
+from usage.models import Feedback, UsageRecord
 from usage.span_query import query_spans
 
 BODY_BYTES = 2**18
@@ -74,6 +75,62 @@ class MetricsQuery(QueryView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Answer data points."""
         return await self.answer(request, query_metrics)
+
+
+class GatewayFeedback(InferenceView):
+    """What a caller says of a call: ``POST`` creates or replaces it, ``PUT`` changes it, ``DELETE`` takes it back."""
+
+    async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Rate a call that the caller may see."""
+        return json_reply({"data": await in_thread(self._save, await read_object(request), True)})
+
+    async def put(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Change what the caller said before."""
+        return json_reply({"data": await in_thread(self._save, await read_object(request), False)})
+
+    async def delete(self, request: InferenceRequest, **kwargs: Any) -> Reply:
+        """Take it back."""
+        return json_reply({"data": await in_thread(self._delete, await read_object(request))})
+
+    def _save(self, body: Mapping[str, Any], whole: bool) -> dict[str, Any]:
+        trace_id, span_id = feedback.target_of(body)
+        values = feedback.values_of(body, whole=whole)
+        now, own = timezone.now(), self._own(trace_id, span_id)
+        if whole:
+            if not feedback.is_call(visible(self.caller), trace_id, span_id):
+                raise _no_call()
+            names = {"subject_name": self.caller.subject_name, "updated_at": now}
+            fresh = {"comment": "", "metadata": {}, **values, **names}
+            row, _ = Feedback.objects.update_or_create(
+                **own, defaults=fresh, create_defaults={**fresh, "created_at": now}
+            )
+            return row.as_dict()
+        if not Feedback.objects.filter(**own).update(**values, updated_at=now):
+            raise _no_call()
+        return Feedback.objects.get(**own).as_dict()
+
+    def _delete(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        own = self._own(*feedback.target_of(body))
+        if not Feedback.objects.filter(**own).delete()[0]:
+            raise _no_call()
+        return {"deleted": True}
+
+    def _own(self, trace_id: str, span_id: str) -> dict[str, Any]:
+        caller = self.caller
+        return {
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "subject_type": caller.subject_type,
+            "subject_id": caller.subject_id,
+        }
+
+
+def _no_call() -> errors.NotFound:
+    return errors.NotFound(
+        "There is no such call, none of yours, or no feedback on it. A call can be rated a second after it ended.",
+        param="target",
+        code="feedback_target_not_found",
+    )
 
 
 async def read_object(request: InferenceRequest) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import pytest
 from accounts.models import Team
 from rules.models import BudgetCounter, Rule
 from tests.support import databases
-from usage.models import UsageHour, UsageRecord
+from usage.models import Feedback, UsageHour, UsageRecord
 
-TABLES = (UsageRecord, UsageHour, Team, Rule, BudgetCounter)  # the last three: budgets count what is stored
+TABLES = (UsageRecord, UsageHour, Feedback, Team, Rule, BudgetCounter)  # the last three: budgets count what is stored
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,6 +13,7 @@ from tests.support.installation import Gateway
 from tests.support.servers import wait_until
 
 SPANS, METRICS = "/api/svc/v1/spans/query", "/api/svc/v1/llm-gateway/metrics/query"
+FEEDBACK = "/api/svc/v1/gateway-feedback"
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -60,16 +61,14 @@ def test_everyone_sees_what_they_may(make_installation: InstallationMaker) -> No
         body = {"startTs": since(), "aggregations": [{"type": "count", "column": "modelName"}]}
         response = gateway.post(token, METRICS, body)
         assert response.status_code == 200, response.text
-        assert (
-            len(spans(gateway, token)) == 2 * response.json()["data"]["dataPoints"][0]["total"]
-            if (response.json()["data"]["dataPoints"])
-            else not spans(gateway, token)
-        )
         return sum(point["total"] for point in response.json()["data"]["dataPoints"])
 
+    for each in (ada, bob, bot, narrow, root):
+        assert len(spans(gateway, each)) == 2 * seen(each)
     assert (seen(ada), seen(bob), seen(bot), seen(narrow), seen(root)) == (1, 2, 0, 0, 3)
     gateway.installation.do("grant", ACCOUNT, "user:ada@x.example", role="manager")
     wait_until(lambda: seen(ada) == 3)
+    assert len(spans(gateway, ada)) == 6
     assert seen(bob) == 2
 
 
@@ -79,3 +78,41 @@ def test_bad_queries_are_answered_in_one_form(gateway: Gateway, token: str) -> N
     assert_ours(gateway.post(token, METRICS, content=b"[1]"), 400, "invalid_json")
     assert_ours(gateway.post("gh-nothing", SPANS, {}), 401, "invalid_api_key")
     assert gateway.get(token, SPANS).status_code == 405
+
+
+def test_feedback_on_a_call(make_installation: InstallationMaker) -> None:
+    gateway = make_installation().gateway()
+    ada, bob = gateway.token("ada", user="ada@x.example"), gateway.token("bob", user="bob@x.example")
+    response = gateway.post(ada, CHAT_PATH, chat())
+    target = {"feedbackTargetId": response.headers["x-tfy-feedback-target-id"]}
+    gateway.installation.records(1)
+
+    def send(token: str, method: str, **body: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {token}"}
+        return gateway.http.request(method, gateway.origin + FEEDBACK, json={"target": target, **body}, headers=headers)
+
+    def said() -> list[tuple[int, str]]:
+        (root,) = [span for span in spans(gateway, ada) if not span["parentSpanId"]]
+        return [(each["rating"], each["comment"]) for each in root["tfyGatewayFeedbacks"]]
+
+    assert_ours(send(ada, "PUT", rating=1), 404, "feedback_target_not_found", "target")
+    created = send(ada, "POST", rating=4, comment="good", metadata={"page": "search"}).json()["data"]
+    assert created["target"] == target_of(response)
+    assert created["createdBySubject"]["subjectSlug"] == "ada@x.example"
+    assert said() == [(4, "good")]
+    assert send(ada, "PUT", rating=2).json()["data"]["comment"] == "good"
+    assert send(ada, "POST", rating=5).status_code == 200
+    assert said() == [(5, "")]
+    for method, body in (("POST", {"rating": 1}), ("PUT", {"rating": 1}), ("DELETE", {})):
+        assert_ours(send(bob, method, **body), 404, "feedback_target_not_found", "target")
+    for body, param in (
+        ({"rating": 6}, "rating"),
+        ({"rating": True}, "rating"),
+        ({}, "rating"),
+        ({"rating": 3, "comment": 1}, "comment"),
+        ({"rating": 3, "metadata": {"a": []}}, "metadata"),
+        ({"rating": 3, "target": {"feedbackTargetId": "x"}}, "target"),
+    ):
+        assert_ours(send(ada, "POST", **body), 400, "invalid_query", param)
+    assert send(ada, "DELETE").json()["data"] == {"deleted": True}
+    assert said() == []
