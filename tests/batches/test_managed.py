@@ -1,6 +1,7 @@
 """Batches that Gatehouse runs itself: for accounts without batches of their own, and on demand."""
 
 import json
+import time
 from collections import Counter
 from typing import Any
 
@@ -242,3 +243,24 @@ def test_a_provider_of_another_dialect(quick: Gateway, quick_upstream: SandboxPr
     assert answered["response"]["body"]["choices"][0]["message"]["content"]
     records = quick.installation.records(1, account="claude-plain", model_served="claude-sonnet-4-5")
     assert records[0]["cost_pico"] > 0
+
+
+def test_lines_count_in_the_owners_limits(plain: Gateway) -> None:
+    owner = "limited@managed.example"
+    rule = {
+        "type": "tenant-rate-limit-config/model",
+        "name": "two-lines",
+        "when": {"subjects": {"users": {"in": [owner]}}, "models": {"in": [f"{ACCOUNT}/{MODEL}"]}},
+        "limits": {"requests_per_day": 2},
+        "applies_to": {"type": "per-user"},
+        "mode": "enforce",
+    }
+    client = sdk(plain, "limited")
+    plain.installation.apply(rule)
+    wait_until(lambda: "two-lines" in plain.installation.do("manage", "export"))
+    time.sleep(1)  # a change is obeyed within a second
+    batch = ended(client, begin(client, "one", "two", "three", "four").id)
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (2, 2)
+    errors = [one["response"] for one in read(client, batch.error_file_id)]
+    assert {one["status_code"] for one in errors} == {429}
+    assert {one["body"]["error"]["limit"]["rule"] for one in errors} == {"two-lines"}

@@ -1,5 +1,6 @@
 """Responses over a socket: checked, owned and charged like the requests that they stand for."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -175,3 +176,24 @@ async def test_a_response_that_its_client_leaves_is_estimated(
     assert first["output_tokens"] >= 10
     assert first["cost_pico"] > 0
     assert (second["estimated"], second["output_tokens"], second["cost_pico"]) == (False, 0, 0)
+
+
+async def test_each_response_counts_in_limits_and_budgets(voices: Gateway) -> None:
+    """The socket is a call, and so is each response in it; one that is refused ends nothing."""
+    owner = "limited@sockets.example"
+    token = voices.token("limited-sockets", user=owner)
+    when = {"subjects": {"users": {"in": [owner]}}}
+    aggregate = {"applies_to": {"type": "aggregate"}, "mode": "enforce", "when": when}
+    limit = {"type": "tenant-rate-limit-config/model", "name": "three", "limits": {"requests_per_day": 3}, **aggregate}
+    budget = {"type": "tenant-budget-config", "name": "seen", "limits": {"cost_per_day": 5}, **aggregate}
+    voices.installation.apply(limit, budget)
+    await asyncio.sleep(1)  # a change is obeyed within a second
+    async with dial(voices, token, PATH) as socket:
+        for _ in range(2):
+            assert (await answer(socket, input="hi"))[-1]["type"] == "response.completed"
+        refused = (await answer(socket, input="hi"))[-1]
+        assert (refused["type"], refused["status"]) == ("error", 429)
+        assert refused["error"]["code"] == "rate_limit_exceeded"
+        assert "'three'" in refused["error"]["message"]
+    checked = await asyncio.to_thread(voices.installation.manage, "check_budgets")
+    assert "1 counter agrees" in checked.stdout, checked.stdout + checked.stderr
