@@ -14,11 +14,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from fernet_fields import DecryptionError
-from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action, display
 
 from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
 from providers import admin_views
+from providers.admin_filters import AccountFilter, DeprecatedFilter, TypeFilter
 from providers.admin_views import price_summary
 from providers.bound_secrets import ENCRYPTED
 from providers.credentials.kinds import FIELDS
@@ -33,7 +33,6 @@ from providers.forms import (
 )
 from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
 from providers.origins import origin
-from providers.vendors import MODEL_TYPES
 
 KEY_COLUMNS = ("credentials", "seal")
 KEY_COLOURS = {
@@ -138,7 +137,7 @@ class ProviderAccountAdmin(ScopedAdmin):
     secret_lookups = ENCRYPTED
     readonly_fields = ("created_at", "updated_at", "usage")
     inlines = (GrantInline, ModelInline, AliasInline)
-    actions_detail = ("add_from_catalogue", "add_by_hand", "test_credentials")
+    actions_detail = ("add_from_catalogue", "discover", "add_by_hand", "test_credentials")
     fieldsets = (
         (None, {"fields": ("kind", "name", "keep_old_name", "rename_anyway", "enabled")}),
         ("Address and credentials", {"fields": ("base_url", "api_key", "clear_key", "organization", "project")}),
@@ -264,6 +263,10 @@ class ProviderAccountAdmin(ScopedAdmin):
     def add_from_catalogue(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return admin_views.catalogue_page(self, request, self.found_or_404(request, object_id))
 
+    @action(description="Discover models", url_path="discover", icon="travel_explore")
+    def discover(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return admin_views.offers_page(self, request, self.found_or_404(request, object_id))
+
     @action(description="Add model", url_path="add-model", icon="add")
     def add_by_hand(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = self.found_or_404(request, object_id)
@@ -289,46 +292,6 @@ def usage_link(filters: dict[str, str], text: str) -> str:
         urlencode(filters),
         text,
     )
-
-
-class AccountFilter(DropdownFilter):
-    """One of the accounts that the person manages, and no other name."""
-
-    title = "account"
-    parameter_name = "account"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in model_admin.admin_site.account_names(request)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(account__name=self.value()) if self.value() else queryset
-
-
-class TypeFilter(admin.SimpleListFilter):
-    """Models that may be called for one type."""
-
-    title = "type"
-    parameter_name = "type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in MODEL_TYPES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        # JSON has no containment on SQLite; the quotes keep "image" from matching a longer name.
-        return queryset.filter(model_types__icontains=f'"{self.value()}"') if self.value() else queryset
-
-
-class DeprecatedFilter(admin.SimpleListFilter):
-    title = "deprecation"
-    parameter_name = "deprecated"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Has a date"), ("no", "Has none")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() in ("yes", "no"):
-            return queryset.filter(deprecated_on__isnull=self.value() == "no")
-        return queryset
 
 
 @admin.register(Model)

@@ -1,4 +1,4 @@
-"""Two pages of a provider account: choosing models from the catalogue, and testing the stored key with real calls."""
+"""Pages of a provider account: choosing models of the catalogue or of what its server offers, and testing its key."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from fernet_fields import DecryptionError
 
-from providers.catalogue.models import KnownModel, choose, known_models, seed
+from providers.catalogue.models import KnownModel, Seeded, choose, known_models, seed
+from providers.discovery import DiscoveryFailed, discover
 from providers.lookup import undecryptable
 from providers.models import Model, ProviderAccount
 from providers.pricing.public import private_sheet, public_sheet
@@ -28,8 +29,27 @@ def catalogue_page(page: Any, request: HttpRequest, account: ProviderAccount) ->
     there = set(account.models.values_list("name", flat=True))
     rows = [_row(known, known.name in there) for known in known_models(account.kind)]
     rows.sort(key=lambda row: row["retired"])
-    context = {"rows": rows, "addable": sum(not row["there"] and not row["retired"] for row in rows)}
+    empty = "The catalogue lists no models of this kind of account. Add them by hand."
+    context = {"rows": rows, "empty": empty}
     return _render(page, request, account, "providers/catalogue.html", "Add models from the catalogue", context)
+
+
+def offers_page(page: Any, request: HttpRequest, account: ProviderAccount) -> HttpResponse:
+    """Show what the account's server says that it offers; on POST add the ticked ones."""
+    offered: list[KnownModel] = []
+    try:
+        offered = discover(account)
+    except DiscoveryFailed as failure:
+        page.message_user(request, str(failure), "error")
+    except DecryptionError:
+        page.message_user(request, undecryptable(account.name), "error")
+    if request.method == "POST" and offered:
+        chosen = set(request.POST.getlist("model"))
+        return _added(page, request, account, seed(account, [known for known in offered if known.name in chosen]))
+    there = set(account.models.values_list("name", flat=True))
+    rows = [_row(known, known.name in there) for known in offered]
+    context = {"rows": rows, "empty": "The server listed no models. Add them by hand."}
+    return _render(page, request, account, "providers/catalogue.html", "Models that the server offers", context)
 
 
 def _row(known: KnownModel, there: bool) -> dict[str, Any]:
@@ -47,6 +67,10 @@ def _add_models(page: Any, request: HttpRequest, account: ProviderAccount) -> Ht
     except ValueError as fault:
         page.message_user(request, str(fault), "error")
         return redirect(request.path)
+    return _added(page, request, account, done)
+
+
+def _added(page: Any, request: HttpRequest, account: ProviderAccount, done: list[Seeded]) -> HttpResponse:
     added = [row.name for row in done if row.action == "add"]
     page.message_user(request, f"Added {len(added)} model(s) to {account}.", "success")
     return redirect("admin:providers_provideraccount_change", account.pk)

@@ -2,7 +2,7 @@
 the way back of a whole answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.billing import usage as metering
@@ -101,16 +101,29 @@ async def _converted_request(attempt: Attempt, conversion: Conversion) -> Upstre
 
 
 async def _fetched(call: Call, urls: list[str]) -> dict[str, Media]:
-    """Return what a call names by URL and its provider does not fetch. Raises ``DialectError``."""
+    """Return what a call names by URL and its provider does not fetch. Raises ``DialectError`` that names the field."""
     try:
         found = await state.media.fetch_all(urls)
     except FetchFailed as failure:
+        place = next(places(plain(call.body.fields), failure.url), "messages")
         shown = failure.url if len(failure.url) <= LONGEST_SHOWN else f"{failure.url[:LONGEST_SHOWN]}…"
         message = f"The file at {shown!r} can't be fetched: {failure}"
-        raise DialectError(message, param="messages", code="invalid_image_url") from None
+        raise DialectError(message, param=place, code="invalid_image_url") from None
     if call.ticket is not None:
         call.ticket.count(sum(len(media.data) for media in found.values()))
     return found
+
+
+def places(value: Any, wanted: str, path: str = "") -> Iterator[str]:
+    """Yield where a string is in a body, like ``messages[0].content[1].image_url.url``."""
+    if value == wanted:
+        yield path
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from places(inner, wanted, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from places(inner, wanted, f"{path}[{index}]")
 
 
 def _settings(call: Call, target: Target) -> Settings:

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.management import call_command
@@ -29,7 +30,7 @@ SANDBOX_KEY = "sk-sandbox"
 LOOPBACK = "127.0.0.1"
 PORT_TRIES = 4
 PORT_PAUSE_SECONDS = 0.5
-SANDBOX_URL = re.compile(r"http://127\.0\.0\.1:[0-9]+/v1")
+SANDBOX_URL = re.compile(r"http://127\.0\.0\.1:[0-9]+/v1(beta)?")
 """What the demo itself enters. An account with another address, kind or key was changed by its user, and stays."""
 # Models that OpenAI has shut down but that examples still name; the sandbox answers for them.
 OLDER_MODELS = [
@@ -42,6 +43,38 @@ OLDER_MODELS = [
     "gpt-image-1",
     "o4-mini",
 ]
+
+
+class DemoAccount(NamedTuple):
+    """An account of the demo: its kind, the path of its API at the sandbox, and its models.
+
+    They are those of the catalogue and ``models``: name, upstream id and types.
+    """
+
+    name: str
+    kind: str
+    path: str
+    models: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    older: Sequence[str] = ()
+    resources: tuple[str, ...] = ()
+    catalogue: bool = True
+
+
+ACCOUNTS = (
+    DemoAccount(
+        ACCOUNT, "openai", "/v1", (("gpt-3-5-turbo", "gpt-3.5-turbo", ("chat", "responses")),), OLDER_MODELS, ("*",)
+    ),
+    DemoAccount("anthropic-main", "anthropic", "/v1"),
+    DemoAccount("gemini-main", "google-gemini", "/v1beta"),
+    # As the contract's examples call it.
+    DemoAccount(
+        "internal-google",
+        "google-gemini",
+        "/v1beta",
+        (("gemini-2-0-flash", "gemini-2.0-flash", ("chat",)),),
+        catalogue=False,
+    ),
+)
 
 
 class Command(BaseCommand):
@@ -62,39 +95,41 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database can't be used ({type(error).__name__}). {where_to_look()}") from None
         sandbox = start_sandbox(settings.DATA_DIR / "demo_sandbox_port")
-        ours = self._make_account(sandbox)
+        changed = [row.name for row in ACCOUNTS if not self._make_account(row, sandbox)]
         password = keep(settings.DATA_DIR / "demo_password", lambda: secrets.token_urlsafe(9))
         admin = self._make_admin(password)
         token = self._make_token(admin)
         self.stdout.write(welcome(address_of(options["host"], options["port"]), password, token, sandbox))
-        if not ours:
-            self.stdout.write(f"The account {ACCOUNT} was changed: it is left as it is, and calls go where it says.\n")
+        for name in changed:
+            self.stdout.write(f"The account {name} was changed: it is left as it is, and calls go where it says.\n")
         self.stdout.flush()
         call_command("serve", host=options["host"], port=options["port"])
 
     @transaction.atomic
-    def _make_account(self, url: str) -> bool:
+    def _make_account(self, row: "DemoAccount", sandbox: str) -> bool:
         """Make the account, or refresh the sandbox's address in it; return whether it is the sandbox's still."""
-        account = ProviderAccount.objects.select_for_update().filter(name=ACCOUNT).first()
+        url = sandbox.removesuffix("/v1") + row.path
+        account = ProviderAccount.objects.select_for_update().filter(name=row.name).first()
         if account is None:
             account = ProviderAccount(
-                name=ACCOUNT, open_resources=["*"], register_fine_tuned=True, kind="openai", base_url=url
+                name=row.name, open_resources=list(row.resources), register_fine_tuned=True, kind=row.kind, base_url=url
             )
             account.api_key = SANDBOX_KEY
-        elif account.kind != "openai" or account.api_key != SANDBOX_KEY or not SANDBOX_URL.fullmatch(account.base_url):
+        elif account.kind != row.kind or account.api_key != SANDBOX_KEY or not SANDBOX_URL.fullmatch(account.base_url):
             return False
         if account.pk is None or account.base_url != url:
             account.base_url, account.api_key = url, SANDBOX_KEY
             account.full_clean()
             account.save()
         if not account.models.exists():
-            catalogue.seed(account, [*catalogue.choose("openai", []), *catalogue.choose("openai", OLDER_MODELS)])
-            Model(
-                account=account, name="gpt-3-5-turbo", upstream_id="gpt-3.5-turbo", model_types=["chat", "responses"]
-            ).save()
+            if row.catalogue:
+                older = catalogue.choose(row.kind, row.older) if row.older else []
+                catalogue.seed(account, [*catalogue.choose(row.kind, []), *older])
+            for name, upstream_id, types in row.models:
+                Model(account=account, name=name, upstream_id=upstream_id, model_types=list(types)).save()
         if not Grant.objects.filter(account=account).exists():
             Grant(account=account, role=Grant.Role.USER, everyone=True).save()
-        if not Model.objects.filter(account=account, name="gpt-4o-mini").exists():
+        if row.name == ACCOUNT and not Model.objects.filter(account=account, name="gpt-4o-mini").exists():
             raise CommandError("The catalogue has no gpt-4o-mini.")
         return True
 
@@ -177,6 +212,7 @@ Gatehouse is ready when a line below says that it listens.
   Base URL   {address}/v1          (also {address}/api/llm)
   Admin      {address}/admin/      {ADMIN_EMAIL} / {password}
   Token      {token}
+  Models     {ACCOUNT}/…, anthropic-main/…, gemini-main/…, with any of the three SDKs
   Sandbox    {sandbox}   key {SANDBOX_KEY}
 
 The sandbox upstream keeps its address and key across restarts. Other commands that connect to it, like

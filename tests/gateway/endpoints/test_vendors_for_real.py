@@ -170,6 +170,8 @@ def test_media_that_can_not_be_fetched(vendors: Vendors) -> None:
         with pytest.raises(BadRequestError, match=why) as refused:
             ask(vendors, OLD_GEMINI, "What's in this image?", linked(url))
         assert refused.value.code == "invalid_image_url"
+        assert refused.value.param is not None
+        assert refused.value.param.endswith(".image_url.url")
 
 
 # --- chats, by OpenAI's SDK ---------------------------------------------------------------------------------

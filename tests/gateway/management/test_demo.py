@@ -53,6 +53,15 @@ def answers(gateway: Gateway) -> bool:
     return gateway.post(said[1], CHAT_PATH, chat()).status_code == 200
 
 
+def test_the_other_vendors_answer_too(installation: Installation) -> None:
+    gateway, _ = run_demo(installation)
+    token = TOKEN.search(gateway.log)
+    assert token
+    for model in ("anthropic-main/claude-opus-5-5", "gemini-main/gemini-3.8-flash", "internal-google/gemini-2-0-flash"):
+        answer = gateway.post(token[1], CHAT_PATH, chat("Count from 1 to 5.") | {"model": model})
+        assert answer.json()["choices"][0]["message"]["content"] == "1 2 3 4 5", answer.text
+
+
 def test_it_keeps_port_key_and_token_across_restarts(installation: Installation) -> None:
     first, sandbox = run_demo(installation)
     assert answers(first)

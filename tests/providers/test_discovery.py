@@ -1,0 +1,129 @@
+"""What a server says that it offers, in each dialect, and what becomes of it."""
+
+import io
+import json
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from providers.discovery import DiscoveryFailed, discover, guess, read_page
+from providers.models import Model, ProviderAccount
+from sandbox.anthropic.models import MODELS as CLAUDE
+from sandbox.gemini.models import MODELS as GEMINI
+from tests.support.sandbox_process import KEY, SandboxProcess
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with SandboxProcess() as running:
+        yield running
+
+
+@pytest.fixture
+def account(sandbox, settings):
+    settings.EGRESS_ALLOW = ["127.0.0.1"]
+
+    def make(kind: str = "self-hosted-model", url: str = sandbox.url, key: str = KEY) -> ProviderAccount:
+        made = ProviderAccount(name="acme", kind=kind, base_url=url)
+        made.api_key = key
+        made.save()
+        return made
+
+    return make
+
+
+def test_openais_list(account) -> None:
+    found = {model.name: model.model_types for model in discover(account())}
+    assert len(found) > 100
+    assert found["gpt-4o-mini"] == ("chat",)
+    assert found["text-embedding-3-small"] == ("embedding",)
+    assert found["whisper-1"] == ("audio_transcription",)
+    # What the catalogue knows of a vendor's model wins over its name.
+    ProviderAccount.objects.all().delete()
+    assert "responses" in next(model for model in discover(account("openai")) if model.name == "gpt-4o").model_types
+
+
+def test_anthropics_list(account, sandbox) -> None:
+    found = {model.name: model for model in discover(account("anthropic"))}
+    assert found.keys() == CLAUDE.keys()
+    assert found["claude-opus-5-5"].model_types[0] == "chat"
+
+
+def test_geminis_list(account, sandbox) -> None:
+    found = {model.name: model for model in discover(account("google-gemini", f"{sandbox.origin}/v1beta"))}
+    assert found.keys() == GEMINI.keys()
+    assert found["gemini-embedding-001"].model_types == ("embedding",)
+    assert found["gemini-2.5-flash"].context_window == 1_048_576
+    assert "text_to_speech" in found["gemini-2.5-flash-preview-tts"].model_types
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ([{"id": "a"}, {"name": "b"}, "c"], ["a", "b"]),
+        ({"data": [{"id": "a"}]}, ["a"]),
+        ({"models": [{"name": "models/a"}, {"model": "b"}]}, ["models/a", None]),
+        ({"object": "list", "data": []}, []),
+    ],
+)
+def test_lists_of_any_server(body, names) -> None:
+    rows = read_page(json.dumps(body).encode()).rows
+    assert [row.get("id", row.get("name")) for row in rows] == names
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"5", b'{"data": 5}', b'{"error": "no"}'])
+def test_answers_that_are_no_list(body) -> None:
+    with pytest.raises(DiscoveryFailed):
+        read_page(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "types"),
+    [
+        ("BAAI/bge-reranker-v2-m3", ("rerank",)),
+        ("nomic-embed-text", ("embedding",)),
+        ("Llama-Guard-4-12B", ("moderation",)),
+        ("black-forest-labs/FLUX.1-dev", ("image",)),
+        ("kokoro-82m", ("text_to_speech",)),
+        ("whisper-large-v3-turbo", ("audio_transcription",)),
+        ("llama-3.3-70b", ("chat",)),
+    ],
+)
+def test_what_a_name_says(name, types) -> None:
+    assert guess(name) == types
+
+
+def test_why_there_is_no_list(account, sandbox) -> None:
+    for made, said in (
+        ({"key": "sk-wrong-key"}, "refused the key"),
+        ({"url": f"{sandbox.url}/nowhere"}, "has no list of models"),
+        ({"url": "http://127.0.0.1:9"}, "can't be reached"),
+    ):
+        with pytest.raises(DiscoveryFailed, match=said):
+            discover(account(**made))
+        ProviderAccount.objects.all().delete()
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("discover", "acme", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_lists_and_adds(account) -> None:
+    made = account("openai")
+    Model.objects.create(account=made, name="gpt-4o", model_types=["chat"])
+    listed = run("--match", "gpt-4o*")
+    assert "  acme/gpt-4o  " in listed
+    assert "? acme/gpt-4o-mini  " in listed
+    assert "--add adds them" in listed
+    assert made.models.count() == 1
+    assert "+ acme/gpt-4o-mini  " in run("--match", "gpt-4o-mini", "--match", "whisper-1", "--add")
+    assert set(made.models.values_list("name", flat=True)) == {"gpt-4o", "gpt-4o-mini", "whisper-1"}
+    rows = {row["name"]: row for row in json.loads(run("--json", "--match", "whisper-1"))}
+    assert rows["whisper-1"]["there"] is True
+    with pytest.raises(CommandError, match="nothing"):
+        call_command("discover", "nothing")
