@@ -251,7 +251,7 @@ class ProviderAccountAdmin(ScopedAdmin):
                 setattr(account, name, field.from_db_value(getattr(account, f"{name}_cipher"), None, None))
         except DecryptionError:
             return "unreadable"
-        if account.api_key:
+        if account.credentials:
             return "for another host" if account.secret_fault("credentials") else "stored"
         return "none" if account.vendor.needs_key else "not needed"
 

@@ -1,9 +1,12 @@
 """Provider accounts in the console: secrets go in and never come out, and a key stays with its host."""
 
+import json
+import re
 from html import unescape
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from accounts.audit import AuditEntry
@@ -346,3 +349,26 @@ def test_suggested_addresses_are_those_of_the_kind(page):
     assert '<option value="https://eu.api.openai.com/v1" data-for="openai">' in shown
     assert '<option value="https://api.groq.com/openai/v1" data-for="groq">' in shown
     assert 'data-depends-on="kind"' in shown
+
+
+def test_a_key_that_is_for_another_host_is_said(page):
+    moved = ProviderAccount.objects.filter(pk=page.account.pk)
+    QuerySet.update(moved, base_url="https://eu.api.openai.com/v1")
+    assert "for another host" in page.client.get("/admin/providers/provideraccount/").content.decode()
+    text = page.get()
+    assert text.count("Calls fail: its") == 2
+    assert "entered for https://api.openai.com:443, and the address leads to https://eu.api.openai.com:443" in text
+    page.send(api_key="sk-eu", headers="X-A: 1")
+    assert "Calls fail" not in page.get()
+    assert "for another host" not in page.client.get("/admin/providers/provideraccount/").content.decode()
+
+
+def test_the_list_says_that_other_credentials_than_a_key_are_stored(page):
+    secret = {"tenant_id": "t", "client_id": "c", "client_secret": "entra-secret-0001", "scope": "s"}
+    account = page.stored()
+    account.credentials = json.dumps({"type": "azure-entra", **secret})
+    account.bind_secrets()
+    account.save()
+    text = page.client.get("/admin/providers/provideraccount/").content.decode()
+    assert ">stored<" in re.sub(r"\s+", "", text)
+    assert "entra-secret" not in text
