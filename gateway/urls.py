@@ -29,6 +29,7 @@ from gateway.endpoints import (
     queries,
     realtime,
     realtime_calls,
+    rerank,
     resources,
     responses,
     stored_chat,
@@ -38,11 +39,13 @@ from gateway.openapi import generator
 
 # /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
 API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
-API_ROOTS = ("/v1/", "/v1beta/", "/api/llm/", "/api/svc/", "/openai/")
+API_ROOTS = ("/v1/", "/v1beta/", "/v2/", "/api/llm/", "/api/svc/", "/openai/")
 # The same with Google's version behind it, which its clients write.
 GOOGLE_PREFIX = r"^(?:v1/|api/llm/(?:api/inference/openai/)?)?v1(?:beta|alpha)/"
 # The same with the account in the address, for clients that can't send a header.
 ACCOUNT_PREFIX = API_PREFIX + r"accounts/(?P<account>[^/]+)(?:/v1)?/"
+# As Cohere's client writes it, whatever the base URL.
+COHERE_RERANK = r"^(?:v1/|api/llm/(?:api/inference/openai/)?)?v2/rerank$"
 # As Azure's client writes them: a deployment is a model, by any of its names; and the surface that needs no
 # api-version.
 DEPLOYED = "chat/completions|completions|embeddings|responses|images/[a-z]+|audio/[a-z]+"
@@ -75,6 +78,7 @@ api: list[URLPattern | URLResolver] = [
     path("chat/completions/<str:completion_id>/messages", stored_chat.StoredMessages.as_view(), name="stored-messages"),
     path("completions", chat.Completions.as_view(), name="completions"),
     path("embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
+    path("rerank", rerank.Rerank.as_view(), name="rerank"),
     path("moderations", moderations.Moderations.as_view(), name="moderations"),
     path("images/generations", images.ImageGenerations.as_view(), name="images-generations"),
     path("images/edits", images.ImageEdits.as_view(), name="images-edits"),
@@ -151,6 +155,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(API_PREFIX, include(api)),
     re_path(ACCOUNT_PREFIX, include(api)),
     re_path(GOOGLE_PREFIX, include(google)),
+    re_path(COHERE_RERANK, rerank.Rerank.as_view(), name="rerank-v2"),
     re_path(DEPLOYMENT_PREFIX, include(api)),
     re_path(AZURE_PREFIX, include(api)),
     path("healthz", health.Healthz.as_view(), name="healthz"),

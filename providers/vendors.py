@@ -447,6 +447,20 @@ VENDORS: dict[str, Vendor] = {
             default_models=("command-a-03-2025", "embed-v4.0"),
         ),
         Vendor(
+            kind="jina-ai",
+            label="Jina AI",
+            provider="jina-ai",
+            base_url="https://api.jina.ai/v1",
+            default_models=("jina-embeddings-v4", "jina-reranker-v3"),
+        ),
+        Vendor(
+            kind="voyage-ai",
+            label="Voyage AI",
+            provider="voyage-ai",
+            base_url="https://api.voyageai.com/v1",
+            default_models=("voyage-3.5", "rerank-2.5"),
+        ),
+        Vendor(
             kind="databricks",
             label="Databricks (…/serving-endpoints)",
             provider="databricks",
@@ -535,6 +549,13 @@ VENDORS: dict[str, Vendor] = {
             needs_key=False,
             renames=OLD_LIMIT,
             top_k=True,
+        ),
+        Vendor(
+            kind="tei",
+            label="Text Embeddings Inference (http://host:8080/v1)",
+            provider="tei",
+            base_url="",
+            needs_key=False,
         ),
         Vendor(
             kind="tgi",

@@ -32,6 +32,7 @@ from sandbox.resources import (
     moderations,
     realtime,
     realtime_calls,
+    rerank,
     responses,
     safety,
     skills,
@@ -63,7 +64,8 @@ _MODULES = (
     *(chat, completions, embeddings, models, moderations, responses, conversations, images, speech),
     *(transcriptions, voices, files, uploads, batches, fine_tuning, checkpoint_permissions, graders),
     *(vector_stores, containers, evals, videos, skills, assistants, threads, thread_runs, agents),
-    *(agent_sessions, chatkit, decisions, safety, webhooks, realtime, realtime_calls, control),
+    *(agent_sessions, chatkit, decisions, safety, webhooks, realtime, realtime_calls),
+    *(rerank, control),
 )
 ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 

@@ -162,7 +162,7 @@ def test_every_route_of_the_api_passes_the_same_admission() -> None:
 def test_no_route_of_the_api_is_left_to_django() -> None:
     """Whatever the URLconf has below the API's roots is served by the lean handler, and nothing else is."""
     assert API_PREFIX.startswith(API)
-    assert API_ROOTS == ("/v1/", "/v1beta/", "/api/llm/", "/api/svc/", "/openai/")
+    assert API_ROOTS == ("/v1/", "/v1beta/", "/v2/", "/api/llm/", "/api/svc/", "/openai/")
     for text, _ in patterns(get_resolver().url_patterns):
         assert text.startswith(API) or not f"/{text}".startswith(API_ROOTS), text
 

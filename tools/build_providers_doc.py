@@ -27,6 +27,7 @@ OPERATIONS: tuple[tuple[str, Operation], ...] = (
     ("`completions`", operations.COMPLETION),
     ("`embeddings`", operations.EMBEDDINGS),
     ("`moderations`", operations.MODERATION),
+    ("`rerank`", operations.RERANK),
     ("`images/generations`", operations.IMAGE_GENERATION),
     ("`images/edits`", operations.IMAGE_EDIT),
     ("`audio/speech`", operations.SPEECH),

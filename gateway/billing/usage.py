@@ -159,6 +159,7 @@ def take(record: AttemptRecord, found: Usage | None, served: str = "") -> None:
         "cache_write_1h_tokens": found.cache_write_1h,
         "input_video_tokens": found.video_input,
         "web_searches": found.searches,
+        "requests": found.requests,
     }
     record.units = {**record.units, **{name: count for name, count in units.items() if count}}
     record.service_tier = found.service_tier or record.service_tier

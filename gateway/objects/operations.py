@@ -42,6 +42,7 @@ EMBED_CONTENT = Operation("embed_content", "embedding", "embedContent", door="ge
 BATCH_EMBED_CONTENTS = Operation("embed_content", "embedding", "batchEmbedContents", door="gemini")
 COMPLETION = Operation("text_completion", "completion", "completions", ends=CHAT_END)
 EMBEDDINGS = Operation("embeddings", "embedding", "embeddings")
+RERANK = Operation("rerank", "rerank", "rerank")
 MODERATION = Operation("moderation", "moderation", "moderations", unnamed=True)
 
 IMAGE_GENERATION = Operation(

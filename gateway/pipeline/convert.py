@@ -97,7 +97,9 @@ async def _converted_request(attempt: Attempt, conversion: Conversion) -> Upstre
     forwarded = [pair for pair in call.forwarded if pair[0] not in OF_DIALECTS]
     headers = attempt.dialect.headers(target.account, forwarded)
     headers["content-type"] = JSON
-    return UpstreamRequest("POST", attempt.dialect.url(target, written.path), headers, written.body)
+    base = target.account.url.removesuffix(written.cut) if written.cut else ""
+    url = attempt.dialect.url(target, written.path.lstrip("/"), base_url=base)
+    return UpstreamRequest("POST", url, headers, written.body)
 
 
 async def _fetched(call: Call, urls: list[str]) -> dict[str, Media]:

@@ -44,10 +44,14 @@ class Ask(msgspec.Struct, kw_only=True):
 
 
 class Upstream(msgspec.Struct):
-    """What is sent: the ``path`` below the account's address, with its query, and the body."""
+    """What is sent: the ``path`` below the account's address, with its query, and the body.
+
+    ``cut`` is the end of the account's address that the path, which begins with a slash then, takes the place of.
+    """
 
     path: str
     body: bytes
+    cut: str = ""
 
 
 class Converted(msgspec.Struct, kw_only=True):

@@ -16,6 +16,7 @@ from providers.dialects.media_conversion import (
     OpenAIEmbeddings,
 )
 from providers.dialects.neutral import Request, Settings
+from providers.dialects.rerank import STYLES, Rerank
 from providers.dialects.token_counts import CountConversion, anthropic_to_gemini, gemini_to_anthropic
 from providers.dialects.wire import Fields, plain
 from providers.vendors import Vendor
@@ -23,6 +24,7 @@ from providers.vendors import Vendor
 Maker = Callable[[Ask], Conversion]
 
 RESPONSES = "responses"
+RERANK = "rerank"
 
 
 def _proven(ask: Ask) -> Fields:
@@ -113,6 +115,7 @@ CONVERSIONS: dict[tuple[str, str], Maker] = {
     ("batchEmbedContents", "openai"): GeminiEmbeddings,
     ("images/generations", "gemini"): GeminiImages,
     ("audio/speech", "gemini"): GeminiSpeech,
+    (RERANK, "openai"): Rerank,
 }
 """What converts an operation for a dialect that is not its own."""
 
@@ -124,8 +127,11 @@ ESTIMATED = frozenset({"messages/count_tokens", "countTokens"})
 def passes(operation: str, door: str, vendor: Vendor) -> bool:
     """Whether calls pass as they come: the door speaks the vendor's dialect, or (empty) none of its own.
 
-    A vendor of OpenAI's dialect that has no Responses API gets chats instead.
+    A vendor of OpenAI's dialect that has no Responses API gets chats instead; one that reranks in words of its own is
+    asked in those.
     """
+    if operation == RERANK and vendor.kind in STYLES:
+        return False
     return not door or (door == vendor.dialect and (operation != RESPONSES or RESPONSES in vendor.abilities))
 
 

@@ -12,7 +12,7 @@ from providers.dialects.gemini.dialect import model_path
 from providers.dialects.neutral import Failure, Settings, Usage
 
 
-class _Whole:
+class Whole:
     """What these conversions have in common: errors, and no media and no stream."""
 
     read_error: Callable[[int, bytes], Failure] = staticmethod(gemini.read_error)
@@ -40,7 +40,7 @@ class _Whole:
         raise DialectError("The provider answered with a stream that was not asked for.", status=502)
 
 
-class OpenAIEmbeddings(_Whole):
+class OpenAIEmbeddings(Whole):
     """OpenAI's embeddings by Gemini's models."""
 
     def __init__(self, ask: Ask) -> None:
@@ -62,7 +62,7 @@ class OpenAIEmbeddings(_Whole):
         return Converted(status=200, body=written, usage=usage, model=found.model)
 
 
-class GeminiEmbeddings(_Whole):
+class GeminiEmbeddings(Whole):
     """Gemini's ``embedContent`` and ``batchEmbedContents`` by models of OpenAI's dialect."""
 
     read_error = staticmethod(chat.read_error)
@@ -85,7 +85,7 @@ class GeminiEmbeddings(_Whole):
         return Converted(status=200, body=written, usage=usage, model=found.model)
 
 
-class GeminiImages(_Whole):
+class GeminiImages(Whole):
     """OpenAI's image generation by Gemini's models and by Imagen."""
 
     def __init__(self, ask: Ask) -> None:
@@ -105,7 +105,7 @@ class GeminiImages(_Whole):
         return Converted(status=200, body=images.write_answer(found, self._request), usage=found.usage)
 
 
-class GeminiSpeech(_Whole):
+class GeminiSpeech(Whole):
     """OpenAI's speech by Gemini's models for it."""
 
     def __init__(self, ask: Ask) -> None:

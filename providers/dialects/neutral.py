@@ -179,7 +179,7 @@ class Request(msgspec.Struct):
 class Usage(msgspec.Struct):
     """Tokens. ``input`` includes cached, written and tool-use tokens, ``output`` the reasoning tokens.
 
-    ``searches`` are web searches that are billed beside them.
+    ``searches`` are web searches that are billed beside them, ``requests`` what is billed by the search of a rerank.
     """
 
     input: int = 0
@@ -194,6 +194,7 @@ class Usage(msgspec.Struct):
     image_output: int = 0
     video_input: int = 0
     searches: int = 0
+    requests: int = 0
     service_tier: str = ""
 
     @property
