@@ -43,6 +43,16 @@ def stem(name: str) -> str:
     Different models may share one (``gpt-4`` and ``gpt-4-1106-preview`` do): use it to refuse, never to let in. A
     fine-tuned model is its owner's alone and has a name that nothing else has.
     """
+    while not name.startswith(FINE_TUNED):
+        shorter = _without_decoration(name)
+        if shorter == name:
+            break
+        name = shorter
+    return name
+
+
+def _without_decoration(name: str) -> str:
+    """Return the name without what stands around it, once: what is left may be decorated, too."""
     name = plain(name)
     if name.startswith(FINE_TUNED):
         return name

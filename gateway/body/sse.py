@@ -34,10 +34,11 @@ class Event:
 
     @property
     def name(self) -> bytes:
-        """The value of its ``event:`` line, empty when there is none."""
+        """The value of its last ``event:`` line, empty when there is none."""
         if b"event" not in self.raw:
             return b""
-        return next((line[6:].strip() for line in self.raw.splitlines() if line.startswith(b"event:")), b"")
+        names = [line[6:].strip() for line in self.raw.splitlines() if line.startswith(b"event:")]
+        return names[-1] if names else b""
 
     @property
     def data(self) -> bytes:
