@@ -15,7 +15,8 @@ from typing import Final
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Count, Max, Sum
 
-from rules import shape
+from rules import former, shape
+from rules.former import FormerNames
 from rules.models import Rule
 from rules.shape import FORMS, Unit
 
@@ -30,7 +31,7 @@ UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 
 Limits = Mapping[str, int]
 """Amounts by unit; money in pico-dollars."""
-Revision = tuple[int, int, int]
+Revision = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +257,18 @@ class RuleIndex:
 
 
 class RuleSet:
-    """All rules that are enabled. ``metadata_keys`` are those of calls' metadata that any of them looks at."""
+    """All rules that are enabled. ``metadata_keys`` are those of calls' metadata that any of them looks at, ``former``
+    the names that they may still use for what was renamed.
+    """
 
-    def __init__(self, rules: Iterable[CompiledRule], revision: Revision) -> None:
+    def __init__(
+        self,
+        rules: Iterable[CompiledRule],
+        revision: Revision,
+        former: FormerNames = FormerNames(),  # noqa: B008 - frozen
+    ) -> None:
         rules = list(rules)
+        self.former = former
         self.limits = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "limit")
         self.budgets = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "budget")
         self.revision = revision
@@ -337,10 +346,13 @@ def load(rows: Iterable[Rule] | None = None, using: str = DEFAULT_DB_ALIAS) -> R
             logger.error(
                 "The rule %s is left out: a newer version may have written it (%s).", rule, type(error).__name__
             )
-    return RuleSet(compiled, revision)
+    return RuleSet(compiled, revision, former.load(using) if rows is None else FormerNames())
 
 
 def current_revision(using: str = DEFAULT_DB_ALIAS) -> Revision:
-    """Return what changes with every change of any rule: how many there are, their versions' sum, the newest id."""
+    """Return what changes with every change of any rule, or of the names that rules may use.
+
+    How many rules there are, their versions' sum and the newest id; of aliases their number and the newest id.
+    """
     found = Rule.objects.using(using).aggregate(count=Count("id"), versions=Sum("version"), newest=Max("id"))
-    return found["count"], found["versions"] or 0, found["newest"] or 0
+    return found["count"], found["versions"] or 0, found["newest"] or 0, *former.revision(using)

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from rules import compiled, periods
 from rules.compiled import SEPARATOR, Asked, CompiledRule, RuleSet, asked_by
+from rules.former import FormerNames
 from rules.models import BUDGET_FORMS, BudgetCounter, Rule
 from rules.shape import BUDGET_UNITS, PERIODS
 from usage.rollups import SPLIT, model_name
@@ -142,7 +143,7 @@ def _add_record(rules: RuleSet, record: Mapping[str, Any], sums: Sums) -> None:
     cost, tokens = _amounts(record)
     if not cost and not tokens:
         return
-    asked = asked_of(record)
+    asked = asked_of(record, rules.former)
     day = date.fromisoformat(str(record["created_at"])[:10])
     for rule in rules.budgets.fitting(asked):
         for place in places(rule, asked, day):
@@ -158,9 +159,10 @@ def _amounts(record: Mapping[str, Any]) -> tuple[int, int]:
     return int(cost), record["input_tokens"] + record["output_tokens"]
 
 
-def asked_of(record: Mapping[str, Any]) -> Asked:
-    """Return what rules see of a record."""
+def asked_of(record: Mapping[str, Any], former: FormerNames) -> Asked:
+    """Return what rules see of a record, whose model and account may have had ``former`` names."""
     asked = model_name(record["account"], record["model_asked"])
+    model = record["model_resolved"] or asked
     metadata = _decoded(record["metadata"])
     teams = record["teams"]
     return asked_by(
@@ -168,10 +170,12 @@ def asked_of(record: Mapping[str, Any]) -> Asked:
         record["subject_name"],
         teams if isinstance(teams, list) else _names.decode(teams),
         token=record["token_prefix"],
-        model=record["model_resolved"] or asked,
+        model=model,
         account=record["account"],
         metadata=metadata,
         model_asked=asked,
+        former_models=former.of_model(model),
+        former_accounts=former.of_account(record["account"]),
     )
 
 
@@ -250,7 +254,7 @@ def summed(rules: RuleSet, using: str = DEFAULT_DB_ALIAS) -> Sums:
         return sums
     since = min(periods.start_of(BUDGET_UNITS[name].period, today) for name in units)
     for record, day, cost, tokens in _grouped(since, using):
-        asked = asked_of(record)
+        asked = asked_of(record, rules.former)
         for rule in rules.budgets.fitting(asked):
             for place in places(rule, asked, day):
                 if place.start == periods.start_of(place.period, today):

@@ -85,7 +85,7 @@ def _asked(rules: RuleSet, record: Mapping[str, Any], moment: float) -> list[Ask
         "total": sum(tokens.values()),
         "cost": record["cost_pico"] or 0,
     }
-    call = spending.asked_of(record)
+    call = spending.asked_of(record, rules.former)
     asked: list[Asked] = []
     for index, units in ((rules.limits, LIMIT_UNITS), (rules.budgets, BUDGET_UNITS)):
         for rule in index.deciding(call):

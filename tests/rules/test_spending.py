@@ -12,14 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import AuditEntry, Change, Team
-from rules import spending
+from providers.models import Alias, Model, ProviderAccount, keep_former_name
+from rules import compiled, spending
 from rules.models import BudgetCounter, Rule
 from tests.support import databases
 from tests.support.usage_factory import attempt
 from usage import rows
 from usage.models import UsageHour, UsageRecord
 
-TABLES = (Team, Change, AuditEntry, UsageRecord, UsageHour, Rule, BudgetCounter)
+TABLES = (ProviderAccount, Model, Alias, Team, Change, AuditEntry, UsageRecord, UsageHour, Rule, BudgetCounter)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -157,3 +158,17 @@ def test_a_spoiled_counter_is_found_and_summed_again(database: str) -> None:
     spending.rebuild([rule.pk], database)
     assert spending.compare(database)[1] == []
     assert all(one.version > before[one.place] for one in spending.held_now(using=database))
+
+
+@pytest.mark.django_db
+def test_former_names_of_a_record() -> None:
+    account = ProviderAccount.objects.create(name="new", kind="openai")
+    model = Model.objects.create(account=account, name="better", upstream_id="gpt-4o", model_types=["chat"])
+    before = compiled.current_revision()
+    keep_former_name(account, None, "old")
+    keep_former_name(account, model, "good")
+    assert compiled.current_revision() != before
+    names = compiled.load().former
+    assert names.of_account("new") == ("old",)
+    assert names.of_model("new/better") == ("new/good", "old/better", "old/good")
+    assert (names.of_account("other"), names.of_model("other/better"), names.of_model("")) == ((), (), ())

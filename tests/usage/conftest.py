@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from accounts.models import Team
+from providers.models import Alias, Model, ProviderAccount
 from rules.models import BudgetCounter, Rule
 from tests.support import databases
 from usage.models import Feedback, UsageHour, UsageRecord
 
-TABLES = (UsageRecord, UsageHour, Feedback, Team, Rule, BudgetCounter)  # the last three: budgets count what is stored
+TABLES = (UsageRecord, UsageHour, Feedback, ProviderAccount, Model, Alias, Team, Rule, BudgetCounter)
+"""The accounts and what follows are there for budgets, which count what is stored."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

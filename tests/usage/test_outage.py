@@ -10,6 +10,7 @@ from django.db import connections
 
 from accounts.models import Team
 from gateway.config.database import database
+from providers.models import Alias, Model, ProviderAccount
 from rules.models import BudgetCounter, Rule
 from tests.support.servers import PostgresServer, wait_until
 from tests.support.usage_factory import attempt
@@ -34,7 +35,7 @@ def server(tmp_path: Path, django_db_blocker: Any) -> Iterator[PostgresServer]:
     connections.databases[ALIAS] = dict(connections.databases["default"]) | given
     with django_db_blocker.unblock():
         with connections[ALIAS].schema_editor() as editor:
-            for table in (UsageRecord, UsageHour, Team, Rule, BudgetCounter):
+            for table in (UsageRecord, UsageHour, Team, Rule, BudgetCounter, ProviderAccount, Model, Alias):
                 editor.create_model(table)
         yield server
         connections[ALIAS].close()
