@@ -36,6 +36,7 @@ COMMANDS = {
     "apply": "changes",
     "seed_catalogue": "changes",
     "bind_key": "changes",
+    "discover": "changes",
     "list_tokens": "reads",
     "export": "reads",
     "test_credentials": "reads",
