@@ -23,6 +23,8 @@ PEOPLE = {"member": "paul@example.com", "manager": "mia@example.com", "superuser
 PASSWORD = "an-Obvious-password-7"
 SIGN_IN = "in"
 """How the table writes a redirect to the sign-in page."""
+BASES = "^(?:v1/|api/llm/(?:api/inference/openai/)?)?"
+"""What some routes of the API begin with, all of it optional."""
 ASKS = "asks"
 """How the table writes the page that asks whether to delete what was selected."""
 PARAMETER = re.compile(r"<[^>]+>|\(\?P<\w+>[^)]*\)")
@@ -65,7 +67,7 @@ class Place:
 
     def path(self, object_id: Any) -> str:
         """Return the address with an object's id in it."""
-        route = self.route.replace(GOOGLE_PREFIX, "v1beta/")
+        route = self.route.replace(GOOGLE_PREFIX, "v1beta/").replace(BASES, "")
         for beginning, value in FILLED.items():
             start = route.find(beginning)
             if start >= 0:
