@@ -37,15 +37,10 @@ def test_the_seeds_example(client: OpenAI, quick: Gateway) -> None:
 
 def test_looks_at_a_batch_count_no_tokens(client: OpenAI, quick: Gateway) -> None:
     batch = submit(client, 1)
-    seen: list[str] = []
-
-    def completed() -> bool:
-        seen.append(client.batches.retrieve(batch.id).status)
-        return seen[-1] == "completed"
-
-    wait_until(completed, 20, 0.3)
+    wait_until(lambda: client.batches.retrieve(batch.id).status == "completed", 20, 0.3)
     quick.installation.records(1, batch_key=f"openai-main/{batch.id}")
-    looks = quick.installation.records(len(seen), operation__exact="batch.retrieve")
+    looks = quick.installation.records(operation__exact="batch.retrieve")  # some looks are answered here, unrecorded
+    assert looks
     assert {(look["input_tokens"], look["output_tokens"], look["cost_pico"]) for look in looks} == {(0, 0, 0)}
 
 

@@ -133,9 +133,13 @@ def test_a_first_token_that_does_not_come_when_the_stream_is_asked_for_late(surf
 def test_retries_but_not_of_what_streamed_through(
     surface: Surface, sound: bytes, name: str, outcome: tuple[int, int]
 ) -> None:
-    """An upload is sent once: the first of it leaves with the head, before any answer can come."""
+    """An upload is sent once: the first of it leaves behind the head, before this answer comes."""
     answer = send(
-        surface, name, sound, x_sandbox=f"status=503 times=1 key=retry-{name}", x_tfy_retry_config='{"attempts": 2}'
+        surface,
+        name,
+        sound,
+        x_sandbox=f"status=503 latency=200 times=1 key=retry-{name}",
+        x_tfy_retry_config='{"attempts": 2}',
     )
     requests = surface.upstream.requests()
     assert (answer.status_code, len(requests)) == outcome
