@@ -142,7 +142,18 @@ class UsageAdmin(ScopedAdmin):
         ("Call", {"fields": ("time_exact", "subject", "token_prefix", "teams", "metadata")}),
         (
             "Model",
-            {"fields": ("model_asked", "model_served", "account", "provider", "operation", "endpoint", "stream")},
+            {
+                "fields": (
+                    "model_asked",
+                    "model_resolved",
+                    "model_served",
+                    "account",
+                    "provider",
+                    "operation",
+                    "endpoint",
+                    "stream",
+                )
+            },
         ),
         (
             "Outcome",

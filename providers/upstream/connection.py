@@ -10,17 +10,16 @@ from typing import Any, Protocol
 
 import httptools
 
-from accounts.numbers import whole_number
 from providers.upstream.answer import LeanAnswer
 from providers.upstream.decoding import decoder_of
 from providers.upstream.failures import BrokenAnswer, Disconnected, ReadTimedOut, UpstreamFailure
 from providers.upstream.head import Origin
 from providers.upstream.headers import Headers
+from providers.upstream.keeping import KEEPALIVE_SECONDS, close_source, idle_seconds
 
 MAX_HEAD_BYTES = 2**16
 # Below this size a copy is cheaper than a second system call.
 JOINED_BYTES = 2**16
-KEEPALIVE_SECONDS = 30.0
 # A connection that rested for longer is looked at before it is used: upstreams close those that are idle.
 CHECKED_SECONDS = 0.5
 TIMER_SLACK_SECONDS = 0.002
@@ -304,7 +303,7 @@ class Connection(asyncio.Protocol):
         if b"content-encoding" in noted and not self._bodiless:
             answer.decoder = decoder_of(noted[b"content-encoding"])
         if b"keep-alive" in noted:
-            self._idle_seconds = _idle_seconds(noted[b"keep-alive"])
+            self._idle_seconds = idle_seconds(noted[b"keep-alive"])
 
     def _finish(self, answer: LeanAnswer) -> None:
         """Give the connection back; close it when it can't be used again."""
@@ -427,7 +426,7 @@ class Connection(asyncio.Protocol):
             self._end(failure)
             return
         finally:
-            await _close_source(body)
+            await close_source(body)
         if left is None:
             self._transport.write(b"0\r\n\r\n")
         self._upload = None
@@ -446,19 +445,3 @@ class Connection(asyncio.Protocol):
         if upload is not None:
             self._dirty = True
             upload.cancel()
-
-
-async def _close_source(body: Parts) -> None:
-    close = getattr(body, "aclose", None)
-    if close is not None:
-        await close()
-
-
-def _idle_seconds(value: bytes) -> float:
-    """Return for how long a connection may be kept by its ``keep-alive`` header, a second less than it says."""
-    for part in value.lower().split(b","):
-        name, _, given = part.partition(b"=")
-        seconds = whole_number(given.strip())
-        if name.strip() == b"timeout" and seconds is not None:
-            return min(KEEPALIVE_SECONDS, max(0.0, seconds - 1.0))
-    return KEEPALIVE_SECONDS

@@ -21,7 +21,7 @@ from usage.models import UsageRecord
 PAGES = {
     "providers_provideraccount": (
         "account",
-        {"change", "history", "add_from_catalogue", "add_by_hand", "test_credentials"},
+        {"change", "history", "add_from_catalogue", "discover", "add_by_hand", "test_credentials"},
     ),
     "providers_model": ("model", {"change", "history", "delete"}),
     "providers_grant": ("grant", {"change", "history", "delete"}),

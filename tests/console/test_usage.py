@@ -197,7 +197,7 @@ def test_the_detail_page_shows_everything_and_takes_nothing(add, as_root):
     assert "<b>bold</b>" not in page
     fields = {name for _, block in response.context["adminform"].fieldsets for name in flat(block["fields"])}
     told_otherwise = {"created_at", "subject_type", "subject_id", "subject_name", "token_id", "latency_us", "ttft_us"}
-    told_otherwise |= {"cost_pico", "bytes_in", "bytes_out", "id", "attempt_number"}
+    told_otherwise |= {"cost_pico", "bytes_in", "bytes_out", "id", "attempt_number", "decision"}
     assert {field.name for field in UsageRecord._meta.concrete_fields} - told_otherwise <= fields
     assert 'name="_save"' not in page
 

@@ -45,6 +45,7 @@ SHOWN_BY: dict[str, str] = {
     "BudgetExceeded": "policies.test_limits.test_an_exhausted_budget_says_how_much_and_until_when",
     "SessionOver": "not an answer of HTTP: tests.gateway.realtime.test_limits shows it at the end of a socket's "
     "session",
+    "SignInFailed": "pipeline.test_sign_in.test_a_refused_application_is_told_clearly",
     "FirstTokenTimedOut": f"{UPSTREAM}.test_a_first_token_that_does_not_come",
     "TooLarge": f"{REQUEST}.test_a_30_mb_body_through_the_sdk",
     "HeadTooLarge": "server.test_connections.test_endless_headers",

@@ -46,7 +46,7 @@ def test_a_post_is_never_a_browsers_page(gateway: Gateway, path: str) -> None:
     assert_ours(ask(gateway, "POST", path, BROWSER), 404, "unknown_url")
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/chat/completions", "/v2"])
+@pytest.mark.parametrize("path", ["/nothing", "/chat/completions", "/v3"])
 def test_browsers_get_a_page(gateway: Gateway, path: str) -> None:
     answer = ask(gateway, "GET", path, BROWSER)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
