@@ -68,11 +68,11 @@ def test_endless_headers(gateway: Gateway) -> None:
         connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-long: ")
         sent = 0
         try:
-            while sent < 64 * MB:
+            while sent < 128 * MB:  # twice what is read and dropped, so that the client sees the answer
                 sent += connection.send(b"a" * MB)
         except ConnectionError:
             pass
-        assert sent < 64 * MB, "no one stopped it"
+        assert sent < 128 * MB, "no one stopped it"
     assert resident(gateway) - before < 16 * MB
     with connect(gateway) as connection:
         connection.sendall(b"POST /v1/models HTTP/1.1\r\nhost: x\r\n" + b"x-a: b\r\n" * 60_000)
@@ -85,7 +85,7 @@ def test_an_endless_address(gateway: Gateway) -> None:
     with connect(gateway) as connection:
         connection.sendall(b"GET /v1/" + b"a" * 600_000)
         status, _ = read_answer(connection)
-    assert status == 431
+    assert status == 414
 
 
 def test_large_headers_that_are_allowed(gateway: Gateway, token: str) -> None:
