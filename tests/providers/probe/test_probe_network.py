@@ -96,7 +96,7 @@ def test_a_server_that_speaks_no_http(hello):
         [result] = probe_account(account_at(f"http://127.0.0.1:{server.getsockname()[1]}"), [model("chat")])
         thread.join(5)
     assert result.state == "no_network"
-    assert "no whole HTTP answer" in result.detail
+    assert "not a whole HTTP answer" in result.detail
 
 
 # --- which address is connected to ---
