@@ -14,6 +14,7 @@ from gateway.pipeline.records import MESSAGE_CHARACTERS
 from gateway.pipeline.replies import NO_BODY
 from providers.dialects.base import ReportedError
 from providers.dialects.conversion import JSON, Converted
+from providers.dialects.openai import failed_response
 from providers.redaction import redactor
 from providers.upstream.failures import BrokenAnswer
 
@@ -25,11 +26,15 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class ReadAnswer:
-    """What of an answer goes to the client; ``fields`` are its top-level fields, none when it is not a JSON object."""
+    """What of an answer goes to the client; ``fields`` are its top-level fields, none when it is not a JSON object.
+
+    ``outcome`` is the status that decides about another attempt, where it is not ``status``.
+    """
 
     status: int
     body: bytes
     fields: Mapping[str, msgspec.Raw]
+    outcome: int = 0
 
 
 def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
@@ -51,7 +56,17 @@ def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
             return ReadAnswer(error.status, clean.whole(body), fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
-    return ReadAnswer(status, clean.whole(_with_provider(attempt, body, fields)), fields)
+    failed = _failed_response(attempt, fields)
+    if failed is not None:
+        _note_error(attempt, failed)
+    outcome = failed.status if failed is not None else status
+    return ReadAnswer(status, clean.whole(_with_provider(attempt, body, fields)), fields, outcome)
+
+
+def _failed_response(attempt: Attempt, fields: Mapping[str, msgspec.Raw]) -> ReportedError | None:
+    """Return the error of a response that failed as it was created; one that is only looked at is a good answer."""
+    creates = attempt.call.method == "POST" and attempt.call.operation.path == "responses"
+    return failed_response(fields) if creates else None
 
 
 def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:

@@ -176,7 +176,7 @@ def _note_reply(attempt: Attempt, read: ReadAnswer) -> None:
     attempt.response = read.fields
     attempt.record.bytes_out = len(read.body)
     attempt.record.status = read.status
-    attempt.outcome = _outcome(read.status)
+    attempt.outcome = _outcome(read.outcome or read.status)
     attempt.finish(None)
 
 

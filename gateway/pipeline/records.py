@@ -15,6 +15,7 @@ from gateway.directory.accounts import unlisted_model
 from gateway.state import state
 from gateway.telemetry import meter
 from gateway.telemetry.tables import UNRESOLVED
+from providers.pricing import private
 from providers.redaction import redactor
 from providers.snapshot import AccountSnapshot, Target
 from usage.records import AttemptRecord, new_id
@@ -170,11 +171,16 @@ def _estimate_audio(record: AttemptRecord, call: Call, meter: AudioMeter, target
 
 
 def served_target(record: AttemptRecord, target: Target) -> Target:
-    """Return the target whose price counts: of the model that the vendor says it served, where that is another."""
+    """Return the target whose price counts: of the model that the vendor says it served, where that is another.
+
+    A model's private price holds whatever its server calls the model, but for another model that is listed.
+    """
     model = target.model
     if record.model_served in (model.upstream_id, ""):
         return target
     known = target.account.upstream_ids.get(record.model_served.lower())
+    if known is None and model.sheet is not None and model.sheet.version.startswith(private.VERSION):
+        return target
     return Target(target.account, known or unlisted_model(target.account, record.model_served))
 
 

@@ -67,6 +67,7 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any = msgspec.json.Decoder()
 _choices = msgspec.json.Decoder(list[Choice] | None)
 _string = msgspec.json.Decoder(str)
+FAILED_EVENT = b'"response.failed"'
 EMPTY = (b"null", b'""', b"[]", b"{}", b"false", b"")
 
 
@@ -100,6 +101,8 @@ class OpenAI:
 
     def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
         """Return the error that an answer, or an event of the name ``event``, reports; ``None`` for any other."""
+        if bytes(fields.get("type", b"")) == FAILED_EVENT:
+            return failed_response(_object_of(fields.get("response")))
         said = bytes(fields.get("error", b"null"))
         marked = event == b"error" or bytes(fields.get("object", b"")) == b'"error"'
         marked = marked or bytes(fields.get("type", b"")) == b'"error"'
@@ -177,6 +180,20 @@ def _status(words: Iterable[Any]) -> int:
         if isinstance(word, str) and word.lower() in STATUSES:
             return STATUSES[word.lower()]
     return OTHER_STATUS
+
+
+def failed_response(response: Fields) -> ReportedError | None:
+    """Return the error of a response that was created and failed; ``None`` for any other."""
+    said = bytes(response.get("error", b"null"))
+    failed = bytes(response.get("status", b"")) == b'"failed"' and said not in EMPTY
+    return _reported(_decoded(said)) if failed else None
+
+
+def _object_of(raw: msgspec.Raw | None) -> Fields:
+    try:
+        return _object.decode(raw) if raw is not None else {}
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _decoded(raw: bytes) -> Any:

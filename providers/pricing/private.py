@@ -27,6 +27,8 @@ from providers.pricing.sheet import PriceSheet, Rate, compile_sheet, price_keys
 
 OWN_KEYS: Final = {"audio_minute": ("audio_ms", 60_000), "request": ("requests", 1)}
 VARIANT_KEYS: Final = {"image": "images", "video_second": "video_seconds"}
+VERSION: Final = "private/"
+"""How the version of a private price begins."""
 COMMON_KEYS: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "audio_minute", "image", "request")
 DECIMALS: Final = 18
 HIGHEST: Final = Decimal(1_000_000)
@@ -36,7 +38,7 @@ def private_sheet(spec: Mapping[str, Any]) -> PriceSheet:
     """Return the sheet of a private price. Raises ``ValueError`` with the fault when it is not valid."""
     rates = _rates(spec)
     digest = hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()
-    return compile_sheet(f"private/{digest[:8]}", rates)
+    return compile_sheet(f"{VERSION}{digest[:8]}", rates)
 
 
 def private_price_fault(spec: object) -> str | None:

@@ -52,6 +52,7 @@ SMART = {
             ),
             target(1, override_params={"temperature": 0.75}),
         ),
+        virtual("thinking", target(0), target(1), model_types=["responses"]),
         virtual("prod", target(0, metadata_match={"env": "prod"})),
         virtual(
             "sticky",
@@ -78,7 +79,10 @@ def stages() -> Iterator[list[Stage]]:
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
     """Three accounts that nobody may use by themselves, and virtual models over them."""
     with Installation(tmp_path_factory.mktemp("routing") / "data", migrated_data) as installation:
-        models = [chat_model("m", model_id="gpt-4o-mini"), {"name": "e", "model_types": ["embedding"]}]
+        models = [
+            chat_model("m", model_id="gpt-4o-mini", model_types=["chat", "responses"]),
+            {"name": "e", "model_types": ["embedding"]},
+        ]
         accounts = [
             provider(name, stage.url, models=models, access=()) for name, stage in zip(NAMES, stages, strict=True)
         ]
@@ -163,6 +167,37 @@ def test_a_stream_goes_elsewhere_before_its_first_event(client: OpenAI, stages: 
     stages[2].play(story)
     chunks = list(client.chat.completions.create(model="smart/chat", messages=MESSAGES, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "three"
+
+
+def test_a_response_that_failed_is_a_failed_attempt(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    """It comes with a 200, whole or as the first event of a stream."""
+    refused.append(500)
+    error = {"code": "server_error", "message": "The model broke."}
+
+    def response(status: str, **fields: Any) -> dict[str, Any]:
+        return {"id": f"resp_{status}", "object": "response", "status": status, "model": "m", "output": [], **fields}
+
+    def broken(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.event({"type": "response.failed", "sequence_number": 0, "response": response("failed", error=error)})
+
+    def good(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.event({"type": "response.completed", "sequence_number": 0, "response": response("completed")})
+
+    stages[0].play(lambda turn: turn.answer(response("failed", error=error)))
+    stages[1].play(lambda turn: turn.answer(response("completed")))
+    answer = client.responses.with_raw_response.create(model="smart/thinking", input="hi")
+    assert answer.parse().status == "completed"
+    records = server.installation.records(2, request_id=answer.headers["x-request-id"])
+    assert [(each["account"], each["error_class"], each["error_message"]) for each in records] == [
+        ("one", "upstream_error", "The model broke."),
+        ("two", "", ""),
+    ]
+    stages[0].play(broken)
+    stages[1].play(good)
+    events = list(client.responses.create(model="smart/thinking", input="hi", stream=True))
+    assert [event.type for event in events] == ["response.completed"]
 
 
 def test_what_failed_twice_is_not_asked_first(client: OpenAI, stages: list[Stage]) -> None:
