@@ -26,6 +26,7 @@ from gateway.call.errors import InvalidRequest
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 Fields = Mapping[str, msgspec.Raw]
+TOOLS = b'"tools"'
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -49,9 +50,16 @@ def for_account(
     changed: dict[str, msgspec.Raw] = {}
     found: list[ModelSnapshot] = []
     for name, raw in fields.items():
+        value = bytes(raw)
+        if name == "input" and name in inert and (TOOLS in value or b"\\u00" in value):
+            items, tools = _read_tools(value)
+            named = rename_all(caller, account, tools, sent_as_is=sent_as_is)
+            if named or value.count(TOOLS) > len(tools):  # a name that comes twice could hide another model
+                changed[name] = msgspec.Raw(_encode(items))
+            found += named
+            continue
         if name == "model" or name in inert or name in INERT_FIELDS:
             continue
-        value = bytes(raw)
         if is_naming(name) or name.lower() in ROUTING_FIELDS or (value[:1] in (b"{", b"[") and may_name(value)):
             holder = {name: _read(name, value)}
             named = rename_all(caller, account, holder, sent_as_is=sent_as_is)
@@ -93,6 +101,14 @@ def references_to(models: Iterable[ModelSnapshot]) -> list[tuple[str, str]]:
     return [
         ("model", model.upstream_id) for model in models if not model.listed and model.upstream_id.startswith("ft:")
     ]
+
+
+def _read_tools(value: bytes) -> tuple[Any, list[Any]]:
+    """Return the items of a response's input, and the tools that some of them bring along."""
+    items = _read("input", value)
+    entries = items if isinstance(items, list) else []
+    tools = [entry["tools"] for entry in entries if isinstance(entry, dict) and "tools" in entry]
+    return items, [each for each in tools if isinstance(each, dict | list)]
 
 
 def _read(name: str, value: bytes) -> Any:

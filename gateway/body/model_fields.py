@@ -28,6 +28,7 @@ INERT_FIELDS = frozenset(
         "variables",
     }
 )
+PARAMETERS, FUNCTION = "parameters", "function"
 # What callers and models say, where OpenAI's operations have it: the largest fields, and no place of a model.
 SAID_FIELDS = frozenset({"input", "instructions", "messages", "prediction", "prompt"})
 SAID_BY_DOOR: dict[str, frozenset[str]] = {
@@ -78,6 +79,13 @@ def is_naming(field: str) -> bool:
     return field in NAMING_FIELDS or field.endswith(NAMING_ENDS)
 
 
+def is_inert(node: dict[str, Any], field: str) -> bool:
+    """Whether a field of an object names no model. The parameters of a function are a schema; those of a vendor's own
+    tool are what it is called with.
+    """
+    return field in INERT_FIELDS and not (field == PARAMETERS and node.get("type", FUNCTION) != FUNCTION)
+
+
 def may_name(raw: bytes) -> bool:
     """Whether a JSON value can name a model at all."""
     lowered = raw.lower()
@@ -95,7 +103,7 @@ def rename(value: Any, resolve: Rename) -> None:
             pending.extend(entry for entry in node if isinstance(entry, dict | list))
             continue
         for key, child in node.items():
-            if key in INERT_FIELDS:
+            if is_inert(node, key):
                 continue
             if is_naming(key):
                 node[key] = child = _renamed(child, resolve)
@@ -126,7 +134,7 @@ def routing_words(value: Any) -> Iterator[str]:
             for key, child in node.items():
                 if key.lower() in ROUTING_FIELDS:
                     yield from strings(child)
-                if key not in INERT_FIELDS:
+                if not is_inert(node, key):
                     pending.append(child)
         elif isinstance(node, list):
             pending.extend(node)

@@ -228,3 +228,40 @@ def test_fields_that_name_models(name: str) -> None:
 )
 def test_fields_that_do_not(name: str) -> None:
     assert not is_naming(name)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"input": [{"type": "additional_tools", "tools": [{"type": "image_generation", "model": "closed"}]}]},
+        {"input": [{"type": "tool_search_output", "tools": [{"type": "x", "parameters": {"model": "closed"}}]}]},
+        {"tools": [{"type": "openrouter:advisor", "parameters": {"model": "closed"}}]},
+    ],
+)
+def test_tools_that_a_call_brings_along_name_models(body: dict[str, Any]) -> None:
+    holder = account(model("open", "gpt-open"), model("closed", "gpt-closed", subjects=CLOSED))
+    fields = decode_fields(json.dumps(body).encode())
+    with pytest.raises(ModelNotFound):
+        for_account(caller(), holder, fields)
+    escaped = decode_fields(json.dumps(body).replace('"tools"', '"too\\u006cs"').encode())
+    with pytest.raises(ModelNotFound):
+        for_account(caller(), holder, escaped)
+    allowed = decode_fields(json.dumps(body).replace("closed", "open").encode())
+    changed, named = for_account(caller(), holder, allowed)
+    assert [each.name for each in named] == ["open"]
+    assert b"gpt-open" in b"".join(bytes(value) for value in changed.values())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"input": [{"type": "message", "role": "user", "content": 'the model of "tools"'}]},
+        {"input": [{"type": "x", "tools": [{"type": "function", "name": "f", "parameters": {"model": "closed"}}]}]},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"model": {}}}}}]},
+        {"functions": [{"name": "f", "parameters": {"model": "closed"}}]},
+    ],
+)
+def test_schemas_and_texts_name_none(body: dict[str, Any]) -> None:
+    fields = decode_fields(json.dumps(body).encode())
+    holder = account(model("closed", "gpt-closed", subjects=CLOSED))
+    assert for_account(caller(), holder, fields) == (fields, [])
