@@ -51,9 +51,11 @@ def test_a_batch_is_one_statement(database: str) -> None:
 
 def test_the_migrations_go_back_and_forth(database: str) -> None:
     connection = connections[database]
+    there = connection.introspection.table_names()
     with connection.schema_editor() as editor:
         for model in apps.get_app_config("usage").get_models():
-            editor.delete_model(model)
+            if model._meta.db_table in there:
+                editor.delete_model(model)
     for target in ("0001", "zero", "0001"):
         call_command("migrate", "usage", target, database=database, verbosity=0)
         assert (UsageRecord._meta.db_table in connection.introspection.table_names()) == (target != "zero")

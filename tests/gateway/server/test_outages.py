@@ -17,7 +17,7 @@ from tests.support.installation import Gateway, Installation, within
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import PostgresServer, free_port, wait_until
 
-PARTS = {"directory", "database", "spool", "redis"}
+PARTS = {"directory", "database", "spool", "redis", "limits"}
 
 
 def ready(gateway: Gateway) -> tuple[int, dict[str, Any]]:
