@@ -161,7 +161,8 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
         if key is not None and self._guards(request):
             if request.method == "POST":
                 self.model._base_manager.select_for_update().filter(pk=key).values_list("pk", flat=True).first()
-                request.stale = versions.stale(self.model, key, request.POST.get(VERSION_FIELD, ""))  # type: ignore[attr-defined]
+                stale = versions.stale(self.model, key, request.POST.get(VERSION_FIELD, ""))
+                request.stale = stale  # type: ignore[attr-defined]
             else:  # before the row is read: a change in between makes the form stale, not unnoticed
                 request.version = versions.version_of(self.model, key)  # type: ignore[attr-defined]
         return super().get_object(request, object_id, from_field)

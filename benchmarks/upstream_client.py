@@ -20,7 +20,8 @@ os.environ.update(
 
 REQUEST = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hi there, how are you today?"}]}'
 BODY = (
-    b'{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hello"}}],'
+    b'{"id":"chatcmpl-1","object":"chat.completion",'
+    b'"choices":[{"index":0,"message":{"role":"assistant","content":"hello"}}],'
     b'"usage":{"prompt_tokens":3,"completion_tokens":2}}'
 )
 ANSWER = (

@@ -203,10 +203,11 @@ def write(sums: Sums, using: str) -> list[Held]:
 
 
 def _upsert(rows: int) -> str:
-    places_of_row = f"({', '.join(['%s'] * len(COLUMNS))})"
+    places = f"({', '.join(['%s'] * len(COLUMNS))})"
+    values = ", ".join([places] * rows)
     added = ", ".join(f"{name} = {TABLE}.{name} + excluded.{name}" for name in COLUMNS[5:9])
     return (
-        f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES {', '.join([places_of_row] * rows)} "  # noqa: S608 - our names
+        f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES {values} "  # noqa: S608 - our names
         f"ON CONFLICT (key) DO UPDATE SET {added}, updated_at = excluded.updated_at "
         "RETURNING key, cost_high, cost_low, tokens, version"
     )

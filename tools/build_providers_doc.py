@@ -52,8 +52,8 @@ This page is made from the tables that the code uses (`python -m tools.build_pro
 ## Endpoints by dialect
 
 `as is`: the call passes byte by byte, and the server's answer decides. `converted`: request, answer, stream, usage and
-errors are translated, see below. `estimated`: counted here, with the header `x-gatehouse-estimated: true`. `—`: refused
-with 400 `unsupported_by_provider`. All are under `/v1`, `/api/llm` and the other prefixes; Google's also under
+errors are translated, see below. `estimated`: counted here, with the header `x-gatehouse-estimated: true`. `—`:
+refused with 400 `unsupported_by_provider`. All are under `/v1`, `/api/llm` and the other prefixes; Google's also under
 `/v1beta`.
 
 """

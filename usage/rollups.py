@@ -73,8 +73,9 @@ class UsageHour(models.Model):
 
 TABLE: Final = UsageHour._meta.db_table
 COLUMNS: Final = ("key", *DIMENSIONS, *SUMS)
+_PLACES: Final = ", ".join(["%s"] * len(COLUMNS))
 _UPSERT: Final = (
-    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))}) "  # noqa: S608 - names of ours only
+    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({_PLACES}) "  # noqa: S608 - names of ours only
     f"ON CONFLICT (key) DO UPDATE SET {', '.join(f'{name} = {TABLE}.{name} + excluded.{name}' for name in SUMS)}"
 )
 

@@ -170,7 +170,8 @@ def _insert_statement(count: int = 1) -> str:
     others."""
     places = f"({', '.join(['%s'] * len(FIELDS))})"
     values = ", ".join([places] * count)
-    return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608 - our names
+    # Names of ours only.
+    return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608
 
 
 def _ids(cursor: CursorWrapper) -> set[str]:

@@ -11,7 +11,8 @@ SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
 # Before the name itself: Google's and Azure's resources, Bedrock's regions and makers, the maker in an aggregator's
 # names.
 PREFIXES = re.compile(
-    r"(?:.*/)?(?:(?:us|eu|apac|global|us-gov)\.)?(?:(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen)\.)?"
+    r"(?:.*/)?(?:(?:us|eu|apac|global|us-gov)\.)?"
+    r"(?:(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen)\.)?"
 )
 # Behind it: a tag (Ollama's and OpenRouter's), a version or a date by any vendor's custom, and words for "the newest".
 SUFFIXES = re.compile(

@@ -48,7 +48,8 @@ class FileUpload(MultipartUpload):
         wanted = ("purpose", *(EXPIRY_PARTS if own else ()))
         super().__init__(request, settings.MAX_UPLOAD_BYTES, wanted, on_file=self._look)
         self.check = InputCheck(call.caller, account, own=own)
-        self.content: IO[bytes] | None = tempfile.TemporaryFile() if own else None  # noqa: SIM115 - closed with the upload
+        # Closed with the upload.
+        self.content: IO[bytes] | None = tempfile.TemporaryFile() if own else None  # noqa: SIM115
         self._call = call
         self._account = account
         self._fault: CallError | None = None

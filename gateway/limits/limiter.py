@@ -84,7 +84,8 @@ class Limiter:
             spending.LISTENERS.remove(self.stored)
         if self.shared is not None:
             await self.shared.stop()
-        self.__init__(self._rules, self._known)  # type: ignore[misc]  # as new, for a server that starts in this process again
+        # As new, for a server that starts in this process again.
+        self.__init__(self._rules, self._known)  # type: ignore[misc]
 
     @property
     def workers(self) -> int:

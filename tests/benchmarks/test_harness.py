@@ -130,8 +130,12 @@ def test_the_pins_are_exact_checked_and_name_no_registry() -> None:
     assert "://" not in pins
 
 
+def no_endpoint(path: str, which: str) -> Any:
+    """An endpoint of a server that takes no calls."""
+
+
 def bench(recorded: list[int], sent: int) -> Bench:
-    found = Running(lambda path, which: None, None, lambda: recorded.pop(0) if len(recorded) > 1 else recorded[0])  # type: ignore[arg-type,return-value]
+    found = Running(no_endpoint, None, lambda: recorded.pop(0) if len(recorded) > 1 else recorded[0])
     return Bench(found, Upstreams({}), Options(), sent)
 
 
@@ -311,7 +315,7 @@ def test_what_a_server_takes_when_idle_is_learnt(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_process_for_each_upstream_is_measured_alone() -> None:
-    found = Running(lambda path, which: None, 7, parts={"instant": 7, "streaming": 8})  # type: ignore[arg-type,return-value]
+    found = Running(no_endpoint, 7, parts={"instant": 7, "streaming": 8})
     assert [found.pid_behind(which) for which in ("instant", "streaming", "talking")] == [7, 8, 7]
     assert found.groups() == {7, 8}
 

@@ -20,7 +20,7 @@ HEADER = "header-secret-98765"
 
 @dataclass
 class Installation:
-    """The rows by name: ``mine`` and ``other`` are an account, a team, … that Mia manages, and one that she doesn't."""
+    """The rows by name: ``mine`` is an account, a team and so on that Mia manages, ``other`` one that she doesn't."""
 
     root: User
     mia: User

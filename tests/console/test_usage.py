@@ -272,5 +272,6 @@ def test_money_is_exact(amount, text):
 
 
 def test_durations_and_sizes():
-    assert [duration(n) for n in (None, 7, 12_400, 999_600, 3_070_000)] == ["–", "7 µs", "12.4 ms", "1000 ms", "3.07 s"]
+    shown = [duration(n) for n in (None, 7, 12_400, 999_600, 3_070_000)]
+    assert shown == ["–", "7 µs", "12.4 ms", "1000 ms", "3.07 s"]
     assert [size(n) for n in (0, 812, 3100, 2_000_000)] == ["0 B", "812 B", "3.1 KB", "2.0 MB"]

@@ -88,7 +88,8 @@ def test_a_stream_has_anthropics_events_in_their_order(sandbox: SandboxProcess) 
 
 def test_the_sdk_assembles_a_stream(claude: Anthropic) -> None:
     messages: Any = [{"role": "user", "content": "What's the weather in Paris and Rome?"}]
-    with claude.messages.stream(model=MODEL, max_tokens=500, messages=messages, tools=[WEATHER]) as stream:  # type: ignore[list-item]
+    tools: Any = [WEATHER]
+    with claude.messages.stream(model=MODEL, max_tokens=500, messages=messages, tools=tools) as stream:
         message = stream.get_final_message()
     calls = [block for block in message.content if block.type == "tool_use"]
     assert [call.input for call in calls] == [{"city": "Paris"}, {"city": "Rome"}]

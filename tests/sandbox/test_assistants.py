@@ -117,7 +117,8 @@ def test_a_run_streams_its_story(quick_client: OpenAI, quick_sandbox: SandboxPro
     thread = quick_client.beta.threads.create(messages=[{"role": "user", "content": "Count from 1 to 3."}])
     with quick_client.beta.threads.runs.stream(thread_id=thread.id, assistant_id=assistant.id) as stream:
         assert "".join(stream.text_deltas) == "1 2 3"
-        assert [message.content[0].text.value for message in stream.get_final_messages()] == ["1 2 3"]  # type: ignore[union-attr]
+        contents = [message.content[0] for message in stream.get_final_messages()]
+        assert [content.text.value for content in contents] == ["1 2 3"]  # type: ignore[union-attr]
 
     answer = quick_sandbox.post(
         "/threads/runs",

@@ -179,10 +179,8 @@ class TestTranscriptions:
 
     def test_subtitles_and_text(self, client: OpenAI) -> None:
         file = wav(client, "One two three. Four five.")
-        made = {
-            form: client.audio.transcriptions.create(model="whisper-1", file=file, response_format=form)  # type: ignore[call-overload]
-            for form in ("text", "srt", "vtt")
-        }
+        create: Any = client.audio.transcriptions.create
+        made = {form: create(model="whisper-1", file=file, response_format=form) for form in ("text", "srt", "vtt")}
         assert made["text"] == "One two three. Four five.\n"
         assert made["srt"].startswith("1\n00:00:00,000 --> 00:00:00,933\nOne two three.\n\n2\n00:00:01,000 --> ")
         assert made["vtt"].startswith("WEBVTT\n\n00:00:00.000 --> 00:00:00.933\nOne two three.\n\n")
@@ -283,9 +281,9 @@ class TestTranslations:
         )
         assert_valid("CreateTranslationResponseVerboseJson", raw.http_response.json())
         assert raw.http_response.json()["language"] == "english"
+        create: Any = client.audio.translations.create
         for form, beginning in (("text", "Good Morning"), ("srt", "1\n00:00"), ("vtt", "WEBVTT")):
-            made: Any = client.audio.translations.create(model="whisper-1", file=file, response_format=form)  # type: ignore[call-overload]
-            assert made.startswith(beginning)
+            assert create(model="whisper-1", file=file, response_format=form).startswith(beginning)
 
     def test_only_whisper_translates(self, client: OpenAI) -> None:
         with pytest.raises(BadRequestError, match="does not support translation"):

@@ -119,7 +119,8 @@ def test_events_tell_the_story(client: OpenAI, sandbox: SandboxProcess) -> None:
     ]
     steps = [event for event in events if event.type == "metrics"][::-1]
     assert len(steps) == 30
-    assert all(set(step.data) >= {"step", "train_loss", "valid_loss", "total_steps"} for step in steps)  # type: ignore[call-overload]
+    expected = {"step", "train_loss", "valid_loss", "total_steps"}
+    assert all(set(step.data) >= expected for step in steps)  # type: ignore[call-overload]
     assert steps[-1].data["train_loss"] < steps[0].data["train_loss"]  # type: ignore[index]
 
 

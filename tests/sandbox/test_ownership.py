@@ -69,5 +69,6 @@ def test_other_keys_find_nothing(two_keys: SandboxProcess, path: str) -> None:
             other.get(f"/{path}/{made}", cast_to=object)
         assert made in caught.value.message
         if listed:
-            assert made in [item["id"] for item in client.get(f"/{path}", cast_to=object)["data"]]  # type: ignore[index]
+            mine = client.get(f"/{path}", cast_to=object)["data"]  # type: ignore[index]
+            assert made in [item["id"] for item in mine]
             assert other.get(f"/{path}", cast_to=object)["data"] == []  # type: ignore[index]

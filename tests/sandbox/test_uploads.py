@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
@@ -110,5 +111,6 @@ def test_unknown_uploads_and_missing_parameters(client: OpenAI, sandbox: Sandbox
         client.uploads.parts.create("upload_x", data=b"hello")
     answer = sandbox.post("/uploads", {"filename": "a.pdf", "purpose": "assistants", "mime_type": "application/pdf"})
     assert answer.json()["error"]["param"] == "bytes"
+    asked: Any = {"bytes": 1, "filename": "a", "mime_type": "text/plain", "purpose": "homework"}
     with pytest.raises(BadRequestError, match="'homework' is not one of"):
-        client.uploads.create(bytes=1, filename="a", mime_type="text/plain", purpose="homework")  # type: ignore[arg-type]
+        client.uploads.create(**asked)

@@ -90,12 +90,12 @@ def test_tools_and_their_results(claude: Anthropic, stream: bool) -> None:
     call: Any = message.content[-1]
     assert (call.type, call.name) == ("tool_use", "get_weather")
     assert isinstance(call.input["city"], str)
-    answered = [
+    answered: Any = [
         *asked["messages"],
         {"role": "assistant", "content": [block.to_dict() for block in message.content]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}]},
     ]
-    last: Any = claude.messages.create(model=CHAT, max_tokens=200, tools=[WEATHER], messages=answered)  # type: ignore[arg-type]
+    last: Any = claude.messages.create(model=CHAT, max_tokens=200, tools=[WEATHER], messages=answered)
     assert last.content[0].text
 
 

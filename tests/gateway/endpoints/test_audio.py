@@ -133,7 +133,8 @@ def test_the_capability_gate(surface: Surface, spoken: bytes, model_last: bool) 
     else:
         with pytest.raises(BadRequestError) as refused:
             surface.sdk().audio.translations.create(**heard(spoken, model="media/listener"))
-        assert refused.value.body["message"] == "audio_translation is not supported for the model"  # type: ignore[index]
+        body: Any = refused.value.body
+        assert body["message"] == "audio_translation is not supported for the model"
     assert surface.upstream.requests() == []
 
 

@@ -17,7 +17,8 @@ async def test_conversation_items_page_by_page(async_sdk: AsyncOpenAI) -> None:
     given: Any = [{"type": "message", "role": "user", "content": f"message {number}"} for number in range(5)]
     await async_sdk.conversations.items.create(conversation.id, items=given)
     pages = async_sdk.conversations.items.list(conversation.id, limit=2, order="asc")
-    assert [item.content[0].text async for item in pages] == [f"message {number}" for number in range(5)]  # type: ignore[union-attr]
+    said = [item.content[0].text async for item in pages]  # type: ignore[union-attr]
+    assert said == [f"message {number}" for number in range(5)]
 
 
 def test_a_conversation_remembers(sdk: OpenAI) -> None:

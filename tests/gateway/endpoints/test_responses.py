@@ -131,8 +131,8 @@ def test_the_guides_function_call(sdk: OpenAI) -> None:
     assert call.type == "function_call"
     assert "location" in json.loads(call.arguments)
 
-    result = {"type": "function_call_output", "call_id": call.call_id, "output": "12 degrees"}
-    stateful = sdk.responses.create(model=CHAT, previous_response_id=called.id, input=[result], tools=[weather])  # type: ignore[list-item]
+    result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "12 degrees"}
+    stateful = sdk.responses.create(model=CHAT, previous_response_id=called.id, input=[result], tools=[weather])
     echoed = [*asked, *(item.to_dict() for item in called.output), result]
     stateless = sdk.responses.create(model=CHAT, input=echoed, tools=[weather], store=False)
     assert "12 degrees" in stateful.output_text

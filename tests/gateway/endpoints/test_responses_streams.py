@@ -78,7 +78,8 @@ def test_a_background_stream_is_taken_up_again(sdk: OpenAI) -> None:
 
 SCRIPT = (
     b": hello\r\n\r\nevent: response.created\r\ndata: "
-    b'{"type":"response.created","response":{"id":"resp_script","object":"response","output":[]},"sequence_number":0}\r\n\r\n'
+    b'{"type":"response.created","response":{"id":"resp_script","object":"response","output":[]},'
+    b'"sequence_number":0}\r\n\r\n'
     b'event: response.brand_new\ndata: {"type": "response.brand_new",  "x": [1, 2.0, 3e5], "x": 1}\n\n'
     b"id: 7\nretry: 10\nevent: response.output_text.delta\ndata: "
     b'{"type":"response.output_text.delta","delta":"\\u00e4"}\n\n'

@@ -141,7 +141,8 @@ def test_without_a_database_no_id_is_told(fragile: tuple[PostgresServer, Gateway
             list(client.responses.create(**body, stream=True))  # type: ignore[call-overload]
         # what needs no new record goes on from what is remembered
         assert client.responses.create(**body, store=False).output_text  # type: ignore[call-overload]
-        assert client.responses.create(**body, store=False, previous_response_id=known.id).output_text  # type: ignore[call-overload]
+        follow_up = {**body, "store": False, "previous_response_id": known.id}
+        assert client.responses.create(**follow_up).output_text  # type: ignore[call-overload]
     finally:
         database.start()
     wait_until(lambda: gateway.post(token, "/v1/responses", body).status_code == 200)

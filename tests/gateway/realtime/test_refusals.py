@@ -259,7 +259,8 @@ async def test_frames_pass_as_they_came(voices: Gateway, voice_token: str, realt
     sound = base64.b64encode(bytes(4800)).decode()
     frames = [
         f'{{ "type" : "input_audio_buffer.append",\n "audio":"{sound}"}}',
-        '{"type":"response.create","response":{"conversation":"none","input":[{"type":"item_reference","id":"item_1"}]}}',
+        '{"type":"response.create",'
+        '"response":{"conversation":"none","input":[{"type":"item_reference","id":"item_1"}]}}',
         '{"type":"something.new","naïve":"☃"}',
     ]
     async with dial(voices, voice_token) as socket:

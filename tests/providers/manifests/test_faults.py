@@ -78,7 +78,10 @@ FAULTS = [
     (HEAD + "organization: 'org-1\n\n  org-2'", [("organization", "no HTTP header can carry")]),
     (HEAD + 'organization: "org-1\\n"', [("organization", "no HTTP header can carry")]),
     (HEAD + 'project: "proj\\u0001"', [("project", "no HTTP header can carry")]),
-    (HEAD + "organization: Ünï\nproject: Ünï", [("organization", "printable ASCII"), ("project", "printable ASCII")]),
+    (
+        HEAD + "organization: Ünï\nproject: Ünï",
+        [("organization", "printable ASCII"), ("project", "printable ASCII")],
+    ),
     (HEAD + 'extra_headers: {"X-A\\n": x}', [("", "is not a valid header name")]),
     (HEAD + "extra_headers: {X-Ä: x}", [("", "is not a valid header name")]),
     (HEAD + 'extra_headers: {X-A: "a\\nb"}', [("extra_headers.X-A", "printable ASCII")]),
