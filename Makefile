@@ -13,7 +13,7 @@ help:
 	@echo "make fuzz   run the fuzzers alone, with new examples, for an hour (FUZZ_SECONDS=60 for a minute)"
 	@echo "make check  formatting, lint, types, import rules, migrations"
 	@echo "make bench  measure beside nginx, Envoy, Ferro, TensorZero, Portkey and LiteLLM (ARGS=--help for more)"
-	@echo "make lock   resolve the dependencies anew"
+	@echo "make lock   resolve the dependencies again"
 	@echo "make clean  remove the environment, caches and the demo's data"
 
 run: $(VENV)/.installed

@@ -25,7 +25,7 @@ admin.site.unregister(Group)
 
 @choices_for(Membership)
 def membership_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySet[Any]:
-    """Whoever manages a team may add any user to it."""
+    """A manager of a team may add any user to it."""
     return targets if source.name == "user" and scope.teams else targets.none()
 
 

@@ -2,9 +2,9 @@
 removed.
 
 Every model that announces itself (``accounts.changes.Announced``) is audited by its ``save``, by bulk writes and by
-deletions, in the same transaction; so the console, the commands and manifests leave the same entries. What is no change
-of a row (a download, a cancelled job) is recorded by :func:`note`. Secrets appear as "set" or "none" only, and values
-are bounded.
+deletions, in the same transaction; so the console, the commands and manifests leave the same entries. What does not
+change a row (a download, a cancelled job) is recorded by :func:`note`. Secrets appear as "set" or "none" only, and
+values are bounded.
 """
 
 import json
@@ -137,7 +137,7 @@ def _said(name: str, old: str, new: str) -> str:
 
 
 def stored(instance: models.Model, using: str | None, fields: Iterable[str] | None = None) -> Values | None:
-    """Return the values that the database holds of ``instance``'s row; ``None`` when there is no row yet."""
+    """Return the values that the database holds of ``instance``'s row; ``None`` when the row is new."""
     return None if instance._state.adding else row_values(type(instance), instance.pk, using, fields)
 
 

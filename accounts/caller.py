@@ -1,4 +1,4 @@
-"""Who asks: the caller that a token stands for, as the directory holds it."""
+"""Who asks: the caller that a token belongs to, as the directory holds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

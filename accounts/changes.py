@@ -21,7 +21,7 @@ MANY = 100
 class Change(models.Model):
     """One change: ``kind`` is the model's label in lower case, ``object_id`` its primary key, empty for "many".
 
-    ``created_at`` is the database's time: workers tell by it which ids may still be missing.
+    ``created_at`` is the database's time: workers see from it which ids may still be missing.
     """
 
     kind = models.CharField(max_length=64)

@@ -19,7 +19,7 @@ def client_address(request: HttpRequest) -> str:
     """Return the address that a request is counted under: an IPv4 address, or the beginning of an IPv6 network.
 
     ``X-Forwarded-For`` is read from its end, for as long as those who wrote it are ``GATEHOUSE_TRUSTED_PROXIES``: what
-    stands before that, a client may have made up.
+    comes before that, a client may have made up.
     """
     found = _address(request.META.get("REMOTE_ADDR", ""))
     hops = request.META.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", MOST_HOPS)[-MOST_HOPS:]
@@ -38,7 +38,7 @@ def address_of(written: str) -> str:
 
 
 def addresses_are_known() -> bool:
-    """Whether requests of different people can be told apart by their address."""
+    """Whether the addresses of different people's requests differ."""
     return bool(settings.TRUSTED_PROXIES) or not settings.BEHIND_PROXY
 
 

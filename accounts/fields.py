@@ -8,7 +8,7 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one a line. Empty lines are dropped; the value is a list."""
+    """A list of strings, one a line. Empty lines are dropped; the value is a list."""
 
     widget = UnfoldAdminExpandableTextareaWidget
 
@@ -25,7 +25,7 @@ class LinesField(forms.CharField):
 
 
 class PairsField(forms.CharField):
-    """A table of texts, a ``name: value`` line each; the value is a dict. Names are unique."""
+    """A table of strings, a ``name: value`` line each; the value is a dict. Names are unique."""
 
     widget = UnfoldAdminExpandableTextareaWidget
 
@@ -41,7 +41,7 @@ class PairsField(forms.CharField):
                 continue
             name, colon, text = line.partition(":")
             name = name.strip()
-            # The line itself is not repeated: what stands after a forgotten colon may be a secret.
+            # The line itself is not repeated: what comes after a forgotten colon may be a secret.
             if not colon or not name:
                 raise ValidationError(f"Line {number} has no 'name: value' form.")
             if name in pairs:

@@ -32,7 +32,7 @@ class UserCreationForm(UnfoldUserCreationForm):
 
 
 class UserChangeForm(forms.ModelForm):
-    """Edits a user; refuses to leave the house without a superuser."""
+    """Edits a user; refuses to leave the installation without a superuser."""
 
     class Meta:
         model = User

@@ -170,7 +170,7 @@ def describe(token: ApiToken) -> dict[str, Any]:
 
 
 def _short(text: str) -> str:
-    """Return a text as a message shows it: quoted, its odd characters spelled out, and not longer than a line."""
+    """Return a string as a message shows it: quoted, its odd characters spelled out, and not longer than a line."""
     return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…")
 
 

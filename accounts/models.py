@@ -116,7 +116,7 @@ class Membership(Announced):
 
 
 class VirtualAccount(Announced):
-    """An application's identity: it holds tokens and grants, but nobody signs in as it."""
+    """An application's identity: it holds tokens and grants, but no one signs in as it."""
 
     name = models.CharField(max_length=64, unique=True, validators=[slug_validator])
     display_name = models.CharField(max_length=200, blank=True)
@@ -141,7 +141,7 @@ class VirtualAccount(Announced):
     def clean(self) -> None:
         tags = self.tags
         if not isinstance(tags, dict) or not all(isinstance(v, str) and len(v) <= 128 for v in tags.values()):
-            raise ValidationError({"tags": "Give a JSON object of texts, each at most 128 characters."})
+            raise ValidationError({"tags": "Give a JSON object of strings, each at most 128 characters."})
 
     def audit_place(self) -> tuple[str, str]:
         return "", self.team.name if self.team else ""

@@ -1,7 +1,7 @@
 """Numbers that someone else wrote: read without a surprise.
 
 ``str.isdigit()`` takes ``²`` and thousands of digits, and ``int()`` refuses both; ``float()`` takes ``1e308`` and
-``nan``. So nothing but this module asks a text whether it is a number.
+``nan``. So nothing but this module asks a string whether it is a number.
 """
 
 import math

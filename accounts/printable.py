@@ -1,4 +1,4 @@
-"""Texts that others chose, made fit for a terminal and for a line of a log."""
+"""Strings that others chose, made fit for a terminal and for a line of a log."""
 
 from typing import Final
 

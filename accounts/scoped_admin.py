@@ -219,7 +219,7 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
             raise Http404
         return obj
 
-    # Rows record their own changes (``accounts.audit``), whoever makes them; Django's own log would say less.
+    # Rows record their own changes (``accounts.audit``), from the console or not; Django's own log would say less.
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         pass
 
@@ -251,7 +251,7 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
 
 
 class KnowingSelect(AutocompleteSelect):
-    """A search field that is told the label of its value, instead of asking the database for it in every row."""
+    """A search field that is given the label of its value, instead of asking the database for it in every row."""
 
     known: tuple[str, str] | None = None
 
@@ -274,7 +274,7 @@ class RowsFormSet(PaginationInlineFormSet):
 
 
 class ScopedInline(ScopedFields, TabularInline):
-    """Rows shown on another model's page; whoever may change that page may change them."""
+    """Rows shown on another model's page; the users who may change that page may change them."""
 
     formset = RowsFormSet
     extra = 0

@@ -2,8 +2,8 @@
 
 A try is counted before the password is looked at, so that a hundred at once are not a hundred tries; the right password
 takes it back. Three counts, over ``GATEHOUSE_SIGN_IN_PAUSE_MINUTES``: of a person from one address
-(``GATEHOUSE_SIGN_IN_TRIES``), of an address whoever is tried (6 times as many), and of a person from wherever (20 times
-as many). The table holds one row for a person and an address, and so many rows at most.
+(``GATEHOUSE_SIGN_IN_TRIES``), of an address for all persons (6 times as many), and of a person from everywhere (20
+times as many). The table holds one row for a person and an address, and so many rows at most.
 """
 
 import logging
@@ -31,7 +31,7 @@ OF_A_PERSON = 20
 
 
 class SignIns(AxesDatabaseHandler):  # type: ignore[misc]
-    """What django-axes asks: whether somebody may try, and what came of it."""
+    """What django-axes asks: whether a person may try, and what came of it."""
 
     def is_locked(self, request: Any, credentials: dict[str, Any] | None = None) -> bool:
         """Count the try, unless there were too many; return whether there were."""
@@ -72,7 +72,7 @@ def unlock(*, name: str = "", address: str = "") -> int:
 
 
 def pause() -> timedelta:
-    """Return how long somebody has to wait, from the last try that was counted."""
+    """Return how long a person has to wait, from the last try that was counted."""
     return timedelta(minutes=settings.SIGN_IN_PAUSE_MINUTES)
 
 

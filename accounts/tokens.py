@@ -2,7 +2,7 @@
 
 A token is ``gh-`` + 40 random characters + 6 characters of checksum, all base 62. The random part carries 238 bits, so
 a plain SHA-256 of the whole token is a safe thing to store: there is nothing to guess. The checksum (CRC-32 of what
-stands before it) tells a mistyped token from a revoked one offline.
+comes before it) distinguishes a mistyped token from a revoked one offline.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""Which state of a row a form shows, so that a form that is out of date is not saved over somebody else's change.
+"""Which state of a row a form shows, so that a form that is out of date is not saved over another user's change.
 
-A version is a text that a page carries: the number of the last audit entry at that moment, and a keyed digest of the
+A version is a string that a page carries: the number of the last audit entry at that moment, and a keyed digest of the
 row's values, secrets included, which says nothing about them.
 """
 

@@ -47,7 +47,7 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
     """Run a line as ``caller``; return whether it succeeded, and the ``response`` of its output line.
 
     A failure is an answer, too. Raises ``CancelledError`` when the batch is given up, and ``Refused`` when the upstream
-    refuses the account's key: that is no fault of the line's, and another try may succeed.
+    refuses the account's key: the line is not at fault, and another try may succeed.
     """
     options = Options(row.account_name, dict(row.metadata), retries=RETRIES)
     call = describe.begin(caller, BATCH_LINES[line.url], options=options)
@@ -96,7 +96,7 @@ async def _answer(row: OwnedObject, call: Call, line: Line) -> tuple[int, bytes]
 
 
 def key_is_refused(reply: Reply) -> bool:
-    """Whether an answer refuses the account's key. A 403 may be about the line, too: its words tell."""
+    """Whether an answer refuses the account's key. A 403 may be about the line, too: its message says."""
     if reply.status not in (401, 403):
         return False
     answer = sync_client.Reply(reply.status, "", reply.body, 0)

@@ -183,7 +183,7 @@ async def _one(row: OwnedObject, gate: asyncio.Semaphore, number: int, line: Lin
             refusals.append(refusal)
             return
         if not ok and stopping.is_set():
-            raise LeaseLost  # the end of this process is no fault of the line's
+            raise LeaseLost  # this process ends, the line is not at fault
         text = line_body(row, line, response, None)
         await asyncio.to_thread(_keep, row.object_id, number, ok, text)
         if ok and row.fault:
@@ -301,7 +301,7 @@ def _errors(row: OwnedObject, why: tuple[str, str], *, left: bool) -> Iterator[b
 
 
 def _write(lease: Lease, row: OwnedObject, what: str, lines: Iterator[bytes], now: datetime) -> NewObject | None:
-    """Write a file of ``lines``; return its record, for the batch's owner, or ``None`` when there is no line."""
+    """Write a file of ``lines``; return its record, for the batch's owner, or ``None`` without a line."""
     file_id = f"{own_files.PREFIX}{uuid.uuid5(uuid.NAMESPACE_OID, f'{row.object_id}/{what}').hex}"
     with tempfile.TemporaryFile() as content:
         content.writelines(lines)

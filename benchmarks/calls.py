@@ -1,4 +1,4 @@
-"""The plain calls: what is sent where, and how a whole answer is told from a changed one."""
+"""The plain calls: what is sent where, and how a whole answer is distinguished from a changed one."""
 
 import json
 import urllib.error

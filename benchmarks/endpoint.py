@@ -1,4 +1,4 @@
-"""Where a server under test takes a call, and how it is told the upstream."""
+"""Where a server under test takes a call, and how it is given the upstream."""
 
 from dataclasses import dataclass
 
@@ -24,5 +24,5 @@ def model_of(path: str) -> str:
 
 
 def address(origin: str, path: str, model: str) -> str:
-    """Return OpenAI's address for ``path`` at ``origin``; a socket is told its model there."""
+    """Return OpenAI's address for ``path`` at ``origin``; a socket's model is named there."""
     return f"{origin}/v1{path}" + (f"?model={model}" if path == REALTIME else "")

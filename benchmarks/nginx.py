@@ -73,8 +73,8 @@ def config(folder: Path, *servers: str) -> Path:
 def canned_server(port: int, answers: dict[str, str]) -> str:
     """Return a ``server`` block that answers each path at once with its text (no ``'`` or ``$`` in it).
 
-    ``UNIQUE`` in a text becomes 32 hexadecimal digits that are others in each answer. A body of 100 kB and more, or of
-    unknown length, is read before the answer.
+    ``UNIQUE`` in a string becomes 32 hexadecimal digits that are others in each answer. A body of 100 kB and more, or
+    of unknown length, is read before the answer.
     """
     for path, text in answers.items():
         if set(text) & set("'$"):

@@ -7,12 +7,12 @@ from benchmarks.payloads import CHAT_TEXT, CREATED, MARK, MESSAGES, PROMPT_TOKEN
 
 # Events of a stream besides its deltas.
 OTHER_EVENTS = 8
-# Each stands once in its events, in the data line, however a server spaces the JSON.
+# Each is once in its events, in the data line, however a server spaces the JSON.
 DELTA_MARK, END_MARK = b'"response.output_text.delta"', b'"response.completed"'
 
 
 def body(model: str, *, stream: bool = False) -> bytes:
-    """Return a request of the same texts as the chat request's."""
+    """Return a request with the same content as the chat request's."""
     system, user = MESSAGES
     request: dict[str, Any] = {
         "model": model,

@@ -10,7 +10,7 @@ from benchmarks.measures import Bench, Metrics, plain
 from benchmarks.upstream import INSTANT, STREAMING, TALKING
 
 # Servers by kind. TensorZero has no /responses and no uploads, Ferro no sockets, and Portkey's sockets go to OpenAI's
-# own host, whatever they are told.
+# own host, whatever they are configured with.
 EVERY = frozenset({"direct", "nginx", "envoy", "gatehouse", "ferro", "tensorzero", "portkey", "litellm"})
 ALL_PATHS = EVERY - {"tensorzero"}
 SOCKETS = ALL_PATHS - {"ferro", "portkey"}

@@ -1,7 +1,7 @@
 """The streaming upstream: an ASGI application that sends a planned number of chunks, of a chat or of a response, at a
 planned pace.
 
-It is told the plan over its own port, so that the servers under test need no second configuration:
+It is given the plan over its own port, so that the servers under test need no second configuration:
 ``GET /control/plan?chunks=500&interval_ms=10`` for the streams that start from now on (with ``&burst=1`` all that they
 send leaves in one write), ``GET /control/release`` to let
 all open streams end after their next chunk, ``GET /control/state`` for what happened since the plan.

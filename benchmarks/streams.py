@@ -19,7 +19,7 @@ CONNECT_SECONDS = 60
 LAST_SECONDS = 60
 # Streams whose first chunk is awaited at the same time while many are opened.
 OPENING_AT_ONCE = 50
-# What is kept of a stream's end, to tell how it ended.
+# What is kept of a stream's end, to see how it ended.
 LAST_BYTES = 200
 
 
@@ -74,7 +74,7 @@ class Counter:
 
 @dataclass
 class Stream:
-    """What one stream brought: content chunks, milliseconds to the first one, and why it is no good (empty: it is)."""
+    """What one stream brought: content chunks, milliseconds to the first one, and what is wrong (empty: nothing)."""
 
     chunks: int = 0
     first_ms: float = 0.0

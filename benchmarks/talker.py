@@ -26,7 +26,7 @@ async def session(request: web.Request) -> web.WebSocketResponse:
 
 
 async def healthy(request: web.Request) -> web.Response:
-    """Tell that it is up."""
+    """Report that it is up."""
     return web.Response(text="ok")
 
 

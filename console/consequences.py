@@ -1,4 +1,4 @@
-"""What breaks when a provider account is renamed or deleted: tokens, running jobs, files, and whoever calls it."""
+"""What breaks when a provider account is renamed or deleted: tokens, running jobs, files, and its callers."""
 
 from datetime import timedelta
 

@@ -61,7 +61,7 @@ class RefuseUnstorable(MiddlewareMixin):
     """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Return the answer to what ``exception`` tells of; ``None`` leaves it to Django."""
+        """Return the answer to what ``exception`` reports; ``None`` leaves it to Django."""
         if isinstance(exception, OverflowError | DataError):
             logger.warning("%s %s: %s", request.method, request.path, type(exception).__name__)
             return _bad("The address or the form holds a value that is out of range. Go back and change it.")

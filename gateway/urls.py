@@ -54,7 +54,7 @@ AZURE_PREFIX = r"^(?P<azure>openai)/(?:v1/)?"
 
 
 class Root(RedirectView):
-    """Leads browsers to the console. A call that comes here has a wrong base URL, and is told so."""
+    """Leads browsers to the console. A call that comes here has a wrong base URL; the answer says so."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         raise Http404

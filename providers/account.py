@@ -152,7 +152,7 @@ class ProviderAccount(BoundSecrets):
         for field in ("open_resources", "proxy_paths"):
             value = getattr(self, field)
             if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
-                raise ValidationError({field: "Give a JSON list of texts."})
+                raise ValidationError({field: "Give a JSON list of strings."})
         fault = default_models_fault(self.default_models)
         if fault:
             raise ValidationError({"default_models": fault})

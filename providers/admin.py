@@ -48,7 +48,7 @@ KEY_COLOURS = {
 @choices_for(ModelSubject)
 @choices_for(Model)
 def account_managers_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySet[Any]:
-    """Whoever manages an account may give anybody access to it, and choose among the accounts they manage."""
+    """A manager of an account may give anyone access to it, and choose among the accounts they manage."""
     if source.name == "account":
         return targets.filter(pk__in=scope.accounts)
     return targets if scope.accounts else targets.none()

@@ -41,7 +41,7 @@ class BoundSecretsQuerySet(AnnouncedQuerySet):
 class BoundSecrets(Announced):
     """Abstract: what has a name, an address (``base_url``, or that of its ``kind``) and secrets for it.
 
-    Saving a changed scheme, host or port clears the secrets that were not entered anew. Secrets are written only when
+    Saving a changed scheme, host or port clears the secrets that were not entered again. Secrets are written only when
     they were entered or cleared, never because they were loaded.
     """
 

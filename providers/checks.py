@@ -28,8 +28,8 @@ def egress_rules(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
         try:
             _, networks = egress.parse_allow_list([entry])
         except ImproperlyConfigured as error:
-            what, _, mend = str(error).partition(". ")
-            faults.append(Error(f"{what}.", hint=mend, id=BAD_EGRESS_ENTRY))
+            what, _, fix = str(error).partition(". ")
+            faults.append(Error(f"{what}.", hint=fix, id=BAD_EGRESS_ENTRY))
             continue
         if any(network.prefixlen == 0 for network in networks):
             faults.append(

@@ -20,7 +20,7 @@ from providers.upstream.sync_client import Reply, Unreachable
 MOST_PAGES = 20
 MOST_MODELS = 5000
 LARGEST_PAGE = 16 * 2**20
-# What a name says of its model, where nobody else says it. The first that fits.
+# What a name says of its model, where nothing else says it. The first that fits.
 TYPES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(pattern), types)
     for pattern, types in (

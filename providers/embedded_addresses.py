@@ -1,4 +1,4 @@
-"""The IPv4 addresses that an IPv6 address stands for: a translator or a tunnel on the way may deliver to them."""
+"""The IPv4 addresses that an IPv6 address leads to: a translator or a tunnel on the way may deliver to them."""
 
 import ipaddress
 

@@ -221,7 +221,10 @@ class ProviderAccountForm(forms.ModelForm):
         ):
             return
         before = ProviderAccount.objects.only("name").get(pk=self.instance.pk)
-        breaks = [*self.consequences(before, renamed=True), "whoever has the old name in their code or in a manifest"]
+        breaks = [
+            *self.consequences(before, renamed=True),
+            "callers that have the old name in their code or in a manifest",
+        ]
         self.fields["rename_anyway"].widget = UnfoldBooleanSwitchWidget()
         self.fields["rename_anyway"].label = "Rename anyway"
         self.add_error(
@@ -356,7 +359,7 @@ class GrantForm(forms.ModelForm):
 
 
 class SubjectFormSet(RowsFormSet):
-    """Rows of one page: the same subject may not stand in two of them."""
+    """Rows of one page: the same subject may not be in two of them."""
 
     def clean(self) -> None:
         super().clean()

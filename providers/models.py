@@ -235,7 +235,7 @@ def keep_former_name(account: ProviderAccount, model: Model | None, old: str) ->
 
 
 class Subject(Announced):
-    """Abstract: somebody that access is given to: a user, a team, a virtual account, or everyone (all users)."""
+    """Abstract: a subject that access is given to: a user, a team, a virtual account, or everyone (all users)."""
 
     user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="+")
     team = models.ForeignKey(Team, models.CASCADE, null=True, blank=True, related_name="+")

@@ -46,7 +46,7 @@ class AccountSnapshot:
 
     ``users`` and ``managers`` hold subject keys (``user:7``, ``team:3``, ``virtualaccount:2``, ``everyone``).
     ``revision`` changes with everything that an open connection depends on. ``upstream_ids`` has the models by their
-    upstream's name in lower case: some upstreams don't tell cases apart, and a model that is listed must not be reached
+    upstream's name in lower case: some upstreams ignore case, and a model that is listed must not be reached
     around its listing. ``finish_seconds`` is how long a call goes on whose client left. ``default_models`` are the
     models of calls that name none, by operation or model type, where the account has others than its vendor.
     ``stream_usage`` says that streams are asked for their token counts. ``aliases`` are former names, which find the

@@ -1,7 +1,7 @@
 """Counts tokens in a process of its own.
 
 Loading an encoding takes up to a second, in which no other thread of a process can run: in a server every call would
-stand still.
+wait.
 """
 
 import contextlib

@@ -20,7 +20,7 @@ class Rule(Announced):
     """What is done with calls that ``when`` fits: limited, or charged to a budget.
 
     ``form`` is the type of manifest that it is written as. Rules of a ``gateway-*`` manifest share its name as
-    ``group`` and are tried in the order of ``position``, and the first that fits counts; the others stand alone and
+    ``group`` and are tried in the order of ``position``, and the first that fits counts; the others are single and
     all that fit must allow. ``version`` grows with every save;
     ``counted_version`` is the one that a budget's counters were last summed for.
     """

@@ -112,7 +112,7 @@ class Sandbox:
             await _lifespan(receive, send)
 
     def vendor(self, scope: Scope) -> Vendor:
-        """Whose API a request is for: all three have `/v1/models`, and a header or the method tells them apart."""
+        """Whose API a request is for: all three have `/v1/models`, and a header or the method distinguishes them."""
         path: str = scope["path"]
         if path.startswith("/v1beta/"):
             return self.gemini

@@ -1,4 +1,4 @@
-"""Make ``providers/catalogue/catalogue.json`` anew: run it when OpenAI's models change.
+"""Make ``providers/catalogue/catalogue.json`` again: run it when OpenAI's models change.
 
     python tools/build_catalogue.py MODELROSTER/data/openai.json > providers/catalogue/catalogue.json
 

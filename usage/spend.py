@@ -25,9 +25,9 @@ GROUPS: Final = {
     "user": "subject_name",
     "application": "subject_name",
 }
-"""What can be grouped by, and the column that tells it.
+"""What can be grouped by, and the column that holds it.
 
-People and applications are told apart by the kind of caller.
+People and applications differ by the kind of caller.
 """
 OTHER: Final = "Other"
 NONE: Final = "(none)"

@@ -22,7 +22,7 @@ class Server:
     first.
 
     ``prepare`` may use the network; ``start`` may not. ``kind`` is the key by which a scenario names it, ``both_cores``
-    gives it the load's core too, and ``everywhere`` says that it listens on every interface, whatever it is told.
+    gives it the load's core too, and ``everywhere`` says that it listens on every interface, whatever is configured.
     """
 
     key: str

@@ -114,7 +114,7 @@ def check_ability(account: AccountSnapshot, ability: str) -> None:
 
 
 def no_model(account: AccountSnapshot) -> ModelSnapshot:
-    """Return the snapshot that stands for the model in a call that names none."""
+    """Return the snapshot that takes the model's place in a call that names none."""
     return ModelSnapshot(account_name=account.name, name="", upstream_id="", model_types=frozenset(), listed=False)
 
 

@@ -20,7 +20,7 @@ CREDENTIAL_HEADERS = frozenset({b"authorization", *KEY_HEADERS})
 def authenticate(request: InferenceRequest, *, in_query: bool = False) -> Caller:
     """Return whom the request's token belongs to. Raises :class:`~gateway.call.errors.BadToken`.
 
-    The token stands in ``Authorization: Bearer``, or in one of ``KEY_HEADERS``; with ``in_query`` also in the query's
+    The token is in ``Authorization: Bearer``, or in one of ``KEY_HEADERS``; with ``in_query`` also in the query's
     ``key``.
     """
     headers = request.raw_headers
@@ -32,7 +32,7 @@ def authenticate(request: InferenceRequest, *, in_query: bool = False) -> Caller
 
 
 def refuse_duplicate_headers(scope: Mapping[str, Any]) -> None:
-    """Raise when a header that we act on came twice: whoever stands before us may have read the other one."""
+    """Raise when a header that we act on came twice: a proxy before us may have read the other one."""
     seen: set[bytes] = set()
     for name, _ in scope["headers"]:
         if name in seen and (name in CREDENTIAL_HEADERS or name.startswith(b"x-tfy-")):

@@ -53,7 +53,7 @@ def stem(name: str) -> str:
 
 
 def _without_decoration(name: str) -> str:
-    """Return the name without what stands around it, once: what is left may be decorated, too."""
+    """Return the name without what is around it, once: what is left may be decorated, too."""
     name = plain(name)
     if name.startswith(FINE_TUNED):
         return name

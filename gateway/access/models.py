@@ -119,7 +119,7 @@ def is_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
     """Whether ``name`` could mean a model of ``account`` that the caller may not call: it has a form of its name, or of
     its versions'.
 
-    Whoever may call a model by this very name may write it.
+    A caller who may call a model by this very name may write it.
     """
     listings = _listings(account)
     exact = listings.by_name.get(plain(name), ())

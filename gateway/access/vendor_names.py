@@ -38,7 +38,7 @@ def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: s
 def _unlisted(
     caller: Caller, account: AccountSnapshot, name: str, model_types: tuple[str, ...]
 ) -> ModelSnapshot | None:
-    """Return what a name means that nobody listed: a dated snapshot of a listed model, or on an account that passes any
+    """Return what an unlisted name means: a dated snapshot of a listed model, or on an account that passes any
     name on, that one.
     """
     base = SNAPSHOT.sub("", name)

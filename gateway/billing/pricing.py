@@ -57,7 +57,7 @@ def price(record: AttemptRecord, target: Target, *, tier: str | None = None, fac
         sheet = sheet.tier(tier or record.service_tier)
     units = billed_units(record)
     if not units and not sheet.free:
-        return  # the upstream did not tell what it used: unknown is not free
+        return  # the upstream did not report what it used: unknown is not free
     record.price_version = sheet.version
     surcharge = target.model.surcharge_bp
     if surcharge:

@@ -37,7 +37,7 @@ TOKENS = {
 
 
 class OutputItem(msgspec.Struct):
-    """What an output item of a response tells about the tool that was used."""
+    """What an output item of a response says about the tool that was used."""
 
     type: str | None = None
     action: msgspec.Raw = msgspec.Raw(b"null")
@@ -217,7 +217,7 @@ def read_tools(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> None
     """
     try:
         items = _items.decode(fields["output"])
-        told = _tool_usage.decode(fields.get("tool_usage", b"null"))
+        tool_usage = _tool_usage.decode(fields.get("tool_usage", b"null"))
     except (ValueError, RecursionError):
         return
     units = dict.fromkeys(TOOL_UNITS.values(), 0)
@@ -227,8 +227,8 @@ def read_tools(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) -> None
             units[name] = units.get(name, 0) + 1
         elif item.type in TOOL_UNITS and not _unbilled(item):
             units[TOOL_UNITS[item.type]] += 1
-    if told is not None and told.web_search is not None and told.web_search.num_requests is not None:
-        units["web_searches"] = told.web_search.num_requests
+    if tool_usage is not None and tool_usage.web_search is not None and tool_usage.web_search.num_requests is not None:
+        units["web_searches"] = tool_usage.web_search.num_requests
     record.units = {**record.units, **{name: count for name, count in units.items() if count}}
 
 
@@ -259,7 +259,7 @@ def read_service_tier(record: AttemptRecord, raw: bytes | msgspec.Raw | None) ->
 
 
 def text_of(raw: bytes | msgspec.Raw | None) -> str:
-    """Return a text of an answer, empty when it is missing or no text."""
+    """Return a string of an answer, empty when it is missing or not a string."""
     try:
         return _text.decode(raw) or "" if raw is not None else ""
     except ValueError:

@@ -16,7 +16,7 @@ _text = msgspec.json.Decoder(str)
 _flags = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 # How many values a body may have. Reading one with millions would keep every other call waiting for seconds; what
-# people send has its megabytes in long texts. Counted roughly, in texts too, and far above what the largest model
+# people send has its megabytes in long strings. Counted roughly, in strings too, and far above what the largest model
 # reads.
 MAX_CONTAINERS = 300_000
 MAX_VALUES = 1_000_000
@@ -78,12 +78,12 @@ def decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
 
 def _check_count(body: bytes) -> None:
     position = 0
-    for _ in range(FEW_COMMAS):  # to go from one to the next is quicker than to count, where a text fills the body
+    for _ in range(FEW_COMMAS):  # to go from one to the next is quicker than to count, where a string fills the body
         position = body.find(b",", position) + 1
         if not position:
             return
     commas = body.count(b",")
-    # All containers but those that only nest, whose depth is bounded, stand behind a comma.
+    # All containers but those that only nest, whose depth is bounded, come after a comma.
     if commas <= MAX_CONTAINERS:
         return
     if commas > MAX_VALUES or body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
@@ -132,7 +132,7 @@ def text_field(fields: dict[str, msgspec.Raw], name: str, missing: str) -> str:
 
 
 def text_of(raw: msgspec.Raw | None) -> str:
-    """Return a field as a text: a text's own characters, a number's digits; empty for anything else."""
+    """Return a field as a string: a string's own characters, a number's digits; empty for anything else."""
     if raw is None:
         return ""
     try:

@@ -33,7 +33,7 @@ _any = msgspec.json.Decoder()
 _charset = re.compile(rb";\s*charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
 _spaces = bytes(code if chr(code) in ID_CHARACTERS else 32 for code in range(256))
 _whole = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*\Z").match
-# What tells an id from a word: a digit, or a long tail behind its kind.
+# What distinguishes an id from a word: a digit, or a long tail behind its kind.
 _like_id = re.compile(r"(?=.*\d).{6,}|.*[_.:-][A-Za-z0-9]{12,}").fullmatch
 _escape = re.compile(
     rb"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U([0-9a-fA-F]{8})|u\{([0-9a-fA-F]{1,8})\}|([0-7]{3})|([-_.:/]))"
@@ -59,7 +59,7 @@ class Mentions:
     words: set[str] = field(default_factory=set)
 
     def add_text(self, text: bytes, *, may_name: bool = False) -> None:
-        """Take the words of a text that could be ids, and (``may_name``) those that could be models."""
+        """Take the words of a string that could be ids, and (``may_name``) those that could be models."""
         for start in range(0, len(text), PIECE_BYTES):
             # What a piece cuts is whole in this piece or in the next one. Other threads get their turn in between.
             for form in _forms(text[start : start + PIECE_BYTES + OVERLAP_BYTES]):
@@ -221,7 +221,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 
 def _ids_among(text: bytes) -> Iterator[str]:
-    """Yield the words of a text that are like ids, and their parts."""
+    """Yield the words of a string that are like ids, and their parts."""
     for raw in set(text.translate(_spaces).split()):
         if not MIN_ID_CHARACTERS <= len(raw) <= 4 * MAX_ID_CHARACTERS:
             continue  # a word, or data in some code

@@ -103,7 +103,7 @@ class PartScanner:
 
     def _behind(self) -> bool:
         if self._buffer.strip():
-            raise malformed("Something stands behind the last boundary of the multipart body.")
+            raise malformed("Something follows the last boundary of the multipart body.")
         self._advance(len(self._buffer))
         return False
 

@@ -13,7 +13,7 @@ from gateway.call.errors import InvalidRequest
 
 MAX_FILE_NAME = 255
 PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
-# Texts are UTF-8 for everyone only when they say so, or nothing.
+# Values are UTF-8 for everyone only when they say so, or nothing.
 TEXT_CHARSETS = frozenset({b"", b"utf-8", b"utf8", b"us-ascii"})
 CHARSET_PART = "_charset_"  # gives the charset of the other parts, for those who know it
 

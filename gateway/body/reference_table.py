@@ -1,7 +1,7 @@
 """Where the bodies of OpenAI's operations name other objects. Made by ``tools/build_reference_table.py``; not by hand.
 
 From OpenAI's description, version 2.3.0. An operation is named by its path without ids. A place is a path of
-properties with lists left out; ``*`` stands for a property of any name.
+properties with lists left out; ``*`` matches a property of any name.
 """
 
 PLACES: dict[str, tuple[str, ...]] = {}
@@ -327,7 +327,7 @@ ITEM_LISTS: dict[str, tuple[str, ...]] = {
     "responses/compact": ("input",),
     "responses/input_tokens": ("input",),
 }
-"""Where items of a conversation stand, which may be mere references to earlier ones."""
+"""Where items of a conversation are, which may be mere references to earlier ones."""
 
 TYPES: frozenset[str] = frozenset(
     [

@@ -16,7 +16,7 @@ import msgspec
 from gateway.body import reference_table
 from gateway.call.errors import InvalidRequest
 
-# Fields whose value is the id of an object, a list of ids, or an object with an ``id``, where only names tell.
+# Fields whose value is the id of an object, a list of ids, or an object with an ``id``, recognized by its name only.
 REFERENCE_FIELDS = frozenset(
     {
         "assistant_id",
@@ -45,15 +45,15 @@ REFERENCE_FIELDS = frozenset(
         "voice",
     }
 )
-# Those whose text is always an id, also in forms and queries; the others may be a vendor's word, or sound.
+# Those whose string is always an id, also in forms and queries; the others may be a vendor's word, or audio.
 FORM_FIELDS = REFERENCE_FIELDS - {"audio", "voice"}
 # Ids without this beginning are the vendor's own, for everyone, or no ids.
 OWN_PREFIXES = {"audio": "audio_", "voice": "voice_", "skill_id": "skill_"}
 # Fields that hold what callers or models wrote, or what an earlier answer cited: names in there refer to nothing.
 INERT_FIELDS = frozenset({"annotations", "input_schema", "metadata", "parameters", "schema"})
-# An item of a response's input that stands for an earlier item: {"type": "item_reference", "id": "msg_..."}.
+# An item of a response's input that refers to an earlier item: {"type": "item_reference", "id": "msg_..."}.
 ITEM_REFERENCE = "item_reference"
-# Where an item with an id but without what it says stands for an earlier item, too.
+# Where an item with an id but without content refers to an earlier item, too.
 ITEM_LISTS = frozenset({"input", "items"})
 # What an item of the kind says; without any of it, the upstream looks the item up.
 CONTENTS = {
@@ -62,7 +62,7 @@ CONTENTS = {
     "reasoning": ("encrypted_content", "content"),
 }
 # A field without any of these bytes mentions nothing. Escapes of ASCII characters could hide a name, so they count too.
-# Whoever looks for a name finds those that contain it; audio and voices are found by how their ids begin.
+# A search for a name finds those that contain it; audio and voices are found by how their ids begin.
 MARKS = (
     *(name.encode() for name in sorted(FORM_FIELDS) if not any(part in name for part in FORM_FIELDS - {name})),
     *(OWN_PREFIXES[name].encode() for name in sorted(REFERENCE_FIELDS - FORM_FIELDS)),
@@ -77,7 +77,7 @@ MOST_QUOTES = 2000
 Found = dict[tuple[str, str], None]
 Node = dict[str | int, Any]
 """A place: its properties' places by name. Of the marks, which no name equals, ``ANY`` has the place of every other
-name, ``LEAF`` says that ids stand here and what their field is called, ``ITEMS`` that items of a conversation do."""
+name, ``LEAF`` says that ids are here and what their field is called, ``ITEMS`` that items of a conversation do."""
 ANY, LEAF, ITEMS = 0, 1, 2
 EVENTS = "realtime"
 
@@ -121,7 +121,7 @@ def find_references(body: bytes, fields: Mapping[str, msgspec.Raw], operation: s
 
     ``operation`` is its path, like ``responses`` or ``vector_stores/{id}/files``; one that OpenAI does not describe is
     searched by names. Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a
-    name that is given twice where references stand: another reader could see the other one.
+    name that is given twice where references belong: another reader could see the other one.
     """
     tree, marks = _TREES.get(operation_key(operation), (None, MARKS))
     if tree is not None and not tree:
@@ -159,7 +159,7 @@ def _value(raw: msgspec.Raw) -> Any:
 
 
 def _mentions(raw: msgspec.Raw, marks: tuple[bytes, ...]) -> bool:
-    """Whether a field can mention anything. Decoding many texts is quicker than to search them for every mark."""
+    """Whether a field can mention anything. Decoding many strings is quicker than to search them for every mark."""
     value = bytes(raw)
     texts = short_texts(value)
     return value[:1] in b"[{" if len(texts) > SEARCHED_BYTES else _has_mark(texts, marks)
@@ -174,10 +174,10 @@ def _has_mark(value: bytes, marks: tuple[bytes, ...]) -> bool:
 
 
 def short_texts(value: bytes) -> bytes:
-    """Return a long JSON value without its long texts: pictures and documents, that no name and no id stands in.
+    """Return a long JSON value without its long strings: images and documents, which hold no name and no id.
 
-    What lies between two quotes is short where a name stands, however the quotes before it pair up. A value of short
-    texts is returned as it is, and so is a short one.
+    What lies between two quotes is short where it is a name, however the quotes before it pair up. A value of short
+    strings is returned as it is, and so is a short one.
     """
     pieces: list[bytes] = []
     start, most = 0, min(len(value) // (2 * NAME_BYTES), MOST_QUOTES) if len(value) > SEARCHED_BYTES else 0
@@ -216,9 +216,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _follow(value: Any, place: Node, found: Found) -> None:
-    """Find what stands at ``place`` and below.
+    """Find what is at ``place`` and below.
 
-    A list's entries stand where the list does, however deep it is nested.
+    A list's entries belong where the list does, however deep it is nested.
     """
     pending = [(value, place)]
     while pending:

@@ -34,7 +34,7 @@ class Event:
 
     @property
     def name(self) -> bytes:
-        """The value of its last ``event:`` line, empty when there is none."""
+        """The value of its last ``event:`` line, empty without one."""
         if b"event" not in self.raw:
             return b""
         names = [line[6:].strip() for line in self.raw.splitlines() if line.startswith(b"event:")]
@@ -157,7 +157,7 @@ def string_of(fields: Mapping[str, msgspec.Raw], name: str) -> str:
 
 
 def _last_end(data: bytes) -> int:
-    """Return where the last whole event of ``data`` ends, behind a blank line; 0 when there is none."""
+    """Return where the last whole event of ``data`` ends, behind an empty line; 0 without one."""
     if data.endswith(b"\n\n"):
         return len(data)
     if b"\r" not in data:

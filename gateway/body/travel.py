@@ -79,7 +79,7 @@ def _stripped(item: Any, ids: AbstractSet[str]) -> Any:
     if not isinstance(item, dict) or ids.isdisjoint(_own_ids(item)):
         return item
     if item.get("type") == CODE and item.get("container_id") in ids:
-        return _told_code(item)
+        return _code_message(item)
     kept = {name: value for name, value in item.items() if not (name in ("id", "container_id") and value in ids)}
     environment = item.get("environment")
     if isinstance(environment, dict) and environment.get("container_id") in ids:
@@ -90,7 +90,7 @@ def _stripped(item: Any, ids: AbstractSet[str]) -> Any:
     return kept
 
 
-def _told_code(item: dict[str, Any]) -> dict[str, Any]:
+def _code_message(item: dict[str, Any]) -> dict[str, Any]:
     """Return a message with the code that ran, and what it wrote."""
     outputs = item.get("outputs")
     logs = [each.get("logs") for each in outputs if isinstance(each, dict)] if isinstance(outputs, list) else []

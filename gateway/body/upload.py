@@ -1,4 +1,4 @@
-"""A multipart body on its way to the upstream: streamed through, with the model's name replaced wherever it stands.
+"""A multipart body on its way to the upstream: streamed through, with the model's name replaced wherever it is.
 
 Every byte but the value of the ``model`` part goes on as it came. What comes before that part is kept (on disk beyond
 ``MEMORY_BYTES``), because only the model says where the call goes; what comes after it is never kept.
@@ -76,9 +76,7 @@ class MultipartUpload:
 
     @property
     def file_name(self) -> str | None:
-        """The name of the file in the part ``file``, empty when it has none; ``None`` as long as there is no such
-        part.
-        """
+        """The name of the file in the part ``file``, empty when it has none; ``None`` until the part came."""
         return self._scanner.file_name
 
     @property
@@ -158,7 +156,7 @@ class MultipartUpload:
         self._scanner.feed(piece)
         self._check_models()
         if self._sent_references is not None and len(self.references) > self._sent_references:
-            field, _ = self.references[-1]  # it can't be checked any more: what stands before it is on its way
+            field, _ = self.references[-1]  # it can't be checked any more: what comes before it is on its way
             raise InvalidRequest(
                 f"Place the part {field!r} before the part 'model'.", param=field, code="invalid_multipart"
             )

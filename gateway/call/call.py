@@ -42,7 +42,7 @@ class CallLimits(Protocol):
     """What a call holds of the limits that it passed (``gateway.policies.limits.Receipt``)."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers that tell the caller how much is left."""
+        """Return the headers that say how much is left."""
 
 
 @dataclass(slots=True)

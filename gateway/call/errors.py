@@ -19,7 +19,7 @@ ORIGIN_HEADER = "x-gatehouse-error-origin"
 class CallError(Exception):
     """A call that Gatehouse refuses or can't finish.
 
-    ``param`` names the field at fault, ``code`` overrides the table's; ``details`` stand beside them in the answer.
+    ``param`` names the field at fault, ``code`` overrides the table's; ``details`` are beside them in the answer.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Row:
     level: str
 
 
-# The first row whose class matches wins, so subclasses stand above their bases.
+# The first row whose class matches wins, so subclasses are above their bases.
 TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (ModelNotFound, Row(404, "invalid_request_error", "model_not_found", "authorization")),
     (NotFound, Row(404, "invalid_request_error", "not_found", "routing")),

@@ -101,7 +101,8 @@ def _metadata(text: bytes) -> dict[str, str]:
         metadata = _text_map.decode(text)
     except (ValueError, RecursionError):
         raise InvalidRequest(
-            'x-tfy-metadata must be a JSON object of texts, for example {"project": "search"}.', param="x-tfy-metadata"
+            'x-tfy-metadata must be a JSON object of strings, for example {"project": "search"}.',
+            param="x-tfy-metadata",
         ) from None
     if len(metadata) > METADATA_ENTRIES:
         raise InvalidRequest(f"x-tfy-metadata has more than {METADATA_ENTRIES} entries.", param="x-tfy-metadata")
@@ -133,7 +134,7 @@ def _logging(text: bytes) -> bool | None:
 
 
 def _retries(text: bytes) -> tuple[int, frozenset[int]]:
-    """Read ``{"attempts": 3, "onStatusCodes": [429, 500]}``; both spellings of the codes, as numbers or texts."""
+    """Read ``{"attempts": 3, "onStatusCodes": [429, 500]}``; both spellings of the codes, as numbers or strings."""
     try:
         given = _retry.decode(text)
         attempts = msgspec.json.decode(given.get("attempts", b"2"), type=int)

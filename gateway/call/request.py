@@ -53,7 +53,7 @@ class InferenceRequest(ASGIRequest):
 
     @cached_property
     def META(self) -> dict[str, Any]:  # type: ignore[override]  # built when asked for
-        """WSGI-like headers, for whoever asks for them."""
+        """WSGI-like headers, for code that asks for them."""
         return ASGIRequest(self.scope, io.BytesIO()).META
 
     @cached_property
@@ -115,7 +115,7 @@ class InferenceRequest(ASGIRequest):
         return body
 
     async def receive_piece(self) -> bytes:
-        """Return the next piece of the body; ``body_read`` tells whether it was the last. For bodies that stream
+        """Return the next piece of the body; ``body_read`` says whether it was the last. For bodies that stream
         through.
 
         Raises ``BodyTimedOut`` when nothing comes for the body timeout, or not all within the time of an upload, and

@@ -63,8 +63,8 @@ def number(name: str, default: float, *, least: float, most: float) -> float:
 
 
 def whole(name: str, default: int, *, least: int, most: int) -> int:
-    """Return the variable ``name``, a count; raise for a fraction too: half a session would be none, which is no
-    limit."""
+    """Return the variable ``name``, a count; raise for a fraction too: half a session would be 0, which means
+    no limit."""
     value = number(name, default, least=least, most=most)
     if not value.is_integer():
         raise fail(name, f"{value:g} is not a whole number.", f"Give a whole number from {least} to {most}.")

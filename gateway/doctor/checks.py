@@ -128,7 +128,7 @@ def check_disk() -> Iterator[Finding]:
         yield Finding(
             "disk",
             level,
-            f"{settings.DATA_DIR} has {free >> 20} MB left; usage waits there when the database is away.",
+            f"{settings.DATA_DIR} has {free >> 20} MB left; usage waits there while the database is unavailable.",
             "Make room, or name another folder with GATEHOUSE_DATA_DIR.",
         )
     spool = spool_directory()
@@ -159,7 +159,7 @@ def check_keys() -> Iterator[Finding]:
                 "keys",
                 ERROR,
                 f"The key of {name} was encrypted with another encryption key.",
-                "Put the old key behind the new one in GATEHOUSE_ENCRYPTION_KEYS, or enter the account's key anew.",
+                "Put the old key behind the new one in GATEHOUSE_ENCRYPTION_KEYS, or enter the account's key again.",
             )
             continue
         if enabled and account.vendor.auth_header and not account.api_key and not account.extra_headers:

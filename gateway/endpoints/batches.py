@@ -112,7 +112,7 @@ class CancelBatch(JobView):
 async def check_input(call: Call, account: AccountSnapshot, file_id: str, endpoint: str) -> Summary:
     """Return what the input file says, when the caller may run it now; raise an error that names the line otherwise.
 
-    The file's record tells what its upload found. A file that came in parts, from outside, or whose lines mention other
+    The file's record says what its upload found. A file that came in parts, from outside, or whose lines mention other
     objects is read from the upstream.
     """
     row = await objects.run(find, account.name, file_id)

@@ -88,7 +88,7 @@ class FileUpload(MultipartUpload):
             return
         try:
             self.check.feed(data)
-        except CallError as error:  # it may turn out that the file is no batch's
+        except CallError as error:  # the file may turn out not to be a batch's
             self._fault = error
 
     def _raise_fault(self) -> None:
@@ -197,7 +197,7 @@ class File(ObjectView):
     }
 
     async def get(self, request: InferenceRequest, file_id: str, **kwargs: Any) -> Reply:
-        """Return the file's metadata, as it stands at the upstream."""
+        """Return the file's metadata, as it is at the upstream."""
         call = await self.describe(request, f"files/{file_id}", file_id)
         if call.parent is not None and own_files.is_own(file_id):
             return json_reply(await objects.run(own_files.body_of, call.parent))

@@ -1,4 +1,4 @@
-"""Google's front door: what its clients do with a model, whose name stands in the address: ``models/{name}:{action}``.
+"""Google's front door: what its clients do with a model, whose name is in the address: ``models/{name}:{action}``.
 
 With any model that can chat, or embed. The key comes in ``x-goog-api-key``, or in the query as ``key``.
 """
@@ -87,7 +87,7 @@ class EmbedContent(GeminiView):
 
 
 class BatchEmbedContents(GeminiView):
-    """Create vectors for several texts, in Gemini's words."""
+    """Create vectors for several inputs, in Gemini's words."""
 
     operation = operations.BATCH_EMBED_CONTENTS
 

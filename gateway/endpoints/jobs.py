@@ -42,7 +42,7 @@ class JobView(ObjectView):
     list_operation: ClassVar[Operation]
 
     async def look(self, request: InferenceRequest, job_id: str) -> Reply:
-        """Return the job as it stands."""
+        """Return the job's current state."""
         call = await self.describe(request, f"{self.job.path}/{job_id}", job_id)
         row = None if call.parent is None else await objects.run(jobs.find, call.account_name, job_id)
         if row is not None and (self.job.is_over(row.state) or own_batches.is_own(job_id) or _fresh(row)):

@@ -120,7 +120,7 @@ async def read_any_body(call: Call, content_type: bytes, mentions: Mentions) -> 
 async def check_mentions(call: Call, account: AccountSnapshot, mentions: Mentions) -> None:
     """Raise for a model that the caller may not call, and for the id of an object that the caller may not know of.
 
-    Words that no record knows pass: whoever opened the path opened it for them.
+    Words that no record knows pass: the manager who opened the path opened it for them.
     """
     words = chain(mentions.words, mentions.routing)
     proxied_models.check(call.caller, account, mentions.models, words)

@@ -41,7 +41,7 @@ _expiry = msgspec.json.Decoder(Expiry | None)
 
 
 class ClientSecrets(InferenceView):
-    """Make a client secret. The upstream is not asked: no credential of the vendor's is ever told."""
+    """Create a client secret. The upstream is not asked: no credential of the vendor's is ever returned."""
 
     operation: ClassVar[Operation] = operations.CLIENT_SECRETS
     kind: ClassVar[Kind] = REALTIME
@@ -127,12 +127,12 @@ class TranscriptionSessions(Sessions):
 
 
 class BrowserView(InferenceView):
-    """A view that browsers use with a client secret, which stands for the holder of the token that made it."""
+    """A view that browsers use with a client secret, which acts for the holder of the token that created it."""
 
     secret: ClientSecret | None
 
     def admit(self, request: InferenceRequest) -> None:
-        """Let in whoever may open a socket."""
+        """Let in a caller who may open a socket."""
         if len(request.raw_headers) != len(request.scope["headers"]):
             refuse_duplicate_headers(request.scope)
         self.caller, self.secret = client_secrets.identify(request.raw_headers, ())
@@ -152,14 +152,14 @@ class LiveCalls(BrowserView):
 
 def shown(secret: ClientSecret, session: dict[str, Any]) -> dict[str, Any]:
     """Return the settings as a client may see them: what was asked for, with the session's id and model."""
-    told: dict[str, Any] = {**session, "type": secret.kind, "id": f"sess_{uuid.uuid4().hex[:21]}"}
+    view: dict[str, Any] = {**session, "type": secret.kind, "id": f"sess_{uuid.uuid4().hex[:21]}"}
     if secret.kind == "translation":
-        return {**told, "expires_at": secret.expires_at, "model": secret.model, "audio": session.get("audio") or {}}
-    told["object"] = "realtime.session" if secret.kind == "realtime" else "realtime.transcription_session"
-    told["expires_at"] = 0
+        return {**view, "expires_at": secret.expires_at, "model": secret.model, "audio": session.get("audio") or {}}
+    view["object"] = "realtime.session" if secret.kind == "realtime" else "realtime.transcription_session"
+    view["expires_at"] = 0
     if secret.kind == "realtime":
-        told["model"] = secret.model
-    return told
+        view["model"] = secret.model
+    return view
 
 
 async def _admit(call: Call, account: AccountSnapshot, session: dict[str, Any], model: str) -> Target:

@@ -64,7 +64,7 @@ class CallView(BrowserView):
     async def ask(self, call: Call, given: dict[str, Any], model: str, param: str) -> Asked:
         """Check a session's settings and return where it goes; ``model`` is what names it where they don't.
 
-        ``param`` is the place of the settings in the request: what stands before a field's name, with a dot. Raises
+        ``param`` is the place of the settings in the request: what comes before a field's name, with a dot. Raises
         what the models, objects and account in them are refused with.
         """
         session, model = self._with_secret(call, given, model)
@@ -133,7 +133,7 @@ class Calls(CallView):
 
 
 class AcceptCall(CallView):
-    """Accept an incoming call. It belongs to whoever accepts it first."""
+    """Accept an incoming call. It belongs to the caller who accepts it first."""
 
     operation: ClassVar[Operation] = operations.CALL_ACCEPT
 
@@ -161,7 +161,7 @@ class RejectCall(CallView):
     operation: ClassVar[Operation] = operations.CALL_REJECT
 
     async def post(self, request: InferenceRequest, call_id: str, **kwargs: Any) -> Reply:
-        """Decline a call that nobody has accepted, on an account where the caller may call a realtime model."""
+        """Decline a call that no one has accepted, on an account where the caller may call a realtime model."""
         call = begin_call(request, self.caller, self.operation)
         call.path = f"{operations.CALLS}/{ownership.check_id(call_id)}/reject"
         await read_json_body(request, call, may_be_empty=True)
@@ -201,7 +201,7 @@ class ReferCall(HangUpCall):
 
 
 class _Metered:
-    """A call on its way: whatever fails from here on, nothing goes on at the upstream that nobody meters."""
+    """A call on its way: whatever fails from here on, nothing goes on at the upstream that no one meters."""
 
     def __init__(self, call: Call, asked: Asked, session: SessionCall, slots: Slots) -> None:
         self._call = call
@@ -268,7 +268,7 @@ def check_ability(account: AccountSnapshot) -> None:
 
 
 async def check_incoming(call: Call, account: AccountSnapshot, call_id: str) -> None:
-    """Raise unless nobody has accepted the call: :class:`~gateway.call.errors.NotFound` for somebody else's."""
+    """Raise when the call is accepted: :class:`~gateway.call.errors.NotFound` for another caller's."""
     found = await objects.find(call_id, account.name)
     if not found:
         return

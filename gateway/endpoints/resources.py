@@ -43,7 +43,7 @@ RANGE_HEADERS = (b"range", b"if-range")
 
 
 class ResourceView(InferenceView):
-    """One row of the table: its collection, its objects, and what stands below them."""
+    """One row of the table: its collection, its objects, and what is below them."""
 
     resource: Resource = RESOURCES[0]
 
@@ -65,7 +65,7 @@ class ResourceView(InferenceView):
         call = begin_call(request, self.caller, operation_of(row, place, request.method or ""))
         call.path = "/".join([row.path, *(quote(segment, safe="") for segment in place.segments)])
         call.endpoint = "/".join([row.path, *place.shape])
-        account = await self._told_account(call, place)
+        account = await self._given_account(call, place)
         if account is not None:
             access_accounts.check_open(account, row.switch)
         if request.method == "GET" and not place.segments:
@@ -119,7 +119,7 @@ class ResourceView(InferenceView):
         elif request.method == "POST" and call.model_asked and call.target is not None:
             await objects.run(resources.keep_model, account.name, root, call.target.model.public_name)
 
-    async def _told_account(self, call: Call, place: Place) -> AccountSnapshot | None:
+    async def _given_account(self, call: Call, place: Place) -> AccountSnapshot | None:
         """Return the account that the path's object or the header says; ``None`` when neither does."""
         name = call.account_name
         if place.root:
@@ -128,7 +128,7 @@ class ResourceView(InferenceView):
         return access_accounts.account_of(self.caller, name) if name else None
 
     async def _account_of_body(self, call: Call) -> AccountSnapshot:
-        """Return the account that the body tells: by its model, by an object that it refers to; else the only one."""
+        """Return the account that the body means: by its model, by an object that it refers to; else the only one."""
         prefix = call.model_asked.partition("/")[0]
         if prefix in state.directory.accounts:
             return access.resolve(self.caller, call.model_asked, "").account
@@ -136,7 +136,7 @@ class ResourceView(InferenceView):
         return access_accounts.choose_account(self.caller, call.operation, home)
 
     async def _list(self, request: InferenceRequest, account: AccountSnapshot) -> Reply | None:
-        """Answer a list with the caller's own objects as they stand at the upstream now; ``None``: the upstream
+        """Answer a list with the caller's own objects as they are at the upstream now; ``None``: the upstream
         answers.
         """
         row = self.resource

@@ -1,8 +1,8 @@
-"""The limiter: what stands between calls and the counters. In Redis when that is configured, else in memory.
+"""The limiter: what is between calls and the counters. In Redis when that is configured, else in memory.
 
 A budget's counter is what the ledger holds plus what it does not hold yet: reservations of calls under way, and the
 costs of attempts whose records are not stored. An entry goes in the moment in which the ledger's sum, with it, comes.
-So the counter that gates is the ledger's own, and a worker that starts anew reads it there.
+So the counter that gates is the ledger's own, and a worker that starts again reads it there.
 """
 
 import asyncio
@@ -153,22 +153,22 @@ class Limiter:
 
     def release(self, receipt: str, asked: Sequence[Asked], corrections: Sequence[tuple[Asked, int, int]]) -> None:
         """End what a call holds; ``corrections`` are checks with the slot they were counted in and the change."""
-        told: list[Message] = []
+        changes: list[Message] = []
         for one, slot, change in corrections:
             self.memory.correct(one.check.unit.seconds, one.key, slot, change)
-            told.append(messages.corrected(one.key, one.check.unit.seconds, slot, change))
+            changes.append(messages.corrected(one.key, one.check.unit.seconds, slot, change))
         for one in asked:
             if one.check.is_budget:
                 self.memory.drop(one.key, receipt)
-                told.append(messages.dropped(one.key, receipt))
+                changes.append(messages.dropped(one.key, receipt))
             elif not one.check.unit.seconds:
                 self.memory.leave(one.key, receipt)
-                told.append(messages.left(one.key, receipt))
-        if self.shared is not None and told:
-            self.shared.tell(*told)
+                changes.append(messages.left(one.key, receipt))
+        if self.shared is not None and changes:
+            self.shared.tell(*changes)
 
     def _held(self) -> list[Message]:
-        """Return what must not end in Redis, and whatever is told again there."""
+        """Return what must not end in Redis, and whatever is reported again there."""
         held = [
             messages.put(key, name, amount)
             for key, state in self.memory.budgets.items()
@@ -187,17 +187,17 @@ class Limiter:
             loop.call_soon_threadsafe(self._stored, held, ids)
 
     def _stored(self, held: Sequence[Held], ids: Sequence[str]) -> None:
-        told = self._learn(held)
+        changes = self._learn(held)
         for name in ids:
             plain = name.replace("-", "")
             for key in self._booked.pop(plain, ()):
                 self.memory.drop(key, plain)
-                told.append(messages.dropped(key, plain))
-        if self.shared is not None and told:
-            self.shared.tell(*told)
+                changes.append(messages.dropped(key, plain))
+        if self.shared is not None and changes:
+            self.shared.tell(*changes)
 
     def _learn(self, held: Sequence[Held]) -> list[Message]:
-        told: list[Message] = []
+        changes: list[Message] = []
         for one in held:
             place = one.place
             for counts, base in (("cost", one.cost), ("total", one.tokens)):
@@ -207,8 +207,8 @@ class Limiter:
                 if known is None or known[1] < one.version:
                     self._bases[key] = base, one.version
                     self.memory.learn(key, base, one.version)
-                    told.append(messages.learned(key, base, one.version))
-        return told
+                    changes.append(messages.learned(key, base, one.version))
+        return changes
 
     def _adopt(self, held: Sequence[Held], whole: bool) -> None:
         self._learn(held)

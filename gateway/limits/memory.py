@@ -121,7 +121,7 @@ class MemoryCounters:
         return outcomes, refusing
 
     def window(self, seconds: int, key: str, now: float) -> Window:
-        """Return a window, made when there is none; forget some that are empty."""
+        """Return a window, a new one if necessary; forget some that are empty."""
         windows = self._windows.setdefault(seconds, OrderedDict())
         window = windows.get(key)
         if window is not None:

@@ -1,4 +1,4 @@
-"""The scripts that Redis runs: one question with all checks of a call, and what is told to the counters afterwards.
+"""The scripts that Redis runs: one question with all checks of a call, and what is reported to the counters afterwards.
 
 Redis's own clock counts, in microseconds. Keys: a window is a packed list of slots and counts; calls at once are a
 sorted set of receipts by the end of their lease; a budget is a hash (``base``, ``version`` and ``open``, the sum of its
@@ -11,7 +11,7 @@ from typing import Final
 from gateway.limits.checks import SLOTS
 
 BUDGET_SECONDS: Final = 86_400
-"""How long a budget is kept that nothing asks for: whoever asks brings along what the ledger holds."""
+"""How long a budget is kept that nothing asks for: each question brings along what the ledger holds."""
 
 _COMMON: Final = f"""
 local clock = redis.call('TIME')

@@ -1,8 +1,8 @@
 """Counters that all workers share, in Redis: one round trip a call, however many checks it has.
 
-What is told afterwards (corrections, ends, costs) goes in the background, in bundles. Leases are renewed while calls
-run, and a Redis that lost them gets them back. When Redis does not answer in time, the caller counts by itself; Redis
-is asked again a second later.
+What is reported afterwards (corrections, ends, costs) goes in the background, in bundles. Leases are renewed while
+calls run, and a Redis that lost them gets them back. When Redis does not answer in time, the caller counts by itself;
+Redis is asked again a second later.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class SharedCounters:
         self._renewing = self._loop.create_task(self._renew())
 
     async def stop(self) -> None:
-        """Tell what is waiting and close."""
+        """Report what is waiting and close."""
         if self._renewing is not None:
             self._renewing.cancel()
         with contextlib.suppress(*FAULTS):
@@ -93,7 +93,7 @@ class SharedCounters:
         return outcomes, blocked(asked, outcomes) if answer[0] else []
 
     def tell(self, *messages: Message) -> None:
-        """Tell the counters something, in the background."""
+        """Send messages to the counters, in the background."""
         self._waiting += messages
         if self._waiting and (self._telling is None or self._telling.done()):
             self._telling = self._loop.create_task(self._flush())
@@ -103,7 +103,7 @@ class SharedCounters:
             messages = self._take_waiting()
             try:
                 await self._send(messages)
-            except FAULTS as error:  # leases end by themselves, and what is held is told again
+            except FAULTS as error:  # leases end by themselves, and what is held is reported again
                 self._failed(error)
                 return
 
@@ -161,7 +161,7 @@ def _undone(receipt: str, one: Asked) -> Message:
     return dropped(one.key, receipt) if one.check.is_budget else left(one.key, receipt)
 
 
-# --- what the counters are told ---
+# --- messages to the counters ---
 
 
 def corrected(key: str, seconds: int, slot: int, change: int) -> Message:

@@ -1,4 +1,4 @@
-"""Fields of batches and of their files that the vendor checks, checked here where Gatehouse stands in the vendor's
+"""Fields of batches and of their files that the vendor checks, checked here where Gatehouse is in the vendor's
 place.
 """
 
@@ -35,11 +35,11 @@ def check_window(window: Any) -> None:
 
 
 def check_metadata(pairs: Any) -> None:
-    """Raise :class:`InvalidRequest` unless ``pairs`` is nothing, or few short texts by name."""
+    """Raise :class:`InvalidRequest` unless ``pairs`` is nothing, or few short strings by name."""
     if pairs is None:
         return
     if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
-        raise InvalidRequest("'metadata' must be an object of texts.", param="metadata", code="invalid_type")
+        raise InvalidRequest("'metadata' must be an object of strings.", param="metadata", code="invalid_type")
     if len(pairs) > MAX_PAIRS:
         raise InvalidRequest(
             f"'metadata' has at most {MAX_PAIRS} pairs, not {len(pairs)}.",

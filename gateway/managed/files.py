@@ -90,7 +90,7 @@ def open_file(file_id: str) -> IO[bytes]:
 
 
 def delete(file_id: str) -> None:
-    """Remove the file; none is no error."""
+    """Remove the file; a missing one is not an error."""
     store().delete(_name(file_id))
 
 
@@ -170,7 +170,7 @@ def _opened(file_id: str) -> tuple[IO[bytes], int]:
 
 
 def _span(wanted: str, size: int) -> tuple[int, int]:
-    """Return where what is wanted begins and ends. A range that is none, or several, is ignored, as HTTP has it."""
+    """Return where what is wanted begins and ends. An invalid range, or several, are ignored, as HTTP has it."""
     match = _RANGE.match(wanted)
     if match is None or match[1] == match[2] == "" or (match[1] and match[2] and int(match[2]) < int(match[1])):
         return 0, size

@@ -34,7 +34,7 @@ ENDPOINTS: dict[str, str] = {
     "/v1/images/generations": "image",
     "/v1/images/edits": "image",
 }
-# Image edits name pictures by upload, which a line run by Gatehouse can't.
+# Image edits name images by upload, which a line run by Gatehouse can't.
 VENDORS_ONLY = frozenset({"/v1/images/edits"})
 # What goes on, or is kept, where no one looks after it when a line is run by Gatehouse.
 NOT_HERE = ("background", "store")
@@ -158,7 +158,7 @@ class InputCheck:
             raise self.fault(f"'custom_id' must have 1 to {MAX_CUSTOM_ID} characters.", "invalid_custom_id")
         mark = blake2b(custom_id.encode("utf-8", "replace"), digest_size=DIGEST_BYTES).digest()
         if mark in self._ids:
-            raise self.fault(f"The custom_id {custom_id[:100]!r} stands twice in the file.", "duplicate_custom_id")
+            raise self.fault(f"The custom_id {custom_id[:100]!r} appears twice in the file.", "duplicate_custom_id")
         self._ids.add(mark)
 
     def _check_url(self, line: Line) -> None:
@@ -196,7 +196,7 @@ class InputCheck:
             self.mentioned += [(self._number, field_name, object_id) for field_name, object_id in references]
 
     def _default_model(self, url: str) -> str:
-        """Return the vendor's name for the model of a line that names none, empty when there is no such.
+        """Return the vendor's name for the model of a line that names none, empty when it has none.
 
         Lines that Gatehouse runs get the account's default; a file that goes to the vendor as it is, the vendor's own.
         """

@@ -27,7 +27,7 @@ def by_id(kind: str) -> Creates:
 
 
 def text(fields: Fields, name: str) -> str:
-    """Return a text field of an answer, empty when it is missing or no text."""
+    """Return a string field of an answer, empty when it is missing or not a string."""
     raw = fields.get(name)
     if raw is None:
         return ""

@@ -66,7 +66,7 @@ async def locate(
             code="ambiguous_account",
         )
     account, owned = candidates[0]
-    access_accounts.account_of(caller, account.name)  # tells a disabled account
+    access_accounts.account_of(caller, account.name)  # refuses a disabled account
     return account, owned
 
 

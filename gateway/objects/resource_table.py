@@ -1,7 +1,7 @@
 """OpenAI's other resources, a row each: their paths, the objects they make, what they refer to, what is billed, who
 opens them.
 
-Whatever stands below an object's id belongs to that object. A row is closed on every account until the account opens it
+Whatever is below an object's id belongs to that object. A row is closed on every account until the account opens it
 by name.
 """
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 class Resource:
     """One resource.
 
-    ``path`` is its collection, ``kind`` what a ``POST`` there makes (empty: nothing). ``actions`` are words that stand
-    where an id would, with the kind that a ``POST`` there makes. ``makes`` are the words behind an object's id whose
+    ``path`` is its collection, ``kind`` what a ``POST`` there makes (empty: nothing). ``actions`` are words that are
+    where an id would be, with the kind that a ``POST`` there makes. ``makes`` are the words behind an object's id whose
     ``POST`` makes another object with an id of its own. ``refers`` are fields whose ids are other objects, beside those
     that are so in every body. ``bills`` are the words whose ``POST`` costs money (empty: the collection's), with the
     type that a model needs for it. ``shows`` are the words behind an object's id (empty: an object's own place) whose
-    answers tell, also to a ``GET``, of agents' sessions and environments that were created for it. ``model`` says
+    answers report, also to a ``GET``, agents' sessions and environments that were created for it. ``model`` says
     that bodies name models of the account. ``lists`` is false where there is nothing to list.
     ``unnamed`` says that OpenAI asks for no model in the collection's ``POST``.
     """

@@ -30,7 +30,7 @@ INERT = INERT_FIELDS | {"env", "headers", "request_metadata"}
 
 
 def thread_objects(call: Call, fields: Fields) -> list[NewObject]:
-    """Return the records of the thread and the run that an answer, or an event of its stream, tells."""
+    """Return the records of the thread and the run that an answer, or an event of its stream, reports."""
     made = []
     kind = text(fields, "object")
     thread_id = text(fields, "id") if kind == THREAD else text(fields, "thread_id")
@@ -68,7 +68,8 @@ def video_objects(call: Call, fields: Fields) -> list[NewObject]:
 async def charge_later(call: Call, account: AccountSnapshot, row: Resource, place: tuple[str, ...]) -> None:
     """Leave what a run uses that is polled to :mod:`gateway.jobs.charge`: its call is free.
 
-    A streamed run tells its own usage. One that was polled before is charged once, however its tools' outputs are sent.
+    A streamed run reports its own usage. One that was polled before is charged once, however its tools' outputs are
+    sent.
     """
     polled = not call.stream
     if row.kind == THREAD and place[-1:] == (SUBMIT,):
@@ -83,46 +84,48 @@ def is_polled(account_name: str, run_id: str) -> bool:
     return known.exclude(data={}).exists()
 
 
-class Told(msgspec.Struct):
+class AgentObject(msgspec.Struct):
     """What is read of an answer, or of an event, about agents: a session, or what names or holds one."""
 
     id: str | None = None
     object: str | None = None
     session_id: str | None = None
-    session: "Told | None" = None
-    environment: "Told | None" = None
-    data: "list[Told] | None" = None
+    session: "AgentObject | None" = None
+    environment: "AgentObject | None" = None
+    data: "list[AgentObject] | None" = None
 
 
-_told = msgspec.json.Decoder(Told)
+_decoder = msgspec.json.Decoder(AgentObject)
 
 
 def agent_objects(call: Call, fields: Fields) -> list[NewObject]:
-    """Return the records of the sessions that an answer about agents tells, and of the environments that were made for
-    them.
+    """Return the records of the sessions that an answer about agents reports, and of the environments that were made
+    for them.
 
-    What was created for an object belongs to whoever that belongs to; someone knows it only when the object has a
+    What was created for an object belongs to that object's owner; an owner is known only when the object has a
     record.
     """
     try:
-        told = _told.decode(msgspec.json.encode(fields))
+        answer = _decoder.decode(msgspec.json.encode(fields))
     except (ValueError, RecursionError):
         return []
-    found = [pair for entry in (told, told.session, *(told.data or ())) if entry is not None for pair in _made(entry)]
+    found = [
+        pair for entry in (answer, answer.session, *(answer.data or ())) if entry is not None for pair in _made(entry)
+    ]
     if call.parent is not None:
         return [child_of(call.parent, kind, object_id) for kind, object_id in found]
     makes = call.method == "POST" and "{id}" not in call.endpoint
     return [record_for(call, kind, object_id) for kind, object_id in found] if makes else []
 
 
-def _made(told: Told) -> Iterable[tuple[str, str]]:
-    """Yield kind and id of what a session, or an automation's invocation, tells."""
-    if told.object == "agent.session":
-        yield SESSION, told.id or ""
-        if told.environment is not None and told.environment.id:
-            yield "agent_environment", told.environment.id
-    elif told.object == "agent.automation.invocation" and told.session_id:
-        yield SESSION, told.session_id
+def _made(answer: AgentObject) -> Iterable[tuple[str, str]]:
+    """Yield kind and id of what a session, or an automation's invocation, reports."""
+    if answer.object == "agent.session":
+        yield SESSION, answer.id or ""
+        if answer.environment is not None and answer.environment.id:
+            yield "agent_environment", answer.environment.id
+    elif answer.object == "agent.automation.invocation" and answer.session_id:
+        yield SESSION, answer.session_id
 
 
 SPECIAL = {

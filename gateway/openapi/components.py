@@ -22,7 +22,7 @@ COMMON_ERRORS = tuple(sorted({row.status for _, row in TABLE} - {NOBODY_READS, *
 
 HEADERS: dict[str, str] = {
     "x-tfy-provider-name": "The provider account, for calls whose model or id does not say it.",
-    "x-tfy-metadata": "A JSON object of texts, stored with the usage record.",
+    "x-tfy-metadata": "A JSON object of strings, stored with the usage record.",
     "x-tfy-request-timeout": "Milliseconds for one attempt at the upstream.",
     "x-tfy-ttft-timeout-ms": "Milliseconds to the first token of a stream.",
     "x-tfy-retry-config": 'How often to try again, and when: {"attempts": 3, "onStatusCodes": [429, 500, 503]}.',

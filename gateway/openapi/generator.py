@@ -1,7 +1,7 @@
 """The OpenAPI description of our own surface, made from the URL map: ``/api/schema/``, readable at ``/api/docs/``.
 
 Paths, methods, words and models come from the views themselves, so a new endpoint is described as soon as it is served.
-What a view can't tell (the kind of its body and answer, where it is not JSON) stands in the tables here.
+What a view can't say (the kind of its body and answer, where it is not JSON) is in the tables here.
 """
 
 import inspect
@@ -208,7 +208,7 @@ def _answer(view: Any, method: str, name: str, operation: Operation | None) -> P
 
 
 def _resource(row: Resource, pattern: URLPattern) -> dict[str, Part]:
-    """Return the paths of a row of the passthrough: its collection, an object, and what stands below one."""
+    """Return the paths of a row of the passthrough: its collection, an object, and what is below one."""
     view, name = _view(pattern), pattern.name or row.path
     places = ((row.path, ""), (f"{row.path}/{{id}}", "-object"), (f"{row.path}/{{id}}/{{below}}", "-below"))
     made = {f"/v1/{route}": _path(view, name + suffix, route) for route, suffix in places}

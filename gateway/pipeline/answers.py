@@ -40,7 +40,7 @@ class ReadAnswer:
 def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     """Read an answer into the attempt's record. Raises ``BrokenAnswer`` for a success that no client could use.
 
-    An error inside a 200 has the status that it should have had, unless a result stands beside it.
+    An error inside a 200 has the status that it should have had, unless a result is beside it.
     """
     fields = _read_fields(attempt, status, body)
     clean = redactor(attempt.target.account.secrets)

@@ -144,7 +144,7 @@ def _settings(call: Call, target: Target) -> Settings:
 
 
 def refusal(error: DialectError) -> Exception:
-    """Return what a call ends with that can't be converted: the caller's fault, or an answer that nobody can read."""
+    """Return what a call ends with that can't be converted: the caller's fault, or an answer that no one can read."""
     if error.status >= 500:
         return BrokenAnswer(error.message)
     if error.status == 404:

@@ -33,7 +33,7 @@ NO_MODEL = (b"null", b'""')
 def begin(
     caller: Caller, operation: Operation, *, options: Options | None = None, request_id: str = "", query: str = ""
 ) -> Call:
-    """Return a new call, registered among the running ones. Whoever begins it discards it at its end."""
+    """Return a new call, registered among the running ones. The code that begins it discards it at its end."""
     call = Call(caller, operation, options or Options(), request_id or new_request_id())
     call.query = query
     call.task = asyncio.current_task()

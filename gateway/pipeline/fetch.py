@@ -18,7 +18,7 @@ LIST_CONCURRENCY = 8
 
 
 async def read_objects(target: Target, path: str, object_ids: Iterable[str]) -> list[Any]:
-    """Return objects as they stand at the upstream now, ``None`` for one that is gone; a few at a time."""
+    """Return objects as they are at the upstream now, ``None`` for one that is gone; a few at a time."""
     gate = asyncio.Semaphore(LIST_CONCURRENCY)
 
     async def read(object_id: str) -> Any:
@@ -29,7 +29,7 @@ async def read_objects(target: Target, path: str, object_ids: Iterable[str]) -> 
 
 
 async def read_object(target: Target, path: str) -> Any:
-    """Return an upstream object's body as it stands now, or ``None`` when it is gone."""
+    """Return an upstream object's body as it is now, or ``None`` when it is gone."""
     account = target.account
     answer = await state.client.send(account, read_request(target, path))
     try:

@@ -84,7 +84,7 @@ class Allowed:
 
 
 def next_step(call: Call, planned: PlannedTarget, status: int, allowed: Allowed, *, sent: bool) -> str | None:
-    """Return what follows an attempt whose outcome was ``status``: ``RETRY``, ``FAILOVER``, or ``None`` when it stands.
+    """Return what follows an attempt whose outcome was ``status``: ``RETRY``, ``FAILOVER``, or ``None`` when it counts.
 
     Nothing sent costs nothing. A body that streamed through is gone once it began to be sent. Nothing more is tried for
     a client that has left.

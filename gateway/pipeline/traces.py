@@ -1,4 +1,4 @@
-"""The end of a call, for whoever traces it: the server, sockets and batches say it once for each."""
+"""The end of a call, for its trace: the server, sockets and batches say it once for each."""
 
 from time import perf_counter_ns
 

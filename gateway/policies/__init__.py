@@ -63,5 +63,5 @@ def release(call: Call) -> None:
         if policy.release is not None:
             try:
                 policy.release(call)
-            except Exception:  # the boundary of a policy: whoever ends a call has more to end
+            except Exception:  # the boundary of a policy: more of the call has to end
                 logger.exception("The policy %s failed at the end of %s.", policy.name, call.request_id)

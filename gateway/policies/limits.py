@@ -60,7 +60,7 @@ class Receipt:
         self.over = self.ended = False
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers that tell the caller which rules counted the call, and how much is left."""
+        """Return the headers that say which rules counted the call, and how much is left."""
         return [(APPLIED, self.applied), *limit_headers(self.asked, self.outcomes)]
 
 

@@ -45,7 +45,7 @@ class SessionAudio:
             self._said += size
 
     def fill(self, record: AttemptRecord) -> None:
-        """Fill in what a response used that reports nothing, and begin to count anew."""
+        """Fill in what a response used that reports nothing, and begin to count again."""
         if not (record.input_tokens or record.output_tokens) and (self._spoken or self._said):
             record.audio_input_tokens = record.input_tokens = heard_tokens(self._milliseconds(self._heard))
             record.audio_output_tokens = spoken_tokens(self._milliseconds(self._spoken))

@@ -156,8 +156,8 @@ async def meter(
 ) -> None:
     """Join a call that was begun, and meter it in a task of its own until it is over; ``slots`` are released then.
 
-    ``named`` are the models that its settings name. Raises ``UpstreamFailure`` when the call can't be joined: whoever
-    began it hangs it up then.
+    ``named`` are the models that its settings name. Raises ``UpstreamFailure`` when the call can't be joined: the
+    code that began it hangs it up then.
     """
     sideband = await join(target, call_id)
     dialogue = CallDialogue(call, target, call_id, named)
@@ -190,7 +190,7 @@ async def _run(call: SessionCall, leg: Leg, session: Session, account: str, call
     if leg.over:
         with contextlib.suppress(
             errors.Unavailable
-        ):  # the job that finds it due is told by the upstream that it is over
+        ):  # the job that finds it due learns from the upstream that it is over
             await objects.run(mark_deleted, call_id, account)
             objects.forget(call_id, account)
 
@@ -223,7 +223,7 @@ async def hang_up(target: Target, call_id: str) -> bool:
 
 
 def hang_up_soon(target: Target, call_id: str) -> None:
-    """Hang a call up that nobody meters, in the background."""
+    """Hang a call up that no one meters, in the background."""
 
     async def work() -> None:
         await hang_up(target, call_id)

@@ -121,11 +121,11 @@ class ClientSocket:
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close the socket."""
-        code, told = sendable(code), clipped(reason)
+        code, clipped_reason = sendable(code), clipped(reason)
         if self._daphne is not None:
-            self._daphne.close(code, told)
+            self._daphne.close(code, clipped_reason)
         else:
-            await self._send({"type": "websocket.close", "code": code, "reason": told.decode()})
+            await self._send({"type": "websocket.close", "code": code, "reason": clipped_reason.decode()})
 
     def _too_large(self, side: str, limit: int) -> errors.TooLarge:
         logger.warning(
@@ -140,7 +140,7 @@ class ClientSocket:
         )
 
     async def end(self, ending: CloseReason) -> None:
-        """Tell the client how its session ended, unless it ended it."""
+        """Report to the client how its session ended, unless it ended it."""
         if ending.side == "client":
             return
         with contextlib.suppress(OSError, TimeoutError):

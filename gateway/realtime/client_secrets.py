@@ -47,7 +47,7 @@ class ClientSecret(msgspec.Struct, array_like=True, frozen=True):
 
 
 def mint(secret: ClientSecret) -> str:
-    """Return ``secret`` as a text.
+    """Return ``secret`` as a string.
 
     Raises :class:`~gateway.call.errors.InvalidRequest` when its settings are too long.
     """

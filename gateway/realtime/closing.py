@@ -33,16 +33,16 @@ def error_event(error: Exception, event_id: str | None = None) -> str:
     Realtime and live clients look into ``error``; clients of responses sockets look at ``code``, ``message`` and
     ``param``.
     """
-    told = errors.describe(error)["error"]
-    detail = {"type": told["type"], "code": told["code"], "message": told["message"], "param": told["param"]}
+    fields = errors.describe(error)["error"]
+    detail = {"type": fields["type"], "code": fields["code"], "message": fields["message"], "param": fields["param"]}
     event = {
         "type": "error",
         "event_id": f"event_{new_request_id()[4:]}",
         "status": status_of(error),
         "error": {**detail, "event_id": event_id, "client_event_id": event_id},
-        "code": told["code"],
-        "message": told["message"],
-        "param": told["param"],
+        "code": fields["code"],
+        "message": fields["message"],
+        "param": fields["param"],
         "sequence_number": 0,
     }
     return msgspec.json.encode(event).decode()

@@ -36,8 +36,8 @@ def _could_be_read(message: bytes, start: bytes) -> bool:
     """Whether some reader could take ``message`` for an event: an object in another encoding, or with something before
     it.
 
-    The whole of it decides, however long what stands before the object is. A message without the name of a type is no
-    event.
+    The whole of it decides, however long what comes before the object is. A message without the name of a type is not
+    an event.
     """
     if TYPE in message.replace(b"\0", b""):
         return True
@@ -46,7 +46,7 @@ def _could_be_read(message: bytes, start: bytes) -> bool:
 
 
 def text(fields: Fields, name: str) -> str:
-    """Return a text field of an event; empty when it is missing or no text."""
+    """Return a string field of an event; empty when it is missing or not a string."""
     raw = fields.get(name)
     if raw is None:
         return ""

@@ -73,8 +73,8 @@ class Session(msgspec.Struct):
     model: str = ""
 
 
-class Told(msgspec.Struct):
-    """What is read of a server event that tells of usage, of a response or of the session."""
+class EventFields(msgspec.Struct):
+    """What is read of a server event about usage, a response or the session."""
 
     response: Response | None = None
     session: Session | None = None
@@ -85,9 +85,9 @@ class Told(msgspec.Struct):
     event: msgspec.Raw = msgspec.Raw(b"null")
 
 
-Handlers = dict[str, Callable[[str, Told], None]]
+Handlers = dict[str, Callable[[str, EventFields], None]]
 _type = msgspec.json.Decoder(ServerEvent)
-_told = msgspec.json.Decoder(Told)
+_event = msgspec.json.Decoder(EventFields)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
@@ -119,7 +119,7 @@ class Dialogue:
             "response.created": self._response_created,
             "response.done": self._response_done,
             TRANSCRIBED: self._transcribed,
-            **dict.fromkeys(SESSION_EVENTS, self._session_told),
+            **dict.fromkeys(SESSION_EVENTS, self._session_described),
             "session.usage.updated": self._session_used,
             "session.closed": self._session_used,
             "response.event": self._delegated,
@@ -216,7 +216,7 @@ class Dialogue:
                 kind = _type.decode(message).type
                 handler = self._handlers.get(kind)
                 if handler is not None:
-                    handler(message, _told.decode(message))
+                    handler(message, _event.decode(message))
                 elif self.records.responses and kind.endswith(".delta"):
                     self._audio.say(kind, message)
                     for running in self.records.responses.values():
@@ -225,25 +225,25 @@ class Dialogue:
                 return message
         return message
 
-    def _response_created(self, message: str, told: Told) -> None:
-        if told.response is not None:
-            self.records.begin(told.response.id, self.target)
+    def _response_created(self, message: str, event: EventFields) -> None:
+        if event.response is not None:
+            self.records.begin(event.response.id, self.target)
 
-    def _response_done(self, message: str, told: Told) -> None:
-        if told.response is None:
+    def _response_done(self, message: str, event: EventFields) -> None:
+        if event.response is None:
             return
-        running = self.records.take(told.response.id, self.target)
+        running = self.records.take(event.response.id, self.target)
         if running is None:
             return
         metering.read_fields(running.record, _fields.decode(message), self.account.vendor.usage)
-        if told.response.status == "failed":
+        if event.response.status == "failed":
             running.record.error_class = "upstream_error"
         self._audio.fill(running.record)
         running.end(None)
 
-    def _transcribed(self, message: str, told: Told) -> None:
+    def _transcribed(self, message: str, event: EventFields) -> None:
         target = self._transcriber or Target(self.account, access_accounts.no_model(self.account))
-        running = self.records.transcription(f"{told.item_id}:{told.content_index}", target)
+        running = self.records.transcription(f"{event.item_id}:{event.content_index}", target)
         if running is None:
             return
         usage = _fields.decode(message).get("usage")
@@ -251,12 +251,12 @@ class Dialogue:
             metering.read_usage(running.record, usage, self.account.vendor.usage)
         running.end(None)
 
-    def _session_told(self, message: str, told: Told) -> None:
-        if told.session is None:
+    def _session_described(self, message: str, event: EventFields) -> None:
+        if event.session is None:
             return
         self._audio.configure(message)
-        self.records.session.record.object_id = told.session.id[:200]
-        target = self._announced.get(told.session.model)
+        self.records.session.record.object_id = event.session.id[:200]
+        target = self._announced.get(event.session.model)
         if target is not None and target is not self.target:
             self._switch(target)
 
@@ -270,18 +270,18 @@ class Dialogue:
             record.model_served = target.model.upstream_id
             record.model_asked = target.model.public_name
 
-    def _session_used(self, message: str, told: Told) -> None:
-        if told.usage is not None:
-            self.records.session.record.units = {"audio_ms": milliseconds(told.usage.seconds) or 0}
+    def _session_used(self, message: str, event: EventFields) -> None:
+        if event.usage is not None:
+            self.records.session.record.units = {"audio_ms": milliseconds(event.usage.seconds) or 0}
 
-    def _sound_made(self, message: str, told: Told) -> None:
+    def _sound_made(self, message: str, event: EventFields) -> None:
         if self.kind is TRANSLATION:
-            self._sound_out += _sound_bytes(told.delta)
+            self._sound_out += _sound_bytes(event.delta)
 
-    def _delegated(self, message: str, told: Told) -> None:
+    def _delegated(self, message: str, event: EventFields) -> None:
         """Meter a response that the live session had made by another model."""
-        kind = _type.decode(told.event).type
-        response = _told.decode(told.event).response
+        kind = _type.decode(event.event).type
+        response = _event.decode(event.event).response
         if response is None or self._delegate is None:
             return
         if kind == "response.created":
@@ -289,7 +289,7 @@ class Dialogue:
         elif _done.match(kind):
             running = self.records.take(response.id, self._delegate)
             if running is not None:
-                metering.read_fields(running.record, _fields.decode(told.event), self.account.vendor.usage)
+                metering.read_fields(running.record, _fields.decode(event.event), self.account.vendor.usage)
                 running.end(None)
 
     # --- the end ----------------------------------------------------------------------------------------------------

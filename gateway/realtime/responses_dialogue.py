@@ -40,7 +40,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PendingResponse:
-    """A response on its way: the call that stands for it, and its record."""
+    """A response on its way: its call, and its record."""
 
     __slots__ = ("call", "running")
 
@@ -101,7 +101,7 @@ class ResponsesDialogue:
         return rewritten(message, fields)
 
     async def _describe(self, message: str | bytes, fields: Fields) -> Call:
-        """Return the call that an event stands for, admitted."""
+        """Return the call that an event means, admitted."""
         call = Call(self.call.caller, RESPONSE, self.call.options, new_request_id())
         call.endpoint = self.call.endpoint
         call.account_name = self.account.name

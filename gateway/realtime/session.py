@@ -24,7 +24,7 @@ from providers.upstream.socket import ABNORMAL, SocketEnded
 
 logger = logging.getLogger("gateway.realtime")
 
-# How long the vendor may take to tell what a response used that a client left behind.
+# How long the vendor may take to report what a response used that a client left behind.
 SETTLE_SECONDS = 2.0
 
 
@@ -45,7 +45,7 @@ class ClientSide(Side, Protocol):
     status: int
 
     async def end(self, ending: CloseReason) -> None:
-        """Tell the client how its session ended."""
+        """Report to the client how its session ended."""
 
 
 class UpstreamSide(Side, Protocol):
@@ -75,7 +75,7 @@ class Dialogue(Protocol):
         """Return the event that ends what is being made; empty when there is none."""
 
     def finish(self, error: BaseException | None, cut: BaseException, *, client_gone: bool) -> None:
-        """Write the records down: ``error`` is the session's, ``cut`` what ended the responses that are not
+        """Store the records: ``error`` is the session's, ``cut`` what ended the responses that are not
         complete.
         """
 
@@ -175,7 +175,7 @@ class Session:
         return ending
 
     def fail(self, error: Exception) -> None:
-        """End the session with an error that the client is told."""
+        """End the session with an error that is reported to the client."""
         self._end(CloseReason("gateway", close_code(error), brief(error), error))
 
     def drain(self, seconds: float) -> None:
@@ -209,7 +209,7 @@ class Session:
             self._end(CloseReason("client", ABNORMAL))
         except errors.CallError as error:
             self.fail(error)
-        except Exception as error:  # the pump's boundary: the session ends, told and logged
+        except Exception as error:  # the pump's boundary: the session ends, reported and logged
             logger.exception("Session %s failed.", client.request_id)
             self.fail(error)
 
@@ -233,7 +233,7 @@ class Session:
             self._end(CloseReason("client", ABNORMAL))
         except errors.CallError as error:
             self.fail(error)
-        except Exception as error:  # the pump's boundary: the session ends, told and logged
+        except Exception as error:  # the pump's boundary: the session ends, reported and logged
             logger.exception("Session %s failed.", client.request_id)
             self.fail(error)
 
@@ -280,7 +280,7 @@ class Session:
             return
 
     async def _wind_up(self, ending: CloseReason, error: BaseException | None) -> None:
-        """Write the records down, after what is being made was ended; close the upstream."""
+        """Store the records, after what is being made was ended; close the upstream."""
         try:
             if ending.side != "upstream" and self._dialogue.busy:
                 await self._settle()

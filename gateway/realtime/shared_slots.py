@@ -29,7 +29,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[1] * 2)
 """
 
 Slot = tuple[str, str]
-"""A key in Redis and the member that stands for one session."""
+"""A key in Redis and the member of one session."""
 
 
 class SharedSlots:

@@ -9,7 +9,7 @@ from providers.snapshot import Target
 from providers.upstream.failures import UpstreamFailure
 from providers.upstream.socket import HandshakeRefused, SocketEnded, UpstreamSocket, open_socket
 
-# A vendor may know a new call a moment later than it told us of it.
+# A vendor may know a new call a moment later than it reported it to us.
 JOIN_SECONDS = 5.0
 JOIN_PAUSE_SECONDS = 0.25
 NORMAL = frozenset({1000, 1005})

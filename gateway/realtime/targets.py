@@ -16,7 +16,7 @@ from gateway.realtime.kinds import SECRET_KINDS, Kind
 from gateway.state import state
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 
-# Where in a session's settings models stand, and what each must be registered for (any of the types).
+# Where in a session's settings models are named, and what each must be registered for (any of the types).
 MODEL_PLACES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("model",): ("realtime",),
     ("audio", "input", "transcription", "model"): ("audio_transcription", "realtime"),
@@ -57,7 +57,7 @@ def account_for(caller: Caller, kind: Kind, in_path: str, in_header: str, model:
     """Return the account of a socket: of its path, the header, the model's prefix, or the only one that offers the
     model.
 
-    ``None``: the first event will tell. Raises :class:`~gateway.call.errors.NotFound`,
+    ``None``: the first event will say. Raises :class:`~gateway.call.errors.NotFound`,
     :class:`~gateway.call.errors.Forbidden` and
     :class:`~gateway.call.errors.InvalidRequest`.
     """

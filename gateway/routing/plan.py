@@ -1,6 +1,6 @@
 """The plan of a call of a virtual model: the targets that can take it, in the order of its routing.
 
-Whoever may call the virtual model may reach its targets through it; who writes its routing must manage their accounts.
+A caller of the virtual model reaches its targets through it; who writes its routing must manage their accounts.
 """
 
 from typing import Final

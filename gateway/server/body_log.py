@@ -27,7 +27,7 @@ def wanted(call: Call) -> bool:
 
 
 def capture(call: Call | None, headers: list[tuple[bytes, bytes]]) -> Capture | None:
-    """Return what collects the answer to a call; ``None`` where it is not to be kept, or is no text."""
+    """Return what collects the answer to a call; ``None`` where it is not to be kept, or is binary."""
     if request_log.log is None or call is None or not wanted(call):
         return None
     kind = next((value for name, value in headers if name == b"content-type"), b"")

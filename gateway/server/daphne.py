@@ -1,4 +1,4 @@
-"""A client's socket under daphne: what ASGI can't tell its WebSocket library (autobahn), told to that directly.
+"""A client's socket under daphne: what ASGI can't pass to its WebSocket library (autobahn), set there directly.
 
 By itself daphne drops the connection at messages above 1 MiB, refuses to send close codes of the standard's own, like
 1001 and 1011, and passes no reasons. The protocol object comes with the ``send`` that daphne gives its applications.
@@ -63,7 +63,7 @@ class DaphneSocket:
         return size <= limit
 
     def close(self, code: int, reason: bytes) -> None:
-        """Close an open socket with any ``code`` that may stand in a close frame; nothing happens to another."""
+        """Close an open socket with any ``code`` that is valid in a close frame; nothing happens to another."""
         if self._protocol.state == self._protocol.STATE_OPEN:
             self._protocol.sendCloseFrame(code=code, reasonUtf8=reason)
 

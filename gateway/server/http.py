@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with bounds on a request's head: uvicorn itself waits for any length of head, for any time.
 
-A head is read before anybody can know who asks, so its size and its time must be small. What is no HTTP, too large or
-too slow gets an error in the form that all of ours have.
+A head is read before anyone can know who asks, so its size and its time must be small. What is not valid HTTP, too
+large or too slow gets an error in the form that all of ours have.
 """
 
 import asyncio
@@ -167,7 +167,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.scope["query_string"] = parsed.query or b""
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+        """Answer what is not valid HTTP."""
         self._refuse(errors.InvalidRequest("This is not a valid HTTP request.", code="invalid_http"))
 
     def _start_timer(self) -> None:
@@ -218,7 +218,7 @@ def _without_offer(data: bytes) -> bytes:
 
 
 def rendered(error: errors.CallError) -> bytes:
-    """Return a whole HTTP answer for an error that no request of ASGI's stands behind."""
+    """Return a whole HTTP answer for an error without a request of ASGI's."""
     status, body = errors.status_of(error), errors.render_json(error)
     headers: dict[str, Any] = {
         **errors.headers_of(error),

@@ -50,7 +50,7 @@ class Trace:
             self._sampled = bool(int(found[4], 16) & SAMPLED)
 
     def sampled(self, ratio: float) -> bool:
-        """Whether the trace is kept whatever happens: as whoever began it said, else one in ``1 / ratio``."""
+        """Whether the trace is kept whatever happens: as its root said, else one in ``1 / ratio``."""
         if self._sampled is None:
             self._sampled = int(self.trace_id[-14:], 16) < ratio * (1 << RANDOM_BITS)
         return self._sampled

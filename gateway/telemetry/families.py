@@ -28,7 +28,7 @@ GEN_AI_LABELS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric. ``columns`` are the table's columns, each with the labels that tell it from the others."""
+    """A metric. ``columns`` are the table's columns, each with the labels that distinguish it from the others."""
 
     name: str
     kind: str

@@ -1,6 +1,6 @@
-"""Counting beside the calls: they put observations into a queue, a thread counts them and tells the other processes.
+"""Counting beside the calls: they put observations into a queue, a thread counts and shares them.
 
-Off by default: then ``note`` does nothing, and there is no thread and no file.
+Off by default: then ``note`` does nothing, and neither a thread nor a file exists.
 """
 
 import logging
@@ -24,7 +24,7 @@ QUEUE_LIMIT = 50_000
 CHUNK = 32
 ROUND_SECONDS = 1.0
 QUIET_ROUNDS = 5
-"""Rounds without a call after which the gauges are told all the same."""
+"""Rounds without a call after which the gauges are shared all the same."""
 
 
 class Meter:

@@ -1,7 +1,7 @@
 """What the processes of an installation on one machine counted, in files under ``metrics`` of the data folder.
 
-Every process replaces its own file about once a second; whoever exports reads all of them. What a process counted stays
-when it ends: counters must not go down. A process that starts while no other lives begins anew.
+Every process replaces its own file about once a second; the exporting one reads all of them. What a process counted
+stays when it ends: counters must not go down. A process that starts while no other lives begins at zero.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Spans beside the calls: facts wait in a queue, a thread makes spans of them and sends these to the collectors.
 
-Off by default: then calls take no facts and there is no thread. A collector that is away costs the calls nothing: spans
+Off by default: then calls take no facts and no thread runs. An unavailable collector costs the calls nothing: spans
 wait, ``WAITING_LIMIT`` for each collector at most, and are dropped and counted beyond that.
 """
 
@@ -181,7 +181,7 @@ def _count_spans(counts: Counts, place: int, number: int) -> None:
 
 
 tracer: Tracer | None = None
-"""The tracer of this process; none when there is no collector."""
+"""The tracer of this process; none without a collector."""
 
 
 def charged(record: AttemptRecord) -> None:

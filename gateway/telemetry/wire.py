@@ -72,7 +72,7 @@ class Attributes:
             fact: tuple(b"\x4a" + _length(len(key) + 11) + key + b"\x12\x09\x21" for key in keys)
             for fact, keys in names.items()
         }
-        """What stands before a fraction, whose length never differs."""
+        """What comes before a fraction, whose length never differs."""
         self._remembered: dict[tuple[str, Any], bytes] = {}
 
     def write(self, values: Mapping[str, Any]) -> bytes:

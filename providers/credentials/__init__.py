@@ -1,1 +1,1 @@
-"""Credentials that are no key: what is stored of them, and the access tokens that they are exchanged for."""
+"""Credentials other than keys: what is stored of them, and the access tokens that they are exchanged for."""

@@ -12,7 +12,7 @@ from providers.credentials.kinds import Credential, write
 AHEAD_SECONDS = 300.0
 """How long before its end a token is renewed, or a quarter of its life where that is shorter."""
 QUIET_SECONDS = 5.0
-"""How long a refusal stands before a token is asked for again."""
+"""How long a refusal counts before a token is asked for again."""
 
 
 class HeldToken:
@@ -41,7 +41,7 @@ class HeldToken:
 
     @property
     def refusal(self) -> TokenRefused | None:
-        """The last refusal, as long as it stands."""
+        """The last refusal, as long as it counts."""
         refused = self._refused
         return refused[0] if refused is not None and self._clock() < refused[1] else None
 

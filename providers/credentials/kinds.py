@@ -24,7 +24,7 @@ _PRINTABLE = re.compile(r"[!-~]+")
 
 
 class BadCredentials(ValueError):
-    """What was entered is no credential. ``field`` is where it belongs; the message repeats none of it."""
+    """What was entered is not a valid credential. ``field`` is where it belongs; the message repeats none of it."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)

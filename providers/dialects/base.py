@@ -76,7 +76,7 @@ def passing_body(asked: Asked, headers: CIMultiDict[str]) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class ReportedError:
-    """An error that stands inside an answer or an event of status 200: the status that it should have had, and its
+    """An error inside an answer or an event of status 200: the status that it should have had, and its
     words.
     """
 

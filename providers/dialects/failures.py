@@ -85,7 +85,7 @@ _MODEL = re.compile(
 def classify(status: int, message: str, code: str | None = None, param: str | None = None) -> Failure:
     """Return the failure that a vendor's status, message and code (in any vendor's spelling) amount to.
 
-    The status decides the class; code and message only tell apart what shares a status. An out-of-credit 400 or 403 is
+    The status decides the class; code and message only distinguish what shares a status. An out-of-credit 400 or 403 is
     a quota error with status 429, as OpenAI has it, and an invalid key is 401 whatever the vendor chose.
     """
     if status < 400 or status > 599:

@@ -187,7 +187,7 @@ def _comparable(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it: numbers with a point as decimal texts."""
+    """Return a value as JSON holds it: numbers with a point as decimal strings."""
     if isinstance(value, dict):
         return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, list):

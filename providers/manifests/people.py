@@ -64,7 +64,7 @@ class Run:
         return {"virtual_account": account} if account else None
 
     def user(self, email: str, where: Place) -> User | None:
-        """Return the user, who is made when there is none. A new user has no password."""
+        """Return the user, creating a missing one. A new user has no password."""
         if email in self.users:
             return self.users[email]
         user = User.objects.filter(email=email).first()

@@ -1,7 +1,7 @@
 """Places within manifests, for faults and notes that name file, document and path; and the variables that strings may
 name.
 
-Every string may name environment variables as ``${NAME}``; ``$${`` stands for a plain ``${``.
+Every string may name environment variables as ``${NAME}``; ``$${`` is a plain ``${``.
 """
 
 import re
@@ -78,13 +78,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Unset:
-    """Stands for a string that names a variable which is not set."""
+    """Replaces a string that names a variable which is not set."""
 
     variable: str
 
 
 class Broken:
-    """Stands for a string that is a fault already."""
+    """Replaces a string that is a fault already."""
 
 
 def filled(value: Any, place: Place, memo: dict[int, Any] | None = None) -> Any:

@@ -1,6 +1,6 @@
 """What manifests ask for, as plain data: the step between reading a manifest and writing it to the tables.
 
-Subjects are texts as the contract spells them: ``user:EMAIL``, ``team:NAME``, ``virtualaccount:NAME``, and
+Subjects are strings as the contract spells them: ``user:EMAIL``, ``team:NAME``, ``virtualaccount:NAME``, and
 ``team:everyone`` for all users.
 """
 

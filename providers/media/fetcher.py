@@ -147,7 +147,7 @@ def _request(url: URL) -> UpstreamRequest:
 
 
 async def _media(url: URL, body: bytes, said: str) -> Media:
-    """Return the file inline. What its bytes show wins; a server's word is the last resort, and a web page is none."""
+    """Return the file inline. What its bytes show wins; a server's word is the last resort, except for a web page."""
     mime = medias.sniff(body[:64])
     if not mime and _HTML.match(body[:256]):
         raise MediaFault(f"{url.host} answered with a web page, not with a file.")

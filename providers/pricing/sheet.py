@@ -142,7 +142,7 @@ class PriceSheet:
         """Return the used units that add to the bill but have no price here, sorted; empty when all is known.
 
         A tool call without a price is a gap, and so are tokens of a direction without a price when others have one.
-        Another measure of the same work (images beside image tokens, seconds beside tokens) is none.
+        Another measure of the same work (images beside image tokens, seconds beside tokens) is not a gap.
         """
         if self.free or units.keys() <= self.covered:
             return ()

@@ -63,7 +63,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """An upstream's error object: its message, code and type as texts; ``shaped`` whether there was one at all."""
+    """An upstream's error object: its message, code and type as strings; ``shaped`` whether there was one at all."""
 
     message: str
     code: str
@@ -88,7 +88,7 @@ def judge(reply: Reply, field: str, secrets: list[str]) -> Verdict:
     if status == 401:
         return Verdict("bad_key", f"the upstream refuses the key ({said})")
     if status in {400, 403, 404, 405, 410, 422} and not fault.shaped:
-        return Verdict("wrong_url", f"answers {said}: no OpenAI-compatible address, or a proxy stands before it")
+        return Verdict("wrong_url", f"answers {said}: no OpenAI-compatible address, or a proxy is in front of it")
     if status == 403:
         return _judge_forbidden(fault, said)
     if status in {404, 405, 410}:

@@ -17,7 +17,7 @@ RETRY_DELAY_MS: Final = 100
 class RoutedTarget:
     """One target of a virtual model. ``retries`` follow its first attempt, ``delay`` seconds apart at first.
 
-    ``sla`` are the most milliseconds to the first token and for each output token, ``None`` where there is no bound.
+    ``sla`` are the most milliseconds to the first token and for each output token, ``None`` without a bound.
     """
 
     account: str

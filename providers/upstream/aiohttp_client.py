@@ -204,7 +204,7 @@ async def _refuse_redirect(*_: object) -> None:
 def _new_session(limit: int | None) -> aiohttp.ClientSession:
     """Return a session for calls, or one for sockets, which knows no ``limit``."""
     traces = []
-    if limit is None:  # aiohttp follows redirects of handshakes and can't be told not to: a key would go elsewhere
+    if limit is None:  # aiohttp always follows redirects of handshakes: a key would go elsewhere
         traces.append(aiohttp.TraceConfig())
         traces[0].on_request_redirect.append(_refuse_redirect)
     guard = Guard()

@@ -384,7 +384,7 @@ class Connection(asyncio.Protocol):
         self._arm()
 
     def _waits(self, answer: LeanAnswer) -> bool:
-        """Whether it is the upstream's turn, not that of our reader or of whoever gives us the body to send."""
+        """Whether it is the upstream's turn, not that of our reader or of the source of the body to send."""
         if self._upload is not None and not answer.status:
             return self._room is not None
         return answer.waiter is not None

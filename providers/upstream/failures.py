@@ -11,7 +11,7 @@ UNPACKABLE = "The upstream's answer is not packed as its content-encoding says."
 
 
 class UpstreamFailure(Exception):
-    """An upstream call that brought no whole answer. ``sent`` tells whether the vendor may have seen the request."""
+    """An upstream call that brought no whole answer. ``sent`` says whether the vendor may have seen the request."""
 
     sent = True
 
@@ -35,7 +35,7 @@ class ConnectFailed(UpstreamFailure):
 
 
 class UnsendableHeaders(ConnectFailed):
-    """What is stored of the account can't stand in a request; the message names the field. Nothing was sent."""
+    """What is stored of the account can't be sent in a request; the message names the field. Nothing was sent."""
 
 
 class SecretsMisbound(ConnectFailed):

@@ -115,7 +115,7 @@ async def open_socket(
 
 
 def sendable(code: int) -> int:
-    """Return the code that may stand in a close frame for ``code``: 1005 (none given) becomes 1000, 1006 and 1015
+    """Return the code that a close frame may carry for ``code``: 1005 (none given) becomes 1000, 1006 and 1015
     1011.
     """
     if code in LEGAL_CODES or 3000 <= code <= 4999:

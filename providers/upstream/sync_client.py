@@ -26,7 +26,7 @@ Reason = Literal["egress", "dns", "refused", "timeout", "tls", "broken"]
 
 
 class Unreachable(Exception):
-    """No whole answer came. ``reason`` tells why; the message says it in words and holds no header."""
+    """No whole answer came. ``reason`` says why; the message says it in words and holds no header."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

@@ -86,7 +86,7 @@ async def _renew(client: UpstreamClient, account: AccountSnapshot, token: HeldTo
         token.refuse(exchange.unreached(credential, str(failure)))
     except TokenRefused as refusal:
         token.refuse(refusal)
-    except Exception:  # the task's boundary: whoever waits for it has to hear of it
+    except Exception:  # the task's boundary: the calls that wait for it have to hear of it
         logger.exception("Asking for an access token failed")
         token.refuse(
             exchange.unreached(credential, "Gatehouse failed on it. The operator finds the reason in the log.")

@@ -26,7 +26,7 @@ from providers.manifests.values import (
 )
 from rules import shape
 
-ELSEWHERE = PassedOver("it is no field of the contract, and nothing here reads it.")
+ELSEWHERE = PassedOver("it is not a field of the contract, and nothing here reads it.")
 NO_BODIES = PassedOver("the request log has settings of its own.")
 
 
@@ -107,7 +107,7 @@ class Target(Fields):
 
 
 class Alerts(Fields):
-    """At which percentages of a budget whom to tell."""
+    """At which percentages of a budget whom to notify."""
 
     thresholds: Annotated[list[Number], AS_LIST] = []
     notification_target: Annotated[list[Target], AS_LIST] = []

@@ -24,7 +24,7 @@ class Cached(NamedTuple):
 
 
 def use(state: State, model: str, blocks: list[Block]) -> Cached:
-    """Reads the longest prefix that is kept, writes the others up to the last mark; both last anew."""
+    """Reads the longest prefix that is kept, writes the others up to the last mark; the time of both begins again."""
     if not any(block.ttl for block in blocks):
         return Cached()
     kept = state.store("anthropic-cache", _MEMORY)

@@ -73,7 +73,7 @@ DEFAULT_LIMIT, MOST = 20, 1000
 
 
 def find(name: object) -> Model:
-    """The row of a name; raises ApiError 404, or 400 where there is no name."""
+    """The row of a name; raises ApiError 404, or 400 without a name."""
     if name is None:
         raise invalid("model", "Field required")
     model = MODELS.get(name) if isinstance(name, str) else None

@@ -43,7 +43,7 @@ def _green_code() -> str:
 
 
 def _plain_code() -> str:
-    """256 symbols of 8 bits; as there is no other length, none is written."""
+    """256 symbols of 8 bits; as all have one length, none is written."""
     return "0" + _number(len(_ORDER) - 4, 4) + _code_lengths(8) + "0"
 
 

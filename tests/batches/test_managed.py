@@ -214,7 +214,7 @@ def test_a_killed_runner_repeats_no_finished_line(jobs: Any, quick_upstream: San
 
 
 def assert_counted_once(installation: Any, batch_id: str, total: int) -> None:
-    """What a kill interrupted stands in the billing, but is no line of its own."""
+    """What a kill interrupted is in the billing, but is not a line of its own."""
 
     def kinds() -> Counter[str]:
         return Counter(each["error_class"] for each in installation.do("records", batch_key=f"openai-main/{batch_id}"))

@@ -303,7 +303,7 @@ def test_renaming_keeps_the_old_name_by_itself(page):
     assert page.stored().name == "renamed"
     assert list(Alias.objects.values_list("name", "account__name", "model")) == [("mine-openai", "renamed", None)]
     assert "mine-openai" in page.get()
-    page.send(name="mine-openai")  # back again: a name is no alias of itself
+    page.send(name="mine-openai")  # back again: a name is not an alias of itself
     assert list(Alias.objects.values_list("name", "account__name")) == [("renamed", "mine-openai")]
     assert AuditEntry.objects.filter(object_type="providers.alias").count() == 3
 

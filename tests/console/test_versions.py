@@ -47,7 +47,7 @@ def test_the_second_of_two_is_told_what_the_first_changed(
     address = reverse(f"admin:{base}_change", args=[row.pk])
     opened = form_data(as_root.get(address))
     assert sue.post(address, form_data(sue.get(address)) | theirs).status_code == 302
-    for _ in range(2):  # a second click is no way around it
+    for _ in range(2):  # a second click is refused, too
         refused = as_root.post(address, opened | mine)
         assert refused.status_code == 200
         text = refused.content.decode()

@@ -134,7 +134,7 @@ def test_a_form_that_is_out_of_date_says_who_changed_what(scene: Scene) -> None:
         assert said in answer.text, said
     assert KEYS[1] not in answer.text
     again = mia.post(scene.page, old | {"discount_percent": "5"})
-    assert "Nothing was saved" in again.text, "a second click is no way around it"
+    assert "Nothing was saved" in again.text, "a second click is refused, too"
     assert mia.post(scene.page, mia.form(scene.page) | {"discount_percent": "5"}).status_code == 302
     assert scene.stored() == (scene.hosts[1].url, KEYS[1])
 

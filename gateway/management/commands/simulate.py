@@ -79,7 +79,7 @@ class Command(BaseCommand):
 
 
 def _records(since: Any) -> Iterator[dict[str, Any]]:
-    # What was refused was no call; what comes from other attempts of a call was admitted with it.
+    # What was refused does not count as a call; what comes from other attempts of a call was admitted with it.
     rows = UsageRecord.objects.filter(created_at__gte=since, attempt_number=1).exclude(status=429, upstream_status=0)
     yield from rows.order_by("created_at", "id").values(*COLUMNS).iterator(2000)
 

@@ -15,7 +15,7 @@ from providers.dialects.wire import Fields, arguments_object, encode, invalid, i
 ORIGIN = "anthropic"
 IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 EMPTY = "(empty)"
-"""What stands for a turn or a result without text: Anthropic refuses empty text."""
+"""What replaces a turn or a result without text: Anthropic refuses empty text."""
 _ID = re.compile(r"[^a-zA-Z0-9_-]")
 # What vendors' own tools left in a conversation: it means nothing to another vendor.
 _SERVER_BLOCKS = re.compile(r"server_tool_use|.*_tool_result$|container_upload")

@@ -21,7 +21,7 @@ def cache_of(fields: Fields) -> Cache | None:
 
 
 def cache_fields(cache: Cache | None) -> Fields:
-    """Return a cache mark's field, nothing where there is no mark."""
+    """Return a cache mark's field, nothing without a mark."""
     if cache is None:
         return {}
     return {"cache_control": {"type": "ephemeral", "ttl": cache.ttl} if cache.ttl else {"type": "ephemeral"}}

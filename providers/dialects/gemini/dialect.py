@@ -16,7 +16,7 @@ from providers.dialects.wire import encode, listed, plain
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
 
-# What is done with a model, where the model's name stands in the address.
+# What is done with a model, where the model's name is in the address.
 ACTIONS = frozenset({"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"})
 
 

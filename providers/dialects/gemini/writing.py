@@ -101,7 +101,7 @@ def _contents(request: Request, settings: Settings, family: Gemini, names: Names
 def _model_parts(message: Message, family: Gemini, names: Names, settings: Settings) -> list[Fields]:
     """Return a model's turn. A signature in a thought before a part belongs to that part.
 
-    Of calls made together only the first is signed; where its signature is lost, Google's word for that stands in.
+    Of calls made together only the first is signed; where its signature is lost, Google's word for that replaces it.
     """
     found: list[Fields] = []
     pending, first = "", True

@@ -9,7 +9,7 @@ from providers.dialects.neutral import Request, Text, Thinking, Tool
 from providers.dialects.responses.items import NAMESPACE, ORIGIN, read_items
 from providers.dialects.wire import Fields, invalid, items, plain, take, typed
 
-# Handled by whoever keeps responses, or without a meaning for the answer.
+# Handled where responses are kept, or without a meaning for the answer.
 _ELSEWHERE = ("previous_response_id", "conversation", "store", "background", "truncation", "stream_options", "include")
 _REFUSED = ("prompt", "context_management")
 

@@ -44,7 +44,7 @@ class _Open:
 class StreamWriter:
     """Writes the first choice of a stream.
 
-    ``response`` is the response as it stands, for whoever stores it at the end.
+    ``response`` is the response so far, to be stored at the end.
     """
 
     def __init__(self, request: Request, fields: Mapping[str, Any], response_id: str = "") -> None:

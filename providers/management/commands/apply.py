@@ -62,7 +62,7 @@ class Command(AuditedCommand):
 
 
 def _read(name: str) -> list[tuple[str, str]]:
-    """Return name and text of the files that ``name`` stands for."""
+    """Return name and text of the files that ``name`` matches."""
     if name == "-":
         return [("<stdin>", sys.stdin.read())]
     path = Path(name)

@@ -1,4 +1,4 @@
-"""An account that passes any upstream name on is no way around the models that are listed on it, nor into headers."""
+"""An account that passes any upstream name on opens neither the models that are listed on it, nor headers."""
 
 from collections.abc import Iterator
 

@@ -196,7 +196,7 @@ def test_a_rate_limit_pauses_the_account_as_asked(script: Script, asked: float |
     row = script.follow(job())
     for each in (row, OwnedObject.objects.timed().get(pk=other.pk)):
         assert 0.7 * expected < pause(each) < 1.3 * expected
-    assert pauses.resume_account(ACCOUNT) == 0, "a new key is no reason to ask before the time"
+    assert pauses.resume_account(ACCOUNT) == 0, "a new key does not make it ask before the time"
 
 
 def test_a_lost_lease_changes_nothing(script: Script) -> None:

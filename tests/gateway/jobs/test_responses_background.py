@@ -44,7 +44,7 @@ def client(quiet: Gateway) -> Iterator[OpenAI]:
 
 @pytest.fixture(autouse=True)
 def nothing_waits(installation: Installation) -> Iterator[None]:
-    """What a test left unfinished is no other test's business."""
+    """What a test left unfinished does not concern the others."""
     yield
     installation.do("settle_background")
 

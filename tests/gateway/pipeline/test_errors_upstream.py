@@ -200,7 +200,7 @@ def test_an_error_beside_choices_is_recorded_and_passed(
 def test_an_answer_with_half_a_character(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
-    """A lone surrogate is no reason to lose an answer that the vendor bills: clients' parsers take it."""
+    """A lone surrogate does not lose an answer that the vendor bills: clients' parsers take it."""
     body = b'{"id":"x","choices":[{"message":{"content":"\\ud800"}}],"usage":{"prompt_tokens":3,"completion_tokens":2}}'
     scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
     response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
@@ -229,7 +229,7 @@ ODD_USAGE = b'"usage":{"prompt_tokens":3,"completion_tokens":2}'
 def test_an_answer_that_is_not_utf_8(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
-    """Values that we don't read go on as they came; names that no one can read are no answer."""
+    """Values that we don't read go on as they came; names that no one can read are an error."""
     body = b'{"id":"\xff",%s,"service_tier":"\xff"}' % ODD_USAGE
     scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
     response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))

@@ -154,7 +154,7 @@ async def test_cancelling_a_call_of_the_async_sdk(async_sdk: AsyncOpenAI, upstre
 def test_a_client_that_goes_when_all_was_said_is_not_gone(
     gateway: Gateway, token: str, upstream: SandboxProcess
 ) -> None:
-    """Closing the connection behind a complete answer is no hang-up."""
+    """Closing the connection behind a complete answer is not a hang-up."""
     for stream in (False, True):
         with httpx.Client(trust_env=False) as client:
             response = client.post(

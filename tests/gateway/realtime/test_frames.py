@@ -73,7 +73,7 @@ def lenient(message: bytes) -> Any:
 
 @given(EVENTS | st.binary(max_size=60))
 def test_no_event_passes_unread(message: bytes) -> None:
-    """What passes as bytes is no event for another reader; what is read as one, others read alike."""
+    """What passes as bytes is not an event for another reader; what is read as one, others read alike."""
     try:
         fields = fields_of(message)
     except InvalidRequest:

@@ -1,4 +1,4 @@
-"""Hostile connections: what is no HTTP, too much of it, or too slow, costs little and gets a true answer."""
+"""Hostile connections: what is not valid HTTP, too much of it, or too slow, costs little and gets a true answer."""
 
 import contextlib
 import json
