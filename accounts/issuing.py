@@ -85,7 +85,7 @@ def issue_token(
     expires: str = "",
     limits: list[str] | None = None,
 ) -> tuple[ApiToken, str, bool]:
-    """Make a token for a user (e-mail address) or a virtual account (name), either of which is made when missing.
+    """Create a token for a user (e-mail address) or a virtual account (name), either of which is created when missing.
 
     Return the token's row, the token itself, and whether its owner was made. Nothing is written when it raises.
     """

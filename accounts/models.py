@@ -162,7 +162,7 @@ class ApiTokenQuerySet(AnnouncedQuerySet):
         expires_at: datetime | None = None,
         limits: list[str] | None = None,
     ) -> tuple["ApiToken", str]:
-        """Make a token for a user or a virtual account; return its row and the token, which is shown once."""
+        """Create a token for a user or a virtual account; return its row and the token, which is shown once."""
         secret = tokens.new_token()
         token = ApiToken(
             name=name,

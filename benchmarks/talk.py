@@ -1,4 +1,4 @@
-"""What is said over a realtime socket: 20 ms of sound in an event each way, in OpenAI's shapes."""
+"""What is said over a realtime socket: 20 ms of audio in an event each way, in OpenAI's shapes."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ _ANSWER = json.dumps(
 
 
 def is_sound(message: str) -> bool:
-    """Whether a client's event brought the whole sound, however its JSON is spaced."""
+    """Whether a client's event brought the whole audio, however its JSON is spaced."""
     return SOUND in message
 
 

@@ -1,4 +1,4 @@
-"""The upstream for sockets: greets with ``session.created`` and answers each piece of sound with one: ``python -m
+"""The upstream for sockets: greets with ``session.created`` and answers each piece of audio with one: ``python -m
 benchmarks.talker PORT``.
 """
 

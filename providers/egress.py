@@ -151,14 +151,14 @@ def url_fault(url: str, allow: Allow = None) -> str | None:
 
 
 def _characters_fault(parts: SplitResult) -> str:
-    """Say what to write instead of an address with blanks, control characters, a backslash or letters beyond ASCII."""
+    """Say what to write instead of an address with spaces, control characters, a backslash or letters beyond ASCII."""
     try:
         ascii_host = (parts.hostname or "").encode("idna").decode()
     except UnicodeError:
         ascii_host = ""
     if ascii_host and ascii_host != parts.hostname and HOST_NAME.fullmatch(ascii_host):
         return f"Write the host in its ASCII form: {ascii_host}."
-    return "An address has no blanks, line breaks, backslashes or letters beyond ASCII."
+    return "An address has no spaces, line breaks, backslashes or letters beyond ASCII."
 
 
 def _host_fault(host: str, allow: Allow, *, plain: bool) -> str | None:

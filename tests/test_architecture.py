@@ -154,7 +154,7 @@ def test_every_route_of_the_api_passes_the_same_admission() -> None:
         assert issubclass(view, InferenceView) or view in OPEN, f"{text} is not admitted"
         assert view.dispatch is OpenView.dispatch, f"{text} dispatches by itself"
         if issubclass(view, InferenceView) and view.admit is not InferenceView.admit:
-            # Of browsers' short-lived secrets, which stand for a token's holder.
+            # Of browsers' short-lived secrets, which act for a token's holder.
             assert view.admit is BrowserView.admit, f"{text} admits by itself"
             assert "client_secrets.identify(" in inspect.getsource(view.admit)
 

@@ -1,4 +1,4 @@
-"""The recipes on docs/clients.md work as they stand there: those whose clients are at hand, against a real demo."""
+"""The recipes on docs/clients.md work as they are there: those whose clients are at hand, against a real demo."""
 
 import os
 import re

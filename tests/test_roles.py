@@ -1,6 +1,6 @@
 """What each role reaches of every route, console action, socket and command, on both databases.
 
-``tests/support/role_table.txt`` has a row for each: what is new fails here until somebody has decided who may.
+``tests/support/role_table.txt`` has a row for each: what is new fails here until a developer has decided who may.
 """
 
 import json

@@ -152,7 +152,7 @@ def save(request: HttpRequest) -> HttpResponse:
 
 @transaction.atomic
 def store(entered: dict[str, Any]) -> ProviderAccount:
-    """Make the account with its models and grants. Raises :class:`Faults`."""
+    """Create the account with its models and grants. Raises :class:`Faults`."""
     account = account_of(entered)
     models = [model_of(account, model) for model in listed(entered, "models", MOST_MODELS)]
     names = [model.name for model in models]

@@ -106,7 +106,7 @@ class CancelBatch(JobView):
         """Cancel the batch."""
         if own_batches.is_own(batch_id):
             return await self.cancel_own(request, batch_id)
-        return await self.steer(request, batch_id, "cancel")
+        return await self.transition(request, batch_id, "cancel")
 
 
 async def check_input(call: Call, account: AccountSnapshot, file_id: str, endpoint: str) -> Summary:

@@ -17,7 +17,7 @@ class ChatCompletions(ModelCallView):
     operation = operations.CHAT
 
     async def describe(self, request: InferenceRequest) -> Call:
-        """Return the call; one with ``store: true`` makes an object, and so does one that wants to hear the answer."""
+        """Return the call; one with ``store: true`` creates an object, and so does one that asks for audio."""
         call = await super().describe(request)
         if flag(call.body.fields, "store"):
             call.operation = operations.CHAT_STORED

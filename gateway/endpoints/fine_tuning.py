@@ -60,7 +60,7 @@ class Job(JobView):
         return await self.look(request, job_id)
 
 
-class SteerJob(JobView):
+class TransitionJob(JobView):
     """Cancel, pause or resume a job."""
 
     job = FINE_TUNING
@@ -68,23 +68,23 @@ class SteerJob(JobView):
     operations: ClassVar[dict[str, Operation]] = {"POST": operations.FINE_TUNING_STEER}
 
     async def post(self, request: InferenceRequest, job_id: str, **kwargs: Any) -> Reply:
-        """Steer the job."""
-        return await self.steer(request, job_id, self.verb)
+        """Pause, resume or cancel the job."""
+        return await self.transition(request, job_id, self.verb)
 
 
-class CancelJob(SteerJob):
+class CancelJob(TransitionJob):
     """End a job before its time."""
 
     verb = "cancel"
 
 
-class PauseJob(SteerJob):
+class PauseJob(TransitionJob):
     """Let a job rest."""
 
     verb = "pause"
 
 
-class ResumeJob(SteerJob):
+class ResumeJob(TransitionJob):
     """Let a job go on."""
 
     verb = "resume"

@@ -59,7 +59,7 @@ class JobView(ObjectView):
         await note_reply(call, job_id, reply)
         return reply
 
-    async def steer(self, request: InferenceRequest, job_id: str, verb: str) -> Reply:
+    async def transition(self, request: InferenceRequest, job_id: str, verb: str) -> Reply:
         """Send ``cancel``, ``pause`` or ``resume`` and record what the job says to it."""
         call = await self.describe(request, f"{self.job.path}/{job_id}/{verb}", job_id)
         reply = await self.run(call)

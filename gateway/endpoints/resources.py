@@ -52,7 +52,7 @@ class ResourceView(InferenceView):
         return await self.serve(request, rest or "")
 
     async def post(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:
-        """Make an object, change one, or do something with it."""
+        """Create an object, change one, or do something with it."""
         return await self.serve(request, rest or "")
 
     async def delete(self, request: InferenceRequest, rest: str = "", **kwargs: Any) -> Reply:

@@ -1,4 +1,4 @@
-"""Batches and fine-tuning jobs, which callers list and steer: their records, and what is known of them.
+"""Batches and fine-tuning jobs, which callers list and control: their records, and what is known of them.
 
 A record's ``data`` is ``{"body": the upstream's last body, "origin": who asked for it and how}``. ``due_at`` is set as
 long as something is left to do: to poll again, to charge, to register a model. ``updated_at`` is when the upstream was

@@ -67,7 +67,7 @@ def of_new_response(call: Call, fields: Fields) -> list[NewObject]:
 
 
 def of_shown(call: Call, fields: Fields) -> list[NewObject]:
-    """Return the items and containers that a look at a response or conversation shows, as its owner's."""
+    """Return the items and containers that a retrieved response or conversation shows, as its owner's."""
     parent = call.parent
     if parent is None:
         return []  # made outside the gateway: no one is known to own it

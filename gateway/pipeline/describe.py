@@ -98,7 +98,7 @@ def read_upload(call: Call, upload: Upload) -> None:
 
 
 def read_model(call: Call, *, required: bool) -> None:
-    """Take the model that the body names into the call. Blanks around a name mean nothing, in JSON and in forms alike.
+    """Take the model that the body names into the call. Whitespace around a name is ignored, in JSON and in forms.
 
     Raises :class:`~gateway.call.errors.InvalidRequest` when it names none and one is ``required``; an account's default
     serves as one.

@@ -1,7 +1,7 @@
 """Limits: rate limits and budgets. All that fit a call must have room for it, or none of them counts it.
 
 What a call will use is estimated before (:mod:`gateway.limits.estimate`) and corrected after: windows by the tokens
-that were used, budgets by what the ledger stores. Without rules a call pays for one look at an attribute.
+that were used, budgets by what the ledger stores. Without rules a call pays for reading one attribute.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Calls over WebRTC and SIP. Their sound passes the gateway by; a sideband of its own meters each response, checks what
+"""Calls over WebRTC and SIP. Their audio passes the gateway by; a sideband of its own meters each response, checks what
 the session is set to, and hangs the call up when it must end.
 
 The sideband belongs to the process that began the call. Every other one, and a job should this one die, can hang it up.

@@ -8,7 +8,7 @@ from gateway.body import json as json_body
 from gateway.call.errors import InvalidRequest
 
 Fields = dict[str, msgspec.Raw]
-BLANKS = b" \t\r\n"
+WHITESPACE = b" \t\r\n"
 TYPE = b'"type"'
 _text = msgspec.json.Decoder(str)
 
@@ -21,7 +21,7 @@ def fields_of(message: str | bytes) -> Fields | None:
     """
     if isinstance(message, str):
         return json_body.decode_fields(message.encode())
-    start = message.lstrip(BLANKS)
+    start = message.lstrip(WHITESPACE)
     if start.startswith(b"{") and b"\0" not in start[:4]:
         return json_body.decode_fields(message)
     if _could_be_read(message, start):

@@ -26,7 +26,7 @@ from gateway.realtime.kinds import CALL, LIVE, TRANSLATION, Kind
 from gateway.realtime.records import Records
 from providers.snapshot import AccountSnapshot, Target
 
-# Sound: most of what clients send, and nothing in it names anything.
+# Audio: most of what clients send, and nothing in it names anything.
 SOUND = frozenset({"input_audio_buffer.append", "session.input_audio_buffer.append", "session.input_audio.append"})
 # Such an event as SDKs write it, wholly: it is seen at a glance, without being parsed.
 PLAIN_SOUND = re.compile(

@@ -1,4 +1,4 @@
-"""The sideband of a call over WebRTC or SIP: a socket to the vendor that carries the call's events, not its sound."""
+"""The sideband of a call over WebRTC or SIP: a socket to the vendor that carries the call's events, not its audio."""
 
 import asyncio
 import urllib.parse

@@ -21,7 +21,7 @@ def end() -> None:
 
 
 def is_draining() -> bool:
-    """Whether the mark is there: a look at the file system, microseconds."""
+    """Whether the mark is there: one call of the file system, microseconds."""
     return _mark().exists()
 
 

@@ -62,7 +62,7 @@ class ToolDelta(msgspec.Struct):
 
 
 class MediaDelta(msgspec.Struct):
-    """A whole image, or a piece of sound."""
+    """A whole image, or a piece of audio."""
 
     choice: int
     block: int

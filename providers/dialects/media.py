@@ -1,4 +1,4 @@
-"""Images, sounds, videos and documents: data URIs, media types, and what has to be fetched before a vendor can be
+"""Images, audio, videos and documents: data URIs, media types, and what has to be fetched before a vendor can be
 asked.
 """
 
@@ -63,7 +63,7 @@ _SUFFIXES = {
     ".html": "text/html",
     ".json": "application/json",
 }
-# Where a file begins with it, it is of that type. Containers that hold sound or video alike are not here.
+# Where a file begins with it, it is of that type. Containers that hold audio or video alike are not here.
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),

@@ -118,6 +118,6 @@ class GeminiSpeech(Whole):
         return Upstream(model_path(settings.model, "generateContent"), body)
 
     def answer(self, body: bytes) -> Converted:
-        """Return the sound."""
+        """Return the audio."""
         sound, media_type, usage = gemini_speech.read_answer(body, self._request)
         return Converted(status=200, body=sound, media_type=media_type, usage=usage)

@@ -39,7 +39,7 @@ class Text(msgspec.Struct):
 
 
 class Media(msgspec.Struct):
-    """An image, a sound, a video or a document: ``data`` (base64), ``url`` or ``file_id``. ``mime`` may be empty."""
+    """An image, audio, a video or a document: ``data`` (base64), ``url`` or ``file_id``. ``mime`` may be empty."""
 
     kind: MediaKind
     data: str = ""

@@ -1,4 +1,4 @@
-"""Speech: the neutral form of a request, OpenAI's reading of it, and sound in the container that was asked for."""
+"""Speech: the neutral form of a request, OpenAI's reading of it, and audio in the container that was asked for."""
 
 import struct
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ FORMATS = {
     "pcm": "audio/pcm",
 }
 RATE = 24_000
-"""Samples a second of raw sound, of 16 bits, little-endian, one channel: OpenAI's ``pcm``, and what Gemini speaks in.
+"""Samples a second of raw audio, of 16 bits, little-endian, one channel: OpenAI's ``pcm``, and what Gemini speaks in.
 """
 
 
@@ -60,7 +60,7 @@ def read_request(fields: Mapping[str, Any]) -> SpeechRequest:
 
 
 def wav(pcm: bytes, rate: int = RATE) -> bytes:
-    """Return raw sound as a WAV file."""
+    """Return raw audio as a WAV file."""
     return wav_head(len(pcm), rate) + pcm
 
 

@@ -1,4 +1,4 @@
-"""Answers that are images and sound."""
+"""Answers that are images and audio."""
 
 import base64
 from typing import Any

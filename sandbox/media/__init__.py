@@ -1,1 +1,1 @@
-"""Images and sound made by hand, so that the sandbox needs no codec library."""
+"""Images and audio made by hand, so that the sandbox needs no codec library."""

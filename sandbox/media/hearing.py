@@ -14,7 +14,7 @@ GUESSED_RATE = 16_000  # bytes a second of a file that cannot be read
 
 @dataclass(slots=True)
 class Heard:
-    """`text` is None for sound that the sandbox did not make."""
+    """`text` is None for audio that the sandbox did not make."""
 
     text: str | None
     seconds: float

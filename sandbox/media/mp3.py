@@ -6,7 +6,7 @@ from collections.abc import Iterator
 # MPEG-2 layer III, 32 kbit/s, 24 kHz, mono; all-zero side information means silence.
 _MP3_FRAME = b"\xff\xf3\x44\xc0" + bytes(92)
 MP3_SAMPLES = 576
-# ADTS with one channel of low-complexity AAC at 24 kHz that has no sound in it.
+# ADTS with one channel of low-complexity AAC at 24 kHz that has no audio in it.
 _AAC_FRAME = b"\xff\xf1\x58\x40\x01\xbf\xfc" + b"\x00\xc8\x00\x80\x23\x80"
 AAC_SAMPLES = 1024
 RATE = 24_000
@@ -16,7 +16,7 @@ _FRAMES_PER_PIECE = 8
 
 
 def write_mp3(samples: int, comment: str) -> Iterator[bytes]:
-    """The file in pieces; silence as long as `samples` of sound at 24 kHz."""
+    """The file in pieces; silence as long as `samples` of audio at 24 kHz."""
     yield tag(comment)
     yield from _frames(_MP3_FRAME, -(-samples // MP3_SAMPLES))
 

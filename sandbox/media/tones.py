@@ -1,4 +1,4 @@
-"""Text as sound: a tone for each letter, and the text itself in the samples' lowest bits.
+"""Text as audio: a tone for each letter, and the text itself in the samples' lowest bits.
 
 PCM is 24 kHz, 16 bits, mono, little-endian. The lowest bits cannot be heard, and they survive whatever keeps samples as
 they are: WAV, FLAC, raw PCM that is put into a file.
@@ -34,7 +34,7 @@ def _per_letter(speed: float) -> int:
 
 
 def pcm(text: str, voice: str = "", speed: float = 1.0) -> Iterator[bytes]:
-    """The sound in pieces of half a second or less."""
+    """The audio in pieces of half a second or less."""
     letters = text.ljust(MIN_LETTERS)
     length = _per_letter(speed)
     base = 30 + zlib.crc32(voice.encode()) % 40

@@ -53,7 +53,7 @@ def message_part(output: Output, audio_id: str, created: int, wanted: str) -> di
 
 
 def deltas(output: Output, audio_id: str, created: int) -> Iterator[dict[str, Any]]:
-    """The `audio` of each chunk's delta: transcript and sound by turns, the expiry last."""
+    """The `audio` of each chunk's delta: transcript and audio by turns, the expiry last."""
     for index, piece in enumerate(output.stream()):
         yield {"id": audio_id, "transcript": piece}
         yield {"id": audio_id, "data": base64.b64encode(tone(index)).decode()}

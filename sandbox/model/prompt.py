@@ -25,7 +25,7 @@ class Attachment:
     media_type: str = ""
     size: int = 0
     detail: str = "auto"  # of an image
-    heard: str = ""  # what sound says, when the sandbox made it
+    heard: str = ""  # what audio says, when the sandbox made it
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Counting tokens: an approximation that is quick, deterministic, and near enough to a real tokenizer.
 
 Input is counted as one token for four bytes, rounded up. Output is cut into the pieces that a stream sends one
-by one, and each piece is one token: a word of up to twelve letters with the blank before it, up to three digits,
+by one, and each piece is one token: a word of up to twelve letters with the space before it, up to three digits,
 up to three other signs, or a run of white space.
 """
 

@@ -1,4 +1,4 @@
-"""Calls over WebRTC and SIP: no sound passes, but their events do, over the sidebands that join.
+"""Calls over WebRTC and SIP: no audio passes, but their events do, over the sidebands that join.
 
 The other party says hello, with whatever directives the session's instructions hold, as soon as one has joined.
 """

@@ -13,7 +13,7 @@ LOUD = 500  # a sample's height from which on it is speech
 
 @dataclass(slots=True)
 class Heard:
-    """Committed audio: its text (empty for sound that the sandbox did not make) and size in bytes."""
+    """Committed audio: its text (empty for audio that the sandbox did not make) and size in bytes."""
 
     text: str
     size: int
@@ -29,7 +29,7 @@ class Heard:
 
 @dataclass(slots=True)
 class InputAudio:
-    """The input audio buffer. Times are milliseconds since the session's first sound."""
+    """The input audio buffer. Times are milliseconds since the session's first audio."""
 
     sound: bytearray = field(default_factory=bytearray)
     position: int = 0

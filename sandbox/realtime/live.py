@@ -17,7 +17,7 @@ REPLY = "I hear you."
 
 
 class Live(SocketSession):
-    """One open session. It answers a sound whose words it knows; every second of sound is reported as usage."""
+    """One open session. It answers audio whose words it knows; every second of audio is reported as usage."""
 
     def __init__(self, socket: WebSocket) -> None:
         super().__init__(socket)

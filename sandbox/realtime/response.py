@@ -236,7 +236,7 @@ class Answer:
 
 
 def read(items: list[Item]) -> Prompt:
-    """The conversation as a prompt; sound counts as audio tokens and says what it says."""
+    """The conversation as a prompt; audio counts as audio tokens and says what it says."""
     prompt = Prompt(tokens=tokens.PER_ANSWER)
     names: dict[str, str] = {}
     for item in items:

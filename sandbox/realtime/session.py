@@ -1,4 +1,4 @@
-"""A realtime or transcription session: its client's events, the conversation, the sound that it hears."""
+"""A realtime or transcription session: its client's events, the conversation, the audio that it hears."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Session(SocketSession):
         session_settings.update(self.state, self.settings, event.get("session"))
         await self.emitter.send("session.updated", session=self.settings)
 
-    # --- sound ------------------------------------------------------------------------------------------------------
+    # --- audio ------------------------------------------------------------------------------------------------------
     async def _append(self, event: Event) -> None:
         sound = decoded(event.get("audio"))
         self._input.append(sound)

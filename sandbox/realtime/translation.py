@@ -14,7 +14,7 @@ STEP_MS = 200
 
 
 class Translation(SocketSession):
-    """One open session. Its translation of a sound is the same sound."""
+    """One open session. Its translation of audio is the same audio."""
 
     def __init__(self, socket: WebSocket, model: str) -> None:
         super().__init__(socket)

@@ -1,4 +1,4 @@
-"""`/v1/audio/speech`: text as sound that carries the text, so that a transcription can read it back."""
+"""`/v1/audio/speech`: text as audio that carries the text, so that a transcription can read it back."""
 
 import base64
 import itertools

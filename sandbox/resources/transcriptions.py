@@ -20,7 +20,7 @@ from sandbox.wire.routing import Route
 
 EXTENSIONS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
 MIN_SECONDS = 0.1
-DIARIZE_SECONDS = 30  # longer sound needs a chunking strategy to distinguish speakers
+DIARIZE_SECONDS = 30  # longer audio needs a chunking strategy to distinguish speakers
 AUDIO_TOKENS_PER_SECOND = 10
 PLAIN = b"text/plain; charset=utf-8"
 

@@ -68,7 +68,7 @@ def keep(
     expires_in: int | None = None,
     switches: Switches | None = None,
 ) -> StoredFile:
-    """Makes a file of the caller out of `content`. `expires_in` is in seconds; a batch's input expires in any case."""
+    """Stores a file of the caller's with `content`. `expires_in` is in seconds; a batch's input expires in any case."""
     if expires_in is None and purpose == "batch":
         expires_in = MAX_EXPIRY
     now = state.created()

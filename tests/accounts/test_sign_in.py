@@ -61,7 +61,7 @@ def test_after_some_wrong_passwords_the_right_one_has_to_wait(gateway: Gateway) 
     assert "errors.css" in page.text
     assert "Content-Security-Policy" in page.headers
     assert tries(gateway, PASSWORD, email=MIA.upper() + " ") == [429], "the same person in other letters"
-    assert tries(gateway, PASSWORD, address="198.51.100.2") == [302], "someone else's tries lock nobody out"
+    assert tries(gateway, PASSWORD, address="198.51.100.2") == [302], "someone else's tries lock no one out"
     assert tries(gateway, PASSWORD, email=PAUL) == [302]
     log = gateway.log
     assert "3 wrong passwords for one person from 198.51.100.1" in log
@@ -142,7 +142,7 @@ def test_what_odd_clients_send_is_answered(gateway: Gateway) -> None:
 
 
 def test_sign_ins_wait_for_each_other_not_for_calls(gateway: Gateway) -> None:
-    """A dozen people who try all the time: a call is answered as before, and too many at once are told to wait."""
+    """A dozen people who try all the time: a call is answered as before, and too many at once have to wait."""
     gateway.installation.do("manage", "unlock", "--all")
     token = gateway.token("quiet", user=PAUL)
     until = time.monotonic() + 4

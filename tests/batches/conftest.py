@@ -28,7 +28,7 @@ def quick_upstream() -> Iterator[SandboxProcess]:
 def quick(
     tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, quick_upstream: SandboxProcess
 ) -> Iterator[Gateway]:
-    """A gateway that looks at jobs often."""
+    """A gateway that polls jobs often."""
     with Installation(tmp_path_factory.mktemp("quick") / "data", migrated_data, QUICK) as installation:
         seed(installation, quick_upstream.url)
         yield installation.gateway()

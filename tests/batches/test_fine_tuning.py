@@ -1,4 +1,4 @@
-"""Fine-tuning through the customer's SDK: the seed's example, steering, and the model that a job ends in."""
+"""Fine-tuning through the customer's SDK: the seed's example, pausing, cancelling, and the model that a job ends in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -74,7 +74,7 @@ def test_graders(client: OpenAI, quick: Gateway) -> None:
 
 @pytest.mark.parametrize("models", [["openai-main/gpt-4o-mini"], ["openai-main/gpt-4o-mini", "openai-main/gpt-4o"]])
 def test_a_job_whose_graders_ask_models(client: OpenAI, quick: Gateway, models: list[str]) -> None:
-    """The models of graders are the vendor's business: the job's record tells of the model that is tuned."""
+    """The models of graders are the vendor's business: the job's record names the model that is tuned."""
     message = {"role": "user", "content": "Score {{sample.output_text}}"}
     graders = {
         f"judge{number}": {"type": "score_model", "name": f"judge{number}", "input": [message], "model": model}

@@ -1,4 +1,4 @@
-"""Webhooks that tell of a job's end: signed as the SDK checks it, retried, once."""
+"""Webhooks that report a job's end: signed as the SDK checks it, retried, once."""
 
 import threading
 from collections.abc import Iterator

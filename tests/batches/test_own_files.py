@@ -34,21 +34,21 @@ def leased_until(installation: Any, batch_id: str) -> datetime:
 
 
 def assert_held(installation: Any, batch_id: str) -> None:
-    """Whoever writes a file for long keeps the batch: who took it over would hold it for a whole lease more."""
+    """A worker that writes a file for long keeps the batch: another one would hold it for a whole lease more."""
     before = leased_until(installation, batch_id)
     wait_until(lambda: leased_until(installation, batch_id) != before)
     assert (leased_until(installation, batch_id) - before).total_seconds() < float(QUICK["GATEHOUSE_JOB_LEASE_S"])
 
 
 def test_a_storage_without_paths(tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> None:
-    """Django's storage in memory stands for one over a network: there is nothing in the data folder."""
+    """Django's storage in memory represents one over a network: there is nothing in the data folder."""
     with Installation(
         tmp_path / "installation", migrated_data, {**QUICK, "GATEHOUSE_FILE_STORAGE": IN_MEMORY}
     ) as installation:
         seed(installation, quick_upstream.url)
         gateway = installation.gateway()
         client = gateway.sdk(gateway.token("memory", user=USER), default_headers=HEADERS)
-        returns = jsonl([line(0), line(1)]).replace(b'", "', b'",\r"')  # blanks of JSON, no ends of lines
+        returns = jsonl([line(0), line(1)]).replace(b'", "', b'",\r"')  # whitespace of JSON, no ends of lines
         given = client.files.create(file=("in.jsonl", returns), purpose="batch")
         batch = client.batches.create(input_file_id=given.id, endpoint="/v1/chat/completions", completion_window="24h")
         done = ended(client, batch.id)

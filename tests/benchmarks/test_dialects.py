@@ -87,7 +87,7 @@ def test_an_upload_is_a_form_with_the_model_before_a_sound_file() -> None:
 
 @pytest.fixture
 def server() -> Iterator[Callable[[int, str], Endpoint]]:
-    """Return a function that tells what a real server answers with."""
+    """Return a function that returns what a real server answers with."""
     answers: list[tuple[int, str]] = []
 
     class Handler(BaseHTTPRequestHandler):

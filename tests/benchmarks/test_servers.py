@@ -1,4 +1,4 @@
-"""What the peers are told before they start: their upstream, and nothing that would leave the machine."""
+"""What the peers are given before they start: their upstream, and nothing that would leave the machine."""
 
 import json
 import tomllib

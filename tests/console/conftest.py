@@ -30,7 +30,7 @@ class Installation:
 
 
 def seed(name: str, manager: User | None, member: User) -> dict[str, Any]:
-    """Make an account with a model and grants, a team with a virtual account and its token, and a usage record."""
+    """Create an account with a model and grants, a team with a virtual account and its token, and a usage record."""
     account = ProviderAccount(kind="openai", name=f"{name}-openai")
     account.api_key = KEY
     account.extra_headers = {"X-Secret-Team": HEADER}

@@ -70,7 +70,7 @@ def test_from_an_empty_installation_to_a_ready_account(page):
         page.get_by_label("Select all shown").check()
         expect(page.get_by_text("3 chosen")).to_be_visible()
         page.get_by_role("button", name="+ Add Model").click()
-        page.get_by_label("Model name", exact=True).fill("house-model")
+        page.get_by_label("Model name", exact=True).fill("own-model")
         page.get_by_label("Input price per million tokens").fill("0.10")
         page.get_by_role("button", name="Test Credentials").click()
         expect(page.get_by_text("4 of 4 tested: 0 work, 4 do not. You can save anyway.")).to_be_visible()

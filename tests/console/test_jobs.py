@@ -1,4 +1,4 @@
-"""Batches, fine-tuning jobs and files in the console and in the command: how they stand, what they cost, what can be
+"""Batches, fine-tuning jobs and files in the console and in the command: their states, what they cost, what can be
 done.
 """
 
@@ -38,7 +38,7 @@ BODY = {
 
 
 def job(account: str, object_id: str = "batch_1", kind: str = "batch", **columns: Any) -> OwnedObject:
-    """Write a job of ada's down."""
+    """Store a job of ada's."""
     given = {
         "owner_key": "user:1",
         "owner_name": "ada@example.com",
@@ -188,7 +188,7 @@ def test_the_command(installation: Any) -> None:
 
 
 def watched(object_id: str) -> dict[str, Any]:
-    """Watch a job that did not go well; return what is told of it all the same."""
+    """Watch a job that did not go well; return what is said of it all the same."""
     out = io.StringIO()
     with pytest.raises(CommandError) as caught:
         call_command("batches", "watch", object_id, "--json", stdout=out)

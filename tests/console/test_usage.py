@@ -50,7 +50,7 @@ def test_pages_follow_each_other_without_a_gap(add, as_root):
     assert shown(as_root.get(LIST + last.context["cl"].newest_link)) == [row.id for row in rows[:50]]
 
 
-def test_records_of_one_moment_are_neither_lost_nor_doubled(add, as_root):
+def test_records_of_one_moment_are_neither_lost_nor_shown_twice(add, as_root):
     now = timezone.now()
     rows = add(*(record(at=now) for _ in range(120)))
     page, seen = as_root.get(LIST), []

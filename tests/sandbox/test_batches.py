@@ -88,7 +88,7 @@ def test_counts_grow_while_it_runs() -> None:
     with SandboxProcess() as sandbox, sandbox.client() as client:
         batch = submit(client, jsonl(chat_line(f"r{number}") for number in range(40)), "duration=1000")
 
-        def stands(status: str, done: int) -> None:
+        def check_state(status: str, done: int) -> None:
             shape = until(
                 lambda: sandbox.get(f"/batches/{batch.id}").json(),
                 lambda shape: shape["status"] == status and shape["request_counts"]["completed"] >= done,
@@ -101,17 +101,17 @@ def test_counts_grow_while_it_runs() -> None:
             }
             assert done <= shape["request_counts"]["completed"] <= done + 2
 
-        stands("validating", 0)
+        check_state("validating", 0)
         sandbox.advance(100)  # a tenth of it goes to validating
-        stands("in_progress", 0)
+        check_state("in_progress", 0)
         sandbox.advance(200)
-        stands("in_progress", 10)
+        check_state("in_progress", 10)
         sandbox.advance(400)
-        stands("in_progress", 30)
+        check_state("in_progress", 30)
         sandbox.advance(200)
-        stands("finalizing", 40)
+        check_state("finalizing", 40)
         sandbox.advance(100)
-        stands("completed", 40)
+        check_state("completed", 40)
 
 
 def test_failing_lines_go_to_the_error_file(client: OpenAI) -> None:

@@ -8,7 +8,7 @@ from tests.support.servers import wait_until
 
 
 def add_account(gateway: Gateway, token: str, name: str, url: str, **fields: Any) -> str:
-    """Make an account on ``url`` that all users may use, wait until the gateway knows it, and return its model's
+    """Create an account on ``url`` that all users may use, wait until the gateway knows it, and return its model's
     name.
     """
     gateway.installation.apply(provider(name, url, models=[chat_model("m", model_id="gpt-4o-mini")], **fields))

@@ -10,7 +10,7 @@ LOGIN = "/admin/login/"
 
 
 class ConsoleSession:
-    """A browser's cookies and forms. Without an e-mail address nobody is signed in."""
+    """A browser's cookies and forms. Without an e-mail address no one is signed in."""
 
     def __init__(self, origin: str, email: str = "", password: str = "", headers: dict[str, str] | None = None) -> None:
         self.http = httpx.Client(base_url=origin, timeout=60, trust_env=False, headers=headers)

@@ -38,7 +38,7 @@ TIGHT = {
     "GATEHOUSE_FORWARD_HEADERS": "x-sandbox, X-Team",
 }
 
-# What the shared gateway asks its upstream, it asks for a test: it looks at no background response by itself.
+# What the shared gateway asks its upstream, it asks for a test: it polls no background response by itself.
 QUIET = {"GATEHOUSE_BACKGROUND_POLL_SECONDS": "0"}
 
 InstallationMaker = Callable[..., Installation]

@@ -1,4 +1,4 @@
-"""A place for files that halts in the middle of one, so that a test can kill whoever writes it."""
+"""A place for files that halts in the middle of one, so that a test can kill the process that writes it."""
 
 import time
 from pathlib import Path
@@ -49,7 +49,7 @@ class Gate:
         self._reached.unlink(missing_ok=True)
         draft = self._file.with_suffix(".draft")
         draft.write_text(text)
-        draft.rename(self._file)  # whoever waits at the gate goes on waiting
+        draft.rename(self._file)  # the process that waits at the gate goes on waiting
 
     def reached(self) -> str:
         """Return the name of the half-written file, empty as long as there is none."""

@@ -204,7 +204,7 @@ class Gateway:
         return AsyncOpenAI(**given)
 
     def token(self, name: str, limits: list[str] | None = None, **owner: str) -> str:
-        """Make a token (``user=`` or ``virtual_account=``) and return it once this process knows it."""
+        """Create a token (``user=`` or ``virtual_account=``) and return it once this process knows it."""
         made: str = self.installation.do("token", name, limits, **owner)
         wait_until(lambda: self.get(made, "/v1/models").status_code == 200)
         return made
@@ -275,7 +275,7 @@ def promised(seconds: float) -> float:
 
 @contextlib.contextmanager
 def within(seconds: float, what: str = "it") -> Iterator[Callable[[], float]]:
-    """Fail when the block takes longer than ``seconds``; yields a function that tells how long it has taken so far."""
+    """Fail when the block takes longer than ``seconds``; yields a function that returns how long it took so far."""
     started = time.monotonic()
     yield lambda: time.monotonic() - started
     took, bound = time.monotonic() - started, promised(seconds)

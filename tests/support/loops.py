@@ -116,7 +116,7 @@ def _is_filled(iterable: ast.expr, constants: dict[str, ast.expr]) -> bool:
 def _call_is_filled(call: ast.Call, constants: dict[str, ast.expr]) -> bool:
     name = ast.unparse(call.func).rpartition(".")[2]
     if name == "range":
-        # A range with a bound that is computed counts as filled: nobody asks for none.
+        # A range with a bound that is computed counts as filled: no one asks for none.
         return not all(isinstance(argument, ast.Constant) and not argument.value for argument in call.args)
     if name in ("items", "keys", "values") and isinstance(call.func, ast.Attribute):
         return _is_filled(call.func.value, constants)

@@ -61,7 +61,7 @@ def _plain(node: Any) -> Any:
     """The description's OpenAPI habits as JSON Schema.
 
     `nullable` is OpenAPI 3.0's word for "or null", and `exclusiveMinimum` was a boolean there. The alternatives of many
-    `oneOf` overlap, which a discriminator would tell apart: any of them will do.
+    `oneOf` overlap, which a discriminator would distinguish: any of them will do.
     """
     if isinstance(node, list):
         return [_plain(item) for item in node]

@@ -46,7 +46,7 @@ def manage(*arguments: str) -> str:
 
 
 def token(name: str, limits: list[str] | None = None, **owner: str) -> str:
-    """Make a token (``user=`` or ``virtual_account=``) with the command for it and return it."""
+    """Create a token (``user=`` or ``virtual_account=``) with the command for it and return it."""
     options = [f"--{key.replace('_', '-')}={value}" for key, value in owner.items()]
     options += [f"--limit={limit}" for limit in limits or []]
     return manage("create_token", f"--name={name}", *options).strip()
@@ -143,7 +143,7 @@ def role_objects(role: str, manager: str, member: str) -> dict[str, dict[str, An
 
 
 def changes_by(email: str) -> list[dict[str, Any]]:
-    """Return what the audit log has of somebody's doing."""
+    """Return what the audit log has of a person's changes."""
     return list(AuditEntry.objects.filter(actor=email).values("action", "object_type", "object_id", "account", "team"))
 
 
@@ -353,7 +353,7 @@ def own(object_id: str, kind: str, account: str, email: str) -> None:
 
 
 def commit_together(count: int) -> dict[str, Any]:
-    """Write ``count`` records down at once, and the first of them again for someone else.
+    """Store ``count`` records at once, and the first of them again for someone else.
 
     Return how many went into each commit, and who owns the first.
     """

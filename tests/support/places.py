@@ -1,4 +1,4 @@
-"""Every place where the id of someone's object can stand in a call: paths, and fields of bodies."""
+"""Every place where the id of someone's object can be in a call: paths, and fields of bodies."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ PAD = "x" * 5000
 class Place:
     """A place for the id of an object of ``kind``.
 
-    ``ID`` and ``MODEL`` stand for the id and the model, ``PUBLIC`` for the id behind the account's name, ``BASE`` for
+    ``ID`` and ``MODEL`` are the id and the model, ``PUBLIC`` for the id behind the account's name, ``BASE`` for
     the vendor's name of a model. ``MINE`` is a conversation of the caller's own, ``MY_INPUT`` and ``MY_TRAINING`` are
     files of the caller's, ``ITS`` is an item of the owner's. ``spoils`` means that the call ends the object.
     """

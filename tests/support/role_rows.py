@@ -1,6 +1,6 @@
 """Prints the table of the walk over roles as things are: ``python -m tests.support.role_rows > new.txt``.
 
-Compare it with ``role_table.txt``, decide about each difference, and write down what is meant.
+Compare it with ``role_table.txt``, decide about each difference, and enter what is meant.
 """
 
 import os

@@ -19,7 +19,7 @@ GOOD = {
 
 
 class Upstream(ThreadingHTTPServer):
-    """A server that answers each path as it is told: ``(status, content type, body)``, and remembers what it was
+    """A server that answers each path as it is set up: ``(status, content type, body)``, and remembers what it was
     asked.
     """
 

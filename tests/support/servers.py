@@ -3,7 +3,7 @@
 ``postgres_url()`` makes a fresh, empty database on the session's PostgreSQL; ``redis_url()`` a fresh, empty database
 number on the session's Valkey. Under pytest-xdist all workers share the two servers.
 
-A server is held by a keeper process of its own (this file run as a program). Whoever uses it holds a shared lock on a
+A server is held by a keeper process of its own (this file run as a program). A user of it holds a shared lock on a
 file; when the keeper gets that lock alone, all users are gone, also the killed ones, and it ends its server.
 """
 

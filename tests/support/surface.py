@@ -85,7 +85,7 @@ class Surface:
 
 
 def seed_surface(installation: Installation, upstream_url: str) -> None:
-    """Set up the accounts that :class:`Surface` tells of."""
+    """Set up the accounts that :class:`Surface` describes."""
     installation.do("user", "stranger@example.com")
     people = ("user:ada@example.com", "user:bob@example.com")
     for email in ("ada@example.com", "bob@example.com"):

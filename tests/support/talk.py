@@ -1,4 +1,4 @@
-"""Small words of the sockets' tests: a client, the seed's conversation, sound, and the events that come."""
+"""Small words of the sockets' tests: a client, the seed's conversation, audio, and the events that come."""
 
 import asyncio
 import base64

@@ -102,7 +102,7 @@ def begin_jobs(gateway: Gateway, token: str, account: str) -> tuple[OpenAI, Any,
 
 
 def job_belongings(gateway: Gateway, token: str, account: str, client: OpenAI, batch: Any, job: Any) -> dict[str, str]:
-    """Return what the owner's jobs have brought into being, once they are over, counted and registered."""
+    """Return what the owner's jobs have created, once they are over, counted and registered."""
     batch, job = ended(client, batch.id), tuned(client, job.id)
     wait_until(lambda: not gateway.installation.do("is_due", batch.id))
     model = f"{account}/{job.fine_tuned_model}"
@@ -120,7 +120,7 @@ def job_belongings(gateway: Gateway, token: str, account: str, client: OpenAI, b
 
 
 def belongings(gateway: Gateway, token: str, account: str) -> dict[str, str]:
-    """Make an object of each kind for the owner; files and vector stores are only recorded as the owner's."""
+    """Create an object of each kind for the owner; files and vector stores are only recorded as the owner's."""
     body = {"model": f"{account}/{MODEL}", "input": "Run code. [[sandbox: queued=1 working=1]]"}
     tool = {"type": "code_interpreter", "container": {"type": "auto"}}
     made = gateway.post(token, "/v1/responses", {**body, "tools": [tool]}).json()

@@ -1,4 +1,4 @@
-"""The servers that tests stand on are real ones, and every test gets a database of its own."""
+"""The servers that tests use are real ones, and every test gets a database of its own."""
 
 import psycopg
 import redis

@@ -1,6 +1,6 @@
 """An upstream that answers as Anthropic and Google document it: each path is given its answer, plain or as a stream.
 
-The examples are in the words of the vendors' references (platform.claude.com/docs, ai.google.dev/api), written anew.
+The examples are in the words of the vendors' references (platform.claude.com/docs, ai.google.dev/api), in our own text.
 """
 
 import json
@@ -95,7 +95,7 @@ def sse(events: list[dict[str, Any]]) -> bytes:
 
 
 class VendorUpstream(ThreadingHTTPServer):
-    """Answers each path (without its query) as it is told, the answers of a list one after the other; keeps what it
+    """Answers each path (without its query) as it is set up, the answers of a list one after the other; keeps what it
     was asked.
     """
 

@@ -30,7 +30,7 @@ def die(*args: object, **kwargs: object) -> NoReturn:
 
 
 def run_child(database: str, directory: Path, work: Callable[[Ledger, int], None]) -> tuple[int, int]:
-    """Fork a process that does ``work`` with a ledger and a pipe to tell us what it did. Return its id and the pipe."""
+    """Fork a process that does ``work`` with a ledger and a pipe to report what it did. Return its id and the pipe."""
     connections[database].close()
     reading, writing = os.pipe()
     child = os.fork()
@@ -44,7 +44,7 @@ def run_child(database: str, directory: Path, work: Callable[[Ledger, int], None
 
 
 def serve_calls(ledger: Ledger, report: int) -> None:
-    """Begin and end calls for ever, a few at a time, and tell each step after it is done."""
+    """Begin and end calls for ever, a few at a time, and report each step after it is done."""
     ledger.start()
     running = []
     while True:

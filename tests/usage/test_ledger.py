@@ -100,14 +100,14 @@ def test_a_second_record_of_an_attempt_is_not_another(database: str, ledger: Led
 
 
 def test_a_record_the_database_refuses_blocks_no_other(database: str, ledger: Ledger) -> None:
-    good, mended = attempt(), attempt(subject_name="x" * 300, input_tokens=10**30, error_class="e\x00vil")
+    good, fixed = attempt(), attempt(subject_name="x" * 300, input_tokens=10**30, error_class="e\x00vil")
     bad = attempt(attempt_id="no-uuid-at-all-" + "x" * 40)
-    for record in (good, mended, bad):
+    for record in (good, fixed, bad):
         ledger.spool.append(record)
     ledger.flush()
     found = stored_ids(database)
     assert uuid.UUID(good.attempt_id) in found
-    assert uuid.UUID(mended.attempt_id) in found
+    assert uuid.UUID(fixed.attempt_id) in found
     if connections[database].vendor == "postgresql":
         assert (len(found), ledger.rejected, ledger.state()["rejected"]) == (2, 1, 1)
         assert b"no-uuid-at-all" in (ledger.spool.directory / REJECTED_NAME).read_bytes()

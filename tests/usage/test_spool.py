@@ -153,7 +153,7 @@ def test_what_an_older_release_wrote_is_read(tmp_path: Path) -> None:
 
 
 class Disk:
-    """Stands between the spool and the disk: full after ``room`` bytes, as ENOSPC after a partial write.
+    """Is between the spool and the disk: full after ``room`` bytes, as ENOSPC after a partial write.
 
     Mapped files get their blocks there, written ones their bytes.
     """

@@ -1,4 +1,4 @@
-"""``manage.py create_token``: make a token and print it."""
+"""``manage.py create_token``: create a token and print it."""
 
 from typing import Any
 

@@ -107,7 +107,7 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def _make_account(self, row: "DemoAccount", sandbox: str) -> bool:
-        """Make the account, or refresh the sandbox's address in it; return whether it is the sandbox's still."""
+        """Create the account, or refresh the sandbox's address in it; return whether it is the sandbox's still."""
         url = sandbox.removesuffix("/v1") + row.path
         account = ProviderAccount.objects.select_for_update().filter(name=row.name).first()
         if account is None:

@@ -61,7 +61,7 @@ def read_part(part: Fields, where: str) -> Part:
 
 
 def _linked(part: Fields, kind: str, where: str) -> Media:
-    """Return what an ``image_url`` part points at; with ``mime_type``, also sound and video.
+    """Return what an ``image_url`` part points at; with ``mime_type``, also audio and video.
 
     The contract's examples nest ``image_url.image_url`` once; that spelling works, too, as does a bare string.
     """

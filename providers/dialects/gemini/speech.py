@@ -27,14 +27,14 @@ VOICES = {
     "verse": "Fenrir",
 }
 _OWN = {"mp3": "AUDIO_MP3", "opus": "AUDIO_OGG_OPUS"}
-_PACKS = re.compile(r"gemini-([3-9]|\d\d)")  # models that make packed sound themselves
+_PACKS = re.compile(r"gemini-([3-9]|\d\d)")  # models that make packed audio themselves
 _RATE = re.compile(r"rate=(\d{4,6})")
 
 
 def write_request(request: SpeechRequest, model: str, *, strict: bool = False) -> tuple[bytes, list[str]]:
     """Return the JSON for ``generateContent``, and what had to be dropped.
 
-    Gemini speaks in raw sound, which is ``pcm`` or becomes ``wav``; newer models also make ``mp3`` and ``opus``.
+    Gemini speaks in raw audio, which is ``pcm`` or becomes ``wav``; newer models also make ``mp3`` and ``opus``.
     """
     packs = _PACKS.search(model) is not None
     if request.format not in ("pcm", "wav") and not (packs and request.format in _OWN):
@@ -56,7 +56,7 @@ def write_request(request: SpeechRequest, model: str, *, strict: bool = False) -
 
 
 def read_answer(body: bytes, request: SpeechRequest) -> tuple[bytes, str, Usage | None]:
-    """Return the sound, its media type and the usage. An answer without sound is an error."""
+    """Return the audio, its media type and the usage. An answer without audio is an error."""
     answer = read_generated(body)
     parts = [part for choice in answer.choices for part in choice.parts if isinstance(part, Media)]
     if not parts:

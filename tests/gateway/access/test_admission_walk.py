@@ -60,7 +60,7 @@ class Endpoint:
 
 
 def endpoints() -> list[Endpoint]:
-    """Return every endpoint below the API's prefixes; a row of the passthrough stands for its collection and an
+    """Return every endpoint below the API's prefixes; a row of the passthrough means its collection and an
     object.
     """
     found = []

@@ -120,7 +120,7 @@ def test_no_way_of_writing_leads_to_a_narrowed_model(name: str, forms: tuple[str
 
 # --- places -------------------------------------------------------------------------------------------------
 
-# A place for a name in a body; ``NAME`` stands for it.
+# A place for a name in a body, which is ``NAME`` there.
 PLACES: list[dict[str, Any]] = [
     {"models": ["NAME"]},
     {"models": ["cheap", "NAME"], "route": "fallback"},

@@ -73,11 +73,11 @@ VALUES: Any = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
-BLANKS = st.sampled_from(["", " ", "\n", "\t ", "\r\n"])
+SPACES = st.sampled_from(["", " ", "\n", "\t ", "\r\n"])
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", 'q"', "é", "\\"]), VALUES), max_size=5), BLANKS, st.booleans())
-def test_doubled_names_are_found_however_the_body_is_written(
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", 'q"', "é", "\\"]), VALUES), max_size=5), SPACES, st.booleans())
+def test_duplicate_names_are_found_however_the_body_is_written(
     pairs: list[tuple[str, Any]], blank: str, escaped: bool
 ) -> None:
     def text(value: Any) -> str:

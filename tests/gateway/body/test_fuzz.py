@@ -125,7 +125,7 @@ def test_bodies_are_read_as_others_read_them(body: bytes) -> None:
             assert theirs is None or len({name for name, _ in theirs}) < len(theirs)
         return
     assert theirs is not None, "no other parser takes it"
-    assert [name for name, _ in theirs] == list(fields), "a name is doubled, or another order"
+    assert [name for name, _ in theirs] == list(fields), "a name is duplicate, or another order"
     for name, value in theirs:
         assert _same(msgspec.json.decode(fields[name]), value)
     assert _same(msgspec.json.decode(body), dict(theirs))

@@ -59,7 +59,7 @@ SHOWN_BY: dict[str, str] = {
     "TruncatedStream": f"{UPSTREAM}.test_a_stream_that_ends_properly_but_too_early",
     "Unavailable": "server.test_start_and_stop.test_a_call_that_outlasts_the_drain",
     "HandshakeRefused": "not an answer of HTTP: tests.gateway.realtime.test_refusals shows it at a socket's handshake",
-    "EgressRefused": f"{CONNECTION}.test_an_address_that_may_not_be_dialled",
+    "EgressRefused": f"{CONNECTION}.test_an_address_that_may_not_be_connected_to",
     "ConnectionsBusy": f"{CONNECTION}.test_every_connection_is_busy",
     "ConnectTimedOut": f"{CONNECTION}.test_nobody_accepts",
     "ConnectFailed": f"{CONNECTION}.test_nobody_listens",
@@ -67,7 +67,7 @@ SHOWN_BY: dict[str, str] = {
     "BrokenAnswer": f"{UPSTREAM}.test_broken_http",
     "UpstreamFailure": f"{UPSTREAM}.test_no_answer",
     "CancelledError": "pipeline.test_hangup.test_a_client_that_leaves_a_call",
-    "Exception": "not reachable from outside: it stands for defects; its form is checked below",
+    "Exception": "not reachable from outside: it means defects; its form is checked below",
 }
 
 # The statuses that each kind of error has by contract.

@@ -159,7 +159,7 @@ def test_a_revoked_token_ends_a_waiting_call(pair: Pair, who: str, running_upstr
 
 
 def new_account(pair: Pair, upstream: SandboxProcess, *access: str) -> str:
-    """Make an account with one model, and return its name once both processes know it."""
+    """Create an account with one model, and return its name once both processes know it."""
     name = f"account{next(_numbers)}"
     pair.installation.apply(
         provider(name, upstream.url, models=[chat_model("m", model_id="gpt-4o-mini")], access=access)

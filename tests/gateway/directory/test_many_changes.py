@@ -73,7 +73,7 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> Directory:
 
 
 def seen(directory: Directory, token: ApiToken) -> Caller:
-    """A token as the directory has it after a look at the feed."""
+    """A token as the directory has it after it read the feed."""
     directory.refresh()
     caller = directory.caller_of_token(token.pk)
     assert caller is not None

@@ -74,7 +74,7 @@ def test_keys_of_another_encryption_key(make_installation: InstallationMaker, ru
 def test_an_address_that_no_one_answers(make_installation: InstallationMaker, running_upstream: SandboxProcess) -> None:
     installation = healthy(make_installation, running_upstream)
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))  # bound, and no one listens
         installation.apply(
             provider(ACCOUNT, running_upstream.url, models=["gpt-4o-mini"]),
             provider("away", f"http://127.0.0.1:{closed.getsockname()[1]}/v1", models=["gpt-4o-mini"]),

@@ -70,7 +70,7 @@ def test_environments(surface: Surface, agents: Any, file_id: str, tmp_path: Pat
     (tmp_path / "local.txt").write_text("Local.")
     files = surface.sdk(
         account="wide"
-    ).beta.agents.environments.files  # these upload files, too: no row tells the account
+    ).beta.agents.environments.files  # these upload files, too: no row names the account
     staged = files.upload(made.id, file=tmp_path / "local.txt", path="/workspace/local.txt")
     assert staged.file.size_bytes == 6
     prepared = files.prepare({"/workspace/a.txt": tmp_path / "local.txt"})
@@ -128,7 +128,7 @@ def test_sessions(surface: Surface, agents: Any) -> None:
     assert sessions.update(session.id, metadata={"a": "b"}).metadata == {"a": "b"}
     message: Any = {"type": "agent.session.input.message", "input": SAID}
     sent = surface.record("agent_session.events.create", lambda: sessions.events.create(session.id, events=[message]))
-    assert sent["cost_pico"] is None  # it has begun a turn, and does not tell what that used
+    assert sent["cost_pico"] is None  # it has begun a turn, and does not report what that used
     turns = list(sessions.turns.list(session.id))
     assert [turn.status for turn in turns] == ["completed", "completed"]
     assert sessions.turns.retrieve(turns[0].id, session_id=session.id).usage.total_tokens > 0

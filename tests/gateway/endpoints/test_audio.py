@@ -21,7 +21,7 @@ SPOKEN: dict[str, Any] = {"model": TTS, "voice": "alloy", "input": TEXT}
 
 @pytest.fixture(scope="module")
 def spoken(running_surface: Any) -> bytes:
-    """A sound that says ``TEXT``."""
+    """Audio that says ``TEXT``."""
     sound: bytes = running_surface.sdk().audio.speech.create(**SPOKEN, response_format="wav").read()
     return sound
 

@@ -19,7 +19,7 @@ GPT = "media/gpt-image-1"
 
 
 def opened(answer: Any) -> Image.Image:
-    """The picture of an answer's first item."""
+    """The image of an answer's first item."""
     return Image.open(io.BytesIO(base64.b64decode(answer.data[0].b64_json)))
 
 

@@ -1,4 +1,4 @@
-"""Through ``/proxy/`` nobody reaches another caller's object, or a model that is not theirs, whatever form a call
+"""Through ``/proxy/`` no one reaches another caller's object, or a model that is not theirs, whatever form a call
 has.
 """
 

@@ -1,4 +1,4 @@
-"""Who sees the passthrough's objects, and what stands below them, under each ``isolation``: vector stores and
+"""Who sees the passthrough's objects, and what is below them, under each ``isolation``: vector stores and
 threads.
 """
 

@@ -253,7 +253,7 @@ def test_tool_calls_are_charged(gateway: Gateway, token: str, stream: bool) -> N
     sent = gateway.post(token, "/v1/responses", body)
     row = installation.records(1, request_id=sent.headers["x-request-id"])[0]
     assert row["units"] == {"web_searches": 1, "storage_searches": 1, "code_executions": 1}
-    # a cent for the web, a quarter of one for the files; the list has no price for code, which is told
+    # a cent for the web, a quarter of one for the files; the list has no price for code, which is reported
     assert row["cost_pico"] == 10_000_000_000 + 2_500_000_000
     assert row["price_gaps"] == "code_executions"
 

@@ -136,7 +136,7 @@ def test_safety(surface: Surface, sdk: OpenAI, shared: OpenAI) -> None:
 
 
 async def test_what_the_vendor_found_is_nobodys(surface: Surface, sdk: OpenAI) -> None:
-    """An alert is about someone's calls, and nothing tells whose: where callers are kept apart, no one gets to see
+    """An alert is about someone's calls, and nothing says whose: where callers are kept apart, no one gets to see
     it.
     """
     for act, object_id in ((sdk.safety.alerts.retrieve, ALERT), (sdk.safety.cases.retrieve, CASE)):

@@ -78,7 +78,7 @@ def account(name: str, origin: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a picture."""
+    """A folder with an image."""
     made = tmp_path_factory.mktemp("files")
     Image.new("RGB", (16, 16), "teal").save(made / "dogs.jpeg")
     return made

@@ -1,4 +1,4 @@
-"""Runs that are polled, of threads and of evals: each is charged once, when it is over, by whoever looks first."""
+"""Runs that are polled, of threads and of evals: each is charged once, at its end, by the first poll or retrieval."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def test_a_polled_run_is_charged_when_it_is_over(surface: Surface, sdk: OpenAI) 
 
 
 def test_a_run_that_waits_for_a_tool_is_charged_once(surface: Surface, sdk: OpenAI) -> None:
-    """Also when its end is streamed: the usage that the stream tells is that of the whole run."""
+    """Also when its end is streamed: the usage that the stream reports is that of the whole run."""
     runs = sdk.beta.threads.runs
     assistant = sdk.beta.assistants.create(model=MODEL, tools=[TOOL])
     thread: Any = {"messages": ask("What's the weather? get_weather")}
@@ -129,4 +129,4 @@ def test_a_run_of_an_eval_is_charged_by_its_models(surface: Surface, sdk: OpenAI
     wait_until(lambda: sdk.evals.runs.retrieve(silent.id, eval_id=made.id).status in OVER)
     assert (
         charges(surface, silent.id)[0]["cost_pico"] is None
-    )  # it names no model, and what its graders cost is not told
+    )  # it names no model, and what its graders cost is not reported

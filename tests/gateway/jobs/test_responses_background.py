@@ -1,4 +1,4 @@
-"""A background response is charged once, when it is over, by whoever looks first; no one's retrieval charges
+"""A background response is charged once, when it is over, by the first poll or retrieval; none charges
 anything."""
 
 import json
@@ -22,7 +22,7 @@ SLOW = "[[sandbox: queued=60000]]"
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory, running_upstream: SandboxProcess) -> Iterator[Installation]:
-    """An installation on PostgreSQL whose server looks at nothing by itself: the tests do."""
+    """An installation on PostgreSQL whose server polls nothing by itself: the tests do."""
     env = {"DATABASE_URL": postgres_url(), "GATEHOUSE_BACKGROUND_POLL_SECONDS": "0"}
     with Installation(tmp_path_factory.mktemp("background") / "data", env=env) as made:
         done = made.manage("migrate", "--verbosity=0")
@@ -191,7 +191,7 @@ def test_one_that_failed_says_so(installation: Installation, client: OpenAI) -> 
     due(installation, response_id)
     installation.do("poll_background")
     row = charges(installation, response_id)[0]
-    # the upstream tells no usage of a failed one, so it is unpriced, and counted as such
+    # the upstream reports no usage of a failed one, so it is unpriced, and counted as such
     assert (row["error_class"], row["cost_pico"]) == ("response_failed", None)
 
 

@@ -1,4 +1,4 @@
-"""Every id of one owner, tried as everyone else, at every place where an id can stand."""
+"""Every id of one owner, tried as everyone else, at every place where an id can be."""
 
 import re
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ def told(response: httpx.Response, object_id: str) -> str:
 
 
 def assert_hidden(response: httpx.Response) -> None:
-    """Check one of the refusals that don't tell whether there is anything."""
+    """Check one of the refusals that don't say whether there is anything."""
     error = response.json()["error"]
     assert error["code"] in ("not_found", "model_not_found", "provider_account_not_found"), response.text
     assert_ours(response, 404, error["code"], error["param"])

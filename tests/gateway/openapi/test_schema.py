@@ -1,4 +1,4 @@
-"""The OpenAPI description of our own surface: complete, sound, true, and readable without any asset from outside."""
+"""The OpenAPI description of our own surface: complete, valid, true, and readable without any asset from outside."""
 
 import json
 import re

@@ -51,7 +51,7 @@ def test_every_connection_is_busy(gateway: Gateway, token: str, upstream: Sandbo
 
 
 @pytest.mark.parametrize("address", ["https://10.11.12.13/v1", "http://169.254.169.254/latest", "http://[::1]:9/v1"])
-def test_an_address_that_may_not_be_dialled(
+def test_an_address_that_may_not_be_connected_to(
     gateway: Gateway, token: str, upstream: SandboxProcess, address: str
 ) -> None:
     """As when a name that was allowed resolves to such an address later."""

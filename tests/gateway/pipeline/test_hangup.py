@@ -63,7 +63,7 @@ def streaming(gateway: Gateway, token: str, prompt: str, after: int) -> tuple[fl
         ("hi [[sandbox: token-delay=20 endless]]", 1, False),
         ("hi [[sandbox: token-delay=20 endless]]", 8, False),
         ("hi [[sandbox: endless]]", 500, False),
-        ("Count from 1 to 5. [[sandbox: hang-after=8]]", 7, True),  # the eighth tells the usage, and is withheld
+        ("Count from 1 to 5. [[sandbox: hang-after=8]]", 7, True),  # the eighth reports the usage, and is withheld
     ],
     ids=["at-the-start", "in-the-middle", "of-a-quick-stream", "at-the-end"],
 )

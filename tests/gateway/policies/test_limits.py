@@ -255,7 +255,7 @@ def test_a_call_without_a_price_is_refused_under_a_budget_of_money(
             assert ("reserved_pico" in decision) == (setting == "assume")
 
 
-# --- Redis away ---
+# --- Redis unavailable ---
 
 
 def test_without_redis_each_worker_takes_its_share_and_says_so(

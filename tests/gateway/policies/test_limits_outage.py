@@ -25,7 +25,7 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 def knows(gateway: Gateway, workers: int) -> None:
-    """Wait until the server has heard of its fellows, which it tells once Redis is away."""
+    """Wait until the server has heard of its fellows, which it reports once Redis is unavailable."""
     time.sleep(5.5)
     assert ready(gateway) == {"state": "ok"}, workers
 

@@ -316,7 +316,7 @@ def test_a_broken_sideband_is_joined_again(person: Person, realtime_upstream: Sa
     assert rows[-1]["input_tokens"] == 100
     person.sdk.realtime.calls.hangup(call_id)
     cut = next(row for row in person.records("realtime", 2) if row["error_class"])
-    assert cut["cost_pico"] is None, "what nobody reported is unpriced, not free"
+    assert cut["cost_pico"] is None, "what no one reported is unpriced, not free"
 
 
 def test_an_incoming_call_belongs_to_whoever_accepts_it(person: Person, other: Person) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.gateway.realtime.conftest import Scripted, scripted_behind
-from tests.gateway.realtime.test_records import Books
+from tests.gateway.realtime.test_records import Ledger
 from tests.support.installation import Gateway, Installation
 from tests.support.servers import wait_until
 from tests.support.talk import dial
@@ -18,8 +18,8 @@ SECONDS = 60
 
 
 @pytest.fixture
-def books(daphne: Gateway, request: pytest.FixtureRequest) -> Books:
-    return Books(daphne, request.node.name)
+def ledger(daphne: Gateway, request: pytest.FixtureRequest) -> Ledger:
+    return Ledger(daphne, request.node.name)
 
 
 @pytest.fixture
@@ -47,14 +47,14 @@ def ended_well(gateway: Gateway) -> bool:
 
 # The upstream's side takes messages below its limit only.
 @pytest.mark.parametrize("size", [2**20 + 1, MOST - 1])
-async def test_large_messages_pass_both_ways(daphne: Gateway, books: Books, upstream: Scripted, size: int) -> None:
+async def test_large_messages_pass_both_ways(daphne: Gateway, ledger: Ledger, upstream: Scripted, size: int) -> None:
     upstream.echoes = True
     sent = event(size)
-    async with dial(daphne, books.token, upstream.path) as socket:
+    async with dial(daphne, ledger.token, upstream.path) as socket:
         await socket.socket.send_str(sent)
         answer = await socket.socket.receive(SECONDS)
         assert answer.data == sent, (answer.type, socket.socket.close_code)
-    assert books.records(1)["realtime_session"][0]["error_class"] == ""
+    assert ledger.records(1)["realtime_session"][0]["error_class"] == ""
 
 
 async def test_large_bytes_pass_both_ways(daphne: Gateway, voice_token: str, upstream: Scripted) -> None:
@@ -66,31 +66,31 @@ async def test_large_bytes_pass_both_ways(daphne: Gateway, voice_token: str, ups
         assert answer.data == sent, (answer.type, socket.socket.close_code)
 
 
-async def test_a_clients_message_that_is_too_large(daphne: Gateway, books: Books, upstream: Scripted) -> None:
-    async with dial(daphne, books.token, upstream.path) as socket:
+async def test_a_clients_message_that_is_too_large(daphne: Gateway, ledger: Ledger, upstream: Scripted) -> None:
+    async with dial(daphne, ledger.token, upstream.path) as socket:
         await socket.socket.send_str(event(MOST + 1))
         code, reason = await socket.closed()
     assert code == 1009
     assert str(MOST) in reason
     assert upstream.received == []
     assert await upstream.closed() == (1000, "")
-    assert books.records(1)["realtime_session"][0]["error_class"] == "message_too_large"
+    assert ledger.records(1)["realtime_session"][0]["error_class"] == "message_too_large"
     wait_until(lambda: f"a message of the client is larger than {MOST} bytes" in daphne.log)
     assert ended_well(daphne)
 
 
 async def test_an_operators_limit_stays(bounded: Gateway) -> None:
-    books = Books(bounded, "an-operators-limit")
-    async with scripted_behind(bounded, books.token) as upstream:
-        async with dial(bounded, books.token, upstream.path) as socket:
+    ledger = Ledger(bounded, "an-operators-limit")
+    async with scripted_behind(bounded, ledger.token) as upstream:
+        async with dial(bounded, ledger.token, upstream.path) as socket:
             await socket.socket.send_str(event(OPTION + 1))
             assert (await socket.closed())[0] == 1009
         upstream.says = event(OPTION + 1)
-        async with dial(bounded, books.token, upstream.path) as socket:
+        async with dial(bounded, ledger.token, upstream.path) as socket:
             told = await socket.event()
             assert (told["error"]["code"], told["status"]) == ("message_too_large", 413)
             assert await socket.closed() == (1009, "message_too_large")
-    rows = books.installation.records(2, token_prefix=books.token[:10])
+    rows = ledger.installation.records(2, token_prefix=ledger.token[:10])
     assert [row["error_class"] for row in rows] == ["message_too_large"] * 2
     for side in ("client", "upstream"):
         told = f"a message of the {side} is larger than {OPTION} bytes"
@@ -100,13 +100,13 @@ async def test_an_operators_limit_stays(bounded: Gateway) -> None:
 
 @pytest.mark.parametrize("code", [1001, 1008, 1011, 1013])
 async def test_the_standards_close_codes_leave_no_traceback(
-    daphne: Gateway, books: Books, upstream: Scripted, code: int
+    daphne: Gateway, ledger: Ledger, upstream: Scripted, code: int
 ) -> None:
     upstream.close = (code, "enough")
-    async with dial(daphne, books.token, upstream.path) as socket:
+    async with dial(daphne, ledger.token, upstream.path) as socket:
         async with asyncio.timeout(5):
             assert await socket.closed() == (code, "enough")
-    assert books.records(1)["realtime_session"][0]["error_class"] == ""
+    assert ledger.records(1)["realtime_session"][0]["error_class"] == ""
     path = upstream.path.partition("?")[0]
     wait_until(lambda: path in daphne.log)  # its lines are written a moment later, many at once
     line = next(line for line in reversed(daphne.log.splitlines()) if path in line)

@@ -1,4 +1,4 @@
-"""Client's messages: what is an event is checked as one, whatever stands before it and however it is encoded."""
+"""Client's messages: what is an event is checked as one, whatever comes before it and however it is encoded."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Responses over a socket: checked, owned and charged like the requests that they stand for."""
+"""Responses over a socket: checked, owned and charged like the same requests over HTTP."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Slots of sessions: shared through a real Redis by all hosts, leased, and counted by each host when that is away."""
+"""Slots of sessions: shared through a real Redis by all hosts, leased, and counted by each host without it."""
 
 import asyncio
 import contextlib

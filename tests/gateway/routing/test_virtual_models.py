@@ -77,7 +77,7 @@ def stages() -> Iterator[list[Stage]]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
-    """Three accounts that nobody may use by themselves, and virtual models over them."""
+    """Three accounts that no one may use by themselves, and virtual models over them."""
     with Installation(tmp_path_factory.mktemp("routing") / "data", migrated_data) as installation:
         models = [
             chat_model("m", model_id="gpt-4o-mini", model_types=["chat", "responses"]),

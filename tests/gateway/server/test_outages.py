@@ -27,7 +27,7 @@ def ready(gateway: Gateway) -> tuple[int, dict[str, Any]]:
 
 
 def ask(gateway: Gateway, token: str) -> httpx.Response:
-    """A call, which must be quick whatever is out of order."""
+    """A call, which must be quick whatever is unavailable."""
     with within(1.5, "a call"):
         return gateway.post(token, CHAT_PATH, chat())
 

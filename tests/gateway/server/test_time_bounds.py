@@ -1,4 +1,4 @@
-"""No call goes on for ever, however steadily a byte comes now and then: uploads, answers, and answers that nobody
+"""No call goes on for ever, however steadily a byte comes now and then: uploads, answers, and answers that no one
 reads.
 """
 

@@ -43,7 +43,7 @@ class Scraper:
         return sum(value for given, value in rows if all(given.get(key) == each for key, each in labels.items()))
 
     def answers(self) -> bool:
-        """Whether somebody serves the port."""
+        """Whether a process serves the port."""
         try:
             return self.http.get(self.url).status_code == 200
         except httpx.TransportError:

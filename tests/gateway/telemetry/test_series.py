@@ -139,7 +139,7 @@ def test_what_an_ended_process_counted_stays_while_another_lives(tmp_path: Path)
     children[1].communicate(timeout=10)
     assert numbers() == (10, 0.0)
     mine.close()
-    assert SharedCounts(folder, 100).merged()[0].tables == {}, "a first process begins anew"
+    assert SharedCounts(folder, 100).merged()[0].tables == {}, "a first process begins at zero"
 
 
 def test_one_process_exports(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ async def test_a_refusal_says_why_and_nothing_is_sent(client: UpstreamClient, se
         assert SECRET not in str(failed.value)
         assert "Trace ID" in str(failed.value)
     assert not server.called
-    assert len(server.asked) == 1  # the refusal stands for a while
+    assert len(server.asked) == 1  # the refusal counts for a while
     assert failed.value.sent is False
 
 

@@ -159,7 +159,7 @@ def test_a_wrong_field_of_images_is_named(fields, param):
     assert refused.value.param == param
 
 
-PCM = base64.b64encode(b"\xff\xfb\x02\x00" * 100).decode()  # raw sound that begins like MP3
+PCM = base64.b64encode(b"\xff\xfb\x02\x00" * 100).decode()  # raw audio that begins like MP3
 
 
 @pytest.mark.parametrize("form", ["pcm", "wav"])

@@ -85,7 +85,7 @@ FAULTS = [
     (HEAD + 'extra_headers: {"X-A\\n": x}', [("", "is not a valid header name")]),
     (HEAD + "extra_headers: {X-Ä: x}", [("", "is not a valid header name")]),
     (HEAD + 'extra_headers: {X-A: "a\\nb"}', [("extra_headers.X-A", "printable ASCII")]),
-    (HEAD + 'base_url: "https://api.openai.com/v1\\n"', [("base_url", "no blanks, line breaks")]),
+    (HEAD + 'base_url: "https://api.openai.com/v1\\n"', [("base_url", "no spaces, line breaks")]),
     (HEAD + "extra_headers: [X-A]", [("extra_headers", "names with strings")]),
     (HEAD + "api_key: sk-1", [("", "unknown field 'api_key'. Write it as auth_data")]),
     (HEAD + "models: []", [("", "unknown field 'models'. Write models as integrations.")]),

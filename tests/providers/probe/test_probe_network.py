@@ -102,7 +102,7 @@ def test_a_server_that_speaks_no_http(hello):
 # --- which address is connected to ---
 
 
-def test_a_name_that_turns_private_is_not_dialled(upstream, settings):
+def test_a_name_that_turns_private_is_not_connected_to(upstream, settings):
     """The rebinding attack: the address was public when the account was saved, and is ours when it is called."""
     settings.EGRESS_ALLOW = ["rebind.example"]  # so that plain http is fine; its metadata addresses stay refused
     account = account_at(f"http://rebind.example:{upstream.server_address[1]}/v1")
@@ -119,7 +119,7 @@ def test_a_name_that_turns_private_is_not_dialled(upstream, settings):
     assert len(upstream.asked) == 1
 
 
-def test_an_address_that_may_no_longer_be_stored_is_not_dialled(upstream, settings):
+def test_an_address_that_may_no_longer_be_stored_is_not_connected_to(upstream, settings):
     account = account_at(upstream.url)
     settings.EGRESS_ALLOW = []
     [result] = probe_account(account, [model("chat")])
@@ -130,7 +130,7 @@ def test_an_address_that_may_no_longer_be_stored_is_not_dialled(upstream, settin
     assert upstream.asked == []
 
 
-def test_the_name_is_resolved_once_and_the_judged_address_dialled(upstream, settings):
+def test_the_name_is_resolved_once_and_the_judged_address_connected_to(upstream, settings):
     settings.EGRESS_ALLOW = ["rebind.example"]
     answers = iter([["127.0.0.1"], ["127.0.0.2"]])
     account = account_at(f"http://rebind.example:{upstream.server_address[1]}/v1")

@@ -70,13 +70,13 @@ BAD_URLS = [
     ("https://api.openai.com/v1#x", "'#'"),
     ("https://api.openai.com/v1#", "'#'"),
     # characters that clients drop, decode or read as a slash
-    ("https://127.0.0.1\t.example.com", "blanks"),
-    ("https://exam\nple.com", "blanks"),
-    (" https://api.openai.com", "blanks"),
-    ("https://api.openai.com ", "blanks"),
-    ("\x00https://api.openai.com", "blanks"),
-    ("https://127.0.0.1\\.example.com", "blanks"),
-    ("https://api.openai.com\\@127.0.0.1", "blanks"),
+    ("https://127.0.0.1\t.example.com", "spaces"),
+    ("https://exam\nple.com", "spaces"),
+    (" https://api.openai.com", "spaces"),
+    ("https://api.openai.com ", "spaces"),
+    ("\x00https://api.openai.com", "spaces"),
+    ("https://127.0.0.1\\.example.com", "spaces"),
+    ("https://api.openai.com\\@127.0.0.1", "spaces"),
     ("https://%31%32%37.0.0.1", "not a host name"),
     ("https://8.8.8.8%.example.com", "not a host name"),
     ("https://127.0.0.1%2f.example.com", "not a host name"),
@@ -193,17 +193,17 @@ def test_an_account_with_such_an_address_is_refused():
         "0177.0.0.1",
     ],
 )
-def test_a_public_name_at_such_an_address_is_not_dialled(address):
+def test_a_public_name_at_such_an_address_is_not_connected_to(address):
     with pytest.raises(egress.EgressDenied):
         egress.check_address("api.openai.com", address)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"])
-def test_a_public_address_is_dialled(address):
+def test_a_public_address_is_connected_to(address):
     egress.check_address("api.openai.com", address)
 
 
-def test_a_dialled_socket_notices_a_vanished_upstream():
+def test_a_connected_socket_notices_a_vanished_upstream():
     async def dial() -> socket.socket:
         return Guard().socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("1.1.1.1", 443)))
 
