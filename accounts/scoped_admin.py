@@ -247,7 +247,7 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
         # Django would send people to the index with a message; an address that isn't there is a 404 here.
-        raise Http404(f"There is no {opts.verbose_name} with this id.")
+        raise Http404(f"No {opts.verbose_name} has this id.")
 
 
 class KnowingSelect(AutocompleteSelect):

@@ -117,7 +117,7 @@ def document(arguments: argparse.Namespace, argv: Sequence[str]) -> dict[str, An
     """Run what was asked for and return all there is to report."""
     missing = set(arguments.cores) - os.sched_getaffinity(0)
     if missing:
-        raise BenchmarkError(f"This needs two cores; there is no core {', '.join(map(str, sorted(missing)))} here.")
+        raise BenchmarkError(f"This needs two cores; this machine lacks {', '.join(map(str, sorted(missing)))}.")
     servers, rows = subjects(arguments), chosen(SCENARIOS, arguments.scenarios)
     tools.need_programs(tools.ALWAYS)
     for server in servers:

@@ -174,7 +174,7 @@ def core_seconds(core: int) -> float:
         name, *ticks = line.split()
         if name == f"cpu{core}":
             return sum(int(value) for value in ticks[:3]) / CLOCK_TICKS
-    raise BenchmarkError(f"There is no core {core} here.")
+    raise BenchmarkError(f"This machine does not have the core {core}.")
 
 
 def rss_bytes(root: int) -> int:

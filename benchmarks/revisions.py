@@ -33,7 +33,7 @@ def resolve(revision: str, repository: Path = ROOT) -> str:
     name = f"{revision}^{{commit}}"
     result = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
     if result.returncode:
-        raise BenchmarkError(f"--against: there is no commit {revision!r} here.")
+        raise BenchmarkError(f"--against: the commit {revision!r} does not exist here.")
     return result.stdout.decode().strip()
 
 

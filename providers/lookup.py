@@ -21,7 +21,8 @@ def find_account(name: str, *, lock: bool = False) -> ProviderAccount:
         names = list(ProviderAccount.objects.values_list("name", flat=True))
         near = difflib.get_close_matches(name, names, n=3) or sorted(names)[:10]
         raise ValueError(
-            f"There is no account {name!r}. " + (f"There is: {', '.join(near)}." if near else "None is there.")
+            f"The account {name!r} does not exist. "
+            + (f"Valid values: {', '.join(near)}." if near else "No account has been added yet.")
         )
     return account
 

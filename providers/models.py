@@ -136,7 +136,7 @@ class Model(Announced):
         for name in names:
             account = name.partition("/")[0]
             if account not in kinds:
-                faults.append(f"{name}: there is no provider account {account!r}.")
+                faults.append(f"{name}: the provider account {account!r} does not exist.")
             elif VENDORS[kinds[account]].virtual:
                 faults.append(f"{name}: a virtual model can't be a target of another one.")
             elif name not in listed and account not in open_ones:

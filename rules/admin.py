@@ -54,7 +54,7 @@ class RuleAdmin(ScopedAdmin):
 
 @admin.register(RateLimit)
 class RateLimitAdmin(RuleAdmin):
-    """Superusers' page: rate limits hold for everybody."""
+    """Superusers' page: rate limits hold for everyone."""
 
     form = RateLimitForm
     fieldsets = (

@@ -12,7 +12,7 @@ from usage.models import UsageRecord
 
 COLUMNS = tuple(field.name for field in UsageRecord._meta.concrete_fields if field.name != "cost_pico")
 HEADER = (*COLUMNS, "cost_usd")
-# A spreadsheet would run a text that begins like this as a formula.
+# A spreadsheet would run a string that begins like this as a formula.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 

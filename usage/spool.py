@@ -31,7 +31,7 @@ JOURNAL_NAME = "running"
 SEGMENT_SUFFIX = ".segment"
 DRAFT_PREFIX = "."
 LINE_LIMIT = 8192
-"""Longer lines have their texts cut: names come from callers and answers from upstreams, and neither may fill the
+"""Longer lines have their strings cut: names come from callers and answers from upstreams, and neither may fill the
 disk."""
 TEXT_LIMIT = 200
 MEMORY_LIMIT = 50_000
@@ -329,7 +329,7 @@ def _line(attempt: AttemptRecord) -> bytes:
 
 
 def _shortened(attempt: AttemptRecord) -> AttemptRecord:
-    """Return a copy with short, clean texts."""
+    """Return a copy with short, clean strings."""
     changes: dict[str, object] = {}
     for name in attempt.__struct_fields__:
         value = getattr(attempt, name)

@@ -53,7 +53,7 @@ class OpenView(APIView):
         return reply
 
     def admit(self, request: InferenceRequest) -> None:
-        """Let anybody in."""
+        """Let everyone in."""
 
     @classmethod
     def implemented_methods(cls) -> list[str]:

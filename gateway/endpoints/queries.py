@@ -127,7 +127,7 @@ class GatewayFeedback(InferenceView):
 
 def _no_call() -> errors.NotFound:
     return errors.NotFound(
-        "There is no such call, none of yours, or no feedback on it. A call can be rated a second after it ended.",
+        "The call does not exist, is not yours, or has no feedback. A call can be rated a second after it ended.",
         param="target",
         code="feedback_target_not_found",
     )

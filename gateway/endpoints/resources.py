@@ -141,7 +141,7 @@ class ResourceView(InferenceView):
         """
         row = self.resource
         if not row.lists:
-            raise errors.MethodNotAllowed(f"There is no list of /{row.path}.", headers={"allow": "POST"})
+            raise errors.MethodNotAllowed(f"/{row.path} can't be listed.", headers={"allow": "POST"})
         if not row.kind or account.isolation == "account":
             return None
         unknown = sorted(set(request.GET) - LIST_PARAMETERS)

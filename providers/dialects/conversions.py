@@ -28,8 +28,8 @@ RERANK = "rerank"
 
 
 def _proven(ask: Ask) -> Fields:
-    """Return a response's request so that reasoning comes with its proof: whoever goes on from it has to send it back,
-    be it the caller or Gatehouse, which keeps it.
+    """Return a response's request so that reasoning comes with its proof: to go on from it, the proof is sent back, by
+    the caller or by Gatehouse, which keeps it.
     """
     return {**plain(ask.fields), "include": ["reasoning.encrypted_content"]}
 

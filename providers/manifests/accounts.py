@@ -243,7 +243,7 @@ def _write_permissions(run: Run, wanted: Wanted, spoken_for: set[str]) -> None:
         }
         for name, role in sorted(application.grants):
             if name not in there and name not in coming:
-                where.fault(f"there is no provider account {name!r}.")
+                where.fault(f"the provider account {name!r} does not exist.")
             elif (name, role) in present:
                 run.plan.add("keep", "grant", f"{name}: {text} as {role}")
             elif name in there and name not in spoken_for:

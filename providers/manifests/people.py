@@ -50,7 +50,7 @@ class Run:
             thing.save()
 
     def subject(self, text: str, where: Place) -> dict[str, Any] | None:
-        """Return the columns of the subject that ``text`` names; ``None`` (and a fault) when there is no such one."""
+        """Return the columns of the subject that ``text`` names; ``None`` (and a fault) for an unknown one."""
         if text == EVERYONE:
             return {"everyone": True}
         kind, _, name = text.partition(":")
@@ -219,5 +219,5 @@ def _finish(run: Run, kind: str, name: str, thing: DjangoModel, changes: list[Ch
 
 def _missing(kind: str, name: str, names: Any) -> str:
     near = difflib.get_close_matches(name, list(names), n=3)
-    fix = f"Did you mean {', '.join(near)}?" if near else f"Add a manifest for it, or make the {kind} first."
-    return f"there is no {kind} {name!r}. {fix}"
+    fix = f"Did you mean {', '.join(near)}?" if near else f"Add a manifest for it, or create the {kind} first."
+    return f"the {kind} {name!r} does not exist. {fix}"

@@ -124,13 +124,13 @@ def _judge_forbidden(fault: _Fault, said: str) -> Verdict:
 
 def _judge_missing(fault: _Fault, said: str) -> Verdict:
     if WRONG_PATH.search(fault.message):
-        return Verdict("wrong_url", f"there is no such path at this address ({said})")
+        return Verdict("wrong_url", f"this address does not have such a path ({said})")
     # Anthropic says "model: NAME" and no more.
     if fault.code == "model_not_found" or fault.message.startswith("model: ") or _is_about(fault, NO_MODEL):
         return Verdict("no_model", f"the address is right, but it has no such model for this key ({said})")
     if re.search(r"not a chat model|not supported in the v1/|does not support", fault.message, re.I):
         return Verdict("refused", f"the model can't be called for this; check its model types ({said})")
-    return Verdict("wrong_url", f"there is no such path at this address ({said})")
+    return Verdict("wrong_url", f"this address does not have such a path ({said})")
 
 
 def _judge_bad_request(fault: _Fault, said: str) -> Verdict:

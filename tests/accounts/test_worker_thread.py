@@ -79,7 +79,7 @@ def test_a_row_of_failures_is_one_line_of_the_log(
     ]
 
 
-def test_a_failure_may_be_somebody_elses_to_judge() -> None:
+def test_a_failure_may_be_judged_elsewhere() -> None:
     seen: list[tuple[str, int]] = []
     ended = threading.Event()
 

@@ -56,7 +56,7 @@ def test_a_forgotten_batch_is_followed_to_its_end(client: OpenAI, quick: Gateway
     assert output in [each.id for each in client.files.list(purpose="batch_output")]
 
 
-def test_lines_are_charged_once_whoever_looks(client: OpenAI, quick: Gateway) -> None:
+def test_lines_are_charged_once_for_all_who_poll(client: OpenAI, quick: Gateway) -> None:
     batch = ended(client, submit(client, 2).id)
     quick.installation.records(2, batch_key=f"openai-main/{batch.id}")
     for _ in range(3):

@@ -57,5 +57,5 @@ def test_a_commit_with_another_lock_gets_an_environment_from_it(
 
 @pytest.mark.parametrize("name", ["no-such-thing", "--all", ""])
 def test_a_name_without_a_commit_is_refused(repository: Path, name: str) -> None:
-    with pytest.raises(BenchmarkError, match="there is no commit"):
+    with pytest.raises(BenchmarkError, match=r"the commit .* does not exist"):
         revisions.resolve(name, repository)

@@ -183,7 +183,7 @@ def test_the_command(installation: Any) -> None:
     assert run("retry", "batch_1")[0]["finished"] is False
     row.refresh_from_db()
     assert row.due_at is not None
-    with pytest.raises(CommandError, match="There is no batch"):
+    with pytest.raises(CommandError, match="No batch"):
         call_command("batches", "retry", "batch_nobody")
 
 

@@ -50,7 +50,7 @@ def test_what_takes_too_long(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPat
     assert time.monotonic() - started < 5
 
 
-def test_it_ends_with_whoever_started_it(tokenizer: Tokenizer) -> None:
+def test_it_ends_with_the_process_that_started_it(tokenizer: Tokenizer) -> None:
     tokenizer.count(TEXTS, "cl100k_base")
     process = tokenizer._process
     assert process is not None

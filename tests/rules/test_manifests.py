@@ -195,7 +195,7 @@ mode: maybe
 def test_a_team_budget_names_no_teams_and_needs_its_team() -> None:
     with pytest.raises(ManifestError, match="unknown field 'teams'"):
         apply(TEAM_BUDGET.replace("users: {in: [a@x.com]}", "teams: {in: [eng]}"))
-    with pytest.raises(ManifestError, match="there is no team 'other'"):
+    with pytest.raises(ManifestError, match="the team 'other' does not exist"):
         apply(TEAM_BUDGET.replace("team_name: eng", "team_name: other"))
 
 

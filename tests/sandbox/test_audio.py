@@ -143,7 +143,7 @@ class TestTranscriptions:
         heard = hear(client, (f"a.{name}", speak(client, response_format=form)))
         assert heard.text == TEXT
 
-    def test_raw_samples_in_somebody_elses_file(self, client: OpenAI) -> None:
+    def test_raw_samples_in_another_callers_file(self, client: OpenAI) -> None:
         file = io.BytesIO()
         with wave.open(file, "wb") as writer:
             writer.setnchannels(1)

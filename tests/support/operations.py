@@ -336,7 +336,7 @@ def logged_bodies(request_id: str) -> dict[str, Any] | None:
 
 
 def owned(**filters: Any) -> list[dict[str, Any]]:
-    """Return the records of owned objects, oldest first, as plain data; moments as ISO texts."""
+    """Return the records of owned objects, oldest first, as plain data; moments as ISO strings."""
     found = OwnedObject.objects.filter(**filters).order_by("pk")
     return [
         {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

@@ -91,7 +91,7 @@ class Command(BaseCommand):
         row = OwnedObject.objects.filter(object_id=object_id, kind__in=STEERED).first()
         if row is None:
             raise CommandError(
-                f"There is no batch or fine-tuning job {object_id!r}. 'batches list' shows what there is."
+                f"No batch or fine-tuning job has the id {object_id!r}. 'batches list' shows all of them."
             )
         return row
 

@@ -67,14 +67,14 @@ def _asked(caller: str, model: str, metadata: dict[str, str]) -> Asked:
     if caller.startswith("virtualaccount:"):
         found = VirtualAccount.objects.filter(name=caller.partition(":")[2]).select_related("team").first()
         if found is None:
-            raise CommandError(f"There is no virtual account {caller.partition(':')[2]!r}.")
+            raise CommandError(f"The virtual account {caller.partition(':')[2]!r} does not exist.")
         teams = [found.team.name] if found.team else []
         metadata = {**metadata, **found.tags}
         kind, name = "virtualaccount", found.name
     else:
         user = User.objects.filter(email=caller.strip().lower()).first()
         if user is None:
-            raise CommandError(f"There is no user {caller!r}.")
+            raise CommandError(f"The user {caller!r} does not exist.")
         teams = list(Team.objects.filter(memberships__user=user).values_list("name", flat=True))
         kind, name = "user", user.email
     return asked_by(kind, name, teams, token="", model=model, account=account, metadata=metadata)

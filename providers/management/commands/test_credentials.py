@@ -70,6 +70,6 @@ def _chosen(account: ProviderAccount, names: list[str]) -> list[Model] | None:
             chosen.append(known.as_model(account) if known else Model(account=account, name=name, model_types=["chat"]))
         else:
             near = difflib.get_close_matches(name, present, n=3) or sorted(present)[:10]
-            there = f" There is: {', '.join(near)}." if near else " It has none."
+            there = f" Valid values: {', '.join(near)}." if near else " It has none."
             raise ValueError(f"The account {account.name!r} has no model {name!r}.{there}")
     return chosen

@@ -1,4 +1,4 @@
-"""Texts that PostgreSQL does not take, from a client or an upstream: they stop no one's records."""
+"""Strings that PostgreSQL does not take, from a client or an upstream: they stop no one's records."""
 
 import asyncio
 import json

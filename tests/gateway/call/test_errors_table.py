@@ -34,7 +34,7 @@ from providers.upstream import failures
 REQUEST, UPSTREAM = "call.test_errors_request", "pipeline.test_errors_upstream"
 CONNECTION = "pipeline.test_errors_connection"
 
-# Where each row of the table is shown. A text that begins with "not" says why no test can reach it from outside.
+# Where each row of the table is shown. A string that begins with "not" says why no test can reach it from outside.
 SHOWN_BY: dict[str, str] = {
     "ModelNotFound": f"{REQUEST}.test_an_unknown_and_a_foreign_model_look_the_same",
     "NotFound": f"{REQUEST}.test_an_unknown_path",

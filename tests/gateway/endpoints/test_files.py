@@ -115,7 +115,7 @@ def test_lists_page_and_filter(gateway: Gateway) -> None:
     assert raw.parse().data[0].id == batch
 
 
-def test_files_belong_to_whoever_made_them(files: OpenAI, other: OpenAI, upstream: SandboxProcess) -> None:
+def test_files_belong_to_the_caller_who_made_them(files: OpenAI, other: OpenAI, upstream: SandboxProcess) -> None:
     made = files.files.create(file=("a.txt", b"secret"), purpose="user_data")
     upstream.clear()
     assert made.id not in [each.id for each in other.files.list()]

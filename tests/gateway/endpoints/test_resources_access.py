@@ -152,7 +152,7 @@ def filled(value: Any, ids: dict[str, str]) -> Any:
     return [filled(child, ids) for child in value] if isinstance(value, list) else value
 
 
-def test_somebody_elses_ids_are_not_found_anywhere(surface: Surface) -> None:
+def test_another_callers_ids_are_not_found_anywhere(surface: Surface) -> None:
     ids = made(surface.sdk())
     unknown = {name: f"{name}_unknown" for name in ids}
     surface.upstream.clear()

@@ -178,7 +178,7 @@ def test_who_lists_what(tenants: Tenants, account: str, who: str, path: str, kin
             assert tenants.mine[name, account] in seen
 
 
-def test_a_cursor_of_somebody_else_tells_nothing(tenants: Tenants) -> None:
+def test_a_cursor_of_another_caller_shows_nothing(tenants: Tenants) -> None:
     for account, who in (("owner", "same-team"), ("team", "other-user")):
         after = tenants.ids[account]["store"]
         answer = tenants.call(who, account, "GET", f"vector_stores?after={after}", None, {})

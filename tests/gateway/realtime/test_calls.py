@@ -319,7 +319,7 @@ def test_a_broken_sideband_is_joined_again(person: Person, realtime_upstream: Sa
     assert cut["cost_pico"] is None, "what no one reported is unpriced, not free"
 
 
-def test_an_incoming_call_belongs_to_whoever_accepts_it(person: Person, other: Person) -> None:
+def test_an_incoming_call_belongs_to_the_caller_who_accepts_it(person: Person, other: Person) -> None:
     call_id = f"rtc_{secrets.token_hex(8)}"
     with pytest.raises(NotFoundError):
         person.sdk.realtime.calls.hangup(call_id)

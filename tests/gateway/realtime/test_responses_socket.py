@@ -107,7 +107,7 @@ async def test_a_response_that_is_refused(
     assert len(realtime_upstream.requests("/v1/responses")[0]["messages"]) == 1
 
 
-async def test_somebody_elses_response(voices: Gateway, voice_token: str) -> None:
+async def test_another_callers_response(voices: Gateway, voice_token: str) -> None:
     stranger = voices.token("stranger", user="stranger@example.com")
     async with dial(voices, voice_token, PATH) as mine, dial(voices, stranger, PATH) as theirs:
         made = (await answer(mine, input="hi"))[-1]["response"]

@@ -319,7 +319,7 @@ def test_manifests_come_back_as_they_were(server: Gateway) -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (virtual("x", {"target": "nowhere/m"}), "there is no provider account 'nowhere'"),
+        (virtual("x", {"target": "nowhere/m"}), "the provider account 'nowhere' does not exist"),
         (virtual("x", {"target": "one/other"}), "the account has no such model"),
         (virtual("x", {"target": "smart/chat"}), "can't be a target"),
         (virtual("x", {"target": "one/m", "weight": 1}), "weight: is not known"),

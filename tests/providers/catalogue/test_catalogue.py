@@ -184,7 +184,7 @@ def test_the_list_writes_nothing(account):
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["openai-mian", "--all"], "There is: openai-main"),
+        (["openai-mian", "--all"], "Valid values: openai-main"),
         (["openai-main", "--model", "gpt-4o-mni"], "Near it: gpt-4o-mini"),
         (["openai-main"], "required"),
         (["openai-main", "--all", "--model", "gpt-4o"], "not allowed with"),

@@ -48,11 +48,11 @@ FAULTS = [
     ("{type: virtual-account, name: app, tags: {env: %s}}" % ("x" * 129), [("tags", "at most 128")]),
     ("{type: virtual-account, name: app, tags: [a]}", [("tags", "names with strings")]),
     ("{type: virtual-account, name: app, tags: {env: 3}}", [("tags.env", "put it in quotes")]),
-    ("{type: virtual-account, name: app, ownedBy: {team: eng}}", [("ownedBy.team", "there is no team 'eng'")]),
+    ("{type: virtual-account, name: app, ownedBy: {team: eng}}", [("ownedBy.team", "the team 'eng' does not exist")]),
     (
         "{type: virtual-account, name: app, permissions: [{resource_fqn: 'a:b:nope', role_id: "
         "provider-account-access}]}",
-        [("permissions", "there is no provider account 'nope'")],
+        [("permissions", "the provider account 'nope' does not exist")],
     ),
     (
         "{type: virtual-account, name: app, permissions: [{resource_fqn: w, resource_type: workspace, role_id: "
@@ -91,11 +91,11 @@ FAULTS = [
     (HEAD + "models: []", [("", "unknown field 'models'. Write models as integrations.")]),
     (
         HEAD + "collaborators: [{subject: 'team:eng', role_id: provider-account-access}]",
-        [("collaborators", "there is no team 'eng'")],
+        [("collaborators", "the team 'eng' does not exist")],
     ),
     (
         HEAD + "collaborators: [{subject: 'virtualaccount:app', role_id: provider-account-access}]",
-        [("collaborators", "there is no virtual account 'app'")],
+        [("collaborators", "the virtual account 'app' does not exist")],
     ),
     (
         HEAD + "collaborators: [{subject: bob, role_id: provider-account-access}]",
@@ -164,7 +164,7 @@ FAULTS = [
     (MODEL % "url: x", [("integrations[0]", "write it there as base_url")]),
     (
         MODEL % "authorized_subjects: ['team:nope']",
-        [("integrations[0].authorized_subjects", "there is no team 'nope'")],
+        [("integrations[0].authorized_subjects", "the team 'nope' does not exist")],
     ),
     # prices
     (MODEL % "cost: free", [("integrations[0].cost", "fields with values")]),
@@ -418,4 +418,4 @@ def test_export_of_one_account(tmp_path, key):
     out, _, _ = run("export", "--account", "openai-main")
     assert "auth_data: {type: api-key, api_key: '${OPENAI_MAIN_API_KEY}'}" in out
     assert KEY not in out
-    assert "There is: openai-main" in run("export", "--account", "openai-mian")[2]
+    assert "Valid values: openai-main" in run("export", "--account", "openai-mian")[2]

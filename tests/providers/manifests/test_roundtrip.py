@@ -17,7 +17,7 @@ from tests.support.manifest_tools import snapshot
 pytestmark = pytest.mark.django_db
 
 SLUGS = st.sampled_from(["a", "a-b", "a.b", "a-b-2", "0", "no", "true", "null", "openai-main", "x_1", "1.5", "1e5"])
-# Texts that YAML, variables and people trip over, and any other.
+# Strings that YAML, variables and people trip over, and any other.
 TEXTS = st.one_of(
     st.sampled_from(
         ["", "${HOME}", "$${X}", "$$${X} ${", "yes", "~", "1.50", "2027-01-31", "a: b # c", "- x", " x ", "a\nb\n\n"]

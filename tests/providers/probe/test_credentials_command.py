@@ -56,8 +56,8 @@ def test_the_command_fails_when_one_does_not_work(saved, upstream):
 
 
 def test_the_command_names_what_is_there(saved, upstream):
-    assert "There is: gpt-4o-mini" in run("openai-main", "--model", "gpt-4o-mni")[1]
-    assert "There is: openai-main" in run("openai-mian")[1]
+    assert "Valid values: gpt-4o-mini" in run("openai-main", "--model", "gpt-4o-mni")[1]
+    assert "Valid values: openai-main" in run("openai-mian")[1]
     assert upstream.asked == []
     saved.any_model = True
     saved.save()

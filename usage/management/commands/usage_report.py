@@ -128,5 +128,5 @@ def _cells(sums: Sums) -> list[str]:
 
 
 def _harmless(text: str | None) -> str:
-    """Return a text that a spreadsheet takes for a text."""
+    """Return a string that a spreadsheet takes for plain text."""
     return "" if text is None else f"'{text}" if text.startswith(FORMULA_SIGNS) else text
