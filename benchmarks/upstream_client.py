@@ -13,6 +13,12 @@ from typing import Any
 
 import django
 import uvloop
+from multidict import CIMultiDict
+
+from providers.upstream.aiohttp_client import AiohttpClient
+from providers.upstream.client import UpstreamRequest
+from providers.upstream.lean import LeanClient
+from tests.support.raw_upstream import account
 
 os.environ.update(
     DJANGO_SETTINGS_MODULE="gateway.settings", GATEHOUSE_ENV="development", GATEHOUSE_EGRESS_ALLOW="127.0.0.1"
@@ -50,18 +56,15 @@ async def serve() -> None:
     await server.serve_forever()
 
 
-async def calls(client: Any, account: Any, count: int) -> None:
+async def calls(client: Any, here: Any, count: int) -> None:
     """Make ``count`` calls over ``CONNECTIONS`` connections."""
-    from multidict import CIMultiDict
-
-    from providers.upstream.client import UpstreamRequest
 
     async def caller() -> None:
         for _ in range(count // CONNECTIONS):
-            headers = CIMultiDict([("user-agent", "bench"), ("accept-encoding", "identity"), *account.headers])
+            headers = CIMultiDict([("user-agent", "bench"), ("accept-encoding", "identity"), *here.headers])
             headers["content-type"] = "application/json"
-            url = f"{account.url}/chat/completions"
-            answer = await client.send(account, UpstreamRequest("POST", url, headers, REQUEST))
+            url = f"{here.url}/chat/completions"
+            answer = await client.send(here, UpstreamRequest("POST", url, headers, REQUEST))
             assert await answer.read(10**6) == BODY
             answer.close()
 
@@ -70,10 +73,6 @@ async def calls(client: Any, account: Any, count: int) -> None:
 
 async def measure(port: int) -> None:
     """Print each client's CPU per call, in turns."""
-    from providers.upstream.aiohttp_client import AiohttpClient
-    from providers.upstream.lean import LeanClient
-    from tests.support.raw_upstream import account
-
     here = account(f"http://127.0.0.1:{port}/v1")
     for _ in range(ROUNDS):
         for make, count in ((AiohttpClient, 8_000), (LeanClient, 32_000)):

@@ -11,7 +11,7 @@ class GatewayConfig(AppConfig):
     verbose_name = "The edge"
 
     def ready(self) -> None:
-        from providers.account import account_renamed
+        from providers.account import account_renamed  # needs loaded apps
 
         connection_created.connect(bound_statements, dispatch_uid="gatehouse_bound_statements")
         account_renamed.connect(objects_follow, dispatch_uid="gatehouse_objects_follow")
@@ -19,6 +19,6 @@ class GatewayConfig(AppConfig):
 
 def objects_follow(sender: Any, old: str, new: str, **kwargs: Any) -> None:
     """Let objects go with their account when it is renamed."""
-    from gateway.models import OwnedObject
+    from gateway.models import OwnedObject  # models can't be imported before all apps are there
 
     OwnedObject.objects.all().follow(old, new)

@@ -7,6 +7,6 @@ class RulesConfig(AppConfig):
 
     def ready(self) -> None:
         from rules import manifests, spending  # noqa: F401 - the types add themselves, which needs loaded models
-        from usage.rows import COUNTED
+        from usage.rows import COUNTED  # needs loaded models, too
 
         COUNTED.append(spending.count)

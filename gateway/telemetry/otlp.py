@@ -57,16 +57,6 @@ def sender(destination: Destination, signal: str) -> Sender:
     return kind(destination, signal)
 
 
-def resource_message(resource: Mapping[str, str]) -> Any:
-    """Return what spans and metrics come from, as OTLP has it."""
-    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-    from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-
-    return Resource(
-        attributes=[KeyValue(key=name, value=AnyValue(string_value=value)) for name, value in resource.items()]
-    )
-
-
 class HttpSender:
     """OTLP over HTTP, in binary."""
 
@@ -97,7 +87,7 @@ class GrpcSender:
     """OTLP over gRPC; ``https`` addresses with TLS."""
 
     def __init__(self, destination: Destination, signal: str) -> None:
-        import grpc  # only with the extra, and only where it is chosen
+        import grpc  # only with the extra ``otel``, and only where it is chosen
 
         parts = urlsplit(destination.endpoint)
         if parts.scheme == "https":

@@ -13,7 +13,7 @@ from providers.pricing.units import FREE, LISTED_AS, UNIT_PRICES
 from providers.pricing.units import VERSION as UNIT_PRICES_VERSION
 
 if TYPE_CHECKING:
-    from genai_prices.data_snapshot import DataSnapshot
+    from genai_prices.data_snapshot import DataSnapshot  # slow: brings pydantic
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
 __all__ = ["PriceSheet", "private_price_fault", "private_sheet", "public_sheet"]
@@ -118,7 +118,7 @@ def _find(price_source: str, name: str) -> "tuple[Provider, ModelInfo] | None":
 @cache
 def _bundled_list() -> "DataSnapshot":
     from genai_prices.data import providers  # slow: 1.5 MB of prices
-    from genai_prices.data_snapshot import DataSnapshot
+    from genai_prices.data_snapshot import DataSnapshot  # slow: brings pydantic
 
     # A list of our own: the library's may be replaced by an update from the network, if anybody ever turned that on.
     return DataSnapshot(providers=providers, from_auto_update=False)

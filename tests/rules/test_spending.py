@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.db import connections
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -128,8 +129,6 @@ def test_writers_and_a_rebuild_at_once_lose_and_double_nothing(database: str) ->
         except BaseException as error:  # the test's boundary: what a thread raises is what it found
             errors.append(error)
         finally:
-            from django.db import connections
-
             connections[database].close()
 
     writers = [threading.Thread(target=write) for _ in range(2)]

@@ -20,6 +20,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
+from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 from starlette.formparsers import MultiPartParser as StarletteParser
 
@@ -65,8 +66,6 @@ def with_starlette(content_type: str, body: bytes) -> Parts | None:
 
 
 def _starlette_headers(content_type: str) -> Any:
-    from starlette.datastructures import Headers
-
     return Headers({"content-type": content_type})
 
 

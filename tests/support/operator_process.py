@@ -15,7 +15,7 @@ def main() -> None:
     """Serve operations until standard input ends."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "gateway.settings"
     django.setup()
-    from tests.support import operations
+    from tests.support import operations  # needs Django set up
 
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:

@@ -23,8 +23,8 @@ def main() -> None:
     """Walk as each role over an installation of its own, on SQLite."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
-    from tests.support.installation import Installation
-    from tests.support.role_walk import PASSWORD, PEOPLE, ROLES, Walker, in_order, places
+    from tests.support.installation import Installation  # needs Django set up
+    from tests.support.role_walk import PASSWORD, PEOPLE, ROLES, Walker, in_order, places  # needs Django set up
 
     with Installation(Path(tempfile.mkdtemp()) / "data") as installation:
         assert installation.manage("migrate", "--verbosity=0").returncode == 0

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from accounts.database_clock import database_now
+from batches.table import JOBS
 from gateway.jobs import engine, leases, pauses, table
 from gateway.jobs.engine import Job, NotYet
 from gateway.jobs.leases import Lease
@@ -245,8 +246,6 @@ def test_a_round_takes_what_is_due_of_its_kinds_only(script: Script) -> None:
 
 
 def test_the_table_has_a_row_for_every_kind() -> None:
-    from batches.table import JOBS
-
     assert JOBS.keys() == KINDS.keys()
     assert all(JOBS[kind].kind is KINDS[kind] for kind in KINDS)
     assert EVAL_RUN.address("run_1", "eval_1") == "evals/eval_1/runs/run_1"

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 from collections.abc import AsyncIterator
 
 import pytest
@@ -151,8 +152,6 @@ async def test_a_large_file_is_given_up_early(fetcher: MediaFetcher, pieces: tup
 
 @pytest.mark.parametrize("fetcher", [Limits(allow=LOCAL, file_bytes=1000, seconds=2)], indirect=True)
 async def test_a_packed_file_is_measured_unpacked(fetcher: MediaFetcher) -> None:
-    import gzip
-
     packed = gzip.compress(b"\x89PNG\r\n\x1a\n" + b"0" * 500_000)
     async with serving(answering(file(packed, more="content-encoding: gzip\r\n"))) as server:
         assert "larger than 1000 bytes" in await failure(fetcher, server.origin)
