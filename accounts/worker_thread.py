@@ -72,7 +72,7 @@ class WorkerThread:
                 pause = self._round()
             if self._ending is not None:
                 self._ending()
-        except Exception:  # the thread's boundary: only the log is left to hear it
+        except Exception:  # the thread's boundary: only the log can have it
             logger.exception("The thread %s ended with a failure.", self._thread.name)
         finally:
             connections.close_all()
@@ -80,7 +80,7 @@ class WorkerThread:
     def _round(self) -> float | None:
         try:
             pause = self._work()
-        except Exception as error:  # whatever it is, the next round tries again
+        except Exception as error:  # the round's boundary: whatever it is, the next one tries again
             pause = self._failed(error, self._failures)
             self._failures += 1
             return pause

@@ -130,11 +130,9 @@ def sample(pid: int, seconds: int, load: Callable[[], object], folder: Path) -> 
             load()
             _, errors = spy.communicate(timeout=LAST_SECONDS)
         except subprocess.TimeoutExpired:
-            spy.kill()
             raise BenchmarkError(f"py-spy was not done {LAST_SECONDS} s after the load; is the machine busy?") from None
-        except BaseException:
-            spy.kill()
-            raise
+        finally:
+            spy.kill()  # does nothing to one that has ended
     if spy.returncode or not output.exists():
         raise BenchmarkError(f"py-spy failed (it needs the right to trace processes, as root has):\n{errors[-1000:]}")
     used = {thread: now - before.get(thread, 0.0) for thread, now in thread_seconds(pid).items()}

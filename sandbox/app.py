@@ -189,8 +189,7 @@ class Sandbox:
             return answer
         except ApiError as error:
             return service.error_response(error)
-        except Exception as error:
-            # The request's boundary: a defect of the sandbox must look like an upstream's, and be seen.
+        except Exception as error:  # the request's boundary: a defect must look like an upstream's, and be seen
             if isinstance(error, ClientGone | ConnectionCut):
                 raise
             logger.exception("%s %s failed", request.method, request.path)

@@ -183,13 +183,13 @@ class Ledger:
 
     def _move_memory(self) -> None:
         waiting = self.spool.take_memory()
-        while waiting:
-            try:
+        try:
+            while waiting:
                 self._store(waiting[:BATCH])
-            except BaseException:
+                del waiting[:BATCH]
+        finally:
+            if waiting:
                 self.spool.give_back(waiting)
-                raise
-            del waiting[:BATCH]
 
     def _store(self, batch: list[bytes]) -> None:
         pause = _no_pause if self._thread.stopping.is_set() else rows.give_way
@@ -225,7 +225,7 @@ class Ledger:
         try:
             self.flush()
             self._flush_touched()
-        except Exception as error:  # what is left stays in the spool
+        except Exception as error:  # the thread's boundary: what is left stays in the spool
             self._failed(error)
         else:
             self._succeeded()

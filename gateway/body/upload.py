@@ -140,7 +140,7 @@ class MultipartUpload:
                 self.sent += len(piece)
                 yield piece
             self._check_end()
-        except Exception as error:  # not handled here: the client library would hide which side failed
+        except Exception as error:  # the boundary of the client's side: the upstream's client would hide which failed
             self.fault = error
             raise
 

@@ -214,7 +214,7 @@ class _Metered:
         account = self._asked.target.account.name
         try:
             reply = await _whole(await pipeline_run.deliver(self._call))
-        except BaseException:  # it may have been accepted all the same
+        except BaseException:  # the request's boundary: whatever ends it, the call may have been accepted all the same
             calls.hang_up_soon(self._asked.target, call_id)
             raise
         if reply.status >= 300:
@@ -228,7 +228,7 @@ class _Metered:
             if claim and not await objects.run(call_records.claim, calls.record_of(self._call, asked.target, call_id)):
                 raise BrokenAnswer("The upstream gave the call an id that another call has.")
             await calls.meter(self._session, asked.target, call_id, asked.named, self._slots)
-        except BaseException:  # also a client that leaves, and a token that is revoked meanwhile
+        except BaseException:  # the request's boundary: also for a client that leaves, and a token that is revoked
             calls.hang_up_soon(asked.target, call_id)
             raise
 

@@ -61,8 +61,7 @@ async def send_upload(request: InferenceRequest, call: Call, upload: MultipartUp
 @contextlib.contextmanager
 def closing_on_error(upload: MultipartUpload) -> Iterator[None]:
     """Close ``upload`` when the block raises."""
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(upload.close)
         yield
-    except BaseException:  # whatever ends the call: the disk space goes back
-        upload.close()
-        raise
+        stack.pop_all()

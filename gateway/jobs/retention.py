@@ -56,7 +56,7 @@ def _content_gone(object_id: str) -> bool:
     if own_files.is_own(object_id):
         try:
             own_files.delete(object_id)
-        except Exception:  # a storage raises what its library raises
+        except Exception:  # the file's boundary: a storage raises what its library raises, and other files have to go
             logger.exception("The expired file %s can't be removed.", object_id)
             return False
     return True

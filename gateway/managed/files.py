@@ -59,7 +59,7 @@ async def run(function: Callable[..., _Result], *args: Any) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(_threads, function, *args)
     except FileNotFoundError:
         raise
-    except Exception as error:  # a storage raises what its library raises; the log has the details
+    except Exception as error:  # the storage's boundary: it raises what its library raises; the log has the details
         logger.exception("The storage of files failed.")
         raise Unavailable(
             "Gatehouse's storage of files can't be used at the moment. Try again.",

@@ -243,7 +243,7 @@ class SocketConsumer(AsyncConsumer):
                 await _apply(opening.secret, dialogue, upstream)
             if not client.accepted:
                 await client.accept(_answer_headers(target, upstream))
-        except BaseException as error:  # whatever ends it, the session leaves its record
+        except BaseException as error:  # the session's boundary: whatever ends it, it leaves its record
             dialogue.finish(error, error, client_gone=isinstance(error, OSError))
             raise
         watch_shutdown(client.scope, session.drain, max(0.0, settings.DRAIN_SECONDS - SETTLE_SECONDS - 1))

@@ -54,7 +54,7 @@ class SharedSlots:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 if not await self._take(keys=[slot[0]], args=[limit, LEASE_SECONDS, slot[1]]):
                     return None
-        except BaseException:
+        except (RedisError, OSError, asyncio.CancelledError):
             self.release(slot)  # it may have been taken all the same
             raise
         self._held.add(slot)

@@ -48,7 +48,7 @@ class EmbeddedCelery:
     def _run(self) -> None:
         try:
             self._work()
-        except Exception:  # the server serves on, and the log has the reason
+        except Exception:  # the thread's boundary: the server serves on, and the log has the reason
             logger.exception("The embedded worker ended.")
 
     def _work(self) -> None:

@@ -54,7 +54,7 @@ class MediaFetcher:
     def __init__(self, limits: Limits) -> None:
         self._client = LeanClient(Resolver(limits.allow))
         self._limits = limits
-        self._account = _nobody(limits)
+        self._account = _no_account(limits)
         self._slots = asyncio.Semaphore(limits.at_once)
         self._cache = MediaCache(limits.cache_bytes, CACHE_SECONDS)
 
@@ -167,7 +167,7 @@ def _first(failed: BaseExceptionGroup) -> BaseException:
     return leaf
 
 
-def _nobody(limits: Limits) -> AccountSnapshot:
+def _no_account(limits: Limits) -> AccountSnapshot:
     """Return what the client keeps media's connections by: no vendor's account, no headers, no key."""
     return AccountSnapshot(
         id=0,

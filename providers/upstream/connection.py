@@ -419,7 +419,7 @@ class Connection(asyncio.Protocol):
                     await self._drained()
             if left:
                 raise ValueError("The body is not as long as its content-length says.")
-        except Exception as error:  # what makes the body failed: half a request is on its way
+        except Exception as error:  # the upload task's boundary: the body's source failed, half a request is on its way
             self._upload = None
             failure = Disconnected(BROKE)
             failure.__cause__ = error

@@ -30,8 +30,7 @@ def start(work: Coroutine[Any, Any, None], what: str, fail: Callable[[str], None
 async def _guarded(work: Coroutine[Any, Any, None], what: str, fail: Callable[[str], None]) -> None:
     try:
         await work
-    except Exception as error:
-        # The task's boundary: a defect must be seen, and end the object whose work it was.
+    except Exception as error:  # the task's boundary: a defect must be seen, and end the object whose work it was
         logger.exception("%s failed", what)
         fail(f"Sandbox defect: {error!r}")
 
