@@ -60,16 +60,15 @@ def asked_by(
     teams: Iterable[str],
     *,
     token: str,
-    model: str,
-    account: str,
+    models: tuple[str, ...],
+    accounts: tuple[str, ...],
     metadata: Mapping[str, str],
     model_asked: str = "",
-    former_models: tuple[str, ...] = (),
-    former_accounts: tuple[str, ...] = (),
 ) -> Asked:
     """Return what rules see of a call; of a live one, or of the record that it left.
 
-    A rule that names a model or an account by a former name that is kept as an alias goes on to hold.
+    ``models`` and ``accounts`` are the name of each and then its former ones that are kept as aliases: a rule that
+    names one of them goes on to hold.
     """
     teams = tuple(teams)
     user = subject_name if subject_type == "user" else ""
@@ -82,10 +81,10 @@ def asked_by(
         virtualaccount="" if user else subject_name,
         teams=teams,
         token=token,
-        models=(model, *former_models, *((model_asked,) if model_asked and model_asked != model else ())),
-        model=model,
-        account=account,
-        accounts=(account, *former_accounts),
+        models=(*models, model_asked) if model_asked and model_asked != models[0] else models,
+        model=models[0],
+        account=accounts[0],
+        accounts=accounts,
         metadata=metadata,
     )
 

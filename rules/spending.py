@@ -170,12 +170,10 @@ def asked_of(record: Mapping[str, Any], former: FormerNames) -> Asked:
         record["subject_name"],
         teams if isinstance(teams, list) else _names.decode(teams),
         token=record["token_prefix"],
-        model=model,
-        account=record["account"],
+        models=(model, *former.of_model(model)),
+        accounts=(record["account"], *former.of_account(record["account"])),
         metadata=metadata,
         model_asked=asked,
-        former_models=former.of_model(model),
-        former_accounts=former.of_account(record["account"]),
     )
 
 

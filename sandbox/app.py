@@ -150,9 +150,9 @@ class Sandbox:
             scope["path"],
             headers=dict(scope["headers"]),
             query_string=scope["query_string"],
-            params=params,
             receive=receive if record is None else self._tapped(receive, record),
         )
+        request.params = params
         delivery = Delivery(send, connection, self.stats, record, service)
         self.stats.active_requests += 1
         self.stats.total_requests += 1

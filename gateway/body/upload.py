@@ -8,6 +8,8 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 
+from django.conf import settings
+
 from accounts.numbers import whole_number
 from gateway.billing.audio_length import AudioMeter
 from gateway.body.model_fields import is_naming
@@ -25,16 +27,19 @@ _boundary = re.compile(rb"[ -~]{0,69}[!-~]\Z").match
 
 
 class MultipartUpload:
-    """The body of a multipart request; :meth:`open` reads it up to the model, :meth:`body` sends it on."""
+    """The body of a multipart request; :meth:`open` reads it up to the model, :meth:`body` sends it on.
+
+    ``wanted`` are the parts whose text is kept, ``refers`` those that name other objects, beside the usual ones;
+    ``keeps_texts`` keeps every part without a file. ``on_file`` and ``audio`` get the file's content as it comes.
+    ``unnamed`` says that the form may name no model.
+    """
 
     def __init__(
         self,
         request: InferenceRequest,
-        limit: int,
         wanted: Iterable[str] = (),
         on_file: Callable[[bytes], None] | None = None,
         refers: frozenset[str] = frozenset(),
-        names_anything: bool = False,
         keeps_texts: bool = False,
         unnamed: bool = False,
         audio: AudioMeter | None = None,
@@ -45,9 +50,8 @@ class MultipartUpload:
         self.audio = audio
         self.received = 0
         self._request = request
-        self._names_anything = names_anything
         self._unnamed = unnamed
-        self._limit = limit
+        self._limit: int = settings.MAX_UPLOAD_BYTES
         names = frozenset(wanted)
         boundary = boundary_of(request.raw_headers.get(b"content-type", b""))
         self._reference_fields = FORM_FIELDS | refers
@@ -61,7 +65,7 @@ class MultipartUpload:
         self._sent_references: int | None = None
         self._head = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - lives as long as the upload
         self._length = whole_number(request.raw_headers.get(b"content-length", b""))
-        if self._length is not None and self._length > limit:
+        if self._length is not None and self._length > self._limit:
             raise self._too_large()
 
     @property
@@ -165,7 +169,7 @@ class MultipartUpload:
     def _check_models(self) -> None:
         """Raise when another part than ``model`` names a model: servers look there too, or take any case."""
         other = next((name for name in self._scanner.values if name != MODEL and is_naming(name)), None)
-        if other is not None and not self._names_anything:
+        if other is not None:
             raise InvalidRequest(
                 f"Name the model in the part 'model' alone, not in {other[:80]!r}.",
                 param=other[:80],

@@ -7,7 +7,6 @@ import asyncio
 import tempfile
 from typing import IO, Any, ClassVar
 
-from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -46,7 +45,7 @@ class FileUpload(MultipartUpload):
 
     def __init__(self, request: InferenceRequest, call: Call, account: AccountSnapshot, *, own: bool) -> None:
         wanted = ("purpose", *(EXPIRY_PARTS if own else ()))
-        super().__init__(request, settings.MAX_UPLOAD_BYTES, wanted, on_file=self._look)
+        super().__init__(request, wanted, on_file=self._look)
         self.check = InputCheck(call.caller, account, own=own)
         # Closed with the upload.
         self.content: IO[bytes] | None = tempfile.TemporaryFile() if own else None  # noqa: SIM115

@@ -85,7 +85,7 @@ class ProxyView(InferenceView):
     ) -> Reply:
         if b"content-encoding" in request.raw_headers:
             raise errors.UnsupportedMedia("A form can't be packed here: send it without Content-Encoding.")
-        upload = MultipartUpload(request, settings.MAX_UPLOAD_BYTES, ("model",), keeps_texts=True)
+        upload = MultipartUpload(request, ("model",), keeps_texts=True)
         with closing_on_error(upload):
             while await upload.keep():
                 continue

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from django.conf import settings
 from django.urls import URLPattern, re_path
 
 from gateway.access import accounts as access_accounts
@@ -177,9 +176,7 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
     """
     content_type = request.raw_headers.get(b"content-type", b"")
     if content_type.lower().startswith(MULTIPART):
-        upload = MultipartUpload(
-            request, settings.MAX_UPLOAD_BYTES, ("model",), refers=row.refers, unnamed=call.operation.unnamed
-        )
+        upload = MultipartUpload(request, ("model",), refers=row.refers, unnamed=call.operation.unnamed)
         with closing_on_error(upload):
             while await upload.keep():
                 continue

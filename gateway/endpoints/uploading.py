@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from django.conf import settings
-
 from gateway.billing.audio_length import AudioMeter
 from gateway.body.upload import MultipartUpload
 from gateway.call.body import Body
@@ -29,9 +27,7 @@ class ModelUploadView(InferenceView):
         """Read up to the model, then send everything on as it comes."""
         call = begin_call(request, self.caller, self.operation)
         meter = AudioMeter() if self.operation.audio == HEARD else None
-        upload = MultipartUpload(
-            request, settings.MAX_UPLOAD_BYTES, self.wanted, unnamed=self.operation.unnamed, audio=meter
-        )
+        upload = MultipartUpload(request, self.wanted, unnamed=self.operation.unnamed, audio=meter)
         with closing_on_error(upload):
             await upload.open()
             describe.read_upload(call, upload)

@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-from django.conf import settings
-
 from gateway.body.upload import MultipartUpload
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
@@ -32,7 +30,7 @@ class UploadParts(ObjectView):
         call = begin_call(request, self.caller, operations.UPLOAD_PART)
         account, call.parent = await ownership.locate(self.caller, upload_id, call.account_name)
         call.account_name, call.path = account.name, f"uploads/{upload_id}/parts"
-        return await send_upload(request, call, MultipartUpload(request, settings.MAX_UPLOAD_BYTES))
+        return await send_upload(request, call, MultipartUpload(request))
 
 
 class CompleteUpload(ObjectView):

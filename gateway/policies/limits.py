@@ -181,12 +181,10 @@ def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
         caller.subject_name,
         caller.teams,
         token=caller.prefix,
-        model=target.model.public_name if target.model.name else "",
-        account=target.account.name,
+        models=(target.model.public_name if target.model.name else "", *former_names(target)),
+        accounts=(target.account.name, *target.account.aliases),
         metadata={**call.options.metadata, **caller.tags},
         model_asked=call.model_asked,
-        former_models=former_names(target),
-        former_accounts=target.account.aliases,
     )
     checks: list[Check] = []
     labels: dict[str, list[str]] = {}

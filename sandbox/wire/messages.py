@@ -69,7 +69,6 @@ class Request:
         *,
         headers: Mapping[bytes, bytes] | None = None,
         query_string: bytes = b"",
-        params: dict[str, str] | None = None,
         receive: Receive | None = None,
     ) -> None:
         self.app = app
@@ -78,7 +77,7 @@ class Request:
         self.body = body
         self.headers: Mapping[bytes, bytes] = headers or {}
         self.query_string = query_string
-        self.params: dict[str, str] = params or {}
+        self.params: dict[str, str] = {}
         self.faults: Faults = NO_FAULTS
         self._receive = receive
         self.max_body = app.max_body

@@ -26,7 +26,7 @@ def rule(number: int = 1, form: str = "tenant-rate-limit-config/model", **column
 
 def call(user: str = "a@x.com", teams: tuple[str, ...] = (), model: str = "m/one", **metadata: str) -> Asked:
     account = model.partition("/")[0]
-    return asked_by("user", user, teams, token="gh-1", model=model, account=account, metadata=metadata)
+    return asked_by("user", user, teams, token="gh-1", models=(model,), accounts=(account,), metadata=metadata)
 
 
 def choices(names: list[str]) -> st.SearchStrategy[dict[str, list[str]]]:
@@ -79,11 +79,9 @@ def test_a_rule_holds_under_a_former_name(when: dict[str, Any], expected: bool) 
     asked = asked_by(
         *("user", "a@x.com", ()),
         token="gh-1",
-        model="new/one",
-        account="new",
+        models=("new/one", "old/one"),
+        accounts=("new", "old"),
         metadata={},
-        former_models=("old/one",),
-        former_accounts=("old",),
     )
     assert bool(RuleIndex([compile_rule(rule(when=when))]).fitting(asked)) is expected
 

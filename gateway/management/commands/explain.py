@@ -77,7 +77,7 @@ def _asked(caller: str, model: str, metadata: dict[str, str]) -> Asked:
             raise CommandError(f"The user {caller!r} does not exist.")
         teams = list(Team.objects.filter(memberships__user=user).values_list("name", flat=True))
         kind, name = "user", user.email
-    return asked_by(kind, name, teams, token="", model=model, account=account, metadata=metadata)
+    return asked_by(kind, name, teams, token="", models=(model,), accounts=(account,), metadata=metadata)
 
 
 def _pairs(given: list[str]) -> Iterator[tuple[str, str]]:
