@@ -1,6 +1,7 @@
 """A sandbox process on a free port, for this directory's tests and for everyone who needs an upstream."""
 
 import base64
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,10 @@ class SandboxProcess:
     def advance(self, seconds: float) -> None:
         """Moves the sandbox's clock forward."""
         self.http.post(f"{self.origin}/sandbox/clock", json={"seconds": seconds}).raise_for_status()
+
+    def sent_model(self) -> str:
+        """Return the model of the one request that was received, from its JSON or its form."""
+        (sent,) = self.requests()
+        if sent["body"].startswith(b"{"):
+            return str(json.loads(sent["body"])["model"])
+        return str(sent["body"].split(b'name="model"\r\n\r\n', 1)[1].split(b"\r\n", 1)[0].decode())

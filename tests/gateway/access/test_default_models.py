@@ -59,15 +59,6 @@ def defaults(installation: Defaults) -> Defaults:
     return installation
 
 
-def sent_model(defaults: Defaults) -> str:
-    """The model of the one request that went up."""
-    (sent,) = defaults.upstream.requests()
-    if sent["body"].startswith(b"{"):
-        model: str = json.loads(sent["body"])["model"]
-        return model
-    return str(sent["body"].split(b'name="model"\r\n\r\n', 1)[1].split(b"\r\n", 1)[0].decode())
-
-
 Act = Callable[[OpenAI], Any]
 CALLS: dict[str, Act] = {
     "moderation": lambda sdk: sdk.moderations.create(input="I like it."),
@@ -93,7 +84,7 @@ CALLS: dict[str, Act] = {
 )
 def test_each_method_without_a_model(defaults: Defaults, account: str, call: str, model: str, public: str) -> None:
     CALLS[call](defaults.sdk(account))
-    assert sent_model(defaults) == model
+    assert defaults.upstream.sent_model() == model
     record = defaults.installation.records(1, account=account, operation__exact=call)[-1]
     assert (record["model_asked"], record["model_served"]) == (f"{account}/{public}", model)
     assert record["cost_pico"] is not None
@@ -119,7 +110,7 @@ def test_an_empty_model_is_none(defaults: Defaults, value: str) -> None:
     files: Any = [("model", (None, value)), ("image", ("a.png", picture(), "image/png"))]
     address = f"{defaults.gateway.origin}/v1/images/variations"
     assert httpx.post(address, headers=headers, files=files, timeout=30).status_code == 200
-    assert sent_model(defaults) == "dall-e-2"
+    assert defaults.upstream.sent_model() == "dall-e-2"
 
 
 @pytest.mark.parametrize(

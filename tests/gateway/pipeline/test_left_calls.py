@@ -26,7 +26,7 @@ STORY = "Once upon a time there was a lighthouse whose keeper wrote every forgot
 MESSAGES: list[Any] = [{"role": "user", "content": PROMPT}]
 # Four tokens a message and three a conversation, as OpenAI counts them.
 ASKED = toktok.batch_count([PROMPT], "o200k_base")[0] + 4 + 3
-TOLD = toktok.batch_count([STORY], "o200k_base")[0]
+ANSWERED = toktok.batch_count([STORY], "o200k_base")[0]
 INPUT_PICO, OUTPUT_PICO = 150_000, 600_000  # gpt-4o-mini, a token
 MODELS = (
     "gpt-4o-mini",
@@ -82,7 +82,7 @@ def record_of(server: Gateway, **filters: Any) -> dict[str, Any]:
     return record
 
 
-def tell(turn: Turn, *, finish: bool) -> None:
+def stream_story(turn: Turn, *, finish: bool) -> None:
     """Stream the story, word by word, and the finish reason."""
     turn.begin_stream()
     turn.event({"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
@@ -91,6 +91,31 @@ def tell(turn: Turn, *, finish: bool) -> None:
         turn.text(word if place == 0 else f" {word}")
     if finish:
         turn.text("", finish_reason="stop")
+
+
+def finished_story(turn: Turn) -> None:
+    """Stream the story to its finish reason; the usage behind it never comes."""
+    stream_story(turn, finish=True)
+    turn.wait_until_left()
+
+
+def cut_story(turn: Turn) -> None:
+    """Stream the story, and nothing more."""
+    stream_story(turn, finish=False)
+    turn.wait_until_left()
+
+
+def seconds_until_left(stage: Stage, moment: float) -> float:
+    """Return how long after ``moment`` the gateway left the upstream."""
+    left_at = stage.ended().left_at
+    assert left_at is not None
+    return left_at - moment
+
+
+def assert_estimated(record: dict[str, Any]) -> None:
+    """Check that the whole story is charged by an estimate."""
+    assert (record["input_tokens"], record["output_tokens"], record["estimated"]) == (ASKED, ANSWERED, True)
+    assert record["cost_pico"] == ASKED * INPUT_PICO + ANSWERED * OUTPUT_PICO
 
 
 def read_until(client: OpenAI, model: str, last: str, **options: Any) -> tuple[str, float]:
@@ -114,7 +139,7 @@ def test_the_usage_behind_the_finish_reason_is_waited_for(
     server: Gateway, client: OpenAI, stage: Stage, wants_usage: bool
 ) -> None:
     def script(turn: Turn) -> None:
-        tell(turn, finish=True)
+        stream_story(turn, finish=True)
         time.sleep(0.4)
         turn.usage(100, 50)
         turn.event("[DONE]")
@@ -133,49 +158,29 @@ def test_the_usage_behind_the_finish_reason_is_waited_for(
 
 
 def test_usage_that_never_comes_is_waited_for_two_seconds(server: Gateway, client: OpenAI, stage: Stage) -> None:
-    def script(turn: Turn) -> None:
-        tell(turn, finish=True)
-        turn.wait_until_left()
-
-    stage.play(script)
+    stage.play(finished_story)
     request_id, moment = read_until(client, "hasty/gpt-4o-mini", '"stop"')
     record = record_of(server, request_id=request_id)
-    left_at = stage.ended().left_at
-    assert left_at is not None
-    assert 1.9 <= left_at - moment <= promised(2.6)
-    assert (record["input_tokens"], record["output_tokens"], record["estimated"]) == (ASKED, TOLD, True)
-    assert record["cost_pico"] == ASKED * INPUT_PICO + TOLD * OUTPUT_PICO
+    assert 1.9 <= seconds_until_left(stage, moment) <= promised(2.6)
+    assert_estimated(record)
 
 
 def test_one_of_two_choices_at_its_end_is_not_the_end(server: Gateway, client: OpenAI, stage: Stage) -> None:
-    def script(turn: Turn) -> None:
-        tell(turn, finish=True)
-        turn.wait_until_left()
-
-    stage.play(script)
+    stage.play(finished_story)
     request_id, moment = read_until(client, "hasty/gpt-4o-mini", '"stop"', n=2)
     assert record_of(server, request_id=request_id)["estimated"] is True
-    left_at = stage.ended().left_at
-    assert left_at is not None
-    assert left_at - moment <= promised(AT_ONCE)
+    assert seconds_until_left(stage, moment) <= promised(AT_ONCE)
 
 
 # --- a stream before its last output ------------------------------------------------------------------------------
 
 
 def test_a_stream_that_is_cut_is_ended_at_once_and_estimated(server: Gateway, client: OpenAI, stage: Stage) -> None:
-    def script(turn: Turn) -> None:
-        tell(turn, finish=False)
-        turn.wait_until_left()
-
-    stage.play(script)
+    stage.play(cut_story)
     request_id, moment = read_until(client, "hasty/gpt-4o-mini", " book.")
     record = record_of(server, request_id=request_id)
-    left_at = stage.ended().left_at
-    assert left_at is not None
-    assert left_at - moment <= promised(AT_ONCE)
-    assert (record["input_tokens"], record["output_tokens"], record["estimated"]) == (ASKED, TOLD, True)
-    assert record["cost_pico"] == ASKED * INPUT_PICO + TOLD * OUTPUT_PICO
+    assert seconds_until_left(stage, moment) <= promised(AT_ONCE)
+    assert_estimated(record)
     assert (record["status"], record["upstream_status"]) == (200, 200)
 
 
@@ -194,14 +199,14 @@ def test_a_long_stream_is_counted_by_its_beginning(server: Gateway, client: Open
     request_id, _ = read_until(client, "hasty/gpt-4o-mini", "THE-END")
     record = record_of(server, request_id=request_id)
     assert record["bytes_out"] > 2 * 2**16
-    assert record["output_tokens"] == pytest.approx(repeats * TOLD, rel=0.05)
+    assert record["output_tokens"] == pytest.approx(repeats * ANSWERED, rel=0.05)
 
 
 def test_what_a_vendor_said_on_the_way_stays(server: Gateway, client: OpenAI, stage: Stage) -> None:
     """Some report usage with every chunk: what is known needs no estimate."""
 
     def script(turn: Turn) -> None:
-        tell(turn, finish=False)
+        stream_story(turn, finish=False)
         turn.event({"choices": [{"index": 0, "delta": {"content": " More"}}], "usage": usage(90, 30)})
         turn.wait_until_left()
 
@@ -212,23 +217,15 @@ def test_what_a_vendor_said_on_the_way_stays(server: Gateway, client: OpenAI, st
 
 
 def test_a_model_without_a_price_is_estimated_and_stays_unpriced(server: Gateway, client: OpenAI, stage: Stage) -> None:
-    def script(turn: Turn) -> None:
-        tell(turn, finish=False)
-        turn.wait_until_left()
-
-    stage.play(script)
+    stage.play(cut_story)
     request_id, _ = read_until(client, "hasty/strange", " book.")
     record = record_of(server, request_id=request_id)
-    assert (record["input_tokens"], record["output_tokens"], record["estimated"]) == (ASKED, TOLD, True)
+    assert (record["input_tokens"], record["output_tokens"], record["estimated"]) == (ASKED, ANSWERED, True)
     assert record["cost_pico"] is None
 
 
 def test_a_revoked_caller_is_estimated_too(server: Gateway, stage: Stage) -> None:
-    def script(turn: Turn) -> None:
-        tell(turn, finish=False)
-        turn.wait_until_left()
-
-    stage.play(script)
+    stage.play(cut_story)
     token = server.token("revoked-soon", user=USER)
     with server.sdk(token) as sdk:
         stream = sdk.chat.completions.create(model="hasty/gpt-4o-mini", messages=MESSAGES, stream=True)
@@ -266,9 +263,7 @@ async def test_a_plain_call_that_is_dropped(server: Gateway, caller: AsyncOpenAI
     moment = await leave(
         caller.chat.completions.create(model="hasty/gpt-4o-mini", messages=MESSAGES, extra_headers=tag), stage
     )
-    left_at = stage.ended().left_at
-    assert left_at is not None
-    assert left_at - moment <= promised(AT_ONCE)
+    assert seconds_until_left(stage, moment) <= promised(AT_ONCE)
     record = record_of(server, metadata__case="dropped")
     assert (record["input_tokens"], record["output_tokens"], record["estimated"]) == (ASKED, 0, True)
     assert (record["status"], record["upstream_status"], record["cost_pico"]) == (499, 0, ASKED * INPUT_PICO)
@@ -297,9 +292,7 @@ async def test_a_vendor_that_does_not_finish_in_time(server: Gateway, caller: As
     moment = await leave(
         caller.chat.completions.create(model="patient/gpt-4o-mini", messages=MESSAGES, extra_headers=tag), stage
     )
-    left_at = (await asyncio.to_thread(stage.ended)).left_at
-    assert left_at is not None
-    assert 1.4 <= left_at - moment <= promised(2.2)
+    assert 1.4 <= await asyncio.to_thread(seconds_until_left, stage, moment) <= promised(2.2)
     record = record_of(server, metadata__case="late")
     assert (record["input_tokens"], record["estimated"], record["cost_pico"]) == (ASKED, True, ASKED * INPUT_PICO)
 
@@ -325,7 +318,7 @@ async def test_nothing_is_tried_again_without_a_client(server: Gateway, caller: 
 
 async def test_a_stream_whose_vendor_may_finish(server: Gateway, caller: AsyncOpenAI, stage: Stage) -> None:
     def script(turn: Turn) -> None:
-        tell(turn, finish=False)
+        stream_story(turn, finish=False)
         time.sleep(0.8)
         turn.text("", finish_reason="stop")
         turn.usage(100, 50)
@@ -480,11 +473,7 @@ def test_a_stream_of_completions_behind_its_end(server: Gateway, client: OpenAI,
 
 
 def test_estimates_are_counted_in_the_report(server: Gateway, client: OpenAI, stage: Stage) -> None:
-    def script(turn: Turn) -> None:
-        tell(turn, finish=False)
-        turn.wait_until_left()
-
-    stage.play(script)
+    stage.play(cut_story)
     before = json.loads(server.installation.do("manage", "usage_report", "--json"))["total"]["estimated"]
     request_id, _ = read_until(client, "hasty/gpt-4o-mini", " book.")
     record_of(server, request_id=request_id)
@@ -493,11 +482,7 @@ def test_estimates_are_counted_in_the_report(server: Gateway, client: OpenAI, st
 
 
 def test_an_end_of_the_server_keeps_what_is_being_estimated(tmp_path: Path, migrated_data: Path, stage: Stage) -> None:
-    def script(turn: Turn) -> None:
-        tell(turn, finish=False)
-        turn.wait_until_left()
-
-    stage.play(script)
+    stage.play(cut_story)
     with Installation(tmp_path / "data", migrated_data) as installation:
         installation.apply(provider("hasty", stage.url, models=MODELS))
         gateway = installation.gateway()
@@ -505,4 +490,4 @@ def test_an_end_of_the_server_keeps_what_is_being_estimated(tmp_path: Path, migr
             request_id, _ = read_until(sdk, "hasty/gpt-4o-mini", " book.")
             gateway.stop()
         record = record_of(gateway, request_id=request_id)
-    assert (record["output_tokens"], record["estimated"]) == (TOLD, True)
+    assert (record["output_tokens"], record["estimated"]) == (ANSWERED, True)
