@@ -1,7 +1,6 @@
 """The ledger brings every record into the database once, whatever fails in between."""
 
 import threading
-import time
 import uuid
 from pathlib import Path
 from typing import Any
