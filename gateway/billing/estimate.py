@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.billing.audio_length import PCM_BYTES_PER_MS
 from gateway.billing.tokens import Family, count_tokens
 
 # What a model reads of a request, by field; of the second kind the whole JSON.
@@ -38,8 +39,8 @@ SHOWN_FIELDS = frozenset(
 ) | {"arguments", "name"}
 # Events that repeat a whole, or whose delta is audio in base64.
 NOT_SHOWN = (".done", ".completed", ".created", ".in_progress", ".added", ".incomplete", ".failed", "audio.delta")
-# Bytes a second: 16 bits at 24 kHz, and the usual rate of what is compressed.
-PCM_RATE, COMPRESSED_RATE = 48_000, 16_000
+COMPRESSED_BYTES_PER_MS = 16
+"""The usual rate of audio that is compressed."""
 PCM_FORMATS = frozenset({"wav", "pcm16", "pcm"})
 IMAGE_PARTS = ("image_url", "input_image", "image")
 MAX_DEPTH = 32
@@ -56,6 +57,7 @@ class Counted:
     images: list[bool] = field(default_factory=list)
     """Whether each image is a small one."""
     audio_seconds: float = 0.0
+    spoken_seconds: float = 0.0
 
     def total(self, family: Family) -> int:
         """Return all tokens. Takes CPU time: not for the event loop."""
@@ -64,7 +66,7 @@ class Counted:
 
     def audio_tokens(self, family: Family) -> int:
         """Return the tokens of the audio among them."""
-        return round(self.audio_seconds * family.audio)
+        return round(self.audio_seconds * family.audio + self.spoken_seconds * family.spoken)
 
 
 def request_of(fields: Mapping[str, Any]) -> Counted:
@@ -146,7 +148,7 @@ def _shown(value: Any, found: Counted, depth: int) -> None:
                 if name in SHOWN_FIELDS:
                     found.texts.append(each)
             elif name == "audio" and isinstance(each, dict):
-                found.audio_seconds += _seconds(each.get("data"), "pcm16")
+                found.spoken_seconds += _seconds(each.get("data"), "pcm16")
             elif name != "reasoning_details":  # it repeats ``reasoning``
                 _shown(each, found, depth + 1)
 
@@ -154,4 +156,4 @@ def _shown(value: Any, found: Counted, depth: int) -> None:
 def _seconds(data: Any, form: Any) -> float:
     """Return about how long audio in base64 is."""
     size = len(data) * 3 / 4 if isinstance(data, str) else 0
-    return size / (PCM_RATE if form in PCM_FORMATS else COMPRESSED_RATE)
+    return size / (PCM_BYTES_PER_MS if form in PCM_FORMATS else COMPRESSED_BYTES_PER_MS) / 1000

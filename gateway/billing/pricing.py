@@ -1,11 +1,14 @@
 """From usage to money: prices of attempts and of batch lines."""
 
 from gateway.billing.usage import REPORTED
-from providers.pricing.sheet import BASIS_POINTS
+from providers.pricing.sheet import BASIS_POINTS, TOOLS
 from providers.snapshot import Target
 from usage.records import AttemptRecord
 
+# Images are the work itself in these operations; elsewhere a tool makes them, beside the tokens.
+IMAGE_OPERATIONS = frozenset({"image_generation", "image_edit", "image_variation"})
 TOKEN_FIELDS = tuple(name for name in AttemptRecord.__struct_fields__ if name.endswith("_tokens"))
+TOOLS_AND_IMAGES = TOOLS | {"images"}
 BATCH_TIER = "batch"
 
 
@@ -64,6 +67,9 @@ def price(record: AttemptRecord, target: Target, *, tier: str | None = None, fac
         record.price_version = f"{sheet.version} +{surcharge / 100:g}%"
         factor = factor[0] * (BASIS_POINTS + surcharge), factor[1] * BASIS_POINTS
     record.cost_pico = sheet.cost(units, target.account.discount_bp, factor)
-    gaps = sheet.gaps(units)
-    if gaps:
-        record.price_gaps = ",".join(filter(None, (record.price_gaps, *gaps)))
+    add_gaps(record, *sheet.gaps(units, TOOLS if record.operation in IMAGE_OPERATIONS else TOOLS_AND_IMAGES))
+
+
+def add_gaps(record: AttemptRecord, *gaps: str) -> None:
+    """Note what the record's cost leaves out or takes on trust."""
+    record.price_gaps = ",".join(filter(None, (record.price_gaps, *gaps)))

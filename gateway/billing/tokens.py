@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.billing.audio import HEARD_MS_PER_TOKEN, SPOKEN_MS_PER_TOKEN
 from providers.tokenizer import tokenizer
 
 COUNTED_CHARACTERS = 500_000
@@ -19,7 +20,7 @@ class Family:
     """How a family of models counts. ``names`` is looked for in the model's name, in lower case, without its path.
 
     ``percent`` is what its own tokenizer makes of 100 tokens of ``encoding``; ``image`` and ``small_image`` (OpenAI's
-    ``detail: low``) are tokens of an image, ``audio`` of a second of audio.
+    ``detail: low``) are tokens of an image, ``audio`` and ``spoken`` of a second of audio that is heard and said.
     """
 
     names: re.Pattern[str]
@@ -27,20 +28,21 @@ class Family:
     percent: int = 100
     image: int = 765
     small_image: int = 85
-    audio: int = 10
+    audio: int = 1000 // HEARD_MS_PER_TOKEN
+    spoken: int = 1000 // SPOKEN_MS_PER_TOKEN
 
 
 # The first row that matches. Encodings: OpenAI's model table (tiktoken), Qwen's own; Llama 3 extends cl100k_base. The
 # percentages of Claude and Mistral are ours, from comparing counts of the same text. An image of OpenAI's is one of
 # 1024 pixels a side (four tiles and the base), of Claude's the largest that it takes, of Gemini's one tile; audio is
-# 10 tokens a second at OpenAI, 32 at Gemini. All as their price pages say.
+# 10 tokens a second at OpenAI and 20 when it is the answer, 32 and 25 at Gemini. All as their price pages say.
 FAMILIES: tuple[Family, ...] = (
     Family(re.compile(r"gpt-oss"), "o200k_harmony"),
     Family(re.compile(r"gpt-?4o|gpt-?4\.[15]|gpt-?[5-9]|chatgpt|\Ao\d|codex|computer-use"), "o200k_base"),
     Family(re.compile(r"gpt-|text-embedding|davinci|babbage|\Aada"), "cl100k_base"),
     Family(re.compile(r"qwen|qwq"), "qwen3.5"),
     Family(re.compile(r"claude"), "o200k_base", percent=120, image=1600, small_image=1600),
-    Family(re.compile(r"gemini|gemma"), "o200k_base", image=258, small_image=258, audio=32),
+    Family(re.compile(r"gemini|gemma"), "o200k_base", image=258, small_image=258, audio=32, spoken=25),
     Family(re.compile(r"llama"), "cl100k_base"),
     Family(re.compile(r"mi[sx]tral|codestral|pixtral"), "cl100k_base", percent=110),
 )

@@ -2,7 +2,8 @@
 
 Input tokens are a quarter of the body's bytes, never more than the model's context window. For windows the output is
 what the caller asks for at most, and nothing where it names no bound: it is corrected when the call is over. For
-budgets it is the model's own bound then, for a reservation must not be too small.
+budgets it is the model's own bound then, or what the images have that it asks for, for a reservation must not be too
+small.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,9 @@ from typing import Final
 from django.conf import settings
 
 from accounts.numbers import whole_number
+from gateway.billing import images
+from gateway.billing.audio import text_tokens
+from gateway.billing.pricing import IMAGE_OPERATIONS
 from gateway.call.call import Call
 from gateway.call.errors import Forbidden
 from gateway.limits.checks import Check
@@ -19,7 +23,6 @@ from providers.snapshot import Target
 from rules.compiled import PICO
 from rules.shape import Unit
 
-BYTES_PER_TOKEN: Final = 4
 MOST_TOKENS: Final = 10_000_000
 OUTPUT_FIELDS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 WRITING: Final = frozenset({"chat", "completion", "responses", "realtime"})
@@ -63,7 +66,7 @@ def estimate_of(call: Call, checks: Iterable[Check]) -> Estimate:
         return estimate
     targets = [planned.target for planned in call.plan.targets]
     window = max((target.model.context_window or 0 for target in targets), default=0)
-    estimate.input = min(len(call.body.raw) // BYTES_PER_TOKEN + 1, window or MOST_TOKENS)
+    estimate.input = min(text_tokens(len(call.body.raw)), window or MOST_TOKENS)
     asked = _asked_output(call)
     estimate.output = asked or 0
     estimate.most_output = asked if asked is not None else _most_output(call, targets)
@@ -83,6 +86,8 @@ def _asked_output(call: Call) -> int | None:
 
 
 def _most_output(call: Call, targets: list[Target]) -> int:
+    if call.operation.name in IMAGE_OPERATIONS:
+        return max((_image_tokens(call, target) for target in targets), default=0)
     if call.operation.model_type not in WRITING:
         return 0
     bounds = (target.model.max_output_tokens or settings.BUDGET_OUTPUT_TOKENS for target in targets)
@@ -90,14 +95,25 @@ def _most_output(call: Call, targets: list[Target]) -> int:
     return max(bounds, default=0) * choices
 
 
+def _image_tokens(call: Call, target: Target) -> int:
+    """Return the tokens of the images that are asked for; none where they are not known before."""
+    return images.output_tokens(_asked_units(call), call.body.fields, target.model.upstream_id) or 0
+
+
+def _asked_units(call: Call) -> dict[str, int]:
+    """Return what the request itself is billed by. An upload's options may come last, when nothing waits for them."""
+    units = call.operation.units
+    return units(call) if units is not None and call.body.upload is None else {}
+
+
 def _worst_case(call: Call, target: Target, estimate: Estimate, gating: list[Check]) -> int:
     """Return what the call could cost at this target, in pico-dollars."""
     operation = call.operation
     if not operation.model_type or not operation.charges or not target.model.name:
         return 0
-    units = {"input_tokens": estimate.input, "output_tokens": estimate.most_output}
-    if operation.units is not None and call.body.upload is None:
-        units |= operation.units(call)
+    units = {"input_tokens": estimate.input, "output_tokens": estimate.most_output, **_asked_units(call)}
+    if operation.name in IMAGE_OPERATIONS:
+        units["output_image_tokens"] = estimate.most_output
     sheet = target.model.sheet
     discount = target.account.discount_bp
     costs = [] if sheet is None else [sheet.cost(units, discount)]

@@ -7,6 +7,7 @@ from time import time_ns
 
 from gateway.billing import audio, pricing
 from gateway.billing.audio_length import AudioMeter
+from gateway.billing.usage import REPORTED
 from gateway.body.json import text_of
 from gateway.call import errors
 from gateway.call.call import Call
@@ -28,6 +29,8 @@ SEARCH_MODELS = re.compile(r"-search-(?:preview|api)")
 UPSTREAM_WRITES = ("model_served", "object_id", "service_tier")
 INCOMPLETE = "incomplete_record"
 """The gap of a record whose completion failed: its usage is not known to be right, so it has no price."""
+UNKNOWN_MODEL = "model_served"
+"""The gap of a record that is priced by the model asked for: the one that answered is in no list."""
 
 
 def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
@@ -173,7 +176,8 @@ def _estimate_audio(record: AttemptRecord, call: Call, meter: AudioMeter, target
 def served_target(record: AttemptRecord, target: Target) -> Target:
     """Return the target whose price counts: of the model that the vendor says it served, where that is another.
 
-    A model's private price holds whatever its server calls the model, but for another model that is listed.
+    A model's private price holds whatever its server calls the model, but for another model that is listed. So does its
+    public price for a name that has no price anywhere, with a note among the record's gaps.
     """
     model = target.model
     if record.model_served in (model.upstream_id, ""):
@@ -181,7 +185,12 @@ def served_target(record: AttemptRecord, target: Target) -> Target:
     known = target.account.upstream_ids.get(record.model_served.lower())
     if known is None and model.sheet is not None and model.sheet.version.startswith(private.VERSION):
         return target
-    return Target(target.account, known or unlisted_model(target.account, record.model_served))
+    served = known or unlisted_model(target.account, record.model_served)
+    if known is None and served.sheet is None and model.sheet is not None:
+        if record.price_version != REPORTED:
+            pricing.add_gaps(record, UNKNOWN_MODEL)
+        return target
+    return Target(target.account, served)
 
 
 def cause_of(call: Call, error: BaseException) -> BaseException:

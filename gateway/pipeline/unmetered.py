@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.billing import estimate
+from gateway.billing import estimate, images, pricing
 from gateway.billing.tokens import family_of
 from gateway.body import sse
 from gateway.call import errors
@@ -31,6 +31,9 @@ WAITING_BYTES = 64 * 2**20
 fill the memory."""
 REPORTED_ENOUGH = 1.25
 """Some vendors report on the way: an estimate that is at most so many times what they said changes nothing."""
+
+UNKNOWN_IMAGES = "output_image_tokens"
+"""The gap of images whose model is billed by their tokens, and does not publish how many those are."""
 
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="estimates")
 _waiting = 0
@@ -101,21 +104,33 @@ async def estimate_usage(call: Call, record: AttemptRecord, target: Target, outp
     try:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(_thread, _estimated, call.body.fields, output, target.model.upstream_id)
-        _take(call, record, found)
+        _take(call, record, target, found)
     except Exception:  # the boundary of an estimate: its record must be written without one, too
         logger.exception("The usage of %s can't be estimated.", call.request_id)
     finally:
         _waiting -= size
 
 
-def _take(call: Call, record: AttemptRecord, found: Estimated) -> None:
-    if not record.upstream_status and call.operation.units is not None:  # else they are counted as for any answer
-        record.units = {**call.operation.units(call), **record.units}
+def _take(call: Call, record: AttemptRecord, target: Target, found: Estimated) -> None:
+    asked = call.operation.units(call) if call.operation.units is not None else {}
+    if not record.upstream_status:  # else they are counted as for any answer
+        record.units = {**asked, **record.units}
     if not record.input_tokens:
         record.input_tokens, record.audio_input_tokens = found.input, found.audio_input
     if found.output > record.output_tokens * REPORTED_ENOUGH:
         record.output_tokens, record.audio_output_tokens = found.output, found.audio_output
+    if record.operation in pricing.IMAGE_OPERATIONS and not record.output_tokens:
+        _take_images(call, record, target, asked)
     record.estimated = is_metered(record)
+
+
+def _take_images(call: Call, record: AttemptRecord, target: Target, asked: Mapping[str, int]) -> None:
+    """Fill in the tokens of the images that were ``asked`` for; a gap, where they cost and nothing says how many."""
+    tokens = images.output_tokens(asked, call.body.fields, target.model.upstream_id)
+    if tokens is not None:
+        record.output_tokens = record.image_output_tokens = tokens
+    elif target.model.sheet is not None and target.model.sheet.cost(asked) is None:
+        pricing.add_gaps(record, UNKNOWN_IMAGES)
 
 
 def _estimated(fields: Mapping[str, msgspec.Raw], output: KeptOutput | None, model: str) -> Estimated:

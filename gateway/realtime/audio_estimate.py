@@ -7,9 +7,9 @@ conversation before it: an estimate on the low side, marked as one.
 import re
 
 from gateway.billing.audio import heard_tokens, spoken_tokens, text_tokens
+from gateway.billing.audio_length import PCM_BYTES_PER_MS
 from usage.records import AttemptRecord
 
-PCM_BYTES_PER_MS = 48
 G711_BYTES_PER_MS = 8
 APPEND_CHARACTERS = 48
 """Of an ``append`` event without its audio, as SDKs write it."""

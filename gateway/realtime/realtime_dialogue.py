@@ -12,6 +12,7 @@ import msgspec
 from accounts.numbers import milliseconds
 from gateway.access import accounts as access_accounts
 from gateway.billing import usage as metering
+from gateway.billing.audio_length import PCM_BYTES_PER_MS
 from gateway.body.model_fields import may_name
 from gateway.body.references import find_references
 from gateway.call.call import Call
@@ -39,7 +40,6 @@ CANCEL = '{"type":"response.cancel"}'
 # Ids in these fields are the session's own; the vendor knows no others there.
 SESSION_FIELDS = frozenset({"response_id", "item_reference", "comparison_response_id"})
 CONVERSATIONS = frozenset({"auto", "none"})
-PCM_BYTES_PER_MS = 48
 # Where an event can name models, and what it must hold for that; an escape could hide the name.
 SETTINGS_FIELDS = ("session", "response")
 MODEL = b'"model"'

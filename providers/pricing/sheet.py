@@ -13,7 +13,7 @@ Units are counted in whole numbers under these names:
 - ``requests``, which counts one when it is priced and not given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -35,6 +35,9 @@ OWN_UNITS: Final[dict[str, Dimensions]] = {
     "video_seconds": frozenset({("family", "video")}),
 }
 """Units that genai-prices counts otherwise (seconds, which come in fractions) or not at all."""
+
+TOOLS: Final = frozenset({"tool_calls"})
+"""Families of units that vendors bill beside whatever else a call used."""
 
 VARIANT_UNITS: Final = frozenset({"images", "video_seconds"})
 
@@ -138,11 +141,12 @@ class PriceSheet:
         whole, rest = divmod(dividend, divisor)
         return whole + (rest * 2 > divisor or (rest * 2 == divisor and whole % 2 == 1))
 
-    def gaps(self, units: Mapping[str, int]) -> tuple[str, ...]:
+    def gaps(self, units: Mapping[str, int], apart: Set[str] = TOOLS) -> tuple[str, ...]:
         """Return the used units that add to the bill but have no price here, sorted; empty when all is known.
 
-        A tool call without a price is a gap, and so are tokens of a direction without a price when others have one.
-        Another measure of the same work (images beside image tokens, seconds beside tokens) is not a gap.
+        A unit without a price is a gap in the families that are billed ``apart``, and tokens of a direction are one
+        when others have a price. Another measure of the same work (images beside image tokens, seconds beside tokens)
+        is not.
         """
         if self.free or units.keys() <= self.covered:
             return ()
@@ -156,7 +160,7 @@ class PriceSheet:
                 and unit not in self.covered
                 and self._variant_rate(unit) is None
                 and (family := family_of(dimensions, unit))
-                and (family == "tool_calls" or family in families)
+                and (family in apart or family in families)
             )
         )
 

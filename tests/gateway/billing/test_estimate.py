@@ -142,5 +142,5 @@ def test_an_answer(case: str) -> None:
 
 def test_spoken_answers_count_by_their_length() -> None:
     spoken = answer_of([{"choices": [{"delta": {"audio": {"data": SECOND, "transcript": ""}}}]}])
-    assert (spoken.total(GPT), spoken.audio_tokens(GPT)) == (10, 10)
+    assert (spoken.total(GPT), spoken.audio_tokens(GPT)) == (20, 20)
     assert answer_of([{"type": "response.output_audio.delta", "delta": SECOND}]).total(GPT) == 0

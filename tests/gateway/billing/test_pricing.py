@@ -78,6 +78,22 @@ def test_what_has_no_price_beside_what_has_is_a_gap() -> None:
     assert (made.cost_pico, made.price_gaps) == (1_000_000_000, "web_searches")
 
 
+@pytest.mark.parametrize(
+    ("operation", "prices", "gaps"),
+    [
+        ("responses", {"input_mtok": "1", "output_mtok": "1"}, "images:low:1024x1024"),
+        ("background_response", {"input_mtok": "1", "output_mtok": "1"}, "images:low:1024x1024"),
+        ("responses", {"input_mtok": "1", "image": "0.02"}, ""),
+        ("image_generation", {"input_mtok": "1", "output_mtok": "1"}, ""),
+    ],
+)
+def test_images_that_a_tool_made_need_a_price(operation: str, prices: dict[str, str], gaps: str) -> None:
+    """Images that are the work itself are paid by their tokens, where they have no price of their own."""
+    made = record(operation=operation, input_tokens=1000, output_tokens=5, units={"images:low:1024x1024": 1})
+    assert priced(made, private(**prices)).price_gaps == gaps
+    assert made.cost_pico is not None
+
+
 def test_a_gap_of_the_usage_stays() -> None:
     made = priced(
         record(input_tokens=1000, price_gaps=usage.OUTSIDE, units={"web_searches": 1}), private(input_mtok="1")

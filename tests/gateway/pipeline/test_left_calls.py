@@ -33,6 +33,9 @@ MODELS = (
     "gpt-3.5-turbo-instruct",
     "text-embedding-3-small",
     "tts-1",
+    "gpt-image-1",
+    "gpt-image-1.5",
+    "gpt-image-2",
     chat_model("strange", model_id="of-no-known-family"),
 )
 AT_ONCE = 0.5
@@ -430,6 +433,46 @@ def test_speech_is_billed_by_its_characters(server: Gateway, token: str, stage: 
     record = record_of(server, metadata__case="speech")
     assert (record["units"], record["estimated"]) == ({"input_characters": len(STORY)}, True)
     assert record["cost_pico"] == len(STORY) * 15_000_000
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "pico", "gaps"),
+    [
+        ("gpt-image-1", 2 * 272, 40_000_000, ""),
+        ("gpt-image-1.5", 2 * 272, 32_000_000, ""),
+        ("gpt-image-2", 0, 0, "output_image_tokens"),
+    ],
+)
+def test_images_are_billed_by_the_tokens_that_are_published(
+    server: Gateway, token: str, stage: Stage, model: str, tokens: int, pico: int, gaps: str
+) -> None:
+    stage.play(hang)
+    headers = {"authorization": f"Bearer {token}", "x-tfy-metadata": json.dumps({"case": model})}
+    body = {"model": f"hasty/{model}", "prompt": PROMPT, "n": 2, "quality": "low", "size": "1024x1024"}
+    with httpx.Client(trust_env=False, timeout=0.6) as http, pytest.raises(httpx.ReadTimeout):
+        http.post(f"{server.origin}/v1/images/generations", json=body, headers=headers)
+    record = record_of(server, metadata__case=model)
+    assert (record["output_tokens"], record["image_output_tokens"], record["estimated"]) == (tokens, tokens, True)
+    assert (record["units"], record["price_gaps"]) == ({"images:low:1024x1024": 2}, gaps)
+    assert record["cost_pico"] == record["input_tokens"] * 5_000_000 + tokens * pico
+    assert record["input_tokens"] > 0
+
+
+def test_a_stream_of_images_that_is_cut(server: Gateway, client: OpenAI, stage: Stage) -> None:
+    def script(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.event({"type": "image_generation.partial_image", "b64_json": "AAAA", "partial_image_index": 0})
+        turn.wait_until_left()
+
+    stage.play(script)
+    stream = client.images.generate(
+        model="hasty/gpt-image-1", prompt=PROMPT, quality="low", size="1024x1024", stream=True, partial_images=2
+    )
+    next(iter(stream))
+    stream.close()
+    record = record_of(server, request_id=stream.response.headers["x-request-id"])
+    assert (record["output_tokens"], record["image_output_tokens"], record["estimated"]) == (472, 472, True)
+    assert record["cost_pico"] == record["input_tokens"] * 5_000_000 + 472 * 40_000_000
 
 
 def test_a_stream_of_responses_that_is_cut(server: Gateway, client: OpenAI, stage: Stage) -> None:

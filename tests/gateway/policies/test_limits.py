@@ -255,6 +255,22 @@ def test_a_call_without_a_price_is_refused_under_a_budget_of_money(
             assert ("reserved_pico" in decision) == (setting == "assume")
 
 
+def test_images_that_are_paid_by_their_tokens_are_reserved(
+    make_installation: InstallationMaker, upstream: SandboxProcess
+) -> None:
+    installation = make_installation()
+    installation.apply(provider("draw", upstream.url, models=["gpt-image-1"]), budget(limits={"cost_per_day": 0.012}))
+    gateway = installation.gateway()
+    token = gateway.token("a", user=USER)
+    asked = {"model": "draw/gpt-image-1", "prompt": "a ship", "quality": "low", "size": "1024x1024"}
+    refused = gateway.post(token, "/v1/images/generations", {**asked, "quality": "high"})
+    assert refused.status_code == 429, refused.text
+    assert refused.json()["error"]["code"] == "budget_exceeded"
+    assert gateway.post(token, "/v1/images/generations", asked).status_code == 200
+    record = installation.records(2, operation="image_generation")[-1]
+    assert record["cost_pico"] <= record["decision"]["reserved_pico"] < 0.012 * PICO
+
+
 # --- Redis unavailable ---
 
 
