@@ -153,9 +153,7 @@ class MemoryCounters:
         return Outcome(False, window.total, window.wait(amount, limit, now), window.reset(now), slot)
 
     def _judge_budget(self, one: Asked, workers: int) -> Outcome:
-        state = self.budgets.get(one.key)
-        if state is None:
-            state = self.budgets[one.key] = BudgetState()
+        state = self.budgets.get(one.key) or BudgetState()  # kept only where the call is counted
         state.learn(one.base, one.version)
         limit, used = one.check.limit, state.base + state.open
         if workers == 1:
@@ -166,7 +164,7 @@ class MemoryCounters:
     def _count(self, receipt: str, one: Asked, outcome: Outcome, now: float) -> None:
         outcome.used += one.amount
         if one.check.is_budget:
-            self.budgets[one.key].put(receipt, one.amount)
+            self.put(one.key, receipt, one.amount)
         elif not one.check.unit.seconds:
             self.concurrent.setdefault(one.key, set()).add(receipt)
         else:

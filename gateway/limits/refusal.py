@@ -69,8 +69,7 @@ def _over_budget(call: Call, one: Asked, outcome: Outcome, headers: dict[str, st
     check = one.check
     money = check.unit.counts == "cost"
     reset = _budget_reset(one)
-    begins = datetime.fromtimestamp(reset, UTC)
-    when = "" if check.unit.period == "lifetime" else f"{begins:%Y-%m-%dT%H:%M:%SZ}"
+    when = "" if reset == NEVER else f"{datetime.fromtimestamp(reset, UTC):%Y-%m-%dT%H:%M:%SZ}"
     text = (
         f"Budget exceeded for model: {call.model_asked or '(none)'} with rule: {check.rule.label}. "
         f"{_shown(outcome.used, money)} of {_shown(check.limit, money)} a {check.unit.period}{_for(check.entity)} "
@@ -93,8 +92,10 @@ def _over_budget(call: Call, one: Asked, outcome: Outcome, headers: dict[str, st
 
 
 def _budget_reset(one: Asked) -> float:
-    """Return when the budget's period ends, in unix seconds."""
+    """Return when the budget's period ends, in unix seconds; ``NEVER`` for one that is for ever."""
     period = one.check.unit.period
+    if period == "lifetime":
+        return NEVER
     return end_of(period, start_of(period, day_of(time.time())))
 
 

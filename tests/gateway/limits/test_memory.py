@@ -176,6 +176,16 @@ def test_a_full_budget_refuses_what_costs_nothing_too() -> None:
     assert not takes(counters, replace(asks(0, 0, "cost_per_day", "none")))
 
 
+def test_a_refused_call_leaves_no_counter_of_a_budget() -> None:
+    counters = MemoryCounters(Clock())
+    assert not any(takes(counters, asks(1, 2, "cost_per_day", f"b{n}")) for n in range(5))
+    assert counters.size == 0
+    assert takes(counters, asks(2, 2, "cost_per_day", "b"), receipt="one")
+    assert not takes(counters, asks(2, 1, "cost_per_day", "b"), receipt="two")
+    counters.drop("b", "one")
+    assert counters.size == 0
+
+
 def test_workers_share_what_they_cannot_count_together() -> None:
     counters = MemoryCounters(Clock())
     taken = [not counters.take(str(n), [asks(10)], 4)[1] for n in range(4)]
