@@ -249,10 +249,13 @@ def _overrides_faults(kind: Kind, overrides: Any, *, counted_apart: bool) -> Ite
         if not isinstance(override, dict) or set(override) != {"values", "limits"}:
             yield path, 'Write {"values": [...], "limits": {...}}.'
             continue
-        values = override["values"]
-        if not isinstance(values, list) or not values or not all(isinstance(v, str) and v for v in values):
+        if not _are_names(override["values"]):
             yield f"{path}.values", "Write a list of names."
         yield from _limits_faults(kind, f"{path}.limits", override["limits"])
+
+
+def _are_names(values: Any) -> bool:
+    return isinstance(values, list) and bool(values) and all(isinstance(one, str) and one for one in values)
 
 
 def _alerts_faults(alerts: Any) -> Iterator[Fault]:
@@ -271,7 +274,7 @@ def _alerts_faults(alerts: Any) -> Iterator[Fault]:
     for number, target in enumerate(targets):
         path = f".alerts.notification_target[{number}]"
         kind = target.get("type") if isinstance(target, dict) else None
-        if kind not in TARGETS:
+        if not isinstance(kind, str) or kind not in TARGETS:
             yield f"{path}.type", f"{kind!r} is not known. {known_or(str(kind), TARGETS)}"
             continue
         for name in TARGETS[kind]:
@@ -289,6 +292,8 @@ def _raises_faults(raises: Any) -> Iterator[Fault]:
             yield path, 'Write {"limits": {"cost_per_day": 20}, "until": "2027-01-31T00:00:00Z"}.'
             continue
         yield from _limits_faults("budget", f"{path}.limits", one["limits"])
+        if "values" in one and not _are_names(one["values"]):
+            yield f"{path}.values", "Write a list of names, or leave it out for all."
         if moment_of(one["until"]) is None:
             yield f"{path}.until", "Write a moment with its time zone: 2027-01-31T00:00:00Z."
 
