@@ -129,7 +129,9 @@ def settle(call: Call, attempt: CallAttempt) -> None:
     used["total"] += record.input_tokens + record.output_tokens
     cost = record.cost_pico if record.cost_pico is not None else call.decision.get(spending.RESERVED, 0)
     amounts = {"cost": cost, "total": record.input_tokens + record.output_tokens}
-    counted = receipt.checks_of.get(attempt.target.model.public_name, frozenset(receipt.checks_of))
+    counted = receipt.checks_of.get(attempt.target.model.public_name)
+    if counted is None:  # a socket went on with another model: it counts in all, until the ledger has it
+        counted = frozenset().union(*receipt.checks_of.values())
     booked = [
         (one.key, amounts[one.check.unit.counts])
         for one in receipt.asked

@@ -12,10 +12,15 @@ from gateway.call.call import Call, CallAttempt
 from gateway.call.errors import Forbidden
 from gateway.call.headers import Options
 from gateway.call.plan import Plan, PlannedTarget
+from gateway.limits.checks import Outcome
+from gateway.limits.limiter import Limiter
 from gateway.objects.operations import CHAT
-from gateway.policies import Policy
+from gateway.policies import Policy, limits
+from gateway.policies.limits import Receipt
 from providers.snapshot import ModelSnapshot, Target
 from providers.vendors import VENDORS
+from tests.gateway.limits.test_memory import asks
+from usage.records import AttemptRecord
 
 
 def call_to(*models: str) -> Call:
@@ -67,3 +72,17 @@ def test_every_target_of_a_plan_must_be_able_to_do_the_call() -> None:
     call.plan = Plan((*call.plan.targets, PlannedTarget(images)))
     with pytest.raises(Exception, match="chat is not supported"):
         asyncio.run(policies.capability.admit(call))
+
+
+def test_an_attempt_at_a_model_that_came_later_is_booked_in_all_that_the_call_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A socket's session may go on with another model than the one that it was admitted for."""
+    limiter = Limiter(lambda: None, lambda: True)
+    monkeypatch.setattr(limits.state, "limiter", limiter)
+    call = call_to("first", "later")
+    call.limits = Receipt([asks(10, 5, "cost_per_day", "b")], [Outcome(True, 5)], {"a/first": frozenset({"b"})}, b"")
+    record = AttemptRecord("1", "req_1", 0, cost_pico=7)
+    target = call.plan.targets[1].target
+    limits.settle(call, cast(CallAttempt, SimpleNamespace(record=record, target=target)))
+    assert limiter.memory.budgets["b"].open == 7
