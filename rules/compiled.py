@@ -5,7 +5,7 @@ Names are matched as rules write them: ``user:ada@example.com``, ``team:search``
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import product
@@ -18,7 +18,7 @@ from django.db.models import Count, Max, Sum
 from rules import former, shape
 from rules.former import FormerNames
 from rules.models import Rule
-from rules.shape import FORMS, Unit
+from rules.shape import BUDGET_UNITS, FORMS, UNITS, Unit
 
 logger = logging.getLogger("rules")
 
@@ -133,6 +133,12 @@ class CompiledRule:
     raises: tuple[Raised, ...]
     thresholds: tuple[float, ...]
 
+    @property
+    def periods(self) -> tuple[str, ...]:
+        """The periods that a budget counts in, whichever of its limits names them."""
+        every = (self.limits, *self.overrides.values(), *(raised.limits for raised in self.raises))
+        return tuple(dict.fromkeys(BUDGET_UNITS[unit].period for limits in every for unit in limits))
+
     def fits(self, asked: Asked) -> bool:
         """Whether the rule is for the call."""
         if self.team and self.team not in asked.subjects:
@@ -186,6 +192,9 @@ def _values(dimension: str, asked: Asked) -> tuple[str, ...]:
 
 
 Key = tuple[str, ...]
+
+
+Counting = tuple[CompiledRule, tuple[str, ...], Unit, int]
 
 
 class RuleIndex:
@@ -276,6 +285,15 @@ class RuleSet:
         self.metadata_keys = tuple(sorted(keys))
         self._raise_ends = sorted(raised.until for rule in rules for raised in rule.raises)
 
+    def counting(self, asked: Asked, now: float) -> Iterator[Counting]:
+        """Yield every limit that counts the call, rate limits first: the rule, for what of it, unit and amount."""
+        for index in (self.limits, self.budgets):
+            for rule in index.deciding(asked):
+                units = UNITS[FORMS[rule.form].kind]
+                for entity in rule.entities(asked):
+                    for name, amount in rule.limits_of(entity, now).items():
+                        yield rule, entity, units[name], amount
+
     def stable_until(self, now: float) -> float:
         """Return until when limits stay as they are at ``now``: the end of the next raise, in unix seconds."""
         return next((end for end in self._raise_ends if end > now), float("inf"))
@@ -287,7 +305,7 @@ class RuleSet:
 def compile_rule(rule: Rule, order: int = 0) -> CompiledRule:
     """Return a row as calls are matched with it. Raises what ``UNREADABLE`` names for a row that is not understood."""
     when, effect = rule.when, rule.effect
-    units = shape.UNITS[FORMS[rule.form].kind]
+    units = UNITS[FORMS[rule.form].kind]
     choices = {part: _choice(when[part]) if part in when else None for part in ("subjects", "models", "accounts")}
     return CompiledRule(
         id=rule.pk or 0,
@@ -332,8 +350,13 @@ def _raised(one: dict[str, object], units: Mapping[str, Unit]) -> Raised:
     return Raised(until.timestamp(), frozenset(values) if isinstance(values, list) else None, _amounts(limits, units))
 
 
-def load(rows: Iterable[Rule] | None = None, using: str = DEFAULT_DB_ALIAS) -> RuleSet:
-    """Return the enabled rules of the tables, or of ``rows``. One that this version does not understand is left out."""
+def load(
+    rows: Iterable[Rule] | None = None, using: str = DEFAULT_DB_ALIAS, names: FormerNames | None = None
+) -> RuleSet:
+    """Return the enabled rules of the tables, or ``rows``; they may use the former ``names``, by default the tables'.
+
+    One that this version does not understand is left out.
+    """
     revision = current_revision(using) if rows is None else (0, 0, 0)
     stored = Rule.objects.using(using).filter(enabled=True).select_related("team")
     found = stored if rows is None else rows
@@ -345,7 +368,7 @@ def load(rows: Iterable[Rule] | None = None, using: str = DEFAULT_DB_ALIAS) -> R
             logger.error(
                 "The rule %s is left out: a newer version may have written it (%s).", rule, type(error).__name__
             )
-    return RuleSet(compiled, revision, former.load(using) if rows is None else FormerNames())
+    return RuleSet(compiled, revision, former.load(using) if names is None else names)
 
 
 def current_revision(using: str = DEFAULT_DB_ALIAS) -> Revision:

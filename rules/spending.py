@@ -21,7 +21,7 @@ from rules import compiled, periods
 from rules.compiled import SEPARATOR, Asked, CompiledRule, RuleSet, asked_by
 from rules.former import FormerNames
 from rules.models import BUDGET_FORMS, BudgetCounter, Rule
-from rules.shape import BUDGET_UNITS, PERIODS
+from rules.shape import PERIODS
 from usage.rollups import SPLIT, model_name
 
 logger = logging.getLogger("rules")
@@ -89,12 +89,7 @@ def entity_name(entity: tuple[str, ...]) -> str:
 
 def places(rule: CompiledRule, asked: Asked, day: date) -> Iterator[Place]:
     """Yield where a call of ``day`` counts for a budget."""
-    names = dict.fromkeys(
-        unit
-        for limits in (rule.limits, *rule.overrides.values(), *(one.limits for one in rule.raises))
-        for unit in limits
-    )
-    counted = dict.fromkeys(BUDGET_UNITS[name].period for name in names)
+    counted = rule.periods
     for entity in rule.entities(asked):
         for period in counted:
             yield Place(rule.id, period, periods.start_of(period, day), entity_name(entity))
@@ -229,7 +224,8 @@ def rebuild(rule_ids: Iterable[int], using: str = DEFAULT_DB_ALIAS) -> int:
         # Emptied, not deleted: a version never goes back, or workers would keep the older sum.
         rows = BudgetCounter.objects.using(using).filter(rule_id__in=wanted, start__in=present_starts())
         rows.update(cost_high=0, cost_low=0, tokens=0, version=F("version") + 1, updated_at=timezone.now())
-        rules = compiled.load(Rule.objects.using(using).filter(pk__in=wanted, enabled=True).select_related("team"))
+        enabled = Rule.objects.using(using).filter(pk__in=wanted, enabled=True).select_related("team")
+        rules = compiled.load(enabled, using)
         sums = summed(rules, using)
         held = write(sums, using)
         for pk, version in versions.items():
@@ -246,12 +242,11 @@ def uncounted() -> list[int]:
 def summed(rules: RuleSet, using: str = DEFAULT_DB_ALIAS) -> Sums:
     """Return what the records say that the present periods of these budgets hold."""
     today = timezone.now().date()
-    budgets = rules.budgets.rules.values()
-    units = {name for rule in budgets for limits in (rule.limits, *rule.overrides.values()) for name in limits}
+    counted = {period for rule in rules.budgets.rules.values() for period in rule.periods}
     sums: Sums = {}
-    if not units:
+    if not counted:
         return sums
-    since = min(periods.start_of(BUDGET_UNITS[name].period, today) for name in units)
+    since = min(periods.start_of(period, today) for period in counted)
     for record, day, cost, tokens in _grouped(since, using):
         asked = asked_of(record, rules.former)
         for rule in rules.budgets.fitting(asked):

@@ -16,7 +16,6 @@ from gateway.limits.memory import MemoryCounters
 from rules import spending
 from rules.compiled import RuleSet
 from rules.periods import day_of, start_of
-from rules.shape import BUDGET_UNITS, LIMIT_UNITS
 
 
 @dataclass(slots=True)
@@ -87,14 +86,10 @@ def _asked(rules: RuleSet, record: Mapping[str, Any], moment: float) -> list[Ask
     }
     call = spending.asked_of(record, rules.former)
     asked: list[Asked] = []
-    for index, units in ((rules.limits, LIMIT_UNITS), (rules.budgets, BUDGET_UNITS)):
-        for rule in index.deciding(call):
-            for values in rule.entities(call):
-                for name, limit in rule.limits_of(values, moment).items():
-                    unit = units[name]
-                    key = f"{rule.label}:{name}:{spending.entity_name(values)}"
-                    if unit.period:
-                        key += f":{start_of(unit.period, day_of(moment))}"
-                    check = Check(rule, unit, limit, key, spending.entity_name(values))
-                    asked.append(Asked(check, amounts[unit.counts], key))
+    for rule, values, unit, limit in rules.counting(call, moment):
+        entity = spending.entity_name(values)
+        key = f"{rule.id}:{unit.name}:{entity}"
+        if unit.period:
+            key += f":{start_of(unit.period, day_of(moment))}"
+        asked.append(Asked(Check(rule, unit, limit, key, entity), amounts[unit.counts], key))
     return asked

@@ -21,7 +21,6 @@ from gateway.state import state
 from providers.snapshot import Target, former_names
 from rules import compiled, spending
 from rules.compiled import RuleSet
-from rules.shape import BUDGET_UNITS, LIMIT_UNITS
 
 MOST_MATCHES: Final = 10_000
 APPLIED: Final = b"x-tfy-applied-rules"
@@ -189,25 +188,17 @@ def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
         model_asked=call.model_asked,
     )
     checks: list[Check] = []
-    labels: dict[str, list[str]] = {}
-    now = time.time()
-    for kind, index, units in (
-        ("rate_limit", rules.limits, LIMIT_UNITS),
-        ("budget", rules.budgets, BUDGET_UNITS),
-    ):
-        for rule in index.deciding(asked):
-            labels.setdefault(kind, []).append(rule.label)
-            for values in rule.entities(asked):
-                entity = spending.entity_name(values)
-                for name, limit in rule.limits_of(values, now).items():
-                    unit = units[name]
-                    key = (
-                        budget_key(rule.id, unit.period, unit.counts, entity)
-                        if unit.period
-                        else f"l:{rule.id}:{name}:{entity}"
-                    )
-                    checks.append(Check(rule, unit, limit, key, entity))
-    return Matched(tuple(checks), msgspec.json.encode(labels)) if checks else NOTHING
+    labels: dict[str, dict[str, None]] = {}
+    for rule, values, unit, limit in rules.counting(asked, time.time()):
+        entity = spending.entity_name(values)
+        if unit.period:
+            key = budget_key(rule.id, unit.period, unit.counts, entity)
+        else:
+            key = f"l:{rule.id}:{unit.name}:{entity}"
+        checks.append(Check(rule, unit, limit, key, entity))
+        labels.setdefault("budget" if unit.period else "rate_limit", {})[rule.label] = None
+    applied = {kind: list(names) for kind, names in labels.items()}
+    return Matched(tuple(checks), msgspec.json.encode(applied)) if checks else NOTHING
 
 
 def _decision(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,26 @@ def test_former_names_of_a_record() -> None:
     assert names.of_account("new") == ("old",)
     assert names.of_model("new/better") == ("new/good", "old/better", "old/good")
     assert (names.of_account("other"), names.of_model("other/better"), names.of_model("")) == ((), (), ())
+
+
+def test_a_budget_under_a_former_name_is_summed_like_it_is_counted(database: str) -> None:
+    account = ProviderAccount.objects.using(database).create(name="new", kind="openai")
+    Alias.objects.using(database).create(account=account, name="old")
+    rule = budget(database, "b", when={"models": {"in": ["old/gpt-4o"]}})
+    store(database, {"account": "new", "model_asked": "new/gpt-4o", "model_resolved": "new/gpt-4o", "cost_pico": 7})
+    counted = held(database, "b")
+    assert counted["day", ""][0] == 7
+    spending.rebuild([rule.pk], database)
+    assert held(database, "b") == counted
+
+
+def test_a_period_that_only_a_raise_names_is_summed_whole(database: str) -> None:
+    raises = [{"limits": {"cost_per_lifetime": 5}, "until": "2099-01-01T00:00:00Z"}]
+    rule = budget(database, "b", effect={"limits": {"cost_per_day": 1}, "raises": raises})
+    long_ago = int((timezone.now() - timedelta(days=2)).timestamp() * 1_000_000)
+    store(database, {"cost_pico": 7, "started_at": long_ago}, {"cost_pico": 5})
+    counted = held(database, "b")
+    assert counted["lifetime", ""][0] == 12
+    spending.rebuild([rule.pk], database)
+    assert held(database, "b") == counted
+    assert spending.compare(database)[1] == []

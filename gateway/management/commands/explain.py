@@ -10,7 +10,8 @@ from accounts.models import Team, User, VirtualAccount
 from providers.models import Model
 from rules import compiled, periods, spending
 from rules.compiled import PICO, Asked, CompiledRule, asked_by
-from rules.shape import BUDGET_UNITS
+from rules.former import FormerNames
+from rules.shape import Unit
 
 
 class Command(BaseCommand):
@@ -24,45 +25,42 @@ class Command(BaseCommand):
         parser.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE", help="may be repeated")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asked = _asked(options["caller"], options["model"], dict(_pairs(options["metadata"])))
         rules = compiled.load()
+        asked = _asked(options["caller"], options["model"], dict(_pairs(options["metadata"])), rules.former)
         known = Model.objects.filter(account__name=asked.account, name=asked.model.partition("/")[2]).first()
         if known is None:
             self.stdout.write(f"The model {asked.model!r} is not listed; rules match its name all the same.")
-        found = [*rules.limits.deciding(asked), *rules.budgets.deciding(asked)]
-        charged = [rule for rule in rules.budgets.fitting(asked) if rule not in found]
+        now = timezone.now().timestamp()
+        counting = list(rules.counting(asked, now))
+        deciding = rules.budgets.deciding(asked)
         held = {(one.place.rule_id, one.place.period, one.place.entity): one for one in spending.held_now()}
-        for rule in found:
-            for line in _lines(rule, asked, held):
-                self.stdout.write(line)
-        for rule in charged:
-            self.stdout.write(f"budget {rule.label}: is charged; another of its configuration decides")
-        if not found:
+        for rule, values, unit, limit in counting:
+            entity = f" for {' and '.join(value or '(none)' for value in values)}" if values else ""
+            if unit.period:
+                one = held.get((rule.id, unit.period, spending.entity_name(values)))
+                self.stdout.write(_budget(rule, unit, limit, entity, one, now))
+            else:
+                self.stdout.write(f"rate limit {rule.label} ({rule.mode}): {limit:,} {unit.name}{entity}")
+        for rule in rules.budgets.fitting(asked):
+            if rule not in deciding:
+                self.stdout.write(f"budget {rule.label}: is charged; another of its configuration decides")
+        if not counting:
             self.stdout.write("No rate limit and no budget counts such a call.")
 
 
-def _lines(rule: CompiledRule, asked: Asked, held: dict[tuple[int, str, str], spending.Held]) -> Iterator[str]:
-    now = timezone.now().timestamp()
-    for values in rule.entities(asked):
-        entity = f" for {' and '.join(value or '(none)' for value in values)}" if values else ""
-        for name, limit in rule.limits_of(values, now).items():
-            unit = BUDGET_UNITS.get(name)
-            if unit is None:
-                yield f"rate limit {rule.label} ({rule.mode}): {limit:,} {name}{entity}"
-                continue
-            one = held.get((rule.id, unit.period, spending.entity_name(values)))
-            used = 0 if one is None else one.cost if unit.counts == "cost" else one.tokens
-            money = unit.counts == "cost"
-            end = periods.end_of(unit.period, periods.start_of(unit.period, timezone.now().date()))
-            ends = "" if end == periods.NEVER else f", begins again in {(end - now) / 3600:,.1f} h"
-            full = used >= limit and rule.mode != "audit"
-            yield (
-                f"budget {rule.label} ({rule.mode}): {_shown(used, money)} of {_shown(limit, money)} a {unit.period}"
-                f"{entity}{ends}" + ("; a call would be refused" if full else "")
-            )
+def _budget(rule: CompiledRule, unit: Unit, limit: int, entity: str, held: spending.Held | None, now: float) -> str:
+    money = unit.counts == "cost"
+    used = 0 if held is None else held.cost if money else held.tokens
+    end = periods.end_of(unit.period, periods.start_of(unit.period, periods.day_of(now)))
+    ends = "" if end == periods.NEVER else f", begins again in {(end - now) / 3600:,.1f} h"
+    full = used >= limit and rule.mode != "audit"
+    return (
+        f"budget {rule.label} ({rule.mode}): {_shown(used, money)} of {_shown(limit, money)} a {unit.period}"
+        f"{entity}{ends}" + ("; a call would be refused" if full else "")
+    )
 
 
-def _asked(caller: str, model: str, metadata: dict[str, str]) -> Asked:
+def _asked(caller: str, model: str, metadata: dict[str, str], former: FormerNames) -> Asked:
     account = model.partition("/")[0]
     if caller.startswith("virtualaccount:"):
         found = VirtualAccount.objects.filter(name=caller.partition(":")[2]).select_related("team").first()
@@ -77,7 +75,15 @@ def _asked(caller: str, model: str, metadata: dict[str, str]) -> Asked:
             raise CommandError(f"The user {caller!r} does not exist.")
         teams = list(Team.objects.filter(memberships__user=user).values_list("name", flat=True))
         kind, name = "user", user.email
-    return asked_by(kind, name, teams, token="", models=(model,), accounts=(account,), metadata=metadata)
+    return asked_by(
+        kind,
+        name,
+        teams,
+        token="",
+        models=(model, *former.of_model(model)),
+        accounts=(account, *former.of_account(account)),
+        metadata=metadata,
+    )
 
 
 def _pairs(given: list[str]) -> Iterator[tuple[str, str]]:

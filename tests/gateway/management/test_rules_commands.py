@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import Membership, Team, User
-from providers.models import Model, ProviderAccount
+from providers.models import Model, ProviderAccount, keep_former_name
 from rules.models import Budget, BudgetCounter, RateLimit
 from tests.support.usage_factory import attempt
 from usage import rows
@@ -73,6 +73,8 @@ def test_why_says_which_rules_counted_a_request() -> None:
 
 def test_explain_says_what_would_count_a_call() -> None:
     limit("few")
+    limit("tokens", effect={"limits": {"tokens_per_day": 1000}, "per": ["user"]})
+    limit("tagged", when={"metadata": {"a": {"in": ["b"]}}})
     limit("others", when={"subjects": {"in": ["user:bob@example.com"]}})
     budget = Budget(
         form="tenant-budget-config",
@@ -87,7 +89,12 @@ def test_explain_says_what_would_count_a_call() -> None:
     assert "others" not in text
     assert "budget daily (enforce): $0.500000 of $0.500000 a day" in text
     assert "a call would be refused" in text
-    assert "No rate limit" in said("explain", "--as", ADA, "--model", MODEL, "--metadata", "a=b") or "few" in text
+    assert f"rate limit tokens (enforce): 1,000 tokens_per_day for {ADA}" in text
+    assert "tagged" not in text
+    assert "rate limit tagged" in said("explain", "--as", ADA, "--model", MODEL, "--metadata", "a=b")
+    keep_former_name(ProviderAccount.objects.get(), None, "old-main")
+    limit("former", when={"models": {"in": ["old-main/gpt-4o-mini"]}})
+    assert "rate limit former" in said("explain", "--as", ADA, "--model", MODEL)
     with pytest.raises(CommandError, match="no user"):
         said("explain", "--as", "nobody@example.com", "--model", MODEL)
 
