@@ -83,7 +83,7 @@ def test_what_has_no_price_beside_what_has_is_a_gap() -> None:
     [
         ("responses", {"input_mtok": "1", "output_mtok": "1"}, "images:low:1024x1024"),
         ("background_response", {"input_mtok": "1", "output_mtok": "1"}, "images:low:1024x1024"),
-        ("responses", {"input_mtok": "1", "image": "0.02"}, ""),
+        ("responses", {"input_mtok": "1", "output_mtok": "1", "image": "0.02"}, ""),
         ("image_generation", {"input_mtok": "1", "output_mtok": "1"}, ""),
     ],
 )

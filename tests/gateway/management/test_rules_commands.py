@@ -95,7 +95,7 @@ def test_explain_says_what_would_count_a_call() -> None:
     keep_former_name(ProviderAccount.objects.get(), None, "old-main")
     limit("former", when={"models": {"in": ["old-main/gpt-4o-mini"]}})
     assert "rate limit former" in said("explain", "--as", ADA, "--model", MODEL)
-    with pytest.raises(CommandError, match="no user"):
+    with pytest.raises(CommandError, match="does not exist"):
         said("explain", "--as", "nobody@example.com", "--model", MODEL)
 
 

@@ -267,7 +267,7 @@ def test_images_that_are_paid_by_their_tokens_are_reserved(
     assert refused.status_code == 429, refused.text
     assert refused.json()["error"]["code"] == "budget_exceeded"
     assert gateway.post(token, "/v1/images/generations", asked).status_code == 200
-    record = installation.records(2, operation="image_generation")[-1]
+    record = installation.records(1, status=200)[0]
     assert record["cost_pico"] <= record["decision"]["reserved_pico"] < 0.012 * PICO
 
 
