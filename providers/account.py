@@ -11,8 +11,9 @@ from django.dispatch import Signal
 
 from providers import egress, headers
 from providers.bound_secrets import BoundSecrets
+from providers.choices import default_models_fault, resource_fault
 from providers.credentials import kinds
-from providers.vendors import VENDORS, default_models_fault, resource_fault, vendor_of
+from providers.vendors import VENDORS, vendor_of
 
 FORBIDDEN_HEADERS = frozenset(
     [

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter
 
-from providers.vendors import MODEL_TYPES
+from providers.choices import MODEL_TYPES
 
 
 class AccountFilter(DropdownFilter):

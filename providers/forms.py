@@ -19,12 +19,13 @@ from unfold.widgets import (
 from accounts.fields import LinesField, PairsField
 from accounts.scoped_admin import RowsFormSet
 from providers.bound_secrets import SECRETS
+from providers.choices import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES
 from providers.credentials.kinds import ENTRA_AUTHORITY, FIELDS, BadCredentials, described, entered
 from providers.models import Grant, Model, ProviderAccount
 from providers.origins import origin
 from providers.pricing.public import private_price_fault
 from providers.routing.shape import target_names
-from providers.vendors import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, base_url_choices
+from providers.vendors import base_url_choices
 
 UNREADABLE = "can't be decrypted with the current GATEHOUSE_ENCRYPTION_KEYS"
 

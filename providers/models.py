@@ -10,8 +10,9 @@ from django.db.models import Value
 from accounts.changes import Announced
 from accounts.models import Team, User, VirtualAccount
 from providers.account import ACCOUNT_KIND, ProviderAccount
+from providers.choices import FEATURES, MODEL_TYPES
 from providers.routing import shape as routing_shape
-from providers.vendors import FEATURES, MODEL_TYPES, VENDORS
+from providers.vendors import VENDORS
 
 __all__ = [
     "Alias",

@@ -1,80 +1,6 @@
 """The vendors that Gatehouse knows, a row each: address, auth, wire dialect and abilities. Abilities are opted in."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-MODEL_TYPES = (
-    "chat",
-    "completion",
-    "embedding",
-    "responses",
-    "image",
-    "audio_transcription",
-    "audio_translation",
-    "text_to_speech",
-    "moderation",
-    "realtime",
-    "rerank",
-    "ocr",
-    "video",
-    "batch",
-    "fine_tuning",
-)
-"""What a model may be called for: the contract's model types, then ours: videos, and the two kinds of work that finish
-later.
-"""
-
-UNNAMED = ("moderation", "image", "image_generation", "image_edit", "image_variation", "responses", "realtime", "video")
-"""What OpenAI asks for no model: the keys of an account's ``default_models``, each an operation or a model type."""
-
-
-def default_models_fault(value: object) -> str | None:
-    """Say what is wrong with an account's default models, or ``None``."""
-    if not isinstance(value, dict) or not all(isinstance(name, str) and name.strip() for name in value.values()):
-        return 'Give a JSON object of names, for example {"image_generation": "gpt-image-1"}.'
-    unknown = next((key for key in value if key not in UNNAMED), None)
-    return f"{unknown!r} is not valid here. Valid keys: {', '.join(UNNAMED)}." if unknown is not None else None
-
-
-FEATURES = (
-    "streaming",
-    "tools",
-    "vision",
-    "pdf",
-    "audio_input",
-    "json_schema",
-    "reasoning",
-    "prompt_caching",
-)
-"""What a model can do within a call. Shown to callers; never a gate."""
-
-RESOURCE_SWITCHES = (
-    "agents",
-    "assistants",
-    "chatkit",
-    "containers",
-    "content_provenance_checks",
-    "decisions",
-    "evals",
-    "safety",
-    "skills",
-    "vector_stores",
-    "videos",
-    "voices",
-    "webhooks",
-)
-"""The resources that an account opens by name for passthrough; ``*`` opens all of them, and those to come."""
-ALL_RESOURCES = "*"
-
-
-def resource_fault(names: Iterable[str]) -> str | None:
-    """Say what is wrong with an account's list of open resources, or ``None``."""
-    for name in names:
-        if name not in RESOURCE_SWITCHES and name != ALL_RESOURCES:
-            valid = ", ".join(RESOURCE_SWITCHES)
-            return f"{name!r} is not a valid resource. Valid values: {valid}; or {ALL_RESOURCES} for all."
-    return None
-
 
 USAGE_SEMANTICS = ("openai", "xai", "deepseek", "google", "openrouter", "anthropic", "gemini")
 """How a vendor counts.
@@ -91,11 +17,11 @@ wrote. ``gemini``: candidates leave out the thoughts.
 class Vendor:
     """One kind of provider account.
 
-    ``provider`` is the value of the ``"provider"`` field in answers; ``price_source`` the provider id in the public
-    price list (empty: none); ``stream_usage`` whether ``stream_options.include_usage`` is understood. ``auth`` says
-    what may be stored to sign in with: a ``key`` only, or also a ``google`` service account or an ``entra``
-    application, for which access tokens are fetched; ``headers`` are sent with every call. ``usage`` is one of
-    ``USAGE_SEMANTICS``.
+    ``base_url`` is empty where each account has an address of its own; ``provider`` is the value of the ``"provider"``
+    field in answers (empty: the kind); ``price_source`` the provider id in the public price list (empty: none);
+    ``stream_usage`` whether ``stream_options.include_usage`` is understood. ``auth`` says what may be stored to sign in
+    with: a ``key`` only, or also a ``google`` service account or an ``entra`` application, for which access tokens are
+    fetched; ``headers`` are sent with every call. ``usage`` is one of ``USAGE_SEMANTICS``.
 
     Of chat parameters, ``renames`` maps OpenAI's names to the vendor's, ``drops`` are those that it refuses; ``top_k``,
     ``cache_marks`` (Anthropic's ``cache_control``), ``replays_reasoning`` (``reasoning_content`` of earlier turns) and
@@ -106,8 +32,8 @@ class Vendor:
 
     kind: str
     label: str
-    provider: str
-    base_url: str
+    base_url: str = ""
+    provider: str = ""
     dialect: str = "openai"
     auth_header: str = "authorization"
     auth_prefix: str = "Bearer "
@@ -129,6 +55,10 @@ class Vendor:
     unnamed: tuple[tuple[str, str], ...] = ()
     virtual: bool = False
     """Whether its accounts have no server: their models spread calls over models of other accounts."""
+
+    def __post_init__(self) -> None:
+        if not self.provider:
+            object.__setattr__(self, "provider", self.kind)
 
 
 OLD_LIMIT = (("max_completion_tokens", "max_tokens"),)
@@ -179,10 +109,9 @@ VENDORS: dict[str, Vendor] = {
     row.kind: row
     for row in (
         Vendor(
-            kind="openai",
-            label="OpenAI",
-            provider="openai",
-            base_url="https://api.openai.com/v1",
+            "openai",
+            "OpenAI",
+            "https://api.openai.com/v1",
             regions=OPENAI_REGIONS,
             price_source="openai",
             abilities=frozenset(
@@ -201,10 +130,8 @@ VENDORS: dict[str, Vendor] = {
             unnamed=OPENAI_UNNAMED,
         ),
         Vendor(
-            kind="azure-openai",
-            label="Azure OpenAI (the resource's address)",
-            provider="azure-openai",
-            base_url="",
+            "azure-openai",
+            "Azure OpenAI (the resource's address)",
             auth="entra",
             auth_header="api-key",
             auth_prefix="",
@@ -212,10 +139,9 @@ VENDORS: dict[str, Vendor] = {
             abilities=frozenset({"responses", "files", "batches", "fine_tuning", "realtime", "realtime_calls"}),
         ),
         Vendor(
-            kind="anthropic",
-            label="Anthropic",
-            provider="anthropic",
-            base_url="https://api.anthropic.com/v1",
+            "anthropic",
+            "Anthropic",
+            "https://api.anthropic.com/v1",
             dialect="anthropic",
             auth_header="x-api-key",
             auth_prefix="",
@@ -225,10 +151,9 @@ VENDORS: dict[str, Vendor] = {
             default_models=("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
         ),
         Vendor(
-            kind="google-gemini",
-            label="Google Gemini",
-            provider="google-gemini",
-            base_url="https://generativelanguage.googleapis.com/v1beta",
+            "google-gemini",
+            "Google Gemini",
+            "https://generativelanguage.googleapis.com/v1beta",
             dialect="gemini",
             auth_header="x-goog-api-key",
             auth_prefix="",
@@ -237,10 +162,10 @@ VENDORS: dict[str, Vendor] = {
             default_models=("gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-embedding-001"),
         ),
         Vendor(
-            kind="google-gemini-openai",
-            label="Google Gemini (OpenAI-compatible address)",
+            "google-gemini-openai",
+            "Google Gemini (OpenAI-compatible address)",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
             provider="google-gemini",
-            base_url="https://generativelanguage.googleapis.com/v1beta/openai",
             price_source="google",
             usage="google",
             drops=OPENAI_ONLY | {"logit_bias", "user"},
@@ -248,10 +173,8 @@ VENDORS: dict[str, Vendor] = {
             default_models=("gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-embedding-001"),
         ),
         Vendor(
-            kind="google-vertex",
-            label="Google Vertex AI (…/endpoints/openapi)",
-            provider="google-vertex",
-            base_url="",
+            "google-vertex",
+            "Google Vertex AI (…/endpoints/openapi)",
             auth="google",
             price_source="google",
             usage="google",
@@ -260,29 +183,26 @@ VENDORS: dict[str, Vendor] = {
             default_models=("google/gemini-3.8-flash",),
         ),
         Vendor(
-            kind="aws-bedrock",
-            label="Amazon Bedrock (OpenAI-compatible address, API key)",
-            provider="aws-bedrock",
-            base_url="https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1",
+            "aws-bedrock",
+            "Amazon Bedrock (OpenAI-compatible address, API key)",
+            "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1",
             regions=BEDROCK_REGIONS,
             price_source="aws",
             abilities=frozenset({"responses"}),
             default_models=("openai.gpt-oss-120b-1:0",),
         ),
         Vendor(
-            kind="groq",
-            label="Groq",
-            provider="groq",
-            base_url="https://api.groq.com/openai/v1",
+            "groq",
+            "Groq",
+            "https://api.groq.com/openai/v1",
             price_source="groq",
             drops=frozenset({"logit_bias", "logprobs", "top_logprobs", "prediction", "store", "verbosity"}),
             default_models=("openai/gpt-oss-120b", "llama-3.3-70b-versatile", "whisper-large-v3-turbo"),
         ),
         Vendor(
-            kind="mistral-ai",
-            label="Mistral AI",
-            provider="mistral-ai",
-            base_url="https://api.mistral.ai/v1",
+            "mistral-ai",
+            "Mistral AI",
+            "https://api.mistral.ai/v1",
             price_source="mistral",
             renames=(*OLD_LIMIT, ("seed", "random_seed")),
             drops=OPENAI_ONLY - {"prediction", "metadata"}
@@ -291,10 +211,9 @@ VENDORS: dict[str, Vendor] = {
             default_models=("mistral-large-latest", "mistral-small-latest", "mistral-embed"),
         ),
         Vendor(
-            kind="deepseek",
-            label="DeepSeek",
-            provider="deepseek",
-            base_url="https://api.deepseek.com/v1",
+            "deepseek",
+            "DeepSeek",
+            "https://api.deepseek.com/v1",
             price_source="deepseek",
             usage="deepseek",
             renames=OLD_LIMIT,
@@ -303,10 +222,9 @@ VENDORS: dict[str, Vendor] = {
             default_models=("deepseek-chat", "deepseek-reasoner"),
         ),
         Vendor(
-            kind="together-ai",
-            label="Together AI",
-            provider="together-ai",
-            base_url="https://api.together.xyz/v1",
+            "together-ai",
+            "Together AI",
+            "https://api.together.xyz/v1",
             price_source="together",
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY,
@@ -314,10 +232,9 @@ VENDORS: dict[str, Vendor] = {
             default_models=("openai/gpt-oss-120b",),
         ),
         Vendor(
-            kind="fireworks-ai",
-            label="Fireworks AI",
-            provider="fireworks-ai",
-            base_url="https://api.fireworks.ai/inference/v1",
+            "fireworks-ai",
+            "Fireworks AI",
+            "https://api.fireworks.ai/inference/v1",
             price_source="fireworks",
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY - {"prediction", "metadata"},
@@ -325,20 +242,18 @@ VENDORS: dict[str, Vendor] = {
             default_models=("accounts/fireworks/models/gpt-oss-120b",),
         ),
         Vendor(
-            kind="deepinfra",
-            label="DeepInfra",
-            provider="deepinfra",
-            base_url="https://api.deepinfra.com/v1/openai",
+            "deepinfra",
+            "DeepInfra",
+            "https://api.deepinfra.com/v1/openai",
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY,
             top_k=True,
             default_models=("openai/gpt-oss-120b",),
         ),
         Vendor(
-            kind="openrouter",
-            label="OpenRouter",
-            provider="openrouter",
-            base_url="https://openrouter.ai/api/v1",
+            "openrouter",
+            "OpenRouter",
+            "https://openrouter.ai/api/v1",
             price_source="openrouter",
             usage="openrouter",
             top_k=True,
@@ -347,10 +262,9 @@ VENDORS: dict[str, Vendor] = {
             default_models=("openrouter/auto",),
         ),
         Vendor(
-            kind="xai",
-            label="xAI",
-            provider="xai",
-            base_url="https://api.x.ai/v1",
+            "xai",
+            "xAI",
+            "https://api.x.ai/v1",
             price_source="x-ai",
             usage="xai",
             drops=frozenset({"logit_bias"}),
@@ -358,10 +272,9 @@ VENDORS: dict[str, Vendor] = {
             default_models=("grok-4.3",),
         ),
         Vendor(
-            kind="perplexity-ai",
-            label="Perplexity",
-            provider="perplexity-ai",
-            base_url="https://api.perplexity.ai",
+            "perplexity-ai",
+            "Perplexity",
+            "https://api.perplexity.ai",
             price_source="perplexity",
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY - {"web_search_options"}
@@ -369,28 +282,19 @@ VENDORS: dict[str, Vendor] = {
             default_models=("sonar", "sonar-pro"),
         ),
         Vendor(
-            kind="cerebras",
-            label="Cerebras",
-            provider="cerebras",
-            base_url="https://api.cerebras.ai/v1",
+            "cerebras",
+            "Cerebras",
+            "https://api.cerebras.ai/v1",
             price_source="cerebras",
             drops=OPENAI_ONLY - {"service_tier", "prediction"}
             | {"frequency_penalty", "presence_penalty", "logit_bias", "n"},
             default_models=("gpt-oss-120b",),
         ),
+        Vendor("virtual-model", "Virtual models (routing over other accounts)", needs_key=False, virtual=True),
         Vendor(
-            kind="virtual-model",
-            label="Virtual models (routing over other accounts)",
-            provider="virtual-model",
-            base_url="",
-            needs_key=False,
-            virtual=True,
-        ),
-        Vendor(
-            kind="sambanova",
-            label="SambaNova",
-            provider="sambanova",
-            base_url="https://api.sambanova.ai/v1",
+            "sambanova",
+            "SambaNova",
+            "https://api.sambanova.ai/v1",
             price_source="huggingface_sambanova",
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY
@@ -399,20 +303,18 @@ VENDORS: dict[str, Vendor] = {
             default_models=("Meta-Llama-3.3-70B-Instruct", "gpt-oss-120b"),
         ),
         Vendor(
-            kind="nebius",
-            label="Nebius Token Factory",
-            provider="nebius",
-            base_url="https://api.tokenfactory.nebius.com/v1",
+            "nebius",
+            "Nebius Token Factory",
+            "https://api.tokenfactory.nebius.com/v1",
             price_source="huggingface_nebius",
             renames=OLD_LIMIT,
             top_k=True,
             default_models=("openai/gpt-oss-120b",),
         ),
         Vendor(
-            kind="moonshot",
-            label="Moonshot AI (Kimi)",
-            provider="moonshot",
-            base_url="https://api.moonshot.ai/v1",
+            "moonshot",
+            "Moonshot AI (Kimi)",
+            "https://api.moonshot.ai/v1",
             regions=(("https://api.moonshot.ai/v1", "International"), ("https://api.moonshot.cn/v1", "China")),
             price_source="moonshotai",
             renames=OLD_LIMIT,
@@ -421,10 +323,9 @@ VENDORS: dict[str, Vendor] = {
             default_models=("kimi-k2.6",),
         ),
         Vendor(
-            kind="zai",
-            label="Z.ai (GLM)",
-            provider="zai",
-            base_url="https://api.z.ai/api/paas/v4",
+            "zai",
+            "Z.ai (GLM)",
+            "https://api.z.ai/api/paas/v4",
             regions=(
                 ("https://api.z.ai/api/paas/v4", "International"),
                 ("https://open.bigmodel.cn/api/paas/v4", "China"),
@@ -437,34 +338,21 @@ VENDORS: dict[str, Vendor] = {
             default_models=("glm-5.2",),
         ),
         Vendor(
-            kind="cohere",
-            label="Cohere",
-            provider="cohere",
-            base_url="https://api.cohere.ai/compatibility/v1",
+            "cohere",
+            "Cohere",
+            "https://api.cohere.ai/compatibility/v1",
             price_source="cohere",
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY | {"logit_bias", "top_logprobs", "n", "parallel_tool_calls", "modalities", "user"},
             default_models=("command-a-03-2025", "embed-v4.0"),
         ),
         Vendor(
-            kind="jina-ai",
-            label="Jina AI",
-            provider="jina-ai",
-            base_url="https://api.jina.ai/v1",
-            default_models=("jina-embeddings-v4", "jina-reranker-v3"),
+            "jina-ai", "Jina AI", "https://api.jina.ai/v1", default_models=("jina-embeddings-v4", "jina-reranker-v3")
         ),
+        Vendor("voyage-ai", "Voyage AI", "https://api.voyageai.com/v1", default_models=("voyage-3.5", "rerank-2.5")),
         Vendor(
-            kind="voyage-ai",
-            label="Voyage AI",
-            provider="voyage-ai",
-            base_url="https://api.voyageai.com/v1",
-            default_models=("voyage-3.5", "rerank-2.5"),
-        ),
-        Vendor(
-            kind="databricks",
-            label="Databricks (…/serving-endpoints)",
-            provider="databricks",
-            base_url="",
+            "databricks",
+            "Databricks (…/serving-endpoints)",
             price_source="databricks",
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY
@@ -473,95 +361,54 @@ VENDORS: dict[str, Vendor] = {
             cache_marks=True,
         ),
         Vendor(
-            kind="snowflake-cortex",
-            label="Snowflake Cortex (…/api/v2/cortex/v1)",
-            provider="snowflake-cortex",
-            base_url="",
+            "snowflake-cortex",
+            "Snowflake Cortex (…/api/v2/cortex/v1)",
             drops=OPENAI_ONLY | {"logit_bias", "seed", "n"},
             default_models=("claude-sonnet-4-5", "llama3.3-70b"),
         ),
         Vendor(
-            kind="github-models",
-            label="GitHub Models",
-            provider="github-models",
-            base_url="https://models.github.ai/inference",
+            "github-models",
+            "GitHub Models",
+            "https://models.github.ai/inference",
             drops=frozenset({"store", "metadata", "service_tier"}),
             default_models=("openai/gpt-4.1",),
         ),
         Vendor(
-            kind="huggingface",
-            label="Hugging Face router",
-            provider="huggingface",
-            base_url="https://router.huggingface.co/v1",
+            "huggingface",
+            "Hugging Face router",
+            "https://router.huggingface.co/v1",
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY,
             default_models=("openai/gpt-oss-120b",),
         ),
         Vendor(
-            kind="self-hosted-model",
-            label="Self-hosted or other, OpenAI-compatible",
-            provider="self-hosted-model",
-            base_url="",
+            "self-hosted-model",
+            "Self-hosted or other, OpenAI-compatible",
             needs_key=False,
             abilities=frozenset({"responses", "files", "batches", "realtime", "realtime_calls"}),
         ),
         Vendor(
-            kind="ollama",
-            label="Ollama (http://host:11434/v1)",
-            provider="ollama",
-            base_url="",
+            "ollama",
+            "Ollama (http://host:11434/v1)",
             needs_key=False,
             renames=OLD_LIMIT,
             abilities=frozenset({"responses"}),
         ),
+        Vendor("vllm", "vLLM (http://host:8000/v1)", needs_key=False, top_k=True, abilities=frozenset({"responses"})),
+        Vendor("sglang", "SGLang (http://host:30000/v1)", needs_key=False, top_k=True),
         Vendor(
-            kind="vllm",
-            label="vLLM (http://host:8000/v1)",
-            provider="vllm",
-            base_url="",
-            needs_key=False,
-            top_k=True,
-            abilities=frozenset({"responses"}),
-        ),
-        Vendor(
-            kind="sglang",
-            label="SGLang (http://host:30000/v1)",
-            provider="sglang",
-            base_url="",
-            needs_key=False,
-            top_k=True,
-        ),
-        Vendor(
-            kind="lm-studio",
-            label="LM Studio (http://host:1234/v1)",
-            provider="lm-studio",
-            base_url="",
+            "lm-studio",
+            "LM Studio (http://host:1234/v1)",
             needs_key=False,
             renames=OLD_LIMIT,
             top_k=True,
             abilities=frozenset({"responses"}),
         ),
+        Vendor("llama-cpp", "llama.cpp (http://host:8080/v1)", needs_key=False, renames=OLD_LIMIT, top_k=True),
+        Vendor("tei", "Text Embeddings Inference (http://host:8080/v1)", needs_key=False),
         Vendor(
-            kind="llama-cpp",
-            label="llama.cpp (http://host:8080/v1)",
-            provider="llama-cpp",
-            base_url="",
-            needs_key=False,
-            renames=OLD_LIMIT,
-            top_k=True,
-        ),
-        Vendor(
-            kind="tei",
-            label="Text Embeddings Inference (http://host:8080/v1)",
-            provider="tei",
-            base_url="",
-            needs_key=False,
-        ),
-        Vendor(
-            kind="tgi",
-            label="Text Generation Inference (http://host:8080/v1)",
-            provider="tgi",
-            base_url="",
+            "tgi",
+            "Text Generation Inference (http://host:8080/v1)",
             needs_key=False,
             renames=OLD_LIMIT,
             drops=OPENAI_ONLY,

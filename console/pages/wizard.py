@@ -19,6 +19,7 @@ from accounts.numbers import whole_number
 from console.pages.base import base_url, page
 from providers.bound_secrets import ENCRYPTED
 from providers.catalogue.models import KnownModel, known_models
+from providers.choices import MODEL_TYPES
 from providers.credentials import kinds
 from providers.credentials.kinds import Credential
 from providers.models import Grant, Model, ProviderAccount
@@ -27,7 +28,7 @@ from providers.pricing.sheet import PriceSheet
 from providers.pricing.text import dollars, sheet_text
 from providers.probe.run import probe_account
 from providers.probe.verdict import LABELS
-from providers.vendors import MODEL_TYPES, VENDORS
+from providers.vendors import VENDORS
 
 MILLION = 1_000_000
 FOUND = 8

@@ -114,4 +114,4 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 SWITCHES = tuple(sorted({resource.switch for resource in RESOURCES}))
-"""The names that an account's ``open_resources`` may hold (``providers.vendors.RESOURCE_SWITCHES``), beside ``*``."""
+"""The names that an account's ``open_resources`` may hold (``providers.choices.RESOURCE_SWITCHES``), beside ``*``."""

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from accounts.models import RESERVED_TEAM
 from providers.catalogue.models import known_model
+from providers.choices import MODEL_TYPES
 from providers.manifests.cost import COSTS
 from providers.manifests.kinds import KINDS
 from providers.manifests.place import Place, Reading, filled
@@ -40,7 +41,7 @@ from providers.manifests.wanted import (
     WantedVirtualAccount,
 )
 from providers.models import Model
-from providers.vendors import MODEL_TYPES, VENDORS
+from providers.vendors import VENDORS
 
 Location = tuple[str | int, ...]
 PASSES = 5

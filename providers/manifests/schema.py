@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import BaseModel
 
+from providers.choices import FEATURES, MODEL_TYPES
 from providers.manifests.cost import Cost
 from providers.manifests.values import (
     AS_LIST,
@@ -30,7 +31,6 @@ from providers.manifests.values import (
     one_of,
 )
 from providers.models import ProviderAccount
-from providers.vendors import FEATURES, MODEL_TYPES
 
 ROLES: Final = {"provider-account-manager": "manager", "provider-account-access": "user"}
 BLANK: Final = ProviderAccount()

@@ -5,8 +5,8 @@ import json
 import pytest
 from django.urls import reverse
 
+from providers.choices import MODEL_TYPES
 from providers.models import Model, ModelSubject
-from providers.vendors import MODEL_TYPES
 from tests.console.conftest import form_data, messages
 
 LIST = "/admin/providers/model/"

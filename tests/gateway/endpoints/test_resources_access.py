@@ -9,7 +9,7 @@ from openai import BadRequestError, NotFoundError, OpenAI, PermissionDeniedError
 from gateway.call.errors import NotFound
 from gateway.endpoints.resource_place import operation_of, place_of
 from gateway.objects.resource_table import RESOURCES, SWITCHES
-from providers.vendors import RESOURCE_SWITCHES, resource_fault
+from providers.choices import RESOURCE_SWITCHES, resource_fault
 from tests.support.calls import assert_ours
 from tests.support.servers import wait_until
 from tests.support.surface import Surface

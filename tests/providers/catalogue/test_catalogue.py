@@ -9,9 +9,9 @@ from django.core.management.base import CommandError
 
 from accounts.models import Change
 from providers.catalogue.models import choose, known_model, known_models, seed
+from providers.choices import FEATURES, MODEL_TYPES
 from providers.dialects.families import claude, gemini
 from providers.models import Model, ProviderAccount
-from providers.vendors import FEATURES, MODEL_TYPES
 
 # Every model that the guides of the contract name, and what they call it for.
 NAMED_IN_GUIDES = {

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from providers.choices import FEATURES, MODEL_TYPES
 from providers.manifests.cost import METRICS
 from providers.manifests.schema import SCHEMAS, Integration, known_fields, passed_over
 from providers.probe.verdict import LABELS
-from providers.vendors import FEATURES, MODEL_TYPES, VENDORS
+from providers.vendors import VENDORS
 from tests.support.manifest_tools import apply
 
 ROOT = Path(__file__).resolve().parents[3]

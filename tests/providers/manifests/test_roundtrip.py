@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Membership, Team, User, VirtualAccount
+from providers.choices import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES
 from providers.manifests.apply import apply_manifests, export_documents, to_yaml
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
-from providers.vendors import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES, VENDORS
+from providers.vendors import VENDORS
 from tests.support.manifest_tools import snapshot
 
 pytestmark = pytest.mark.django_db
