@@ -28,6 +28,14 @@ _BY_NAME: dict[str, str] = {
     "date": "2025-01-15",
     "time": "12:00:00",
 }
+# What is a number by its name, where no schema says it, and the one when the conversation offers none.
+_NUMBERS: dict[str, int] = {
+    "age": 36,
+    "year": 2025,
+    **dict.fromkeys(("amount", "balance", "cost", "count", "distance", "duration", "height", "length"), 42),
+    **dict.fromkeys(("number", "percentage", "population", "price", "quantity", "rating", "score"), 42),
+    **dict.fromkeys(("size", "sum", "temperature", "total", "weight", "width"), 42),
+}
 _BY_FORMAT: dict[str, str] = {
     "date-time": "2025-01-15T12:00:00Z",
     "date": "2025-01-15",
@@ -46,6 +54,7 @@ _TEXT_NAMES = ("query", "q", "text", "question", "prompt", "input", "message", "
 _PROPER = r"[A-ZÀ-Þ][\w'’.-]*(?:,? [A-ZÀ-Þ][\w'’.-]*)*"
 _PLACES = re.compile(rf"\b(?:in|at|for|to|near|from|between) ({_PROPER}(?:,? and {_PROPER})*)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")  # a zero in front is a code's, not a number's
 
 
 def places(text: str) -> list[str]:
@@ -63,6 +72,12 @@ _GIVEN = "|".join(
         r"(?: is)?\s(\d+(?:\.\d+)?)\b",  # age 30
     )
 )
+_LAST_WORD = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+)$")
+# What an example says in a value's place.
+_PLACEHOLDER = re.compile(
+    r"\W*|<.*>|(?:a |an |the )?(?:string|str|text|number|integer|int|float|boolean|bool|array|list|object|value)",
+    re.IGNORECASE,
+)
 _KEY = r"[\"'`]?[A-Za-z_]\w*[\"'`]?"
 _KEYS = re.compile(
     r"\b(?:keys|fields|properties|attributes|key (?:named|called))(?: named| called| are)?[: ]+"
@@ -75,8 +90,11 @@ _IN_EXAMPLE = re.compile(r"[\"'](\w+)[\"']\s*:")
 def asked_keys(text: str) -> list[str]:
     """The keys that a prompt wants in a JSON object, by name ("with keys a and b") or in an example of one."""
     match = _KEYS.search(text)
-    found = re.findall(r"\w+", re.sub(r"\band\b|,", " ", match[1])) if match else _IN_EXAMPLE.findall(text)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(_listed(match) if match else _IN_EXAMPLE.findall(text)))
+
+
+def _listed(match: re.Match[str]) -> list[str]:
+    return re.findall(r"\w+", re.sub(r"\band\b|,", " ", match[1]))
 
 
 class Filler:
@@ -88,6 +106,8 @@ class Filler:
     def __init__(self, root: Schema, hint: str = "", place: str = "") -> None:
         self.root = root
         self.hint = hint
+        # A list of keys gives them no values; one alone may: "with the fields name: Bob, age: 30".
+        self._given = _KEYS.sub(lambda match: " " if len(_listed(match)) > 1 else match[0], hint)
         self.place = place or next(iter(places(hint)), "")
         self._numbers = itertools.cycle(_NUMBER.findall(hint))
 
@@ -103,7 +123,7 @@ class Filler:
         for key in ("anyOf", "oneOf"):
             if schema.get(key):
                 return self.value(self._branch(schema[key], depth), name, depth)
-        kind = self._kind(schema, depth)
+        kind = self._kind(schema, name, depth)
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
@@ -152,8 +172,7 @@ class Filler:
                     return branch
         return branches[0]
 
-    @staticmethod
-    def _kind(schema: Schema, depth: int) -> str:
+    def _kind(self, schema: Schema, name: str, depth: int) -> str:
         kind = schema.get("type")
         if isinstance(kind, list):
             if depth >= CUT_OPTIONAL_DEPTH and "null" in kind:
@@ -162,20 +181,30 @@ class Filler:
         if kind is None:
             if "properties" in schema:
                 return "object"
-            return "array" if "items" in schema else "string"
+            if "items" in schema:
+                return "array"
+            return "number" if self._is_number(name) else "string"
         return str(kind)
+
+    def _is_number(self, name: str) -> bool:
+        """Whether a property without a type is a number, by what the conversation says of it or by its name."""
+        said = self._said(name)
+        return _PLAIN_NUMBER.fullmatch(said) is not None if said else _last_word(name) in _NUMBERS
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, dict) else {}
         wanted = schema.get("required")
         wanted = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
+        if not wanted and depth < CUT_OPTIONAL_DEPTH:  # what requires nothing is not meant to stay empty
+            wanted = [name for name, part in properties.items() if not isinstance(part, dict) or "default" not in part]
         made = {}
         for name, part in properties.items():
             if name in wanted or (depth < CUT_OPTIONAL_DEPTH and self._is_offered(part, name)):
                 made[name] = self.value(part, name, depth + 1) if depth < MAX_DEPTH else None
         for name in wanted:
-            made.setdefault(name, self._string({}, name))
+            if name not in made:
+                made[name] = self.value({}, name, depth + 1)
         return made
 
     def _is_offered(self, schema: Any, name: str) -> bool:
@@ -185,7 +214,7 @@ class Filler:
         options = self._resolve(schema).get("enum") or []
         if any(_mentions(self.hint, option) for option in options):
             return True
-        return name in _PLACE_NAMES and self.place != ""
+        return self._said(name) is not None or (name in _PLACE_NAMES and self.place != "")
 
     def _array(self, schema: Schema, name: str, depth: int) -> list[Any]:
         prefix = schema.get("prefixItems")
@@ -236,7 +265,7 @@ class Filler:
         # Numbers are taken in their order: "multiply 6 and 7" is x=6 and y=7.
         said = self._said(name) or ""
         found = said if _NUMBER.fullmatch(said) else next(self._numbers, None)
-        value: float = float(found) if found else (36 if name == "age" else 42)
+        value: float = float(found) if found else _NUMBERS.get(_last_word(name), 42)
         value = min(max(value, low), high)
         if step:
             value = math.floor(value / step) * step
@@ -244,15 +273,28 @@ class Filler:
         return int(value) if kind == "integer" or float(value).is_integer() else value
 
     def _said(self, name: str) -> str | None:
-        """What the conversation gives a property by its name: "name: Bob", "named Bob", "age 30", "title 'A day'"."""
+        """What the conversation gives a property by its name: "name: Bob", "named Bob", "age 30", "title 'A day'".
+
+        A name may be in quotes; the one that closes them opens no value.
+        """
         if not name:
             return None
         words = re.escape(name).replace("_", "[ _]")
-        found = re.search(rf"\b{words}(?:{_GIVEN})", self.hint, re.IGNORECASE)
-        return next((group for group in found.groups() if group), None) if found else None
+        quoted = "|".join(f"{quote}{words}{quote}" for quote in "\"'`")
+        for found in re.finditer(rf"(?:{quoted}|(?<![\"'`])\b{words})(?:{_GIVEN})", self._given, re.IGNORECASE):
+            said = next(group for group in found.groups() if group)
+            if not _PLACEHOLDER.fullmatch(said):
+                return said
+        return None
 
     def _mentioned(self, options: list[Any]) -> Any:
         return next((option for option in options if _mentions(self.hint, option)), options[0])
+
+
+def _last_word(name: str) -> str:
+    """The last word of a property's name, in lower case: of `birth_year` and `birthYear` year."""
+    found = _LAST_WORD.search(name)
+    return found[0].lower() if found else ""
 
 
 def _mentions(text: str, option: Any) -> bool:

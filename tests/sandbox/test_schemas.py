@@ -14,6 +14,7 @@ from sandbox.model.schema_values import Filler, places
 from tests.support.openapi import assert_valid
 
 MODEL = "gpt-4o-mini"
+NAME, TITLE = "Ada Lovelace", "A short title"
 PERSON = {
     "type": "object",
     "properties": {
@@ -186,6 +187,7 @@ def test_strict_schemas_are_checked(client: OpenAI, schema: Any, message: str) -
     ("text", "keys"),
     [
         ("Return JSON with keys a and b.", ["a", "b"]),
+        ('Return JSON with the keys "a" and "b".', ["a", "b"]),
         ("Answer in JSON with the fields `title`, `tags`, and `score`.", ["title", "tags", "score"]),
         ('Answer in JSON like this: {"city": "...", "country": "..."}', ["city", "country"]),
         ("Say something in JSON. The key is to be brief.", ["answer"]),
@@ -199,3 +201,32 @@ def test_a_json_object_has_the_keys_that_the_prompt_wants(client: OpenAI, text: 
     assert list(json.loads(chat.choices[0].message.content or "")) == keys
     response = client.responses.create(model=MODEL, input=text, text={"format": form})
     assert list(json.loads(response.output_text)) == keys
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ('Return JSON with the keys "a" and "b".', {"a": "sample a", "b": "sample b"}),
+        ("JSON with the keys 'a', 'b', and 'c'", {"a": "sample a", "b": "sample b", "c": "sample c"}),
+        ("JSON with the keys `a` and `b`", {"a": "sample a", "b": "sample b"}),
+        ('JSON like {"city": "...", "size": "<size>", "name": "string"}', {"city": "Paris", "size": 42, "name": NAME}),
+        ('JSON like {"city": "Rome"}', {"city": "Rome"}),
+        ('JSON with the keys "name" and "age" of Ada', {"name": NAME, "age": 36}),
+        ("JSON with the keys name and age: name is Bob, age 30", {"name": "Bob", "age": 30}),
+        ("JSON with the keys title, birth_year and totalPrice", {"title": TITLE, "birth_year": 2025, "totalPrice": 42}),
+        ("JSON with the keys x and zip: x = 1.5, zip: 01234", {"x": 1.5, "zip": "01234"}),
+    ],
+)
+def test_the_values_of_a_json_object(client: OpenAI, text: str, values: dict[str, Any]) -> None:
+    chat = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": text}], response_format={"type": "json_object"}
+    )
+    assert json.loads(chat.choices[0].message.content or "") == values
+
+
+def test_an_answer_by_a_schema_that_requires_nothing() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"steps": {"type": "array", "items": {"type": "object", "properties": {"age": {}, "text": {}}}}},
+    }
+    assert Filler(schema).value(schema) == {"steps": [{"age": 36, "text": "sample text"}] * 2}

@@ -222,3 +222,29 @@ def test_what_the_question_says_of_an_argument_is_taken(client: OpenAI, text: st
     }
     tool = {"type": "function", "function": {"name": "register_user", "parameters": schema}}
     assert called(ask(client, text, tools=[tool])) == [("register_user", dict(zip(kinds, arguments, strict=True)))]
+
+
+@pytest.mark.parametrize("required", [{}, {"required": []}])
+@pytest.mark.parametrize(
+    ("name", "properties", "text", "arguments"),
+    [
+        ("add", {"a": "integer", "b": "integer"}, "add 2 and 3", {"a": 2, "b": 3}),
+        ("roll_dice", {"sides": "integer"}, "roll the dice", {"sides": 42}),
+        ("set_alarm", {"label": "string", "on": "boolean"}, "set an alarm", {"label": "sample label", "on": True}),
+        ("search", {"query": "string"}, "search for cats", {"query": "search for cats"}),
+    ],
+)
+def test_a_schema_that_requires_nothing_is_filled_all_the_same(
+    client: OpenAI, name: str, properties: dict[str, str], text: str, arguments: dict[str, Any], required: Any
+) -> None:
+    schema = {"type": "object", "properties": {key: {"type": kind} for key, kind in properties.items()}, **required}
+    tool = {"type": "function", "function": {"name": name, "parameters": schema}}
+    assert called(ask(client, text, tools=[tool])) == [(name, arguments)]
+
+
+def test_a_default_is_left_to_the_tool_until_the_question_says_otherwise(client: OpenAI) -> None:
+    days = {"days": {"type": "integer", "default": 1}, "city": {"type": "string"}}
+    tool = {"type": "function", "function": {"name": "get_forecast", "parameters": {"properties": days}}}
+    assert called(ask(client, "forecast for Rome", tools=[tool])) == [("get_forecast", {"city": "Rome"})]
+    arguments = {"city": "Rome", "days": 3}
+    assert called(ask(client, "forecast for Rome, days: 3", tools=[tool])) == [("get_forecast", arguments)]
