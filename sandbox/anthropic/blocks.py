@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sandbox.anthropic.fields import Fields, closed, get, tag
 from sandbox.anthropic.service import invalid
+from sandbox.media import png
 from sandbox.model import tokens
 from sandbox.model.prompt import Attachment, Prompt, ToolResult, attach
 from sandbox.wire.messages import encode
@@ -164,7 +165,7 @@ def decoded(source: Fields, where: str, allowed: tuple[str, ...]) -> bytes:
 
 
 def _sniffed(data: bytes) -> str | None:
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(png.SIGNATURE):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"

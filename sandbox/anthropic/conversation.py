@@ -6,8 +6,7 @@ from sandbox.anthropic.blocks import ASSISTANT, USER, Block, Reader, block_of, c
 from sandbox.anthropic.fields import Fields, closed, get
 from sandbox.anthropic.models import Model
 from sandbox.anthropic.service import invalid
-from sandbox.misbehaviour import faults
-from sandbox.model.prompt import Prompt
+from sandbox.model.prompt import Prompt, begin_turn, end_turn
 from sandbox.model.tokens import PER_MESSAGE
 
 ROLES = ("user", "assistant", "system")
@@ -62,18 +61,14 @@ def _turn(role: str, parts: list[Fields], reader: Reader, where: str) -> tuple[l
     """A turn's blocks and text. The prompt's question is the user's last text, its results those that came after."""
     prompt = reader.prompt
     answers = any(part["type"] == "tool_result" for part in parts)
-    if role == "assistant" or not answers:
-        prompt.tool_results.clear()
-    if role == "user" and not answers:
-        prompt.attachments = []
+    begin_turn(prompt, user=role == "user", answers=answers)
     blocks, texts = [], []
     for index, part in enumerate(parts):
         text, cost = reader.read(part, f"{where}.{index}")
         blocks.append(block_of(part, cost, f"{where}.{index}"))
         texts += [text] if text else []
     said = "\n".join(texts)
-    if role == "user" and (said or not answers):
-        prompt.user_text = faults.strip(said)
+    end_turn(prompt, said, user=role == "user", answers=answers)
     return blocks, said
 
 

@@ -2,9 +2,6 @@
 
 import base64
 from collections.abc import Callable, Iterator
-from typing import Any
-
-import msgspec
 
 from sandbox.anthropic.blocks import SIGNED, signature
 from sandbox.anthropic.caching import Cached
@@ -14,7 +11,7 @@ from sandbox.misbehaviour.faults import Faults
 from sandbox.model.generation import Output
 from sandbox.model.replies import REFUSAL
 from sandbox.model.tokens import split
-from sandbox.wire.messages import named_event
+from sandbox.wire.messages import encode, named_event
 
 # Anthropic's own way to ask for thinking that may not be shown.
 REDACTED = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
@@ -66,19 +63,11 @@ def blocks(asked: Asked, output: Output, new_id: Callable[[str], str]) -> Iterat
             "type": "tool_use",
             "id": new_id("toolu_"),
             "name": call.name,
-            "input": _arguments(call.arguments),
+            "input": call.values(),
             "caller": {"type": "direct"},
         }
     if output.pieces and not output.is_refusal:
         yield {"type": "text", "text": output.text, "citations": None}
-
-
-def _arguments(text: str) -> Any:
-    """A call's arguments; nothing of those that the token limit cut short."""
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return {}
 
 
 def usage(asked: Asked, output: Output, cached: Cached, faults: Faults) -> Fields:
@@ -141,7 +130,7 @@ def _in_parts(block: Fields, output: Output) -> tuple[Fields, Iterator[Fields]]:
     if kind == "text":
         return {**block, "text": ""}, ({"type": "text_delta", "text": piece} for piece in output.stream())
     if kind == "tool_use":
-        text = msgspec.json.encode(block["input"]).decode()
+        text = encode(block["input"]).decode()
         return {**block, "input": {}}, _json_deltas(text)
     if kind == "thinking":
         return {**block, "thinking": "", "signature": ""}, _thinking_deltas(block)

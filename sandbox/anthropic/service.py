@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sandbox.errors import ApiError
 from sandbox.misbehaviour.faults import Faults
 from sandbox.store.auth import admit
-from sandbox.wire.messages import Headers, Response, json_response, named_event
+from sandbox.wire.messages import Headers, Response, error_response, named_event
 from sandbox.wire.service import Service, retry_header, said
 
 VERSION = b"anthropic-version"
@@ -47,8 +47,7 @@ def error_event(error: ApiError, number: int) -> bytes:
 
 
 def _error_response(error: ApiError) -> Response:
-    headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    return json_response(error_body(error), error.status, headers)
+    return error_response(error, error_body(error))
 
 
 def _status_error(faults: Faults) -> ApiError:

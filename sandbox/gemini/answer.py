@@ -2,9 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-import msgspec
 
 from sandbox.gemini.conversation import signature
 from sandbox.gemini.fields import Fields
@@ -12,7 +9,6 @@ from sandbox.gemini.reading import Asked
 from sandbox.misbehaviour.faults import Faults
 from sandbox.model.chat_format import token_logprob
 from sandbox.model.generation import Output
-from sandbox.model.tools import Call
 from sandbox.wire.messages import encode
 
 _CATEGORIES = ("HATE_SPEECH", "DANGEROUS_CONTENT", "HARASSMENT", "SEXUALLY_EXPLICIT")
@@ -134,7 +130,7 @@ def _thoughts(asked: Asked, output: Output) -> list[Fields]:
 def _calls(asked: Asked, output: Output) -> Iterator[Fields]:
     """The calls, the first with a signature where the model signs them."""
     for index, call in enumerate(output.calls):
-        part: Fields = {"functionCall": {"name": call.name, "args": _arguments(call)}}
+        part: Fields = {"functionCall": {"name": call.name, "args": call.values()}}
         if asked.model.signed:
             part["functionCall"]["id"] = _call_id(asked, index)
             if index == 0:
@@ -144,14 +140,6 @@ def _calls(asked: Asked, output: Output) -> Iterator[Fields]:
 
 def _call_id(asked: Asked, index: int) -> str:
     return f"{signature(asked.prompt.user_text)[24:31].lower().replace('/', 'a').replace('+', 'b')}{index}"
-
-
-def _arguments(call: Call) -> Any:
-    """A call's arguments; nothing of those that the token limit cut short."""
-    try:
-        return msgspec.json.decode(call.arguments)
-    except msgspec.DecodeError:
-        return {}
 
 
 def _texts(asked: Asked, output: Output, pieces: list[str]) -> Iterator[Fields]:

@@ -6,10 +6,9 @@ from typing import Any
 
 from sandbox.gemini.fields import Fields, closed, items
 from sandbox.gemini.models import Model
-from sandbox.gemini.parts import Reader
+from sandbox.gemini.parts import STANDARD, Reader
 from sandbox.gemini.service import invalid
-from sandbox.misbehaviour import faults
-from sandbox.model.prompt import Prompt
+from sandbox.model.prompt import Prompt, begin_turn, end_turn
 
 ROLES = ("user", "model", "function")
 SIGNED = b"sandbox-thought::"
@@ -71,15 +70,11 @@ def _turn(role: str, parts: list[Any], reader: Reader, where: str, texts: list[s
     """Reads a turn and returns the kinds of its parts. The prompt's question is the user's last text."""
     prompt = reader.prompt
     answers = any(isinstance(part, dict) and {"functionResponse", "function_response"} & part.keys() for part in parts)
-    if role == "model" or not answers:
-        prompt.tool_results.clear()
-    if role != "model" and not answers:
-        prompt.attachments = []
+    begin_turn(prompt, user=role != "model", answers=answers)
     read = [reader.read(part, f"{where}.parts[{index}]") for index, part in enumerate(parts)]
     said = "\n".join(text for kind, text in read if kind == "text")
     texts.append(said)
-    if role != "model" and (said or not answers):
-        prompt.user_text = faults.strip(said)
+    end_turn(prompt, said, user=role != "model", answers=answers)
     return [kind for kind, _ in read]
 
 
@@ -128,7 +123,7 @@ def _check_signatures(turns: list[tuple[str, list[str], list[Any]]]) -> None:
 
 
 def _standard(text: str) -> str:
-    return text.translate(str.maketrans("-_", "+/")) if text not in SKIPS else text
+    return text.translate(STANDARD) if text not in SKIPS else text
 
 
 def _encoded(text: str) -> str:

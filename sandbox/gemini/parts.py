@@ -27,12 +27,13 @@ TYPES = {
     "text": ("plain", "html", "css", "csv", "xml", "rtf", "javascript", "markdown", "x-python"),
     "application": ("pdf", "json", "x-javascript", "x-python", "rtf"),
 }
+STANDARD = str.maketrans("-_", "+/")  # Google's decoder takes both alphabets of base64
 _YOUTUBE = ("https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/")
 _MODALITIES = {"image": "IMAGE", "audio": "AUDIO", "video": "VIDEO"}
 
 
 class Reader:
-    """Reads parts into a prompt, and counts tokens by modality; `names` are the functions called last."""
+    """Reads parts into a prompt, and counts tokens by modality."""
 
     def __init__(self, prompt: Prompt) -> None:
         self.prompt = prompt
@@ -101,7 +102,7 @@ def _inline(blob: Any, where: str) -> tuple[Attachment, int]:
     mime = str(typed(fields, "mimeType", str, where) or "")
     kind = _kind(mime, where)
     try:
-        data = base64.b64decode((typed(fields, "data", str, where) or "").translate(_STANDARD), validate=True)
+        data = base64.b64decode((typed(fields, "data", str, where) or "").translate(STANDARD), validate=True)
     except binascii.Error as error:
         raise violation(
             f"{where}.data", f"Invalid value at '{where}.data' (TYPE_BYTES), Base64 decoding failed"
@@ -112,9 +113,6 @@ def _inline(blob: Any, where: str) -> tuple[Attachment, int]:
         raise invalid("The document has no pages.")
     attachment = Attachment(kind, media_type=mime, size=len(data))
     return attachment, _cost(attachment, data)
-
-
-_STANDARD = str.maketrans("-_", "+/")
 
 
 def _cost(attachment: Attachment, data: bytes) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.errors import ApiError
 from sandbox.misbehaviour.faults import Faults
 from sandbox.store.auth import admit
-from sandbox.wire.messages import Headers, Response, encode, json_response
+from sandbox.wire.messages import Headers, Response, encode, error_response
 from sandbox.wire.service import Service, milliseconds_since, said
 
 KEY = b"x-goog-api-key"
@@ -71,7 +71,7 @@ def error_event(error: ApiError, number: int) -> bytes:
 
 
 def _error_response(error: ApiError) -> Response:
-    return json_response(error_body(error), error.status)
+    return error_response(error, error_body(error))
 
 
 def _status_error(faults: Faults) -> ApiError:

@@ -49,6 +49,23 @@ class Prompt:
     image_tokens: int = 0
 
 
+def begin_turn(prompt: Prompt, *, user: bool, answers: bool) -> None:
+    """Forgets what a new turn ends, before its parts are read: results, and with a user's words the attachments.
+
+    `answers` says that the turn has results of tools.
+    """
+    if not (user and answers):
+        prompt.tool_results.clear()
+    if user and not answers:
+        prompt.attachments = []
+
+
+def end_turn(prompt: Prompt, said: str, *, user: bool, answers: bool) -> None:
+    """Takes what a user's turn said for the question; one of results alone asks nothing new."""
+    if user and (said or not answers):
+        prompt.user_text = faults.strip(said)
+
+
 def from_messages(messages: Any) -> Prompt:
     """Reads chat messages; raises ApiError 400 for what OpenAI would refuse."""
     if not isinstance(messages, list):

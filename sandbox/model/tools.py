@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from sandbox.errors import invalid_type, missing_parameter
 from sandbox.model import strict_schema
 from sandbox.model.prompt import Prompt
@@ -59,6 +61,14 @@ class Call:
     name: str
     arguments: str
     kind: str = "function"
+
+    def values(self) -> dict[str, Any]:
+        """The arguments of a function by name; none of those that the token limit cut short."""
+        try:
+            decoded: dict[str, Any] = msgspec.json.decode(self.arguments)
+        except msgspec.DecodeError:
+            return {}
+        return decoded
 
 
 def choose(prompt: Prompt, tools: list[Tool], choice: str, *, named: str = "", parallel: bool = True) -> list[Call]:

@@ -21,12 +21,13 @@ async def common(request: Request) -> Answer:
     body = request.json()
     model, documents, scored, used = _asked(body, "documents")
     voyage = "top_k" in body
+    top = params.integer(body, "top_k" if voyage else "top_n", 1)
     results = [_result(documents, row, shown=body.get("return_documents", not voyage)) for row in scored]
     used = request.faults.usage.get("total_tokens", used)
     usage = {} if request.faults.no_usage else {"usage": {"total_tokens": used}}
     if voyage:
-        return json_response({"object": "list", "data": results[: body["top_k"]], "model": model, **usage})
-    answer = {"id": request.app.state.new_id("rerank-"), "model": model, "results": results[: body.get("top_n")]}
+        return json_response({"object": "list", "data": results[:top], "model": model, **usage})
+    answer = {"id": request.app.state.new_id("rerank-"), "model": model, "results": results[:top]}
     return json_response({**answer, **usage})
 
 
@@ -34,7 +35,8 @@ async def cohere(request: Request) -> Answer:
     body = request.json()
     params.known(body, ("model", "query", "documents", "top_n", "max_tokens_per_doc", "priority"))
     _, documents, scored, _ = _asked(body, "documents")
-    results = [{"index": index, "relevance_score": score} for index, score in scored[: body.get("top_n")]]
+    top = params.integer(body, "top_n", 1)
+    results = [{"index": index, "relevance_score": score} for index, score in scored[:top]]
     units = request.faults.usage.get("total_tokens", -(-len(documents) // SEARCH_UNIT))
     meta = {"api_version": {"version": "2"}, "billed_units": {"search_units": units}}
     return json_response({"id": request.app.state.new_id("", 32), "results": results, "meta": meta})

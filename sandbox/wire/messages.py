@@ -187,9 +187,10 @@ def endless_body() -> Stream:
     return Stream(repeat(b" " * 1024), content_type=JSON)
 
 
-def error_response(error: ApiError) -> Response:
+def error_response(error: ApiError, body: Any = None) -> Response:
+    """The answer that an error is, with a vendor's own `body` or else OpenAI's."""
     headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    return json_response(error.body(), error.status, headers)
+    return json_response(error.body() if body is None else body, error.status, headers)
 
 
 def too_large(limit: int) -> ApiError:
