@@ -130,7 +130,6 @@ def places(value: Any, wanted: str, path: str = "") -> Iterator[str]:
 
 def _settings(call: Call, target: Target) -> Settings:
     vendor, model = target.account.vendor, target.model
-    media: dict[str, Media] = {}
     return Settings(
         model=model.upstream_id,
         vendor=vendor.kind,
@@ -138,7 +137,6 @@ def _settings(call: Call, target: Target) -> Settings:
         max_output=model.max_output_tokens,
         strict=call.options.strict,
         cache=call.options.cache,
-        media=media,
         stream_usage=call.asks_usage or call.wants_usage,
     )
 

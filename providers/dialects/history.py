@@ -3,15 +3,14 @@
 Servers of one's own take what they like: nothing is taken out for them.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from providers.dialects.base import Fields
 from providers.dialects.wire import decode, encode
 from providers.vendors import Vendor
 
-Fields = Mapping[str, msgspec.Raw]
 CACHE, SIGNED = "cache_control", "extra_content"
 REASONING = ("reasoning_content", "reasoning_details", "thinking_blocks")
 _MARKS = {name: f'"{name}"'.encode() for name in (CACHE, SIGNED, *REASONING)}

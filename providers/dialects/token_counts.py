@@ -5,9 +5,9 @@ from collections.abc import Callable
 import msgspec
 
 from providers.dialects import anthropic, gemini
-from providers.dialects.conversion import Ask, Converted, StreamConversion, Upstream
-from providers.dialects.failures import DialectError
+from providers.dialects.conversion import Ask, Converted, Upstream
 from providers.dialects.gemini.dialect import model_path
+from providers.dialects.media_conversion import Whole
 from providers.dialects.neutral import Failure, Request, Settings, Written
 
 
@@ -21,6 +21,7 @@ class CountRoute(msgspec.Struct, frozen=True):
     write_count: Callable[[int], bytes]
     read_error: Callable[[int, bytes], Failure]
     write_error: Callable[[Failure], bytes]
+    urls: Callable[[Request, Settings], list[str]]
 
 
 def read_anthropic(ask: Ask) -> Request:
@@ -41,6 +42,7 @@ anthropic_to_gemini = CountRoute(
     anthropic.write_count,
     gemini.read_error,
     anthropic.write_error,
+    gemini.media_needed,
 )
 gemini_to_anthropic = CountRoute(
     read_gemini,
@@ -50,20 +52,22 @@ gemini_to_anthropic = CountRoute(
     gemini.write_count,
     anthropic.read_error,
     gemini.write_error,
+    lambda request, settings: [],
 )
 
 
-class CountConversion:
+class CountConversion(Whole):
     """A count that another vendor makes."""
 
     def __init__(self, route: CountRoute, ask: Ask) -> None:
+        super().__init__()
+        self.read_error, self.write_error = route.read_error, route.write_error
         self._route = route
         self._request = route.read(ask)
-        self.dropped: list[str] = []
 
     def urls(self, settings: Settings) -> list[str]:
-        """Return what Gemini does not fetch itself."""
-        return gemini.media_needed(self._request, settings) if self._route is anthropic_to_gemini else []
+        """Return what the vendor does not fetch itself."""
+        return self._route.urls(self._request, settings)
 
     def write(self, settings: Settings) -> Upstream:
         """Return the upstream request."""
@@ -74,16 +78,3 @@ class CountConversion:
     def answer(self, body: bytes) -> Converted:
         """Return the count."""
         return Converted(status=200, body=self._route.write_count(self._route.read_count(body)))
-
-    def failed(self, status: int, body: bytes) -> Converted:
-        """Return an error of the provider's."""
-        failure = self._route.read_error(status, body)
-        return Converted(status=failure.status, body=self.refused(failure), failure=failure)
-
-    def refused(self, failure: Failure) -> bytes:
-        """Return the body of an error."""
-        return self._route.write_error(failure)
-
-    def stream(self) -> StreamConversion:
-        """Counts come whole."""
-        raise DialectError("The provider answered a count with a stream.", status=502)

@@ -4,12 +4,11 @@ through.
 
 from collections.abc import Iterable, Mapping
 
-import msgspec
 from multidict import CIMultiDict
 
 from providers.dialects.anthropic.errors import from_fields
 from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
-from providers.dialects.wire import encode, plain
+from providers.dialects.wire import encode, lenient_fields
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
 
@@ -57,7 +56,7 @@ class Anthropic:
         """Return the error that an answer or an event reports."""
         if bytes(fields.get("type", b"")) != _ERROR:
             return None
-        failure = from_fields(200, _decoded(fields))
+        failure = from_fields(200, lenient_fields(fields))
         return ReportedError(failure.status, failure.message, failure.type)
 
     def is_output(self, fields: Fields) -> bool:
@@ -66,11 +65,4 @@ class Anthropic:
 
     def choices_ended(self, fields: Fields) -> Mapping[int, bool]:
         """Return nothing: the type of the last event says that a message is whole."""
-        return {}
-
-
-def _decoded(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, object]:
-    try:
-        return plain(fields)
-    except ValueError:
         return {}

@@ -12,7 +12,7 @@ from providers.dialects.base import Asked, Fields, ReportedError, address, passi
 from providers.dialects.failures import DialectError
 from providers.dialects.gemini.answer import content_parts
 from providers.dialects.gemini.errors import from_fields
-from providers.dialects.wire import encode, listed, plain
+from providers.dialects.wire import encode, lenient_fields, listed, plain
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
 
@@ -61,7 +61,7 @@ class Gemini:
         """Return the error that an answer or an event reports."""
         if "error" not in fields:
             return None
-        failure = from_fields(200, _decoded(fields))
+        failure = from_fields(200, lenient_fields(fields))
         return ReportedError(failure.status, failure.message, failure.type)
 
     def is_output(self, fields: Fields) -> bool:
@@ -94,11 +94,4 @@ def _named(asked: Asked, model: str) -> bytes:
 
 def _candidates(fields: Fields) -> list[dict[str, Any]]:
     raw = fields.get("candidates")
-    return [] if raw is None else listed(_decoded({"candidates": raw}), "candidates")
-
-
-def _decoded(fields: Fields) -> dict[str, Any]:
-    try:
-        return plain(fields)
-    except ValueError:
-        return {}
+    return [] if raw is None else listed(lenient_fields({"candidates": raw}), "candidates")
