@@ -68,19 +68,22 @@ class MediaFetcher:
         if len(wanted) > self._limits.files:
             message = f"A call may name at most {self._limits.files} files by URL; it names {len(wanted)}."
             raise FetchFailed(wanted[-1], message)
-        found: dict[str, Media] = {}
         left = self._limits.call_bytes
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {url: group.create_task(self.fetch(url)) for url in wanted}
-        except BaseExceptionGroup as failed:
-            raise _first(failed) from None
-        for url, task in tasks.items():
-            found[url] = task.result()
-            left -= len(found[url].data) * 3 // 4
+
+        async def counted(url: str) -> Media:
+            nonlocal left
+            media = await self.fetch(url)
+            left -= len(media.data) * 3 // 4
             if left < 0:
                 raise FetchFailed(url, f"The files of a call may have {self._limits.call_bytes} bytes in all.")
-        return found
+            return media
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {url: group.create_task(counted(url)) for url in wanted}
+        except BaseExceptionGroup as failed:
+            raise _first(failed) from None
+        return {url: task.result() for url, task in tasks.items()}
 
     async def fetch(self, url: str) -> Media:
         """Return the media at a URL, inline. Raises :class:`FetchFailed`."""

@@ -217,6 +217,14 @@ async def test_a_call_is_bounded(fetcher: MediaFetcher) -> None:
             await fetcher.fetch_all(urls[:2])
 
 
+@pytest.mark.parametrize("fetcher", [Limits(allow=LOCAL, at_once=1, call_bytes=100, seconds=2)], indirect=True)
+async def test_nothing_more_is_fetched_once_a_calls_files_are_too_large(fetcher: MediaFetcher) -> None:
+    async with serving(answering(file(IMAGE))) as server:
+        with pytest.raises(FetchFailed, match="100 bytes in all"):
+            await fetcher.fetch_all(f"{server.origin}/{number}" for number in range(9))
+        assert server.connections <= 3  # the third may have begun
+
+
 async def test_one_failure_ends_the_others(fetcher: MediaFetcher) -> None:
     async def script(peer: Peer) -> None:
         line, _, _ = await peer.request()
