@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.db import transaction
 
 from accounts.audit import note
 from accounts.audited_command import AuditedCommand
 from providers.bound_secrets import SECRETS
-from providers.lookup import find_account
+from providers.management.accounts import account_named
 from providers.models import ProviderAccount
 from providers.origins import origin
 
@@ -38,10 +38,7 @@ class Command(AuditedCommand):
             self.stdout.write("Nothing to do: every stored secret is bound to its account's address.")
 
     def _bind(self, name: str) -> None:
-        try:
-            account = find_account(name, lock=True)
-        except ValueError as error:
-            raise CommandError(str(error)) from None
+        account = account_named(name, lock=True)
         faulty = [column for column in SECRETS if account.secret_fault(column)]
         if faulty:
             account.bind_secrets()

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts.audited_command import AuditedCommand
 from providers.catalogue.models import choose, known_models, seed
-from providers.lookup import find_account
+from providers.management.accounts import account_named
 
 SIGNS = {"add": "+", "change": "~", "keep": " "}
 
@@ -26,8 +26,8 @@ class Command(AuditedCommand):
         parser.add_argument("--dry-run", action="store_true", help="print what would be done, and write nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        account = account_named(options["account"])
         try:
-            account = find_account(options["account"])
             wanted = choose(account.kind, options["model"])
         except ValueError as error:
             raise CommandError(str(error)) from None

@@ -1,19 +1,18 @@
 """``manage.py test_credentials``: call an account's models and say what works."""
 
 import difflib
-import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from providers.catalogue.models import known_model
-from providers.lookup import find_account
+from providers.management.accounts import ModelsCommand, account_named
 from providers.models import Model, ProviderAccount
 from providers.probe.run import ProbeResult, probe_account
 from providers.probe.verdict import LABELS
 
 
-class Command(BaseCommand):
+class Command(ModelsCommand):
     help = (
         "Make one cheap real call per model of an account and say what works: bad key, no access to the model, "
         "wrong URL, no network. Exits with 1 unless all work. "
@@ -21,7 +20,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("account", help="the account's name")
+        super().add_arguments(parser)
         parser.add_argument(
             "--model",
             action="append",
@@ -29,20 +28,11 @@ class Command(BaseCommand):
             metavar="NAME",
             help="only this one, with or without the account; may be repeated (default: all enabled ones)",
         )
-        parser.add_argument("--json", action="store_true", help="a JSON list, one object per model")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            account = find_account(options["account"])
-            models = _chosen(account, options["model"])
-        except ValueError as error:
-            raise CommandError(str(error)) from None
-        results = probe_account(account, models)
-        if options["json"]:
-            self.stdout.write(json.dumps([result.as_dict() for result in results], indent=2))
-        else:
-            for result in results:
-                self.stdout.write(_line(result))
+        account = account_named(options["account"])
+        results = probe_account(account, _chosen(account, options["model"]))
+        self.print_rows([result.as_dict() for result in results], map(_line, results), as_json=options["json"])
         bad = sum(not result.ok for result in results)
         if bad:
             raise CommandError(f"{bad} of {len(results)} do not work.")
@@ -71,5 +61,5 @@ def _chosen(account: ProviderAccount, names: list[str]) -> list[Model] | None:
         else:
             near = difflib.get_close_matches(name, present, n=3) or sorted(present)[:10]
             there = f" Valid values: {', '.join(near)}." if near else " It has none."
-            raise ValueError(f"The account {account.name!r} has no model {name!r}.{there}")
+            raise CommandError(f"The account {account.name!r} has no model {name!r}.{there}")
     return chosen
