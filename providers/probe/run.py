@@ -20,6 +20,7 @@ from providers import headers as header_rules
 from providers.account import request_headers
 from providers.credentials.exchange import TokenRefused
 from providers.credentials.held import held
+from providers.credentials.kinds import BadCredentials
 from providers.models import Model, ProviderAccount
 from providers.probe import verdict as probe_verdict
 from providers.probe.verdict import State, Verdict
@@ -116,8 +117,14 @@ def probe_account(
 def account_client(
     account: ProviderAccount, *, resolve: Resolve = resolve, max_bytes: int = MAX_ANSWER_BYTES
 ) -> CheckedClient:
-    """Return a client that calls as the account does: its headers, its key or a token. Raises ``TokenRefused``."""
-    credential = account.credential
+    """Return a client that calls as the account does: its headers, its key or a token.
+
+    Raises ``TokenRefused``, also for stored credentials that can't be read.
+    """
+    try:
+        credential = account.credential
+    except BadCredentials as fault:
+        raise TokenRefused(str(fault)) from None
     bound = credential is not None and not account.secret_fault("credentials")
     signed = authorization(held(credential), resolve) if credential is not None and bound else {}
     return CheckedClient(

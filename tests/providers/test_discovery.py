@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from providers.discovery import DiscoveryFailed, discover, guess, read_page
 from providers.models import Model, ProviderAccount
+from providers.probe.run import probe_account
 from sandbox.anthropic.models import MODELS as CLAUDE
 from sandbox.gemini.models import MODELS as GEMINI
 from tests.support.sandbox_process import KEY, SandboxProcess
@@ -99,12 +100,18 @@ def test_what_a_name_says(name, types) -> None:
 def test_why_there_is_no_list(account, sandbox) -> None:
     for made, said in (
         ({"key": "sk-wrong-key"}, "refused the key"),
+        ({"key": '{"type": "of another release"}'}, "credentials can't be read"),
         ({"url": f"{sandbox.url}/nowhere"}, "has no list of models"),
         ({"url": "http://127.0.0.1:9"}, "can't be reached"),
     ):
         with pytest.raises(DiscoveryFailed, match=said):
             discover(account(**made))
         ProviderAccount.objects.all().delete()
+
+
+def test_credentials_that_cannot_be_read_are_a_bad_key(account) -> None:
+    [result] = probe_account(account(key='{"type": "of another release"}'))
+    assert (result.state, result.ok) == ("bad_key", False)
 
 
 def run(*arguments: str) -> str:
