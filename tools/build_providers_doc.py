@@ -18,6 +18,7 @@ from providers.dialects.anthropic import blocks  # noqa: E402
 from providers.dialects.anthropic import writing as anthropic_writing  # noqa: E402
 from providers.dialects.conversions import ESTIMATED, counts, passes  # noqa: E402
 from providers.dialects.gemini import writing as gemini_writing  # noqa: E402
+from providers.dialects.rerank import STYLES  # noqa: E402
 from providers.vendors import VENDORS, Vendor  # noqa: E402
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "providers.md"
@@ -38,7 +39,7 @@ OPERATIONS: tuple[tuple[str, Operation], ...] = (
     ("`models/…:countTokens`", operations.GENERATE_COUNT),
     ("`models/…:embedContent`, `:batchEmbedContents`", operations.EMBED_CONTENT),
 )
-# A vendor of each kind: all others are like one of them.
+# A vendor of each kind: all others are like one of them, but for reranking.
 LIKE: tuple[tuple[str, str], ...] = (
     ("OpenAI's, with responses", "openai"),
     ("OpenAI's, without", "groq"),
@@ -94,7 +95,8 @@ def page() -> str:
 def _endpoints() -> str:
     head = ["endpoint", *(name for name, _ in LIKE)]
     rows = [[name, *(_way(row, VENDORS[kind]) for _, kind in LIKE)] for name, row in OPERATIONS]
-    return _table(head, rows)
+    styled = f"Of the vendors, {_names(STYLES)} rerank in words of their own: `rerank` is converted for them.\n"
+    return f"{_table(head, rows)}\n{styled}"
 
 
 def _way(operation: Operation, vendor: Vendor) -> str:
