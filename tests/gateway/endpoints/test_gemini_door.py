@@ -131,8 +131,14 @@ def test_the_key_in_the_query_and_streams_as_arrays(gateway: Gateway, token: str
     assert parts[-1]["candidates"][0]["finishReason"] == "STOP"
     assert token not in str(upstream.requests()[-1])
     assert token not in gateway.log
-    elsewhere = gateway.http.post(f"{gateway.origin}/v1/chat/completions?key={token}", json={})
-    assert elsewhere.status_code == 401
+    for method, path, status in (
+        ("POST", f"/v1/models/{CHAT}:generateContent", 200),
+        ("GET", "/v1beta/models", 200),
+        ("GET", "/v1/models", 401),
+        ("POST", "/v1/chat/completions", 401),
+    ):
+        answered = gateway.http.request(method, f"{gateway.origin}{path}?key={token}", json=BODY)
+        assert answered.status_code == status, path
 
 
 def test_models_in_googles_words(google: genai.Client, gateway: Gateway, token: str) -> None:
