@@ -3,6 +3,7 @@
 Servers of one's own take what they like: nothing is taken out for them.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from providers.vendors import Vendor
 CACHE, SIGNED = "cache_control", "extra_content"
 REASONING = ("reasoning_content", "reasoning_details", "thinking_blocks")
 _MARKS = {name: f'"{name}"'.encode() for name in (CACHE, SIGNED, *REASONING)}
+# How all of these names end, from the underscore on: most histories are searched once, for that, and hold none.
+_ANY = re.compile(rb'_(?:control|content|details|blocks)"')
 
 
 def clean(fields: Fields, vendor: Vendor) -> tuple[Fields, list[str]]:
@@ -23,12 +26,14 @@ def clean(fields: Fields, vendor: Vendor) -> tuple[Fields, list[str]]:
     """
     if not vendor.needs_key:
         return fields, []
-    unknown = _unknown(vendor)
     changed: dict[str, msgspec.Raw] = {}
     lost: set[str] = set()
     for name in ("messages", "tools"):
-        raw = bytes(fields.get(name, b""))
-        found = [each for each in unknown if _MARKS[each] in raw]
+        raw = fields.get(name)
+        if raw is None or _ANY.search(raw) is None:
+            continue
+        said = bytes(raw)
+        found = [each for each in _unknown(vendor) if _MARKS[each] in said]
         if found:
             changed[name] = msgspec.Raw(encode(_without(decode(raw), frozenset(found), lost)))
     return ({**fields, **changed} if changed else fields), [CACHE] if CACHE in lost else []

@@ -40,14 +40,20 @@ def test_what_another_vendors_turns_left_in_the_messages(
     gateway: Gateway, token: str, upstream: SandboxProcess
 ) -> None:
     marked: Any = [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]
-    thought = {"role": "assistant", "content": "Hm.", "reasoning_content": "I think.", "extra_content": {"google": {}}}
+    reasoning = {"reasoning_content": "I think.", "reasoning_details": [{"text": "I"}], "thinking_blocks": [{}]}
+    thought = {"role": "assistant", "content": "Hm.", "extra_content": {"google": {}}, **reasoning}
     messages = [{"role": "user", "content": marked}, thought, {"role": "user", "content": "go on"}]
     model = account(gateway, token, upstream, "groq")
     response = gateway.post(token, CHAT_PATH, {"model": model, "messages": messages})
     assert response.headers["x-gatehouse-dropped"] == "cache_control"
     sent = upstream.requests()[-1]["body"].decode()
-    assert not any(word in sent for word in ("cache_control", "reasoning_content", "extra_content"))
+    assert not any(word in sent for word in ("cache_control", "extra_content", *reasoning))
     assert "Hm." in sent
+    for name in reasoning:  # each alone is seen, too
+        messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hm.", name: reasoning[name]}]
+        gateway.post(token, CHAT_PATH, {"model": model, "messages": messages})
+        assert name not in upstream.requests()[-1]["body"].decode()
+    messages = [{"role": "user", "content": marked}, thought, {"role": "user", "content": "go on"}]
     for kind, kept in (("openrouter", ("cache_control", "reasoning_content")), ("vllm", ("extra_content",))):
         model = account(gateway, token, upstream, kind)
         response = gateway.post(token, CHAT_PATH, {"model": model, "messages": messages})
