@@ -16,7 +16,7 @@ def find_account(name: str, *, lock: bool = False) -> ProviderAccount:
         accounts = ProviderAccount.objects.select_for_update() if lock else ProviderAccount.objects.all()
         account = accounts.filter(name=name).first()
     except DecryptionError:
-        raise ValueError(f"{undecryptable(name)}") from None
+        raise ValueError(undecryptable(name)) from None
     if account is None:
         names = list(ProviderAccount.objects.values_list("name", flat=True))
         near = difflib.get_close_matches(name, names, n=3) or sorted(names)[:10]
@@ -31,6 +31,6 @@ def undecryptable(name: str) -> str:
     """Return the sentence for an account whose stored key was encrypted with a key that is not configured now."""
     return (
         f"The key stored for {name!r} was encrypted with another encryption key. Restore the key "
-        f"(GATEHOUSE_ENCRYPTION_KEYS "
-        "or the data directory's encryption_key), or enter the account's key again in the admin."
+        "(GATEHOUSE_ENCRYPTION_KEYS or the data directory's encryption_key), or enter the account's key again in the "
+        "admin."
     )

@@ -40,12 +40,16 @@ LABELS: Final[dict[str, str]] = {
     "refused": "test call refused",
     "failed": "upstream failed",
 }
-BAD_KEY = re.compile(r"(invalid|incorrect|not valid|expired|missing|unauthori[sz]ed).{0,40}(api.?key|token|credential)"
-                     r"|(api.?key|token|credential)s?.{0,40}(invalid|incorrect|not "
-r"valid|expired|missing)", re.I | re.S)  # fmt: skip
-NO_MODEL = re.compile(r"model.{0,120}(not exist|not found|no access|not have access|not available|not "
-r"allowed|unknown|invalid)"
-                      r"|(unknown|invalid|unsupported).{0,20}model\b|no such model", re.I | re.S)  # fmt: skip
+BAD_KEY = re.compile(
+    r"(invalid|incorrect|not valid|expired|missing|unauthori[sz]ed).{0,40}(api.?key|token|credential)"
+    r"|(api.?key|token|credential)s?.{0,40}(invalid|incorrect|not valid|expired|missing)",
+    re.I | re.S,
+)
+NO_MODEL = re.compile(
+    r"model.{0,120}(not exist|not found|no access|not have access|not available|not allowed|unknown|invalid)"
+    r"|(unknown|invalid|unsupported).{0,20}model\b|no such model",
+    re.I | re.S,
+)
 WRONG_PATH = re.compile(r"invalid url|unknown request url|no route|cannot (get|post)|^not found$", re.I)
 NO_QUOTA = re.compile(r"insufficient.?(quota|balance|credit|funds)|exceeded your current quota|billing", re.I)
 # Vendors repeat the ends of a wrong key around stars: not even those belong on a page.

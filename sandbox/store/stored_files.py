@@ -120,8 +120,7 @@ def of_purpose(state: State, body: Body, name: str, purpose: str) -> StoredFile:
     if stored.shape["purpose"] != purpose:
         raise ApiError(
             f"Invalid file purpose: '{stored.shape['purpose']}'. The file in '{name}' must be uploaded with the "
-            f"purpose "
-            f"'{purpose}'.",
+            f"purpose '{purpose}'.",
             param=name,
             code="invalid_file_purpose",
         )

@@ -78,6 +78,7 @@ def test_organisation_project_and_extra_headers_go_along(upstream):
 # --- what is told apart ---
 
 OPENAI_KEY = "Incorrect API key provided: sk-test***cdef. You can find your API key at …"
+VLLM_MODEL = b'{"object":"error","message":"The model `x` does not exist.","code":404}'
 OPENAI_MODEL = "The model `gpt-4o-mini` does not exist or you do not have access to it."
 # status, message, code -> state
 ANSWERS = [
@@ -94,8 +95,7 @@ ANSWERS = [
     (404, "Invalid URL (POST /v1/v1/chat/completions)", None, "wrong_url"),
     (404, "Not Found", None, "wrong_url"),
     (405, "Method Not Allowed", None, "wrong_url"),
-    (429, "Rate limit reached for gpt-4o-mini in organization org-x on requests per "
-"min", "rate_limit_exceeded", "rate_limited"),
+    (429, "Rate limit reached for gpt-4o-mini in organization org-x (RPM)", "rate_limit_exceeded", "rate_limited"),
     (429, "You exceeded your current quota, please check your plan", "insufficient_quota", "no_quota"),
     (402, "Insufficient Balance", "invalid_request_error", "no_quota"),
     (500, "The server had an error", None, "failed"),
@@ -129,8 +129,7 @@ def test_errors_in_openais_shape(upstream, status, message, code, state):
         (400, "text/plain", b"Client sent an HTTP request to an HTTPS server.", "wrong_url"),
         (401, "text/plain", b"Unauthorized", "bad_key"),
         (400, "application/json", b'[{"error": {"code": 400, "message": "API key expired"}}]', "bad_key"),
-        (404, "application/json", b'{"object":"error","message":"The model `x` does not '
-b'exist.","code":404}', "no_model"),
+        (404, "application/json", VLLM_MODEL, "no_model"),
         (502, "text/html", b"<h1>Bad Gateway</h1>", "failed"),
     ],
 )  # fmt: skip
