@@ -20,6 +20,8 @@ from providers.upstream.sync_client import Reply, Unreachable
 MOST_PAGES = 20
 MOST_MODELS = 5000
 LARGEST_PAGE = 16 * 2**20
+PAGE_SIZES: dict[str, dict[str, str]] = {"openai": {}, "anthropic": {"limit": "1000"}, "gemini": {"pageSize": "1000"}}
+"""How each dialect is asked for as many models as it gives at once."""
 # What a name says of its model, where nothing else says it. The first that fits.
 TYPES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(pattern), types)
@@ -50,7 +52,7 @@ class DiscoveryFailed(Exception):
 
 
 class Page(NamedTuple):
-    """A page of a list: its rows, and the query of the next; ``None`` at the end."""
+    """A page of a list: its rows, and where the next begins, as a query says it; ``None`` at the end."""
 
     rows: list[dict[str, Any]]
     next: dict[str, str] | None
@@ -70,18 +72,19 @@ def discover(account: ProviderAccount) -> list[KnownModel]:
     except TokenRefused as refusal:
         raise DiscoveryFailed(str(refusal)) from None
     with client:
-        query: dict[str, str] | None = first_query(account.vendor.dialect)
+        size, place = PAGE_SIZES[account.vendor.dialect], dict[str, str]()
         for _ in range(MOST_PAGES):
-            if query is None or len(found) >= MOST_MODELS:
-                break
+            query = urlencode(size | place)
             try:
-                reply = client.call("GET", f"models?{urlencode(query)}" if query else "models")
+                reply = client.call("GET", f"models?{query}" if query else "models")
             except Unreachable as failure:
                 raise DiscoveryFailed(f"The server can't be reached: {failure}.") from None
             page = read_page(_good(reply))
             for model in models_of(account.kind, page.rows):
                 found[model.name] = model
-            query = page.next
+            if page.next is None or len(found) >= MOST_MODELS:
+                break
+            place = page.next
     return sorted(found.values(), key=lambda model: model.name)
 
 
@@ -91,11 +94,6 @@ def _good(reply: Reply) -> bytes:
     if reply.status != 200:
         raise DiscoveryFailed(f"The server has no list of models: GET /models answered {reply.status}.")
     return reply.body
-
-
-def first_query(dialect: str) -> dict[str, str]:
-    """Return the query of the first page: as many models as the dialect gives at once."""
-    return {"anthropic": {"limit": "1000"}, "gemini": {"pageSize": "1000"}}.get(dialect, {})
 
 
 def read_page(body: bytes) -> Page:
@@ -115,10 +113,10 @@ def read_page(body: bytes) -> Page:
 def _next(fields: dict[str, Any]) -> dict[str, str] | None:
     token = fields.get("nextPageToken")
     if isinstance(token, str) and token:
-        return {"pageSize": "1000", "pageToken": token}
+        return {"pageToken": token}
     last = fields.get("last_id")
     if fields.get("has_more") is True and isinstance(last, str) and last:
-        return {"limit": "1000", "after_id": last}
+        return {"after_id": last}
     return None
 
 

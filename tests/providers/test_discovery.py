@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from providers.discovery import DiscoveryFailed, discover, guess, read_page
+from providers.discovery import PAGE_SIZES, DiscoveryFailed, discover, guess, read_page
 from providers.models import Model, ProviderAccount
 from providers.probe.run import probe_account
 from sandbox.anthropic.models import MODELS as CLAUDE
@@ -59,6 +59,18 @@ def test_geminis_list(account, sandbox) -> None:
     assert found["gemini-embedding-001"].model_types == ("embedding",)
     assert found["gemini-2.5-flash"].context_window == 1_048_576
     assert "text_to_speech" in found["gemini-2.5-flash-preview-tts"].model_types
+
+
+def test_lists_that_come_in_pages(account, sandbox, monkeypatch) -> None:
+    monkeypatch.setitem(PAGE_SIZES, "anthropic", {"limit": "3"})
+    monkeypatch.setitem(PAGE_SIZES, "gemini", {"pageSize": "4"})
+    sandbox.clear()
+    assert {model.name for model in discover(account("anthropic"))} == CLAUDE.keys()
+    assert len(sandbox.requests()) == -(-len(CLAUDE) // 3)
+    ProviderAccount.objects.all().delete()
+    sandbox.clear()
+    assert {model.name for model in discover(account("google-gemini", f"{sandbox.origin}/v1beta"))} == GEMINI.keys()
+    assert len(sandbox.requests()) == -(-len(GEMINI) // 4)
 
 
 @pytest.mark.parametrize(
