@@ -1,8 +1,8 @@
 """The policies, in their order, the same for HTTP calls, sockets and lines of batches.
 
-A policy is a file with a coroutine ``admit(call)``, which may refuse by raising, and where it needs them two functions:
+A policy is a file with what it needs of these: a coroutine ``admit(call)``, which may refuse by raising;
 ``settle(call, attempt)``, which is given every attempt of an admitted call whose record is complete, its usage and cost
-in it, and ``release(call)``, which ends what the call holds when it is over. A new one is a file and a line here; its
+in it; and ``release(call)``, which ends what the call holds when it is over. A new one is a file and a line here; its
 position in ``POLICIES`` is its position in the life of a call.
 """
 
@@ -21,7 +21,7 @@ class Policy:
     """One policy: its name for logs, and its parts."""
 
     name: str
-    admit: Callable[[Call], Awaitable[None]]
+    admit: Callable[[Call], Awaitable[None]] | None = None
     settle: Callable[[Call, CallAttempt], None] | None = None
     release: Callable[[Call], None] | None = None
 
@@ -31,7 +31,7 @@ POLICIES: tuple[Policy, ...] = (
     Policy("capability", capability.admit),
     Policy("ownership", ownership.admit),
     Policy("limits", limits.admit, limits.settle, limits.release),
-    Policy("routing", routing.admit, routing.settle),
+    Policy("routing", settle=routing.settle),
 )
 
 
@@ -41,7 +41,8 @@ async def admit(call: Call) -> None:
     Raises what a policy refuses with.
     """
     for policy in POLICIES:
-        await policy.admit(call)
+        if policy.admit is not None:
+            await policy.admit(call)
 
 
 def settle(call: Call, attempt: CallAttempt) -> None:
