@@ -67,6 +67,11 @@ class Body:
             self.raw = msgspec.json.encode(self.fields)
 
     @property
+    def fault(self) -> Exception | None:
+        """What was wrong with the body while it streamed through."""
+        return None if self.upload is None else self.upload.fault
+
+    @property
     def size(self) -> int:
         """How many bytes came so far: of an upload those that were sent on."""
         return len(self.raw) if self.upload is None else self.upload.sent

@@ -31,6 +31,7 @@ class CallAttempt(Protocol):
     number: int
     record: AttemptRecord
     answer: UpstreamAnswer | None
+    outcome: int
     upstream_ms: float
 
     @property

@@ -46,7 +46,8 @@ async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
     up.
 
     ``wait_for_first_event``: a stream is replied to only when its first event has come, so that an error there can be
-    retried. Raises ``UpstreamFailure`` and :class:`~gateway.call.errors.FirstTokenTimedOut`.
+    retried. Raises ``UpstreamFailure`` and :class:`~gateway.call.errors.FirstTokenTimedOut`, or what was wrong with a
+    body that streamed through: the upstream only saw it end.
     """
     attempt.record.bytes_in = attempt.call.body.size  # of an upload, what was sent is counted at its end
     attempt.begin()
@@ -62,10 +63,11 @@ async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
     except BaseException as error:  # the attempt's boundary: whatever ends it, it leaves its record
         if attempt.answer is not None:
             attempt.answer.close()
-        upload = attempt.call.body.upload
-        fault = upload.fault if upload is not None else None
+        fault = attempt.call.body.fault
         attempt.free = attempt.free or fault is not None  # no vendor bills half a request
         attempt.finish(fault or error)
+        if fault is not None and isinstance(error, Exception):
+            raise fault from None
         raise
 
 

@@ -5,10 +5,7 @@ nothing is tried again.
 """
 
 import asyncio
-import contextlib
-import math
 import random
-from dataclasses import dataclass
 from time import perf_counter_ns
 
 from gateway.call import errors
@@ -22,6 +19,7 @@ from gateway.policies import access, admit, ownership
 from gateway.routing.health import health
 from gateway.telemetry import meter
 from providers.upstream.failures import UpstreamFailure
+from providers.upstream.headers import retry_after
 
 LONGEST_RETRY_DELAY_SECONDS = 10.0
 RETRY, FAILOVER = "retry", "failover"
@@ -37,31 +35,42 @@ async def run(call: Call) -> Reply:
 
 async def deliver(call: Call) -> Reply:
     """Try the call's planned targets in order until one answers; the last attempt's failure is the call's."""
-    targets = call.plan.targets
-    number = 0
-    for position, planned in enumerate(targets):
-        if position:
-            await retarget(call, planned)
+    planned, *others = call.plan.targets
+    for following in others:
+        reply = await _ask(call, planned, following)
+        if reply is not None:
+            return reply
+        await retarget(call, following)
+        planned = following
+    reply = await _ask(call, planned, None)
+    assert reply is not None  # there is no other to go on to
+    return reply
+
+
+async def _ask(call: Call, planned: PlannedTarget, following: PlannedTarget | None) -> Reply | None:
+    """Try one target, as often as it may be; return ``None`` when the call goes on to the ``following`` one."""
+    if call.plan.virtual is not None:
         health.begin_probe(planned.target.model.public_name)
-        for retry in range(planned.retries + 1):
-            allowed = Allowed(retry=retry < planned.retries, failover=position < len(targets) - 1)
-            number += 1
-            attempt = call.attempt = Attempt(call, planned.target, number, planned)
-            if not (allowed.retry or allowed.failover):
-                return await _last(call, attempt)
-            attempt, reply, failure = await _try(call, attempt)
-            number = attempt.number
-            step = next_step(call, planned, attempt.outcome, allowed, sent=getattr(failure, "sent", True))
-            if step is None and failure is not None:
-                raise failure
-            if step is None and reply is not None:
-                return reply
-            delay = _give_up(attempt, reply)
-            following = planned if step == RETRY else targets[position + 1]
-            meter.tried_again(str(step), planned.target.model.public_name, following.target.model.public_name)
-            if step == FAILOVER:
-                break
-            await asyncio.sleep(_delay(planned.delay, retry + 1, delay))
+    for retry in range(planned.retries + 1):
+        number = 1 if call.attempt is None else call.attempt.number + 1
+        attempt = call.attempt = Attempt(call, planned.target, number, planned)
+        may_retry = retry < planned.retries
+        if not may_retry and following is None:
+            _, reply = await _exchange(call, attempt, wait_for_first_event=False)
+            return reply
+        attempt, answered, failure = await _try(call, attempt)
+        sent = getattr(failure, "sent", True)
+        step = next_step(call, planned, attempt.outcome, retry=may_retry, failover=following is not None, sent=sent)
+        if step is None and failure is not None:
+            raise failure
+        if step is None:
+            return answered
+        delay = _give_up(attempt, answered)
+        target = planned if step == RETRY or following is None else following
+        meter.tried_again(step, planned.target.model.public_name, target.target.model.public_name)
+        if step == FAILOVER:
+            return None
+        await asyncio.sleep(_delay(planned.delay, retry + 1, delay))
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -75,16 +84,11 @@ async def retarget(call: Call, planned: PlannedTarget) -> None:
     await ownership.check(call, planned.target.account)
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What may follow an attempt: a retry of the same target, failover to the next."""
-
-    retry: bool
-    failover: bool
-
-
-def next_step(call: Call, planned: PlannedTarget, status: int, allowed: Allowed, *, sent: bool) -> str | None:
+def next_step(
+    call: Call, planned: PlannedTarget, status: int, *, retry: bool, failover: bool, sent: bool
+) -> str | None:
     """Return what follows an attempt whose outcome was ``status``: ``RETRY``, ``FAILOVER``, or ``None`` when it counts.
+    ``retry`` and ``failover`` say which of them may.
 
     Nothing sent costs nothing. A body that streamed through is gone once it began to be sent. Nothing more is tried for
     a client that has left.
@@ -94,9 +98,9 @@ def next_step(call: Call, planned: PlannedTarget, status: int, allowed: Allowed,
     upload = call.body.upload
     if upload is not None and upload.sent:
         return None
-    if allowed.retry and (not sent or status in planned.retry_statuses):
+    if retry and (not sent or status in planned.retry_statuses):
         return RETRY
-    if allowed.failover and (not sent or status in planned.failover_statuses):
+    if failover and (not sent or status in planned.failover_statuses):
         return FAILOVER
     return None
 
@@ -107,17 +111,7 @@ def _give_up(attempt: Attempt, reply: Reply | None) -> float | None:
         return None
     attempt.finish(None)
     reply.close()
-    return _asked_delay(reply)
-
-
-async def _last(call: Call, attempt: Attempt) -> Reply:
-    """Make an attempt that none follows: its reply or failure is the call's."""
-    try:
-        _, reply = await _exchange(call, attempt, wait_for_first_event=False)
-        return reply
-    except (UpstreamFailure, errors.FirstTokenTimedOut):
-        _raise_fault_of_upload(call)
-        raise
+    return retry_after(reply.headers)
 
 
 async def _try(call: Call, attempt: Attempt) -> tuple[Attempt, Reply | None, Exception | None]:
@@ -125,7 +119,6 @@ async def _try(call: Call, attempt: Attempt) -> tuple[Attempt, Reply | None, Exc
     try:
         return *await _exchange(call, attempt, wait_for_first_event=True), None
     except (UpstreamFailure, errors.FirstTokenTimedOut) as failure:
-        _raise_fault_of_upload(call)
         attempt.outcome = errors.status_of(failure)
         return attempt, None, failure
 
@@ -139,30 +132,14 @@ async def _exchange(call: Call, attempt: Attempt, *, wait_for_first_event: bool)
         return attempt, reply
     _give_up(attempt, reply)
     call.asks_usage = False
-    attempt = call.attempt = Attempt(call, attempt.target, attempt.number + 1)
+    attempt = call.attempt = Attempt(call, attempt.target, attempt.number + 1, attempt.planned)
     reply = await exchange(attempt, wait_for_first_event=wait_for_first_event)
     stream_usage.learn(account, reply)
     return attempt, reply
 
 
-def _raise_fault_of_upload(call: Call) -> None:
-    """Raise what was wrong with the body that streamed through: the upstream only saw it end."""
-    upload = call.body.upload
-    if upload is not None and upload.fault is not None:
-        raise upload.fault from None
-
-
-def _asked_delay(reply: Reply) -> float | None:
-    for name, value in reply.headers:
-        if name in (b"retry-after", b"retry-after-ms"):
-            with contextlib.suppress(ValueError):
-                seconds = float(value) / (1000 if name == b"retry-after-ms" else 1)
-                return seconds if math.isfinite(seconds) else None
-    return None
-
-
 def _delay(first: float, retry: int, asked: float | None) -> float:
     if asked is not None:
-        return min(max(asked, 0.0), LONGEST_RETRY_DELAY_SECONDS)
+        return min(asked, LONGEST_RETRY_DELAY_SECONDS)
     backoff = min(first * 2 ** (retry - 1), LONGEST_RETRY_DELAY_SECONDS)
     return backoff * random.uniform(0.75, 1.25)

@@ -71,7 +71,6 @@ class EventStream:
                     continue
                 self.first_error = self._error_in(event)
                 if self.first_error is not None:
-                    self._attempt.outcome = self.first_error.status
                     self._note_error(self.first_error)
                 if self.first_error is not None or not until_output:
                     return
@@ -90,7 +89,6 @@ class EventStream:
         failure = self._conversion.failure
         if failure is not None and not self._conversion.spoke:
             self.first_error = ReportedError(failure.status, failure.message)
-            self._attempt.outcome = failure.status
             self._note_error(self.first_error)
 
     async def events(self) -> AsyncIterator[bytes]:
@@ -211,6 +209,7 @@ class EventStream:
 
     def _note_error(self, error: ReportedError) -> None:
         self._end.close()
+        self._attempt.outcome = error.status
         self._record.error_class = UPSTREAM_ERROR
         self._record.error_message = self._clean.text(error.message)[:MESSAGE_CHARACTERS]
 

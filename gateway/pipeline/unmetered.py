@@ -31,6 +31,7 @@ WAITING_BYTES = 64 * 2**20
 fill the memory."""
 REPORTED_ENOUGH = 1.25
 """Some vendors report on the way: an estimate that is at most so many times what they said changes nothing."""
+ENDED_BY_US = (asyncio.CancelledError, errors.CallError)
 
 UNKNOWN_IMAGES = "output_image_tokens"
 """The gap of images whose model is billed by their tokens, and does not publish how many those are."""
@@ -84,7 +85,7 @@ def needs_estimate(
 
     ``sent`` says that the vendor may have seen the request, ``ended`` that the whole of its output came.
     """
-    if not isinstance(error, asyncio.CancelledError | errors.CallError) or isinstance(error, errors.TruncatedStream):
+    if not isinstance(error, ENDED_BY_US) or isinstance(error, errors.TruncatedStream):
         return False
     operation = call.operation
     if free or not sent or not operation.charges or not operation.model_type or not call.body.fields:

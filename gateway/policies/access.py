@@ -22,7 +22,7 @@ async def admit(call: Call) -> None:
         target = _named_model(call) if call.model_asked else _named_account(call)
         virtual = target.model.routing is not None
         call.plan = await plan_of_virtual(call, target.model) if virtual else plan_of(call, target)
-    if call.plan.virtual is not None:
+    if len(call.plan.targets) > 1:
         call.as_asked = (call.body.copy(), list(call.references))  # for another target, if it comes to that
     fit(call, call.plan.targets[0])
 
@@ -41,10 +41,9 @@ def fit(call: Call, planned: PlannedTarget) -> None:
         call.references += named_models.references_to(named)
 
 
-def plan_of(call: Call, *targets: Target) -> Plan:
-    """Return the plan that tries ``targets`` in order, each as often as the caller asks."""
-    options = call.options
-    return Plan(tuple(PlannedTarget(each, options.retries, options.retry_statuses) for each in targets))
+def plan_of(call: Call, target: Target) -> Plan:
+    """Return the plan that tries ``target``, as often as the caller asks."""
+    return Plan((PlannedTarget(target, call.options.retries, call.options.retry_statuses),))
 
 
 def _named_model(call: Call) -> Target:

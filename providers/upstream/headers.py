@@ -1,6 +1,8 @@
 """The headers of an upstream's answer, as bytes, decoded where they are looked up."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -47,3 +49,13 @@ class Headers(Mapping[str, str]):
 @lru_cache(maxsize=256)
 def _encoded(name: str) -> bytes:
     return name.lower().encode("latin1", "replace")
+
+
+def retry_after(pairs: Iterable[tuple[bytes, bytes]]) -> float | None:
+    """Return how many seconds an answer asks to wait, by its headers in lower case; ``None`` where it does not."""
+    for name, value in pairs:
+        if name in (b"retry-after", b"retry-after-ms"):
+            with suppress(ValueError):
+                seconds = float(value) / (1000 if name == b"retry-after-ms" else 1)
+                return max(0.0, seconds) if math.isfinite(seconds) else None
+    return None

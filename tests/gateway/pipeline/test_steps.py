@@ -1,6 +1,7 @@
 """What follows an attempt: retries of one target and failover to the next are counted apart."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from gateway.call.plan import Plan, PlannedTarget
 from gateway.call.reply import Reply
 from gateway.objects.operations import CHAT
 from gateway.pipeline import run
+from gateway.routing.health import Health
 from providers.snapshot import ModelSnapshot, Target
 from providers.upstream.failures import ConnectFailed, Disconnected, UpstreamFailure
 
@@ -74,3 +76,18 @@ def test_a_refusal_of_the_callers_own_goes_nowhere_else(monkeypatch: pytest.Monk
     upstreams = Upstreams(monkeypatch, first=[400], second=[200])
     assert asyncio.run(run.deliver(upstreams.call(retries=3))).status == 400
     assert upstreams.tried == ["first"]
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+def test_only_a_virtual_models_call_is_a_probe(monkeypatch: pytest.MonkeyPatch, virtual: bool) -> None:
+    """A call of the model itself is not counted, so it must not keep the probe away that would be."""
+    health = Health()
+    monkeypatch.setattr(run, "health", health)
+    target, now = health.of("a/first"), time.monotonic()
+    target.note_failure(401, now - 100.0, None)
+    assert target.usable(now)
+    call = Upstreams(monkeypatch, first=[200]).call()
+    if virtual:
+        call.plan = Plan(call.plan.targets, virtual=ModelSnapshot("smart", "chat", "", frozenset()))
+    assert asyncio.run(run.deliver(call)).status == 200
+    assert target.usable(now) is not virtual

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
-from openai import APIStatusError, BadRequestError, InternalServerError, NotFoundError, OpenAI
+from openai import APIError, APIStatusError, BadRequestError, InternalServerError, NotFoundError, OpenAI
 
 from tests.support.fixtures import USER
 from tests.support.installation import Gateway, Installation
@@ -65,8 +66,19 @@ SMART = {
             },
         ),
         virtual("vectors", target(0), {"target": "two/e", "priority": 1}, model_types=["embedding"]),
+        virtual("mixed", {"target": "claude/c", "priority": 0}, target(1)),
     ],
 }
+CLAUDES = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "c",
+    "content": [{"type": "text", "text": "claude"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 5, "output_tokens": 7},
+}
+"""An answer in Anthropic's dialect."""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +98,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages
         accounts = [
             provider(name, stage.url, models=models, access=()) for name, stage in zip(NAMES, stages, strict=True)
         ]
+        claude = [chat_model("c", type="integration/model/anthropic")]
+        accounts.append(provider("claude", stages[2].url, models=claude, access=(), type="provider-account/anthropic"))
         installation.apply(SMART, *accounts)  # its targets come behind it
         yield installation.gateway()
 
@@ -247,6 +261,54 @@ def test_a_target_gets_its_own_parameters_and_headers(client: OpenAI, stages: li
     assert stages[1].turn().headers["openai-beta"] == "assistants=v2"
 
 
+def test_a_targets_headers_go_with_the_second_try_without_stream_options(client: OpenAI, stages: list[Stage]) -> None:
+    def strict(turn: Turn) -> None:
+        if b"stream_options" in turn.body:
+            turn.answer({"error": {"message": "stream_options is not known", "type": "invalid_request_error"}}, 400)
+            return
+        turn.begin_stream()
+        turn.text("one", finish_reason="stop")
+        turn.event("[DONE]")
+
+    stages[0].play(strict)
+    chunks = list(client.chat.completions.create(model="smart/changed", messages=MESSAGES, stream=True))
+    assert chunks[0].choices[0].delta.content == "one"
+    assert [turn.headers.get("x-team") for turn in stages[0].turns] == ["search", "search"]
+
+
+def test_a_fault_of_the_callers_does_not_make_a_target_rest(client: OpenAI, stages: list[Stage]) -> None:
+    """Be it found here, or said by the target as the first event of a stream."""
+    stages[2].play(lambda turn: turn.answer(CLAUDES))
+    for _ in range(2):
+        with pytest.raises(BadRequestError, match="logit_bias"):
+            said(client, "mixed", logit_bias={"1": 1}, extra_headers={"x-gatehouse-strict": "true"})
+    assert said(client, "mixed") == "claude"
+
+    def too_long(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.event({"error": {"message": "too long", "type": "invalid_request_error", "code": None}})
+
+    stages[0].play(too_long)
+    for _ in range(2):
+        with pytest.raises(APIError, match="too long"):
+            list(client.chat.completions.create(model="smart/chat", messages=MESSAGES, stream=True))
+    play_names(stages)
+    assert said(client, "chat") == "one"
+
+
+def test_what_can_not_hold_the_text_is_skipped(client: OpenAI) -> None:
+    sound = {"type": "input_audio", "input_audio": {"data": "A" * 1_100_000, "format": "wav"}}
+    heard: Any = [{"role": "user", "content": [sound]}]
+    assert client.chat.completions.create(model="smart/chat", messages=heard).choices[0].message.content == "one"
+    escaped = json.dumps({"model": "smart/chat", "messages": [{"role": "user", "content": "水" * 190_000}]}).encode()
+    assert len(escaped) > 1_100_000
+    headers = {"authorization": f"Bearer {client.api_key}", "content-type": "application/json"}
+    answer = httpx.post(f"{client.base_url}chat/completions", content=escaped, headers=headers)
+    assert answer.status_code == 200, answer.text
+    with pytest.raises(APIStatusError, match="takes 128000 tokens at most"):
+        client.chat.completions.create(model="smart/chat", messages=[{"role": "user", "content": "a" * 1_100_000}])
+
+
 def test_metadata_chooses_and_nobody_left_is_said(client: OpenAI) -> None:
     headers = {"x-tfy-metadata": '{"env": "prod"}'}
     assert said(client, "prod", extra_headers=headers) == "one"
@@ -275,6 +337,8 @@ def test_a_target_that_can_not_take_the_call_is_skipped(client: OpenAI, stages: 
     assert not stages[0].turns
     with pytest.raises(BadRequestError, match="chat is not supported"):
         said(client, "vectors")
+    with pytest.raises(BadRequestError, match="embedding is not supported"):
+        client.embeddings.create(model="smart/chat", input="hi")
 
 
 def test_the_targets_themselves_stay_closed(client: OpenAI) -> None:
@@ -304,6 +368,21 @@ def test_a_target_that_is_deleted_is_skipped_at_once(server: Gateway, client: Op
     assert said(client, "gone") == "one"
     server.installation.do("delete_account", "gone")
     wait_until(lambda: said(client, "gone") == "two")
+
+
+def test_a_target_that_is_renamed_is_known_to_fail(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    server.installation.apply(provider("former", stages[0].url, models=[chat_model("m")], access=()))
+    more = {**SMART, "integrations": [*SMART["integrations"], virtual("former", {"target": "former/m"}, target(1))]}
+    server.installation.apply(more)
+    server.installation.do("rename", "former", "present")
+    wait_until(lambda: "smart/former" in {model.id for model in client.models.list()})
+    raw = client.chat.completions.with_raw_response
+    wait_until(
+        lambda: raw.create(model="smart/former", messages=MESSAGES).headers["x-tfy-resolved-model"] == "present/m"
+    )
+    stages[0].play(refuse(500))
+    assert [said(client, "former") for _ in range(4)] == ["two"] * 4
+    assert len(stages[0].turns) == 2
 
 
 def test_manifests_come_back_as_they_were(server: Gateway) -> None:
