@@ -1,6 +1,6 @@
 """The plan of a call: the targets that it may be sent to, in order, each with what holds for it alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -32,23 +32,14 @@ class PlannedTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """A target that a call does not go to, by its public name, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """Where a call may go, the preferred target first. A call that names a model or an account has a plan of one.
 
-    ``virtual`` is the virtual model that it was made for, ``skipped`` are its targets that can't take the call.
+    ``virtual`` is the virtual model that it was made for.
     """
 
     targets: tuple[PlannedTarget, ...] = field(default=())
     virtual: ModelSnapshot | None = None
-    skipped: Sequence[Skipped] = ()
 
     @property
     def first(self) -> Target:

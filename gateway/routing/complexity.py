@@ -7,6 +7,7 @@ decides.
 import re
 from typing import Final
 
+from gateway.body.model_fields import SAID_BY_DOOR, SAID_FIELDS
 from gateway.call.call import Call
 
 MEDIUM_BYTES: Final = 2_000
@@ -23,8 +24,10 @@ ASKING_FIELDS: Final = ("tools", "response_format", "reasoning", "reasoning_effo
 def tier_of(call: Call) -> str:
     """Return ``simple``, ``medium`` or ``complex``."""
     fields = call.body.fields
-    said = b"".join(bytes(fields[name]) for name in ("messages", "input", "prompt", "instructions") if name in fields)
-    points = (len(said) > MEDIUM_BYTES) + 2 * (len(said) > COMPLEX_BYTES)
-    points += min(2, len(HARD.findall(said[:SEARCHED_BYTES])))
+    named = SAID_BY_DOOR.get(call.operation.door, SAID_FIELDS)
+    said = [memoryview(raw) for name, raw in fields.items() if name in named]
+    size = sum(each.nbytes for each in said)
+    points = (size > MEDIUM_BYTES) + 2 * (size > COMPLEX_BYTES)
+    points += min(2, len(HARD.findall(b" ".join(each[:SEARCHED_BYTES] for each in said)[:SEARCHED_BYTES])))
     points += any(name in fields for name in ASKING_FIELDS)
     return "simple" if points == 0 else "medium" if points <= 2 else "complex"

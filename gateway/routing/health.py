@@ -112,10 +112,6 @@ class Health:
         for name in self._targets.keys() - kept:
             del self._targets[name]
 
-    def ejected(self) -> list[str]:
-        """Return the names of the targets that are behind the others now."""
-        return sorted(name for name, target in self._targets.items() if target.ejected)
-
 
 health = Health()
 """This process's only one."""

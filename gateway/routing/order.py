@@ -26,8 +26,7 @@ def ordered(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget
     the first one only candidates for fallback."""
     now = monotonic()
     found = ORDERS[routing.type](routing, targets, call)
-    well = [target for target in found if health.of(target.name).usable(now) and keeps_pace(target, now)]
-    found = [*well, *(target for target in found if target not in well)]
+    found.sort(key=lambda target: not (health.of(target.name).usable(now) and keeps_pace(target, now)))
     return [*found[:1], *(target for target in found[1:] if target.fallback_candidate)]
 
 

@@ -3,48 +3,60 @@
 A caller of the virtual model reaches its targets through it; who writes its routing must manage their accounts.
 """
 
+from dataclasses import replace
 from typing import Final
 
-from gateway.access.capability import refusal
+from gateway.access.capability import refusal, type_refusal
 from gateway.call import errors
 from gateway.call.call import Call
-from gateway.call.plan import Plan, PlannedTarget, Skipped
+from gateway.call.plan import Plan, PlannedTarget
 from gateway.directory.accounts import unlisted_model
 from gateway.objects import ownership
+from gateway.routing.health import health
 from gateway.routing.order import ordered
 from gateway.state import state
 from providers.routing.compiled import RoutedTarget
 from providers.snapshot import ModelSnapshot, Target
 
-BYTES_A_TOKEN: Final = 4
+BYTES_A_TOKEN: Final = 8
+"""More than the tokens of any text have on the average."""
+BINARY: Final = (b"base64", b"input_audio", b"file_data", b"inlineData", b"inline_data")
+"""What stands beside pictures and sound, whose bytes are no text: in OpenAI's, Anthropic's and Google's bodies."""
+ESCAPE: Final = b"\\u"
+ESCAPE_BYTES: Final = 6
 
 
 async def plan_of_virtual(call: Call, model: ModelSnapshot) -> Plan:
     """Return the plan of a call of ``model``, which has a routing.
 
     Objects that the call mentions bind it to the account that they live on. Raises
+    :class:`~gateway.call.errors.InvalidRequest` for what the virtual model is not registered for, and
     :class:`~gateway.call.errors.Unavailable` when no target can take the call, with the reason of each.
     """
     routing = model.routing
     assert routing is not None  # the caller looked
+    error = type_refusal(call.operation.model_type, model)
+    if error is not None:
+        raise error
     home = await ownership.home_of(call)
-    found: dict[str, Target] = {}
-    skipped: list[Skipped] = []
+    found: dict[str, tuple[RoutedTarget, Target]] = {}
+    skipped: list[str] = []
     for routed in routing.targets:
         target = _target_of(routed)
         reason = _unfit(call, routed, target, home)
         if target is None or reason:
-            skipped.append(Skipped(routed.name, reason))
+            skipped.append(f"{routed.name}: {reason}")
         else:
-            found[routed.name] = target
+            routed = _renamed(routed, target)
+            found.setdefault(routed.name, (routed, target))
     if not found:
-        reasons = "; ".join(f"{each.name}: {each.reason}" for each in skipped)
         raise errors.Unavailable(
-            f"No target of the virtual model {model.public_name!r} can take this call. {reasons}.",
+            f"No target of the virtual model {model.public_name!r} can take this call. {'; '.join(skipped)}.",
             code="no_target_available",
         )
-    order = ordered(routing, [routed for routed in routing.targets if routed.name in found], call)
-    return Plan(tuple(_planned(call, routed, found[routed.name]) for routed in order), virtual=model, skipped=skipped)
+    order = ordered(routing, [routed for routed, _ in found.values()], call)
+    planned = tuple(_planned(call, routed, found[routed.name][1]) for routed in order)
+    return Plan(planned, virtual=model)
 
 
 def _target_of(routed: RoutedTarget) -> Target | None:
@@ -55,6 +67,24 @@ def _target_of(routed: RoutedTarget) -> Target | None:
     if model is None and account.any_model:
         model = unlisted_model(account, routed.model)
     return Target(account, model) if model is not None else None
+
+
+def forget_targets() -> None:
+    """Drop what is known of targets that no virtual model names any more.
+
+    Runs in the event loop after each change of the snapshot.
+    """
+    virtual = [account for account in state.directory.accounts.values() if account.vendor.virtual]
+    routings = [model.routing for account in virtual for model in account.models.values() if model.routing is not None]
+    targets = [_target_of(routed) for routing in routings for routed in routing.targets]
+    health.forget({target.model.public_name for target in targets if target is not None})
+
+
+def _renamed(routed: RoutedTarget, target: Target) -> RoutedTarget:
+    """Return a target by its present name, which the configuration may not know: its health goes by that."""
+    if routed.name == target.model.public_name:
+        return routed
+    return replace(routed, account=target.account.name, model=target.model.name)
 
 
 def _unfit(call: Call, routed: RoutedTarget, target: Target | None, home: str) -> str:
@@ -78,7 +108,10 @@ def _unfit(call: Call, routed: RoutedTarget, target: Target | None, home: str) -
 def _too_long(call: Call, model: ModelSnapshot) -> bool:
     """Whether a text-only body is surely longer than the model's context."""
     window, raw = model.context_window, call.body.raw
-    return window is not None and len(raw) > window * BYTES_A_TOKEN * 2 > 0 and b";base64," not in raw
+    if not window or len(raw) <= window * BYTES_A_TOKEN:
+        return False
+    length = len(raw) - raw.count(ESCAPE) * (ESCAPE_BYTES - 1)
+    return length > window * BYTES_A_TOKEN and not any(mark in raw for mark in BINARY)
 
 
 def _planned(call: Call, routed: RoutedTarget, target: Target) -> PlannedTarget:

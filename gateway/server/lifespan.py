@@ -18,6 +18,7 @@ from gateway.access.recheck import end_overdue_calls, recheck_running_calls
 from gateway.directory.directory import Directory
 from gateway.jobs.table import poller
 from gateway.objects.store import objects
+from gateway.routing.plan import forget_targets
 from gateway.server import telemetry
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.server.processes import end_with_parent
@@ -135,7 +136,8 @@ def note_last_use(uses: dict[int, float]) -> None:
 
 
 def _directory_changed() -> None:
-    """Check the running calls again, in the event loop; called in the thread that loads the directory."""
+    """Have the event loop do what a change asks for; called in the thread that loads the directory."""
     loop = state.loop
     if loop is not None and not loop.is_closed():
         loop.call_soon_threadsafe(recheck_running_calls)
+        loop.call_soon_threadsafe(forget_targets)

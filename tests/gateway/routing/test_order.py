@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.routing import order
+from gateway.routing import order, plan
 from gateway.routing.complexity import tier_of
 from gateway.routing.health import Health, Sample
 from providers.routing.compiled import compile_routing
+from providers.snapshot import ModelSnapshot
+from providers.vendors import VENDORS
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +22,14 @@ def health(monkeypatch: pytest.MonkeyPatch) -> Health:
     return fresh
 
 
-def call(metadata: dict[str, str] | None = None, headers: dict[bytes, bytes] | None = None, **fields: Any) -> Any:
+def call(
+    metadata: dict[str, str] | None = None,
+    headers: dict[bytes, bytes] | None = None,
+    door: str = "openai",
+    **fields: Any,
+) -> Any:
     return SimpleNamespace(
+        operation=SimpleNamespace(door=door),
         caller=SimpleNamespace(key="user:1"),
         options=SimpleNamespace(metadata=metadata or {}),
         session_headers=headers or {},
@@ -92,6 +100,22 @@ def test_a_rest_ends_with_one_probe(health: Health) -> None:
     assert target.usable(168.5)
 
 
+def test_what_no_virtual_model_names_is_forgotten(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ModelSnapshot("x", "m0", "m0", frozenset())
+    routing = compile_routing(weighted(1, 1))  # m1 is gone
+    virtual = ModelSnapshot("smart", "chat", "", frozenset(), routing=routing)
+    accounts = {
+        "x": SimpleNamespace(name="x", vendor=VENDORS["openai"], models={"m0": model}, any_model=False),
+        "smart": SimpleNamespace(name="smart", vendor=VENDORS["virtual-model"], models={"chat": virtual}),
+    }
+    monkeypatch.setattr(plan, "health", health)
+    monkeypatch.setattr(plan.state, "directory", SimpleNamespace(accounts=accounts), raising=False)
+    kept, gone = health.of("x/m0"), health.of("x/m1")
+    plan.forget_targets()
+    assert health.of("x/m1") is not gone
+    assert health.of("x/m0") is kept
+
+
 def test_old_failures_do_not_count(health: Health) -> None:
     target = health.of("x/m")
     target.note_failure(500, 0.0, None)
@@ -141,6 +165,8 @@ def test_only_candidates_are_fallbacks() -> None:
         ({"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function"}]}, "medium"),
         ({"input": "Prove the theorem step by step. " + "x" * 3000}, "complex"),
         ({"messages": [{"role": "user", "content": "y " * 7000}]}, "complex"),
+        ({"door": "gemini", "contents": [{"parts": [{"text": "Refactor this function."}]}]}, "medium"),
+        ({"door": "anthropic", "system": "Prove it.", "messages": [{"role": "user", "content": "hi"}]}, "medium"),
     ],
 )
 def test_tiers(fields: dict[str, Any], tier: str) -> None:
