@@ -17,12 +17,11 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.call import errors
+from gateway.call.request import DISCARD_BYTES, DISCARD_SECONDS
 from gateway.server.cycle import Cycle, fill_scope
 
 HEAD_BYTES = 2**16
 HEAD_SECONDS = 30.0
-DISCARD_BYTES = 64 * 2**20
-DISCARD_SECONDS = 5.0
 LINGER_ZERO = struct.pack("ii", 1, 0)
 _offer = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c[ \t]*(?:\r\n|\Z))", re.IGNORECASE).sub
 
