@@ -28,9 +28,10 @@ class Turn:
         self.done = threading.Event()
 
     def answer(self, value: Any, status: int = 200) -> None:
-        """Send a whole JSON answer."""
+        """Send a whole JSON answer, with which the connection ends."""
         body = json.dumps(value).encode()
-        self._head(status, {"content-type": "application/json", "content-length": str(len(body))})
+        length = {"content-length": str(len(body))}
+        self._head(status, {"content-type": "application/json", "connection": "close", **length})
         self._handler.wfile.write(body)
 
     def begin_stream(self) -> None:

@@ -159,7 +159,7 @@ def test_a_client_that_leaves_in_the_middle(surface: Surface, place: int) -> Non
     [
         (body()[:-60], "ends before its last boundary", None),
         (body(place=99)[:-90], "", None),
-        (body() + body(), "behind the last boundary", None),
+        (body() + body(), "follows the last boundary", None),
         (body().replace(b"--\r\n", b"--\r\n" + body()), "", None),
         (b"", "ends before its last boundary", None),
         (b"hello", "ends before its last boundary", None),
