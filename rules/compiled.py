@@ -5,7 +5,7 @@ Names are matched as rules write them: ``user:ada@example.com``, ``team:search``
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import product
@@ -15,10 +15,11 @@ from typing import Final
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Count, Max, Sum
 
-from rules import former, shape
-from rules.former import FormerNames
+from rules import names, shape
 from rules.models import Rule
+from rules.names import ModelNames
 from rules.shape import BUDGET_UNITS, FORMS, UNITS, Unit
+from rules.unlisted import NamedModels
 
 logger = logging.getLogger("rules")
 
@@ -39,7 +40,8 @@ class Asked:
     """A call as rules see it.
 
     ``models`` are the names that it goes by: the one it asked for, the one that answers, which is ``model``, and that
-    one's former names; ``accounts`` likewise.
+    one's former names; ``accounts`` likewise. ``variant_of`` are models that rules name, of which ``model`` may be a
+    variant that no one listed: rules that name one of them count the call, and none leaves it out for that.
     """
 
     subjects: frozenset[str]
@@ -49,6 +51,7 @@ class Asked:
     token: str = ""
     models: tuple[str, ...] = ()
     model: str = ""
+    variant_of: tuple[str, ...] = ()
     account: str = ""
     accounts: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -63,12 +66,12 @@ def asked_by(
     models: tuple[str, ...],
     accounts: tuple[str, ...],
     metadata: Mapping[str, str],
-    model_asked: str = "",
+    variant_of: tuple[str, ...] = (),
 ) -> Asked:
     """Return what rules see of a call; of a live one, or of the record that it left.
 
-    ``models`` and ``accounts`` are the name of each and then its former ones that are kept as aliases: a rule that
-    names one of them goes on to hold.
+    ``models`` and ``accounts`` are the name of each and then whatever else it goes by, as its former names that are
+    kept as aliases: a rule that names one of them goes on to hold.
     """
     teams = tuple(teams)
     user = subject_name if subject_type == "user" else ""
@@ -81,8 +84,9 @@ def asked_by(
         virtualaccount="" if user else subject_name,
         teams=teams,
         token=token,
-        models=(*models, model_asked) if model_asked and model_asked != models[0] else models,
+        models=models,
         model=models[0],
+        variant_of=variant_of,
         account=accounts[0],
         accounts=accounts,
         metadata=metadata,
@@ -96,9 +100,11 @@ class Choice:
     among: frozenset[str] | None
     without: frozenset[str]
 
-    def fits(self, names: Iterable[str]) -> bool:
-        """Whether one of ``names`` counts, and none of them is left out."""
-        return (self.among is None or not self.among.isdisjoint(names)) and self.without.isdisjoint(names)
+    def fits(self, names: Iterable[str], others: Iterable[str] = ()) -> bool:
+        """Whether one of ``names`` or ``others`` counts, and none of ``names`` is left out."""
+        among = self.among
+        counts = among is None or not (among.isdisjoint(names) and among.isdisjoint(others))
+        return counts and self.without.isdisjoint(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,14 @@ class CompiledRule:
     thresholds: tuple[float, ...]
 
     @property
+    def named_models(self) -> Set[str]:
+        """The models that the rule names: in what it counts, or with limits of their own."""
+        among = self.models.among if self.models is not None and self.models.among is not None else frozenset()
+        if self.per[:1] != ("model",):
+            return among
+        return among.union(self.overrides, *(raised.values or () for raised in self.raises))
+
+    @property
     def periods(self) -> tuple[str, ...]:
         """The periods that a budget counts in, whichever of its limits names them."""
         every = (self.limits, *self.overrides.values(), *(raised.limits for raised in self.raises))
@@ -145,7 +159,7 @@ class CompiledRule:
             return False
         if self.subjects is not None and not self.subjects.fits(asked.subjects):
             return False
-        if self.models is not None and not self.models.fits(asked.models):
+        if self.models is not None and not self.models.fits(asked.models, asked.variant_of):
             return False
         if self.accounts is not None and not self.accounts.fits(asked.accounts):
             return False
@@ -157,7 +171,12 @@ class CompiledRule:
         A rule that counts users apart says nothing about a virtual account's calls: no entity. Metadata that a call
         does not carry counts as empty, for all such calls together.
         """
-        return list(product(*(_values(dimension, asked) for dimension in self.per)))
+        return list(product(*(self._values(dimension, asked) for dimension in self.per)))
+
+    def _values(self, dimension: str, asked: Asked) -> tuple[str, ...]:
+        if dimension == "model" and asked.variant_of and asked.model not in (named := self.named_models):
+            return (next((name for name in asked.variant_of if name in named), asked.model),)
+        return _values(dimension, asked)
 
     def limits_of(self, entity: tuple[str, ...], now: float) -> Limits:
         """Return the limits that hold for an entity now."""
@@ -251,11 +270,12 @@ class RuleIndex:
         found = list(self._rest)
         if not filed:
             return found
+        models = (*asked.models, *asked.variant_of)
         for subject in asked.subjects:
             found += filed.get(("subject", subject), ())
-            for model in asked.models:
+            for model in models:
                 found += filed.get(("pair", subject, model), ())
-        for model in asked.models:
+        for model in models:
             found += filed.get(("model", model), ())
         for account in asked.accounts:
             found += filed.get(("account", account), ())
@@ -265,18 +285,19 @@ class RuleIndex:
 
 
 class RuleSet:
-    """All rules that are enabled. ``metadata_keys`` are those of calls' metadata that any of them looks at, ``former``
-    the names that they may still use for what was renamed.
+    """All rules that are enabled. ``metadata_keys`` are those of calls' metadata that any of them looks at, ``names``
+    those by which they may know what records name otherwise, ``named`` the models that they name.
     """
 
     def __init__(
         self,
         rules: Iterable[CompiledRule],
         revision: Revision,
-        former: FormerNames = FormerNames(),  # noqa: B008 - frozen
+        names: ModelNames = ModelNames(),  # noqa: B008 - frozen
     ) -> None:
         rules = list(rules)
-        self.former = former
+        self.names = names
+        self.named = NamedModels({name for rule in rules for name in rule.named_models})
         self.limits = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "limit")
         self.budgets = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "budget")
         self.revision = revision
@@ -293,6 +314,14 @@ class RuleSet:
                 for entity in rule.entities(asked):
                     for name, amount in rule.limits_of(entity, now).items():
                         yield rule, entity, units[name], amount
+
+    def variants(self, account: str, name: str) -> tuple[str, ...]:
+        """Return of which models that rules name ``name`` (``account/model``) may be a variant that no one listed."""
+        found = self.names.open_accounts.get(account)
+        model = name.partition("/")[2]
+        if found is None or model in found.listed:
+            return ()
+        return self.named.meant_by((account, *self.names.of_account(account)), model, found.price_source)
 
     def stable_until(self, now: float) -> float:
         """Return until when limits stay as they are at ``now``: the end of the next raise, in unix seconds."""
@@ -350,10 +379,8 @@ def _raised(one: dict[str, object], units: Mapping[str, Unit]) -> Raised:
     return Raised(until.timestamp(), frozenset(values) if isinstance(values, list) else None, _amounts(limits, units))
 
 
-def load(
-    rows: Iterable[Rule] | None = None, using: str = DEFAULT_DB_ALIAS, names: FormerNames | None = None
-) -> RuleSet:
-    """Return the enabled rules of the tables, or ``rows``; they may use the former ``names``, by default the tables'.
+def load(rows: Iterable[Rule] | None = None, using: str = DEFAULT_DB_ALIAS, known: ModelNames | None = None) -> RuleSet:
+    """Return the enabled rules of the tables, or ``rows``; they may use the ``known`` names, by default the tables'.
 
     One that this version does not understand is left out.
     """
@@ -368,13 +395,13 @@ def load(
             logger.error(
                 "The rule %s is left out: a newer version may have written it (%s).", rule, type(error).__name__
             )
-    return RuleSet(compiled, revision, former.load(using) if names is None else names)
+    return RuleSet(compiled, revision, names.load(using) if known is None else known)
 
 
 def current_revision(using: str = DEFAULT_DB_ALIAS) -> Revision:
     """Return what changes with every change of any rule, or of the names that rules may use.
 
-    How many rules there are, their versions' sum and the newest id; of aliases their number and the newest id.
+    How many rules there are, their versions' sum and the newest id, and what :func:`rules.names.revision` says.
     """
     found = Rule.objects.using(using).aggregate(count=Count("id"), versions=Sum("version"), newest=Max("id"))
-    return found["count"], found["versions"] or 0, found["newest"] or 0, *former.revision(using)
+    return found["count"], found["versions"] or 0, found["newest"] or 0, *names.revision(using)

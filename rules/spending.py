@@ -19,7 +19,6 @@ from django.utils import timezone
 
 from rules import compiled, periods
 from rules.compiled import SEPARATOR, Asked, CompiledRule, RuleSet, asked_by
-from rules.former import FormerNames
 from rules.models import BUDGET_FORMS, BudgetCounter, Rule
 from rules.shape import PERIODS
 from usage.rollups import SPLIT, model_name
@@ -138,7 +137,7 @@ def _add_record(rules: RuleSet, record: Mapping[str, Any], sums: Sums) -> None:
     cost, tokens = _amounts(record)
     if not cost and not tokens:
         return
-    asked = asked_of(record, rules.former)
+    asked = asked_of(record, rules)
     day = date.fromisoformat(str(record["created_at"])[:10])
     for rule in rules.budgets.fitting(asked):
         for place in places(rule, asked, day):
@@ -154,10 +153,10 @@ def _amounts(record: Mapping[str, Any]) -> tuple[int, int]:
     return int(cost), record["input_tokens"] + record["output_tokens"]
 
 
-def asked_of(record: Mapping[str, Any], former: FormerNames) -> Asked:
-    """Return what rules see of a record, whose model and account may have had ``former`` names."""
+def asked_of(record: Mapping[str, Any], rules: RuleSet) -> Asked:
+    """Return what ``rules`` see of a record, whose model and account they may know by other names."""
     asked = model_name(record["account"], record["model_asked"])
-    model = record["model_resolved"] or asked
+    model, account, names = record["model_resolved"] or asked, record["account"], rules.names
     metadata = _decoded(record["metadata"])
     teams = record["teams"]
     return asked_by(
@@ -165,10 +164,10 @@ def asked_of(record: Mapping[str, Any], former: FormerNames) -> Asked:
         record["subject_name"],
         teams if isinstance(teams, list) else _names.decode(teams),
         token=record["token_prefix"],
-        models=(model, *former.of_model(model)),
-        accounts=(record["account"], *former.of_account(record["account"])),
+        models=(model, *names.of_model(model), asked),
+        accounts=(account, *names.of_account(account)),
         metadata=metadata,
-        model_asked=asked,
+        variant_of=rules.variants(account, model),
     )
 
 
@@ -248,7 +247,7 @@ def summed(rules: RuleSet, using: str = DEFAULT_DB_ALIAS) -> Sums:
         return sums
     since = min(periods.start_of(period, today) for period in counted)
     for record, day, cost, tokens in _grouped(since, using):
-        asked = asked_of(record, rules.former)
+        asked = asked_of(record, rules)
         for rule in rules.budgets.fitting(asked):
             for place in places(rule, asked, day):
                 if place.start == periods.start_of(place.period, today):

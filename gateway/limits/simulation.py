@@ -84,7 +84,7 @@ def _asked(rules: RuleSet, record: Mapping[str, Any], moment: float) -> list[Ask
         "total": sum(tokens.values()),
         "cost": record["cost_pico"] or 0,
     }
-    call = spending.asked_of(record, rules.former)
+    call = spending.asked_of(record, rules)
     asked: list[Asked] = []
     for rule, values, unit, limit in rules.counting(call, moment):
         entity = spending.entity_name(values)

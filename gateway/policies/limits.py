@@ -176,16 +176,17 @@ def _asked(checks: Sequence[Check], estimate: Estimate) -> list[Asked]:
 
 
 def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
-    caller = call.caller
+    caller, model, account = call.caller, target.model, target.account
+    accounts = (account.name, *account.aliases)
     asked = compiled.asked_by(
         caller.subject_type,
         caller.subject_name,
         caller.teams,
         token=caller.prefix,
-        models=(target.model.public_name if target.model.name else "", *former_names(target)),
-        accounts=(target.account.name, *target.account.aliases),
+        models=(model.public_name if model.name else "", *former_names(target), call.model_asked),
+        accounts=accounts,
         metadata={**call.options.metadata, **caller.tags},
-        model_asked=call.model_asked,
+        variant_of=() if model.listed else rules.named.meant_by(accounts, model.name, account.vendor.price_source),
     )
     checks: list[Check] = []
     labels: dict[str, dict[str, None]] = {}

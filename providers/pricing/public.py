@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -113,6 +113,20 @@ def _find(price_source: str, name: str) -> "tuple[Provider, ModelInfo] | None":
         except LookupError:
             continue
     return None
+
+
+@lru_cache(maxsize=8192)
+def published_name(price_source: str, name: str) -> str:
+    """Return ``name`` in lower case and without a snapshot's date, if the list has a model by just that name; else
+    nothing.
+
+    Unlike prices, which models with longer names than the list's may have, too.
+    """
+    base = SNAPSHOT_DATE.sub("", name.lower())
+    if not price_source or base in UNIT_PRICES.get(price_source, {}):
+        return base if price_source else ""
+    found = _find(price_source, base)
+    return base if found is not None and found[1].id.lower() == base else ""
 
 
 @cache

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.compiled import Asked, CompiledRule, RuleIndex, asked_by, compile_rule, load
-from rules.former import FormerNames
 from rules.models import Rule
+from rules.names import ModelNames
 
 USERS = ["a@x.com", "b@x.com"]
 TEAMS = ["eng", "ops"]
@@ -107,7 +107,7 @@ def test_of_a_configuration_the_first_that_fits_decides_and_all_are_charged() ->
         rule(5, "tenant-budget-config", effect=effect),
         rule(6, "tenant-budget-config", effect=effect),
     ]
-    budgets = load(rows, names=FormerNames()).budgets
+    budgets = load(rows, known=ModelNames()).budgets
     assert [one.id for one in budgets.deciding(call())] == [2, 4, 5, 6]
     assert [one.id for one in budgets.fitting(call())] == [2, 3, 4, 5, 6]
 

@@ -168,7 +168,7 @@ def test_former_names_of_a_record() -> None:
     keep_former_name(account, None, "old")
     keep_former_name(account, model, "good")
     assert compiled.current_revision() != before
-    names = compiled.load().former
+    names = compiled.load().names
     assert names.of_account("new") == ("old",)
     assert names.of_model("new/better") == ("new/good", "old/better", "old/good")
     assert (names.of_account("other"), names.of_model("other/better"), names.of_model("")) == ((), (), ())
@@ -195,3 +195,14 @@ def test_a_period_that_only_a_raise_names_is_summed_whole(database: str) -> None
     spending.rebuild([rule.pk], database)
     assert held(database, "b") == counted
     assert spending.compare(database)[1] == []
+
+
+def test_a_variant_that_no_one_listed_is_summed_like_it_is_counted(database: str) -> None:
+    ProviderAccount.objects.using(database).create(name="open", kind="openai", any_model=True)
+    rule = budget(database, "b", when={"models": {"in": ["open/gpt-4o"]}})
+    names = ("open/gpt-4o,x", "open/gpt-4o-mini")
+    store(database, *({"account": "open", "model_asked": n, "model_resolved": n, "cost_pico": 7} for n in names))
+    counted = held(database, "b")
+    assert counted["day", ""][0] == 7
+    spending.rebuild([rule.pk], database)
+    assert held(database, "b") == counted

@@ -9,8 +9,7 @@ from django.utils import timezone
 from accounts.models import Team, User, VirtualAccount
 from providers.models import Model
 from rules import compiled, periods, spending
-from rules.compiled import PICO, Asked, CompiledRule, asked_by
-from rules.former import FormerNames
+from rules.compiled import PICO, Asked, CompiledRule, RuleSet, asked_by
 from rules.shape import Unit
 
 
@@ -26,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         rules = compiled.load()
-        asked = _asked(options["caller"], options["model"], dict(_pairs(options["metadata"])), rules.former)
+        asked = _asked(options["caller"], options["model"], dict(_pairs(options["metadata"])), rules)
         known = Model.objects.filter(account__name=asked.account, name=asked.model.partition("/")[2]).first()
         if known is None:
             self.stdout.write(f"The model {asked.model!r} is not listed; rules match its name all the same.")
@@ -60,7 +59,7 @@ def _budget(rule: CompiledRule, unit: Unit, limit: int, entity: str, held: spend
     )
 
 
-def _asked(caller: str, model: str, metadata: dict[str, str], former: FormerNames) -> Asked:
+def _asked(caller: str, model: str, metadata: dict[str, str], rules: RuleSet) -> Asked:
     account = model.partition("/")[0]
     if caller.startswith("virtualaccount:"):
         found = VirtualAccount.objects.filter(name=caller.partition(":")[2]).select_related("team").first()
@@ -80,9 +79,10 @@ def _asked(caller: str, model: str, metadata: dict[str, str], former: FormerName
         name,
         teams,
         token="",
-        models=(model, *former.of_model(model)),
-        accounts=(account, *former.of_account(account)),
+        models=(model, *rules.names.of_model(model)),
+        accounts=(account, *rules.names.of_account(account)),
         metadata=metadata,
+        variant_of=rules.variants(account, model),
     )
 
 

@@ -255,6 +255,23 @@ def test_a_call_without_a_price_is_refused_under_a_budget_of_money(
             assert ("reserved_pico" in decision) == (setting == "assume")
 
 
+def test_a_name_that_no_one_listed_passes_no_rule_for_its_model(
+    make_installation: InstallationMaker, upstream: SandboxProcess
+) -> None:
+    installation = make_installation()
+    named = {"when": {"models": {"in": ["open/gpt-4o"]}}}
+    installation.apply(provider("open", upstream.url, models=[], any_model=True), limit(**named))
+    installation.apply(budget("of-one", {"cost_per_day": 1}, **named))
+    gateway = installation.gateway()
+    token = gateway.token("a", user=USER)
+    answers = [call(gateway, token, model=f"open/{name}") for name in ("gpt-4o,x", "~gpt-4o", "gpt-4o-fast")]
+    assert [(one.status_code, one.json()["error"]["code"]) for one in answers] == [(403, "model_unpriced")] * 3
+    statuses = [call(gateway, token, model=f"open/{name}").status_code for name in ("GPT-4o", "gpt-4o", "gpt-4o")]
+    assert statuses[1:] == [200, 200]
+    assert call(gateway, token, model="open/gpt-4o-2024-08-06").status_code == 429
+    assert call(gateway, token, model="open/gpt-4o-mini").status_code == 200
+
+
 def test_images_that_are_paid_by_their_tokens_are_reserved(
     make_installation: InstallationMaker, upstream: SandboxProcess
 ) -> None:
