@@ -135,6 +135,28 @@ class KeptResponse(models.Model):
         return self.object_id
 
 
+class KeptAnswer(models.Model):
+    """The first answer to the calls of one owner with one idempotency key, encrypted; or, with ``leased_until``, the
+    claim of the call that is to be answered (``gateway.objects.kept_answers``).
+
+    ``scope`` is a digest of owner and key. ``size`` is what the sealed answer takes, 0 where its body is not kept."""
+
+    scope = models.CharField(max_length=64, unique=True)
+    owner_key = models.CharField(max_length=40, help_text="user:7 or virtualaccount:2")
+    claim = models.CharField(max_length=32)
+    leased_until = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    size = models.PositiveBigIntegerField(default=0)
+    about = models.BinaryField(null=True)
+    body = models.BinaryField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at", "size"], name="kept_answer_expiry")]
+
+    def __str__(self) -> str:
+        return self.scope
+
+
 @dataclass(slots=True)
 class Owned:
     """What is remembered of an object: whose it is, and where it lives."""

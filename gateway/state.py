@@ -39,11 +39,12 @@ class State:
         self.started = False
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def finish_later(self, work: Coroutine[Any, Any, None]) -> None:
+    def finish_later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Let ``work`` of an ended call go on behind its answer; the end of the server waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self.finishing.add(task)
         task.add_done_callback(self.finishing.discard)
+        return task
 
 
 state = State()

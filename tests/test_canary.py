@@ -5,6 +5,7 @@ Each is looked for as it is, with JSON escapes, in base64 wherever it may begin,
 
 import base64
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -87,7 +88,8 @@ class Scene:
     answers: list[bytes] = field(default_factory=list)
 
     def post(self, path: str, body: Any = None, **options: Any) -> int:
-        headers = {**OWN_HEADERS, **options.pop("headers", {})}
+        key = f"{OWN_HEADERS['idempotency-key']}-{uuid.uuid4()}"
+        headers = {**OWN_HEADERS, "idempotency-key": key, **options.pop("headers", {})}
         answer = self.gateway.post(self.secrets["token"], f"{path}?token={QUERY}", body, headers=headers, **options)
         self.keep(answer)
         return answer.status_code

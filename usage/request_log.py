@@ -164,8 +164,14 @@ def seal(body: bytes) -> bytes:
 
 def unseal(sealed: bytes) -> str | None:
     """Return a body as text; ``None`` when no present key opens it."""
+    body = unseal_bytes(sealed)
+    return None if body is None else body.decode("utf-8", "replace")
+
+
+def unseal_bytes(sealed: bytes) -> bytes | None:
+    """Return what :func:`seal` sealed; ``None`` when no present key opens it."""
     try:
-        return zlib.decompress(_cipher.fernet.decrypt(bytes(sealed))).decode("utf-8", "replace")
+        return zlib.decompress(_cipher.fernet.decrypt(bytes(sealed)))
     except (InvalidToken, zlib.error):
         return None
 

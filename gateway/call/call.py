@@ -30,6 +30,7 @@ class CallAttempt(Protocol):
     target: Target
     number: int
     record: AttemptRecord
+    failure: BaseException | None
     answer: UpstreamAnswer | None
     outcome: int
     upstream_ms: float

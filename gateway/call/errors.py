@@ -91,6 +91,14 @@ class CallTooLong(CallError):
     """The call took longer than the operator allows."""
 
 
+class KeyReused(CallError):
+    """An idempotency key came with another request than before."""
+
+
+class KeyInUse(CallError):
+    """A call with the same idempotency key is under way, or its answer is not kept."""
+
+
 class BadRange(CallError):
     """The range that a request asks for is not in the file."""
 
@@ -144,6 +152,8 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (UrlTooLong, Row(414, "invalid_request_error", "url_too_long", "request")),
     (CallTooLong, Row(504, "server_error", "call_too_long", "limits")),
     (UnsupportedMedia, Row(415, "invalid_request_error", "unsupported_media_type", "request")),
+    (KeyInUse, Row(409, "invalid_request_error", "idempotency_key_in_use", "request")),
+    (KeyReused, Row(422, "invalid_request_error", "idempotency_key_reused", "request")),
     (BadRange, Row(416, "invalid_request_error", "range_not_satisfiable", "request")),
     (BudgetExceeded, Row(429, "insufficient_quota", "budget_exceeded", "limits")),
     (TooManyRequests, Row(429, "rate_limit_error", "rate_limit_exceeded", "limits")),

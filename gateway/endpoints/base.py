@@ -14,10 +14,12 @@ from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.describe import begin_call, read_json_body
+from gateway.endpoints.idempotency import once
 from gateway.objects import ownership
 from gateway.objects.store import mark_deleted, objects
 from gateway.pipeline import describe
 from gateway.pipeline import run as pipeline_run
+from gateway.pipeline.describe import IDEMPOTENCY_KEY
 
 METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
 
@@ -48,12 +50,15 @@ class OpenView(APIView):
             raise errors.MethodNotAllowed(
                 f"{request.method} is not supported here. Use {methods}.", headers={"allow": methods}
             )
-        self.admit(request)
+        caller = self.admit(request)
+        if caller is not None and IDEMPOTENCY_KEY in request.raw_headers and method == "POST":
+            return await once(request, caller, lambda: handler(request, *args, **kwargs))
         reply: Reply = await handler(request, *args, **kwargs)
         return reply
 
-    def admit(self, request: InferenceRequest) -> None:
-        """Let everyone in."""
+    def admit(self, request: InferenceRequest) -> Caller | None:
+        """Let everyone in, whoever it is."""
+        return None
 
     @classmethod
     def implemented_methods(cls) -> list[str]:
@@ -68,10 +73,11 @@ class InferenceView(OpenView):
     key_in_query: ClassVar[bool] = False
     """Whether the token may come in the query, as some of Google's clients send it."""
 
-    def admit(self, request: InferenceRequest) -> None:
+    def admit(self, request: InferenceRequest) -> Caller:
         """Admit every caller with a live token."""
         self.caller = authenticate(request, in_query=self.key_in_query)
         request.ticket = load.begin(self.caller.key)
+        return self.caller
 
 
 class ModelCallView(InferenceView):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
 from gateway.access import default_models
 from gateway.access.authentication import refuse_duplicate_headers
@@ -131,12 +132,13 @@ class BrowserView(InferenceView):
 
     secret: ClientSecret | None
 
-    def admit(self, request: InferenceRequest) -> None:
+    def admit(self, request: InferenceRequest) -> Caller:
         """Let in a caller who may open a socket."""
         if len(request.raw_headers) != len(request.scope["headers"]):
             refuse_duplicate_headers(request.scope)
         self.caller, self.secret = client_secrets.identify(request.raw_headers, ())
         request.ticket = load.begin(self.caller.key)
+        return self.caller
 
 
 class LiveCalls(BrowserView):

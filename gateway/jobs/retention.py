@@ -6,7 +6,7 @@ from datetime import datetime
 
 from accounts.database_clock import database_now
 from gateway.managed import files as own_files
-from gateway.models import KeptResponse, OwnedObject
+from gateway.models import KeptAnswer, KeptResponse, OwnedObject
 
 logger = logging.getLogger("gateway.jobs.retention")
 
@@ -19,7 +19,8 @@ def prune_objects(before: datetime | None = None, batch: int = BATCH) -> Iterato
     A file that Gatehouse keeps goes from its storage first; when that fails, the record stays for the next time. A
     deleted conversation takes the records of its items with it. What is still to be charged, or polled, stays."""
     before = before or database_now()
-    yield from _prune_kept(before, batch)
+    for table in (KeptResponse, KeptAnswer):
+        yield from _prune_kept(table, before, batch)
     expired = OwnedObject.objects.filter(expires_at__lt=before, due_at=None)
     kept: set[int] = set()
     while True:
@@ -41,14 +42,14 @@ def prune_objects(before: datetime | None = None, batch: int = BATCH) -> Iterato
         yield deleted
 
 
-def _prune_kept(before: datetime, batch: int) -> Iterator[int]:
-    """Delete the responses that Gatehouse kept long enough."""
+def _prune_kept(table: type[KeptResponse] | type[KeptAnswer], before: datetime, batch: int) -> Iterator[int]:
+    """Delete the responses, or answers, that Gatehouse kept long enough."""
     while True:
-        rows = KeptResponse.objects.filter(expires_at__lt=before).order_by("expires_at")
+        rows = table.objects.filter(expires_at__lt=before).order_by("expires_at")
         found = list(rows.values_list("pk", flat=True)[:batch])
         if not found:
             return
-        yield KeptResponse.objects.filter(pk__in=found)._raw_delete("default")
+        yield table.objects.filter(pk__in=found)._raw_delete("default")
 
 
 def _content_gone(object_id: str) -> bool:

@@ -27,6 +27,9 @@ HEADERS: dict[str, str] = {
     "x-tfy-ttft-timeout-ms": "Milliseconds to the first token of a stream.",
     "x-tfy-retry-config": 'How often to try again, and when: {"attempts": 3, "onStatusCodes": [429, 500, 503]}.',
 }
+POST_HEADERS: dict[str, str] = {
+    "idempotency-key": "The same call with the same key gets the first answer again for 24 hours, and costs nothing.",
+}
 PAGING: dict[str, Part] = {
     "limit": {"type": "integer", "minimum": 1},
     "order": {"type": "string", "enum": ["asc", "desc"]},
@@ -75,7 +78,7 @@ def components() -> Part:
                 "description": text,
                 "schema": {"type": "string"},
             }
-            for name, text in HEADERS.items()
+            for name, text in {**HEADERS, **POST_HEADERS}.items()
         },
         "responses": {f"Error{status}": error_response(status) for status in (*COMMON_ERRORS, *BODY_ERRORS)},
     }

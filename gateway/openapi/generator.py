@@ -18,7 +18,16 @@ from gateway.endpoints import health
 from gateway.endpoints.base import InferenceView, ModelCallView
 from gateway.endpoints.uploading import ModelUploadView
 from gateway.objects.resource_table import Resource
-from gateway.openapi.components import DESCRIPTION, HEADERS, PAGING, Part, components, error_references, parameter
+from gateway.openapi.components import (
+    DESCRIPTION,
+    HEADERS,
+    PAGING,
+    POST_HEADERS,
+    Part,
+    components,
+    error_references,
+    parameter,
+)
 
 VERSION = "3.1.0"
 JSON, EVENTS, FILE, FORM = "application/json", "text/event-stream", "application/octet-stream", "multipart/form-data"
@@ -173,7 +182,8 @@ def _parameters(method: str, name: str, route: str) -> list[Part]:
     made = [parameter(found, "path", {"type": "string"}) for found in re.findall(r"{(\w+)}", route)]
     if method == "GET" and name in LISTS:
         made += [parameter(found, "query", schema) for found, schema in PAGING.items()]
-    return [*made, *({"$ref": f"#/components/parameters/{header}"} for header in HEADERS)]
+    headers = {**HEADERS, **POST_HEADERS} if method == "POST" else HEADERS
+    return [*made, *({"$ref": f"#/components/parameters/{header}"} for header in headers)]
 
 
 def _body(view: Any, name: str) -> Part:

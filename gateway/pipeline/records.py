@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from time import time_ns
+from time import perf_counter_ns, time_ns
 
 from gateway.billing import audio, pricing
 from gateway.billing.audio_length import AudioMeter
@@ -13,6 +13,7 @@ from gateway.call import errors
 from gateway.call.call import Call
 from gateway.call.operation import HEARD
 from gateway.directory.accounts import unlisted_model
+from gateway.objects.kept_answers import About
 from gateway.state import state
 from gateway.telemetry import meter
 from gateway.telemetry.tables import UNRESOLVED
@@ -27,6 +28,8 @@ MESSAGE_CHARACTERS = 500
 # Chat models of OpenAI that search the web for every call, and bill the search beside the tokens.
 SEARCH_MODELS = re.compile(r"-search-(?:preview|api)")
 UPSTREAM_WRITES = ("model_served", "object_id", "service_tier")
+REPLAYED = "replayed"
+"""What a decision calls the request whose kept answer the call got."""
 INCOMPLETE = "incomplete_record"
 """The gap of a record whose completion failed: its usage is not known to be right, so it has no price."""
 UNKNOWN_MODEL = "model_served"
@@ -66,8 +69,29 @@ def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
 
 def refused_record(call: Call, error: BaseException) -> AttemptRecord:
     """Return the record of a call of a known caller that was refused before any attempt: it has no cost."""
+    record = _without_attempt(call)
+    record.status = errors.status_of(error)
+    record.error_class = errors.code_of(error)
+    record.error_message = errors.message_of(error)[:MESSAGE_CHARACTERS]
+    return record
+
+
+def record_replay(call: Call, about: About, size: int) -> None:
+    """Leave a record of a call that got the answer that an earlier one was given: ``size`` bytes, and no cost."""
+    record = _without_attempt(call)
+    for name in ("account", "provider", "model_served", "model_resolved", "status"):
+        setattr(record, name, getattr(about, name))
+    record.decision = {REPLAYED: about.request_id}
+    record.bytes_out = size
+    record.latency_us = (perf_counter_ns() - call.started_ns) // 1000
+    if state.started:
+        state.spool.append(record)
+        meter.attempt_ended(record, record.model_resolved or UNRESOLVED)
+
+
+def _without_attempt(call: Call) -> AttemptRecord:
     caller = call.caller
-    record = AttemptRecord(
+    return AttemptRecord(
         attempt_id=new_id(),
         request_id=call.request_id,
         started_at=time_ns() // 1000,
@@ -89,10 +113,6 @@ def refused_record(call: Call, error: BaseException) -> AttemptRecord:
         trace_id=call.trace.trace_id if call.trace.parent_id else "",
         decision=call.decision,
     )
-    record.status = errors.status_of(error)
-    record.error_class = errors.code_of(error)
-    record.error_message = errors.message_of(error)[:MESSAGE_CHARACTERS]
-    return record
 
 
 def record_refusal(call: Call, error: BaseException) -> None:

@@ -28,7 +28,7 @@ from batches import table
 from batches.models import LineResult
 from gateway.jobs import engine, leases
 from gateway.jobs import table as gateway_table
-from gateway.models import KeptResponse, NewObject, OwnedObject
+from gateway.models import KeptAnswer, KeptResponse, NewObject, OwnedObject
 from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
@@ -389,6 +389,18 @@ def age_objects(seconds: float, **filters: Any) -> int:
 def age_kept_responses(seconds: float) -> int:
     """Let what responses hold expire so much sooner. Return how many there are."""
     return KeptResponse.objects.update(expires_at=F("expires_at") - timedelta(seconds=seconds))
+
+
+def age_kept_answers(seconds: float) -> int:
+    """Let kept answers expire, and leases of calls with a key end, so much sooner. Return how many there are."""
+    earlier = timedelta(seconds=seconds)
+    KeptAnswer.objects.exclude(leased_until=None).update(leased_until=F("leased_until") - earlier)
+    return KeptAnswer.objects.update(expires_at=F("expires_at") - earlier)
+
+
+def kept_answers() -> list[str]:
+    """Return the rows of kept answers, as text."""
+    return [str(row) for row in KeptAnswer.objects.values_list()]
 
 
 def make_due(object_id: str) -> None:

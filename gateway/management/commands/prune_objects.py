@@ -11,7 +11,8 @@ from gateway.jobs.retention import BATCH, prune_objects
 class Command(BaseCommand):
     help = (
         "Delete the ownership records of responses older than GATEHOUSE_OBJECT_RETENTION_DAYS, of deleted objects "
-        "as old, and of objects that expired at the upstream. Safe to run while serving."
+        "as old, of objects that expired at the upstream, and answers that were kept for a day for their idempotency "
+        "keys. Safe to run while serving."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -32,6 +32,8 @@ class Command(BaseCommand):
 
 
 def _attempt(record: UsageRecord) -> str:
+    if "replayed" in record.decision:
+        return f"answered {record.status} with the kept answer of the call below, without any attempt and cost"
     if record.attempt_number == 0:
         return f"refused before any attempt: {record.status} {record.error_class}: {record.error_message}"
     cost = "unpriced" if record.cost is None else f"${record.cost:f}"

@@ -1,6 +1,7 @@
 """Logs: one line a call, as JSON or text, and never a secret in it."""
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -87,12 +88,16 @@ def test_no_caller_writes_words_or_lines(gateway: Gateway, token: str, name: str
 
 def drive(gateway: Gateway, token: str, client: OpenAI) -> None:
     """Calls of every kind, with canaries wherever a caller can put one."""
-    headers = {
-        "x-tfy-metadata": json.dumps({"k": CANARIES["metadata"]}),
-        "x-private": CANARIES["header"],
-        "cookie": f"session={CANARIES['header']}",
-        "idempotency-key": CANARIES["header"],
-    }
+
+    def call(body: dict[str, Any]) -> None:
+        headers = {
+            "x-tfy-metadata": json.dumps({"k": CANARIES["metadata"]}),
+            "x-private": CANARIES["header"],
+            "cookie": f"session={CANARIES['header']}",
+            "idempotency-key": f"{CANARIES['header']}-{uuid.uuid4()}",
+        }
+        gateway.post(token, path, body, headers=headers)
+
     prompt = f"{CANARIES['prompt']} Repeat after me: {CANARIES['answer']}"
     path = f"{CHAT_PATH}?token={CANARIES['query']}"
     for model in (CHAT, "canary/gpt-4o-mini"):
@@ -103,9 +108,9 @@ def drive(gateway: Gateway, token: str, client: OpenAI) -> None:
             "[[sandbox: garbage]]",
             "[[sandbox: html]]",
         ):
-            gateway.post(token, path, chat(f"{directive} {prompt}", model=model), headers=headers)
-        gateway.post(token, path, chat(f"[[sandbox: cut-after=3]] {prompt}", model=model, stream=True), headers=headers)
-    gateway.post(token, path, chat(prompt, stream=True), headers=headers)
+            call(chat(f"{directive} {prompt}", model=model))
+        call(chat(f"[[sandbox: cut-after=3]] {prompt}", model=model, stream=True))
+    call(chat(prompt, stream=True))
     gateway.post(token, CHAT_PATH, content=f'{{"model": "{CANARIES["bad body"]}'.encode())
     gateway.post(token, CHAT_PATH, chat(prompt), headers={"x-tfy-metadata": CANARIES["bad metadata"]})
     gateway.post(CANARIES["unknown token"], CHAT_PATH, chat(prompt))

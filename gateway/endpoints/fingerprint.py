@@ -1,0 +1,62 @@
+"""What makes two requests the same: their address and every byte of their bodies, as they come."""
+
+import hashlib
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from django.conf import settings
+
+from gateway.body.upload import boundary_of
+from gateway.call.request import InferenceRequest
+
+FORM: Final = b"multipart/"
+TOKEN: Final = b"key="
+"""Google's clients send their token in the query: another one of the same owner makes no other request."""
+IN_PLACE_OF_BOUNDARY: Final = b"\0"
+
+
+class Fingerprint:
+    """Follows a request's body while it is read, whoever reads it, in constant memory.
+
+    A form's boundary is new with every try of a client, so it does not count. Raises
+    :class:`~gateway.call.errors.InvalidRequest` for a form without a valid one.
+    """
+
+    def __init__(self, request: InferenceRequest) -> None:
+        self._request = request
+        query = request.scope.get("query_string", b"")
+        asked = b"&".join(part for part in query.split(b"&") if not part.startswith(TOKEN))
+        self._hash = hashlib.sha256(b"\0".join((request.path_info.encode("utf-8", "surrogatepass"), asked, b"")))
+        content_type = request.raw_headers.get(b"content-type", b"")
+        self._marker = b"--" + boundary_of(content_type) if content_type.lower().startswith(FORM) else b""
+        self._held = b""
+        self._receive = request.receive
+        request.receive = self.receive
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """Take the place of the request's ``receive``."""
+        event = await self._receive()
+        if event["type"] == "http.request":
+            self._take(event.get("body", b""))
+        return event
+
+    def _take(self, piece: bytes) -> None:
+        if self._marker:  # what may be the beginning of a boundary waits for the next piece
+            whole = (self._held + piece).replace(self._marker, IN_PLACE_OF_BOUNDARY)
+            held = len(self._marker) - 1
+            piece, self._held = whole[:-held], whole[-held:]
+        self._hash.update(piece)
+
+    async def read_rest(self) -> None:
+        """Read what is left of the body, and keep nothing of it. What is too large for any endpoint is not read to its
+        end. Raises :class:`~gateway.call.errors.BodyTimedOut` and :class:`~gateway.call.errors.ClientGone`."""
+        most, size = max(settings.MAX_BODY_BYTES, settings.MAX_UPLOAD_BYTES), 0
+        while not self._request.body_read and size <= most:
+            size += len(await self._request.receive_piece())
+
+    @property
+    def value(self) -> bytes:
+        """The digest of what has come so far."""
+        whole = self._hash.copy()
+        whole.update(self._held)
+        return whole.digest()
