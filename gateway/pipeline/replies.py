@@ -5,7 +5,7 @@ from time import perf_counter_ns
 
 from gateway.call import errors
 from gateway.pipeline.attempt import Attempt
-from providers.redaction import redactor
+from providers.redaction import Redactor, redactor
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer
 
@@ -74,14 +74,20 @@ def reply_headers(
     if content_type:
         headers.append((b"content-type", content_type.encode("latin1")))
     whole_file = call.operation.raw and answer.status < 300 and "content-encoding" not in answer.headers
-    clean = redactor(target.account.secrets).whole
+    found = []
     for name, value in answer.headers.raw:
         if content_type and name == b"content-type":
             continue
         passed = name if whole_file and name in FILE_HEADERS else _passed_as(name)
         if passed and not (limits is not None and passed.startswith(LIMIT_PREFIXES)):  # how much is left is said by us
-            headers.append((passed, clean(value)))
-    return headers
+            found.append((passed, value))
+    return headers + _cleaned(found, redactor(target.account.secrets))
+
+
+def _cleaned(headers: list[tuple[bytes, bytes]], clean: Redactor) -> list[tuple[bytes, bytes]]:
+    """Return headers without the account's secrets. As a rule none has any: all are searched at once."""
+    values = b"\n".join([value for _, value in headers])
+    return headers if clean.whole(values) == values else [(name, clean.whole(value)) for name, value in headers]
 
 
 @lru_cache(maxsize=1024)
