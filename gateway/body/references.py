@@ -69,6 +69,8 @@ MARKS = (
     ITEM_REFERENCE.encode(),
     b"\\u00",
 )
+# A part of each mark, of many the same: what has none of these has no mark, and a few searches say so.
+HINTS = (b"_id", b"_file", b"audio_", b"voice_", ITEM_REFERENCE.encode(), b"container", b"conversation", b"\\u00")
 MAX_REFERENCES = 1000
 SEARCHED_BYTES = 4096
 NAME_BYTES = 256  # no name that matters is longer, each of its characters escaped
@@ -110,10 +112,17 @@ def _marks(places: Iterable[str]) -> tuple[bytes, ...]:
     return (*MARKS, *(f'"{name}"'.encode() for name in sorted(names - REFERENCE_FIELDS)))
 
 
-_TREES = {
-    key: (_compile(places, reference_table.ITEM_LISTS.get(key, ())), _marks(places))
+def _hints(marks: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return ``HINTS`` for these marks: those that no hint is a part of are hints themselves."""
+    return (*HINTS, *(mark for mark in marks if not any(hint in mark for hint in HINTS)))
+
+
+Tree = tuple[Node | None, tuple[bytes, ...], tuple[bytes, ...]]
+_TREES: dict[str, Tree] = {
+    key: (_compile(places, reference_table.ITEM_LISTS.get(key, ())), _marks(places), _hints(_marks(places)))
     for key, places in reference_table.PLACES.items()
 }
+_BY_NAMES: Tree = (None, MARKS, _hints(MARKS))
 
 
 def find_references(body: bytes, fields: Mapping[str, msgspec.Raw], operation: str = "") -> list[tuple[str, str]]:
@@ -123,12 +132,12 @@ def find_references(body: bytes, fields: Mapping[str, msgspec.Raw], operation: s
     searched by names. Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a
     name that is given twice where references belong: another reader could see the other one.
     """
-    tree, marks = _TREES.get(operation_key(operation), (None, MARKS))
+    tree, marks, hints = _TREES.get(operation_key(operation), _BY_NAMES)
     if tree is not None and not tree:
         return []
     if operation == EVENTS and bytes(fields.get("type", b"")).strip(b'"').decode() not in reference_table.TYPES:
         tree = None  # an event of another kind of socket
-    marked = len(body) > SEARCHED_BYTES or _has_mark(body, marks)
+    marked = len(body) > SEARCHED_BYTES or (_has_mark(body, hints) and _has_mark(body, marks))
     listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in short_texts(bytes(fields[name]))]
     listed += [name for name in fields if tree is not None and name in tree and LEAF in tree[name]]
     if not marked and not listed:

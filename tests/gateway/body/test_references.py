@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.body import reference_table
+from gateway.body import reference_table, references
 from gateway.body.json import decode_fields
 from gateway.body.references import MAX_REFERENCES, OWN_PREFIXES, REFERENCE_FIELDS, find_references
 from gateway.call.errors import InvalidRequest
@@ -168,6 +168,12 @@ def test_an_object_of_an_unknown_type_is_searched_by_names() -> None:
 def test_the_marks_of_the_table_are_no_names() -> None:
     body = {"input": [{"type": "message", "content": {"": "a", "*": "b", "#": "c", "1": "d"}, "": {"": "x"}}]}
     assert found(json.dumps({**body, **PAD}).encode(), "responses") == set()
+
+
+def test_a_body_without_hints_has_no_marks() -> None:
+    for _, marks, hints in [*references._TREES.values(), references._BY_NAMES]:
+        assert marks
+        assert [mark for mark in marks if not any(hint in mark for hint in hints)] == []
 
 
 @pytest.mark.parametrize("nested", [[["ID"]], [{"id": "ID"}], "ID", {"id": "ID"}])
