@@ -141,6 +141,8 @@ def _settle_total(found: Counts, total: int, semantics: str) -> None:
 
 
 def _units(usage: Usage, cached: CachedDetails) -> dict[str, int]:
+    if not (usage.seconds or usage.num_search_queries or cached.audio_tokens or cached.image_tokens):
+        return {}
     units = {
         "input_audio_ms": milliseconds(usage.seconds or 0) or 0,
         "cache_audio_read_tokens": _count(cached.audio_tokens),
@@ -152,7 +154,7 @@ def _units(usage: Usage, cached: CachedDetails) -> dict[str, int]:
 
 def _count(tokens: int | None) -> int:
     """Return a reported count; less than nothing is nothing: no answer may earn money."""
-    return min(max(tokens or 0, 0), MAX_COUNT)
+    return min(max(tokens, 0), MAX_COUNT) if tokens else 0
 
 
 def _usage_of(raw: bytes | msgspec.Raw) -> Usage | None:
