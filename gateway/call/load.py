@@ -6,7 +6,6 @@ a caller's own with 429, the process's with 503, both with ``retry-after``. Answ
 vendor bills them.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -35,15 +34,16 @@ class Load:
         self.bounds = bounds
         self.calls = 0
         self.bytes = 0
-        self.calls_of: Counter[str] = Counter()
-        self.bytes_of: Counter[str] = Counter()
+        self.calls_of: dict[str, int] = {}
+        self.bytes_of: dict[str, int] = {}
 
     def begin(self, caller: str) -> "Ticket":
         """Count a call of ``caller`` (its key); return what it gives back at its end.
 
         Raises :class:`~gateway.call.errors.TooManyRequests` and :class:`~gateway.call.errors.Unavailable`.
         """
-        if self.calls_of[caller] >= self.bounds.caller_calls:
+        calls = self.calls_of.get(caller, 0)
+        if calls >= self.bounds.caller_calls:
             raise TooManyRequests(
                 f"You have {self.bounds.caller_calls} calls in flight on this server, which is the limit. Wait for "
                 f"some to end.",
@@ -57,7 +57,7 @@ class Load:
                 headers=RETRY_AFTER,
             )
         self.calls += 1
-        self.calls_of[caller] += 1
+        self.calls_of[caller] = calls + 1
         return Ticket(self, caller)
 
 
@@ -74,7 +74,7 @@ class Ticket:
     def take(self, size: int) -> None:
         """Count ``size`` bytes of the call's body before they are read. Raises like :meth:`Load.begin`."""
         load = self._load
-        if load.bytes_of[self._caller] + size > load.bounds.caller_bytes:
+        if load.bytes_of.get(self._caller, 0) + size > load.bounds.caller_bytes:
             raise TooManyRequests(
                 f"The bodies of your calls in flight on this server exceed {load.bounds.caller_bytes} bytes. Wait for "
                 f"some to end.",
@@ -91,7 +91,7 @@ class Ticket:
         """Count ``size`` bytes that are there already: an answer's."""
         self._size += size
         self._load.bytes += size
-        self._load.bytes_of[self._caller] += size
+        self._load.bytes_of[self._caller] = self._load.bytes_of.get(self._caller, 0) + size
 
     def release(self) -> None:
         """Give everything back. Safe to call twice."""
@@ -102,9 +102,9 @@ class Ticket:
         load.calls -= 1
         load.bytes -= self._size
         for counts, amount in ((load.calls_of, 1), (load.bytes_of, self._size)):
-            counts[caller] -= amount
-            if counts[caller] <= 0:
-                del counts[caller]
+            left = counts.pop(caller, 0) - amount
+            if left > 0:
+                counts[caller] = left
 
 
 load = Load(
