@@ -41,12 +41,20 @@ def json_line(fields: Mapping[str, Any]) -> str:
 
 def text_line(fields: Mapping[str, Any]) -> str:
     """Return a line for people; a traceback follows it."""
-    values = {name: str(value) for name, value in fields.items() if value not in EMPTY and name not in HEAD}
-    plain = PLAIN.fullmatch("".join(values.values()))
-    words = [f"{name}={value if plain else _word(value)}" for name, value in values.items()]
-    head = f"{fields['time']} {fields['level'].upper():<7} {fields['event']}"
+    words = [f"{name}={value}" for name, value in fields.items() if value not in EMPTY and name not in HEAD]
+    said = " ".join(words)
+    if not _is_plain(said, len(words)):
+        values = {name: str(value) for name, value in fields.items() if value not in EMPTY and name not in HEAD}
+        said = " ".join([f"{name}={_word(value)}" for name, value in values.items()])
+    line = f"{fields['time']} {fields['level'].upper():<7} {fields['event']}{' ' if words else ''}{said}"
     trace = fields.get("trace")
-    return " ".join([head, *words]) + (f"\n{trace}" if trace else "")
+    return f"{line}\n{trace}" if trace else line
+
+
+def _is_plain(said: str, words: int) -> bool:
+    """Whether each of so many words has a ``PLAIN`` value: then spaces and equals signs are only between them."""
+    ours = said.count("=") == words and said.count(" ") == words - 1
+    return ours and '"' not in said and said.isascii() and said.isprintable()
 
 
 def _word(text: str) -> str:

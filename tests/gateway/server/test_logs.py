@@ -9,6 +9,7 @@ from openai import OpenAI
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket
 
+from gateway.config.log_format import text_line
 from tests.support.calls import CHAT_PATH, chat
 from tests.support.fixtures import ACCOUNT, CHAT, USER, InstallationMaker
 from tests.support.installation import Gateway
@@ -176,3 +177,27 @@ def test_a_sockets_address_is_logged_without_its_query(gateway: Gateway, token: 
         websocket(address, additional_headers={"Authorization": "Bearer wrong"})
     wait_until(lambda: gateway.log.count("path=/v1/responses ") >= 2, 5)
     assert canary not in gateway.log
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ("a/m-1.5", "a/m-1.5"),
+        (3, "3"),
+        ("two words", '"two words"'),
+        ("a=b", '"a=b"'),
+        ('say "no"', r'"say \"no\""'),
+        ("line\nbreak", r'"line\nbreak"'),
+        ("größe", '"größe"'),
+        (["a", "b"], "\"['a', 'b']\""),
+    ],
+)
+def test_each_value_is_one_word(value: Any, word: str) -> None:
+    fields = {"time": "T", "level": "info", "event": "call", "status": 200, "error": "", "model": value, "ms": None}
+    assert text_line(fields) == f"T INFO    call status=200 model={word}"
+
+
+def test_a_line_may_have_nothing_to_add() -> None:
+    assert text_line({"time": "T", "level": "warning", "event": "Started.", "trace": "Traceback"}) == (
+        "T WARNING Started.\nTraceback"
+    )
