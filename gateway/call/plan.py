@@ -1,7 +1,6 @@
 """The plan of a call: the targets that it may be sent to, in order, each with what holds for it alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -11,8 +10,7 @@ from providers.snapshot import ModelSnapshot, Target
 RETRY_DELAY_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTarget:
+class PlannedTarget(msgspec.Struct, frozen=True):
     """A target and how often it is tried: ``retries`` after the first attempt, for answers with one of
     ``retry_statuses``.
 
@@ -26,19 +24,18 @@ class PlannedTarget:
     retry_statuses: frozenset[int] = RETRY_STATUSES
     failover_statuses: frozenset[int] = RETRY_STATUSES
     delay: float = RETRY_DELAY_SECONDS
-    params: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    params: Mapping[str, msgspec.Raw] = {}
     set_headers: tuple[tuple[str, str], ...] = ()
     removed_headers: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Where a call may go, the preferred target first. A call that names a model or an account has a plan of one.
 
     ``virtual`` is the virtual model that it was made for.
     """
 
-    targets: tuple[PlannedTarget, ...] = field(default=())
+    targets: tuple[PlannedTarget, ...] = ()
     virtual: ModelSnapshot | None = None
 
     @property
