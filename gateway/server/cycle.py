@@ -63,10 +63,10 @@ class Cycle(RequestResponseCycle):
         if chunked is None and self.scope["method"] != "HEAD" and status not in BODILESS:
             chunked = True
             pairs.append(CHUNKED)
-        lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % pair for pair in pairs]]
-        head = b"".join(lines)
+        head = STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % pair for pair in pairs])
         # A line break inside a value would be a header of its own, or another answer.
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+        lines = len(pairs) + 1
+        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
             raise RuntimeError("A header of the answer has a character that no header may have.")
         self.response_started = True
         self.waiting_for_100_continue = False

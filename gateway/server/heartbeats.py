@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 HEARTBEAT = b": heartbeat\n\n"
 
 
-async def with_heartbeats(stream: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
-    """Yield the parts of ``stream``, and a comment whenever none came for ``seconds`` (0: never).
+def with_heartbeats(stream: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """Return the parts of ``stream``, and a comment whenever none came for ``seconds`` (0: never).
 
     Parts are whole events.
     """
-    if not seconds:
-        async for part in stream:
-            yield part
-        return
+    return _with_heartbeats(stream, seconds) if seconds else stream
+
+
+async def _with_heartbeats(stream: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
     parts = aiter(stream)
     following: asyncio.Future[bytes] | None = None
     try:
