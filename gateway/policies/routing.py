@@ -1,14 +1,11 @@
 """Routing: every attempt of a virtual model's call says how its target does."""
 
-import logging
 from time import monotonic
 
 from gateway.call.call import Call, CallAttempt
 from gateway.routing.health import FAILED, Sample, health
 from providers.upstream.headers import retry_after
 from usage.records import AttemptRecord
-
-logger = logging.getLogger("gateway.routing")
 
 BROKEN = 502
 
@@ -18,14 +15,11 @@ def settle(call: Call, attempt: CallAttempt) -> None:
     record = attempt.record
     if call.plan.virtual is None or record.client_gone or call.ended_by is not None or call.body.fault is not None:
         return
-    name = attempt.target.model.public_name
-    target, status, now = health.of(name), _status(attempt), monotonic()
+    name, status = attempt.target.model.public_name, _status(attempt)
     if status in FAILED:
-        rest = retry_after(attempt.answer.headers.raw) if attempt.answer is not None else None
-        if target.note_failure(status, now, rest):
-            logger.warning("The target %s of virtual models rests: it failed with %d.", name, status)
-    elif record.upstream_status and status < 400 and target.note_success(_sample(record, now)):
-        logger.warning("The target %s of virtual models is back.", name)
+        health.failed(name, status, retry_after(attempt.answer.headers.raw) if attempt.answer is not None else None)
+    elif record.upstream_status and status < 400:
+        health.succeeded(name, _sample(record, monotonic()))
 
 
 def _status(attempt: CallAttempt) -> int:

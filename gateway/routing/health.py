@@ -1,14 +1,18 @@
-"""How the targets of virtual models do, as this process sees them: who failed, and who is how fast.
+"""How the targets of virtual models do: who failed, as far as any worker saw it, and who is how fast for this one.
 
 Two failures within two minutes put a target behind the others (a refused key: one). After a rest it gets one call as a
 probe, whose success puts it back. A ``retry-after`` makes the rest as long. Counted are targets of virtual models only,
 so that memory is bounded by the configuration.
 """
 
+import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
+
+logger = logging.getLogger("gateway.routing")
 
 FAILED: Final = frozenset({401, 403, 408, 429, *range(500, 600)})
 KEY_REFUSED: Final = frozenset({401, 403})
@@ -22,6 +26,19 @@ LATENCY_SECONDS: Final = 1200.0
 SLA_SECONDS: Final = 180.0
 SLA_SAMPLES: Final = 3
 KEPT_SAMPLES: Final = 200
+TELL_SECONDS: Final = 1.0
+"""How often other workers are told of a target that fails again and again."""
+FAILURE, SUCCESS, PROBE = "failure", "success", "probe"
+
+
+class Event(NamedTuple):
+    """What a worker tells the others of a target: a failure, with its status and how long to rest (0: as always); that
+    it is back; or that it is tried again."""
+
+    name: str
+    what: str
+    status: int = 0
+    rest: float = 0.0
 
 
 @dataclass(slots=True)
@@ -44,6 +61,8 @@ class TargetHealth:
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT_SAMPLES))
     cause: int = 0
     """The status that it failed with last."""
+    told_at: float = -TELL_SECONDS
+    """When other workers were told of a failure."""
 
     def note_failure(self, status: int, now: float, rest: float | None) -> bool:
         """Take a failure; return whether the target is ejected by it."""
@@ -57,12 +76,13 @@ class TargetHealth:
             self.probing_until = 0.0
         return self.ejected and not was
 
-    def note_success(self, sample: Sample) -> bool:
-        """Take a good answer; return whether the target is back by it."""
+    def note_success(self, sample: Sample | None = None) -> bool:
+        """Take a good answer, of another worker without its sample; return whether the target is back by it."""
         was, self.ejected = self.ejected, False
         self.failures.clear()
         self.resting_until = self.probing_until = 0.0
-        self.samples.append(sample)
+        if sample is not None:
+            self.samples.append(sample)
         return was
 
     def usable(self, now: float) -> bool:
@@ -89,10 +109,11 @@ class TargetHealth:
 
 
 class Health:
-    """The targets by public name. Used in the event loop only."""
+    """The targets by public name. Used in the event loop only. ``tell`` has other workers hear of events."""
 
     def __init__(self) -> None:
         self._targets: dict[str, TargetHealth] = {}
+        self.tell: Callable[[Event], None] | None = None
 
     def of(self, name: str) -> TargetHealth:
         """Return what is known of a target; begin to note it."""
@@ -101,11 +122,42 @@ class Health:
             found = self._targets[name] = TargetHealth()
         return found
 
+    def failed(self, name: str, status: int, rest: float | None) -> None:
+        """Take a failure that this worker saw; ``rest`` is how many seconds the target asks to stay away."""
+        target, now = self.of(name), monotonic()
+        ejected = target.note_failure(status, now, rest)
+        if ejected:
+            logger.warning("The target %s of virtual models rests: it failed with %d.", name, status)
+        if self.tell is not None and (ejected or now - target.told_at >= TELL_SECONDS):
+            target.told_at = now
+            self.tell(Event(name, FAILURE, status, rest or 0.0))
+
+    def succeeded(self, name: str, sample: Sample) -> None:
+        """Take a good answer that this worker saw."""
+        if self.of(name).note_success(sample):
+            logger.warning("The target %s of virtual models is back.", name)
+            if self.tell is not None:
+                self.tell(Event(name, SUCCESS))
+
     def begin_probe(self, name: str, now: float | None = None) -> None:
         """Note that a call goes to a target that rested: no other is its probe meanwhile."""
         target = self._targets.get(name)
         if target is not None and target.ejected:
             target.probing_until = (monotonic() if now is None else now) + PROBE_SECONDS
+            if self.tell is not None:
+                self.tell(Event(name, PROBE))
+
+    def hear(self, event: Event, at: float) -> None:
+        """Take what another worker saw at a moment (monotonic seconds)."""
+        target = self.of(event.name)
+        if event.what == FAILURE and target.note_failure(event.status, at, event.rest or None):
+            logger.warning(
+                "The target %s of virtual models rests: another worker saw it fail with %d.", event.name, event.status
+            )
+        elif event.what == SUCCESS and target.note_success():
+            logger.warning("The target %s of virtual models is back, as another worker saw.", event.name)
+        elif event.what == PROBE and target.ejected:
+            target.probing_until = at + PROBE_SECONDS
 
     def forget(self, kept: set[str]) -> None:
         """Drop what is known of targets that are not ``kept``: no virtual model names them any more."""

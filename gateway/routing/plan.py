@@ -12,7 +12,7 @@ from gateway.call.call import Call
 from gateway.call.plan import Plan, PlannedTarget
 from gateway.directory.accounts import unlisted_model
 from gateway.objects import ownership
-from gateway.routing.health import health
+from gateway.routing.health import KEY_REFUSED, health
 from gateway.routing.order import ordered
 from gateway.state import state
 from providers.routing.compiled import RoutedTarget
@@ -116,10 +116,11 @@ def _too_long(call: Call, model: ModelSnapshot) -> bool:
 
 def _planned(call: Call, routed: RoutedTarget, target: Target) -> PlannedTarget:
     options = call.options
+    retry_statuses = routed.retry_statuses if routed.retries is not None else options.retry_statuses
     return PlannedTarget(
         target,
         retries=routed.retries if routed.retries is not None else options.retries,
-        retry_statuses=routed.retry_statuses if routed.retries is not None else options.retry_statuses,
+        retry_statuses=retry_statuses - KEY_REFUSED,  # a key that is refused stays so
         failover_statuses=routed.fallback_statuses,
         delay=routed.delay,
         params=routed.params,

@@ -18,7 +18,9 @@ from gateway.access.recheck import end_overdue_calls, recheck_running_calls
 from gateway.directory.directory import Directory
 from gateway.jobs.table import poller
 from gateway.objects.store import objects
+from gateway.routing.health import health
 from gateway.routing.plan import forget_targets
+from gateway.routing.shared_health import SharedHealth
 from gateway.server import telemetry
 from gateway.server.embedded_celery import EmbeddedCelery, wanted
 from gateway.server.processes import end_with_parent
@@ -41,6 +43,7 @@ _poller: WorkerThread | None = None
 _celery: EmbeddedCelery | None = None
 _overdue: asyncio.Task[None] | None = None
 _sign_in: asyncio.Task[None] | None = None
+_health: SharedHealth | None = None
 
 
 async def start() -> None:
@@ -56,7 +59,7 @@ async def start() -> None:
 
 
 def _open() -> None:
-    global _poller, _celery, _overdue, _sign_in
+    global _poller, _celery, _overdue, _sign_in, _health
     state.loop = asyncio.get_running_loop()
     _overdue = state.loop.create_task(_watch_for_overdue_calls())
     state.sockets = AiohttpClient()
@@ -76,6 +79,9 @@ def _open() -> None:
     state.ledger.start()
     state.directory.start()
     state.limiter.start()
+    if settings.REDIS_URL:
+        _health = SharedHealth(settings.REDIS_URL, health)
+        _health.start()
     if settings.BACKGROUND_POLL_SECONDS:
         _poller = poller(settings.BACKGROUND_POLL_SECONDS)
         _poller.start()
@@ -118,6 +124,8 @@ async def stop() -> None:
     await asyncio.to_thread(objects.close)
     await asyncio.to_thread(state.ledger.drain)
     await state.limiter.stop()
+    if _health is not None:
+        await _health.stop()
     state.spool.close()
     await asyncio.to_thread(telemetry.stop)
 
