@@ -6,10 +6,11 @@ budgets it is the model's own bound then, or what the images have that it asks f
 small.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
+import msgspec
 from django.conf import settings
 
 from accounts.numbers import whole_number
@@ -18,18 +19,36 @@ from gateway.billing.audio import text_tokens
 from gateway.billing.pricing import IMAGE_OPERATIONS
 from gateway.call.call import Call
 from gateway.call.errors import Forbidden
+from gateway.call.operation import Operation
+from gateway.call.plan import PlannedTarget
 from gateway.limits.checks import Check
 from providers.snapshot import Target
 from rules.compiled import PICO
 from rules.shape import Unit
 
 MOST_TOKENS: Final = 10_000_000
-OUTPUT_FIELDS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+MOST_CHOICES: Final = 128
+BOUNDS: Final[dict[str, tuple[str, ...]]] = {
+    "responses": ("max_output_tokens",),
+    "realtime": ("max_output_tokens",),
+    "gemini": ("maxOutputTokens", "max_output_tokens"),
+    "": ("max_completion_tokens", "max_tokens"),
+}
+"""The fields that bound an answer, by front door or type: others must not count, for upstreams may pass over them."""
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "responses": (),
+    "gemini": ("candidateCount", "candidate_count"),
+    "": ("n", "best_of"),
+}
 WRITING: Final = frozenset({"chat", "completion", "responses", "realtime"})
 """What a model is called for whose output tokens the request does not bound by itself."""
 SEPARATE: Final = ("cache_write_tokens",)
 """Input that may cost more than plain input does; the dearest counts."""
 UNPRICED: Final = "refuse"
+
+T = TypeVar("T")
+_fields: msgspec.json.Decoder[Mapping[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(slots=True)
@@ -67,37 +86,65 @@ def estimate_of(call: Call, checks: Iterable[Check]) -> Estimate:
     targets = [planned.target for planned in call.plan.targets]
     window = max((target.model.context_window or 0 for target in targets), default=0)
     estimate.input = min(text_tokens(len(call.body.raw)), window or MOST_TOKENS)
-    asked = _asked_output(call)
-    estimate.output = asked or 0
-    estimate.most_output = asked if asked is not None else _most_output(call, targets)
+    for planned in call.plan.targets:
+        asked, most = _outputs(call, planned)
+        estimate.output = max(estimate.output, asked)
+        estimate.most_output = max(estimate.most_output, most)
     if "cost" in counts:
         gating = [check for check in checks if check.unit.counts == "cost" and check.rule.mode != "audit"]
         estimate.cost_pico = max((_worst_case(call, one, estimate, gating) for one in targets), default=0)
     return estimate
 
 
-def _asked_output(call: Call) -> int | None:
-    fields = call.body.fields
-    for name in OUTPUT_FIELDS:
-        if name in fields and (most := whole_number(bytes(fields[name]), MOST_TOKENS)) is not None:
-            choices = whole_number(bytes(fields.get("n", b"1")), 128) or 1
-            return most * choices
-    return None
+def _outputs(call: Call, planned: PlannedTarget) -> tuple[int, int]:
+    """Return the output tokens that are asked of a target, none where no bound is named, and the most there can be."""
+    operation, target = call.operation, planned.target
+    fields = {**call.body.fields, **planned.params} if planned.params else call.body.fields
+    if operation.name in IMAGE_OPERATIONS:
+        return 0, images.output_tokens(_asked_units(call), fields, target.model.upstream_id) or 0
+    asked, choices = _asked_output(operation, fields)
+    if asked is not None:
+        return asked * choices, asked * choices
+    if operation.model_type not in WRITING:
+        return 0, 0
+    return 0, (target.model.max_output_tokens or settings.BUDGET_OUTPUT_TOKENS) * choices
 
 
-def _most_output(call: Call, targets: list[Target]) -> int:
-    if call.operation.name in IMAGE_OPERATIONS:
-        return max((_image_tokens(call, target) for target in targets), default=0)
-    if call.operation.model_type not in WRITING:
-        return 0
-    bounds = (target.model.max_output_tokens or settings.BUDGET_OUTPUT_TOKENS for target in targets)
-    choices = whole_number(bytes(call.body.fields.get("n", b"1")), 128) or 1
-    return max(bounds, default=0) * choices
+def _asked_output(operation: Operation, fields: Mapping[str, msgspec.Raw]) -> tuple[int | None, int]:
+    """Return the bound on one answer, ``None`` where none is named, and how many answers are billed at most.
+
+    Of several bounds the largest counts: which one holds is the upstream's to decide. ``best_of`` bills what it drops,
+    and a completion answers each of its prompts.
+    """
+    kind = operation.door if operation.door in BOUNDS else operation.model_type
+    if kind == "gemini":
+        fields = _decoded(fields.get("generationConfig", fields.get("generation_config")), _fields, {})
+    named = [whole_number(bytes(fields[name]), MOST_TOKENS) for name in BOUNDS.get(kind, BOUNDS[""]) if name in fields]
+    bound = max((each for each in named if each is not None), default=None)
+    choices = max((_choices(fields[name]) for name in CHOICES.get(kind, CHOICES[""]) if name in fields), default=1)
+    return bound, choices * (_prompts(fields.get("prompt")) if kind == "completion" else 1)
 
 
-def _image_tokens(call: Call, target: Target) -> int:
-    """Return the tokens of the images that are asked for; none where they are not known before."""
-    return images.output_tokens(_asked_units(call), call.body.fields, target.model.upstream_id) or 0
+def _choices(raw: msgspec.Raw) -> int:
+    """Return how many answers are asked for: the most that OpenAI allows where it is no plain number, as ``2.0``."""
+    text = bytes(raw)
+    return 1 if text == b"null" else whole_number(text, MOST_TOKENS) or MOST_CHOICES
+
+
+def _prompts(raw: msgspec.Raw | None) -> int:
+    """Return how many prompts a completion has: strings, or lists of tokens; a list of tokens is one."""
+    prompts = _decoded(raw, _list, [])
+    return len(prompts) if prompts and bytes(prompts[0])[:1] in (b"[", b'"') else 1
+
+
+def _decoded(raw: msgspec.Raw | None, decoder: msgspec.json.Decoder[T], empty: T) -> T:
+    """Return the members of a JSON value; ``empty`` where it is absent or of another kind."""
+    if raw is None:
+        return empty
+    try:
+        return decoder.decode(raw)
+    except (ValueError, RecursionError):
+        return empty
 
 
 def _asked_units(call: Call) -> dict[str, int]:
@@ -114,6 +161,8 @@ def _worst_case(call: Call, target: Target, estimate: Estimate, gating: list[Che
     units = {"input_tokens": estimate.input, "output_tokens": estimate.most_output, **_asked_units(call)}
     if operation.name in IMAGE_OPERATIONS:
         units["output_image_tokens"] = estimate.most_output
+    elif operation.model_type == "realtime" or "audio" in call.body.fields:
+        units["output_audio_tokens"] = estimate.most_output  # it may all be spoken, which costs more
     sheet = target.model.sheet
     discount = target.account.discount_bp
     costs = [] if sheet is None else [sheet.cost(units, discount)]
