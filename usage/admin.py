@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
@@ -29,13 +29,17 @@ from usage.filters import (
     StatusFilter,
     SubjectFilter,
     TimeFilter,
+    TokenFilter,
 )
 from usage.keyset import Cursor, Page, fetch, walk
+from usage.links import request_link
 from usage.models import LoggedCall, UsageRecord
 from usage.request_log import unseal
 
 EXPORT_LIMIT = 50_000
 OLDER, NEWER = "older", "newer"
+ONE_INDEX = ("account", "model_asked", "subject_name", "token", "batch_key", "q")
+"""Filters whose index holds all that they leave."""
 STATUS_COLOURS = {"ok": "success", "refused": "warning", "failed": "danger"}
 
 
@@ -97,6 +101,10 @@ class UsageChangeList(ChangeList):
     def export_link(self) -> str:
         return f"export/{self.get_query_string(remove=[OLDER, NEWER])}"
 
+    @property
+    def live_link(self) -> str:
+        return f"{reverse('admin:requests_live')}{self.get_query_string(remove=[OLDER, NEWER])}"
+
 
 @admin.register(UsageRecord)
 class UsageAdmin(ScopedAdmin):
@@ -115,12 +123,14 @@ class UsageAdmin(ScopedAdmin):
         "latency",
         "first_token",
     )
+    list_display_links = None
     list_filter = (
         PeriodFilter,
         ("created_at", TimeFilter),
         AccountFilter,
         ModelFilter,
         SubjectFilter,
+        TokenFilter,
         StatusFilter,
         PriceFilter,
     )
@@ -136,7 +146,7 @@ class UsageAdmin(ScopedAdmin):
     ordering = ("-created_at", "-id")
     actions = ("export_selected",)
     filter_names = frozenset(
-        {"period", "account", "model_asked", "subject_name", "batch_key", "ended", "priced", OLDER, NEWER}
+        {"period", "account", "model_asked", "subject_name", "token", "batch_key", "ended", "priced", OLDER, NEWER}
     )
     fieldsets = (
         ("Call", {"fields": ("time_exact", "subject", "token_prefix", "teams", "metadata")}),
@@ -227,7 +237,7 @@ class UsageAdmin(ScopedAdmin):
     def parts(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[QuerySet[Any]]:
         """Return ``queryset`` in parts that each walk one index: see ``usage.keyset.fetch``."""
         scope = self.scope(request)
-        one_index = any(request.GET.get(name) for name in ("account", "model_asked", "subject_name", "batch_key", "q"))
+        one_index = any(request.GET.get(name) for name in ONE_INDEX)
         if scope.everything or one_index:
             return [queryset]
         names = list(scope.accounts.values())
@@ -280,7 +290,9 @@ class UsageAdmin(ScopedAdmin):
     def time(self, record: UsageRecord) -> str:
         moment = record.created_at
         return format_html(
-            '<time data-local="short" datetime="{}">{}</time>',
+            '<a class="text-link" id="r-{}" data-drawer href="{}"><time data-local="short" datetime="{}">{}</time></a>',
+            record.pk.hex,
+            request_link(record),
             moment.isoformat(timespec="seconds"),
             f"{moment:%m-%d %H:%M:%S}",
         )
@@ -362,6 +374,18 @@ class UsageAdmin(ScopedAdmin):
     @display(description="bytes in and out")
     def sizes(self, record: UsageRecord) -> str:
         return f"{words.size(record.bytes_in)} in, {words.size(record.bytes_out)} out"
+
+    def bodies(self, request: HttpRequest, record: UsageRecord) -> list[tuple[str, str]]:
+        """Return the bodies of the record's call with their titles, where they were kept and the person may see
+        them.
+        """
+        if not self._sees_bodies(request, record):
+            return []
+        return [("Request", _body(record, "request")), ("Answer", _body(record, "response"))]
+
+    def row(self, record: UsageRecord) -> dict[str, Any]:
+        """Return a record's cells of the list by the names of their columns."""
+        return {name: getattr(self, name)(record) for name in self.list_display}
 
     @display(description="request")
     def request_body(self, record: UsageRecord) -> str:

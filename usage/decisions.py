@@ -8,14 +8,35 @@ DOLLAR_PICO: Final = 10**12
 
 def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
     """Yield what a record's decision says, in words: one line a limit."""
+    for row in limit_rows(decision):
+        mode = f", {row['mode']}" if row["mode"] else ""
+        entity = f" for {row['entity']}" if row["entity"] else ""
+        what = f"rule {row['rule']} ({row['unit']}{entity}{mode})"
+        yield f"{what}: {row['used']} of {row['limit']} with {row['asked']} for this call; {row['ending']}"
+    yield from other_lines(decision)
+
+
+def limit_rows(decision: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield what each limit and budget said of the call, as text.
+
+    ``rule``, ``unit``, ``entity`` (whom it counts apart; empty: all together), ``mode`` (empty: it enforces), ``used``,
+    ``limit``, ``asked`` and ``ending``: ``had room``, ``exceeded`` or ``refused the call``.
+    """
     for row in decision.get("limits", []):
         money = row["unit"].startswith("cost")
-        used, limit, asked = (_amount(row[name], money) for name in ("used", "limit", "asked"))
-        entity = f" for {' and '.join(row['for'])}" if row.get("for") else ""
         ending = "refused the call" if row.get("refused") else "exceeded" if row.get("exceeded") else "had room"
-        mode = f", {row['mode']}" if row.get("mode") else ""
-        what = f"rule {row['rule']} ({row['unit']}{entity}{mode})"
-        yield f"{what}: {used} of {limit} with {asked} for this call; {ending}"
+        yield {
+            "rule": row["rule"],
+            "unit": row["unit"],
+            "entity": " and ".join(row.get("for", ())),
+            "mode": row.get("mode", ""),
+            **{name: _amount(row[name], money) for name in ("used", "limit", "asked")},
+            "ending": ending,
+        }
+
+
+def other_lines(decision: dict[str, Any]) -> Iterator[str]:
+    """Yield what a decision says beside limits: what was reserved, and what else was decided."""
     if "reserved_pico" in decision:
         yield f"reserved {_amount(decision['reserved_pico'], True)}"
     for name, said in decision.items():

@@ -21,6 +21,7 @@ from providers.access import principals_of, reach
 from providers.models import Grant, Model, ProviderAccount
 from usage import spend as figures
 from usage import words
+from usage.links import request_link
 from usage.models import UsageHour, UsageRecord
 
 SHOWN = 6
@@ -135,15 +136,16 @@ def _errors(scope: Scope) -> list[dict[str, Any]]:
     rows = UsageRecord.objects.filter(_records(scope) & ~Q(error_class=""), created_at__gte=since).order_by(
         "-created_at"
     )
+    columns = ("request_id", "created_at", "model_asked", "subject_name", "status", "error_class")
     return [
         {
             "at": row.created_at,
             "model": row.model_asked or "(no model)",
             "who": row.subject_name,
             "what": f"{row.status or ''} {row.error_class.replace('_', ' ')}".strip(),
-            "link": reverse("admin:usage_usagerecord_change", args=[row.pk]),
+            "link": request_link(row),
         }
-        for row in rows.only("created_at", "model_asked", "subject_name", "status", "error_class")[:LATEST_ERRORS]
+        for row in rows.only(*columns)[:LATEST_ERRORS]
     ]
 
 

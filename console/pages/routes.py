@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from console.pages import models, overview, playground, spend, wizard
+from console.pages import models, overview, playground, requests, spend, wizard
 
 ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("overview/steps/", overview.steps, "overview_steps"),
@@ -12,6 +12,9 @@ ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("playground/record/", playground.record, "playground_record"),
     ("models/", models.models, "models"),
     ("models/<path:name>/", models.drawer, "model_drawer"),
+    ("requests/live/", requests.live, "requests_live"),
+    ("requests/live/rows/", requests.live_rows, "requests_live_rows"),
+    ("requests/<path:request_id>/", requests.detail, "request"),
     ("spend/", spend.spend, "spend"),
     ("spend/export/", spend.export, "spend_export"),
     ("providers/add/", wizard.wizard, "wizard"),

@@ -42,7 +42,7 @@ def seed(name: str, manager: User | None, member: User) -> dict[str, Any]:
         Membership.objects.create(team=team, user=manager, role=Membership.Role.MANAGER)
         Grant.objects.create(account=account, user=manager, role=Grant.Role.MANAGER)
     bot = VirtualAccount.objects.create(name=f"{name}-bot", team=team)
-    usage = record(account=account.name, model_asked=model.public_name)
+    usage = record(account=account.name, model_asked=model.public_name, request_id=f"req-of-{name}")
     UsageRecord.objects.bulk_create([usage])
     owned = {"account_name": account.name, "owner_key": f"user:{member.pk}", "owner_name": member.email}
     return {

@@ -11,6 +11,8 @@ from tests.console.conftest import PASSWORD
 from tests.support.browser import open_page
 from tests.support.sandbox_process import KEY as SANDBOX_KEY
 from tests.support.sandbox_process import SandboxProcess
+from tests.support.usage_rows import record
+from usage.models import UsageRecord
 
 
 @pytest.fixture
@@ -137,3 +139,42 @@ def test_the_console_is_used_by_keyboard(page):
     filters.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Apply Filters")).to_be_visible()
+
+
+def test_requests_come_by_themselves_and_open_beside_the_list(page):
+    first, second, third = (record(request_id=f"req_{name}", subject_name="ada@example.com") for name in "abc")
+    page.goto("/admin/usage/usagerecord/?subject_name=ada@example.com")
+    page.get_by_role("link", name="Live").click()
+    expect(page.get_by_text("No calls with these filters yet")).to_be_visible()
+    UsageRecord.objects.bulk_create([first, record(subject_name="bo@example.com")])
+    rows = page.locator("#live-rows tr")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("openai-main/gpt-4o-mini")
+
+    page.keyboard.press("p")
+    expect(page.get_by_role("button", name="Go on (P)")).to_have_attribute("aria-pressed", "true")
+    UsageRecord.objects.bulk_create([second])
+    page.wait_for_timeout(2500)
+    expect(rows).to_have_count(1)
+    page.keyboard.press("p")
+    expect(rows).to_have_count(2)
+
+    link = rows.first.get_by_role("link")
+    link.focus()
+    page.keyboard.press("Enter")  # beside the list, which waits meanwhile
+    pane = page.get_by_role("dialog")
+    expect(pane.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(pane).to_contain_text("req_b")
+    expect(rows.first).to_have_attribute("aria-current", "true")
+    UsageRecord.objects.bulk_create([third])
+    page.wait_for_timeout(2500)
+    expect(rows).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(rows).to_have_count(3)
+    rows.first.get_by_role("link").click()
+    pane.get_by_role("link", name="Its own page").click()
+    expect(page).to_have_url(re.compile("/admin/requests/req_c/$"))
+    page.get_by_role("link", name="all its requests").first.click()
+    expect(page.get_by_text("Newest first")).to_be_visible()
+    page.get_by_role("link", name=re.compile("[0-9]{2}:[0-9]{2}")).first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("req_c")

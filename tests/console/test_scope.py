@@ -89,12 +89,14 @@ def row_count():
 @pytest.mark.parametrize("base", PAGES)
 def test_lists_show_only_own_rows(installation, as_mia, as_root, base):
     key, _ = PAGES[base]
-    link = reverse(f"admin:{base}_change", args=["ID"]).replace("ID", r"([^/]+)")
+    # A record is a part of its request, whose page the list leads to.
+    page_name, column = ("request", "request_id") if base == "usage_usagerecord" else (f"{base}_change", "pk")
+    link = reverse(f"admin:{page_name}", args=["ID"]).replace("ID", r"([^/]+)")
     for client, expected in ((as_mia, {"mine"}), (as_root, {"mine", "other"})):
         page = client.get(reverse(f"admin:{base}_changelist"))
         seen = set(re.findall(link, page.content.decode()))
-        assert str(installation.mine[key].pk) in seen
-        assert (str(installation.other[key].pk) in seen) == ("other" in expected)
+        assert str(getattr(installation.mine[key], column)) in seen
+        assert (str(getattr(installation.other[key], column)) in seen) == ("other" in expected)
 
 
 def test_a_manager_reads_no_name_of_a_foreign_account_anywhere(installation, as_mia):
@@ -319,13 +321,20 @@ OWN_PAGES = {
     "wizard_save": 405,
     "wizard_done": 403,
     "model_drawer": 404,
+    "requests_live": 200,
+    "requests_live_rows": 200,
+    "request": 404,
 }
 """What a member gets from the console's own pages."""
 
 
 def test_the_console_s_own_pages_as_each_role(installation, client, as_root, as_mia):
     assert set(OWN_PAGES) == {name for _, _, name in ROUTES}
-    arguments = {"wizard_done": [installation.mine["account"].pk], "model_drawer": ["other-openai/gpt-4o-mini"]}
+    arguments = {
+        "wizard_done": [installation.mine["account"].pk],
+        "model_drawer": ["other-openai/gpt-4o-mini"],
+        "request": ["req-of-other"],
+    }
     member = signed_in(User.objects.create_user("max@example.com", PASSWORD))
     for name, expected in OWN_PAGES.items():
         address = reverse(f"admin:{name}", args=arguments.get(name))

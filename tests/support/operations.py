@@ -137,7 +137,7 @@ def role_objects(role: str, manager: str, member: str) -> dict[str, dict[str, An
         limit.effect = {"limits": {"requests_per_minute": 1000}}
         limit.save()
         names = {"model_name": rows["model"].public_name, "user": _user(f"{role}-{which}@example.com").pk}
-        names["limit"] = limit.pk
+        names["limit"], names["request"] = limit.pk, rows["usage"].request_id
         found[which] = ids | names
     return found
 

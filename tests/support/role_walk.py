@@ -43,6 +43,7 @@ KEYS = {
     "batches/job": "job",
     "batches/storedfile": "file",
     "providers/<int:pk>": "account",
+    "requests/<path:request_id>": "request",
     "models/<path:name>": "model_name",
     "models/<model:name>": "model_name",
 }

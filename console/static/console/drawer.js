@@ -5,7 +5,7 @@ const pane = document.querySelector("[data-drawer-pane]");
 
 async function open(link) {
   const response = await fetch(link.href, { headers: { "X-Requested-With": "fetch" } });
-  if (!response.ok) return location.assign(link.href);
+  if (!response.ok || response.redirected) return location.assign(link.href);
   const close = document.createElement("button");
   close.type = "button";
   close.className = "gh-button gh-close";
@@ -18,6 +18,9 @@ async function open(link) {
     const type = mainType(types.split(" "));
     showSnippets(element, { base, key: "YOUR_TOKEN", type, body: exampleBody(type, model) });
   });
+  const row = link.closest("tr");
+  row?.setAttribute("aria-current", "true"); // the open one, among the rows behind
+  pane.addEventListener("close", () => row?.removeAttribute("aria-current"), { once: true });
   pane.showModal();
   pane.scrollTop = 0;
 }

@@ -271,7 +271,7 @@ function showFacts(element, turn) {
   if (requestId) {
     const link = document.createElement("a");
     link.className = "text-link";
-    link.href = `${root.dataset.requestUrl}?q=${encodeURIComponent(requestId)}`;
+    link.href = root.dataset.requestUrl.replace("REQUEST", encodeURIComponent(requestId));
     link.textContent = "Its request";
     element.append(" · ", link);
   }
