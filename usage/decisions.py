@@ -1,9 +1,9 @@
 """What a record keeps of the decision about its call, in words."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
-DOLLAR_PICO: Final = 10**12
+from usage.words import money_of_pico
 
 
 def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
@@ -38,11 +38,11 @@ def limit_rows(decision: dict[str, Any]) -> Iterator[dict[str, str]]:
 def other_lines(decision: dict[str, Any]) -> Iterator[str]:
     """Yield what a decision says beside limits: what was reserved, and what else was decided."""
     if "reserved_pico" in decision:
-        yield f"reserved {_amount(decision['reserved_pico'], True)}"
+        yield f"reserved {money_of_pico(decision['reserved_pico'])}"
     for name, said in decision.items():
         if name not in ("limits", "reserved_pico"):
             yield f"{name}: {said}"
 
 
 def _amount(amount: int, money: bool) -> str:
-    return f"${amount / DOLLAR_PICO:,.6f}" if money else f"{amount:,}"
+    return money_of_pico(amount) if money else f"{amount:,}"

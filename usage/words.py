@@ -17,6 +17,16 @@ def money(amount: Decimal | None) -> str:
     return f"{'-' if amount < 0 else ''}${int(whole):,}.{rest.rstrip('0').ljust(2, '0')}"
 
 
+def money_of_pico(pico: int) -> str:
+    """Return an amount in pico-dollars as :func:`money` does."""
+    return money(Decimal(pico).scaleb(-12))
+
+
+def amount(counted: int, *, is_money: bool) -> str:
+    """Return what a budget counts: pico-dollars as money, else tokens."""
+    return money_of_pico(counted) if is_money else f"{counted:,} tokens"
+
+
 def short_money(amount: Decimal | None) -> str:
     """Return an amount as people read it: two decimals; below a cent two digits (``$0.00014``); ``unpriced`` for
     ``None``.

@@ -14,6 +14,7 @@ from gateway.limits.checks import NEVER, Asked, Outcome
 from gateway.limits.remaining import limit_headers
 from rules.compiled import PICO, SEPARATOR
 from rules.periods import day_of, end_of, start_of
+from usage.words import amount
 
 COUNTED: Final = {
     "requests": "requests",
@@ -70,21 +71,21 @@ def _over_budget(call: Call, one: Asked, outcome: Outcome, headers: dict[str, st
     money = check.unit.counts == "cost"
     reset = _budget_reset(one)
     when = "" if reset == NEVER else f"{datetime.fromtimestamp(reset, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    used, limit = (amount(each, is_money=money) for each in (outcome.used, check.limit))
     text = (
         f"Budget exceeded for model: {call.model_asked or '(none)'} with rule: {check.rule.label}. "
-        f"{_shown(outcome.used, money)} of {_shown(check.limit, money)} a {check.unit.period}{_for(check.entity)} "
-        "are used or reserved"
+        f"{used} of {limit} a {check.unit.period}{_for(check.entity)} are used or reserved"
     )
     if outcome.used < check.limit:
-        text += f", and this call could use {_shown(one.amount, money)}. Lower the bound on its output"
+        text += f", and this call could use {amount(one.amount, is_money=money)}. Lower the bound on its output"
         text += f", or wait until {when}." if when else "."
     else:
         text += f". It begins again at {when}." if when else ". Ask the operator for more."
     details: dict[str, Any] = {
         "rule": check.rule.label,
         "period": check.unit.period,
-        "spent": _amount(outcome.used, money),
-        "limit": _amount(check.limit, money),
+        "spent": _number(outcome.used, money),
+        "limit": _number(check.limit, money),
         "unit": "usd" if money else "tokens",
         "resets_at": when or None,
     }
@@ -103,12 +104,5 @@ def _for(entity: str) -> str:
     return f" for {' and '.join(part or '(none)' for part in entity.split(SEPARATOR))}" if entity else ""
 
 
-def _amount(amount: int, money: bool) -> float | int:
-    return amount / PICO if money else amount
-
-
-def _shown(amount: int, money: bool) -> str:
-    if not money:
-        return f"{amount:,} tokens"
-    dollars = amount / PICO
-    return f"${dollars:,.2f}" if round(dollars, 2) == dollars else f"${dollars:,.6f}"
+def _number(counted: int, money: bool) -> float | int:
+    return counted / PICO if money else counted

@@ -9,8 +9,9 @@ from django.utils import timezone
 from accounts.models import Team, User, VirtualAccount
 from providers.models import Model
 from rules import compiled, periods, spending
-from rules.compiled import PICO, Asked, CompiledRule, RuleSet, asked_by
+from rules.compiled import Asked, CompiledRule, RuleSet, asked_by
 from rules.shape import Unit
+from usage.words import amount
 
 
 class Command(BaseCommand):
@@ -53,9 +54,9 @@ def _budget(rule: CompiledRule, unit: Unit, limit: int, entity: str, held: spend
     end = periods.end_of(unit.period, periods.start_of(unit.period, periods.day_of(now)))
     ends = "" if end == periods.NEVER else f", begins again in {(end - now) / 3600:,.1f} h"
     full = used >= limit and rule.mode != "audit"
-    return (
-        f"budget {rule.label} ({rule.mode}): {_shown(used, money)} of {_shown(limit, money)} a {unit.period}"
-        f"{entity}{ends}" + ("; a call would be refused" if full else "")
+    shown, most = (amount(each, is_money=money) for each in (used, limit))
+    return f"budget {rule.label} ({rule.mode}): {shown} of {most} a {unit.period}{entity}{ends}" + (
+        "; a call would be refused" if full else ""
     )
 
 
@@ -92,7 +93,3 @@ def _pairs(given: list[str]) -> Iterator[tuple[str, str]]:
         if not equals or not key:
             raise CommandError("--metadata is KEY=VALUE.")
         yield key, value
-
-
-def _shown(amount: int, money: bool) -> str:
-    return f"${amount / PICO:,.6f}" if money else f"{amount:,} tokens"

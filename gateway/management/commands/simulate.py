@@ -13,10 +13,10 @@ from django.utils import timezone
 from gateway.limits.simulation import Replayed, replay
 from providers.manifests.apply import ManifestError
 from rules import compiled
-from rules.compiled import PICO
 from rules.manifests.proposed import proposed_rules
 from rules.references import missing
 from usage.models import UsageRecord
+from usage.words import money_of_pico
 
 SPAN = re.compile(r"([0-9]{1,4})([hdw])")
 HOURS = {"h": 1, "d": 24, "w": 168}
@@ -85,7 +85,7 @@ def _records(since: Any) -> Iterator[dict[str, Any]]:
 
 
 def _lines(found: Replayed, labels: list[str]) -> Iterator[str]:
-    saved = f"which would have saved ${found.saved / PICO:,.6f}"
+    saved = f"which would have saved {money_of_pico(found.saved)}"
     yield f"{found.calls:,} calls; {found.refused:,} would have been refused, {saved}."
     for label in labels:
         refused, audited = found.by_rule[label], found.audited[label]

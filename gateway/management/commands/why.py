@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from usage.decisions import decision_lines
 from usage.models import UsageRecord
+from usage.words import money
 
 
 class Command(BaseCommand):
@@ -36,7 +37,7 @@ def _attempt(record: UsageRecord) -> str:
         return f"answered {record.status} with the kept answer of the call below, without any attempt and cost"
     if record.attempt_number == 0:
         return f"refused before any attempt: {record.status} {record.error_class}: {record.error_message}"
-    cost = "unpriced" if record.cost is None else f"${record.cost:f}"
+    cost = money(record.cost)
     end = f"{record.status}" + (f" {record.error_class}: {record.error_message}" if record.error_class else "")
     where = record.model_resolved or record.account
     tokens = f"{record.input_tokens} + {record.output_tokens} tokens"

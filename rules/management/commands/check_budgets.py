@@ -5,8 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rules import spending
-from rules.compiled import PICO, SEPARATOR
+from rules.compiled import SEPARATOR
 from rules.models import Rule
+from usage.words import money_of_pico
 
 
 class Command(BaseCommand):
@@ -42,4 +43,4 @@ class Command(BaseCommand):
 
 def _said(amounts: tuple[int, int]) -> str:
     cost, tokens = amounts
-    return f"${cost / PICO:.12f} and {tokens:,} tokens"
+    return f"{money_of_pico(cost)} and {tokens:,} tokens"

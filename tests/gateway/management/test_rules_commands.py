@@ -63,8 +63,8 @@ def test_why_says_which_rules_counted_a_request() -> None:
     assert f"{ADA} (user, token gh-abcdefg) asked for {MODEL} (chat)" in text
     assert f"attempt 1 at {MODEL}: 500 upstream_error: It broke." in text
     assert f"rule few (requests_per_minute for {ADA}): 3 of 3 with 1 for this call; had room" in text
-    assert "rule b (cost_per_day, audit): $0.500000 of $1.000000 with $0.001000 for this call; had room" in text
-    assert "reserved $0.001000" in text
+    assert "rule b (cost_per_day, audit): $0.50 of $1.00 with $0.001 for this call; had room" in text
+    assert "reserved $0.001" in text
     store({"request_id": "req_2", "attempt_number": 0, "status": 429, "error_class": "rate_limit_exceeded"})
     assert "refused before any attempt: 429 rate_limit_exceeded" in said("why", "req_2")
     with pytest.raises(CommandError, match="No record"):
@@ -87,7 +87,7 @@ def test_explain_says_what_would_count_a_call() -> None:
     text = said("explain", "--as", ADA, "--model", MODEL)
     assert f"rate limit few (enforce): 2 requests_per_minute for {ADA}" in text
     assert "others" not in text
-    assert "budget daily (enforce): $0.500000 of $0.500000 a day" in text
+    assert "budget daily (enforce): $0.50 of $0.50 a day" in text
     assert "a call would be refused" in text
     assert f"rate limit tokens (enforce): 1,000 tokens_per_day for {ADA}" in text
     assert "tagged" not in text
@@ -128,7 +128,7 @@ def test_simulate_replays_what_was_recorded(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(PROPOSED)
     text = said("simulate", "-f", str(file), "--since", "7d")
-    assert "6 calls; 2 would have been refused, which would have saved $0.000000." in text
+    assert "6 calls; 2 would have been refused, which would have saved $0.000000000002." in text
     assert "rule proposed: counts 6 calls, refuses 2" in text
     assert "rule watched: counts 6 calls, would refuse 1 (audit)" in text
     assert f"caller {ADA}: 2 refused" in text
