@@ -1,53 +1,117 @@
 """Takes an account's secrets out of everything that goes out: some upstreams repeat what they were sent.
 
-A secret is found as it is, percent-encoded, in base64 (also within something longer that was encoded as a whole, like
-``Bearer KEY``), and with any of its characters written as a JSON escape.
+A secret is found as it is, in hex, in base64 (also within something longer that was encoded as a whole, like
+``Bearer KEY``), and with each of its characters behind any mixture of escapes: percent-encoding in either case, JSON's
+and programs' backslashes, entities of HTML, and escapes of escapes.
 """
 
 import base64
+import html.entities
 import re
+import string
 from collections.abc import Iterator
 from functools import lru_cache
-from urllib.parse import quote
 
 REDACTED = b"[redacted]"
 LEAST_CHARACTERS = 8
-ESCAPE_BYTES = 6
-BACKSLASH = 0x5C
 URL_SAFE = bytes.maketrans(b"+/", b"-_")
+# How often something may have been escaped on top of escapes. Each round reads a body with escapes in it once more.
+ROUNDS = 6
+# Twice an entity of an entity (``&amp;amp;#x2F;``), for each character: how far back the beginning of a secret may be.
+ESCAPE_BYTES = 24
+
+_NAMES = {
+    name[:-1].encode(): sign.encode()
+    for name, sign in html.entities.html5.items()
+    if name[-1] == ";" and sign.isascii()
+}
+_SHORT = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+ESCAPE_SIGNS = (string.ascii_letters + string.digits + "\\{}%&#;").encode()
+COMMON = {b"n": b"\n", b'"': b'"'}
+# What an escape may be at the end of a piece: the rest of it is in the next one.
+UNFINISHED_BYTES = 80
+_unfinished = re.compile(rb"(?:\\{1,64}[uUx]?\{?[0-9a-fA-F]{0,8}|%[0-9a-fA-F]?|&[#A-Za-z0-9]{0,20})\Z")
+
+Spans = list[tuple[int, int]]
 
 
 class Redactor:
     """Finds an account's secrets in bytes. Immutable; one serves every call of the account's revision."""
 
-    __slots__ = ("_escaped", "_plain", "_plain_text", "_secrets")
+    __slots__ = ("_alphabet", "_escape", "_forms", "_harmless", "_needles", "_needles_text")
 
     def __init__(self, secrets: tuple[bytes, ...]) -> None:
+        secrets = tuple(sorted(filter(None, secrets), key=len, reverse=True))
         forms: dict[bytes, None] = {}
-        for secret in sorted(secrets, key=len, reverse=True):
-            forms[secret] = None
-            forms[quote(secret, safe="").encode()] = None
-            forms[base64.b64encode(secret).rstrip(b"=")] = None
-            forms[base64.urlsafe_b64encode(secret).rstrip(b"=")] = None
+        needles: dict[bytes, None] = {}
         for secret in secrets:
-            forms |= dict.fromkeys(form for form in _base64_within(secret) if len(form) >= LEAST_CHARACTERS)
-        self._secrets = secrets
-        self._plain = tuple(forms)
-        self._plain_text = tuple(form.decode("utf-8", "replace") for form in forms)
-        self._escaped = _escaped_pattern(secrets)
+            within = [form for form in _base64_within(secret) if len(form) >= LEAST_CHARACTERS]
+            plain = [secret, secret.replace(b" ", b"+")]
+            hexadecimal = secret.hex().encode()
+            encoded = base64.b64encode(secret).rstrip(b"=")
+            forms |= dict.fromkeys([*plain, encoded, encoded.translate(URL_SAFE)])
+            forms |= dict.fromkeys([*within, hexadecimal, hexadecimal.upper()])
+            needles |= dict.fromkeys([*plain, *(within or [encoded]), *_of_either_case(hexadecimal)])
+        self._forms = tuple(forms)
+        self._needles = tuple(needles)
+        self._needles_text = tuple(form.decode("utf-8", "replace") for form in needles)
+        signs = b"".join(secrets)
+        self._escape = _escape_pattern(signs) if secrets else None
+        # What a secret and its escapes are made of: nothing else is within one.
+        self._alphabet = bytes(set(b"".join(forms)) | set(ESCAPE_SIGNS))
+        self._harmless = tuple(b"\\" + name for name, sign in COMMON.items() if sign not in signs)
 
     def whole(self, body: bytes) -> bytes:
         """Return ``body`` without the secrets. Events and bodies are given whole, so that no secret is cut in two."""
-        for form in self._plain:
-            if form in body:
-                body = body.replace(form, REDACTED)
-        if self._escaped is not None and b"\\u" in body:
-            body = self._escaped.sub(REDACTED, body)
+        for needle in self._needles:
+            if needle in body:
+                body = self._without_forms(body)
+        if b"\\" in body or b"%" in body or b"&" in body:
+            return self._behind_escapes(body)
         return body
+
+    def _without_forms(self, body: bytes) -> bytes:
+        for form in self._forms:
+            body = body.replace(form, REDACTED)
+        return body
+
+    def _behind_escapes(self, body: bytes) -> bytes:
+        """Return ``body`` without secrets that have escapes in them."""
+        if self._escape is None or not self._has_escapes(body):
+            return body
+        found: Spans = []
+        texts = [body]
+        for _ in range(ROUNDS):
+            text, escapes = self._escape.subn(_unescaped, texts[-1])
+            if not escapes:
+                break
+            spans = self._spans(text)
+            for before in reversed(texts if spans else ()):
+                spans = _spans_before(before, spans, self._escape)
+            found += spans
+            texts.append(text)
+        return _without(body, _merged(found)) if found else body
+
+    def _has_escapes(self, body: bytes) -> bool:
+        """Whether some may be other than the line ends and quotes that any JSON is full of."""
+        if b"%" in body or b"&" in body:
+            return True
+        return body.count(b"\\") != sum(map(body.count, self._harmless))
+
+    def _spans(self, text: bytes) -> Spans:
+        """Return where secrets are in ``text``, in order, none overlapping another."""
+        found: Spans = []
+        for form in self._forms:
+            start = text.find(form)
+            while start >= 0:
+                found.append((start, start + len(form)))
+                start = text.find(form, start + len(form))
+        return _merged(found)
 
     def text(self, value: str) -> str:
         """Return a string without the secrets: a header's value, an error's message."""
-        if "\\u" not in value and not any(form in value for form in self._plain_text):
+        escaped = "\\" in value or "%" in value or "&" in value
+        if not escaped and not any(needle in value for needle in self._needles_text):
             return value
         clean = self.whole(value.encode("utf-8", "surrogatepass"))
         return clean.decode("utf-8", "surrogatepass")
@@ -60,26 +124,44 @@ class Redactor:
 
     def pieces(self) -> "PieceRedactor":
         """Return what cleans a stream of pieces that may cut a secret in two."""
-        return PieceRedactor(self, self._plain, self._secrets)
+        return PieceRedactor(self)
+
+    def held_bytes(self, data: bytes) -> int:
+        """Return how many bytes at the end of ``data`` could begin a secret, or an escape of one's character."""
+        if self._escape is None:
+            return 0
+        tail = data[-ESCAPE_BYTES * max(map(len, self._forms)) :]
+        text = tail = tail[len(tail.rstrip(self._alphabet)) :]
+        texts: list[bytes] = []
+        most = 0
+        for _ in range(ROUNDS):
+            unfinished = _unfinished.search(text, max(0, len(text) - UNFINISHED_BYTES))
+            if unfinished is not None:
+                text = text[: unfinished.start()]
+            start = len(text) - max(_overlap(text, form) for form in self._forms)
+            for before in reversed(texts):
+                ((start, _),) = _spans_before(before, [(start, start)], self._escape)
+            most = max(most, len(tail) - start)
+            texts.append(text)
+            text, escapes = self._escape.subn(_unescaped, text)
+            if not escapes:
+                break
+        return most
 
 
 class PieceRedactor:
     """Cleans pieces of one stream: the end of a piece that could begin a secret waits for the next."""
 
-    __slots__ = ("_forms", "_held", "_redactor", "_secrets")
+    __slots__ = ("_held", "_redactor")
 
-    def __init__(self, redactor: Redactor, forms: tuple[bytes, ...], secrets: tuple[bytes, ...]) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._forms = forms
-        self._secrets = secrets
         self._held = b""
 
     def feed(self, piece: bytes) -> bytes:
         """Return what can go on by now."""
         data = self._redactor.whole(self._held + piece if self._held else piece)
-        keep = max((_overlap(data, form) for form in self._forms), default=0)
-        if b"\\" in data:
-            keep = max(keep, *(_escaped_overlap(data, secret) for secret in self._secrets), 0)
+        keep = self._redactor.held_bytes(data)
         self._held = data[len(data) - keep :] if keep else b""
         return data[: len(data) - keep] if keep else data
 
@@ -104,6 +186,12 @@ def _base64_within(secret: bytes) -> Iterator[bytes]:
         yield whole.translate(URL_SAFE)
 
 
+def _of_either_case(hexadecimal: bytes) -> list[bytes]:
+    """Return what is looked for to find hex in either case: its longest run of mere digits, if that is long."""
+    run = max(re.findall(rb"[0-9]+", hexadecimal), key=len, default=b"")
+    return [run] if len(run) >= LEAST_CHARACTERS else [hexadecimal, hexadecimal.upper()]
+
+
 def _overlap(data: bytes, form: bytes) -> int:
     """Return how many bytes at the end of ``data`` are a proper beginning of ``form``."""
     start = max(0, len(data) - len(form) + 1)
@@ -114,36 +202,67 @@ def _overlap(data: bytes, form: bytes) -> int:
     return 0
 
 
-def _escaped_overlap(data: bytes, secret: bytes) -> int:
-    """Return how many bytes at the end of ``data`` begin ``secret`` with some of its characters as JSON escapes."""
-    start = max(0, len(data) - ESCAPE_BYTES * len(secret) + 1)
-    while start < len(data):
-        if data[start] in (secret[0], BACKSLASH) and _begins(data, start, secret):
-            return len(data) - start
-        start += 1
-    return 0
+def _escape_pattern(signs: bytes) -> re.Pattern[bytes]:
+    """Return a pattern for one escape of one byte: of any byte by its number, of ``signs`` by a backslash or name.
+
+    A backslash before a quote or an ``n`` fills some bodies: it counts only where a secret has such a sign.
+    """
+    top = rb"[0-9a-fA-F]" if max(signs, default=0) > 0x7F else rb"[0-7]"
+    plain = {bytes([code]) for code in signs if not bytes([code]).isalnum()} | {b"\\", b"%", b"&"}
+    short = {letter for letter, sign in _SHORT.items() if sign in plain}
+    after = b"".join(re.escape(sign) for sign in sorted(plain | short))
+    names = b"|".join(sorted(name for name, sign in _NAMES.items() if sign in plain))
+    digit = rb"[0-9a-fA-F]"
+    sign = top + digit
+    return re.compile(
+        rb"\\(?:u00(?P<u>" + sign + rb")|x(?P<x>" + sign + rb")"
+        rb"|U000000(?P<U>" + sign + rb")|u\{0{0,6}(?P<braces>" + sign + rb")\}"
+        rb"|(?P<octal>[01][0-7]{2})|(?P<after>[" + after + rb"]))"
+        rb"|%(?P<percent>" + sign + rb")"
+        rb"|&(?:\#[xX]0{0,6}(?P<hex>" + sign + rb")(?:;|(?!" + digit + rb"))"
+        rb"|\#0{0,6}(?P<decimal>[3-9][0-9]|1[01][0-9]|12[0-7])(?:;|(?![0-9]))|(?P<name>" + names + rb");)"
+    )
 
 
-def _begins(data: bytes, start: int, secret: bytes) -> bool:
-    """Whether ``data`` ends, from ``start``, within ``secret``."""
-    for byte in secret:
-        rest, escape = data[start : start + ESCAPE_BYTES].lower(), b"\\u%04x" % byte
-        if escape.startswith(rest) and len(rest) < ESCAPE_BYTES:
-            return True  # nothing is left, or the beginning of an escape
-        if rest == escape:
-            start += ESCAPE_BYTES
-        elif data[start] == byte:
-            start += 1
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    kind, value = found.lastgroup, found[found.lastgroup or 0]
+    if kind == "after":
+        return _SHORT.get(value, value)
+    if kind == "name":
+        return _NAMES[value]
+    return bytes([int(value, 8 if kind == "octal" else 10 if kind == "decimal" else 16)])
+
+
+def _spans_before(text: bytes, spans: Spans, escape: re.Pattern[bytes]) -> Spans:
+    """Return where ``spans`` of what ``escape`` made of ``text`` are in ``text``: every escape became one byte."""
+    places = [place for span in spans for place in span]
+    moved: list[int] = []
+    shift = 0
+    for found in escape.finditer(text):
+        at = found.start() - shift
+        while len(moved) < len(places) and places[len(moved)] <= at:
+            moved.append(places[len(moved)] + shift)
+        if len(moved) == len(places):
+            break
+        shift += found.end() - found.start() - 1
+    moved += [place + shift for place in places[len(moved) :]]
+    return list(zip(moved[::2], moved[1::2], strict=True))
+
+
+def _merged(spans: Spans) -> Spans:
+    """Return the spans in order, with those that overlap as one."""
+    merged: Spans = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
         else:
-            return False
-    return False
+            merged.append((start, end))
+    return merged
 
 
-def _escaped_pattern(secrets: tuple[bytes, ...]) -> re.Pattern[bytes] | None:
-    """Return a pattern for the secrets with any of their characters as a JSON escape, ``None`` without secrets."""
-    written = [
-        b"".join(b"(?:%s|\\\\u00(?i:%02x))" % (re.escape(bytes([byte])), byte) for byte in secret)
-        for secret in secrets
-        if secret
-    ]
-    return re.compile(b"|".join(written)) if written else None
+def _without(body: bytes, spans: Spans) -> bytes:
+    parts, last = [], 0
+    for start, end in spans:
+        parts += [body[last:start], REDACTED]
+        last = end
+    return b"".join([*parts, body[last:]])

@@ -1,6 +1,7 @@
 """An account's secrets in everything that goes out: found however they are written and cut."""
 
 import base64
+import json
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +11,13 @@ from hypothesis import strategies as st
 from providers.redaction import REDACTED, Redactor
 
 SECRET = b"sk-test+/secret=0123456789"
+
+
+def written(escape: str) -> bytes:
+    """Return the secret with each of its characters as ``escape`` writes a number."""
+    return "".join(escape.format(sign) for sign in SECRET).encode()
+
+
 FORMS = {
     "plain": SECRET,
     "escaped": "".join(f"\\u{ord(sign):04x}" for sign in SECRET.decode()).encode(),
@@ -17,6 +25,25 @@ FORMS = {
     "percent": quote(SECRET, safe="").encode(),
     "base64": base64.b64encode(SECRET).rstrip(b"="),
     "base64url": base64.urlsafe_b64encode(SECRET).rstrip(b"="),
+    "percent, lower case": written("%{:02x}"),
+    "percent, in part": SECRET.replace(b"/", b"%2f"),
+    "percent, twice": written("%25{:02X}"),
+    "slash escaped": SECRET.replace(b"/", b"\\/"),
+    "escaped twice": written("\\\\u{:04x}"),
+    "escaped three times": written("\\\\\\\\u{:04X}"),
+    "in braces": written("\\u{{{:x}}}"),
+    "x": written("\\x{:02x}"),
+    "octal": written("\\{:03o}"),
+    "hex": SECRET.hex().encode(),
+    "hex, upper case": SECRET.hex().upper().encode(),
+    "entities": written("&#x{:02X};"),
+    "decimal entities": written("&#{};"),
+    "an entity by name": SECRET.replace(b"/", b"&sol;"),
+    "an entity of an entity": SECRET.replace(b"/", b"&amp;#x2F;"),
+    "an entity in Go's JSON": SECRET.replace(b"/", b"\\u0026#x2F;"),
+    "JSON in a query": SECRET.replace(b"/", b"%5C%2F"),
+    "base64, percent-encoded": b"".join(b"%%%02X" % sign for sign in base64.b64encode(SECRET).rstrip(b"=")),
+    "mixed": b"\\u0073k%2dtest%2B\\/&#115;ecret%253d012\\x33456789",
 }
 
 
@@ -34,7 +61,37 @@ def test_pieces_that_cut_it(form: bytes) -> None:
         pieces = Redactor((SECRET,)).pieces()
         got = pieces.feed(body[:cut]) + pieces.feed(body[cut:]) + pieces.end()
         # Of base64 the last character may be left: it has less than a whole one of the secret.
-        assert got.replace(REDACTED + form[-1:], REDACTED) == b"audio " + REDACTED + b" end"
+        left = REDACTED + form[-3:] if form.startswith(b"%") else REDACTED + form[-1:]
+        assert got.replace(left, REDACTED) == b"audio " + REDACTED + b" end"
+
+
+SIGNS = ("{}", "\\u{:04x}", "\\\\u{:04X}", "\\x{:02x}", "%{:02x}", "%25{:02X}", "&#{};", "&#X{:x};", "&amp;#{};")
+
+
+@given(st.lists(st.sampled_from(SIGNS), min_size=len(SECRET), max_size=len(SECRET)), st.integers(0, 400))
+def test_any_mixture_of_escapes(escapes: list[str], cut: int) -> None:
+    form = "".join(
+        chr(sign) if escape == "{}" else escape.format(sign) for escape, sign in zip(escapes, SECRET, strict=True)
+    ).encode()
+    assert Redactor((SECRET,)).whole(b'{"error":"' + form + b'"}') == b'{"error":"[redacted]"}'
+    pieces = Redactor((SECRET,)).pieces()
+    assert pieces.feed(form[:cut]) + pieces.feed(form[cut:] + b" ") + pieces.end() == b"[redacted] "
+
+
+def test_what_is_escaped_otherwise_goes_on_unchanged() -> None:
+    body = b'{"a":"\\u00e9 \\n \\"x\\" 100% of &amp; \\u0073k-\\u0074est &lt; C:\\\\n %2"}'
+    clean = Redactor((SECRET,))
+    assert clean.whole(body) == body
+    assert clean.text(body.decode()) == body.decode()
+
+
+def test_a_secret_that_is_part_of_what_replaces_it() -> None:
+    assert Redactor((b"redacted",)).whole(b"a \\u0072edacted, %72edacted") == b"a [redacted], [redacted]"
+
+
+def test_a_secret_with_quotes_and_line_ends() -> None:
+    secret = b'-----BEGIN "KEY"-----\nAbCdEf=='
+    assert Redactor((secret,)).whole(json.dumps({"a": secret.decode()}).encode()) == b'{"a": "[redacted]"}'
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10))
