@@ -294,7 +294,7 @@ def _model_of_event(message: str | bytes) -> str:
 
     Empty when it names none.
     """
-    fields = fields_of(message) or {}
+    fields = fields_of(message)
     if text(fields, "type") == "session.start":
         try:
             fields = msgspec.json.decode(fields.get("session", b"{}"), type=dict[str, msgspec.Raw])

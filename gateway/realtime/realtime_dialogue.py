@@ -22,7 +22,7 @@ from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
 from gateway.realtime.audio_estimate import SessionAudio
 from gateway.realtime.closing import error_event
-from gateway.realtime.frames import Fields, fields_of, rewritten, text
+from gateway.realtime.frames import Fields, encoded, fields_of, rewritten, text
 from gateway.realtime.kinds import CALL, LIVE, TRANSLATION, Kind
 from gateway.realtime.records import Records
 from providers.snapshot import AccountSnapshot, Target
@@ -144,8 +144,6 @@ class Dialogue:
             self._audio.hear(message)
             return message
         fields = fields_of(message)
-        if fields is None:
-            return message
         kind = text(fields, "type")
         if kind in SOUND:
             if self.kind is TRANSLATION:
@@ -159,7 +157,7 @@ class Dialogue:
     def error_for(self, error: Exception, message: str | bytes) -> str:
         """Return the error event for a client's message that was refused."""
         try:
-            return error_event(error, text(fields_of(message) or {}, "event_id") or None)
+            return error_event(error, text(fields_of(message), "event_id") or None)
         except InvalidRequest:
             return error_event(error)
 
@@ -197,7 +195,7 @@ class Dialogue:
                 self._delegate = target
 
     async def _check_references(self, message: str | bytes, fields: Fields) -> None:
-        body = message.encode() if isinstance(message, str) else message
+        body = encoded(message)
         found = [
             (field, name)
             for field, name in find_references(body, fields, "realtime")

@@ -22,7 +22,7 @@ from gateway.policies import admit, release
 from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
 from gateway.realtime.closing import error_event
-from gateway.realtime.frames import Fields, fields_of, rewritten, text
+from gateway.realtime.frames import Fields, encoded, fields_of, rewritten, text
 from gateway.realtime.kinds import RESPONSES
 from gateway.realtime.records import AttemptTimer, Records
 from providers.snapshot import AccountSnapshot, Target
@@ -84,8 +84,6 @@ class ResponsesDialogue:
     async def from_client(self, message: str | bytes) -> str | bytes | None:
         """Check a client's event. Raises :class:`~gateway.call.errors.CallError` for one that must not go on."""
         fields = fields_of(message)
-        if fields is None:
-            raise errors.InvalidRequest("An event must be a JSON object.", code="invalid_json")
         if text(fields, "type") != "response.create":
             await self._check_other(message, fields)
             return message
@@ -105,7 +103,7 @@ class ResponsesDialogue:
         call = Call(self.call.caller, RESPONSE, self.call.options, new_request_id())
         call.endpoint = self.call.endpoint
         call.account_name = self.account.name
-        describe.read_json(call, message.encode() if isinstance(message, str) else message)
+        describe.read_json(call, encoded(message))
         describe.read_model(call, required=True)
         await describe.find_account(call)
         call.stream = True
@@ -126,7 +124,7 @@ class ResponsesDialogue:
             raise errors.InvalidRequest(
                 "Only response.create may name a model.", param="model", code="unknown_parameter"
             )
-        body = message.encode() if isinstance(message, str) else message
+        body = encoded(message)
         self.call.references = self._not_own(find_references(body, fields))
         await ownership.check_references(self.call, self.account)
 
