@@ -30,14 +30,17 @@ class InferenceRequest(ASGIRequest):
     """Django's request, built lazily: most calls need the method, the headers and the body only.
 
     ``raw_headers`` are the request's headers, names in lower case. The body is read by the view, after it knows the
-    caller.
+    caller. ``HEAD`` is a ``GET`` to every view, ``asked_method`` what the client sent;
+    ``head_only`` says that the answer has no body.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
         self.path = self.path_info = scope["path"]
-        self.method = scope["method"]
+        self.asked_method: str = scope["method"]
+        self.head_only = self.asked_method == "HEAD"
+        self.method = "GET" if self.head_only else self.asked_method
         self.raw_headers: dict[bytes, bytes] = dict(scope["headers"])
         self.request_id = new_request_id()
         self.resolver_match = None

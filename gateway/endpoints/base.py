@@ -24,31 +24,25 @@ from gateway.pipeline.describe import IDEMPOTENCY_KEY
 METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
 
 
-def method_of(request: HttpRequest) -> str:
-    """Return the method whose answer a request wants: HEAD is GET without the body."""
-    return "GET" if request.method == "HEAD" else request.method or ""
-
-
 class OpenView(APIView):
     """A view served by the lean handler.
 
-    Methods are coroutines ``(request, **kwargs) -> Reply``; errors go to one table.
+    Methods are coroutines ``(request, **kwargs) -> Reply``; errors go to one table. ``HEAD`` is answered like ``GET``:
+    the server leaves the body out.
     """
 
     view_is_async = True
     door: ClassVar[str] = "openai"
     """The dialect that errors are written in."""
-    answers_head: ClassVar[bool] = False
-    """Whether ``HEAD`` is answered like ``GET``, as those who watch services ask; the server leaves the body out."""
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Reply:  # type: ignore[override]
         assert isinstance(request, InferenceRequest)  # these views are served by the lean handler only
-        method = method_of(request) if self.answers_head else request.method or ""
+        method = request.method or ""
         handler = getattr(self, method.lower(), None)
         if handler is None or method not in METHODS:
             methods = ", ".join(self.implemented_methods())
             raise errors.MethodNotAllowed(
-                f"{request.method} is not supported here. Use {methods}.", headers={"allow": methods}
+                f"{request.asked_method} is not supported here. Use {methods}.", headers={"allow": methods}
             )
         caller = self.admit(request)
         if caller is not None and IDEMPOTENCY_KEY in request.raw_headers and method == "POST":
@@ -122,7 +116,7 @@ class ObjectView(InferenceView):
 
     async def describe(self, request: InferenceRequest, path: str, object_id: str = "") -> Call:
         """Return the call; its ``parent`` is the object's record, when the gateway has one."""
-        call = begin_call(request, self.caller, self.operations[method_of(request)])
+        call = begin_call(request, self.caller, self.operations[request.method or ""])
         call.path = path
         if object_id:
             account, call.parent = await ownership.locate(self.caller, object_id, call.account_name)

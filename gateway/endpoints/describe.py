@@ -13,6 +13,7 @@ from gateway.call.request import InferenceRequest
 from gateway.pipeline import describe
 from gateway.state import state
 
+PROVIDER_NAME = b"x-tfy-provider-name"
 JSON_HEADERS = [(b"content-type", b"application/json")]
 
 
@@ -26,8 +27,8 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     if "azure" in place:
         query = "&".join(part for part in query.split("&") if not part.startswith("api-version="))
     call = request.call = describe.begin(caller, operation, request_id=request.request_id, query=query)
-    call.head_only = request.method == "HEAD"
-    call.method = "GET" if call.head_only else request.method or ""
+    call.head_only = request.head_only
+    call.method = request.method or ""
     call.ticket = request.ticket
     call.trace.received_ns = request.received_ns
     headers = request.raw_headers
@@ -36,6 +37,17 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     call.model_of_path = place.get("deployment", "")
     describe.read_headers(call, headers)
     return call
+
+
+def account_of_header(request: InferenceRequest) -> str:
+    """Return the present name of the account that a request's header names, for what is no call; empty without one."""
+    return state.directory.current_name(request.raw_headers.get(PROVIDER_NAME, b"").decode("latin1").strip())
+
+
+def account_of_address(request: InferenceRequest) -> str:
+    """Return the present name of the account that a request's address names, for what is no call; empty without one."""
+    place = request.resolver_match.kwargs if request.resolver_match is not None else {}
+    return state.directory.current_name(place.get("account", ""))
 
 
 async def read_json_body(request: InferenceRequest, call: Call, *, may_be_empty: bool = False) -> None:

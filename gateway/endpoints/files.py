@@ -228,7 +228,6 @@ class File(ObjectView):
 class FileContent(ObjectView):
     """A file's bytes, streamed; a range of them when the request asks so, and only the headers to HEAD."""
 
-    answers_head = True
     operations: ClassVar[dict[str, Operation]] = {
         "GET": operations.FILE_CONTENT,
     }

@@ -26,8 +26,6 @@ REDIS_TIMEOUT_SECONDS = 1.0
 class Healthz(OpenView):
     """Whether the process is alive."""
 
-    answers_head = True
-
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Answer that it is."""
         return json_reply({"status": "ok"})
@@ -35,8 +33,6 @@ class Healthz(OpenView):
 
 class Readyz(OpenView):
     """Whether the process is fit for calls."""
-
-    answers_head = True
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Answer with the state of every part: ``ok``, ``degraded`` or ``failed``."""

@@ -105,7 +105,7 @@ class CallDialogue(Dialogue):
 class Leg:
     """The side of a call that does not pass us, as the client of its session: silent here, ended by a hang-up."""
 
-    method = "CALL"
+    asked_method = "CALL"
 
     def __init__(self, call: SessionCall, target: Target, call_id: str, dialogue: CallDialogue) -> None:
         self.call: Call | None = call

@@ -35,7 +35,7 @@ class ClientSocket:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.path: str = scope["path"]
-        self.method: str | None = "WEBSOCKET"
+        self.asked_method = "WEBSOCKET"
         self.raw_headers: dict[bytes, bytes] = dict(scope["headers"])
         self.subprotocols: list[str] = scope.get("subprotocols", [])
         self.request_id = new_request_id()

@@ -27,8 +27,8 @@ class Logged(Protocol):
     call: "Call | None"
 
     @property
-    def method(self) -> str | None:
-        """The HTTP method, or ``WEBSOCKET``."""
+    def asked_method(self) -> str:
+        """The HTTP method that the client sent, or ``WEBSOCKET``."""
 
 
 class LineBuffer:
@@ -66,7 +66,7 @@ def log_call(request: Logged, status: int) -> None:
         "level": "info",
         "event": "call",
         "status": status,
-        "method": request.method,
+        "method": request.asked_method,
         "path": request.path[:200],
         "request_id": request.request_id,
     }

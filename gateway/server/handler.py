@@ -83,7 +83,7 @@ async def _deliver(request: InferenceRequest, reply: Reply, sending: "_Sending")
     else:
         await sending.start(reply.status, headers)
         stream = with_heartbeats(reply.stream, settings.SSE_HEARTBEAT_SECONDS) if sending.events else reply.stream
-        if request.method != "HEAD":
+        if not request.head_only:
             async for part in stream:
                 await sending.part(part)
         gone = request.client_gone
