@@ -118,8 +118,8 @@ def no_model(account: AccountSnapshot) -> ModelSnapshot:
     return ModelSnapshot(account_name=account.name, name="", upstream_id="", model_types=frozenset(), listed=False)
 
 
-def account_of(caller: Caller, name: str) -> AccountSnapshot:
-    """Return the account ``name`` for a call that names no model; raise :class:`NotFound` or :class:`Forbidden`."""
+def usable(caller: Caller, name: str) -> AccountSnapshot:
+    """Return the account ``name``, which the caller may use; raise :class:`NotFound` or :class:`Forbidden`."""
     account = state.directory.accounts.get(name)
     if account is None or not may_use(caller, account):
         raise NotFound(
@@ -128,6 +128,15 @@ def account_of(caller: Caller, name: str) -> AccountSnapshot:
             code="provider_account_not_found",
         )
     _check_enabled(account)
+    return account
+
+
+def account_of(caller: Caller, name: str) -> AccountSnapshot:
+    """Return the account ``name`` for a call that names no model.
+
+    Raises as :func:`usable` does, and :class:`InvalidRequest` for an account of virtual models.
+    """
+    account = usable(caller, name)
     if account.vendor.virtual:
         raise InvalidRequest(
             f"The provider account {name!r} has virtual models only: name one of them, or another account.",

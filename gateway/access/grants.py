@@ -66,10 +66,10 @@ def offers(caller: Caller, account: AccountSnapshot, model_type: str) -> bool:
     )
 
 
-def callable_models(caller: Caller) -> Iterator[tuple[AccountSnapshot, ModelSnapshot]]:
-    """Yield every listed model that the caller may call now, by account and name."""
-    for _, account in sorted(state.directory.accounts.items()):
-        if account.enabled:
+def callable_models(caller: Caller, account_name: str = "") -> Iterator[tuple[AccountSnapshot, ModelSnapshot]]:
+    """Yield every listed model that the caller may call now, of all accounts or of one, by account and name."""
+    for name, account in sorted(state.directory.accounts.items()):
+        if account.enabled and account_name in ("", name):
             for _, model in sorted(account.models.items()):
                 if may_call(caller, account, model):
                     yield account, model

@@ -8,12 +8,14 @@ from accounts.caller import Caller
 from accounts.numbers import whole_number
 from gateway.access import grants
 from gateway.access import models as access
+from gateway.access.accounts import usable
 from gateway.call.errors import InvalidRequest
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
-from gateway.endpoints.describe import json_reply
-from providers.snapshot import ModelSnapshot
+from gateway.endpoints.describe import account_of_address, account_of_header, json_reply
+from gateway.pipeline.describe import agreed
+from providers.snapshot import ModelSnapshot, Target
 
 PAGE, LONGEST_PAGE = 20, 1000
 GOOGLE_PAGE = 50
@@ -21,9 +23,27 @@ GOOGLE_PAGE = 50
 METHODS = {"chat": ("generateContent", "countTokens"), "embedding": ("embedContent",)}
 
 
-def anthropic_list(caller: Caller, query: Mapping[str, Any]) -> Reply:
+def listed_account(request: InferenceRequest, caller: Caller) -> str:
+    """Return the account whose models an address asks for, empty for all. Raises as :func:`usable` does."""
+    name = account_of_address(request)
+    return usable(caller, name).name if name else ""
+
+
+def asked_model(request: InferenceRequest, caller: Caller, name: str) -> Target:
+    """Return what ``name`` means to the caller: at an account's address a model of that account.
+
+    Raises as :func:`gateway.access.models.resolve` does.
+    """
+    bound = account_of_address(request)
+    target = access.resolve(caller, name, agreed(bound, account_of_header(request)))
+    if bound not in ("", target.account.name):
+        raise access.not_found(name, f" on provider account {bound!r}")
+    return target
+
+
+def anthropic_list(caller: Caller, query: Mapping[str, Any], account: str = "") -> Reply:
     """Return a page of Anthropic's list. Raises :class:`~gateway.call.errors.InvalidRequest` for a bad cursor."""
-    models = [model for _, model in grants.callable_models(caller)]
+    models = [model for _, model in grants.callable_models(caller, account)]
     ids = [model.public_name for model in models]
     size = _size(query.get("limit", ""), "limit", PAGE)
     start, end = 0, min(size, len(models))
@@ -57,9 +77,9 @@ def anthropic_model(model: ModelSnapshot) -> dict[str, Any]:
     }
 
 
-def google_list(caller: Caller, query: Mapping[str, Any]) -> Reply:
+def google_list(caller: Caller, query: Mapping[str, Any], account: str = "") -> Reply:
     """Return a page of Google's list. Raises :class:`~gateway.call.errors.InvalidRequest` for a bad page."""
-    models = [google_model(model) for _, model in grants.callable_models(caller)]
+    models = [google_model(model) for _, model in grants.callable_models(caller, account)]
     size = _size(query.get("pageSize", ""), "pageSize", GOOGLE_PAGE)
     start = whole_number(query.get("pageToken", "0"), len(models))
     if start is None:
@@ -76,7 +96,7 @@ class GoogleModels(InferenceView):
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Return a page of Google's list."""
-        return google_list(self.caller, request.GET)
+        return google_list(self.caller, request.GET, listed_account(request, self.caller))
 
 
 class GoogleModel(InferenceView):
@@ -87,7 +107,7 @@ class GoogleModel(InferenceView):
 
     async def get(self, request: InferenceRequest, name: str, **kwargs: Any) -> Reply:
         """Return Google's object of a model."""
-        return json_reply(google_model(access.resolve(self.caller, name, "").model))
+        return json_reply(google_model(asked_model(request, self.caller, name).model))
 
 
 def google_model(model: ModelSnapshot) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import msgspec
 
 from accounts.caller import Caller
 from gateway.access import grants
-from gateway.access import models as access
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints import model_shapes
@@ -33,15 +32,16 @@ HELD_BYTES = 32 * 2**20
 
 
 class ModelList(InferenceView):
-    """List the models that the caller may call."""
+    """List the models that the caller may call: all, or those of the account that the address names."""
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Return OpenAI's list object; Anthropic's and Google's clients get their own."""
+        account = model_shapes.listed_account(request, self.caller)
         if ANTHROPIC in request.raw_headers:
-            return model_shapes.anthropic_list(self.caller, request.GET)
+            return model_shapes.anthropic_list(self.caller, request.GET, account)
         if GOOGLE in request.raw_headers:
-            return model_shapes.google_list(self.caller, request.GET)
-        return Reply(200, list(JSON_HEADERS), await lists.body(self.caller))
+            return model_shapes.google_list(self.caller, request.GET, account)
+        return Reply(200, list(JSON_HEADERS), await lists.body(self.caller, account))
 
 
 class ModelLists:
@@ -55,31 +55,31 @@ class ModelLists:
         self._entries: WeakKeyDictionary[ModelSnapshot, tuple[float, bytes]] = WeakKeyDictionary()
         self._bytes = 0
 
-    async def body(self, caller: Caller) -> bytes:
-        """Return the list of the models that ``caller`` may call, as JSON."""
+    async def body(self, caller: Caller, account: str = "") -> bytes:
+        """Return the list of the models that ``caller`` may call, of all accounts or of one, as JSON."""
         accounts = state.directory.accounts
         if accounts is not self._accounts:
             self._accounts, self._named = accounts, await _named_subjects(accounts)
             self._bodies.clear()
             self._bytes = 0
-        key = self._key(caller)
+        key = (account, *self._key(caller))
         held = self._bodies.get(key)
         if held is not None and time.time() < held[1]:
             self._bodies.move_to_end(key)
             return held[0]
-        body, until = await self._make(caller)
+        body, until = await self._make(caller, account)
         if accounts is self._accounts:
             self._hold(key, body, until)
         return body
 
-    def _key(self, caller: Caller) -> Hashable:
+    def _key(self, caller: Caller) -> tuple[Hashable, ...]:
         """Return all of a caller that decides what is listed: subjects that no grant names make no difference."""
         subjects = (self._named.intersection(part) for part in (caller.principals, caller.team_keys, (caller.key,)))
         return caller.is_superuser, caller.limits, *subjects
 
-    async def _make(self, caller: Caller) -> tuple[bytes, float]:
+    async def _make(self, caller: Caller, name: str) -> tuple[bytes, float]:
         entries, until = [], math.inf
-        for number, (account, model) in enumerate(grants.callable_models(caller), start=1):
+        for number, (account, model) in enumerate(grants.callable_models(caller, name), start=1):
             end, entry = self._entry(account, model)
             entries.append(entry)
             until = min(until, end)
@@ -121,8 +121,7 @@ class ModelDetail(InferenceView):
 
     async def get(self, request: InferenceRequest, name: str, **kwargs: Any) -> Reply:
         """Return OpenAI's model object."""
-        header = request.raw_headers.get(b"x-tfy-provider-name", b"").decode("latin1").strip()
-        target = access.resolve(self.caller, name, header)
+        target = model_shapes.asked_model(request, self.caller, name)
         if ANTHROPIC in request.raw_headers:
             return json_reply(model_shapes.anthropic_model(target.model))
         if GOOGLE in request.raw_headers:

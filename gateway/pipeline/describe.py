@@ -46,13 +46,7 @@ def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
     call.options = read_options(headers)
     call.session_headers = headers
     named = state.directory.current_name(call.options.provider_name)
-    if named and call.account_binds and named != call.account_name:
-        raise errors.InvalidRequest(
-            f"The address is for the provider account {call.account_name!r}, the header x-tfy-provider-name for "
-            f"{named!r}.",
-            param="x-tfy-provider-name",
-        )
-    call.account_name = call.account_name or named
+    call.account_name = agreed(call.account_name, named) if call.account_binds else call.account_name or named
     call.forwarded = [
         (name.decode("latin1"), value.decode("latin1")) for name, value in headers.items() if name in FORWARDED
     ]
@@ -64,6 +58,20 @@ def read_headers(call: Call, headers: Mapping[bytes, bytes]) -> None:
         ]
     if IDEMPOTENCY_KEY in headers:
         call.forwarded.append((IDEMPOTENCY_KEY.decode(), own_key(call.caller, headers[IDEMPOTENCY_KEY])))
+
+
+def agreed(of_address: str, of_header: str) -> str:
+    """Return the account that an address, a header or both name, empty when neither does.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` when they name two.
+    """
+    if of_address and of_header and of_address != of_header:
+        raise errors.InvalidRequest(
+            f"The address is for the provider account {of_address!r}, the header x-tfy-provider-name for "
+            f"{of_header!r}.",
+            param="x-tfy-provider-name",
+        )
+    return of_address or of_header
 
 
 def own_key(caller: Caller, key: bytes) -> str:

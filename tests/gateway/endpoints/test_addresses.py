@@ -36,6 +36,49 @@ def test_an_account_in_the_address_binds(gateway: Gateway, token: str) -> None:
     assert_ours(unknown, 404, "model_not_found", "model")
 
 
+@pytest.mark.parametrize("headers", [{}, {"anthropic-version": "2023-06-01"}, {"x-goog-api-key": "1"}], ids=str)
+def test_an_account_in_the_address_lists_its_models(gateway: Gateway, token: str, headers: dict[str, str]) -> None:
+    def listed(account: str) -> httpx.Response:
+        address = f"{gateway.origin}/v1/accounts/{account}/models"
+        return gateway.http.get(address, headers={"authorization": f"Bearer {token}", **headers})
+
+    answer = listed(ACCOUNT).json()
+    assert answer.get("data") or answer["models"]
+    for hidden in ("none", "foreign"):
+        assert listed(hidden).status_code == 404
+
+
+def test_an_account_in_the_address_knows_its_own_models(gateway: Gateway, token: str) -> None:
+    path = f"/v1/accounts/{ACCOUNT}/models"
+    for name in (CHAT, BARE):
+        assert gateway.get(token, f"{path}/{name}").json()["id"] == CHAT
+    for hidden in (f"{path}/foreign/gpt-4o-mini", f"/v1/accounts/none/models/{BARE}"):
+        assert_ours(gateway.get(token, hidden), 404, "model_not_found", "model")
+    assert_ours(gateway.get(token, f"/v1/accounts/none/models/{CHAT}"), 404, "model_not_found", "model")
+
+
+HEADS = [
+    "/v1/models", f"/v1/models/{CHAT}", f"/v1/accounts/{ACCOUNT}/models", "/v1beta/models", "/healthz", "/readyz",
+    f"/v1/accounts/{ACCOUNT}/files", f"/v1/accounts/{ACCOUNT}/batches", "/v1/models/none", "/v1/chat/completions/none",
+    "/v1/nothing", "/api/llm/models",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", HEADS)
+def test_head_is_get_without_the_body(gateway: Gateway, token: str, path: str) -> None:
+    """Whoever watches a service asks for heads; RFC 9110 wants what a GET has."""
+    headers = {"authorization": f"Bearer {token}"}
+    got = gateway.http.get(gateway.origin + path, headers=headers)
+    head = gateway.http.head(gateway.origin + path, headers=headers)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+def test_head_where_only_posts_go(gateway: Gateway, token: str) -> None:
+    answer = gateway.http.head(f"{gateway.origin}/v1/embeddings", headers={"authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
 @pytest.mark.parametrize("model", [CHAT, f"{ACCOUNT}/named-model"])
 def test_azures_client(gateway: Gateway, token: str, model: str) -> None:
     azure = AzureOpenAI(azure_endpoint=gateway.origin, api_key=token, api_version="2024-10-21")

@@ -57,6 +57,17 @@ async def names(lists: ModelLists, who: Caller) -> list[str]:
 
 
 @pytest.mark.usefixtures("accounts")
+async def test_the_list_of_one_account() -> None:
+    lists, who = ModelLists(), caller(1, "team:7")
+    everything = await names(lists, who)
+    assert {name.partition("/")[0] for name in everything} == {"open", "eng"}
+    for account in ("open", "eng", "open"):
+        listed = json.loads(await lists.body(who, account))["data"]
+        assert [model["id"] for model in listed] == [name for name in everything if name.startswith(f"{account}/")]
+    assert await names(lists, who) == everything
+
+
+@pytest.mark.usefixtures("accounts")
 async def test_callers_with_the_same_grants_share_a_list() -> None:
     lists = ModelLists()
     one = await lists.body(caller(1))
