@@ -27,7 +27,7 @@ class Vendor:
     ``cache_marks`` (Anthropic's ``cache_control``), ``replays_reasoning`` (``reasoning_content`` of earlier turns) and
     ``signed_calls`` (Google's thought signatures) are what it takes beyond OpenAI's. ``default_models`` are what a new
     account may begin with; ``unnamed`` are the models that the vendor itself takes for calls that name none, by
-    operation or model type.
+    operation or model type; ``tool_models`` what it takes for tools that name none, by their type.
     """
 
     kind: str
@@ -53,6 +53,7 @@ class Vendor:
     signed_calls: bool = False
     default_models: tuple[str, ...] = ()
     unnamed: tuple[tuple[str, str], ...] = ()
+    tool_models: tuple[tuple[str, str], ...] = ()
     virtual: bool = False
     """Whether its accounts have no server: their models spread calls over models of other accounts."""
 
@@ -128,6 +129,7 @@ VENDORS: dict[str, Vendor] = {
             ),
             default_models=("gpt-5.6", "gpt-5.4-mini", "text-embedding-3-small"),
             unnamed=OPENAI_UNNAMED,
+            tool_models=(("image_generation", "gpt-image-1"),),  # as OpenAI's API description says
         ),
         Vendor(
             "azure-openai",

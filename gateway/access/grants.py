@@ -34,6 +34,11 @@ def may_call(caller: Caller, account: AccountSnapshot, model: ModelSnapshot) -> 
     return caller.limits is None or _within(caller.limits, account, model)
 
 
+def is_limited(caller: Caller, account: AccountSnapshot) -> bool:
+    """Whether the caller's token may call some of the account's models alone."""
+    return caller.limits is not None and caller.limits.isdisjoint((account.name, *account.aliases))
+
+
 def _within(limits: frozenset[str], account: AccountSnapshot, model: ModelSnapshot) -> bool:
     """Whether a token's limits name the account or the model, by any of their names."""
     return any(

@@ -13,6 +13,7 @@ import msgspec
 
 from accounts.caller import Caller
 from gateway.access import models as access
+from gateway.access.grants import is_limited
 from gateway.body.model_fields import (
     INERT_FIELDS,
     ROUTING_FIELDS,
@@ -21,8 +22,9 @@ from gateway.body.model_fields import (
     may_name,
     rename,
     routing_words,
+    tools_without_model,
 )
-from gateway.call.errors import InvalidRequest
+from gateway.call.errors import InvalidRequest, ModelNotFound
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 Fields = Mapping[str, msgspec.Raw]
@@ -72,7 +74,8 @@ def for_account(
 def rename_all(
     caller: Caller, account: AccountSnapshot, value: Any, *, sent_as_is: bool = False
 ) -> list[ModelSnapshot]:
-    """Give every model in ``value``, decoded JSON, its upstream name; return them.
+    """Give every model in ``value``, decoded JSON, its upstream name; return them. A tool without a model uses the
+    vendor's.
 
     Raises as :func:`for_account` does.
     """
@@ -93,7 +96,29 @@ def rename_all(
         if access.is_narrowed(caller, account, word):
             raise access.not_found(word, f" on provider account {account.name!r}")
     rename(value, resolve)
+    for tool in tools_without_model(value):
+        _check_tool(caller, account, tool)
     return found
+
+
+def _check_tool(caller: Caller, account: AccountSnapshot, tool: str) -> None:
+    """Raise unless the caller may call the model that the vendor takes for a tool which names none.
+
+    One that the account does not list is left to the vendor, for callers whose token is not limited.
+    """
+    name = dict(account.vendor.tool_models).get(tool, "")
+    limited = is_limited(caller, account)
+    if not limited and not (name and access.is_narrowed(caller, account, name)):
+        return
+    try:
+        access.on_account(caller, account, name)
+    except ModelNotFound:
+        takes = f"uses {name!r}" if name else "uses one of the provider's choice"
+        raise ModelNotFound(
+            f"The tool {tool!r} without a model {takes}, which does not exist on provider account {account.name!r} or "
+            "you do not have access to it. Name a model that you may call in the tool's 'model'.",
+            param="tools",
+        ) from None
 
 
 def references_to(models: Iterable[ModelSnapshot]) -> list[tuple[str, str]]:

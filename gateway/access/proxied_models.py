@@ -32,8 +32,7 @@ def check(caller: Caller, account: AccountSnapshot, models: Iterable[str], words
     A model that the account does not list passes, but a token that is limited to some models must name one of those,
     and no other.
     """
-    limits = caller.limits
-    limited = limits is not None and account.name not in limits
+    limited = grants.is_limited(caller, account)
     named = [name for name in models if name]
     if limited and not named:
         raise access.not_found("", f" on provider account {account.name!r}")

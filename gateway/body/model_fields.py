@@ -56,6 +56,9 @@ NAMING_ENDS = (
 ROUTING_FIELDS = frozenset({"plugins", "provider", "providers", "route", "router", "routing"})
 # Below a naming field, an object names by these, and by lists: {"fallbacks": [{"a": ["b", "c"]}]}.
 NAMES = frozenset({"id", "name"})
+# Tools that use a model of the vendor's choice when they name none, by their type.
+MODEL_TOOLS = frozenset({"image_generation"})
+TOOL_CHOICE = "tool_choice"
 # A JSON value without any of these names nothing, whatever the case; an escape of an ASCII character could hide a name.
 MARKS = (
     *(
@@ -70,6 +73,7 @@ MARKS = (
         b"fallback",
     ),
     *(b'"deployment', b'"engine', b'"provider', b'"rout', b'"plugins', b"\\u00"),
+    *(tool.encode() for tool in MODEL_TOOLS),
 )
 
 
@@ -87,7 +91,7 @@ def is_inert(node: dict[str, Any], field: str) -> bool:
 
 
 def may_name(raw: bytes) -> bool:
-    """Whether a JSON value can name a model at all."""
+    """Whether a JSON value can name a model at all, or have a tool that uses one."""
     lowered = raw.lower()
     return any(mark in lowered for mark in MARKS)
 
@@ -136,6 +140,21 @@ def routing_words(value: Any) -> Iterator[str]:
                     yield from strings(child)
                 if not is_inert(node, key):
                     pending.append(child)
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+def tools_without_model(value: Any) -> Iterator[str]:
+    """Yield the types of the tools in ``value`` that use a model and name none. A choice among tools is no tool."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            kind, model = node.get("type"), node.get("model")
+            named = bool(model.strip() if isinstance(model, str) else model)
+            if isinstance(kind, str) and kind in MODEL_TOOLS and not named:
+                yield kind
+            pending.extend(child for key, child in node.items() if key != TOOL_CHOICE and not is_inert(node, key))
         elif isinstance(node, list):
             pending.extend(node)
 

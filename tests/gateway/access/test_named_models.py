@@ -265,3 +265,42 @@ def test_schemas_and_texts_name_none(body: dict[str, Any]) -> None:
     fields = decode_fields(json.dumps(body).encode())
     holder = account(model("closed", "gpt-closed", subjects=CLOSED))
     assert for_account(caller(), holder, fields) == (fields, [])
+
+
+# --- tools that name none -----------------------------------------------------------------------------------
+
+PICTURES = {"type": "image_generation", "size": "1024x1024"}
+BRINGING: list[dict[str, Any]] = [
+    {"tools": [PICTURES]},
+    {"tools": [{"type": "function", "name": "f"}, {**PICTURES, "model": " "}]},
+    {"tools": [{**PICTURES, "model": None}]},
+    {"session": {"tools": [PICTURES]}},
+    {"input": [{"type": "additional_tools", "tools": [PICTURES]}]},
+]
+
+
+@pytest.mark.parametrize("body", BRINGING, ids=json.dumps)
+def test_a_tool_without_a_model_uses_the_vendors(body: dict[str, Any]) -> None:
+    text = json.dumps(body)
+    drawing = model("draw", "gpt-image-1")
+    for written in (text, text.replace("image_generation", "image_gener\\u0061tion")):
+        fields = decode_fields(written.encode())
+        for who, models in (
+            (caller("acme/open"), [model("open")]),
+            (caller("acme/open"), [model("open"), drawing]),
+            (caller(), [model("draw", "gpt-image-1", subjects=CLOSED)]),
+        ):
+            with pytest.raises(ModelNotFound, match="gpt-image-1"):
+                for_account(who, account(*models, any_model=True), fields)
+        for who, models in (
+            (caller("acme/draw"), [drawing]),
+            (caller("acme"), []),
+            (caller(), []),
+            (caller(), [drawing]),
+        ):
+            assert for_account(who, account(*models, any_model=True), fields) == (fields, [])
+
+
+def test_a_choice_among_tools_uses_no_model() -> None:
+    fields = decode_fields(b'{"tool_choice":{"type":"allowed_tools","tools":[{"type":"image_generation"}]}}')
+    assert for_account(caller("acme/open"), account(model("open")), fields) == (fields, [])

@@ -26,6 +26,7 @@ def narrow(running_surface: Surface) -> str:
         ("chat/completions", {**CHAT, "fallbacks": [{"model": "wide/gpt-4o"}]}),
         ("chat/completions", {**CHAT, "MODEL": "gpt-4o"}),
         ("responses", {"input": "hi", "tools": IMAGE_TOOL}),
+        ("responses", {"input": "hi", "tools": [{"type": "image_generation"}]}),
         ("responses", {"input": "hi", "tools": [{"type": "image_generation", "mod\u0065l": "gpt-image-1"}]}),
         ("evals/eval_1/runs", {"data_source": {"type": "completions", "model": "gpt-4o"}}),
     ],
