@@ -76,7 +76,7 @@ async def _head(attempt: Attempt, request: UpstreamRequest, *, wait_for_first_ev
     answer = attempt.answer = await state.client.send(attempt.target.account, request)
     _note_head(attempt, answer)
     check_kind(answer)
-    first = await answer.first_chunk() if _may_be_mistyped(attempt, answer) else b""
+    first = await answer.next_chunk() if _may_be_mistyped(attempt, answer) else b""
     if answer.status == 200 and (media_type(answer) == EVENT_STREAM or first.lstrip().startswith(EVENT_STARTS)):
         return await _stream_reply(attempt, answer, first, wait_for_first_event=wait_for_first_event)
     return first

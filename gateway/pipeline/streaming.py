@@ -41,7 +41,7 @@ class EventStream:
         self._call = attempt.call
         self._splitter = sse.Splitter()
         self._conversion = attempt.streamed = None if attempt.conversion is None else attempt.conversion.stream()
-        self._chunks = answer.chunks()
+        self._answer = answer
         self._end = end_check(attempt)
         self._output = attempt.output = KeptOutput()
         self._clean = redactor(attempt.target.account.secrets)
@@ -153,7 +153,7 @@ class EventStream:
                 first, self._first = self._first, b""
                 if (events := self._splitter.feed(first)) is not None:
                     return events
-            async for chunk in self._chunks:
+            while chunk := await self._answer.next_chunk():
                 events = self._splitter.feed(chunk)
                 if events is not None:
                     return events

@@ -62,8 +62,8 @@ class AiohttpAnswer:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise classify(error) from error
 
-    async def first_chunk(self) -> bytes:
-        """Return the first bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
+    async def next_chunk(self) -> bytes:
+        """Return the next bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

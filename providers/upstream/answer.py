@@ -93,10 +93,10 @@ class LeanAnswer:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""
-        while chunk := await self.first_chunk():
+        while chunk := await self.next_chunk():
             yield chunk
 
-    async def first_chunk(self) -> bytes:
+    async def next_chunk(self) -> bytes:
         """Return the next bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
         if self.decoder is None:
             return await self._next()

@@ -44,8 +44,8 @@ class UpstreamAnswer(Protocol):
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""
 
-    async def first_chunk(self) -> bytes:
-        """Return the first bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
+    async def next_chunk(self) -> bytes:
+        """Return the next bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it at once."""

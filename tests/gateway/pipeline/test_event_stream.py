@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -37,14 +36,15 @@ class Pieces:
     """An upstream answer that comes in the given pieces, and then ends or breaks."""
 
     def __init__(self, pieces: list[bytes], breaks: bool = False) -> None:
-        self.pieces = pieces
+        self.pieces = [piece for piece in pieces if piece]
         self.breaks = breaks
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        for piece in self.pieces:
-            yield piece
+    async def next_chunk(self) -> bytes:
+        if self.pieces:
+            return self.pieces.pop(0)
         if self.breaks:
             raise Disconnected("It broke.")
+        return b""
 
 
 class FakeAttempt:
