@@ -34,7 +34,7 @@ check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/deptry . --no-ansi
-	@$(BIN)/mypy gateway rules accounts providers usage batches console sandbox
+	@$(BIN)/mypy gateway rules accounts providers usage batches alerts console sandbox
 	@GATEHOUSE_DATA_DIR=$(VENV)/check-data $(BIN)/python manage.py makemigrations --check --dry-run
 	@GATEHOUSE_DATA_DIR=$(VENV)/check-data $(BIN)/python manage.py check --fail-level WARNING
 

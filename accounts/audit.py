@@ -17,7 +17,7 @@ from fernet_fields import DecryptionError
 
 from accounts.acting import actor
 
-SECRETS = frozenset({"credentials", "extra_headers_json", "seal", "password"})
+SECRETS = frozenset({"credentials", "extra_headers_json", "seal", "password", "channel_address", "channel_secret"})
 # What changes by itself, or says nothing that another field does not.
 IGNORED = frozenset(
     {
@@ -44,6 +44,8 @@ UNREADABLE = "unreadable"
 NAMES = {
     "credentials": "key",
     "extra_headers_json": "extra headers",
+    "channel_address": "address",
+    "channel_secret": "secret",
     "base_url": "base URL",
     "is_active": "active",
     "is_staff": "staff status",

@@ -1,19 +1,19 @@
-"""Alerts of budgets: an event for each threshold that a budget reaches, once a period, through the webhook."""
+"""Alerts of budgets: an event for each threshold that a budget reaches, once a period, through webhook and
+channels."""
 
 import logging
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
 
 import msgspec
 from django.conf import settings
 
 from accounts.database_clock import database_now
-from batches.models import Notice
-from rules import compiled, spending
-from rules.compiled import PICO, SEPARATOR, CompiledRule
-from rules.shape import BUDGET_UNITS
-from rules.spending import Held
+from batches.models import MAILTO, Notice
+from rules import spending
+from rules.models import BUDGET_FORMS, Rule
+from rules.shape import is_delivered
+from rules.used import Used, used_now
 
 logger = logging.getLogger("batches")
 
@@ -22,54 +22,61 @@ EVENT = "budget.threshold_reached"
 
 
 def announce() -> int:
-    """Store an event for every threshold that is reached and was not announced in this period; return how many are
-    reached.
+    """Store an event for every threshold that is reached and was not announced in this period: to the webhook of the
+    settings, and to the channels that the budget names. Return how many thresholds are reached.
     """
-    if not settings.JOB_WEBHOOK_URL:
-        return 0
-    budgets = {pk: rule for pk, rule in compiled.load().budgets.rules.items() if rule.thresholds}
-    if not budgets:
+    if not Rule.objects.filter(form__in=BUDGET_FORMS, enabled=True, effect__has_key="alerts").exists():
         return 0
     now = database_now()
-    reached = [
-        event
-        for held in spending.held_now()
-        if held.place.rule_id in budgets
-        for event in _events(budgets[held.place.rule_id], held, now.timestamp())
-    ]
-    notices = [
-        Notice(event_id=event["id"], body=msgspec.json.encode(event).decode(), created_at=now, due_at=now)
-        for event in reached
-    ]
+    targets: dict[int, list[str]] = {}
+    notices, reached = [], 0
+    for used in used_now(now.timestamp()):
+        for threshold in used.rule.thresholds:
+            if used.used * 100 < threshold * used.limit:
+                continue
+            reached += 1
+            if used.rule.id not in targets:
+                targets[used.rule.id] = _targets(used.rule.id)
+            notices += [_notice(used, threshold, to, now) for to in targets[used.rule.id]]
     Notice.objects.bulk_create(notices, ignore_conflicts=True)
-    return len(reached)
+    return reached
 
 
-def _events(rule: CompiledRule, held: Held, now: float) -> Iterator[dict[str, Any]]:
-    place = held.place
-    entity = tuple(place.entity.split(SEPARATOR)) if place.entity else ()
-    for name, limit in rule.limits_of(entity, now).items():
-        unit = BUDGET_UNITS[name]
-        if unit.period != place.period or not limit:
+def _targets(rule_id: int) -> list[str]:
+    """Return where a budget's alerts go, as ``Notice.to`` names it."""
+    found = [""] if settings.JOB_WEBHOOK_URL else []
+    effect = Rule.objects.values_list("effect", flat=True).filter(pk=rule_id).first() or {}
+    for target in effect.get("alerts", {}).get("notification_target", []):
+        if not is_delivered(target):
             continue
-        money = unit.counts == "cost"
-        used = held.cost if money else held.tokens
-        for threshold in rule.thresholds:
-            if used * 100 >= threshold * limit:
-                key = f"{place.key}/{name}/{threshold:g}"
-                data = {
-                    "rule": rule.label,
-                    "mode": rule.mode,
-                    "for": list(entity),
-                    "period": place.period,
-                    "start": place.start.isoformat(),
-                    "threshold": threshold,
-                    "spent": used / PICO if money else used,
-                    "limit": limit / PICO if money else limit,
-                    "unit": "usd" if money else "tokens",
-                }
-                event_id = f"evt_{uuid.uuid5(EVENT_IDS, key).hex}"
-                yield {"id": event_id, "object": "event", "type": EVENT, "created_at": int(now), "data": data}
+        if target["type"] == "email" and target.get("to_emails"):
+            found.append(f"{MAILTO}{','.join(target['to_emails'])}")
+        elif target.get("notification_channel"):
+            found.append(target["notification_channel"])
+    return list(dict.fromkeys(found))
+
+
+def _notice(used: Used, threshold: float, to: str, now: datetime) -> Notice:
+    place = used.place
+    key = f"{place.key}/{used.unit}/{threshold:g}" + (f"/{to}" if to else "")
+    whom = f" of {' and '.join(used.entity)}" if used.entity else ""
+    spent, limit = used.shown(used.used), used.shown(used.limit)
+    amounts = f"${spent:,.2f} of ${limit:,.2f}" if used.money else f"{spent:,.0f} of {limit:,.0f} tokens"
+    data = {
+        "rule": used.rule.label,
+        "mode": used.rule.mode,
+        "for": list(used.entity),
+        "period": place.period,
+        "start": place.start.isoformat(),
+        "threshold": threshold,
+        "spent": spent,
+        "limit": limit,
+        "unit": "usd" if used.money else "tokens",
+        "summary": f"The budget {used.rule.label}{whom} has reached {threshold:g} % ({place.period}): {amounts}.",
+    }
+    event_id = f"evt_{uuid.uuid5(EVENT_IDS, key).hex}"
+    event = {"id": event_id, "object": "event", "type": EVENT, "created_at": int(now.timestamp()), "data": data}
+    return Notice(event_id=event_id, to=to, body=msgspec.json.encode(event).decode(), created_at=now, due_at=now)
 
 
 def check() -> int:

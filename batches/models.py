@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from gateway.models import OwnedObject
 
+MAILTO = "mailto:"
+
 
 class Job(OwnedObject):
     """A batch or a fine-tuning job."""
@@ -57,10 +59,15 @@ class LineResult(models.Model):
 
 
 class Notice(models.Model):
-    """A webhook about a job's end. ``due_at`` is set until it is accepted, or given up. Its moments are the
-    database's."""
+    """The outbox: an event that is on its way. ``due_at`` is set until it is accepted, or given up. Its moments are
+    the database's.
+
+    ``to`` is the name of a channel (``alerts.models``) or ``mailto:`` and addresses; empty: the webhook of the
+    settings.
+    """
 
     event_id = models.CharField(max_length=64, unique=True)
+    to = models.TextField(default="", db_default="")
     body = models.TextField()
     created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(null=True, blank=True, db_index=True)

@@ -1,6 +1,6 @@
-"""Reports the ends of jobs to another server: signed webhooks, retried until they are accepted.
+"""The outbox: events to other servers, retried until they are accepted, for a day. Ends of jobs go to one webhook.
 
-The form is that of OpenAI's own webhooks (Standard Webhooks), so the SDK's ``client.webhooks.unwrap`` checks the
+Its form is that of OpenAI's own webhooks (Standard Webhooks), so the SDK's ``client.webhooks.unwrap`` checks the
 signature."""
 
 import base64
@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import logging
 import uuid
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -56,11 +57,20 @@ def announce(row: OwnedObject) -> None:
 
 
 def deliver_due(limit: int = 50) -> int:
-    """Deliver what is due; return how many were accepted. Any number of processes may call it at once."""
-    if not settings.JOB_WEBHOOK_URL:
-        return 0
+    """Deliver what is due; return how many were accepted. Any number of processes may call it at once.
+
+    What goes to a receiver that has just refused one waits for the next round, so that a dead one delays no other.
+    """
     due = Notice.objects.filter(due_at__lte=database_now()).order_by("due_at")[:limit]
-    return sum(deliver(notice) for notice in due)
+    accepted, refusing = 0, set()
+    for notice in due:
+        if notice.to in refusing:
+            continue
+        if deliver(notice):
+            accepted += 1
+        else:
+            refusing.add(notice.to)
+    return accepted
 
 
 def deliver(notice: Notice) -> bool:
@@ -73,25 +83,40 @@ def deliver(notice: Notice) -> bool:
         return False
     fault = send(notice, now)
     if fault:
-        logger.warning("The webhook for %s was not accepted (try %d): %s.", notice.event_id, notice.attempts + 1, fault)
+        logger.warning("The event %s was not accepted (try %d): %s.", notice.event_id, notice.attempts + 1, fault)
     changes = {"fault": fault[:300]} if fault else {"fault": "", "due_at": None, "delivered_at": now}
     Notice.objects.filter(pk=notice.pk).update(**changes)
     return not fault
 
 
 def send(notice: Notice, now: datetime) -> str:
-    """Send a notice; return why it was not accepted, or an empty string. The address passes the egress rules."""
-    parts = urlsplit(settings.JOB_WEBHOOK_URL)
-    content, stamp = notice.body.encode(), str(int(now.timestamp()))
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": notice.event_id,
-        "webhook-timestamp": stamp,
-        "webhook-signature": signature(notice.event_id, stamp, content),
-    }
+    """Send a notice; return why it was not accepted, or an empty string."""
+    if notice.to:
+        return send_to_channel(notice, now)
+    if not settings.JOB_WEBHOOK_URL:
+        return "GATEHOUSE_JOB_WEBHOOK_URL is not set"
+    content = notice.body.encode()
+    headers = signed_headers(settings.JOB_WEBHOOK_SECRET, notice.event_id, content, now)
+    return post(settings.JOB_WEBHOOK_URL, headers, content)
+
+
+def _no_channels(notice: Notice, now: datetime) -> str:
+    return "there are no channels"
+
+
+send_to_channel: Callable[[Notice, datetime], str] = _no_channels
+"""Sends what goes to a channel; the app ``alerts`` puts its own function here."""
+
+
+def post(url: str, headers: Mapping[str, str], content: bytes) -> str:
+    """Post JSON; return why it was not accepted, or an empty string. The address passes the egress rules."""
+    parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     client = CheckedClient(
-        f"{parts.scheme}://{parts.netloc}", headers, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+        f"{parts.scheme}://{parts.netloc}",
+        {"content-type": "application/json", **headers},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
     )
     try:
         with client:
@@ -101,14 +126,14 @@ def send(notice: Notice, now: datetime) -> str:
     return "" if 200 <= answer.status < 300 else f"it answered {answer.status}"
 
 
-def signature(event_id: str, stamp: str, content: bytes) -> str:
-    """Return the signature header for an event, under the configured secret (base64 behind ``whsec_``, or any
-    string)."""
-    secret = settings.JOB_WEBHOOK_SECRET
-    encoded = secret.startswith(SECRET_PREFIX)
-    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX)) if encoded else secret.encode()
+def signed_headers(secret: str, event_id: str, content: bytes, now: datetime) -> dict[str, str]:
+    """Return the headers that say which event it is and prove who sent it, under ``secret`` (base64 behind
+    ``whsec_``, or any string)."""
+    stamp = str(int(now.timestamp()))
+    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX)) if secret.startswith(SECRET_PREFIX) else secret.encode()
     signed = hmac.new(key, f"{event_id}.{stamp}.".encode() + content, hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(signed).decode()}"
+    signature = f"v1,{base64.b64encode(signed).decode()}"
+    return {"webhook-id": event_id, "webhook-timestamp": stamp, "webhook-signature": signature}
 
 
 def prune(now: datetime) -> int:

@@ -43,6 +43,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Requests", "receipt_long", "usage.usagerecord"),
             ("Spend", "monitoring", "spend"),
+            ("Incidents", "warning", "alerts.incident"),
             ("Batches and jobs", "pending_actions", "batches.job"),
             ("Files", "draft", "batches.storedfile"),
         ),
@@ -52,6 +53,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Rate limits", "speed", "rules.ratelimit"),
             ("Budgets", "savings", "rules.budget"),
+            ("Alerts", "notifications", "alerts.alert"),
         ),
     ),
     (
@@ -59,6 +61,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Providers", "hub", "providers.provideraccount"),
             ("Roles", "key_vertical", "providers.grant"),
+            ("Channels", "campaign", "alerts.channel"),
             ("Audit log", "history", "accounts.auditentry"),
         ),
     ),

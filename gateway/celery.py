@@ -38,12 +38,12 @@ app.conf.update(
     # (``batches.tasks``).
     beat_schedule={
         "sweep": {"task": "batches.sweep", "schedule": settings.JOB_SWEEP_SECONDS},
+        "notify": {"task": "batches.notify", "schedule": settings.JOB_SWEEP_SECONDS},
+        "alerts": {"task": "alerts.evaluate", "schedule": settings.ALERT_SECONDS},
         "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS},
         "budgets": {"task": "batches.check_budgets", "schedule": crontab(hour="3", minute="20")},
     },
 )
-if settings.JOB_WEBHOOK_URL:
-    app.conf.beat_schedule["notify"] = {"task": "batches.notify", "schedule": settings.JOB_SWEEP_SECONDS}
 if not EMBEDDED:  # the server looks after these itself (``gateway.jobs.table.poller``)
     app.conf.beat_schedule["background"] = {"task": "batches.background", "schedule": BACKGROUND_SECONDS}
 app.autodiscover_tasks()

@@ -14,6 +14,7 @@ from gateway.config.env import (
     address,
     assignments,
     choice,
+    email_address,
     fail,
     flag,
     header_names,
@@ -145,6 +146,17 @@ ASSUMED_PRICE = number("GATEHOUSE_ASSUMED_PRICE", 100, least=0, most=1_000_000)
 BUDGET_OUTPUT_TOKENS = whole("GATEHOUSE_BUDGET_OUTPUT_TOKENS", 4096, least=1, most=10_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
+# --- alerts -----------------------------------------------------------------------------------------------------------
+ALERT_SECONDS = number("GATEHOUSE_ALERT_SECONDS", 30, least=1, most=3600)
+EMAIL_HOST = text("GATEHOUSE_SMTP_HOST")
+EMAIL_PORT = port("GATEHOUSE_SMTP_PORT", 587)
+EMAIL_HOST_USER = text("GATEHOUSE_SMTP_USER")
+EMAIL_HOST_PASSWORD = text("GATEHOUSE_SMTP_PASSWORD")
+SMTP_SECURITY = choice("GATEHOUSE_SMTP_SECURITY", "starttls", ("starttls", "tls", "none"))
+EMAIL_USE_TLS, EMAIL_USE_SSL = SMTP_SECURITY == "starttls", SMTP_SECURITY == "tls"
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = email_address("GATEHOUSE_EMAIL_FROM", "gatehouse@localhost")
+
 # --- metrics --------------------------------------------------------------------------------------------------------
 METRICS_PORT = whole("GATEHOUSE_METRICS_PORT", 0, least=0, most=65_535)
 METRICS_HOST = text("GATEHOUSE_METRICS_HOST") or "127.0.0.1"
@@ -199,6 +211,7 @@ INSTALLED_APPS = [
     "rules",
     "gateway",
     "batches",
+    "alerts",
     "console",
 ]
 MIDDLEWARE = [
@@ -334,7 +347,10 @@ LOGGING: dict[str, Any] = {
     # DEBUG is for our own lines: libraries then print whole heads, with tokens and keys in them.
     "root": {"handlers": ["stderr"], "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL},
     "loggers": {
-        **{name: {"level": LOG_LEVEL} for name in ("accounts", "providers", "usage", "gateway", "batches", "console")},
+        **{
+            name: {"level": LOG_LEVEL}
+            for name in ("accounts", "providers", "usage", "gateway", "batches", "alerts", "console")
+        },
         "django.request": {"level": "ERROR"},
         "django.server": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},

@@ -111,6 +111,13 @@ TARGETS: Final = {
 }
 
 
+def is_delivered(target: dict[str, Any]) -> bool:
+    """Whether notices go to a target of a budget's alerts: to the webhook of the settings, a channel or addresses."""
+    if target["type"] == "slack-bot":
+        return False
+    return target["type"] == "webhook" or bool(target.get("notification_channel") or target.get("to_emails"))
+
+
 def known_or(name: str, known: Iterable[str]) -> str:
     """Return what to write instead of ``name``."""
     known = tuple(known)

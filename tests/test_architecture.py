@@ -23,7 +23,7 @@ from gateway.urls import API_PREFIX, API_ROOTS
 from tests.support.loops import unchecked
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("console", "gateway", "rules", "accounts", "providers", "usage", "batches", "sandbox")
+PACKAGES = ("console", "alerts", "gateway", "rules", "accounts", "providers", "usage", "batches", "sandbox")
 # Every function of gateway.variables that reads one: all that takes a variable's name first.
 READERS = {
     name

@@ -48,12 +48,15 @@ COMMANDS = {
     "why": "reads",
     "check_budgets": "tidies",
     "batches": "reads",
+    "alerts": "reads",
+    "test_channel": "reads",
+    "silence_alert": "changes",
     "prune_usage": "tidies",
     "prune_objects": "tidies",
     "prune_request_log": "tidies",
     "rebuild_usage_hours": "tidies",
 }
-OURS = ("accounts", "providers", "usage", "rules", "gateway", "batches", "console")
+OURS = ("accounts", "providers", "usage", "rules", "gateway", "batches", "alerts", "console")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

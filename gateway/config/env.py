@@ -250,14 +250,29 @@ def address(name: str, what: str, schemes: tuple[str, ...], example: str) -> str
     return given
 
 
+def email_address(name: str, default: str) -> str:
+    """Return the variable ``name``, an e-mail address, with a name before it in ``<>`` or not; raise for others."""
+    given = text(name) or default
+    if not re.fullmatch(r"(?:[^<>\r\n]*<)?[^\s<>@]+@[^\s<>@]+>?", given):
+        raise fail(name, f"{given!r} is not an e-mail address.", "Write it like gatehouse@example.com.")
+    return given
+
+
 def signing_secret(name: str, *, required: bool) -> str:
     """Return the variable ``name``, a secret to sign with: 16 characters or more, or base64 of as many bytes behind
     ``whsec_``."""
     given = text(name)
     if not given and not required:
         return ""
+    if fault := signing_fault(given):
+        raise fail(name, *fault)
+    return given
+
+
+def signing_fault(given: str) -> tuple[str, str] | None:
+    """Say why a secret can't sign, and what to give instead; ``None`` when it can."""
     if len(given) < LEAST_SECRET_CHARACTERS:
-        raise fail(name, "is too short.", "Give at least 16 random characters: they sign the webhook.")
+        return "is too short.", "Give at least 16 random characters: they sign the webhook."
     if given.startswith(SECRET_PREFIX):
         try:
             key = base64.b64decode(given.removeprefix(SECRET_PREFIX), validate=True)
@@ -265,8 +280,8 @@ def signing_secret(name: str, *, required: bool) -> str:
             key = b""
         if len(key) < LEAST_SECRET_CHARACTERS:
             fix = "Give the base64 of at least 16 random bytes there, or a string without the prefix."
-            raise fail(name, f"is not base64 of a long enough key behind {SECRET_PREFIX}.", fix)
-    return given
+            return f"is not base64 of a long enough key behind {SECRET_PREFIX}.", fix
+    return None
 
 
 def _split(url: str) -> SplitResult | None:

@@ -42,6 +42,8 @@ FEW_ACCOUNTS = 200
 # All tokens are loaded a page at a time: the event loop gets its turn in between, and so does news of single tokens.
 PAGE_TOKENS = 250
 PAGE_PAUSE_SECONDS = 0.005
+UNHELD = "alerts."
+"""What kinds begin with whose rows the directory does not hold."""
 TOKEN_KIND = "accounts.apitoken"
 TEAM_KIND = "accounts.team"
 TEAM_FILTERS = ("user__memberships__team_id", "virtual_account__team_id")
@@ -160,7 +162,7 @@ class Directory:
                 reload_tokens = True
             elif kind == ACCOUNT_KIND and object_id:
                 accounts.add(int(object_id))
-            else:
+            elif not kind.startswith(UNHELD):
                 reload_accounts = True
         if reload_tokens or len(tokens) + len(subjects) > FEW_TOKENS:
             self._load_all_tokens()

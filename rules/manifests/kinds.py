@@ -69,9 +69,9 @@ def _write_rule(run: Run, wanted: WantedRule) -> Rule | None:
 def _note_targets(wanted: WantedRule) -> None:
     """Say which targets of alerts are only kept: nothing here delivers to them."""
     targets = wanted.fields["effect"].get("alerts", {}).get("notification_target", [])
-    kept = sorted({target["type"] for target in targets} - {"webhook"})
+    kept = sorted({target["type"] for target in targets if not shape.is_delivered(target)})
     if kept:
-        said = f"{', '.join(kept)}: kept, and not delivered; alerts go to GATEHOUSE_JOB_WEBHOOK_URL."
+        said = f"{', '.join(kept)}: kept, and not delivered. Name a channel of Gatehouse's as notification_channel."
         wanted.where.get("alerts", "notification_target").note(said)
 
 

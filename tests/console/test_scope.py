@@ -36,6 +36,10 @@ PAGES = {
 }
 
 
+SUPERUSERS = {"accounts_user", "rules_ratelimit", "alerts_alert", "alerts_channel", "alerts_incident"}
+"""The pages that no one else sees."""
+
+
 def page_names(base):
     """Every page by id that this admin has, its own actions among them."""
     model_admin = next(a for m, a in admin.site._registry.items() if m._meta.label_lower.replace(".", "_") == base)
@@ -44,7 +48,7 @@ def page_names(base):
 
 def test_the_table_names_every_scoped_page():
     registered = {model._meta.label_lower.replace(".", "_") for model in admin.site._registry}
-    assert registered == {*PAGES, "accounts_user", "rules_ratelimit"}
+    assert registered == {*PAGES, *SUPERUSERS}
 
 
 @pytest.mark.parametrize("base", PAGES)
@@ -289,7 +293,7 @@ def test_members_see_what_is_their_own_and_nothing_else(installation):
     page = client.get(reverse("admin:accounts_apitoken_changelist")).content.decode()
     assert mine.prefix in page
     assert installation.other["token"].prefix not in page
-    for base in {*PAGES, "accounts_user", "rules_ratelimit"} - {"accounts_apitoken", "usage_usagerecord"}:
+    for base in {*PAGES, *SUPERUSERS} - {"accounts_apitoken", "usage_usagerecord"}:
         assert client.get(reverse(f"admin:{base}_changelist")).status_code == 403, base
     shown = client.get(reverse("admin:usage_usagerecord_changelist")).context["cl"].result_list
     assert [row.pk for row in shown] == [own.pk]

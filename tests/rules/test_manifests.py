@@ -116,8 +116,7 @@ def test_every_manifest_of_the_contract_goes_around() -> None:
     plan = apply(*ALL)
     assert [note.partition(": ")[2] for note in plan.notes] == [
         "passed over: the request log has settings of its own.",
-        "email, ms-teams-webhook, pagerduty, slack-bot, slack-webhook: kept, and not delivered; alerts go to "
-        "GATEHOUSE_JOB_WEBHOOK_URL.",
+        "slack-bot: kept, and not delivered. Name a channel of Gatehouse's as notification_channel.",
     ]
     assert plan.count("add") == 9
     text = exported()

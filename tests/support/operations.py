@@ -24,6 +24,7 @@ from django.utils import timezone
 from accounts.changes import announce
 from accounts.database_clock import database_now
 from accounts.models import ApiToken, AuditEntry, Membership, Team, User, VirtualAccount
+from alerts.models import Alert, Channel, Incident
 from batches import table
 from batches.models import LineResult
 from gateway.jobs import engine, leases
@@ -138,6 +139,9 @@ def role_objects(role: str, manager: str, member: str) -> dict[str, dict[str, An
         limit.save()
         names = {"model_name": rows["model"].public_name, "user": _user(f"{role}-{which}@example.com").pk}
         names["limit"], names["request"] = limit.pk, rows["usage"].request_id
+        names["channel"] = Channel.objects.create(name=f"{role}-{which}", kind="email", channel_address="a@x.com").pk
+        alert = Alert.objects.create(name=f"{role}-{which}", kind="spool", threshold=1)
+        names["alert"], names["incident"] = alert.pk, Incident.objects.create(alert=alert, subject="x", value=1).pk
         found[which] = ids | names
     return found
 

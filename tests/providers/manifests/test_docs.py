@@ -17,7 +17,7 @@ from tests.support.manifest_tools import apply
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = (ROOT / "docs/manifests.md").read_text()
 COMMANDS = (ROOT / "docs/commands.md").read_text()
-APPS = ("accounts", "providers", "usage", "gateway", "batches")
+APPS = ("accounts", "providers", "usage", "gateway", "batches", "alerts")
 OURS = sorted(name for name, app in get_commands().items() if app in APPS)
 DJANGOS_OPTIONS = {"--help", "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color"}
 DJANGOS_OPTIONS |= {"--force-color", "--skip-checks"}

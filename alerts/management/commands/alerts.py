@@ -1,0 +1,54 @@
+"""``manage.py alerts``: what is watched, and what is wrong now."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from accounts.printable import printable
+from alerts.models import Alert, Incident
+
+
+class Command(BaseCommand):
+    help = "List the alerts with their open incidents. The exit status is 0 whether there are any or not."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found: dict[int, list[Incident]] = {}
+        for incident in Incident.objects.filter(ended_at=None).order_by("id"):
+            found.setdefault(incident.alert_id, []).append(incident)
+        rows = [_row(alert, found.get(alert.pk, [])) for alert in Alert.objects.all()]
+        if options["json"]:
+            self.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2))
+            return
+        for row in rows:
+            silent = f", silent until {row['silenced_until']}" if row["silenced_until"] else ""
+            off = "" if row["enabled"] else ", disabled"
+            state = f"{len(row['incidents'])} open" if row["incidents"] else "fine"
+            self.stdout.write(f"{row['name']} ({row['kind']}, {row['threshold']:g}): {state}{off}{silent}")
+            for incident in row["incidents"]:
+                self.stdout.write(f"  since {incident['opened_at']}: {printable(incident['said'])}")
+
+
+def _row(alert: Alert, incidents: list[Incident]) -> dict[str, Any]:
+    return {
+        "name": alert.name,
+        "kind": alert.kind,
+        "threshold": alert.threshold,
+        "channels": alert.channels,
+        "enabled": alert.enabled,
+        "silenced_until": alert.silenced_until.isoformat() if alert.silenced_until else None,
+        "incidents": [
+            {
+                "subject": incident.subject,
+                "value": incident.value,
+                "said": incident.said,
+                "opened_at": incident.opened_at.isoformat(),
+                "announced": incident.announced_at is not None,
+            }
+            for incident in incidents
+        ],
+    }
