@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.call.call import Call, CallAttempt
+from gateway.limits import metrics
 from gateway.limits.checks import Asked, Check, Outcome
 from gateway.limits.estimate import Estimate, estimate_of
 from gateway.limits.limiter import budget_key
@@ -110,6 +111,7 @@ async def admit(call: Call) -> None:
     estimate = estimate_of(call, checks.values())
     asked = _asked(list(checks.values()), estimate)
     outcomes, refusing = await state.limiter.take(call.request_id, asked)
+    metrics.note(asked, outcomes)
     call.decision = _decision(call.decision, asked, outcomes, refusing, estimate)
     if refusing:
         raise refusal(call, asked, outcomes, refusing, applied)

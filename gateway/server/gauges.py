@@ -4,6 +4,7 @@ import os
 import time
 
 from gateway.call.load import load
+from gateway.limits import metrics
 from gateway.state import state
 from gateway.telemetry.shared import Gauges
 from usage import request_log
@@ -52,7 +53,7 @@ def _serving() -> Gauges:
     gauges["gatehouse_upstream_waiting"] = {
         (account,): float(counts.waiting) for account, counts in connections.items()
     }
-    return gauges
+    return gauges | metrics.gauges(state.directory.rules)
 
 
 def _resident_bytes() -> int:

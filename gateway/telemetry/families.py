@@ -155,13 +155,16 @@ FAMILIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A value that every process reports, and how those of several become one: ``sum`` or ``max``."""
+    """A value that every process reports, and how those of several become one: ``sum``, ``max`` or ``min``."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     merge: str = "sum"
 
+
+_LIMIT: Final = ("rule", "unit", "mode")
+_FULLEST: Final = "the entity nearest to it"
 
 GAUGES: Final = (
     Gauge("gatehouse_workers", "Server processes."),
@@ -176,6 +179,10 @@ GAUGES: Final = (
     Gauge("gatehouse_directory_age_seconds", "Age of the configuration that calls are served by.", merge="max"),
     Gauge("gatehouse_upstream_connections", "Connections to providers.", ("provider_account", "state")),
     Gauge("gatehouse_upstream_waiting", "Calls that wait for a connection to a provider.", ("provider_account",)),
+    Gauge("gatehouse_rate_limit_used_ratio", f"Share of a rate limit that {_FULLEST} has used.", _LIMIT, "max"),
+    Gauge("gatehouse_rate_limit_remaining", f"What is left of a rate limit to {_FULLEST}.", _LIMIT, "min"),
+    Gauge("gatehouse_budget_used_ratio", f"Share of a budget that {_FULLEST} has used or reserved.", _LIMIT, "max"),
+    Gauge("gatehouse_budget_remaining", f"US dollars or tokens of a budget left to {_FULLEST}.", _LIMIT, "min"),
     Gauge("gatehouse_telemetry_dropped", "Observations lost since the start: they came faster than they were counted."),
     Gauge("gatehouse_request_log_dropped", "Calls whose bodies were lost since the start: more waited than may."),
     Gauge("process_cpu_seconds_total", "CPU time of the server processes.", ("pid",)),

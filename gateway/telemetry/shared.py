@@ -6,10 +6,11 @@ stays when it ends: counters must not go down. A process that starts while no ot
 
 import contextlib
 import fcntl
+import operator
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from gateway.telemetry.families import GAUGES
 from gateway.telemetry.series import Counts, Key, Rows
 
 COUNTS, LOCK, ENDED = ".counts", ".lock", "ended"
+MERGE: dict[str, Callable[[float, float], float]] = {"sum": operator.add, "max": max, "min": min}
 MERGES = {gauge.name: gauge.merge for gauge in GAUGES}
 
 Gauges = dict[str, dict[Key, float]]
@@ -122,10 +124,7 @@ def _merge(gauges: Gauges, other: Gauges) -> None:
     for name, values in other.items():
         mine = gauges.setdefault(name, {})
         for key, value in values.items():
-            if MERGES.get(name) == "max":
-                mine[key] = max(mine.get(key, value), value)
-            else:
-                mine[key] = mine.get(key, 0) + value
+            mine[key] = MERGE[MERGES.get(name, "sum")](mine[key], value) if key in mine else value
 
 
 def _lock(held: int) -> bool:

@@ -71,7 +71,7 @@ def test_a_silent_alert_records_and_says_it_afterwards() -> None:
     assert sent() == [("alert.opened", "ops")]
 
 
-def test_what_nobody_heard_of_ends_in_silence() -> None:
+def test_what_was_never_announced_ends_in_silence() -> None:
     alert = make_alert(kind="failing_key", threshold=1, channels=["ops"])
     Alert.objects.filter(pk=alert.pk).update(silenced_until=timezone.now() + timedelta(hours=1))
     store(status=403, upstream_status=403, error_class="upstream_error")

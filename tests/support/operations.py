@@ -34,7 +34,7 @@ from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
 from providers.vendors import VENDORS
-from rules.models import RateLimit
+from rules.models import Budget, RateLimit
 from usage.models import LoggedCall, UsageRecord
 from usage.request_log import unseal
 
@@ -144,6 +144,14 @@ def role_objects(role: str, manager: str, member: str) -> dict[str, dict[str, An
         names["alert"], names["incident"] = alert.pk, Incident.objects.create(alert=alert, subject="x", value=1).pk
         found[which] = ids | names
     return found
+
+
+def limited() -> None:
+    """Make a rate limit and a budget of each user, both roomy."""
+    limit = RateLimit(form="tenant-rate-limit-config/model", name="roomy")
+    limit.effect = {"limits": {"requests_per_hour": 200}, "per": ["user"]}
+    limit.save()
+    Budget(form="tenant-budget-config", name="plenty", effect={"limits": {"cost_per_day": 100}, "per": ["user"]}).save()
 
 
 def changes_by(email: str) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ def rules() -> list[dict[str, Any]]:
 
 def test_every_query_of_the_board_finds_something(counted: Counted, tmp_path: Path) -> None:
     gateway, scraper = counted()
+    gateway.installation.do("limited")
     token = gateway.token("t", user=USER)
     headers = {"x-tfy-retry-config": '{"attempts": 1, "onStatusCodes": [500]}'}
 
@@ -81,6 +82,8 @@ def _check_rules(running: Prometheus) -> None:
         ("GatehouseErrors", {'ai_gateway_requests_total{status="502",provider_account="a"}': "0+1x60"}),
         ("GatehouseSpoolGrows", {"gatehouse_spool_oldest_seconds": "61+30x20"}),
         ("GatehouseUsageLost", {"gatehouse_spool_dropped_records": "3x20"}),
+        ("GatehouseBudgetNearlyUsed", {'gatehouse_budget_used_ratio{rule="a",unit="b",mode="enforce"}': "0.95x40"}),
+        ("GatehouseRateLimitReached", {'gatehouse_rate_limit_used_ratio{rule="a",unit="b",mode="enforce"}': "1x40"}),
         ("GatehouseSpend", {'ai_gateway_request_cost_total{model_name="m"}': "0+9x120"}),
         ("GatehouseConfigurationOld", {"gatehouse_directory_age_seconds": "40+30x20"}),
     ],
