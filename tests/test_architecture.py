@@ -4,6 +4,7 @@ admission.
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -42,6 +43,12 @@ def test_imports_go_one_way() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
+
+
+def test_the_protocol_needs_no_apps() -> None:
+    """Worker processes import it to begin with."""
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    subprocess.run([sys.executable, "-c", "import gateway.server.http"], cwd=ROOT, env=env, check=True, timeout=60)
 
 
 # What takes more for a number than int() does, and where it may be asked all the same.

@@ -16,14 +16,13 @@ from django.utils.functional import cached_property
 from accounts.numbers import whole_number
 from gateway.call import errors
 from gateway.call.call import Call, new_request_id
+from gateway.call.discard import DISCARD_BYTES, DISCARD_SECONDS
 from gateway.call.load import Ticket
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 WATCH_AFTER_SECONDS = 0.05
-DISCARD_BYTES = 64 * 2**20
-DISCARD_SECONDS = 5.0
 
 
 class InferenceRequest(ASGIRequest):

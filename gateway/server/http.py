@@ -17,7 +17,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.call import errors
-from gateway.call.request import DISCARD_BYTES, DISCARD_SECONDS
+from gateway.call.discard import DISCARD_BYTES, DISCARD_SECONDS
 from gateway.server.cycle import Cycle, fill_scope
 
 HEAD_BYTES = 2**16
