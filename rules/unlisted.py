@@ -13,7 +13,8 @@ from providers.pricing.public import published_name
 WORDS = re.compile(r"[a-z0-9]+")
 
 
-def _words(name: str) -> tuple[str, ...]:
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words of a model's name: what stands between its marks, in lower case."""
     return tuple(WORDS.findall(name.lower()))
 
 
@@ -24,7 +25,7 @@ class NamedModels:
         self._filed: dict[tuple[str, str], list[tuple[tuple[str, ...], str]]] = {}
         for name in names:
             account, _, model = name.partition("/")
-            words = _words(model.rpartition("/")[2])  # whatever maker's name stands before it
+            words = words_of(model.rpartition("/")[2])  # whatever maker's name stands before it
             if words:
                 self._filed.setdefault((account, words[0]), []).append((words, name))
 
@@ -33,7 +34,7 @@ class NamedModels:
 
         ``accounts`` are the names of its account, ``price_source`` is that one's id in the price list.
         """
-        words = _words(model)
+        words = words_of(model)
         found = {
             name: len(own)
             for account in accounts

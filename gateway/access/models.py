@@ -8,11 +8,13 @@ from functools import lru_cache
 from accounts.caller import Caller
 from gateway.access.accounts import _check_enabled
 from gateway.access.grants import may_call
-from gateway.access.model_names import plain, stem
+from gateway.access.model_names import FINE_TUNED, plain, stem
 from gateway.call.errors import InvalidRequest, ModelNotFound
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
+from providers.pricing.public import published_name
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
+from rules.unlisted import words_of
 
 # What an upstream name that no one listed may look like. It goes into headers, logs and caches.
 UNLISTED_NAME = re.compile(r"[!-~]{1,300}")
@@ -76,7 +78,8 @@ def _by_upstream_name(caller: Caller, account: AccountSnapshot, name: str) -> Mo
     """
     if is_listed(account, name):
         return by_upstream_name(caller, account, name)
-    return None if is_narrowed(caller, account, name) else unlisted_model(account, name)
+    closed = is_narrowed(caller, account, name) or holds_narrowed(caller, account, name)
+    return None if closed else unlisted_model(account, name)
 
 
 def by_upstream_name(
@@ -128,6 +131,25 @@ def is_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
     return any(not may_call(caller, account, model) for model in listings.by_stem.get(stem(name), ()))
 
 
+def holds_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
+    """Whether an unlisted ``name`` holds that of a model which the caller may not call, as whole words.
+
+    Upstreams take many forms: ``~gpt-4o``, ``gpt-4o-fast``, ``x,gpt-4o``. Of names that begin at one word the longest
+    counts. One that the price list has by just this name is a model of its own, and so is a fine-tuned one.
+    """
+    if name.lower().startswith(FINE_TUNED) or published_name(account.vendor.price_source, name):
+        return False
+    listed, words, place = _listings(account).by_words, words_of(name), 0
+    while place < len(words):
+        longest = max(
+            (own for own in listed.get(words[place], {}) if words[place : place + len(own)] == own), default=(), key=len
+        )
+        if longest and not any(may_call(caller, account, model) for model in listed[longest[0]][longest]):
+            return True
+        place += len(longest) or 1
+    return False
+
+
 def is_listed(account: AccountSnapshot, name: str) -> bool:
     """Whether ``name`` is the upstream's own for a model that is listed on ``account``, in whatever form."""
     return plain(name) in _listings(account).by_name
@@ -135,10 +157,13 @@ def is_listed(account: AccountSnapshot, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Listings:
-    """An account's models by the forms of their names: public and upstream's plain ones, and their stems."""
+    """An account's models by the forms of their names: public and upstream's plain ones, their stems, and their words
+    under the first one.
+    """
 
     by_name: Mapping[str, tuple[ModelSnapshot, ...]]
     by_stem: Mapping[str, tuple[ModelSnapshot, ...]]
+    by_words: Mapping[str, Mapping[tuple[str, ...], tuple[ModelSnapshot, ...]]]
 
 
 @lru_cache(maxsize=LISTINGS_KEPT)
@@ -146,11 +171,17 @@ def _listings(account: AccountSnapshot) -> Listings:
     """Return the account's listings, made once for each snapshot of it."""
     by_name: dict[str, dict[str, ModelSnapshot]] = {}
     by_stem: dict[str, dict[str, ModelSnapshot]] = {}
+    by_words: dict[str, dict[tuple[str, ...], tuple[ModelSnapshot, ...]]] = {}
     for model in account.models.values():
         by_name.setdefault(plain(model.upstream_id), {})[model.name] = model
         for name in (model.upstream_id, model.name):
             by_stem.setdefault(stem(name), {})[model.name] = model
-    return Listings(*({key: tuple(found.values()) for key, found in each.items()} for each in (by_name, by_stem)))
+            words = words_of(name.rpartition("/")[2])
+            if words:
+                same = by_words.setdefault(words[0], {})
+                same[words] = (*same.get(words, ()), model)
+    names, stems = ({key: tuple(found.values()) for key, found in each.items()} for each in (by_name, by_stem))
+    return Listings(names, stems, by_words)
 
 
 def _offers(caller: Caller, name: str) -> Iterator[Target]:

@@ -47,6 +47,8 @@ def _unlisted(
         return replace(found, upstream_id=name)
     if not account.any_model or not access.UNLISTED_NAME.fullmatch(name):
         return None
+    if access.holds_narrowed(caller, account, name):
+        return None
     unlisted = unlisted_model(account, name)
     return unlisted if grants.may_call(caller, account, unlisted) else None
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.access import models as access
+from gateway.access import vendor_names
 from gateway.access.model_names import plain, stem
 from gateway.access.named_models import for_account
 from gateway.body.json import decode_fields
@@ -88,6 +89,34 @@ def test_one_open_listing_of_a_model_is_enough_by_its_name() -> None:
     assert access.on_account(caller(), both, "GPT-4").model.name == "open"
     with pytest.raises(ModelNotFound):
         access.on_account(caller(), both, "gpt-4-0613")
+
+
+@pytest.mark.parametrize(
+    ("name", "opened"),
+    [
+        ("~gpt-4o", False),
+        ("gpt-4o-fast", False),
+        ("GPT_4o,x", False),
+        ("x,gpt-4o", False),
+        ("gpt-4o-mini,gpt-4o", False),
+        ("deployment-7-fast", False),
+        ("gpt-4o-mini:nitro", True),
+        ("gpt-4o-mini-fast", True),
+        ("gpt-4o-audio-preview", True),
+        ("gpt-4on", True),
+        ("ft:gpt-4o:acme::1", True),
+    ],
+)
+def test_a_name_that_holds_a_narrowed_models_is_refused(name: str, opened: bool) -> None:
+    """Unless the price list has a model by just that name, or the words are those of a longer name that is open."""
+    closed = model("closed", "gpt-4o", subjects=CLOSED), model("deployment-7", "o3", subjects=CLOSED)
+    holder = account(*closed, model("open", "gpt-4o-mini"), any_model=True)
+    for find in (access.on_account, vendor_names.resolve):
+        if opened:
+            assert find(caller(), holder, name).model.upstream_id == name
+        else:
+            with pytest.raises(ModelNotFound):
+                find(caller(), holder, name)
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40))
