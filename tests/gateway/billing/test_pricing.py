@@ -94,6 +94,12 @@ def test_images_that_a_tool_made_need_a_price(operation: str, prices: dict[str, 
     assert made.cost_pico is not None
 
 
+def test_images_whose_stream_broke_off_before_their_usage_have_no_price() -> None:
+    """Nothing says how many tokens they had: that is unpriced, not cheap."""
+    made = record(operation="image_generation", stream=True, upstream_status=200, units={"images:low:1024x1024": 2})
+    assert priced(made, target("gpt-image-1")).cost_pico is None
+
+
 def test_a_gap_of_the_usage_stays() -> None:
     made = priced(
         record(input_tokens=1000, price_gaps=usage.OUTSIDE, units={"web_searches": 1}), private(input_mtok="1")
