@@ -19,6 +19,7 @@ from accounts.forms import TokenForm
 from accounts.models import ApiToken
 from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
 from accounts.sealing import seal, unseal
+from accounts.words import counted
 
 STATE_COLOURS = {"active": "success", "expired": "warning", "revoked": "danger"}
 
@@ -210,7 +211,7 @@ class TokenAdmin(ScopedAdmin):
         """Revoke through the query set method that the commands and the API call: it announces the change."""
         live = list(queryset.filter(revoked_at=None))
         revoked = ApiToken.objects.filter(pk__in=[token.pk for token in live]).revoke()
-        self.message_user(request, f"Revoked {revoked} token(s). Calls with them fail within a second.")
+        self.message_user(request, f"Revoked {counted(revoked, 'token')}; calls are refused within a second.")
 
     @action(description="Revoke", url_path="revoke", icon="block", variant=ActionVariant.DANGER)
     def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -22,6 +22,7 @@ from unfold.decorators import action, display
 
 from accounts import audit
 from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin
+from accounts.words import counted
 from batches import steering
 from batches.charging import batch_key
 from batches.models import Job, StoredFile
@@ -157,9 +158,9 @@ class JobAdmin(OwnedAdmin):
         link = f"{reverse('admin:usage_usagerecord_changelist')}?{urlencode({'batch_key': batch_key(job)})}"
         unpriced = f", {known['unpriced']:,} unpriced" if known["unpriced"] else ""
         return format_html(
-            '${} for {} lines{} (<a href="{}" class="text-primary-600">usage records</a>)',
+            '${} for {}{} (<a href="{}" class="text-primary-600">usage records</a>)',
             f"{known['cost']:.6f}",
-            f"{known['lines']:,}",
+            counted(known["lines"], "line"),
             unpriced,
             link,
         )
@@ -167,7 +168,7 @@ class JobAdmin(OwnedAdmin):
     @admin.action(description="Poll the selected jobs now", permissions=["view"])
     def poll_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         count = steering.poll_now(queryset.values_list("pk", flat=True))
-        messages.success(request, f"{count} jobs will be polled in a moment.")
+        messages.success(request, f"{counted(count, 'job')} will be polled in a moment.")
 
     @action(description="Poll now", url_path="poll", icon="refresh")
     def poll_now(self, request: HttpRequest, object_id: str) -> HttpResponse:

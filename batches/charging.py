@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from django.db import DEFAULT_DB_ALIAS
 
+from accounts.words import counted
 from gateway.access.model_names import SNAPSHOT
 from gateway.billing import pricing
 from gateway.billing import usage as metering
@@ -220,7 +221,7 @@ def _store(row: OwnedObject, chunk: list[AttemptRecord]) -> None:
     if not chunk:
         return
     if rejected := rows.store([_encode(record) for record in chunk], DEFAULT_DB_ALIAS):
-        logger.error("%d usage records of batch %s can't be stored.", len(rejected), row.object_id)
+        logger.error("Batch %s: %s can't be stored.", row.object_id, counted(len(rejected), "usage record"))
     for record in chunk:
         meter.attempt_ended(record, record.model_asked)
         charged(record)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 
+from accounts.words import counted
 from batches import charging, fine_tuned, managed, notices
 from gateway.jobs import table as gateway_table
 from gateway.jobs.engine import Job
@@ -42,7 +43,8 @@ def finish_batch(lease: Lease, answer: Answer, upstream: Upstream | None) -> Non
         with lease.kept():  # the next byte may come as late as the read timeout allows, a line later still
             charged = charging.charge_lines(row, upstream.account, lines, lease.renew)
         if charged.unreadable:
-            logger.error("%d lines of the output of batch %s can't be read.", charged.unreadable, row.object_id)
+            lines_lost = counted(charged.unreadable, "line")
+            logger.error("Batch %s: %s of the output can't be read.", row.object_id, lines_lost)
     _done(lease)
 
 

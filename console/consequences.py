@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from accounts.models import ApiToken
+from accounts.words import counted
 from gateway.models import OwnedObject
 from gateway.objects.files import FILE
 from gateway.objects.job_kinds import KINDS
@@ -34,7 +35,7 @@ def _recent_calls(name: str) -> str:
     callers = list(recent.order_by("-created_at").values_list("subject_name", flat=True)[:1000])
     who = _some(list(dict.fromkeys(callers)))
     more = "more than " if calls > COUNTED else ""
-    return f"{more}{min(calls, COUNTED):,} calls in the last {RECENT_DAYS} days, by {who}"
+    return f"{more}{counted(min(calls, COUNTED), 'call')} in the last {RECENT_DAYS} days, by {who}"
 
 
 def _limited_tokens(name: str) -> str:
@@ -46,7 +47,7 @@ def _limited_tokens(name: str) -> str:
         for token in mentioned
         if token.state == "active" and any(limit.split("/", 1)[0] == name for limit in token.limits)
     ]
-    return f"{_counted(len(tokens), 'token')} limited to it: {_some(tokens)}" if tokens else ""
+    return f"{counted(len(tokens), 'token')} limited to it: {_some(tokens)}" if tokens else ""
 
 
 def _objects(name: str) -> list[str]:
@@ -55,13 +56,9 @@ def _objects(name: str) -> list[str]:
     running = [f"{object_id} of {owner}" for object_id, owner in jobs.values_list("object_id", "owner_name")[:1000]]
     files = kept.filter(kind=FILE).count()
     return [
-        f"{_counted(len(running), 'running job')}: {_some(running)}" if running else "",
-        f"{_counted(files, 'file')} that callers keep there" if files else "",
+        f"{counted(len(running), 'running job')}: {_some(running)}" if running else "",
+        f"{counted(files, 'file')} that callers keep there" if files else "",
     ]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _some(names: list[str]) -> str:

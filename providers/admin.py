@@ -17,6 +17,7 @@ from fernet_fields import DecryptionError
 from unfold.decorators import action, display
 
 from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
+from accounts.words import counted
 from providers import admin_views
 from providers.admin_filters import AccountFilter, DeprecatedFilter, TypeFilter
 from providers.admin_views import price_summary
@@ -373,7 +374,7 @@ class ModelPage(ScopedAdmin):
         # Without the joins of the list; this update announces itself.
         Model.objects.filter(pk__in=[model.pk for model in chosen]).update(enabled=enabled)
         word = "Enabled" if enabled else "Disabled"
-        self.message_user(request, f"{word} {len(chosen)} model(s).", messages.SUCCESS)
+        self.message_user(request, f"{word} {counted(len(chosen), 'model')}.", messages.SUCCESS)
 
 
 @admin.register(Grant)

@@ -8,6 +8,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from fernet_fields import DecryptionError
 
+from accounts.words import counted
 from providers.catalogue.models import KnownModel, Seeded, choose, known_models, seed
 from providers.discovery import DiscoveryFailed, discover
 from providers.lookup import undecryptable
@@ -72,7 +73,7 @@ def _add_models(page: Any, request: HttpRequest, account: ProviderAccount) -> Ht
 
 def _added(page: Any, request: HttpRequest, account: ProviderAccount, done: list[Seeded]) -> HttpResponse:
     added = [row.name for row in done if row.action == "add"]
-    page.message_user(request, f"Added {len(added)} model(s) to {account}.", "success")
+    page.message_user(request, f"Added {counted(len(added), 'model')} to {account}.", "success")
     return redirect("admin:providers_provideraccount_change", account.pk)
 
 

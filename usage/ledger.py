@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from accounts.backoff import backoff
+from accounts.words import counted
 from accounts.worker_thread import WorkerThread
 from usage import recovery, rows
 from usage.spool import Spool, remove_folder, segments
@@ -202,7 +203,7 @@ class Ledger:
         lines = list(lines)
         self.rejected += len(lines)
         path = self.spool.directory / REJECTED_NAME
-        logger.error("%d usage records can't be stored; they are in %s.", len(lines), REJECTED_NAME)
+        logger.error("%s can't be stored; see %s.", counted(len(lines), "usage record"), REJECTED_NAME)
         with suppress(OSError):
             if not path.exists() or path.stat().st_size < REJECTED_LIMIT:
                 with open(path, "ab", opener=_private) as file:
@@ -262,7 +263,8 @@ class Ledger:
     def _report_dropped(self) -> None:
         dropped = self.spool.dropped
         if dropped > self._reported:
-            logger.error("%d usage records were lost: disk and memory are full.", dropped - self._reported)
+            lost = counted(dropped - self._reported, "usage record")
+            logger.error("Disk and memory are full: %s lost.", lost)
             self._reported = dropped
 
 

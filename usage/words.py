@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from accounts.words import counted
+
 CENT = Decimal("0.01")
 
 
@@ -22,9 +24,9 @@ def money_of_pico(pico: int) -> str:
     return money(Decimal(pico).scaleb(-12))
 
 
-def amount(counted: int, *, is_money: bool) -> str:
+def amount(number: int, *, is_money: bool) -> str:
     """Return what a budget counts: pico-dollars as money, else tokens."""
-    return money_of_pico(counted) if is_money else f"{counted:,} tokens"
+    return money_of_pico(number) if is_money else counted(number, "token")
 
 
 def short_money(amount: Decimal | None) -> str:

@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 
 from accounts.models import ApiToken
 from accounts.scoped_admin import Scope
+from accounts.words import counted
 from console.pages.models import percentile
 from console.pages.spend import Asked, cards, chart, narrowed_to
 from providers.access import principals_of, reach
@@ -108,13 +109,13 @@ def _durations(scope: Scope, span: figures.Span) -> list[dict[str, str]]:
     sample = list(rows.order_by("-created_at").values_list("error_class", "latency_us", "ttft_us")[:SAMPLE])
     latencies = sorted(latency for error, latency, _ in sample if not error)
     first = sorted(ttft for error, _, ttft in sample if not error and ttft is not None)
-    note = f"over the newest {len(latencies):,} answered calls"
+    note = f"over the newest {counted(len(latencies), 'answered call')}"
     return [
         {"title": "Latency, p95", "value": words.duration(percentile(latencies, 95)), "change": note},
         {
             "title": "First token, p95",
             "value": words.duration(percentile(first, 95)),
-            "change": f"over {len(first):,} streams",
+            "change": f"over {counted(len(first), 'stream')}",
         },
     ]
 
@@ -174,7 +175,7 @@ def _attention(scope: Scope) -> Iterator[dict[str, str]]:
         if row["n"] > row["bad"]:
             query = urlencode({"model_asked": row["model"], "priced": "no"})
             link = f"{reverse('admin:usage_usagerecord_changelist')}?{query}"
-            yield {"text": f"{row['model']}: {row['n']:,} calls without a price this week", "link": link}
+            yield {"text": f"{row['model']}: {counted(row['n'], 'call')} without a price this week", "link": link}
 
 
 def _refused_keys(scope: Scope, week: figures.Span) -> list[str]:

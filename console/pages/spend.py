@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from accounts.scoped_admin import Scope
+from accounts.words import counted
 from console.pages.base import page
 from usage import spend as figures
 from usage import words
@@ -172,7 +173,7 @@ def cards(total: figures.Totals, before: figures.Totals) -> list[dict[str, str]]
         {
             "title": "Errors",
             "value": f"{rate:.1f} %",
-            "exact": f"{total.errors:,} of {total.attempts:,} attempts",
+            "exact": f"{total.errors:,} of {counted(total.attempts, 'attempt')}",
             "change": f"{total.refused:,} refused, {total.errors - total.refused:,} failed",
         },
         {

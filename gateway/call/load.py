@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from accounts.words import counted
 from gateway.call.errors import TooManyRequests, Unavailable
 
 RETRY_AFTER = {"retry-after": "1"}
@@ -45,8 +46,8 @@ class Load:
         calls = self.calls_of.get(caller, 0)
         if calls >= self.bounds.caller_calls:
             raise TooManyRequests(
-                f"You have {self.bounds.caller_calls} calls in flight on this server, which is the limit. Wait for "
-                f"some to end.",
+                f"You have {counted(self.bounds.caller_calls, 'call')} in flight on this server, which is the limit. "
+                "Wait for one to end.",
                 code="too_many_calls_in_flight",
                 headers=RETRY_AFTER,
             )

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, close_old_connections, connection
 
 from accounts.database_clock import database_now
+from accounts.words import counted
 from accounts.worker_thread import WorkerThread
 from gateway.call.errors import Unavailable
 from gateway.models import NewObject, Owned, OwnedObject
@@ -115,7 +116,8 @@ class Objects:
         while not self._queue.empty():
             self._commit_waiting([])
         if self._late:
-            logger.error("%d objects at work have no record: the database is unavailable.", len(self._late))
+            objects = counted(len(self._late), "object")
+            logger.error("The database is unavailable: there is no record of %s at work.", objects)
 
     def _commit(self, groups: list[Group]) -> None:
         try:

@@ -22,6 +22,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from accounts.caller import Caller
+from accounts.words import counted
 from gateway.call.errors import TooManyRequests
 from gateway.realtime.shared_slots import SharedSlots
 from providers.snapshot import AccountSnapshot
@@ -47,7 +48,7 @@ class Slots:
         release = await _take_shared(key, limit) if settings.REDIS_URL else _take_local(key, limit)
         if release is None:
             raise TooManyRequests(
-                f"{what} has {limit} sessions open already, which is the limit. Close one first.",
+                f"{what} has {counted(limit, 'session')} open already, which is the limit. Close one first.",
                 code="too_many_sessions",
                 headers={"retry-after": RETRY_SECONDS},
             )

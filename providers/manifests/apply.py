@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 
 from accounts.models import Team, VirtualAccount
+from accounts.words import counted
 from providers.manifests.accounts import write_accounts
 from providers.manifests.export import export_documents, to_yaml
 from providers.manifests.kinds import KINDS
@@ -76,7 +77,7 @@ def _remove(run: Run, kind: str, rows: "QuerySet[Model]", named: set[str], parts
         return
     for row in rows.exclude(name__in=named).order_by("name"):
         counts = [(getattr(row, f"n_{part}"), part) for part in parts]
-        lost = ", ".join(f"{count} {part}" for count, part in counts if count)
+        lost = ", ".join(counted(count, part.removesuffix("s")) for count, part in counts if count)
         run.plan.add("remove", kind, row.name, detail=f"with its {lost}" if lost else "")  # type: ignore[attr-defined]
         if not run.reading.faults:
             row.delete()

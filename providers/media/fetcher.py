@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from accounts.numbers import whole_number
+from accounts.words import counted
 from providers.dialects import media as medias
 from providers.dialects.neutral import Media
 from providers.media.addresses import NOT_PUBLIC, MediaFault, checked, redirected
@@ -66,11 +67,11 @@ class MediaFetcher:
         """Return what the URLs name, by URL. Raises the first :class:`FetchFailed`; the other fetches end then."""
         wanted = list(dict.fromkeys(urls))
         if len(wanted) > self._limits.files:
-            message = f"A call may name at most {self._limits.files} files by URL; it names {len(wanted)}."
+            message = f"A call may name at most {counted(self._limits.files, 'file')} by URL; it names {len(wanted)}."
             raise FetchFailed(wanted[-1], message)
         left = self._limits.call_bytes
 
-        async def counted(url: str) -> Media:
+        async def fetched(url: str) -> Media:
             nonlocal left
             media = await self.fetch(url)
             left -= len(media.data) * 3 // 4
@@ -80,7 +81,7 @@ class MediaFetcher:
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = {url: group.create_task(counted(url)) for url in wanted}
+                tasks = {url: group.create_task(fetched(url)) for url in wanted}
         except BaseExceptionGroup as failed:
             raise _first(failed) from None
         return {url: task.result() for url, task in tasks.items()}

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from accounts.words import counted
 from providers import egress
 from providers import headers as header_rules
 from providers.account import request_headers
@@ -239,12 +240,12 @@ def _listed(
         if names is not None and whole.status == 200:
             path, reply = "models", whole
             known = upstream_id in names
-            missing = Verdict("no_model", f"{upstream_id!r} is not among the {len(names)} models of this key")
+            listed = counted(len(names), "model")
+            missing = Verdict("no_model", f"{upstream_id!r} is not among the {listed} of this key")
             verdict = Verdict("works", "") if known else missing
     if verdict.state == "works":
-        looked = (
-            "is listed for this key" if upstream_id else f"lists {len(_names(reply, plan) or ())} models for this key"
-        )
+        listed = counted(len(_names(reply, plan) or ()), "model")
+        looked = "is listed for this key" if upstream_id else f"lists {listed} for this key"
         note = f"; the test call itself was refused: {after.detail}" if after else "; no call was made"
         verdict = Verdict("works", looked + (note if upstream_id else ""))
     elif after:

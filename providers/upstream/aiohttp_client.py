@@ -183,8 +183,8 @@ def _all_busy(session: aiohttp.ClientSession) -> bool:
 
 def _busy(account: AccountSnapshot) -> ConnectionsBusy:
     return ConnectionsBusy(
-        f"All {account.connection_limit} connections of the provider account {account.name!r} were busy for "
-        f"{account.connect_timeout:g} seconds. Try again, or have a manager raise its connection limit."
+        f"All connections ({account.connection_limit}) of the provider account {account.name!r} were busy for "
+        f"{account.connect_timeout:g} s. Try again, or have a manager raise its connection limit."
     )
 
 

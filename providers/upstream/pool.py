@@ -208,8 +208,8 @@ class Pool:
 
     def _all_busy(self) -> ConnectionsBusy:
         return ConnectionsBusy(
-            f"All {self._limit} connections of the provider account {self._name!r} were busy for "
-            f"{self._connect_timeout:g} seconds. Try again, or have a manager raise its connection limit."
+            f"All connections ({self._limit}) of the provider account {self._name!r} were busy for "
+            f"{self._connect_timeout:g} s. Try again, or have a manager raise its connection limit."
         )
 
     def _sweep(self) -> None:

@@ -119,7 +119,7 @@ def test_a_token_is_seen_once(page):
     assert secret not in page.content()
     page.get_by_role("link", name="Revoke").click()
     page.get_by_role("button", name="Revoke").click()
-    expect(page.get_by_text("Revoked 1 token(s)")).to_be_visible()
+    expect(page.get_by_text("Revoked 1 token; calls are refused")).to_be_visible()
 
 
 def test_the_console_is_used_by_keyboard(page):

@@ -22,7 +22,7 @@ def test_what_the_server_offers_is_listed_and_added(page, as_root) -> None:
     shown = as_root.get(page).content.decode()
     assert "text-embedding-3-small" in shown
     added = as_root.post(page, {"model": ["gpt-4o-mini", "whisper-1", "not-offered"]}, follow=True)
-    assert "Added 2 model(s) to local." in messages(added)
+    assert "Added 2 models to local." in messages(added)
     there = ProviderAccount.objects.get(name="local").models
     assert {model.name: model.model_types for model in there.all()} == {
         "gpt-4o-mini": ["chat"],

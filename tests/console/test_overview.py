@@ -90,7 +90,7 @@ def test_what_needs_attention_is_said_with_a_link(installation, as_root):
     )
     said = {row["text"]: row["link"] for row in as_root.get("/admin/").context["attention"]}
     assert any(text.startswith("mine-openai/gpt-4o-mini shuts down on") for text in said)
-    assert "mine-openai/x: 1 calls without a price this week" in said
+    assert "mine-openai/x: 1 call without a price this week" in said
     assert "other-openai: the provider refuses the key" in said
     for link in said.values():
         assert as_root.get(link).status_code == 200

@@ -242,7 +242,7 @@ def test_models_come_from_the_catalogue(page):
     assert "$2.50 input" in text
     known = [model.name for model in known_models("openai") if not model.retired()][:3]
     response = page.client.post(address, {"model": known}, follow=True)
-    assert "Added 3 model(s)" in messages(response)
+    assert "Added 3 models to " in messages(response)
     model = Model.objects.get(account=page.account, name=known[0])
     assert model.model_types
     assert AuditEntry.objects.filter(object_name__endswith=f"/{known[0]}", source="console").exists()
@@ -290,7 +290,7 @@ def test_another_name_without_an_alias_is_taken_only_after_a_warning(page, insta
     token, _ = ApiToken.objects.issue(name="ci", user=installation.paul, limits=["mine-openai/gpt-4o-mini"])
     response = page.send(name="renamed", keep_old_name="")
     said = str(response.context["adminform"].form.errors["name"])
-    for text in ("mine-openai/MODEL", "1 calls in the last 7 days, by ada@example.com", f"ci ({token.prefix}"):
+    for text in ("mine-openai/MODEL", "1 call in the last 7 days, by ada@example.com", f"ci ({token.prefix}"):
         assert text in said, said
     assert ProviderAccount.objects.get(pk=page.account.pk).name == "mine-openai"
     page.send(name="renamed", keep_old_name="", rename_anyway="on")
@@ -340,7 +340,7 @@ def test_an_alias_goes_on_its_accounts_page(page):
 def test_deleting_lists_what_breaks(page, installation, as_root):
     ApiToken.objects.issue(name="ci", user=installation.paul, limits=["mine-openai"])
     shown = as_root.get(reverse("admin:providers_provideraccount_delete", args=[page.account.pk])).content.decode()
-    assert "Breaks: 1 calls in the last 7 days" in shown
+    assert "Breaks: 1 call in the last 7 days" in shown
     assert "Breaks: 1 token limited to it: ci (gh-" in shown
 
 

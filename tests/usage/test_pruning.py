@@ -83,9 +83,9 @@ def test_the_command_keeps_what_the_setting_says(capsys: pytest.CaptureFixture[s
     call_command("prune_usage")
     call_command("prune_usage", "--days", "7")
     assert capsys.readouterr().out.splitlines() == [
-        "2 records are older than 30 days.",
+        "2 records older than 30 days.",
         "Deleted 2 records older than 30 days.",
-        "Deleted 1 records older than 7 days.",
+        "Deleted 1 record older than 7 days.",
     ]
     with pytest.raises(CommandError, match="at least 1"):
         call_command("prune_usage", "--days", "0")

@@ -43,7 +43,7 @@ function showKinds() {
     ...KINDS.map((kind) => {
       const input = element("input", { type: "radio", name: "kind", value: kind.kind, class: "gh-sr", onchange: () => chooseKind(kind.kind) });
       input.checked = kind.kind === draft.kind;
-      const note = kind.known ? `${kind.known} known models` : "models by name";
+      const note = kind.known ? `${kind.known} known ${kind.known === 1 ? "model" : "models"}` : "models by name";
       return element("label", { class: "gh-tile" }, input, element("strong", {}, kind.label), element("span", { class: "gh-note" }, note));
     }),
   );

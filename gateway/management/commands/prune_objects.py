@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.words import counted
 from gateway.jobs.retention import BATCH, prune_objects
 
 
@@ -22,4 +23,4 @@ class Command(BaseCommand):
         if options["batch"] < 1:
             raise CommandError("--batch has to be at least 1.", returncode=2)
         deleted = sum(prune_objects(batch=options["batch"]))
-        self.stdout.write(f"Deleted {deleted} records of objects whose time is over.")
+        self.stdout.write(f"Deleted {counted(deleted, 'record')} of objects whose time is over.")

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.words import counted
 from gateway.config.env import port_number
 from gateway.server import draining
 from gateway.server.http import BoundedHttp
@@ -68,10 +69,11 @@ class Command(BaseCommand):
             missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
             if missing and not migrate:
                 raise CommandError(
-                    f"The database lacks {len(missing)} migrations. Run 'manage.py migrate', or serve with --migrate."
+                    f"The database lacks {counted(len(missing), 'migration')}. Run 'manage.py migrate', or serve with "
+                    "--migrate."
                 )
             if missing:
-                self.stderr.write(f"Running {len(missing)} migrations.")
+                self.stderr.write(f"Running {counted(len(missing), 'migration')}.")
                 executor.migrate(executor.loader.graph.leaf_nodes())
         except DatabaseError as error:
             raise CommandError(f"The database can't be used ({type(error).__name__}). {where_to_look()}") from None

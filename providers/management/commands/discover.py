@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.audited_command import AuditedCommand
+from accounts.words import counted
 from providers.catalogue.models import KnownModel, seed
 from providers.discovery import DiscoveryFailed, discover
 from providers.management.accounts import ModelsCommand, account_named
@@ -41,12 +42,12 @@ class Command(ModelsCommand, AuditedCommand):
         if options["add"]:
             seed(account, new)
         sign = "+" if options["add"] else "?"
-        done = f"Added {len(new)}" if options["add"] else f"{len(new)} are not there yet: --add adds them"
+        done = f"Added {len(new)}" if options["add"] else f"Not there yet: {len(new)}; --add adds them"
         self.print_rows(
             [_row(known, known.name in there) for known in found],
             [
                 *(_line(account.name, known, " " if known.name in there else sign) for known in found),
-                f"{len(found)} models offered. {done}.",
+                f"{counted(len(found), 'model')} offered. {done}.",
             ],
             as_json=options["json"],
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.words import counted
 from rules import spending
 from rules.compiled import SEPARATOR
 from rules.models import Rule
@@ -43,4 +44,4 @@ class Command(BaseCommand):
 
 def _said(amounts: tuple[int, int]) -> str:
     cost, tokens = amounts
-    return f"{money_of_pico(cost)} and {tokens:,} tokens"
+    return f"{money_of_pico(cost)} and {counted(tokens, 'token')}"

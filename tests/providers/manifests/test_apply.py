@@ -347,7 +347,7 @@ def test_prune_removes_what_no_file_names_of_the_kinds_in_the_files():
     assert (Team.objects.count(), VirtualAccount.objects.count(), ApiToken.objects.count()) == (1, 1, 1)
     plan = apply("{type: team, name: ops}\n---\n{type: virtual-account, name: job}", prune=True)
     assert done(plan)[2:] == ["- virtual-account app", "- team eng"]
-    assert plan.steps[2].detail == "with its 1 tokens"
+    assert plan.steps[2].detail == "with its 1 token"
     assert User.objects.count() == 2
     assert ProviderAccount.objects.get().name == "other"
 

@@ -93,7 +93,7 @@ async def test_all_connections_are_busy(client: UpstreamClient) -> None:
         running = [asyncio.ensure_future(client.send(limited, request(server.origin))) for _ in range(2)]
         await asyncio.sleep(0.05)
         with pytest.raises(
-            ConnectionsBusy, match="All 2 connections of the provider account 'acme' were busy"
+            ConnectionsBusy, match=r"All connections \(2\) of the provider account 'acme' were busy"
         ) as raised:
             await client.send(limited, request(server.origin))
         assert not raised.value.sent

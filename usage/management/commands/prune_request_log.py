@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.words import counted
 from usage.pruning import BODY_BATCH, prune_bodies
 
 
@@ -25,4 +26,4 @@ class Command(BaseCommand):
         if days < 0 or options["batch"] < 1:
             raise CommandError("--days has to be at least 0, --batch at least 1.", returncode=2)
         deleted = sum(prune_bodies(datetime.now(UTC) - timedelta(days=days), options["batch"]))
-        self.stdout.write(f"Deleted the bodies of {deleted} calls older than {days} days.")
+        self.stdout.write(f"Deleted the bodies of {counted(deleted, 'call')} older than {counted(days, 'day')}.")

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.words import counted
 from usage.models import UsageRecord
 from usage.pruning import BATCH, prune
 
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         before = datetime.now(UTC) - timedelta(days=days)
         if options["dry_run"]:
             count = UsageRecord.objects.filter(created_at__lt=before).count()
-            self.stdout.write(f"{count} records are older than {days} days.")
+            self.stdout.write(f"{counted(count, 'record')} older than {counted(days, 'day')}.")
             return
         deleted = sum(prune(before, options["batch"]))
-        self.stdout.write(f"Deleted {deleted} records older than {days} days.")
+        self.stdout.write(f"Deleted {counted(deleted, 'record')} older than {counted(days, 'day')}.")

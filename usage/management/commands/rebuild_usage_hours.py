@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from accounts.words import counted
 from usage.rollups import rebuild
 
 
@@ -11,4 +12,4 @@ class Command(BaseCommand):
     help = "Recompute the hourly sums that the console's pages read from the usage records. Writers wait meanwhile."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"Made {rebuild()} rows of sums.")
+        self.stdout.write(f"Made {counted(rebuild(), 'row')} of sums.")
