@@ -3,6 +3,7 @@
 A check reads; it changes nothing and calls no model. What it needs and can't reach is a finding of its own.
 """
 
+import contextlib
 import shutil
 import socket
 import time
@@ -22,6 +23,7 @@ from fernet_fields import DecryptionError
 from accounts.database_clock import database_now
 from accounts.models import ApiToken
 from accounts.token_limits import limits_fault
+from accounts.words import counted
 from gateway.server.preflight import start_faults
 from providers import egress
 from providers.models import Grant, Model, ProviderAccount
@@ -72,7 +74,7 @@ def check_database() -> Iterator[Finding]:
     executor = MigrationExecutor(connection)
     missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     if missing:
-        yield Finding("database", ERROR, f"It lacks {missing} migrations.", "Run manage.py migrate.")
+        yield Finding("database", ERROR, f"It lacks {counted(missing, 'migration')}.", "Run manage.py migrate.")
     if took > SLOW_DATABASE_SECONDS:
         yield Finding(
             "database", WARNING, f"It took {took * 1000:.0f} ms for one question.", "Is it far away, or overloaded?"
@@ -110,7 +112,9 @@ def check_redis() -> Iterator[Finding]:
         settings.REDIS_URL, socket_timeout=CONNECT_SECONDS, socket_connect_timeout=CONNECT_SECONDS
     ) as client:
         client.ping()
-        policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+        policy = ""
+        with contextlib.suppress(redis.ResponseError):  # services that run Redis for others do not tell
+            policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "")
     if policy.startswith("allkeys"):
         yield Finding(
             "redis",
@@ -137,7 +141,7 @@ def check_disk() -> Iterator[Finding]:
         yield Finding(
             "spool",
             WARNING,
-            f"{waiting} usage records wait on this machine.",
+            f"Waiting on this machine: {counted(waiting, 'usage record')}.",
             "Is a server running? Its /readyz says what it waits for. manage.py usage_report --flush stores them.",
         )
     if (spool / REJECTED_NAME).exists():
@@ -162,8 +166,8 @@ def check_keys() -> Iterator[Finding]:
                 "Put the old key behind the new one in GATEHOUSE_ENCRYPTION_KEYS, or enter the account's key again.",
             )
             continue
-        if enabled and account.vendor.auth_header and not account.api_key and not account.extra_headers:
-            yield Finding("keys", WARNING, f"{name} has no key.", "Enter one, unless this server wants none.")
+        if enabled and account.vendor.needs_key and not account.credentials and not account.extra_headers:
+            yield Finding("keys", WARNING, f"{name} has no key.", "Enter one, or other credentials.")
 
 
 def check_egress() -> Iterator[Finding]:
@@ -234,15 +238,15 @@ def check_prices() -> Iterator[Finding]:
         yield Finding(
             "prices",
             WARNING,
-            f"{len(unpriced)} models have no price: {', '.join(unpriced[:10])}{' …' if len(unpriced) > 10 else ''}.",
+            f"No price for {counted(len(unpriced), 'model')}: {', '.join(unpriced[:10])}"
+            f"{' …' if len(unpriced) > 10 else ''}.",
             "Give them a private price, or correct what the vendor calls them.",
         )
     since = datetime.now(UTC) - timedelta(days=1)
     records = UsageRecord.objects.filter(created_at__gte=since, cost_pico=None).values_list("model_asked")
     for name, number in records.annotate(number=Count("pk")).order_by("-number")[:5]:
-        yield Finding(
-            "prices", WARNING, f"{number} calls to {name or '(no model)'} since yesterday have no cost.", "See above."
-        )
+        calls = f"{counted(number, 'call')} to {name or '(no model)'}"
+        yield Finding("prices", WARNING, f"No cost of {calls} since yesterday.", "See above.")
 
 
 def check_models() -> Iterator[Finding]:

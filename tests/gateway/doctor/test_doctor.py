@@ -5,6 +5,11 @@ import socket
 from datetime import date
 from typing import Any
 
+import redis
+
+from gateway.doctor.checks import check_keys, check_redis
+from providers.credentials.kinds import Entra
+from providers.models import ProviderAccount
 from tests.support.fixtures import ACCOUNT, InstallationMaker
 from tests.support.installation import Installation
 from tests.support.manifests import chat_model, provider
@@ -69,6 +74,27 @@ def test_keys_of_another_encryption_key(make_installation: InstallationMaker, ru
     code, found = examine(installation, GATEHOUSE_ENCRYPTION_KEYS="another-0123456789-key-abcdefghij-xyz")
     assert code == 1
     assert ACCOUNT in only(found, "keys")
+
+
+def test_accounts_without_a_key(db: None) -> None:
+    """Those that sign in otherwise, and those of servers that want none, lack nothing."""
+    for name, kind in (("bare", "openai"), ("own", "vllm"), ("azure", "azure-openai")):
+        account = ProviderAccount(kind=kind, name=name, base_url="https://models.example.com/v1")
+        if name == "azure":
+            account.credential = Entra("contoso.example", "client-1", "secret-of-azure")
+        account.save()
+    assert [finding.message for finding in check_keys()] == ["bare has no key."]
+
+
+def test_a_redis_that_does_not_tell_its_settings(settings: Any, redis_url: str) -> None:
+    """As services that run it for others: it answers, and that is what counts."""
+    with redis.Redis.from_url(redis_url) as admin:
+        admin.acl_setuser("guest", enabled=True, passwords=["+told"], commands=["+@all", "-config"], keys=["*"])
+        settings.REDIS_URL = redis_url.replace("redis://", "redis://guest:told@")
+        try:
+            assert list(check_redis()) == []
+        finally:
+            admin.acl_deluser("guest")
 
 
 def test_an_address_that_no_one_answers(make_installation: InstallationMaker, running_upstream: SandboxProcess) -> None:
