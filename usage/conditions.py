@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Q, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Coalesce, NullIf
 
 from usage.models import UsageRecord
 from usage.report import MetadataValue
@@ -19,7 +19,9 @@ TEXT, NUMBER, FLAG, LIST = "string", "number", "boolean", "list"
 MOST_VALUES = 1000
 MOST_FILTERS = 50
 
-Records = "QuerySet[UsageRecord]"
+LARGEST = 2**63 - 1
+RESOLVED: Final = "model_named"
+"""The column of the model that a call went to, whatever it named: see :func:`with_models`."""
 
 
 class BadQuery(ValueError):
@@ -100,19 +102,42 @@ def narrowed(
     return records.filter(~condition if "NOT" in operator else condition)
 
 
-def with_metadata(records: "QuerySet[UsageRecord]", key: str, number: int) -> "tuple[QuerySet[UsageRecord], Field]":
-    """Return the records with the value of a metadata key beside them, and the field that it is."""
+def with_metadata(records: "QuerySet[UsageRecord]", key: Any, number: int) -> "tuple[QuerySet[UsageRecord], Field]":
+    """Return the records with the value of a metadata key beside them, and the field that it is.
+
+    Raises :class:`BadQuery`.
+    """
     alias = f"metadata_{number}"
-    return records.annotate(**{alias: MetadataValue(key)}), Field(alias)
+    return records.annotate(**{alias: metadata_value(key, f"filters[{number}]")}), Field(alias)
+
+
+def metadata_value(key: Any, param: str) -> MetadataValue:
+    """Return what a record's metadata has under a key. Raises :class:`BadQuery`."""
+    if not is_text(key) or '"' in key:
+        raise BadQuery(f"{param}: a metadata key is a string without quotation marks.", param)
+    return MetadataValue(key)
+
+
+def with_models(records: "QuerySet[UsageRecord]") -> "QuerySet[UsageRecord]":
+    """Return the records with the public name of the model that they went to (:data:`RESOLVED`).
+
+    Of what was refused, and of records of older releases, that is the name that was asked for.
+    """
+    return records.annotate(**{RESOLVED: Coalesce(NullIf("model_resolved", Value("")), "model_asked")})
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Whether a value is a string that a database can be asked for: PostgreSQL takes no NUL."""
+    return isinstance(value, str) and "\0" not in value
 
 
 def moment(value: Any, param: str) -> datetime:
-    """Return an ISO 8601 time. Raises :class:`BadQuery`."""
+    """Return an ISO 8601 time, in UTC. Raises :class:`BadQuery`."""
     try:
         found = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         raise BadQuery(f"{param} must be a time like 2026-11-26T12:00:00Z.", param) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def filters_of(query: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -163,11 +188,11 @@ def _converted(field: Field, value: Any, param: str) -> Any:
     if field.kind == NUMBER:
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
             raise BadQuery(f"{param} must be a number.", param)
-        return round(value * field.scale) if field.scale != 1 else value
+        return max(-LARGEST, min(round(value * field.scale), LARGEST)) if field.scale != 1 else value
     if field.kind == FLAG:
         if not isinstance(value, bool):
             raise BadQuery(f"{param} must be true or false.", param)
         return value
-    if not isinstance(value, str) or "\0" in value:
-        raise BadQuery(f"{param} must be a string.", param)
+    if not is_text(value):
+        raise BadQuery(f"{param} must be a string without NUL.", param)
     return value

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from usage.conditions import BadQuery
+from usage.conditions import BadQuery, is_text
 from usage.models import Feedback
 
 LOWEST, HIGHEST = 1, 5
@@ -30,7 +30,7 @@ def target_of(body: Mapping[str, Any]) -> tuple[str, str]:
             target = None
     if isinstance(target, dict):
         trace_id, span_id = target.get("traceId"), target.get("spanId")
-        if isinstance(trace_id, str) and isinstance(span_id, str) and (len(trace_id), len(span_id)) == (32, 16):
+        if is_text(trace_id) and is_text(span_id) and (len(trace_id), len(span_id)) == (32, 16):
             return trace_id, span_id
     raise BadQuery('target must be {"feedbackTargetId": …} with the value of x-tfy-feedback-target-id.', "target")
 

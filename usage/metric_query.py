@@ -12,9 +12,21 @@ from django.db import models
 from django.db.models import Aggregate, Avg, Count, F, FloatField, Func, Max, Min, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast
 
-from usage.conditions import FLAG, LIST, NUMBER, BadQuery, Field, filters_of, moment, narrowed, with_metadata
+from usage.conditions import (
+    FLAG,
+    LIST,
+    NUMBER,
+    RESOLVED,
+    BadQuery,
+    Field,
+    filters_of,
+    metadata_value,
+    moment,
+    narrowed,
+    with_metadata,
+    with_models,
+)
 from usage.models import UsageRecord
-from usage.report import MetadataValue
 
 MILLISECONDS, DOLLARS = 1000, 1e12
 MOST_ROWS = 10_000
@@ -23,7 +35,7 @@ UNITS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 
 DATASOURCE = "modelMetrics"
 
 COLUMNS: Final = {
-    "modelName": Field("model_asked"),
+    "modelName": Field(RESOLVED),
     "requestedModelName": Field("model_asked"),
     "providerModelName": Field("model_served"),
     "requestType": Field("operation"),
@@ -123,7 +135,8 @@ def query_metrics(records: "QuerySet[UsageRecord]", query: Mapping[str, Any], no
         raise BadQuery("startTs is missing: a time like 2026-11-26T12:00:00Z.", "startTs")
     began = moment(query["startTs"], "startTs")
     ended = moment(query["endTs"], "endTs") if query.get("endTs") else now
-    chosen = _filtered(records.filter(created_at__gte=began, created_at__lt=ended, attempt_number__gte=0), query)
+    chosen = with_models(records.filter(created_at__gte=began, created_at__lt=ended))
+    chosen = _filtered(chosen, query)
     seconds = _interval(query, ended - began) if kind == "timeseries" else 0
     chosen, groups = _grouped(chosen, query.get("groupBy") or [])
     aggregates = _aggregates(query.get("aggregations") or [])
@@ -152,9 +165,9 @@ def _point(
 
 def _filtered(records: "QuerySet[UsageRecord]", query: Mapping[str, Any]) -> "QuerySet[UsageRecord]":
     for number, given in enumerate(filters_of(query)):
-        name, operator, value = given.get("fieldName"), str(given.get("operator")), given.get("value")
+        name, operator, value = str(given.get("fieldName")), str(given.get("operator")), given.get("value")
         if given.get("metadataKey"):
-            records, field = with_metadata(records, str(given["metadataKey"]), number)
+            records, field = with_metadata(records, given["metadataKey"], number)
             records = narrowed(records, number, field, operator, value)
         elif name in ("virtualModelName", "virtualModel"):
             if operator != "IS_NULL":
@@ -180,10 +193,12 @@ def _grouped(records: "QuerySet[UsageRecord]", given: Any) -> "tuple[QuerySet[Us
     if not isinstance(given, list) or len(given) > 5:
         raise BadQuery("groupBy must be a list of at most five names.", "groupBy")
     groups = []
-    for number, name in enumerate(given):
-        if (isinstance(name, dict) and name.get("metadataKey")) or str(name).startswith("metadata."):
-            key = str(name["metadataKey"]) if isinstance(name, dict) else name.removeprefix("metadata.")
-            records = records.annotate(**{f"group_{number}": MetadataValue(key)})
+    for number, each in enumerate(given):
+        name = f"metadata.{each['metadataKey']}" if isinstance(each, dict) and each.get("metadataKey") else str(each)
+        if name.startswith("metadata."):
+            key = name.removeprefix("metadata.")
+            value = metadata_value(key, f"groupBy[{number}]")
+            records = records.annotate(**{f"group_{number}": value})
             groups.append((key, f"group_{number}"))
         elif name in SUBJECTS:
             records = records.filter(subject_type=SUBJECTS[name])

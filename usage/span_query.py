@@ -6,15 +6,30 @@ Ids are those of exported traces (``gateway.telemetry.context``), so both can be
 
 import base64
 import binascii
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
 
-from usage.conditions import FLAG, LIST, NUMBER, BadQuery, Field, filters_of, moment, narrowed, with_metadata
+from usage.conditions import (
+    FLAG,
+    LIST,
+    NUMBER,
+    RESOLVED,
+    BadQuery,
+    Field,
+    filters_of,
+    is_text,
+    moment,
+    narrowed,
+    with_metadata,
+    with_models,
+)
 from usage.feedback import of_calls
 from usage.models import UsageRecord
 
@@ -29,6 +44,7 @@ SPAN_TYPES: Final = {
 }
 """What the contract calls a call's own span, by the operation; of others it is the operation."""
 SPAN_TYPE: Final = "tfy.span_type"
+SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
 MILLISECONDS, NANOSECONDS, DOLLARS = 1000, 1e-3, 1e12
 
 SPAN_FIELDS: Final = {
@@ -44,7 +60,7 @@ ATTRIBUTES: Final = {
     "tfy.request.created_by_subject": Field("subject_name"),
     "tfy.request.created_by_subject_teams": Field("teams", LIST),
     "tfy.model.name": Field("model_served"),
-    "tfy.model.fqn": Field("model_asked"),
+    "tfy.model.fqn": Field(RESOLVED),
     "tfy.model.streaming": Field("stream", FLAG),
     "tfy.model.request_type": Field("operation"),
     "tfy.model.metric.latency_in_ms": Field("latency_us", NUMBER, MILLISECONDS),
@@ -83,15 +99,18 @@ class _Types:
         self.not_calls: set[str] = set()
 
     def take(self, operator: str, value: Any, param: str) -> None:
-        given = set(value) if isinstance(value, list) else {value}
+        if operator not in ("EQUAL", "NOT_EQUAL", "IN", "NOT_IN"):
+            raise BadQuery(f"{SPAN_TYPE} takes EQUAL, NOT_EQUAL, IN and NOT_IN.", f"{param}.operator")
+        values = value if isinstance(value, list) else [value]
+        if not all(is_text(each) for each in values):
+            raise BadQuery(f"{param}.value must be a type of span, or a list of them.", f"{param}.value")
+        given = set(values)
         if operator in ("EQUAL", "IN"):
             self.attempts = self.attempts and MODEL_SPAN in given
             self.calls = given if self.calls is None else self.calls & given
-        elif operator in ("NOT_EQUAL", "NOT_IN"):
+        else:
             self.attempts = self.attempts and MODEL_SPAN not in given
             self.not_calls |= given
-        else:
-            raise BadQuery(f"{SPAN_TYPE} takes EQUAL, NOT_EQUAL, IN and NOT_IN.", param)
 
     def calls_own(self, operation: str) -> bool:
         kind = SPAN_TYPES.get(operation, operation)
@@ -103,7 +122,7 @@ def query_spans(records: "QuerySet[UsageRecord]", query: Mapping[str, Any], now:
     descending = _direction(query) == "desc"
     limit = _limit(query)
     types = _Types()
-    chosen = _filtered(_in_time(records, query, now), query, types)
+    chosen = _filtered(with_models(_in_time(records, query, now)), query, types)
     if not types.attempts:
         chosen = chosen.filter(attempt_number__lte=1)
         if types.calls is not None:
@@ -217,14 +236,17 @@ def _filtered(records: "QuerySet[UsageRecord]", query: Mapping[str, Any], types:
         records = records.filter(_of_traces(query["traceIds"], "traceIds"))
     for number, given in enumerate(filters_of(query)):
         operator, value, param = given.get("operator"), given.get("value"), f"filters[{number}]"
-        name = given.get("spanFieldName") or given.get("spanAttributeKey")
+        name = str(given.get("spanFieldName") or given.get("spanAttributeKey"))
         if given.get("gatewayRequestMetadataKey"):
-            records, field = with_metadata(records, str(given["gatewayRequestMetadataKey"]), number)
+            records, field = with_metadata(records, given["gatewayRequestMetadataKey"], number)
             records = narrowed(records, number, field, str(operator), value)
         elif name == SPAN_TYPE:
-            types.take(str(operator), value, f"{param}.operator")
+            types.take(str(operator), value, param)
         elif name in ("traceId", "spanId"):
-            found = _of_traces(value, param) if name == "traceId" else _of_spans(value, param)
+            if name == "traceId":
+                found = _of_traces(value, param)
+            else:
+                records, found = records.annotate(id_text=Cast("id", TextField())), _of_spans(value, param)
             records = records.filter(found if "NOT" not in str(operator) else ~found)
         else:
             table = SPAN_FIELDS if "spanFieldName" in given else ATTRIBUTES
@@ -239,19 +261,21 @@ def _filtered(records: "QuerySet[UsageRecord]", query: Mapping[str, Any], types:
 
 def _of_traces(value: Any, param: str) -> Q:
     given = value if isinstance(value, list) else [value]
-    if len(given) > MOST or not all(isinstance(each, str) for each in given):
+    if len(given) > MOST or not all(is_text(each) for each in given):
         raise BadQuery(f"{param} must be trace ids.", param)
     return Q(trace_id__in=given) | Q(trace_id="", request_id__in=[f"req_{each}" for each in given])
 
 
 def _of_spans(value: Any, param: str) -> Q:
-    """Return what finds spans by id. A call's is the end of its request id, an attempt's the end of its own."""
+    """Return what finds spans by id: a call's is the end of its request id, an attempt's the end of its own."""
     given = value if isinstance(value, list) else [value]
-    if len(given) > 20 or not all(isinstance(each, str) and len(each) == 16 for each in given):
+    if len(given) > 20 or not all(isinstance(each, str) and SPAN_ID.fullmatch(each) for each in given):
         raise BadQuery(f"{param} must be at most 20 span ids of 16 digits.", param)
     found = Q(pk__in=[])
     for each in given:
-        found |= Q(request_id__endswith=each)
+        # SQLite has ids without dashes.
+        found |= Q(request_id__endswith=each) | Q(id_text__endswith=each)
+        found |= Q(id_text__endswith=f"{each[:4]}-{each[4:]}")
     return found
 
 
@@ -290,7 +314,7 @@ def _token(record: UsageRecord) -> str:
 def _after(token: Any, descending: bool) -> Q:
     try:
         when, _, which = base64.urlsafe_b64decode(str(token)).decode().rpartition(" ")
-        at, pk = datetime.fromisoformat(when), UUID(which)
+        at, pk = moment(when, "pageToken"), UUID(which)
     except (ValueError, binascii.Error):
         raise BadQuery("pageToken is not one of ours. Send nextPageToken of the page before.", "pageToken") from None
     if descending:

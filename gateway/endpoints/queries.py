@@ -4,7 +4,6 @@ Queries run on two threads of their own: however slow the database, they take no
 """
 
 import asyncio
-import functools
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -153,6 +152,6 @@ async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
             close_old_connections()
 
     try:
-        return await asyncio.get_running_loop().run_in_executor(_threads, functools.partial(run))
+        return await asyncio.get_running_loop().run_in_executor(_threads, run)
     except BadQuery as error:
         raise errors.InvalidRequest(str(error), param=error.param, code="invalid_query") from None

@@ -116,13 +116,6 @@ OPERATIONS: Final = {
     "polled_run": "invoke_agent",
 }
 """Our names of operations whose name in OpenTelemetry is another one."""
-SPAN_TYPES: Final = {
-    "chat": "ChatCompletion",
-    "responses": "ChatCompletion",
-    "text_completion": "Completion",
-    "embeddings": "Embedding",
-    "rerank": "Rerank",
-}
 
 
 def chosen(table: Iterable[Attribute], vocabularies: Iterable[str], opt_in: Iterable[str]) -> list[tuple[str, str]]:

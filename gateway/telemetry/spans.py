@@ -10,8 +10,9 @@ import msgspec
 
 from gateway.telemetry.context import span_of_attempt
 from gateway.telemetry.facts import AttemptFacts, CallFacts
-from gateway.telemetry.names import OPERATIONS, PROVIDERS, SPAN_TYPES, UNIQUE
+from gateway.telemetry.names import OPERATIONS, PROVIDERS, UNIQUE
 from gateway.telemetry.wire import CLIENT, INTERNAL, MASK, SERVER, Attributes, span
+from usage.span_query import SPAN_TYPES
 
 Pairs = Sequence[tuple[str, str]]
 PICO = 1e-12

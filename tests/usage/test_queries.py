@@ -1,7 +1,9 @@
 """The query API's functions on both databases: operators, spans, pages, aggregates."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -98,6 +100,14 @@ def test_metadata_and_ids(database: str) -> None:
     assert calls(database, {"spanFieldName": "traceId", "operator": "EQUAL", "value": f"{2:032x}"}) == [2]
     own = f"{4:032x}"[-16:]
     assert calls(database, {"spanFieldName": "spanId", "operator": "EQUAL", "value": own}) == [4, 4]
+    second = UsageRecord.objects.using(database).get(attempt_number=2)
+    assert calls(database, {"spanFieldName": "spanId", "operator": "EQUAL", "value": second.id.hex[-16:]}) == [4]
+    assert calls(database, {"spanFieldName": "spanId", "operator": "NOT_IN", "value": [second.id.hex[-16:]]}) == [
+        1,
+        2,
+        3,
+        4,
+    ]
     found = spans(database, traceIds=[f"{4:032x}"])
     assert [(span["spanKind"], span["parentSpanId"]) for span in found] == [
         ("Server", ""),
@@ -162,6 +172,15 @@ def test_pages_bring_everything_once(database: str) -> None:
             "filters[0].value",
         ),
         ({"filters": [{"spanAttributeKey": "tfy.span_type", "operator": "PRESENT"}]}, "filters[0].operator"),
+        ({"filters": [{"spanAttributeKey": "tfy.span_type", "operator": "IN", "value": [{}]}]}, "filters[0].value"),
+        ({"filters": [{"spanAttributeKey": ["x"], "operator": "EQUAL", "value": "x"}]}, "filters[0]"),
+        ({"filters": [{"spanFieldName": {"x": 1}, "operator": "EQUAL", "value": "x"}]}, "filters[0]"),
+        ({"filters": [{"gatewayRequestMetadataKey": 'a"b', "operator": "EQUAL", "value": "x"}]}, "filters[0]"),
+        ({"filters": [{"gatewayRequestMetadataKey": "\0", "operator": "EQUAL", "value": "x"}]}, "filters[0]"),
+        ({"filters": [{"spanFieldName": "spanId", "operator": "EQUAL", "value": "\0" * 16}]}, "filters[0]"),
+        ({"traceIds": ["\0"]}, "traceIds"),
+        ({"startTime": "0001-01-01T00:00:00+14:00"}, "startTime"),
+        ({"pageToken": base64.b64encode(f"0001-01-01T00:00:00+14:00 {UUID(int=1)}".encode()).decode()}, "pageToken"),
     ],
 )
 def test_a_bad_query_is_named(query: dict[str, Any], param: str) -> None:
@@ -216,6 +235,30 @@ def test_percentiles_are_the_same_on_both_databases(database: str) -> None:
     )
 
 
+def test_the_model_is_the_one_that_a_virtual_one_led_to(database: str) -> None:
+    store(database)
+    virtual = call(6, 5, model_asked="virtual/best", model_resolved="b/claude", cost_pico=10**12)
+    UsageRecord.objects.using(database).bulk_create([virtual])
+    by_model = {point["modelName"]: point["total"] for point in points(database, groupBy=["modelName"])}
+    assert by_model == {"a/gpt": 4, "b/claude": 2, "c/none": 1}
+    asked = points(database, groupBy=["requestedModelName"])
+    assert {point["requestedModelName"] for point in asked} >= {"virtual/best", "b/claude"}
+    claude = {"fieldName": "modelName", "operator": "EQUAL", "value": "b/claude"}
+    assert points(database, filters=[claude])[0]["total"] == 2
+    assert calls(database, {"spanAttributeKey": "tfy.model.fqn", "operator": "EQUAL", "value": "b/claude"}) == [3, 6]
+    (last,) = spans(database, traceIds=[f"{6:032x}"])[1:]
+    assert last["spanAttributes"]["tfy.model.fqn"] == "b/claude"
+    assert last["spanAttributes"]["tfy.request.model_name"] == "virtual/best"
+
+
+def test_numbers_that_no_column_holds_match_nothing(database: str) -> None:
+    store(database)
+    for value in (10**15, -(10**15)):
+        for name in ("tfy.model.metric.cost_in_usd", "tfy.model.metric.input_tokens"):
+            for operator, given in (("IN", [value]), ("EQUAL", value), ("BETWEEN", [value, value])):
+                assert calls(database, {"spanAttributeKey": name, "operator": operator, "value": given}) == []
+
+
 def test_intervals(database: str) -> None:
     store(database)
     found = points(database, type="timeseries", interval="1 hour")
@@ -250,6 +293,11 @@ def test_filters_and_groups(database: str) -> None:
         ({"aggregations": [{"type": "p100", "column": "latencyMs"}]}, "aggregations[0].type"),
         ({"aggregations": [{"type": "sum", "column": "secret"}]}, "aggregations[0].column"),
         ({"groupBy": ["latencyMs"]}, "groupBy[0]"),
+        ({"groupBy": [{"name": "modelName"}]}, "groupBy[0]"),
+        ({"groupBy": [["modelName"]]}, "groupBy[0]"),
+        ({"groupBy": ['metadata.a"b']}, "groupBy[0]"),
+        ({"filters": [{"fieldName": ["modelName"], "operator": "EQUAL", "value": 1}]}, "filters[0].fieldName"),
+        ({"filters": [{"metadataKey": {"a": 1}, "operator": "EQUAL", "value": "x"}]}, "filters[0]"),
         ({"filters": [{"fieldName": "nothing", "operator": "EQUAL", "value": 1}]}, "filters[0].fieldName"),
     ],
 )
