@@ -129,13 +129,13 @@ def moment(text: str, now: datetime) -> datetime:
     Raises ``ValueError`` when it names none.
     """
     span = re.fullmatch(r"(\d{1,6})([mhdw])", text)
-    if span:
-        return now - timedelta(seconds=int(span[1]) * SPANS[span[2]])
     try:
+        if span:
+            return now - timedelta(seconds=int(span[1]) * SPANS[span[2]])
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # or before the year 1
         raise ValueError(f"{text!r} is not a valid time. Write 24h, 7d, 2026-11-01 or 2026-11-01T12:00:00Z.") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 class MetadataValue(Func):

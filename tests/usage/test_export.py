@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ from django.db import connection
 
 from tests.support.usage_rows import record
 from usage import rollups
-from usage.exports import HEADER
+from usage.exports import HEADER, to_csv
 from usage.focus import COLUMNS
 from usage.models import UsageRecord
 
@@ -47,6 +48,18 @@ def test_csv(records: list[UsageRecord], tmp_path: Path) -> None:
     assert rows[1]["subject_name"] == "'=HYPERLINK(1)"
 
 
+def test_a_correction_stays_a_number(records: list[UsageRecord], tmp_path: Path) -> None:
+    """What the vendor gave back costs less than nothing; a text that only begins so is still a text."""
+    correction = record(START + timedelta(hours=5), cost_pico=-8 * 10**11, subject_name="-1+2")
+    UsageRecord.objects.bulk_create([correction])
+    rollups.rebuild(connection.alias)
+    assert next(csv.DictReader(io.StringIO(to_csv([correction]))))["cost_usd"] == f"{correction.cost:f}"
+    last = list(csv.DictReader(io.StringIO(export(tmp_path))))[-1]
+    assert (Decimal(last["cost_usd"]), last["subject_name"]) == (Decimal("-0.8"), "'-1+2")
+    bill = list(csv.DictReader(io.StringIO(export(tmp_path, "--format", "focus"))))[-1]
+    assert Decimal(bill["BilledCost"]) == Decimal("-0.8")
+
+
 def test_json_lines(records: list[UsageRecord], tmp_path: Path) -> None:
     rows = [json.loads(line) for line in export(tmp_path, "--format", "jsonl").splitlines()]
     assert [row["id"] for row in rows] == [str(each.id) for each in records]
@@ -77,7 +90,9 @@ def test_parts(records: list[UsageRecord], tmp_path: Path) -> None:
     assert len(export(tmp_path, "--format", "jsonl", "--account", "groq").splitlines()) == 1
 
 
-def test_a_bad_time_is_named() -> None:
-    with pytest.raises(CommandError, match="'soon'") as caught:
-        call_command("export_usage", "--since", "soon")
+@pytest.mark.parametrize("since", ["soon", "999999w", "0001-01-01T00:00+14:00"])
+@pytest.mark.parametrize("command", ["export_usage", "usage_report", "simulate"])
+def test_a_bad_time_is_named(command: str, since: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(repr(since))) as caught:
+        call_command(command, "--since", since)
     assert caught.value.returncode == 2

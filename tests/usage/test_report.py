@@ -241,7 +241,7 @@ def test_the_commands_as_an_operator_runs_them(installation: Installation) -> No
     mine = installation.spool(*written)
     waiting = installation.run("usage_report", "--json")
     assert waiting.returncode == 0
-    assert "2 records wait in this machine's spool" in waiting.stderr
+    assert "2 records in this machine's spool" in waiting.stderr
     assert json.loads(waiting.stdout)["total"]["attempts"] == 0
 
     flushed = installation.run("usage_report", "--group-by", "team,account", "--json", "--flush")
@@ -278,7 +278,7 @@ def test_the_commands_as_an_operator_runs_them(installation: Installation) -> No
     ]
     shown = installation.run("usage_report", "--group-by", "team", "--since", "1h")
     assert "counts under each of them, and once in the total" in shown.stdout
-    assert "1 attempts are unpriced" in shown.stdout
+    assert "Unpriced: 1 attempt, " in shown.stdout
     total = next(line for line in shown.stdout.splitlines() if line.startswith("total"))
     assert total.split() == ["total", "2", "1", "2,000", "1,000", "40", "1", "0", "$0.000124500001"]
     assert list((installation.directory / "spool").iterdir()) == []

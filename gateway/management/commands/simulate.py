@@ -1,25 +1,23 @@
 """``manage.py simulate``: what rules of a file would have done to calls that were recorded."""
 
 import os
-import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
+from accounts.words import counted
 from gateway.limits.simulation import Replayed, replay
 from providers.manifests.apply import ManifestError
 from rules import compiled
 from rules.manifests.proposed import proposed_rules
 from rules.references import missing
 from usage.models import UsageRecord
+from usage.report import moment
 from usage.words import money_of_pico
 
-SPAN = re.compile(r"([0-9]{1,4})([hdw])")
-HOURS = {"h": 1, "d": 24, "w": 168}
 SHOWN = 20
 COLUMNS = (
     "id",
@@ -49,13 +47,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("-f", "--file", action="append", default=[], dest="files", help="manifests of rules")
-        parser.add_argument("--since", default="7d", help="how far back: 12h, 7d, 4w (default: 7d)")
+        parser.add_argument("--since", default="7d", help="since when: 12h, 7d, 4w, or an ISO date or time in UTC (7d)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        span = SPAN.fullmatch(options["since"])
-        if span is None:
-            raise CommandError("--since is like 12h, 7d or 4w.")
-        since = timezone.now() - timedelta(hours=int(span[1]) * HOURS[span[2]])
+        try:
+            since = moment(options["since"], datetime.now(UTC))
+        except ValueError as error:
+            raise CommandError(str(error), returncode=2) from None
         rules = compiled.load(self._proposed(options["files"]) if options["files"] else None)
         if not rules:
             raise CommandError("There are no rate limits or budgets to simulate.")
@@ -86,10 +84,10 @@ def _records(since: Any) -> Iterator[dict[str, Any]]:
 
 def _lines(found: Replayed, labels: list[str]) -> Iterator[str]:
     saved = f"which would have saved {money_of_pico(found.saved)}"
-    yield f"{found.calls:,} calls; {found.refused:,} would have been refused, {saved}."
+    yield f"{counted(found.calls, 'call')}; {found.refused:,} would have been refused, {saved}."
     for label in labels:
         refused, audited = found.by_rule[label], found.audited[label]
         said = f"refuses {refused:,}" if not audited else f"would refuse {audited:,} (audit)"
-        yield f"rule {label}: counts {found.matched[label]:,} calls, {said}"
+        yield f"rule {label}: counts {counted(found.matched[label], 'call')}, {said}"
     for caller, count in found.by_caller.most_common(SHOWN):
         yield f"caller {caller}: {count:,} refused"

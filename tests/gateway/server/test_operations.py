@@ -101,19 +101,38 @@ def test_a_port_in_use_is_refused_without_a_word_of_listening(make_installation:
     assert "Gatehouse listens" not in done.stderr
 
 
-def test_a_command_whose_reader_has_enough_ends_quietly(make_installation: InstallationMaker) -> None:
+READER_IS_GONE = 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("export | true; exit ${PIPESTATUS[0]}", READER_IS_GONE),
+        ("export_usage | true; exit ${PIPESTATUS[0]}", READER_IS_GONE),
+        ("export >&-", READER_IS_GONE),
+        ("export_usage --format csv >&-", READER_IS_GONE),
+        ("export_usage --format focus >&-", READER_IS_GONE),
+        ("usage_report --csv <&- >&- 2>&-", READER_IS_GONE),
+        ("export_usage --output $FILE <&- >&- 2>&- && head -c 3 $FILE", 0),
+        ("export_usage 2>&- | head -c 3", 0),
+    ],
+)
+def test_a_command_whose_reader_has_enough_ends_quietly(
+    make_installation: InstallationMaker, tmp_path: Path, command: str, status: int
+) -> None:
     installation = make_installation()
-    piped = f"{sys.executable} manage.py export | true; exit ${{PIPESTATUS[0]}}"
+    env = {**installation.env, "PYTHONUNBUFFERED": "1", "FILE": str(tmp_path / "usage.csv")}
     done = subprocess.run(
-        ["bash", "-c", piped],
+        ["bash", "-c", f"{sys.executable} manage.py {command}"],
         cwd=ROOT,
-        env=environment(installation.data, {**installation.env, "PYTHONUNBUFFERED": "1"}),
+        env=environment(installation.data, env),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+    assert (done.returncode, done.stderr.removesuffix("0 rows.\n")) == (status, "")
+    assert done.stdout == ("" if status else "id,")
 
 
 def test_large_bodies_wait_in_the_data_folder(make_installation: InstallationMaker) -> None:

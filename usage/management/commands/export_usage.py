@@ -1,10 +1,9 @@
 """``manage.py export_usage``: usage records, or bills in FOCUS' form, as files for other systems."""
 
-import csv
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -12,7 +11,8 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from usage.exports import HEADER, harmless, plain_rows
+from accounts.words import counted
+from usage.exports import HEADER, plain_rows, write_csv
 from usage.focus import COLUMNS, focus_rows
 from usage.models import UsageRecord
 from usage.report import moment
@@ -51,30 +51,28 @@ class Command(BaseCommand):
                 draft.replace(options["output"])  # a reader never finds half of it
         except DatabaseError as error:
             raise CommandError(f"The database gave no answer ({type(error).__name__}).") from None
+        except BrokenPipeError:
+            raise  # who reads standard output has enough: manage.py ends quietly
         except OSError as error:
-            raise CommandError(f"{options['output']} can't be written ({error.strerror}).") from None
-        self.stderr.write(f"{number} rows.")
+            where = "Standard output" if options["output"] == "-" else options["output"]
+            raise CommandError(f"{where} can't be written ({error.strerror}).") from None
+        self.stderr.write(f"{counted(number, 'row')}.")
 
     def _write(self, out: IO[str], since: datetime | None, until: datetime | None, options: dict[str, Any]) -> int:
         """Write the rows; return how many there were."""
         if options["format"] == "focus":
-            return _write_csv(out, COLUMNS, focus_rows(since, until, options["account"]))
-        rows = plain_rows(_records(since, until, options["account"]))
-        if options["format"] == "csv":
-            return _write_csv(out, HEADER, rows)
-        number = 0
-        for row in rows:
-            out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
-            number += 1
+            number = write_csv(out, COLUMNS, focus_rows(since, until, options["account"]))
+        else:
+            rows = plain_rows(_records(since, until, options["account"]))
+            number = write_csv(out, HEADER, rows) if options["format"] == "csv" else _write_lines(out, rows)
+        out.flush()  # a full disk is told now, not at the interpreter's end
         return number
 
 
-def _write_csv(out: IO[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
+def _write_lines(out: IO[str], rows: Iterable[Mapping[str, Any]]) -> int:
     number = 0
     for row in rows:
-        writer.writerow([harmless(row[name]) for name in columns])
+        out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
         number += 1
     return number
 

@@ -11,8 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from accounts.printable import printable
+from accounts.words import counted
 from usage import recovery
-from usage.exports import FORMULA_SIGNS
+from usage.exports import harmless
 from usage.ledger import open_ledger, spool_directory
 from usage.report import GROUPS, NAMES, Report, Sums, moment, report
 from usage.words import money
@@ -71,7 +72,8 @@ class Command(BaseCommand):
             self.stdout.write(table(found))
         waiting = 0 if options["flush"] else recovery.pending(spool_directory())
         if waiting:
-            self.stderr.write(f"{waiting} records wait in this machine's spool and are not in here yet (see --flush).")
+            waiting_in = f"{counted(waiting, 'record')} in this machine's spool"
+            self.stderr.write(f"Not in here yet: {waiting_in} (see --flush).")
 
 
 def store_waiting() -> None:
@@ -107,9 +109,11 @@ def table(found: Report) -> str:
     if "team" in found.group_by:
         notes.append("A call of someone in two teams counts under each of them, and once in the total.")
     if found.total.unpriced:
-        notes.append(f"{found.total.unpriced:,} attempts are unpriced: their cost is not known and not in here.")
+        notes.append(f"Unpriced: {counted(found.total.unpriced, 'attempt')}, whose cost is not known and not in here.")
     if found.total.partly_priced:
-        notes.append(f"{found.total.partly_priced:,} attempts used something without a price beside what is in here.")
+        notes.append(
+            f"{counted(found.total.partly_priced, 'attempt')} used something without a price beside what is in here."
+        )
     return "\n".join([shown[0], rule, *shown[1:-1], rule, shown[-1], "", *notes])
 
 
@@ -119,14 +123,9 @@ def write_csv(found: Report, out: Any) -> None:
     writer.writerow([*found.group_by, *CSV_COLUMNS])
     for key, sums in found.rows:
         values = sums.as_dict()
-        writer.writerow([*(_harmless(part) for part in key), *(values[name] for name in CSV_COLUMNS)])
+        writer.writerow([*(harmless(part) for part in key), *(values[name] for name in CSV_COLUMNS)])
 
 
 def _cells(sums: Sums) -> list[str]:
     counts = [f"{getattr(sums, name):,}" for name in SHOWN if name != "cost"]
     return [*counts, money(Decimal(sums.cost))]
-
-
-def _harmless(text: str | None) -> str:
-    """Return a string that a spreadsheet takes for plain text."""
-    return "" if text is None else f"'{text}" if text.startswith(FORMULA_SIGNS) else text
