@@ -6,7 +6,6 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
-from google.auth import jwt
 
 from providers.credentials.kinds import GOOGLE_SCOPE, Credential, Entra, ServiceAccount
 
@@ -43,6 +42,8 @@ def form(credential: Credential, now: Callable[[], float] = time.time) -> bytes:
 
 
 def _assertion(account: ServiceAccount, now: int) -> str:
+    from google.auth import jwt  # as for the signer
+
     claims = {
         "iss": account.client_email,
         "scope": GOOGLE_SCOPE,

@@ -5,10 +5,13 @@ Stored as JSON in the place of a key, with its ``type``: a key never begins with
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
-from google.auth import crypt
+
+if TYPE_CHECKING:
+    from google.auth import crypt
 
 ENTRA_AUTHORITY = "https://login.microsoftonline.com"
 ENTRA_SCOPES = {
@@ -79,8 +82,10 @@ class ServiceAccount(msgspec.Struct, frozen=True, tag_field="type", tag="service
         """Where its tokens come from."""
         return self.token_uri
 
-    def signer(self) -> crypt.Signer:
+    def signer(self) -> "crypt.Signer":
         """Return what signs with the private key. Raises ``ValueError`` for one that is not valid."""
+        from google.auth import crypt  # slow to import, and few have such an account
+
         key: crypt.Signer = crypt.RSASigner.from_string(  # type: ignore[no-untyped-call]
             self.private_key, self.private_key_id or None
         )
