@@ -13,6 +13,7 @@ from typing import Any
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.auth import authenticate
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet, Sum
 from django.http import HttpRequest
@@ -21,6 +22,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.client_address import addresses_are_known
 from accounts.models import User
+from accounts.words import counted
 
 logger = logging.getLogger("accounts.sign_in")
 
@@ -44,25 +46,35 @@ class SignIns(AxesDatabaseHandler):  # type: ignore[misc]
 
     def user_login_failed(self, sender: Any, credentials: Any, request: Any = None, **kwargs: Any) -> None:
         """Say so when that was the last try."""
-        counted = getattr(request, "sign_in", None)
-        if counted is not None and counted[2] == settings.SIGN_IN_TRIES:
-            _report(counted[0], counted[1])
+        tried = getattr(request, "sign_in", None)
+        if tried is not None and tried[2] == settings.SIGN_IN_TRIES:
+            _report(tried[0], tried[1])
 
     def user_logged_in(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         """Forget the wrong tries before the right one."""
-        counted = getattr(request, "sign_in", None)
-        if counted is not None:
-            _rows(counted[0], counted[1]).delete()
+        _forget(request)
 
     def user_logged_out(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         """Nothing is kept of signing out."""
 
 
+def is_own_password(request: HttpRequest, password: str) -> bool:
+    """Whether ``password`` is the signed-in person's: a try like one to sign in, under the same bounds.
+
+    Every page that asks for a password again has to ask here; the answer to one try too many is the middleware's.
+    """
+    found = authenticate(request, username=request.user.get_username(), password=password)
+    if found is None:
+        return False
+    _forget(request)
+    return True
+
+
 def take_back(request: HttpRequest) -> None:
     """Take back the try of ``request``, whose password was not looked at."""
-    counted = getattr(request, "sign_in", None)
-    if counted is not None:
-        _rows(counted[0], counted[1]).update(failures_since_start=F("failures_since_start") - 1)
+    tried = getattr(request, "sign_in", None)
+    if tried is not None:
+        _rows(tried[0], tried[1]).update(failures_since_start=F("failures_since_start") - 1)
 
 
 def unlock(*, name: str = "", address: str = "") -> int:
@@ -74,6 +86,12 @@ def unlock(*, name: str = "", address: str = "") -> int:
 def pause() -> timedelta:
     """Return how long a person has to wait, from the last try that was counted."""
     return timedelta(minutes=settings.SIGN_IN_PAUSE_MINUTES)
+
+
+def _forget(request: Any) -> None:
+    tried = getattr(request, "sign_in", None)
+    if tried is not None:
+        _rows(tried[0], tried[1]).delete()
 
 
 def _name(credentials: dict[str, Any] | None) -> str:
@@ -127,7 +145,8 @@ def _drop_oldest() -> None:
 def _report(name: str, address: str) -> None:
     """Note in the log, and of a person who exists in the audit log, that an address has to wait."""
     tries, minutes = settings.SIGN_IN_TRIES, settings.SIGN_IN_PAUSE_MINUTES
-    logger.warning("%d wrong passwords for one person from %s: no more for %d minutes.", tries, address, minutes)
+    wrong, wait = counted(tries, "wrong password"), counted(minutes, "minute")
+    logger.warning("%s for one person from %s: no more for %s.", wrong, address, wait)
     person = User.objects.filter(email=name).first()
     if person is not None:  # what else was typed may be a password
-        audit.note(person, f"refuses sign-ins from {address} for {minutes} minutes: {tries} wrong passwords")
+        audit.note(person, f"refuses sign-ins from {address} for {wait}: {wrong}")

@@ -9,16 +9,20 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse_lazy
-from unfold.forms import AuthenticationForm
+from django.views.decorators.debug import sensitive_variables
+from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
 from accounts.acting import acting
 from accounts.models import Membership
 from accounts.scoped_admin import OUTSIDER, Scope, may_choose
+from accounts.sign_in import is_own_password
 from console.access import access_of
 from console.consequences import consequences
 from providers.models import ProviderAccount
@@ -113,6 +117,31 @@ class SignInForm(AuthenticationForm):
         DjangoAuthenticationForm.confirm_login_allowed(self, user)
 
 
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """Changes the person's own password. The old one is asked for under the bounds on wrong passwords."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._request = request
+
+    @sensitive_variables("old")
+    def clean_old_password(self) -> str:
+        old: str = self.cleaned_data["old_password"]
+        if not is_own_password(self._request, old):
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return old
+
+
+class OwnPassword(PasswordChangeView):
+    """Django's page with that form."""
+
+    form_class = OwnPasswordForm
+    success_url = reverse_lazy("admin:password_change_done")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "request": self.request}
+
+
 class ScopedChoices(AutocompleteJsonView):
     """The choices behind a search field: those that the form itself would take, and nothing more."""
 
@@ -176,6 +205,11 @@ class ConsoleSite(UnfoldAdminSite):
                 return view(request, *args, **kwargs)
 
         return super().admin_view(update_wrapper(acted, view), cacheable)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        request.current_app = self.name  # type: ignore[attr-defined]
+        context = {**self.each_context(request), **(extra_context or {})}
+        return OwnPassword.as_view(extra_context=context)(request)
 
     def autocomplete_view(self, request: HttpRequest) -> Any:
         return ScopedChoices.as_view(admin_site=self)(request)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import servers
 from tests.support.console_session import LOGIN, ConsoleSession
-from tests.support.installation import Gateway, Installation
+from tests.support.installation import ROOT, Gateway, Installation
 
 PASSWORD = "an-Obvious-password-7"
 WRONG = "not-the-password-7"
@@ -111,6 +111,36 @@ def test_an_operator_ends_the_wait(gateway: Gateway) -> None:
     nobody, wrong = installation.manage("unlock"), installation.manage("unlock", "--address", "here")
     assert (nobody.returncode, wrong.returncode) == (2, 2)
     assert "'here' is not an IP address" in wrong.stderr
+
+
+def test_the_old_password_is_asked_for_under_the_same_bounds(gateway: Gateway) -> None:
+    page, address = "/admin/password_change/", {"x-forwarded-for": "198.51.100.1"}
+
+    def change(session: ConsoleSession, old: str) -> int:
+        fresh = {"new_password1": PASSWORD, "new_password2": PASSWORD}
+        return session.post(page, session.form(page) | fresh | {"old_password": old}).status_code
+
+    with ConsoleSession(gateway.origin, MIA, PASSWORD, headers=address) as session:
+        for _ in range(2):  # the right one forgets the wrong ones
+            assert [change(session, old) for old in (*[WRONG] * (TRIES - 1), PASSWORD)] == [200] * (TRIES - 1) + [302]
+        assert [change(session, WRONG) for _ in range(TRIES + 1)] == [200] * TRIES + [429]
+        assert change(session, PASSWORD) == 429
+        assert tries(gateway, PASSWORD) == [429], "they are tries like those to sign in"
+        gateway.installation.do("manage", "unlock", MIA)
+        assert tries(gateway, WRONG, count=TRIES)[-1] == 200
+        assert change(session, PASSWORD) == 429
+        gateway.installation.do("manage", "unlock", MIA)
+        assert change(session, PASSWORD) == 302
+    assert tries(gateway, PASSWORD) == [302]
+
+
+def test_no_page_looks_at_a_password_by_itself() -> None:
+    """Whatever asks for one asks ``accounts.sign_in``, which counts the tries. A command's operator may do anything."""
+    packages = ("accounts", "batches", "console", "gateway", "providers", "rules", "usage")
+    files = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    found = [path for path in files if "check_password(" in path.read_text() and "commands" not in path.parts]
+    assert len(files) > 300
+    assert found == []
 
 
 def test_tokens_and_sessions_go_on(gateway: Gateway) -> None:
