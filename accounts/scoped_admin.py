@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
 from django.db import connection
 from django.db.models import Field, Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse
@@ -29,6 +32,8 @@ from accounts.changes import Announced
 
 VERSION_FIELD = "_version"
 HISTORY_ENTRIES = 200
+SEARCH_CHARACTERS = 500
+"""Each word is a condition on each column: SQLite refuses a thousand of them."""
 ALL_RIGHTS = frozenset({"view", "add", "change", "delete"})
 VIEW_ONLY = frozenset({"view"})
 
@@ -112,6 +117,11 @@ class RefusedForm:
         raise ValidationError(format_html("{} Nothing was saved. {} and enter your change there.", self.fault, again))
 
 
+def is_pattern(lookup: str) -> bool:
+    """Whether a filter in an address is a regular expression: one can take a core for as long as it likes."""
+    return lookup.rpartition("__")[2] in ("regex", "iregex")
+
+
 def _key(model: type[Model], object_id: str) -> Any:
     """Return the primary key that an address names; ``None`` when it can't be one."""
     try:
@@ -184,9 +194,35 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
         context["version"] = request.POST.get(VERSION_FIELD) or getattr(request, "version", "")
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the list. Raises ``BadRequest`` for filters that make no sense, where Django has asked for the list
+        without them before, and would show a page about a broken database."""
+        try:
+            return super().get_changelist_instance(request)
+        except IncorrectLookupParameters as error:
+            if ERROR_FLAG in request.GET:
+                raise BadRequest("The filters in the address make no sense.") from error
+            raise
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Do what was chosen. Raises ``BadRequest`` where a row was chosen that no list has."""
+        if any(_key(self.model, each) is None for each in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadRequest("The form names rows that can't be.")
+        return super().response_action(request, queryset)
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         # A filter in the address on a hash or a cipher would be an oracle for it.
-        return lookup.split("__", 1)[0] not in self.secret_lookups and super().lookup_allowed(lookup, value, request)
+        secret = lookup.split("__", 1)[0] in self.secret_lookups
+        return not secret and not is_pattern(lookup) and super().lookup_allowed(lookup, value, request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Return the rows that a search finds. Raises ``BadRequest`` for one that is too long."""
+        if len(search_term) > SEARCH_CHARACTERS:
+            raise BadRequest(f"The search is longer than {SEARCH_CHARACTERS} characters.")
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+        return found
 
     def allows(self, request: HttpRequest, right: str, obj: Model | None = None) -> bool:
         """Whether the person has ``right`` here at all or, when ``obj`` is given, on that row."""

@@ -3,6 +3,7 @@
 They need no database, no session and no known host, and ask for nothing from elsewhere.
 """
 
+import logging
 from typing import Any
 
 from django.conf import settings
@@ -10,10 +11,15 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
+from accounts.printable import printable
+from accounts.words import counted
 from gateway.call.call import new_request_id
 from gateway.call.errors import ORIGIN_HEADER, render_json, status_of, unknown_path
 
+logger = logging.getLogger("console.errors")
+
 CONSOLE = "/admin/"
+NOTED_CHARACTERS = 500
 
 
 def is_browser(request: HttpRequest) -> bool:
@@ -29,8 +35,14 @@ def error_page(status: int, title: str, text: str, hint: str = "") -> HttpRespon
     return HttpResponse(render_to_string("errors/page.html", context), status=status)
 
 
+def note_mistake(request: HttpRequest, what: object) -> None:
+    """Write a line about a client's mistake: no error of ours, and nowhere in the code."""
+    logger.warning("%s", printable(f"{request.method} {request.path}: {what}"[:NOTED_CHARACTERS]))
+
+
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """Answer 400; a host that is not allowed gets the setting that allows it."""
+    note_mistake(request, exception)
     if isinstance(exception, DisallowedHost):
         host = request.META.get("HTTP_HOST", "")[:253]
         return error_page(
@@ -71,7 +83,7 @@ def locked_out(request: HttpRequest, response: Any = None, credentials: Any = No
     answer = error_page(
         429,
         "Too many wrong passwords",
-        f"Wait {minutes} minutes, then sign in again. API tokens go on working meanwhile.",
+        f"Wait {counted(minutes, 'minute')}, then try again. API tokens go on working meanwhile.",
         "An administrator can end the wait: manage.py unlock EMAIL.",
     )
     answer["Retry-After"] = str(minutes * 60)

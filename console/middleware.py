@@ -1,18 +1,14 @@
 """Middleware of Django's own pages: the console and the API's description. Inference paths have none."""
 
-import logging
-
 from django.conf import settings
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
 from accounts.hashing import TooManyAtOnce
 from accounts.sign_in import take_back
-from console.errors import error_page, too_many_sign_ins
-
-logger = logging.getLogger("console.middleware")
-
+from console.errors import error_page, note_mistake, too_many_sign_ins
 
 # No page has a script of its own in the markup, and none loads anything from elsewhere. Alpine, which unfold's pages
 # are built with, compiles the expressions in its attributes: that is the one thing that 'unsafe-eval' is for. Styles in
@@ -57,13 +53,13 @@ class RefuseNul(MiddlewareMixin):
 
 class RefuseUnstorable(MiddlewareMixin):
     """Answers 400 where a page was asked for a number or time that no column holds: Django passes it to the
-    database.
+    database; and for filters that make no sense on pages beside the lists, which answer for themselves.
     """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return the answer to what ``exception`` reports; ``None`` leaves it to Django."""
-        if isinstance(exception, OverflowError | DataError):
-            logger.warning("%s %s: %s", request.method, request.path, type(exception).__name__)
+        if isinstance(exception, OverflowError | DataError | IncorrectLookupParameters):
+            note_mistake(request, type(exception).__name__)
             return _bad("The address or the form holds a value that is out of range. Go back and change it.")
         return None
 

@@ -352,6 +352,9 @@ LOGGING: dict[str, Any] = {
             for name in ("accounts", "providers", "usage", "gateway", "batches", "alerts", "console")
         },
         "django.request": {"level": "ERROR"},
+        # What clients got wrong is no error, and needs no traceback: console.errors writes a line.
+        "django.security": {"level": "CRITICAL"},
+        "django.security.csrf": {"level": "WARNING"},
         "django.server": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         "gateway.sockets": {"level": "WARNING"},  # uvicorn's lines on sockets hold whole addresses, with queries

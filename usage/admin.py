@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin
+from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin, is_pattern
 from usage import words
 from usage.decisions import decision_lines
 from usage.exports import to_csv
@@ -246,7 +246,7 @@ class UsageAdmin(ScopedAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         # Any other column would be a walk through the whole table.
-        return lookup in self.filter_names or lookup.startswith("created_at")
+        return lookup in self.filter_names or (lookup.startswith("created_at") and not is_pattern(lookup))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[UsageChangeList]:
         return UsageChangeList

@@ -1,5 +1,7 @@
 """Error pages, the root, and what a foreign host is answered."""
 
+import logging
+
 import pytest
 from django.test import Client, RequestFactory
 
@@ -20,6 +22,24 @@ def test_a_foreign_host_gets_the_setting_that_allows_it(settings):
     assert "GATEHOUSE_ALLOWED_HOSTS=ai.corp.example," in page
     hostile = Client().get("/admin/", headers={"host": "<script>alert(1)</script>"}).content.decode()
     assert "<script>alert" not in hostile
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "says"),
+    [
+        ("/admin/", "ai.corp.example", "'ai.corp.example'"),
+        ("/admin/providers/provideraccount/?credentials__startswith=g", "localhost", "credentials__startswith"),
+        ("/admin/providers/model/?account__credentials__startswith=g%0AERROR", "localhost", "account__credentials"),
+        ("/admin/providers/model/?e=1&id__exact=%C2%B2", "localhost", "make no sense"),
+    ],
+)
+def test_a_client_s_mistake_is_a_line_and_no_error(as_root, settings, caplog, path, host, says):
+    settings.ALLOWED_HOSTS = ["localhost"]
+    assert as_root.get(path, headers={"host": host}).status_code == 400
+    (line,) = caplog.records
+    assert (line.levelno, line.exc_info) == (logging.WARNING, None)
+    assert says in line.getMessage()
+    assert "\n" not in line.getMessage()
 
 
 @pytest.mark.parametrize(

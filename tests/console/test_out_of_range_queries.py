@@ -1,4 +1,6 @@
-"""Queries that no page of the console writes, on every list: refused or passed over, never a traceback."""
+"""Queries that no page of the console writes, on every list and page: refused or passed over, never a traceback."""
+
+import logging
 
 import pytest
 from django.contrib import admin
@@ -25,6 +27,19 @@ QUERIES = [
     {"o": "99"},
     {"o": "1.-x.--2"},
     {"_to_field": "nope"},
+    {"e": "1", "id__exact": "²"},
+    {"q": "²"},
+    {"q": " ".join(str(number) for number in range(3000))},
+    {"_facets": "²"},
+    {"id__regex": "("},
+    {"created_at__regex": "("},
+    {"name__iregex": "(a+)+$"},
+    {"created_at_from_0": "9999-12-31", "created_at_to_0": "²"},
+]
+ACTIONS = [
+    {"action": "delete_selected", "_selected_action": ["²", "abc", HUGE]},
+    {"action": "delete_selected", "_selected_action": ["²"], "index": "99", "select_across": "²"},
+    {"action": "²", "_selected_action": ["1"]},
 ]
 
 
@@ -34,7 +49,7 @@ def lists():
 
 
 @pytest.mark.parametrize("model", list(lists()))
-def test_a_list_survives(as_root, model):
+def test_a_list_survives(as_root, caplog, model):
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     filters = [
         {getattr(entry, "parameter_name", None) or str(entry): value}
@@ -43,9 +58,37 @@ def test_a_list_survives(as_root, model):
         for value in ("abc", HUGE, "²", "9" * 5000)
     ]
     assert as_root.get(address).status_code == 200
-    for query in [*QUERIES, *filters]:
-        answer = as_root.get(address, query)  # an exception of the page is raised here
-        assert answer.status_code in {200, 302, 400}, query
+    answers = [(query, as_root.get(address, query)) for query in [*QUERIES, *filters]]  # raises what a page raises
+    actions = [{"action": name, "_selected_action": ["²", HUGE]} for name in admin.site._registry[model].actions or ()]
+    answers += [(query, as_root.post(address, query)) for query in [*ACTIONS, *actions]]
+    for query, answer in answers:
+        assert answer.status_code in {200, 302, 400, 403}, query
+        assert answer.status_code != 400 or "console/errors.css" in answer.content.decode(), query
+    assert [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.ERROR or entry.exc_info] == []
+
+
+PAGES = (
+    ("/admin/usage/usagerecord/export/", {"id__exact": "²"}),
+    ("/admin/usage/usagerecord/export/", {"older": "²"}),
+    ("/admin/usage/usagerecord/export/", {"created_at__gte": "²"}),
+    ("/admin/spend/", {"since": "²", "period": HUGE, "from": "0001-01-01", "to": "9999-12-31"}),
+    ("/admin/spend/export/", {"since": "9" * 5000, "from": "²", "account": "²"}),
+    ("/admin/models/", {"q": "²" * 5000, "account": HUGE}),
+    ("/admin/playground/", {"request": "²" * 100}),
+    ("/admin/providers/add/catalogue/", {"kind": "²"}),
+    ("/admin/providers/add/subjects/", {"q": " ".join("x" * 3000)}),
+    (
+        "/admin/autocomplete/",
+        {"app_label": "providers", "model_name": "grant", "field_name": "user", "term": "x " * 3000},
+    ),
+    ("/admin/autocomplete/", {"app_label": "²", "model_name": HUGE}),
+)
+
+
+@pytest.mark.parametrize(("page", "query"), PAGES)
+def test_a_page_survives(as_root, caplog, page, query):
+    assert as_root.get(page, query).status_code in {200, 400, 403, 404}
+    assert [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.ERROR or entry.exc_info] == []
 
 
 def test_what_is_out_of_range_is_said(as_root):
