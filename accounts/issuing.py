@@ -153,6 +153,37 @@ def revoke_tokens(found: list[ApiToken]) -> list[ApiToken]:
     return ended
 
 
+@transaction.atomic
+def roll_token(token: ApiToken, overlap: timedelta) -> tuple[ApiToken, str]:
+    """Make another token of the same name, owner and limits, and let the old one work for ``overlap`` longer at most.
+
+    The new one lives as long as the old one was made for. Return its row and the token itself. Raises ``ValueError``
+    when the old one has ended already, or when one of its limits names what is not there any more.
+    """
+    old: ApiToken = ApiToken.objects.select_for_update().get(pk=token.pk)
+    now = timezone.now()
+    if old.state != "active":
+        raise ValueError(f"This token is {old.state}: make a new one.")
+    lifetime = old.expires_at - old.created_at if old.expires_at else None
+    try:
+        new, secret = ApiToken.objects.issue(
+            name=old.name,
+            user=old.user,
+            virtual_account=old.virtual_account,
+            expires_at=now + lifetime if lifetime else None,
+            limits=old.limits,
+        )
+    except ValidationError as error:
+        raise ValueError(" ".join(error.messages)) from None
+    if overlap:
+        end = now + overlap
+        old.expires_at = min(old.expires_at, end) if old.expires_at else end
+        old.save(update_fields=["expires_at"])
+    else:
+        revoke_tokens([old])
+    return new, secret
+
+
 def describe(token: ApiToken) -> dict[str, Any]:
     """Return what may be shown of a token: never the token or its hash. Times are ISO 8601 in UTC."""
     return {

@@ -1,5 +1,6 @@
 """The console's page for API tokens: made once, shown once, revoked by the function that the API calls too."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from unfold.enums import ActionVariant
 
 from accounts import tokens
 from accounts.forms import TokenForm
+from accounts.issuing import roll_token
 from accounts.models import ApiToken
 from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
 from accounts.sealing import seal, unseal
@@ -23,6 +25,14 @@ from accounts.words import counted
 
 STATE_COLOURS = {"active": "success", "expired": "warning", "revoked": "danger"}
 
+OVERLAPS = {
+    "0": ("Not at all: it is revoked at once", timedelta(0)),
+    "1h": ("For 1 hour", timedelta(hours=1)),
+    "1d": ("For 1 day", timedelta(days=1)),
+    "7d": ("For 7 days", timedelta(days=7)),
+}
+"""How long a token that is rolled works beside the new one."""
+USUAL_OVERLAP = "1d"
 SHOWN_COOKIE = "gatehouse_new_token"
 SHOWN_SECONDS = 60
 
@@ -98,7 +108,7 @@ class TokenAdmin(ScopedAdmin):
     secret_lookups = ("digest",)
     ordering = ("-id",)
     actions = ("revoke_selected",)
-    actions_detail = ("revoke_one",)
+    actions_detail = ("roll_one", "revoke_one")
     fieldsets = (
         (None, {"fields": ("name", "expires_at", "limits")}),
         ("Token", {"fields": ("prefix", "subject", "state_badge", "created_at", "last_used_at")}),
@@ -152,14 +162,18 @@ class TokenAdmin(ScopedAdmin):
         request.issued_token = secret  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
-        """Go on to the page that shows the token, so that a reload makes no other one.
+        """Go on to the page that shows the token, so that a reload makes no other one."""
+        return self.show_once(obj, request.issued_token)  # type: ignore[attr-defined]
+
+    def show_once(self, token: ApiToken, secret: str) -> HttpResponse:
+        """Return the redirect to the page that shows a new token.
 
         The token travels in a cookie of that page only, encrypted and for a minute: no server keeps it, and any can
         show it.
         """
-        address = reverse("admin:accounts_apitoken_issued", args=[obj.pk])
+        address = reverse("admin:accounts_apitoken_issued", args=[token.pk])
         response = redirect(address)
-        sealed = seal(request.issued_token)  # type: ignore[attr-defined]
+        sealed = seal(secret)
         secure = bool(settings.SESSION_COOKIE_SECURE)
         response.set_cookie(
             SHOWN_COOKIE, sealed, max_age=SHOWN_SECONDS, path=address, httponly=True, secure=secure, samesite="Strict"
@@ -188,6 +202,7 @@ class TokenAdmin(ScopedAdmin):
             "token": token,
             "secret": secret,
             "copy_attrs": {"type": "button", "data-copy": "token"},
+            **self.admin_site.example_of(token),
             "base_url": f"{settings.PUBLIC_URL}/v1" if settings.PUBLIC_URL else request.build_absolute_uri("/v1"),
         }
         response = TemplateResponse(request, "accounts/token_issued.html", context)
@@ -212,6 +227,31 @@ class TokenAdmin(ScopedAdmin):
         live = list(queryset.filter(revoked_at=None))
         revoked = ApiToken.objects.filter(pk__in=[token.pk for token in live]).revoke()
         self.message_user(request, f"Revoked {counted(revoked, 'token')}; calls are refused within a second.")
+
+    @action(description="Roll", url_path="roll", icon="autorenew")
+    def roll_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask how long the old token is to work, and on POST make the new one."""
+        token: ApiToken = self.found_or_404(request, object_id)
+        overlap = request.POST.get("overlap", USUAL_OVERLAP)
+        error = "" if overlap in OVERLAPS else "Choose how long the old token is to work."
+        if request.method == "POST" and not error:
+            try:
+                new, secret = roll_token(token, OVERLAPS[overlap][1])
+            except ValueError as fault:
+                error = str(fault)
+            else:
+                return self.show_once(new, secret)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Roll {token.name}",
+            "opts": self.opts,
+            "token": token,
+            "owner": self.subject(token),
+            "error": error,
+            "overlaps": [(key, title, key == overlap) for key, (title, _) in OVERLAPS.items()],
+            "back": reverse("admin:accounts_apitoken_change", args=[token.pk]),
+        }
+        return TemplateResponse(request, "accounts/token_roll.html", context)
 
     @action(description="Revoke", url_path="revoke", icon="block", variant=ActionVariant.DANGER)
     def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -24,6 +24,19 @@ def access_of(owner: Any) -> SafeString:
     return SafeString(render_to_string("console/access.html", context))
 
 
+def example_of(owner: Any) -> dict[str, str]:
+    """Return the ``model`` that an example for ``owner`` calls, and its ``types``: a chat model where they may call
+    one; empty where they may call nothing.
+    """
+    models = [
+        (f"{entry.account.name}/{model.name}", model) for entry in reach(principals_of(owner)) for model in entry.models
+    ]
+    chats = [row for row in models if "chat" in row[1].model_types]
+    small = [row for row in chats if "mini" in row[0]]
+    name, model = next(iter(small or chats or models), ("", None))
+    return {"model": name, "types": " ".join(model.model_types) if model else ""}
+
+
 def _row(entry: Reach) -> dict[str, Any]:
     names = [model.name for model in entry.models]
     return {

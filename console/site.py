@@ -23,7 +23,7 @@ from accounts.acting import acting
 from accounts.models import Membership
 from accounts.scoped_admin import OUTSIDER, Scope, may_choose
 from accounts.sign_in import is_own_password
-from console.access import access_of
+from console.access import access_of, example_of
 from console.consequences import consequences
 from providers.models import ProviderAccount
 from providers.permissions import accounts_managed_by
@@ -36,7 +36,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Access",
         (
-            ("Tokens", "key", "accounts.apitoken"),
+            ("Tokens", "key", "tokens"),
             ("Applications", "smart_toy", "accounts.virtualaccount"),
             ("Teams", "groups", "accounts.team"),
             ("People", "person", "accounts.user"),
@@ -183,6 +183,10 @@ class ConsoleSite(UnfoldAdminSite):
     def access_of(self, owner: Any) -> str:
         """Return what a user, a team, a virtual account or a token may call, and through what."""
         return access_of(owner)
+
+    def example_of(self, owner: Any) -> dict[str, str]:
+        """Return the model that an example for a user or a token calls, and its types."""
+        return example_of(owner)
 
     def consequences(self, account: ProviderAccount, *, renamed: bool = False) -> list[str]:
         """Return what breaks when the account is deleted, or only ``renamed``."""

@@ -68,7 +68,7 @@ def checklist(request: HttpRequest, scope: Scope) -> list[dict[str, Any]]:
         able = any(entry.models or entry.account.any_model for entry in reach(principals_of(person)))
         return [
             {"text": "Be given access to a model", "link": reverse("admin:models"), "done": able},
-            {"text": "Make a token", "link": reverse("admin:accounts_apitoken_add"), "done": mine or called},
+            {"text": "Make a token", "link": reverse("admin:token_new"), "done": mine or called},
             first,
         ]
     wizard = reverse("admin:wizard")
@@ -79,7 +79,7 @@ def checklist(request: HttpRequest, scope: Scope) -> list[dict[str, Any]]:
         {"text": "Give someone access", "link": grants, "done": Grant.objects.exists()},
         {
             "text": "Make a token",
-            "link": reverse("admin:accounts_apitoken_add"),
+            "link": reverse("admin:token_new"),
             "done": ApiToken.objects.filter(revoked_at=None).exists(),
         },
         first,

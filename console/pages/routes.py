@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from console.pages import models, overview, playground, requests, spend, wizard
+from console.pages import models, overview, playground, requests, spend, tokens, wizard
 
 ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("overview/steps/", overview.steps, "overview_steps"),
@@ -15,6 +15,8 @@ ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("requests/live/", requests.live, "requests_live"),
     ("requests/live/rows/", requests.live_rows, "requests_live_rows"),
     ("requests/<path:request_id>/", requests.detail, "request"),
+    ("tokens/", tokens.tokens, "tokens"),
+    ("tokens/new/", tokens.new, "token_new"),
     ("spend/", spend.spend, "spend"),
     ("spend/export/", spend.export, "spend_export"),
     ("providers/add/", wizard.wizard, "wizard"),

@@ -14,7 +14,13 @@ HANDLER = re.compile(r"<[^>]*\son[a-z]+=", re.I)
 
 
 def addresses(installation):
-    names = ("index", "providers_provideraccount_add", "accounts_apitoken_add", "accounts_apitoken_changelist")
+    names = (
+        "index",
+        "providers_provideraccount_add",
+        "accounts_apitoken_add",
+        "token_new",
+        "accounts_apitoken_changelist",
+    )
     yield from (reverse(f"admin:{name}") for name in names)
     yield reverse("admin:usage_usagerecord_changelist")
     yield reverse("admin:providers_provideraccount_change", args=[installation.mine["account"].pk])

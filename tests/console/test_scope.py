@@ -27,7 +27,7 @@ PAGES = {
     "providers_grant": ("grant", {"change", "history", "delete"}),
     "accounts_team": ("team", {"change", "history"}),
     "accounts_virtualaccount": ("bot", {"change", "history"}),
-    "accounts_apitoken": ("token", {"change", "history", "revoke_one"}),
+    "accounts_apitoken": ("token", {"change", "history", "roll_one", "revoke_one"}),
     "rules_budget": ("budget", {"change", "history", "delete"}),
     "usage_usagerecord": ("usage", {"change", "history"}),
     "batches_job": ("job", {"change", "history", "poll_now", "cancel_job", "download_output"}),
@@ -304,7 +304,7 @@ def test_members_see_what_is_their_own_and_nothing_else(installation):
         client.get(reverse("admin:accounts_apitoken_change", args=[installation.other["token"].pk])).status_code == 404
     )
     navigation = client.get(reverse("admin:index")).content.decode()
-    for name in ("admin:playground", "admin:models", "admin:spend", "admin:accounts_apitoken_changelist"):
+    for name in ("admin:playground", "admin:models", "admin:spend", "admin:tokens"):
         assert f'href="{reverse(name)}"' in navigation, name
     for name in ("admin:accounts_user_changelist", "admin:providers_provideraccount_changelist"):
         assert f'href="{reverse(name)}"' not in navigation, name
@@ -328,6 +328,8 @@ OWN_PAGES = {
     "requests_live": 200,
     "requests_live_rows": 200,
     "request": 404,
+    "tokens": 200,
+    "token_new": 200,
 }
 """What a member gets from the console's own pages."""
 

@@ -1,4 +1,4 @@
-// The console's own pages: copying a token, and picking models from a long list. Both pages work without it.
+// The console's own pages: copying a token, and picking models from a long list. The pages work without it.
 "use strict";
 
 document.querySelectorAll("[data-select]").forEach((input) => input.addEventListener("focus", () => input.select()));
@@ -25,18 +25,18 @@ document.querySelectorAll("[data-picker]").forEach((form) => {
   const retired = form.querySelector("[data-picker-retired]");
   const count = form.querySelector("[data-picker-count]");
   if (!filter) return;
-  const box = (row) => row.querySelector("input[name=model]");
-  const shown = () => rows.filter((row) => !row.hidden && (retired.checked || !("retired" in row.dataset)) && box(row));
+  const box = (row) => row.querySelector("input[name=model], input[name=limit]");
+  const shown = () => rows.filter((row) => !row.hidden && (retired?.checked || !("retired" in row.dataset)) && box(row));
 
   const refresh = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of rows) {
       row.hidden = !words.every((word) => row.dataset.pickerRow.toLowerCase().includes(word));
     }
-    form.classList.toggle("gh-retired", retired.checked);
+    if (retired) form.classList.toggle("gh-retired", retired.checked);
     const open = shown();
     const chosen = rows.filter((row) => box(row)?.checked).length;
-    all.checked = open.length > 0 && open.every((row) => box(row).checked);
+    if (all) all.checked = open.length > 0 && open.every((row) => box(row).checked);
     count.textContent = `${chosen} chosen`;
   };
 
@@ -44,8 +44,8 @@ document.querySelectorAll("[data-picker]").forEach((form) => {
   filter.addEventListener("keydown", (event) => {
     if (event.key === "Enter") event.preventDefault();
   });
-  retired.addEventListener("change", refresh);
-  all.addEventListener("change", () => {
+  retired?.addEventListener("change", refresh);
+  all?.addEventListener("change", () => {
     const ticked = all.checked;
     for (const row of shown()) box(row).checked = ticked;
     refresh();

@@ -230,9 +230,10 @@ export async function copyText(text, button) {
   setTimeout(() => (button.textContent = before), 2000);
 }
 
-// Pages that only show snippets: <div data-snippets data-base data-model data-types>.
+// Pages that only show snippets: <div data-snippets data-base data-model data-types>, with data-key-from the field that has the token.
 document.querySelectorAll("[data-snippets]").forEach((element) => {
-  const { base, model, types, key } = element.dataset;
+  const { base, model, types, keyFrom } = element.dataset;
   const type = mainType((types ?? "chat").split(" "));
-  showSnippets(element, { base, key: key || "YOUR_TOKEN", type, body: exampleBody(type, model) });
+  const key = keyFrom ? document.getElementById(keyFrom).value : "YOUR_TOKEN";
+  showSnippets(element, { base, key, type, body: exampleBody(type, model) });
 });
