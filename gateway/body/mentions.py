@@ -1,8 +1,9 @@
 """Everything that a call of an unknown operation mentions: words that could be ids, and names of models.
 
-A vendor may read a body in other ways than we do, so nothing here depends on one reading: words are looked for in the
-bytes, and in what they are behind every common escape. Only what could be read as JSON, and as something else by
-another parser, is refused. Pure.
+Only what can be read is taken: JSON, lines of it, forms, and files that are no fields of a call. A vendor may still
+read a body in other ways than we do, so nothing here depends on one reading: words are looked for in the bytes, too,
+and in what they are behind every common escape. What could be read as JSON, and as something else by another parser, is
+refused. Pure.
 """
 
 import html
@@ -17,9 +18,9 @@ import msgspec
 
 from gateway.body import json as json_body
 from gateway.body.model_fields import ROUTING_FIELDS, is_naming, strings
+from gateway.body.readable_types import FORM, check_body_type
 from gateway.call.errors import InvalidRequest, UnsupportedMedia
 
-FORM = b"application/x-www-form-urlencoded"
 MAX_MENTIONS = 20_000
 MIN_ID_CHARACTERS, MAX_ID_CHARACTERS = 6, 200
 PIECE_BYTES, OVERLAP_BYTES = 2**18, 4096
@@ -36,7 +37,7 @@ _whole = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*\Z").match
 # What distinguishes an id from a word: a digit, or a long tail behind its kind.
 _like_id = re.compile(r"(?=.*\d).{6,}|.*[_.:-][A-Za-z0-9]{12,}").fullmatch
 _escape = re.compile(
-    rb"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U([0-9a-fA-F]{8})|u\{([0-9a-fA-F]{1,8})\}|([0-7]{3})|([-_.:/]))"
+    rb"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U([0-9a-fA-F]{8})|u\{([0-9a-fA-F]{1,8})\}|([0-7]{3})|([-_.:/])|[nrtbf])"
 )
 _joined = re.compile(rb"\\\r?\n[ \t]*")
 _name_start, _name_end = re.compile(rb"[\w./:@-]*"), re.compile(rb"[\w./:@-]*\Z")
@@ -85,7 +86,11 @@ class Mentions:
                 pending.extend(node)
             elif isinstance(node, str):
                 self._add_string(node)
-                if node.lstrip()[:1] in ("{", "[") and (inner := _decoded(node.encode("utf-8", "replace"))) is not None:
+                if node.lstrip()[:1] in ("{", "["):
+                    text = node.encode("utf-8", "replace")
+                    inner = _decoded(text)
+                    if inner is None:
+                        self.add_text(text, may_name=True)
                     pending.append(inner)
         self._check_count()
 
@@ -120,18 +125,22 @@ class Mentions:
 
 
 def read_body(mentions: Mentions, raw: bytes, content_type: bytes) -> Any:
-    """Take what a body mentions, whatever type it says it has: vendors guess. Return its JSON value, or ``None``.
+    """Take what a body mentions. Return its JSON value, or ``None``. Vendors guess, so that a file may be JSON.
 
     Takes time for a large one: not for the event loop. Raises :class:`~gateway.call.errors.InvalidRequest` for what
-    looks like JSON and is not, and :class:`~gateway.call.errors.UnsupportedMedia` for a charset that hides letters.
+    looks like JSON and is not, and :class:`~gateway.call.errors.UnsupportedMedia` for a type that can't be read and a
+    charset that hides letters.
     """
+    check_body_type(content_type)
     charset = _charset.search(content_type)
     if charset is not None and charset[1] and CHARSETS.fullmatch(charset[1].lower()) is None:
         raise UnsupportedMedia(f"The charset {charset[1][:40].decode('latin1')!r} is not supported. Send UTF-8.")
     is_form = content_type.lower().startswith(FORM)
     value = None if is_form else _json_value(mentions, raw, content_type)
+    if value is None and not content_type.strip() and raw.strip() != b"null":
+        raise UnsupportedMedia("The body is not JSON and has no Content-Type: set the one that it has.")
     mentions.add_text(raw, may_name=not (is_form or isinstance(value, dict | list)))
-    if is_form or (value is None and not content_type and b"=" in raw):
+    if is_form:
         mentions.add_pairs(_pairs(raw))
     return value
 
@@ -214,6 +223,8 @@ def _forms(raw: bytes) -> Iterator[bytes]:
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
+    if found.lastindex is None:
+        return b" "  # a line's end and its like: what follows is a word of its own
     if found[6] is not None:
         return found[6]
     code = int(found[5], 8) if found[5] is not None else int(found[1] or found[2] or found[3] or found[4], 16)

@@ -7,6 +7,7 @@ another part, or another value of a part, must never be seen there than here.
 from collections.abc import Callable, Iterable
 
 from gateway.body.part_headers import malformed, part_file_name, part_headers, part_length, part_name
+from gateway.body.readable_types import check_part_type
 
 MAX_HEADER_BYTES = 16 * 2**10
 MAX_PARTS = 512
@@ -23,8 +24,8 @@ class PartScanner:
     delimiter itself. ``on_file`` gets the content of the part ``file`` as it comes, whose file's name is in
     ``file_name`` (``None`` before the part, empty when it has none); ``hears`` gets it, too, and makes no demands on
     the form. A wanted part that is given twice is refused unless its name ends in ``[]``: all of its values are in
-    ``lists``. ``keeps_texts`` keeps every other part without a file, too, in ``texts``, up to 1 MiB together. Raises
-    :class:`InvalidRequest` for what is not a valid multipart body.
+    ``lists``. ``keeps_texts`` keeps every other part without a file, too, in ``texts``, up to 1 MiB together, and lets
+    no part be of a type that can't be read. Raises :class:`InvalidRequest` for what is not a valid multipart body.
     """
 
     def __init__(
@@ -125,6 +126,8 @@ class PartScanner:
             raise malformed(f"The multipart body has more than {MAX_PARTS} parts.")
         headers = part_headers(block)
         name, is_file = part_name(headers)
+        if self._keeps_texts:
+            check_part_type(headers.get(b"content-type", b""), name, is_file=is_file)
         if name == "model" and is_file:
             raise malformed("The part 'model' must be one text.", "model")
         self._check_single(name, is_file)

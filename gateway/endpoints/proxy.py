@@ -16,7 +16,8 @@ from gateway.access import accounts as access_accounts
 from gateway.access import proxied_models
 from gateway.body import json as json_body
 from gateway.body.encoding import unpack
-from gateway.body.mentions import FORM, Mentions, read_body
+from gateway.body.mentions import Mentions, read_body
+from gateway.body.readable_types import FORM
 from gateway.body.references import find_references
 from gateway.body.upload import MultipartUpload, reference_field
 from gateway.call import errors

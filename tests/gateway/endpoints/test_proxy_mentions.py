@@ -80,8 +80,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "json, comma list": {"path": "echo", "json": {"files": "a,ID"}},
     "json without a type": {"path": "echo", "content": '{"x": "ID"}'},
     "ndjson": {"path": "echo", "content": '{}\n{"x": "ID"}\n', "headers": {"content-type": "application/x-ndjson"}},
-    "yaml": {"path": "echo", "content": "x: ID\n", "headers": {"content-type": "application/yaml"}},
-    "text": {"path": "echo", "content": "see ID.", "headers": {"content-type": "text/plain"}},
+    "file": {"path": "echo", "content": "see ID.", "headers": {"content-type": "application/octet-stream"}},
     "form": {"path": "echo", "data": {"anything": "ID"}},
     "multipart": {"path": "echo", "files": {"anything": (None, "ID")}},
     "multipart json": {"path": "echo", "files": {"request": (None, '{"x": "ID"}', "application/json")}},
@@ -145,8 +144,8 @@ NAMED: dict[str, dict[str, Any]] = {
     "form": {"data": {"model": "acme/secret-1"}},
     "form list": {"data": {"models[]": "acme/secret-1"}},
     "ndjson": {"content": '{}\n{"model": "acme/secret-1"}\n', "headers": {"content-type": "application/x-ndjson"}},
-    "yaml": {"content": "model: acme/secret-1\n", "headers": {"content-type": "application/yaml"}},
-    "text": {"content": "secret-1", "headers": {"content-type": "text/plain"}},
+    "file": {"content": "secret-1", "headers": {"content-type": "application/octet-stream"}},
+    "nearly json in a form": {"data": {"a": "{'model': 'acme/secret-1'}"}},
     "multipart": {"files": {"model": (None, "acme/secret-1")}},
     "query": {"path": "echo?model=acme/secret-1"},
     "path": {"path": "echo/models/secret-1:generate"},
@@ -168,10 +167,10 @@ def test_models_of_others(proxied: Proxied, case: str) -> None:
         {"json": {"model": "acme/secret-1-mini"}},
         {"json": {"model": "something-else"}},
         {"json": {"prompt": "Tell me about secret-1."}},
-        {"content": "model: acme/secret-1-mini\n", "headers": {"content-type": "application/yaml"}},
+        {"content": "model: acme/secret-1-mini\n", "headers": {"content-type": "application/octet-stream"}},
         {"data": {"model": "gpt-4o-mini"}},
     ],
-    ids=["its neighbour", "not listed", "prose", "its neighbour in yaml", "form"],
+    ids=["its neighbour", "not listed", "prose", "its neighbour in a file", "form"],
 )
 def test_what_may_be_called_passes(proxied: Proxied, options: dict[str, Any]) -> None:
     passed = proxied.send(proxied.bob, "echo", **options)
@@ -185,9 +184,27 @@ def test_the_owner_of_a_narrow_model_reaches_it(proxied: Proxied) -> None:
 
 
 @pytest.mark.parametrize("content", [b'{"a": NaN}', b"\xef\xbb\xbf{}", b"{'a': 1}", '{"a": 1}'.encode("utf-16")])
-@pytest.mark.parametrize("headers", [{}, {"content-type": "text/plain"}, JSON])
+@pytest.mark.parametrize("headers", [{}, {"content-type": "image/png"}, JSON])
 def test_what_cannot_be_read_is_refused(proxied: Proxied, content: bytes, headers: dict[str, str]) -> None:
     assert_ours(proxied.send(proxied.ada, "echo", content=content, headers=headers), 400, "invalid_json")
+    assert proxied.upstream.requests() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"content": b"\xa1\x61x\x6bfile-abcdefg", "headers": {"content-type": "application/cbor"}},
+        {"content": "<x><![CDATA[file]]>-abc</x>", "headers": {"content-type": "application/xml"}},
+        {"content": "x: !!binary ZmlsZS1hYmM=", "headers": {"content-type": "application/yaml"}},
+        {"content": b"\x0a\x0bfile-abcdefg", "headers": {}},
+        {"files": {"request": ("a.json", '{"x": "y"}', "application/json")}},
+        {"files": {"request": (None, "<x/>", "application/xml")}},
+    ],
+    ids=["cbor", "xml", "yaml", "no type", "a file of JSON", "a part of XML"],
+)
+def test_what_is_of_a_type_that_hides_ids_is_refused(proxied: Proxied, options: dict[str, Any]) -> None:
+    answer = proxied.send(proxied.ada, "echo", **options)
+    assert_ours(answer, 415, "unsupported_media_type", answer.json()["error"]["param"])
     assert proxied.upstream.requests() == []
 
 
