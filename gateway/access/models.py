@@ -17,7 +17,8 @@ from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 from rules.unlisted import words_of
 
 # What an upstream name that no one listed may look like. It goes into headers, logs and caches.
-UNLISTED_NAME = re.compile(r"[!-~]{1,300}")
+# Vendors read lists, patterns and fallbacks in names with other signs.
+UNLISTED_NAME = re.compile(r"[A-Za-z0-9@~][A-Za-z0-9._:/@+~-]{0,299}")
 LISTINGS_KEPT = 256
 
 

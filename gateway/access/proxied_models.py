@@ -39,7 +39,7 @@ def check(caller: Caller, account: AccountSnapshot, models: Iterable[str], words
     for name in named:
         if _is_callable(caller, account, name):
             continue
-        if limited or _is_hidden(caller, account, name):
+        if limited or _is_hidden(caller, account, name) or access.holds_narrowed(caller, account, name):
             raise access.not_found(name, f" on provider account {account.name!r}")
     for word in words:
         if _is_hidden(caller, account, word):

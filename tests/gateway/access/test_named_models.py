@@ -64,6 +64,16 @@ def test_every_form_of_a_narrowed_models_name_is_refused(form: str, name: str) -
                 access.on_account(caller(), narrowed, spelled)
 
 
+NO_NAMES = ["a,b", "gpt-4o,x", "gpt-4*", "*", "gpt-4?", "-a", "a|b", "a;b", "[a]", "a b", '"a"', "a=b", "a%2Cb"]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_lists_and_patterns_are_no_names(name: str) -> None:
+    for models in ((), (model("gpt-4o", subjects=CLOSED),)):
+        with pytest.raises(ModelNotFound):
+            access.on_account(caller(), account(*models, any_model=True), name)
+
+
 @pytest.mark.parametrize(
     ("asked", "served"),
     [

@@ -134,6 +134,7 @@ NAMED: dict[str, dict[str, Any]] = {
     "other case": {"json": {"model": "ACME/Secret-1"}},
     "other case of the field": {"json": {"Model": "acme/secret-1"}},
     "dated": {"json": {"model": "acme/secret-1-2026-01-31"}},
+    "decorated": {"json": {"model": "acme/secret-1-fast"}},
     "latest": {"json": {"model": "acme/secret-1:latest"}},
     "list": {"json": {"models": ["gpt-4o-mini", "acme/secret-1"]}},
     "comma list": {"json": {"models": "gpt-4o-mini,acme/secret-1"}},
