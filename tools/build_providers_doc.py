@@ -80,8 +80,8 @@ LIMITS = """
 - `responses` on providers without them are chats that Gatehouse keeps itself, encrypted, for
   `GATEHOUSE_OBJECT_RETENTION_DAYS`: `previous_response_id`, `input_items`, retrieve and delete work; `background`,
   `conversation` and `prompt` are refused with 400.
-- Images by Gemini: one at a time; edits are not converted. Speech by Gemini: `wav` and `pcm`, newer models also `mp3`
-  and `opus`.
+- Images by Gemini: one at a time; edits take no mask, and as a form at most `GATEHOUSE_MEDIA_MAX_MB`; variations are
+  not converted. Speech by Gemini: `wav` and `pcm`, newer models also `mp3` and `opus`.
 - Sockets (`realtime`, responses over a socket), `responses/input_tokens` and `responses/compact` are not converted.
 """
 

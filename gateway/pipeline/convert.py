@@ -2,11 +2,18 @@
 the way back of a whole answer.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+from django.conf import settings as configured
+
 from gateway.billing import usage as metering
+from gateway.body import json as json_body
+from gateway.body.form_as_json import form_as_json
 from gateway.call import errors
+from gateway.call.body import JSON, Body, Upload
 from gateway.call.call import Call
 from gateway.objects import kept_responses
 from gateway.pipeline.attempt import Attempt
@@ -21,7 +28,6 @@ from providers.snapshot import Target
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer
 
-JSON = "application/json"
 LONGEST_SHOWN = 200
 STATEFUL = ("background", "conversation", "previous_response_id")
 OF_DIALECTS = frozenset({"accept", "anthropic-beta", "anthropic-version", "openai-beta"})
@@ -42,6 +48,8 @@ async def build_request(attempt: Attempt) -> UpstreamRequest:
             return request
         if call.operation.path == RESPONSES:
             await _read_history(call, target)
+        if call.body.upload is not None:
+            await _read_form(call, call.body.upload)
         conversion = attempt.conversion = maker(_ask(call))
         return await _converted_request(attempt, conversion)
     except DialectError as error:
@@ -68,6 +76,32 @@ async def _read_history(call: Call, target: Target) -> None:
                 code="previous_response_not_found",
             )
         call.history = kept.items
+
+
+async def _read_form(call: Call, upload: Upload) -> None:
+    """Read a form whole, and make it the JSON body that is converted, for this attempt and those that follow it.
+
+    Raises :class:`~gateway.call.errors.TooLarge` for more than one file that is named by its URL may have, and what is
+    wrong with the form.
+    """
+    held, most = bytearray(), configured.MEDIA_FILE_BYTES
+    async for piece in upload.body(""):
+        held += piece
+        if len(held) > most:
+            raise errors.TooLarge(
+                f"The form is larger than the {most} bytes that this model's provider is sent at once. The operator "
+                "sets the bound with GATEHOUSE_MEDIA_MAX_MB."
+            )
+    if call.ticket is not None:
+        call.ticket.count(2 * len(held))
+    raw = await asyncio.to_thread(_as_json, bytes(held), upload.content_type, call.model_asked)
+    call.body = Body(raw, json_body.decode_fields(raw))
+    if call.as_asked is not None:
+        call.as_asked = (call.body.copy(), call.as_asked[1])
+
+
+def _as_json(form: bytes, content_type: str, model: str) -> bytes:
+    return msgspec.json.encode({**form_as_json(form, content_type), "model": model})
 
 
 async def keep_response(call: Call, target: Target, response: Mapping[str, Any]) -> None:

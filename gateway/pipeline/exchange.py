@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from django.conf import settings
 
 from gateway.call import errors
+from gateway.call.body import JSON
 from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.objects.recording import record_answer
@@ -218,7 +219,7 @@ def _refused_reply(attempt: Attempt, answer: UpstreamAnswer, conversion: Convers
     body = redactor(attempt.target.account.secrets).whole(conversion.refused(failure))
     attempt.record.bytes_out = len(body)
     attempt.finish(None)
-    headers = reply_headers(attempt, answer, failure.status, convert.JSON)
+    headers = reply_headers(attempt, answer, failure.status, JSON)
     return Reply(failure.status, [*headers, *_wait(answer, failure)], body)
 
 

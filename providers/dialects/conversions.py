@@ -11,6 +11,7 @@ from providers.dialects.conversion import Ask, ChatConversion, Conversion, Door,
 from providers.dialects.gemini.dialect import model_path
 from providers.dialects.media_conversion import (
     GeminiEmbeddings,
+    GeminiImageEdits,
     GeminiImages,
     GeminiSpeech,
     OpenAIEmbeddings,
@@ -114,6 +115,7 @@ CONVERSIONS: dict[tuple[str, str], Maker] = {
     ("embedContent", "openai"): GeminiEmbeddings,
     ("batchEmbedContents", "openai"): GeminiEmbeddings,
     ("images/generations", "gemini"): GeminiImages,
+    ("images/edits", "gemini"): GeminiImageEdits,
     ("audio/speech", "gemini"): GeminiSpeech,
     (RERANK, "openai"): Rerank,
 }

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from providers.dialects.media import data_uri
+from providers.dialects.failures import unsupported
+from providers.dialects.media import data_uri, from_url
 from providers.dialects.neutral import Media, Usage
-from providers.dialects.wire import Fields, encode, invalid, plain, take
+from providers.dialects.wire import Fields, encode, invalid, items, plain, take
 
 _SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 
@@ -54,6 +55,28 @@ def read_request(fields: Mapping[str, Any], sources: list[Media] | None = None) 
         raise invalid("n", str(count), "It must be between 1 and 10.")
     pixels = (int(found[1]), int(found[2])) if found else None
     return ImageRequest(prompt, model, count or 1, pixels, sources or [], form == "url", body)
+
+
+def read_edit(fields: Mapping[str, Any]) -> ImageRequest:
+    """Return OpenAI's request for an edit, in its JSON form: ``images`` are URLs or data URIs."""
+    body = plain(fields)
+    rows = items(body.pop("images", None) or [], "images")
+    if not rows:
+        raise invalid("images", [], "Give at least one image.")
+    if body.get("mask") is not None:
+        raise unsupported("mask", "is not supported with this model: say in the prompt what is to change.")
+    return read_request(body, [_source(row, f"images[{index}]") for index, row in enumerate(rows)])
+
+
+def _source(row: Fields, where: str) -> Media:
+    if row.get("file_id"):
+        raise unsupported(f"{where}.file_id", "names a file by its id, which only its own provider knows.")
+    place = f"{where}.image_url"
+    url = take(dict(row), "image_url", str, where) or ""
+    found = from_url(url, where=place)
+    if found.kind != "image" or (found.data and not found.mime.startswith("image/")):
+        raise invalid(place, found.mime, "It must be an image.")
+    return found
 
 
 def write_answer(answer: ImageAnswer, request: ImageRequest) -> bytes:

@@ -1,6 +1,9 @@
 """Embeddings, images and speech on their way to a provider of another dialect: the answers come whole."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
 
 from providers.dialects import chat, embeddings, gemini, images, speech
 from providers.dialects.conversion import Ask, Converted, StreamConversion, Upstream
@@ -9,6 +12,8 @@ from providers.dialects.gemini import embeddings as gemini_embeddings
 from providers.dialects.gemini import images as gemini_images
 from providers.dialects.gemini import speech as gemini_speech
 from providers.dialects.gemini.dialect import model_path
+from providers.dialects.gemini.parts import takes_uri
+from providers.dialects.media import fetched
 from providers.dialects.neutral import Failure, Settings, Usage
 
 
@@ -88,13 +93,22 @@ class GeminiEmbeddings(Whole):
 class GeminiImages(Whole):
     """OpenAI's image generation by Gemini's models and by Imagen."""
 
+    read: Callable[[Mapping[str, Any]], images.ImageRequest] = staticmethod(images.read_request)
+
     def __init__(self, ask: Ask) -> None:
         super().__init__()
-        self._request = images.read_request(ask.fields)
+        self._request = self.read(ask.fields)
+
+    def urls(self, settings: Settings) -> list[str]:
+        """Return the URLs of the images to edit that Gemini does not fetch itself."""
+        wanted = (source for source in self._request.sources if source.url)
+        return list(dict.fromkeys(source.url for source in wanted if not takes_uri(source, settings.hand_over_urls)))
 
     def write(self, settings: Settings) -> Upstream:
         """Return the request."""
-        body, self.dropped = gemini_images.write_request(self._request, settings.model, strict=settings.strict)
+        sources = [fetched(source, settings.media) for source in self._request.sources]
+        request = msgspec.structs.replace(self._request, sources=sources)
+        body, self.dropped = gemini_images.write_request(request, settings.model, strict=settings.strict)
         self._model = settings.model
         action = "predict" if gemini_images.is_imagen(settings.model) else "generateContent"
         return Upstream(model_path(settings.model, action), body)
@@ -103,6 +117,12 @@ class GeminiImages(Whole):
         """Return the images in OpenAI's form."""
         found = gemini_images.read_answer(body, self._model)
         return Converted(status=200, body=images.write_answer(found, self._request), usage=found.usage)
+
+
+class GeminiImageEdits(GeminiImages):
+    """OpenAI's image edits by Gemini's models: the images go before the prompt."""
+
+    read = staticmethod(images.read_edit)
 
 
 class GeminiSpeech(Whole):

@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from openai import BadRequestError, OpenAI
+from openai import APIStatusError, BadRequestError, OpenAI
 
 from tests.gateway.pipeline.test_usage_records import record_of
 from tests.support.installation import Gateway
@@ -60,6 +60,48 @@ def test_images(sdk: OpenAI, vendor: VendorUpstream) -> None:
     vendor.answer(f"/models/{PAINTER}:generateContent", content({"text": "I would rather not."}))
     with pytest.raises(BadRequestError, match="I would rather not"):
         sdk.images.generate(model=f"internal-google/{PAINTER}", prompt="A pixel.")
+
+
+def test_edits(sdk: OpenAI, vendor: VendorUpstream) -> None:
+    edited = content({"inlineData": {"mimeType": "image/png", "data": PIXEL}})
+    vendor.answer(f"/models/{PAINTER}:generateContent", edited)
+    model, first, second = f"internal-google/{PAINTER}", base64.b64decode(PIXEL), b"\xff\xd8\xff\r\n--x\r\n\r\n"
+    pictures = [("a.png", first, "image/png"), ("b.jpg", second, "application/octet-stream")]
+    made = sdk.images.edit(model=model, image=pictures, prompt="Add a hat.", n=1, size="1024x1536")
+    assert made.data is not None
+    assert made.data[0].b64_json == PIXEL
+    assert made.usage is not None
+    assert_gemini("GenerateContentRequest", vendor.body)
+    parts = vendor.body["contents"][0]["parts"]
+    jpeg = {"mimeType": "image/jpeg", "data": base64.b64encode(second).decode()}
+    assert parts == [
+        {"inlineData": {"mimeType": "image/png", "data": PIXEL}}, {"inlineData": jpeg}, {"text": "Add a hat."}
+    ]  # fmt: skip
+    assert vendor.body["generationConfig"]["imageConfig"] == {"aspectRatio": "2:3"}
+    # The JSON form of the same.
+    named = {"model": model, "prompt": "Add a hat.", "images": [{"image_url": f"data:image/png;base64,{PIXEL}"}]}
+    sdk.post("/images/edits", body=named, cast_to=object)
+    assert vendor.body["contents"][0]["parts"] == [parts[0], parts[2]]
+
+
+def test_edits_that_can_not_be_converted(sdk: OpenAI, vendor: VendorUpstream) -> None:
+    asked: dict[str, Any] = {"model": f"internal-google/{PAINTER}", "prompt": "Add a hat."}
+    picture = ("a.png", base64.b64decode(PIXEL), "image/png")
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"image": picture, "mask": picture}, "mask"),
+        ({"image": picture, "n": 2}, "n"),
+        ({"image": ("a.txt", b"text", "text/plain")}, "images[0].image_url"),
+        ({"image": ("a", b"\x00\x01", "application/octet-stream")}, "images[0].image_url"),
+        ({"image": []}, "images"),
+    ]
+    for fields, param in wrong:
+        with pytest.raises(BadRequestError) as refused:
+            sdk.images.edit(**asked, **fields)
+        assert refused.value.param == param
+    with pytest.raises(APIStatusError) as large:
+        sdk.images.edit(**asked, image=("a.png", b"\x89PNG\r\n\x1a\n" + bytes(21 * 2**20), "image/png"))
+    assert large.value.status_code == 413
+    assert vendor.asked == []
 
 
 def test_speech(sdk: OpenAI, vendor: VendorUpstream) -> None:

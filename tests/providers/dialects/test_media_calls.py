@@ -115,16 +115,11 @@ def test_images_by_gemini():
 
 
 def test_an_edit_sends_its_images():
-    request = images.read_request({"prompt": "with a hat"}, [answer_image()])
+    request = images.read_edit({"prompt": "with a hat", "images": [{"image_url": f"data:image/png;base64,{PNG}"}]})
     body, _ = gemini_images.write_request(request, "gemini-2.5-flash-image")
     assert [next(iter(part)) for part in json.loads(body)["contents"][0]["parts"]] == ["inlineData", "text"]
     with pytest.raises(DialectError):
         gemini_images.write_request(request, "imagen-4.0-generate-001")
-
-
-def answer_image():
-    upstream = generated([{"inlineData": {"mimeType": "image/png", "data": PNG}}])
-    return gemini_images.read_answer(json.dumps(upstream).encode()).images[0]
 
 
 def test_images_by_imagen():
