@@ -192,7 +192,11 @@ class EventStream:
     def _sees_output(self, events: sse.Events) -> bool:
         if self._conversion is not None:
             return self._conversion.spoke
-        return any(event.data and self._attempt.spoken.is_output(event.fields) for event in events)
+        spoken = self._attempt.spoken  # that an error is none is asked of the one event that looks like output
+        return any(
+            event.data and spoken.is_output(event.fields) and spoken.error(event.fields, event.name) is None
+            for event in events
+        )
 
     def _error_in(self, event: sse.Event) -> ReportedError | None:
         """Return the error that an event reports, of a converted one with the status that the provider's had."""

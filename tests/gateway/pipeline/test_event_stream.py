@@ -287,3 +287,18 @@ def test_the_first_token_is_the_first_output(delta: dict[str, Any], is_output: b
     chunk = event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, b"\n")
     _, record, _ = passed([b": ping\n\n", chunk])
     assert (record.ttft_us is not None) is is_output
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'data: {"error": {"message": "overloaded", "type": "server_error"}}\n\n',
+        b'event: error\ndata: {"message": "overloaded", "type": "server_error"}\n\n',
+        b'event: error\ndata: {"error": "overloaded"}\n\n',
+        b'data: {"type": "error", "message": "overloaded"}\n\n',
+    ],
+)
+def test_an_error_is_no_first_token(raw: bytes) -> None:
+    _, record, _ = passed([b": ping\n\n", raw])
+    assert record.ttft_us is None
+    assert record.error_class
