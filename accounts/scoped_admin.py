@@ -32,6 +32,7 @@ from accounts.changes import Announced
 
 VERSION_FIELD = "_version"
 HISTORY_ENTRIES = 200
+FILTER_CHARACTERS = 10_000
 SEARCH_CHARACTERS = 500
 """Each word is a condition on each column: SQLite refuses a thousand of them."""
 ALL_RIGHTS = frozenset({"view", "add", "change", "delete"})
@@ -117,9 +118,10 @@ class RefusedForm:
         raise ValidationError(format_html("{} Nothing was saved. {} and enter your change there.", self.fault, again))
 
 
-def is_pattern(lookup: str) -> bool:
-    """Whether a filter in an address is a regular expression: one can take a core for as long as it likes."""
-    return lookup.rpartition("__")[2] in ("regex", "iregex")
+def is_too_much(lookup: str, value: object) -> bool:
+    """Whether a filter in an address is more than a database should be asked: a regular expression, which can take a
+    core for as long as it likes, the two ends of a range in one text, or a value longer than any column's."""
+    return lookup.rpartition("__")[2] in ("regex", "iregex", "range") or len(str(value)) > FILTER_CHARACTERS
 
 
 def _key(model: type[Model], object_id: str) -> Any:
@@ -213,7 +215,7 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         # A filter in the address on a hash or a cipher would be an oracle for it.
         secret = lookup.split("__", 1)[0] in self.secret_lookups
-        return not secret and not is_pattern(lookup) and super().lookup_allowed(lookup, value, request)
+        return not secret and not is_too_much(lookup, value) and super().lookup_allowed(lookup, value, request)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

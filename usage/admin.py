@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin, is_pattern
+from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin, is_too_much
 from usage import words
 from usage.decisions import decision_lines
 from usage.exports import to_csv
@@ -246,7 +246,8 @@ class UsageAdmin(ScopedAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         # Any other column would be a walk through the whole table.
-        return lookup in self.filter_names or (lookup.startswith("created_at") and not is_pattern(lookup))
+        known = lookup in self.filter_names or lookup.startswith("created_at")
+        return known and not is_too_much(lookup, value)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[UsageChangeList]:
         return UsageChangeList

@@ -34,6 +34,9 @@ QUERIES = [
     {"id__regex": "("},
     {"created_at__regex": "("},
     {"name__iregex": "(a+)+$"},
+    {"id__range": "1"},
+    {"name__contains": "x" * 60_000},
+    {"q": "x" * 60_000},
     {"created_at_from_0": "9999-12-31", "created_at_to_0": "²"},
 ]
 ACTIONS = [
