@@ -30,6 +30,7 @@ from sandbox.resources import (
     images,
     models,
     moderations,
+    organization,
     realtime,
     realtime_calls,
     rerank,
@@ -65,7 +66,7 @@ _MODULES = (
     *(transcriptions, voices, files, uploads, batches, fine_tuning, checkpoint_permissions, graders),
     *(vector_stores, containers, evals, videos, skills, assistants, threads, thread_runs, agents),
     *(agent_sessions, chatkit, decisions, safety, webhooks, realtime, realtime_calls),
-    *(rerank, control),
+    *(rerank, organization, control),
 )
 ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 
@@ -116,7 +117,7 @@ class Sandbox:
         path: str = scope["path"]
         if path.startswith("/v1beta/"):
             return self.gemini
-        if path.startswith("/v1/messages"):
+        if path.startswith(("/v1/messages", "/v1/organizations/")):
             return self.anthropic
         if path.startswith("/v1/models"):
             names = {name for name, _ in scope["headers"]}

@@ -47,6 +47,7 @@ COMMANDS = {
     "simulate": "reads",
     "why": "reads",
     "check_budgets": "tidies",
+    "reconcile": "reads",
     "batches": "reads",
     "alerts": "reads",
     "test_channel": "reads",

@@ -1,6 +1,6 @@
 """`/v1/messages`, `/v1/messages/count_tokens` and `/v1/models`."""
 
-from sandbox.anthropic import caching, message, models
+from sandbox.anthropic import caching, message, models, reports
 from sandbox.anthropic.fields import get
 from sandbox.anthropic.reading import read
 from sandbox.anthropic.service import error_event
@@ -35,4 +35,5 @@ ROUTES = (
     Route("POST", "/v1/messages", create),
     Route("POST", "/v1/messages/count_tokens", count_tokens),
     *models.ROUTES,
+    *reports.ROUTES,
 )
