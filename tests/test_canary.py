@@ -20,11 +20,10 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect as websocket
 
 from tests.batches.test_notices import Receiver
-from tests.support import servers
 from tests.support.batch_inputs import QUICK, jsonl, line
 from tests.support.console_session import ConsoleSession
 from tests.support.echo_host import SPELLINGS, echo_host
-from tests.support.installation import Gateway, Installation
+from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.manifests import provider
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
@@ -105,7 +104,7 @@ class Scene:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def scene(request, tmp_path_factory, migrated_data: Path) -> Iterator[Scene]:
-    database = servers.postgres_url() if request.param == "postgresql" else ""
+    database = migrated_postgres_url() if request.param == "postgresql" else ""
     hooks = Receiver()
     env = {
         **QUICK,
@@ -120,8 +119,6 @@ def scene(request, tmp_path_factory, migrated_data: Path) -> Iterator[Scene]:
         echo_host() as echo,
         Installation(data, None if database else migrated_data, env) as installation,
     ):
-        if database:
-            assert installation.manage("migrate", "--verbosity=0").returncode == 0
         secret = {"key": PROVIDER_KEY, "extra_headers": {"X-Canary-Secret": HEADER}}
         everything = {"open_resources": ["*"], "proxy_paths": ["v1/*", "echo/*"]}
         known = ["gpt-4o-mini", "text-embedding-3-small", "omni-moderation-latest", "gpt-image-1", "whisper-1", "tts-1"]

@@ -17,9 +17,8 @@ from accounts.audited_command import AuditedCommand
 from gateway.endpoints import realtime_calls
 from gateway.realtime.routing import sockets
 from tests.gateway.access.test_admission_walk import BODY, CALLS, FORM, OFFER, Endpoint
-from tests.support import servers
 from tests.support.console_session import ConsoleSession
-from tests.support.installation import Gateway, Installation
+from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.role_walk import KEYS, PASSWORD, PEOPLE, ROLES, Walker, in_order, places, table
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
@@ -63,11 +62,9 @@ OURS = ("accounts", "providers", "usage", "rules", "gateway", "batches", "alerts
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def running(request, tmp_path_factory, migrated_data: Path, running_upstream: SandboxProcess) -> Iterator[Gateway]:
     postgres = request.param == "postgresql"
-    env = {"DATABASE_URL": servers.postgres_url()} if postgres else {}
+    env = {"DATABASE_URL": migrated_postgres_url()} if postgres else {}
     folder = tmp_path_factory.mktemp("roles") / "data"
     with Installation(folder, None if postgres else migrated_data, env) as installation:
-        if postgres:
-            assert installation.manage("migrate", "--verbosity=0").returncode == 0
         installation.do("people", PEOPLE, PASSWORD)
         yield installation.gateway()
 

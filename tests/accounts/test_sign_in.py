@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import servers
 from tests.support.console_session import LOGIN, ConsoleSession
-from tests.support.installation import ROOT, Gateway, Installation
+from tests.support.installation import ROOT, Gateway, Installation, migrated_postgres_url
 
 PASSWORD = "an-Obvious-password-7"
 WRONG = "not-the-password-7"
@@ -25,11 +25,9 @@ ENV = {
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def running(request, tmp_path_factory, migrated_data: Path) -> Iterator[Gateway]:
     postgres = request.param == "postgresql"
-    env = {"REDIS_URL": servers.redis_url(), **({"DATABASE_URL": servers.postgres_url()} if postgres else {})}
+    env = {"REDIS_URL": servers.redis_url(), **({"DATABASE_URL": migrated_postgres_url()} if postgres else {})}
     folder = tmp_path_factory.mktemp("sign-in") / "data"
     with Installation(folder, None if postgres else migrated_data, ENV | env) as installation:
-        if postgres:
-            assert installation.manage("migrate", "--verbosity=0").returncode == 0
         for email in (MIA, PAUL):
             installation.do("person", email, PASSWORD, is_staff=True)
         yield installation.gateway("--workers", "2")

@@ -13,7 +13,7 @@ from tests.support.batch_inputs import HEADERS, QUICK
 from tests.support.celery_processes import clock, worker
 from tests.support.fixtures import USER, seed
 from tests.support.halting_storage import Gate
-from tests.support.installation import Gateway, Installation
+from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.sandbox_process import SandboxProcess
 
 
@@ -87,9 +87,8 @@ def jobs(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path, qu
         if request.param == "embedded":
             installation = stack.enter_context(Installation(data, migrated_data, env))
         else:
-            env["DATABASE_URL"] = request.getfixturevalue("postgres_url")
+            env["DATABASE_URL"] = migrated_postgres_url()
             env["REDIS_URL"] = request.getfixturevalue("redis_url")
             installation = stack.enter_context(Installation(data, None, env))
-            assert installation.manage("migrate", "--verbosity=0").returncode == 0
         seed(installation, quick_upstream.url)
         yield (Embedded if request.param == "embedded" else Brokered)(installation, stack)

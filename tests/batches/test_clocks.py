@@ -11,7 +11,7 @@ from openai import OpenAI
 from tests.support.batch_inputs import QUICK, ended, jsonl, line
 from tests.support.celery_processes import clock, worker
 from tests.support.fixtures import USER, seed
-from tests.support.installation import Installation
+from tests.support.installation import Installation, migrated_postgres_url
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.skewed import skewed
 
@@ -32,12 +32,10 @@ def test_each_line_of_a_managed_batch_runs_once(
 ) -> None:
     env, template = dict(ENV), migrated_data if jobs_run == "embedded" else None
     if jobs_run == "brokered":
-        env["DATABASE_URL"] = request.getfixturevalue("postgres_url")
+        env["DATABASE_URL"] = migrated_postgres_url()
         env["REDIS_URL"] = request.getfixturevalue("redis_url")
     with ExitStack() as stack:
         installation = stack.enter_context(Installation(tmp_path / "installation", template, env))
-        if jobs_run == "brokered":
-            assert installation.manage("migrate", "--verbosity=0").returncode == 0
         seed(installation, quick_upstream.url)
         gateway = installation.gateway()
         ahead = installation.elsewhere(skewed(AHEAD))

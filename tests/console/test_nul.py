@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.installation import Gateway, Installation
-from tests.support.servers import postgres_url
+from tests.support.installation import Gateway, Installation, migrated_postgres_url
 
 ROOT = "root@example.com"
 PASSWORD = "an-Obvious-password-7"
@@ -30,9 +29,8 @@ PAGES = (
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A server on PostgreSQL with a superuser."""
-    env = {"DATABASE_URL": postgres_url(), "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    env = {"DATABASE_URL": migrated_postgres_url(), "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     with Installation(tmp_path_factory.mktemp("nul") / "data", env=env) as installation:
-        assert installation.manage("migrate", "--verbosity=0").returncode == 0
         made = installation.manage("createsuperuser", "--noinput", "--email", ROOT)
         assert made.returncode == 0, made.stderr
         yield installation.gateway()

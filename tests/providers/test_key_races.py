@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import servers
 from tests.support.console_session import ConsoleSession
-from tests.support.installation import Gateway, Installation
+from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.manifests import provider
 from tests.support.scripted_provider import Upstream
 from tests.support.servers import wait_until
@@ -68,13 +68,11 @@ def two_hosts() -> Iterator[tuple[Upstream, Upstream]]:
 @pytest.fixture(params=["postgresql", "sqlite"])
 def scene(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path) -> Iterator[Scene]:
     postgres = request.param == "postgresql"
-    env = {"REDIS_URL": servers.redis_url(), **({"DATABASE_URL": servers.postgres_url()} if postgres else {})}
+    env = {"REDIS_URL": servers.redis_url(), **({"DATABASE_URL": migrated_postgres_url()} if postgres else {})}
     with (
         two_hosts() as hosts,
         Installation(tmp_path / "data", None if postgres else migrated_data, env) as installation,
     ):
-        if postgres:
-            assert installation.manage("migrate", "--verbosity=0").returncode == 0
         installation.apply(provider(NAME, hosts[0].url, models=["gpt-4o-mini"], key=KEYS[0]))
         installation.do("person", ROOT, PASSWORD, is_staff=True, is_superuser=True)
         installation.do("person", MIA, PASSWORD)

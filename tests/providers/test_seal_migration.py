@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import servers
-from tests.support.installation import Installation
+from tests.support.installation import Installation, migrated_postgres_url
 from tests.support.manifests import provider
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
@@ -20,10 +19,8 @@ def installation(
     request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path, running_upstream: SandboxProcess
 ) -> Iterator[Installation]:
     postgres = request.param == "postgresql"
-    env = {"DATABASE_URL": servers.postgres_url()} if postgres else {}
+    env = {"DATABASE_URL": migrated_postgres_url()} if postgres else {}
     with Installation(tmp_path / "data", None if postgres else migrated_data, env) as made:
-        if postgres:
-            assert made.manage("migrate", "--verbosity=0").returncode == 0
         headers = {"extra_headers": {"X-Team": "red"}}
         made.apply(
             provider("old", running_upstream.url, models=["gpt-4o-mini"], key=KEY, **headers),

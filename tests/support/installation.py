@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, Self
 import httpx
 from openai import AsyncOpenAI, OpenAI
 
+from tests.support import servers
 from tests.support.servers import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,11 +41,24 @@ def environment(data: Path, env: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "GATEHOUSE_DATA_DIR": str(data), "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1", **env}
 
 
+def migrated_postgres_url() -> str:
+    """Return the address of a new database on the session's PostgreSQL that has all tables."""
+
+    def migrate(url: str) -> None:
+        with tempfile.TemporaryDirectory() as data:
+            command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+            env = environment(Path(data), {"DATABASE_URL": url})
+            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return servers.migrated_postgres_url(migrate)
+
+
 class Installation:
     """An installation: a data directory, a database and settings, and an operator who works on it.
 
-    ``template`` is a migrated data directory to start from; without it (and with a fresh ``DATABASE_URL``) call
-    ``manage("migrate")``. Ends, with everything it started, at the end of its ``with`` block.
+    ``template`` is a migrated data directory to start from; none is needed with the ``DATABASE_URL`` of
+    :func:`migrated_postgres_url`. Ends, with everything it started, at the end of its ``with`` block.
     """
 
     def __init__(self, data: Path, template: Path | None = None, env: Mapping[str, str] | None = None) -> None:

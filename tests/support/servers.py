@@ -57,6 +57,24 @@ def postgres_url() -> str:
     return f"{server}/{name}"
 
 
+def migrated_postgres_url(migrate: Callable[[str], None]) -> str:
+    """Return the address of a new database with the tables that ``migrate(url)`` makes, once per test session."""
+    server = _server("postgres")
+    with (
+        _alone(session_folder("postgres") / "migrating"),
+        psycopg.connect(f"{server}/postgres", autocommit=True) as admin,
+    ):
+        marker = session_folder("postgres") / "migrated"
+        if not marker.exists():
+            admin.execute("DROP DATABASE IF EXISTS migrated")
+            admin.execute("CREATE DATABASE migrated TEMPLATE template0")
+            migrate(f"{server}/migrated")
+            marker.touch()
+        name = f"test_{secrets.token_hex(6)}"
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE migrated")
+    return f"{server}/{name}"
+
+
 def redis_url() -> str:
     """Return the address of an empty database on the session's Valkey, as ``REDIS_URL`` takes it."""
     server = _server("redis")
@@ -147,11 +165,18 @@ def free_port() -> int:
 
 
 @cache
-def _server(kind: str) -> str:
-    """Return the address of the session's server, starting its keeper when no one has."""
+def session_folder(kind: str) -> Path:
+    """Return the folder of the session's server of a kind; it goes with the server."""
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}-{secrets.token_hex(4)}"
     directory = Path(tempfile.gettempdir()) / f"gatehouse-{kind}-{session}"
     directory.mkdir(mode=0o755, exist_ok=True)
+    return directory
+
+
+@cache
+def _server(kind: str) -> str:
+    """Return the address of the session's server, starting its keeper when no one has."""
+    directory = session_folder(kind)
     users = (directory / "users").open("a")
     fcntl.flock(users, fcntl.LOCK_SH)
     _held.append(users)

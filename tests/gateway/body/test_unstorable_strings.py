@@ -15,9 +15,8 @@ from gateway.models import NewObject, OwnedObject, StorableJSON
 from gateway.objects.store import Objects
 from tests.support.calls import assert_ours
 from tests.support.fixtures import CHAT, USER, seed
-from tests.support.installation import Gateway, Installation
+from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.sandbox_process import SandboxProcess
-from tests.support.servers import postgres_url
 
 ODD = {"nul": "x\x00y", "half": "x\ud800y"}
 LINE = {
@@ -31,8 +30,9 @@ LINE = {
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory, running_upstream: SandboxProcess) -> Iterator[tuple[Gateway, str]]:
     """A server on PostgreSQL, and a token."""
-    with Installation(tmp_path_factory.mktemp("odd") / "data", env={"DATABASE_URL": postgres_url()}) as installation:
-        assert installation.manage("migrate", "--verbosity=0").returncode == 0
+    with Installation(
+        tmp_path_factory.mktemp("odd") / "data", env={"DATABASE_URL": migrated_postgres_url()}
+    ) as installation:
         seed(installation, running_upstream.url)
         gateway = installation.gateway()
         yield gateway, gateway.token("ada", user=USER)

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import servers
 from tests.support.calls import CHAT_PATH, assert_body, chat, stream_error
 from tests.support.fixtures import ACCOUNT, CHAT, seed
-from tests.support.installation import Gateway, Installation, promised
+from tests.support.installation import Gateway, Installation, migrated_postgres_url, promised
 from tests.support.manifests import chat_model, provider
 from tests.support.open_stream import OpenStream
 from tests.support.sandbox_process import SandboxProcess
@@ -68,12 +67,10 @@ def pair(
             installation = installations.enter_context(Installation(base / "data", migrated_data))
             homes = [installation, installation]
         else:
-            env = {"DATABASE_URL": servers.postgres_url()}
+            env = {"DATABASE_URL": migrated_postgres_url()}
             homes = [
                 installations.enter_context(Installation(base / name, migrated_data, env)) for name in ("one", "two")
             ]
-            migrated = homes[0].manage("migrate", "--verbosity=0")
-            assert migrated.returncode == 0, migrated.stderr
         seed(homes[0], running_upstream.url)
         yield Pair(homes[0], [home.gateway() for home in homes])
 

@@ -11,7 +11,7 @@ from gateway.doctor.checks import check_keys, check_redis
 from providers.credentials.kinds import Entra
 from providers.models import ProviderAccount
 from tests.support.fixtures import ACCOUNT, InstallationMaker
-from tests.support.installation import Installation
+from tests.support.installation import Installation, migrated_postgres_url
 from tests.support.manifests import chat_model, provider
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import free_port
@@ -41,13 +41,12 @@ def healthy(make: InstallationMaker, upstream: SandboxProcess, **env: str) -> In
 
 
 def test_a_healthy_installation(
-    make_installation: InstallationMaker, running_upstream: SandboxProcess, postgres_url: str, redis_url: str
+    make_installation: InstallationMaker, running_upstream: SandboxProcess, redis_url: str
 ) -> None:
     code, found = examine(healthy(make_installation, running_upstream))
     assert (code, found) == (0, [])
-    env = {**HEALTHY, "DATABASE_URL": postgres_url, "REDIS_URL": redis_url}
+    env = {**HEALTHY, "DATABASE_URL": migrated_postgres_url(), "REDIS_URL": redis_url}
     other = make_installation(env=env, seeded=False)
-    assert other.manage("migrate", "--verbosity=0").returncode == 0
     other.apply(provider(ACCOUNT, running_upstream.url, models=["gpt-4o-mini"]))
     assert examine(other) == (0, [])
     text = other.manage("doctor")

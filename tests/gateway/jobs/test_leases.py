@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fixtures import USER
-from tests.support.installation import Installation
+from tests.support.installation import Installation, migrated_postgres_url
 from tests.support.skewed import skewed
 
 JOBS = 5
@@ -21,10 +21,8 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: 
     if request.param == "sqlite":
         made = Installation(tmp_path / "installation", migrated_data)
     else:
-        made = Installation(tmp_path / "installation", None, {"DATABASE_URL": request.getfixturevalue("postgres_url")})
+        made = Installation(tmp_path / "installation", None, {"DATABASE_URL": migrated_postgres_url()})
     with made:
-        if request.param == "postgres":
-            assert made.manage("migrate", "--verbosity=0").returncode == 0
         for number in range(JOBS):
             made.do("own", f"batch_{number}", "batch", "openai-main", USER)
             made.do("due_in", f"batch_{number}")

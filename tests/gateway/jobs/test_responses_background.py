@@ -9,12 +9,12 @@ import pytest
 from openai import NotFoundError, OpenAI
 
 from tests.support.fixtures import ACCOUNT, CHAT, USER, seed
-from tests.support.installation import Gateway, Installation
+from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.manifests import provider
 from tests.support.response_calls import COUNT
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.scripted import ScriptedUpstream
-from tests.support.servers import postgres_url, wait_until
+from tests.support.servers import wait_until
 
 QUICK = "[[sandbox: queued=1 working=1]]"
 SLOW = "[[sandbox: queued=60000]]"
@@ -23,10 +23,8 @@ SLOW = "[[sandbox: queued=60000]]"
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory, running_upstream: SandboxProcess) -> Iterator[Installation]:
     """An installation on PostgreSQL whose server polls nothing by itself: the tests do."""
-    env = {"DATABASE_URL": postgres_url(), "GATEHOUSE_BACKGROUND_POLL_SECONDS": "0"}
+    env = {"DATABASE_URL": migrated_postgres_url(), "GATEHOUSE_BACKGROUND_POLL_SECONDS": "0"}
     with Installation(tmp_path_factory.mktemp("background") / "data", env=env) as made:
-        done = made.manage("migrate", "--verbosity=0")
-        assert done.returncode == 0, done.stderr
         seed(made, running_upstream.url)
         yield made
 
