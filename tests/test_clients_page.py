@@ -33,7 +33,7 @@ def recipe(heading: str) -> str:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """What ``make run`` serves."""
     with Installation(tmp_path_factory.mktemp("clients") / "data") as installation:
-        yield installation.gateway(server="demo")
+        yield installation.gateway("--no-traffic", server="demo")
 
 
 def run(command: list[str], demo: Gateway, **env: str) -> str:

@@ -18,6 +18,7 @@ from accounts.scoped_admin import Scope
 from accounts.words import counted
 from console.pages.models import percentile
 from console.pages.spend import Asked, cards, chart, narrowed_to
+from gateway.management.demo_traffic import TOKEN_NAME
 from providers.access import principals_of, reach
 from providers.models import Grant, Model, ProviderAccount
 from usage import spend as figures
@@ -53,7 +54,7 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "top": [_top(row, asked) for row in shown],
         "errors": _errors(scope),
         "attention": list(_attention(scope)),
-        "sandbox": ProviderAccount.objects.filter(name="openai-main", base_url__startswith="http://127.0.0.1").exists(),
+        "sandbox": _sandbox(),
         "is_fullwidth": True,
     }
 
@@ -90,6 +91,13 @@ def steps(request: HttpRequest) -> HttpResponse:
     """Return which steps are done, for the page that waits for the next one: ``{"done": [true, …]}``."""
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
     return JsonResponse({"done": [step["done"] for step in checklist(request, scope)]})
+
+
+def _sandbox() -> dict[str, bool]:
+    """Return nothing but in a demo on its sandbox: there, whether made-up callers are among the ``callers``."""
+    if not ProviderAccount.objects.filter(name="openai-main", base_url__startswith="http://127.0.0.1").exists():
+        return {}
+    return {"callers": ApiToken.objects.filter(name=TOKEN_NAME).exists()}
 
 
 def _passes_on_any() -> bool:

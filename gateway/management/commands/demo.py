@@ -20,6 +20,7 @@ from django.db import DatabaseError, transaction
 from accounts.models import ApiToken, User
 from accounts.tokens import digest
 from gateway.management.commands.serve import port_option, where_to_look
+from gateway.management.demo_traffic import Traffic, make_callers
 from gateway.server.processes import address_of
 from providers.catalogue import models as catalogue
 from providers.models import Grant, Model, ProviderAccount
@@ -85,6 +86,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
         parser.add_argument("--port", type=port_option, default=settings.PORT, help="port of the gateway")
+        parser.add_argument(
+            "--no-traffic", action="store_true", help="without the made-up callers that ask the sandbox for 5 minutes"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stderr.write("Setting up the demo: database, sandbox upstream, account, admin, token.")
@@ -96,14 +100,26 @@ class Command(BaseCommand):
             raise CommandError(f"The database can't be used ({type(error).__name__}). {where_to_look()}") from None
         sandbox = start_sandbox(settings.DATA_DIR / "demo_sandbox_port")
         changed = [row.name for row in ACCOUNTS if not self._make_account(row, sandbox)]
+        callers = {} if changed or options["no_traffic"] else make_callers([row.name for row in ACCOUNTS])
         password = keep(settings.DATA_DIR / "demo_password", lambda: secrets.token_urlsafe(9))
         admin = self._make_admin(password)
         token = self._make_token(admin)
         self.stdout.write(welcome(address_of(options["host"], options["port"]), password, token, sandbox))
         for name in changed:
             self.stdout.write(f"The account {name} was changed: it is left as it is, and calls go where it says.\n")
+        if callers:
+            self.stdout.write(
+                "Made-up callers ask the sandbox for 5 minutes from now on, at no cost: see the console.\n"
+            )
         self.stdout.flush()
-        call_command("serve", host=options["host"], port=options["port"])
+        host = LOOPBACK if options["host"] in ("0.0.0.0", "::") else options["host"]
+        traffic = Traffic(address_of(host, options["port"]), callers, all_sandbox)
+        if callers:
+            traffic.start()
+        try:
+            call_command("serve", host=options["host"], port=options["port"])
+        finally:
+            traffic.stop()
 
     @transaction.atomic
     def _make_account(self, row: "DemoAccount", sandbox: str) -> bool:
@@ -115,7 +131,7 @@ class Command(BaseCommand):
                 name=row.name, open_resources=list(row.resources), register_fine_tuned=True, kind=row.kind, base_url=url
             )
             account.api_key = SANDBOX_KEY
-        elif account.kind != row.kind or account.api_key != SANDBOX_KEY or not SANDBOX_URL.fullmatch(account.base_url):
+        elif not is_sandbox(row, account):
             return False
         if account.pk is None or account.base_url != url:
             account.base_url, account.api_key = url, SANDBOX_KEY
@@ -153,6 +169,19 @@ class Command(BaseCommand):
             path.unlink()
         _, secret = ApiToken.objects.issue(name="demo", user=user)
         return keep(path, lambda: secret)
+
+
+def is_sandbox(row: DemoAccount, account: ProviderAccount) -> bool:
+    """Whether the account is as the demo made it, so that calls to it go to the sandbox."""
+    return account.kind == row.kind and account.api_key == SANDBOX_KEY and bool(SANDBOX_URL.fullmatch(account.base_url))
+
+
+def all_sandbox() -> bool:
+    """Whether all accounts of the demo are there and the sandbox's still."""
+    found = {
+        account.name: account for account in ProviderAccount.objects.filter(name__in=[row.name for row in ACCOUNTS])
+    }
+    return all(row.name in found and is_sandbox(row, found[row.name]) for row in ACCOUNTS)
 
 
 def keep(path: Path, make: Any) -> str:

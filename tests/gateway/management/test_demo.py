@@ -2,15 +2,24 @@
 
 import re
 import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
 
+from accounts.models import VirtualAccount
+from gateway.management import demo_traffic
+from gateway.management.commands import demo
+from providers.models import ProviderAccount
 from tests.support.calls import CHAT_PATH, chat
+from tests.support.console_session import ConsoleSession
 from tests.support.fixtures import InstallationMaker
 from tests.support.installation import Gateway, Installation
 from tests.support.servers import wait_until
+from tests.support.usage_rows import record
+from usage.models import UsageRecord
 
 SANDBOX = re.compile(r"Sandbox +(http://127\.0\.0\.1:[0-9]+/v1) +key (\S+)")
 TOKEN = re.compile(r"Token +(gh-\S+)")
@@ -32,9 +41,9 @@ def installation(make_installation: InstallationMaker) -> Installation:
     return make_installation(seeded=False)
 
 
-def run_demo(installation: Installation) -> tuple[Gateway, str]:
+def run_demo(installation: Installation, *options: str) -> tuple[Gateway, str]:
     """Start the demo; return it and what it printed of the sandbox's address and key."""
-    gateway = installation.gateway(server="demo")
+    gateway = installation.gateway(*(options or ("--no-traffic",)), server="demo")
     said = SANDBOX.search(gateway.log)
     assert said, gateway.log
     return gateway, " ".join(said.groups())
@@ -111,3 +120,75 @@ def test_files_are_only_the_owners(installation: Installation) -> None:
     run_demo(installation)
     for name in ("demo_password", "demo_token"):
         assert (Path(installation.data) / name).stat().st_mode & 0o777 == 0o600
+
+
+# --- made-up callers --------------------------------------------------------------------------------------------------
+def test_a_fresh_demo_has_traffic_of_made_up_callers(installation: Installation) -> None:
+    """Real calls to the sandbox, some refused and some failed as they are meant to be, seen on the overview."""
+    gateway, _ = run_demo(installation, "--host", "127.0.0.1")
+    assert "Made-up callers ask the sandbox for 5 minutes" in gateway.log
+    first_round = sum(row.first_round for row in demo_traffic.ROWS)
+    wait_until(lambda: len(installation.records()) >= first_round)
+    records = installation.records()
+    assert {record["subject_name"] for record in records} == {row.caller for row in demo_traffic.ROWS}
+    assert {record["status"] for record in records} == {200, 404, 429, 503}
+    refused = [record["subject_name"] for record in records if record["status"] == 429]
+    assert set(refused) == {demo_traffic.LIMITED}
+    assert {record["model_asked"] for record in records if record["status"] == 404} == {"openai-main/gpt-4o-mnii"}
+    assert " call status=" not in gateway.log, "what was printed stays in sight"
+    password = (Path(installation.data) / "demo_password").read_text()
+    with ConsoleSession(gateway.origin, "admin@example.com", password) as console:
+        page = console.get("/admin/").text
+    assert "This is sandbox traffic" in page
+    assert "Before the first call" not in page
+
+
+@pytest.mark.django_db
+def test_no_callers_are_made_beside_what_is_there() -> None:
+    VirtualAccount.objects.create(name="docs-search")
+    assert demo_traffic.make_callers([]) == {}
+    VirtualAccount.objects.all().delete()
+    UsageRecord.objects.bulk_create([record()])
+    assert demo_traffic.make_callers([]) == {}
+    UsageRecord.objects.all().delete()
+    assert set(demo_traffic.make_callers([])) == {row.caller for row in demo_traffic.ROWS}
+    assert demo_traffic.make_callers([]) == {}, "once only"
+
+
+@pytest.mark.django_db
+def test_what_is_not_the_sandboxs_any_more_ends_the_traffic() -> None:
+    assert not demo.all_sandbox()
+    for row in demo.ACCOUNTS:
+        account = ProviderAccount(name=row.name, kind=row.kind, base_url=f"http://127.0.0.1:9{row.path}")
+        account.api_key = demo.SANDBOX_KEY
+        account.save()
+    assert demo.all_sandbox()
+    account = ProviderAccount.objects.get(name="gemini-main")
+    account.api_key = "my-own-key"
+    account.save()
+    assert not demo.all_sandbox()
+
+
+def test_a_round_is_made_only_while_all_is_the_sandboxs() -> None:
+    asked: list[str] = []
+
+    class Counting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    answers = iter([True, False])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        callers = {row.caller: "gh-token" for row in demo_traffic.ROWS}
+        traffic = demo_traffic.Traffic(f"http://127.0.0.1:{server.server_port}", callers, lambda: next(answers))
+        first, second = traffic._work(), traffic._work()
+        server.shutdown()
+    assert (first, second) == (demo_traffic.PAUSE_SECONDS, None)
+    assert len(asked) == 1 + sum(row.first_round for row in demo_traffic.ROWS), "none after the first round"
