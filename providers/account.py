@@ -1,5 +1,6 @@
 """A provider account: one account at a vendor, with its address, credentials and bounds."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Self
 
@@ -188,8 +189,9 @@ class ProviderAccount(BoundSecrets):
 
     def _check_key(self) -> None:
         """Raise ``ValidationError`` for a key that can't be sent, and credentials that the vendor does not take."""
-        if headers.value_fault(self.api_key):
-            raise ValidationError(f"The API key {headers.value_fault(self.api_key)}")
+        wrong = _keys_fault(self.keys)
+        if wrong:
+            raise ValidationError(wrong)
         try:
             credential = self.credential
         except kinds.BadCredentials as error:
@@ -223,16 +225,31 @@ class ProviderAccount(BoundSecrets):
         return self.name
 
 
-def request_headers(account: ProviderAccount) -> dict[str, str]:
+def _keys_fault(keys: Mapping[str, str]) -> str:
+    """Say what is wrong with keys by name, without repeating one; empty: nothing."""
+    if len(keys) > kinds.MOST_KEYS:
+        return f"An account has at most {kinds.MOST_KEYS} keys."
+    for name, key in keys.items():
+        if not kinds.KEY_NAME.fullmatch(name):
+            return f"{name[:40]!r} names no key: use up to 40 letters, digits, dots, dashes and underscores."
+        fault = headers.value_fault(key) if key else "is empty."
+        if fault:
+            return f"The API key {fault}" if len(keys) == 1 else f"The API key {name!r} {fault}"
+    return "Two of the API keys are the same." if len(set(keys.values())) < len(keys) else ""
+
+
+def request_headers(account: ProviderAccount, key: str = "") -> dict[str, str]:
     """Return the headers that every upstream call of ``account`` carries, its key among them. Names in lower case.
 
-    A secret that was not entered for the account's address is left out; ``account.secrets_fault`` says why.
+    ``key`` is the name of one of several keys; without it the first is taken. A secret that was not entered for the
+    account's address is left out; ``account.secrets_fault`` says why.
     """
     vendor, headers = account.vendor, dict(account.vendor.headers)
     if not account.secret_fault("extra_headers_json"):
         headers |= {name.lower(): value for name, value in account.extra_headers.items()}
-    if account.api_key and not account.secret_fault("credentials"):
-        headers[vendor.auth_header] = f"{vendor.auth_prefix}{account.api_key}"
+    value = account.keys.get(key) or account.api_key
+    if value and not account.secret_fault("credentials"):
+        headers[vendor.auth_header] = f"{vendor.auth_prefix}{value}"
     if account.organization:
         headers["openai-organization"] = account.organization
     if account.project:

@@ -143,6 +143,15 @@ class ProviderAccountAdmin(ScopedAdmin):
         (None, {"fields": ("kind", "name", "keep_old_name", "rename_anyway", "enabled")}),
         ("Address and credentials", {"fields": ("base_url", "api_key", "clear_key", "organization", "project")}),
         (
+            "Several keys",
+            {
+                "classes": ("collapse",),
+                "fields": ("more_keys", "remove_keys"),
+                "description": "A pool of keys, encrypted and bound to the account's address like one. An account's "
+                "only key is called main.",
+            },
+        ),
+        (
             "Sign in without a key",
             {
                 "classes": ("collapse",),

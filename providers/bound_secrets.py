@@ -4,6 +4,7 @@ They are encrypted at rest and write-only everywhere. The seal beside them says,
 entered for (``providers.seals``).
 """
 
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -67,6 +68,8 @@ class BoundSecrets(Announced):
     _stored_kind: str | None = None
     _entered: frozenset[str] = frozenset()
     """The secrets that were entered or cleared since the row was loaded."""
+    _key_changes: tuple[Mapping[str, str], frozenset[str]] | None = None
+    """The keys that were entered, and the names of those that were removed, beside others that are to stay."""
 
     class Meta:
         abstract = True
@@ -87,7 +90,7 @@ class BoundSecrets(Announced):
         if fields is None or "kind" in fields:
             self._stored_kind = self.__dict__.get("kind")
         if fields is None:
-            self._entered = frozenset()
+            self._entered, self._key_changes = frozenset(), None
 
     def _stored_address(self) -> tuple[str, str] | None:
         """Return the saved base URL and kind; columns that were not loaded are asked for. ``None``: not saved yet."""
@@ -104,13 +107,34 @@ class BoundSecrets(Announced):
 
     @property
     def api_key(self) -> str:
-        """The stored key; empty when there is none, or other credentials."""
-        return "" if self.credentials.startswith("{") else self.credentials
+        """The stored key, the first of several; empty when there is none, or other credentials."""
+        return next(iter(self.keys.values()), "")
 
     @api_key.setter
     def api_key(self, value: str) -> None:
         self.credentials = value.strip()
         self._entered |= {"credentials"}
+        self._key_changes = None
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The stored keys by name, in the order in which calls prefer them by default."""
+        return kinds.read_keys(self.credentials)
+
+    @keys.setter
+    def keys(self, keys: Mapping[str, str]) -> None:
+        self.credentials = kinds.write_keys(keys)
+        self._entered |= {"credentials"}
+        self._key_changes = None
+
+    def change_keys(self, entered: Mapping[str, str], removed: Collection[str] = ()) -> None:
+        """Add keys to those that are stored, or replace them, by name, and remove some; :meth:`save` writes it.
+
+        Those that are stored when it saves stay, if they were entered for the address that the account has then.
+        """
+        keys = {**self.keys, **entered}
+        self.keys = {name: key for name, key in keys.items() if name not in removed}
+        self._key_changes = dict(entered), frozenset(removed)
 
     @property
     def credential(self) -> Credential | None:
@@ -176,6 +200,7 @@ class BoundSecrets(Announced):
             self.bind_secrets()
         with transaction.atomic(using=using):
             self._check_row(using)
+            self._change_stored_keys(using)
             if self.origin_changed():
                 for column in SECRETS:
                     if column not in self._entered:
@@ -185,7 +210,28 @@ class BoundSecrets(Announced):
             self._choose_columns(kwargs)
             super().save(*args, **kwargs)
         self._stored_url, self._stored_kind = self.base_url, self.kind
-        self._entered = frozenset()
+        self._entered, self._key_changes = frozenset(), None
+
+    def _change_stored_keys(self, using: str) -> None:
+        """Make the changes of :meth:`change_keys` to what the locked row has now: another writer may have changed it.
+
+        What is stored was entered for its own address, and must not be bound to another with what is entered now.
+        """
+        if self._key_changes is None or self._state.adding:
+            return
+        entered, removed = self._key_changes
+        kept = {} if self.origin_changed() else self._bound_keys(using)
+        self.keys = {name: key for name, key in {**kept, **entered}.items() if name not in removed}
+
+    def _bound_keys(self, using: str) -> dict[str, str]:
+        """Return the keys that the row has now and that may go to the present address."""
+        try:
+            row = type(self)._base_manager.using(using).filter(pk=self.pk).values_list("credentials", "seal").first()
+        except DecryptionError:
+            return {}
+        if row is None or seals.fault(seals.read(row[1]).get("credentials"), row[0], origin(self.url)):
+            return {}
+        return kinds.read_keys(row[0])
 
     def _check_row(self, using: str) -> None:
         """Lock the row, and compare its address with the one that this instance was loaded with."""

@@ -27,6 +27,10 @@ from providers.pricing.public import private_price_fault
 from providers.routing.shape import target_names
 from providers.vendors import base_url_choices
 
+MORE_KEYS = (
+    "Several keys of the same account or project at the provider, a line each, 'name: key'. When one is refused or at "
+    "its limit, calls go on with the next."
+)
 UNREADABLE = "can't be decrypted with the current GATEHOUSE_ENCRYPTION_KEYS"
 
 
@@ -58,6 +62,14 @@ def stored_key(account: ProviderAccount) -> bool | None:
         return bool(account.credentials)
     except DecryptionError:
         return None
+
+
+def stored_key_names(account: ProviderAccount) -> list[str]:
+    """Return the names of the stored keys; none when they can't be decrypted."""
+    try:
+        return list(account.keys)
+    except DecryptionError:
+        return []
 
 
 def stored_header_names(account: ProviderAccount) -> list[str] | None:
@@ -107,6 +119,14 @@ class ProviderAccountForm(forms.ModelForm):
         required=False,
         max_length=8000,
         widget=secret_input(),
+    )
+    more_keys = PairsField(
+        label="More API keys",
+        required=False,
+        widget=WriteOnlyTextarea(attrs={"spellcheck": "false", "autocomplete": "off"}),
+    )
+    remove_keys = forms.MultipleChoiceField(
+        label="Remove keys", required=False, choices=(), widget=UnfoldAdminCheckboxSelectMultipleWidget
     )
     tenant_id = forms.CharField(label="Entra tenant id", required=False, widget=UnfoldAdminTextInputWidget)
     client_id = forms.CharField(label="Entra client id", required=False, widget=UnfoldAdminTextInputWidget)
@@ -177,6 +197,13 @@ class ProviderAccountForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        names = stored_key_names(self.instance) if self.instance.pk else []
+        if "remove_keys" in self.fields:
+            self.fields["remove_keys"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+            if len(names) < 2:
+                self.fields["remove_keys"].widget = forms.MultipleHiddenInput()
+            stored = f" Stored: {', '.join(names)}; lines given here are added, or replace those of the same name."
+            self.fields["more_keys"].help_text = MORE_KEYS + (stored if names else "")
         if self.instance.pk:
             self._say_what_is_stored()
         else:
@@ -208,6 +235,9 @@ class ProviderAccountForm(forms.ModelForm):
             credential = self.instance.credential
         except BadCredentials as fault:
             return str(fault).rstrip(".")
+        several = len(self.instance.keys)
+        if several > 1:
+            return f"{several} keys are stored, which one that is given here replaces"
         return "A key is stored" if credential is None else f"Stored: {described(credential)}"
 
     def _warn_of_renaming(self, cleaned: dict[str, Any]) -> None:
@@ -249,15 +279,27 @@ class ProviderAccountForm(forms.ModelForm):
             if cleaned.get(value) and cleaned.get(clear):
                 self.add_error(clear, "Either give a new value or clear the stored one.")
         self._take_credential(cleaned)
+        self._take_keys(cleaned)
         # The model checks the headers, so they have to be there before its own clean.
         if cleaned.get("api_key") or cleaned.get("clear_key"):
             self.instance.api_key = cleaned.get("api_key", "")
+        elif cleaned.get("more_keys") or cleaned.get("remove_keys"):
+            self.instance.change_keys(cleaned.get("more_keys") or {}, cleaned.get("remove_keys") or ())
         if cleaned.get("headers") or cleaned.get("clear_headers"):
             self.instance.extra_headers = cleaned.get("headers") or {}
         elif self.instance.pk and stored_header_names(self.instance) is None:
             self.instance.extra_headers_json = ""
             self.add_error("headers", "Enter the headers again or clear them: what is stored can't be decrypted.")
         return cleaned
+
+    def _take_keys(self, cleaned: dict[str, Any]) -> None:
+        """Refuse more keys beside what replaces all of them."""
+        if not (cleaned.get("more_keys") or cleaned.get("remove_keys")):
+            return
+        if cleaned.get("api_key") or cleaned.get("clear_key") or any(cleaned.get(name) for name in FIELDS):
+            self.add_error("more_keys", "Either change the keys, or give one key or other credentials instead of them.")
+        elif self.instance.pk and stored_key(self.instance) is None:
+            self.add_error("more_keys", f"What is stored {UNREADABLE}: enter one API key first.")
 
     def _take_credential(self, cleaned: dict[str, Any]) -> None:
         """Set what was entered instead of a key."""

@@ -33,6 +33,7 @@ class CallAttempt(Protocol):
     failure: BaseException | None
     answer: UpstreamAnswer | None
     outcome: int
+    spare_key: bool
     upstream_ms: float
 
     @property

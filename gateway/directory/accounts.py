@@ -4,6 +4,7 @@ ORM."""
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -103,7 +104,7 @@ def account_snapshot(
     snapshots = [_model_snapshot(account, model, former.get(model.pk, ())) for model in models]
     managers = frozenset(grant.key for grant in grants if grant.role == Grant.Role.MANAGER)
     users = frozenset(grant.key for grant in grants)  # those who manage an account may call it too
-    return AccountSnapshot(
+    snapshot = AccountSnapshot(
         id=account.pk,
         name=account.name,
         vendor=vendor,
@@ -135,11 +136,21 @@ def account_snapshot(
         default_models=account.default_models,
         token=held(credential) if credential is not None and not fault else None,
     )
+    return _with_pool(snapshot, account)
+
+
+def _with_pool(snapshot: AccountSnapshot, account: ProviderAccount) -> AccountSnapshot:
+    """Return the snapshot of an account with the ways to call it with each of its keys, where it has several."""
+    keys = account.keys
+    if len(keys) < 2 or snapshot.fault:
+        return snapshot
+    each = [replace(snapshot, headers=tuple(request_headers(account, name).items()), key=name) for name in keys]
+    return replace(each[0], pool=tuple(each))
 
 
 def _secrets(account: ProviderAccount) -> tuple[bytes, ...]:
     credential = account.credential
-    own = credential.secrets if credential is not None else (account.api_key,)
+    own = credential.secrets if credential is not None else account.keys.values()
     values = (*own, *account.extra_headers.values())
     return tuple(value.encode() for value in values if len(value) >= SECRET_CHARACTERS)
 
@@ -160,6 +171,7 @@ def unlisted_model(account: AccountSnapshot, name: str) -> ModelSnapshot:
 def _revision(account: ProviderAccount, headers: Mapping[str, str]) -> str:
     """Return a mark of all that an open connection depends on: another mark, another session."""
     parts = [account.url, account.connection_limit, sorted(headers.items()), account.secrets_fault()]
+    parts += list(account.keys.items())[1:]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 

@@ -32,8 +32,9 @@ class Attempt:
     completes it.
 
     ``outcome`` is the status that decides about another attempt: the answer's own, or that of an error inside a 200.
-    ``replied`` says that the answer's head goes to the client. ``failure`` is what ended the attempt; ``free`` says
-    that there is nothing to pay, whatever was used. ``ended`` says that a stream's whole output came, ``output`` keeps
+    ``spare_key`` says that another of the account's keys follows one that is refused. ``replied`` says that the
+    answer's head goes to the client. ``failure`` is what ended the attempt; ``free`` says that there is nothing to pay,
+    whatever was used. ``ended`` says that a stream's whole output came, ``output`` keeps
     the beginning of it. ``dialect`` is the upstream's, ``spoken`` the one that the client gets its answer in: where
     they differ, ``conversion`` is between them, and ``streamed`` converts the answer's events. ``dropped`` names what
     the model does not take. ``response`` are fields of the answer, for its span.
@@ -61,6 +62,7 @@ class Attempt:
         "request",
         "response",
         "settled_ns",
+        "spare_key",
         "spoken",
         "started_ns",
         "streamed",
@@ -83,6 +85,7 @@ class Attempt:
         self.answer: UpstreamAnswer | None = None
         self.outcome = 0
         self.replied = False
+        self.spare_key = False
         self.failure: BaseException | None = None
         self.finished = False
         self.ended = False

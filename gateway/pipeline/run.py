@@ -16,13 +16,14 @@ from gateway.pipeline import stream_usage
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.exchange import exchange
 from gateway.policies import access, admit, ownership
+from gateway.routing import keys
 from gateway.routing.health import health
 from gateway.telemetry import meter
 from providers.upstream.failures import UpstreamFailure
 from providers.upstream.headers import retry_after
 
 LONGEST_RETRY_DELAY_SECONDS = 10.0
-RETRY, FAILOVER = "retry", "failover"
+RETRY, FAILOVER, KEY = "retry", "failover", "key"
 
 
 async def run(call: Call) -> Reply:
@@ -52,13 +53,13 @@ async def _ask(call: Call, planned: PlannedTarget, following: PlannedTarget | No
     if call.plan.virtual is not None:
         health.begin_probe(planned.target.model.public_name)
     for retry in range(planned.retries + 1):
-        number = 1 if call.attempt is None else call.attempt.number + 1
-        attempt = call.attempt = Attempt(call, planned.target, number, planned)
         may_retry = retry < planned.retries
-        if not may_retry and following is None:
-            _, reply = await _exchange(call, attempt, wait_for_first_event=False)
-            return reply
-        attempt, answered, failure = await _try(call, attempt)
+        last = not may_retry and following is None
+        attempt, answered, failure = await _with_keys(call, planned, last=last)
+        if last and failure is not None:
+            raise failure
+        if last:
+            return answered
         sent = getattr(failure, "sent", True)
         step = next_step(call, planned, attempt.outcome, retry=may_retry, failover=following is not None, sent=sent)
         if step is None and failure is not None:
@@ -72,6 +73,43 @@ async def _ask(call: Call, planned: PlannedTarget, following: PlannedTarget | No
             return None
         await asyncio.sleep(_delay(planned.delay, retry + 1, delay))
     raise AssertionError("the last attempt returns or raises")
+
+
+async def _with_keys(
+    call: Call, planned: PlannedTarget, *, last: bool
+) -> tuple[Attempt, Reply | None, Exception | None]:
+    """Make an attempt; where the account has several keys, another with each that is left while one is refused.
+
+    ``last`` says that nothing else follows. Returns what :func:`_try` does.
+    """
+    tried: list[str] = []
+    while True:
+        target, spare = keys.choose(planned.target, call.caller.key, tried)
+        if target.account.key:
+            call.decision = {**call.decision, "key": target.account.key}
+        number = 1 if call.attempt is None else call.attempt.number + 1
+        attempt = call.attempt = Attempt(call, target, number, planned)
+        attempt.spare_key = spare
+        if last and not spare:
+            attempt, reply = await _exchange(call, attempt, wait_for_first_event=False)
+            done: tuple[Attempt, Reply | None, Exception | None] = attempt, reply, None
+        else:
+            done = await _try(call, attempt)
+        attempt, answered, _ = done
+        if target.account.key and attempt.answer is not None:
+            keys.refused(target, attempt.outcome, retry_after(attempt.answer.headers.raw))
+        if not spare or attempt.outcome not in keys.MOVING or not _may_go_on(call):
+            return done
+        _give_up(attempt, answered)
+        tried.append(target.account.key)
+        meter.tried_again(KEY, target.model.public_name, target.model.public_name)
+
+
+def _may_go_on(call: Call) -> bool:
+    """Whether anything may be tried after an attempt: a body that streamed through is gone once it began to be sent,
+    and a client that has left waits for nothing."""
+    upload = call.body.upload
+    return not (call.client_gone or (upload is not None and upload.sent))
 
 
 async def retarget(call: Call, planned: PlannedTarget) -> None:
@@ -90,13 +128,9 @@ def next_step(
     """Return what follows an attempt whose outcome was ``status``: ``RETRY``, ``FAILOVER``, or ``None`` when it counts.
     ``retry`` and ``failover`` say which of them may.
 
-    Nothing sent costs nothing. A body that streamed through is gone once it began to be sent. Nothing more is tried for
-    a client that has left.
+    Nothing sent costs nothing.
     """
-    if call.client_gone:
-        return None
-    upload = call.body.upload
-    if upload is not None and upload.sent:
+    if not _may_go_on(call):
         return None
     if retry and (not sent or status in planned.retry_statuses):
         return RETRY
@@ -132,7 +166,9 @@ async def _exchange(call: Call, attempt: Attempt, *, wait_for_first_event: bool)
         return attempt, reply
     _give_up(attempt, reply)
     call.asks_usage = False
+    spare = attempt.spare_key
     attempt = call.attempt = Attempt(call, attempt.target, attempt.number + 1, attempt.planned)
+    attempt.spare_key = spare
     reply = await exchange(attempt, wait_for_first_event=wait_for_first_event)
     stream_usage.learn(account, reply)
     return attempt, reply

@@ -4,6 +4,7 @@ from time import monotonic
 
 from gateway.call.call import Call, CallAttempt
 from gateway.routing.health import FAILED, Sample, health
+from gateway.routing.keys import MOVING
 from providers.upstream.headers import retry_after
 from usage.records import AttemptRecord
 
@@ -16,6 +17,8 @@ def settle(call: Call, attempt: CallAttempt) -> None:
     if call.plan.virtual is None or record.client_gone or call.ended_by is not None or call.body.fault is not None:
         return
     name, status = attempt.target.model.public_name, _status(attempt)
+    if attempt.spare_key and status in MOVING:
+        return  # the key's, and the target has another
     if status in FAILED:
         health.failed(name, status, retry_after(attempt.answer.headers.raw) if attempt.answer is not None else None)
     elif record.upstream_status and status < 400:

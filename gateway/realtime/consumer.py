@@ -33,6 +33,7 @@ from gateway.realtime.realtime_dialogue import Dialogue as RealtimeDialogue
 from gateway.realtime.responses_dialogue import ResponsesDialogue
 from gateway.realtime.session import SETTLE_SECONDS, Dialogue, Session, SessionCall
 from gateway.realtime.slots import Slots
+from gateway.routing import keys
 from gateway.server.access_log import log_call
 from gateway.server.websocket import watch_shutdown
 from gateway.state import state
@@ -42,7 +43,7 @@ from providers.dialects import dialect_of
 from providers.redaction import redactor
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.failures import UpstreamFailure
-from providers.upstream.socket import UpstreamSocket, open_socket
+from providers.upstream.socket import HandshakeRefused, UpstreamSocket, open_socket
 
 # Of the address' query these are ours to answer; the rest goes on to the upstream. Keys never do.
 OWN_PARAMETERS = frozenset({"model", "call_id", "api-key", "api_key", "key", "token", "access_token"})
@@ -219,10 +220,15 @@ class SocketConsumer(AsyncConsumer):
         call.trace.admitted_ns = perf_counter_ns()
         with Slots() as slots:
             await slots.take_session(opening.caller, account)
-            headers = dialect_of(account).headers(account, opening.forwarded())
+            signed, _ = keys.choose(target, opening.caller.key)
+            headers = dialect_of(account).headers(signed.account, opening.forwarded())
             if tracing.tracer is not None:
                 headers["traceparent"] = call.trace.header(call.trace.span_id, tracing.tracer.ratio)
-            upstream = await open_socket(state.sockets, account, opening.address(target), headers)
+            try:
+                upstream = await open_socket(state.sockets, account, opening.address(target), headers)
+            except HandshakeRefused as refusal:
+                keys.refused(signed, refusal.status, None)
+                raise
             try:
                 await self._converse(opening, call, target, upstream)
             finally:

@@ -28,12 +28,15 @@ SLA_SAMPLES: Final = 3
 KEPT_SAMPLES: Final = 200
 TELL_SECONDS: Final = 1.0
 """How often other workers are told of a target that fails again and again."""
-FAILURE, SUCCESS, PROBE = "failure", "success", "probe"
+REFUSED_KEY_SECONDS: Final = 300.0
+"""How long a key rests that the provider does not know, of several that an account has."""
+MOST_KEYS: Final = 10_000
+FAILURE, SUCCESS, PROBE, KEY = "failure", "success", "probe", "key"
 
 
 class Event(NamedTuple):
     """What a worker tells the others of a target: a failure, with its status and how long to rest (0: as always); that
-    it is back; or that it is tried again."""
+    it is back; that it is tried again; or that one of an account's keys rests."""
 
     name: str
     what: str
@@ -113,6 +116,7 @@ class Health:
 
     def __init__(self) -> None:
         self._targets: dict[str, TargetHealth] = {}
+        self._keys: dict[str, float] = {}
         self.tell: Callable[[Event], None] | None = None
 
     def of(self, name: str) -> TargetHealth:
@@ -147,8 +151,31 @@ class Health:
             if self.tell is not None:
                 self.tell(Event(name, PROBE))
 
+    def key_failed(self, name: str, status: int, rest: float | None) -> None:
+        """Let one of an account's keys rest, which this worker saw refused with ``status``: as long as the provider
+        asks, if it does. ``name`` is a name of the key's own, perhaps for one model."""
+        seconds = REFUSED_KEY_SECONDS if status in KEY_REFUSED else min(rest or REST_SECONDS, LONGEST_REST_SECONDS)
+        now = monotonic()
+        if len(self._keys) >= MOST_KEYS:  # those of former revisions of accounts are asked for no more
+            self._keys = {each: until for each, until in self._keys.items() if until > now}
+        self._keys[name] = now + seconds
+        if self.tell is not None:
+            self.tell(Event(name, KEY, status, seconds))
+
+    def key_rests(self, name: str, now: float) -> float:
+        """Return how many seconds one of an account's keys is still to rest, 0 for one that may be used."""
+        until = self._keys.get(name)
+        if until is None:
+            return 0.0
+        if until <= now:
+            del self._keys[name]
+        return max(0.0, until - now)
+
     def hear(self, event: Event, at: float) -> None:
         """Take what another worker saw at a moment (monotonic seconds)."""
+        if event.what == KEY:
+            self._keys[event.name] = max(at + event.rest, self._keys.get(event.name, 0.0))
+            return
         target = self.of(event.name)
         if event.what == FAILURE and target.note_failure(event.status, at, event.rest or None):
             logger.warning(

@@ -145,7 +145,7 @@ FAMILIES: Final = (
     Family(
         "gatehouse_tried_again_total",
         COUNTER,
-        "Retries and failovers, from the model that failed to the one that was tried next.",
+        "Retries, failovers and other keys, from the model that failed to the one that was tried next.",
         TRIED_AGAIN,
         _plain("count"),
     ),

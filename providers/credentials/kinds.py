@@ -1,6 +1,8 @@
-"""What an account signs in with where it has no key: a Microsoft Entra application, or a Google service account.
+"""What an account signs in with where it has no single key: a Microsoft Entra application, a Google service account, or
+several keys.
 
-Stored as JSON in the place of a key, with its ``type``: a key never begins with a brace.
+Stored as JSON in the place of a key, with its ``type``: a key never begins with a brace. So several keys are encrypted
+and bound to their destination as one is.
 """
 
 import re
@@ -22,6 +24,10 @@ ENTRA_SCOPES = {
 """What a token is for, by the end of the authority's host name: Azure's clouds for governments and China are apart."""
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+MAIN_KEY = "main"
+"""The name of an account's only key."""
+MOST_KEYS = 20
+KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 _PRINTABLE = re.compile(r"[!-~]+")
 
@@ -92,12 +98,44 @@ class ServiceAccount(msgspec.Struct, frozen=True, tag_field="type", tag="service
         return key
 
 
+class Keys(msgspec.Struct, frozen=True, tag_field="type", tag="keys"):
+    """Several keys by name, in their order."""
+
+    keys: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Keys({', '.join(self.keys)})"
+
+
 Credential = Entra | ServiceAccount
-_decoder = msgspec.json.Decoder(Credential)
+_decoder = msgspec.json.Decoder(Entra | ServiceAccount | Keys)
 
 
 def read(stored: str) -> Credential | None:
-    """Return the credential that is stored in a key's place; ``None`` for a key. Raises :class:`BadCredentials`."""
+    """Return the credential that is stored in a key's place; ``None`` for keys. Raises :class:`BadCredentials`."""
+    found = _read(stored)
+    return None if isinstance(found, Keys) else found
+
+
+def read_keys(stored: str) -> dict[str, str]:
+    """Return the stored keys by name; a single one is called :data:`MAIN_KEY`. None for other credentials."""
+    try:
+        found = _read(stored)
+    except BadCredentials:
+        return {}
+    if found is None:
+        return {MAIN_KEY: stored} if stored else {}
+    return dict(found.keys) if isinstance(found, Keys) else {}
+
+
+def write_keys(keys: Mapping[str, str]) -> str:
+    """Return keys as they are stored: a single :data:`MAIN_KEY` as it is, as every release reads it."""
+    if set(keys) <= {MAIN_KEY}:
+        return keys.get(MAIN_KEY, "")
+    return msgspec.json.encode(Keys(dict(keys))).decode()
+
+
+def _read(stored: str) -> Credential | Keys | None:
     if not stored.lstrip().startswith("{"):
         return None
     try:

@@ -71,7 +71,8 @@ def _write_account(run: Run, wanted: WantedAccount, found: ProviderAccount | Non
     new = account.pk is None
     changes = changed_fields(account, {"kind": wanted.kind, **wanted.fields})
     usable = bool(account.url) and egress.url_fault(account.url) is None
-    if usable and not readable and (wanted.key.action != "store" or wanted.key.secret.value is None):
+    secrets = wanted.key.keys.values() or (wanted.key.secret,)
+    if usable and not readable and (wanted.key.action != "store" or any(each.value is None for each in secrets)):
         wanted.where.get("auth_data").fault(undecryptable(wanted.name))
     elif usable:
         moved = account.origin_changed()
@@ -89,6 +90,8 @@ def _write_account(run: Run, wanted: WantedAccount, found: ProviderAccount | Non
 
 def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new: bool) -> list[Change]:
     """Set the account's key. ``moved`` says that scheme, host or port change, which a stored key doesn't survive."""
+    if wanted.key.keys:
+        return _write_keys(account, wanted.key, moved)
     stored, secret, where = account.credentials, wanted.key.secret, wanted.key.where
     if wanted.key.action == "none":
         account.api_key = ""
@@ -111,6 +114,32 @@ def _write_key(account: ProviderAccount, wanted: WantedAccount, moved: bool, new
     elif new and account.vendor.needs_key:
         where.fault("is missing: a new account needs {type: api-key, api_key: ${NAME}}, or {type: none} for no key.")
     return []
+
+
+def _write_keys(account: ProviderAccount, wanted: WantedKey, moved: bool) -> list[Change]:
+    """Make the account's keys those of ``wanted``. One whose variable is not set stays as it is stored, by its name, if
+    it was entered for the address."""
+    stored = account.keys
+    unbound = "" if moved else account.secret_fault("credentials")
+    keys, changes = {}, []
+    for name, secret in wanted.keys.items():
+        if secret.value is not None:
+            keys[name] = secret.value
+        elif name in stored and not moved and not unbound:
+            keys[name] = stored[name]
+        else:
+            why = unbound or ("the address gets another host." if moved else "no such key is stored.")
+            wanted.where.get(name).fault(f"the environment variable {secret.variable} is not set, and {why}")
+        if name not in stored:
+            changes.append(Change("credentials", note=f"+ {name}"))
+        elif keys.get(name) != stored[name]:
+            changes.append(Change("credentials", note=f"~ {name}"))
+    changes += [Change("credentials", note=f"- {name}") for name in stored if name not in wanted.keys]
+    if unbound and not changes:
+        changes.append(Change("credentials", note="bound to the address"))
+    if changes or moved or list(keys) != list(stored):
+        account.keys = keys
+    return changes
 
 
 def _store(account: ProviderAccount, wanted: WantedKey, value: str) -> None:

@@ -11,7 +11,7 @@ from fernet_fields import DecryptionError
 
 from accounts.models import Membership, Team, User, VirtualAccount
 from providers.bound_secrets import ENCRYPTED
-from providers.credentials.kinds import ENTRA_AUTHORITY, Entra
+from providers.credentials.kinds import ENTRA_AUTHORITY, MAIN_KEY, Entra
 from providers.lookup import find_account, undecryptable
 from providers.manifests.accounts import subject_text
 from providers.manifests.cost import write_cost
@@ -152,6 +152,10 @@ def _auth_data(account: ProviderAccount, stem: str) -> Manifest:
         return {"type": "entra", **_texts(known), "client_secret": f"${{{stem}_CLIENT_SECRET}}"}
     if credential is not None:
         return {"type": "service-account", "key_file": f"${{{stem}_KEY_FILE}}"}
+    names = list(account.keys)
+    if names not in ([], [MAIN_KEY]):
+        variables = _numbered((name, f"{stem}_KEY_{_word(name)}") for name in names)
+        return {"type": "api-keys", "keys": {name: f"${{{variable}}}" for name, variable in variables}}
     return {"type": "api-key", "api_key": f"${{{stem}_API_KEY}}"} if account.api_key else {"type": "none"}
 
 

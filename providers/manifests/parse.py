@@ -263,11 +263,15 @@ def _key(place: Place, auth: AuthData | None) -> WantedKey:
     if not name:
         return WantedKey(place, "none")
     where, secret = place.get(name), getattr(auth, name)
-    if secret is None:
+    raw = place.document.body.get("auth_data", {}).get(name)
+    if name == "keys" and secret:
+        if any(isinstance(each, str) and "${" not in each for each in raw.values()):
+            where.note("a key is in the file itself; ${NAME} would keep it out of there.")
+        return WantedKey(where, "store", type=auth.type, keys=secret)
+    if not secret:
         fix = "Write ${NAME} with the name of an environment variable, or type: none for no key."
         where.fault(f"is missing. {fix}")
         return WantedKey(place, "keep")
-    raw = place.document.body.get("auth_data", {}).get(name)
     if isinstance(raw, str) and "${" not in raw:
         where.note("the key is in the file itself; ${NAME} would keep it out of there.")
     return WantedKey(where, "store", secret, auth.type, (auth.tenant_id, auth.client_id, auth.authority))

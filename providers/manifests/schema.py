@@ -47,8 +47,8 @@ NO_MAPPING = PassedOver("sign-in decides who is who, not the manifest.")
 OWNERS = PassedOver("its managers and the superusers own it.")
 
 
-SECRETS: Final = {"api-key": "api_key", "entra": "client_secret", "service-account": "key_file"}
-"""The secret of each type of ``auth_data``."""
+SECRETS: Final = {"api-key": "api_key", "api-keys": "keys", "entra": "client_secret", "service-account": "key_file"}
+"""The secret of each type of ``auth_data``, or several by name."""
 
 
 class UserManifest(Fields):
@@ -118,6 +118,7 @@ class AuthData(Fields):
 
     type: Annotated[String, one_of((*SECRETS, "none"))] = "api-key"
     api_key: SecretString | None = None
+    keys: Annotated[dict[str, SecretString], names_with("keys")] = {}
     tenant_id: String = ""
     client_id: String = ""
     client_secret: SecretString | None = None

@@ -49,7 +49,7 @@ class WantedKey:
     """An account's key: a secret to store, ``none`` to store none, ``keep`` to leave it as it is.
 
     ``type`` is that of the manifest's ``auth_data``; ``application`` are tenant, client and authority of type
-    ``entra``.
+    ``entra``, ``keys`` the secrets by name of type ``api-keys``.
     """
 
     where: Place
@@ -57,6 +57,7 @@ class WantedKey:
     secret: Secret = field(default_factory=Secret)
     type: str = "api-key"
     application: tuple[str, str, str] = ("", "", "")
+    keys: dict[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

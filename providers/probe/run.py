@@ -96,7 +96,8 @@ def probe_account(
     """Test ``account`` with each of ``models`` (default: all enabled ones) and return a result per model, in order.
 
     Neither the account nor the models need to be saved. An account without models is tested by listing the upstream's
-    models. It takes at most about a minute per four models; the database is not used meanwhile.
+    models; so is each key behind the first one, with a result of its own. It takes at most about a minute per four
+    models and per key; the database is not used meanwhile.
     """
     if models is None:
         models = list(account.models.filter(enabled=True)) if account.pk else []
@@ -110,15 +111,22 @@ def probe_account(
         client = account_client(account, resolve=resolve)
     except TokenRefused as refusal:
         return [ProbeResult(name, "bad_key", False, str(refusal), "nothing") for name, _ in wanted]
-    seconds = min(account.connect_timeout, CONNECT_SECONDS) + min(account.read_timeout, READ_SECONDS)
+    seconds = 2 * (min(account.connect_timeout, CONNECT_SECONDS) + min(account.read_timeout, READ_SECONDS))
+    secrets = _secrets(account)
     with client:
-        return _run(client, wanted, _secrets(account), seconds=2 * seconds)
+        results = _run(client, wanted, secrets, seconds=seconds)
+    for key in list(account.keys)[1:]:
+        with account_client(account, key=key, resolve=resolve) as other:
+            listing = (f"{account.name}, key {key}", _Plan("", "", {}, "", LISTS[dialect]))
+            results += _run(other, [listing], secrets, seconds=seconds)
+    return results
 
 
 def account_client(
-    account: ProviderAccount, *, resolve: Resolve = resolve, max_bytes: int = MAX_ANSWER_BYTES
+    account: ProviderAccount, *, key: str = "", resolve: Resolve = resolve, max_bytes: int = MAX_ANSWER_BYTES
 ) -> CheckedClient:
-    """Return a client that calls as the account does: its headers, its key or a token.
+    """Return a client that calls as the account does: its headers, its key (of several the one called ``key``, or the
+    first) or a token.
 
     Raises ``TokenRefused``, also for stored credentials that can't be read.
     """
@@ -130,7 +138,7 @@ def account_client(
     signed = authorization(held(credential), resolve) if credential is not None and bound else {}
     return CheckedClient(
         account.url + "/",
-        request_headers(account) | signed,
+        request_headers(account, key) | signed,
         connect_timeout=min(account.connect_timeout, CONNECT_SECONDS),
         read_timeout=min(account.read_timeout, READ_SECONDS),
         resolve=resolve,
@@ -270,6 +278,6 @@ def _names(reply: Reply, plan: _Plan) -> set[str] | None:
 
 def _secrets(account: ProviderAccount) -> list[str]:
     credential = account.credential
-    own = credential.secrets if credential is not None else (account.api_key,)
+    own = credential.secrets if credential is not None else account.keys.values()
     token = (held(credential).value,) if credential is not None else ()
     return [value for value in (*own, *token, *account.extra_headers.values()) if len(value) >= 4]

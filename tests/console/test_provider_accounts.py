@@ -112,6 +112,26 @@ def test_empty_keeps_a_value_replaces_and_a_tick_clears(page):
     assert "Either give a new value" in str(both.context["errors"])
 
 
+def test_keys_are_added_beside_the_one_and_removed(page):
+    assert page.send(more_keys="spare: sk-spare-123456\nthird: sk-third-123456").status_code == 200
+    assert page.stored().keys == {"main": KEY, "spare": "sk-spare-123456", "third": "sk-third-123456"}
+    text = page.get()
+    assert "3 keys are stored" in text
+    assert "Stored: main, spare, third" in text
+    assert "sk-spare" not in text
+    page.send(organization="org-1")
+    assert len(page.stored().keys) == 3
+    page.send(remove_keys=["main", "third"])
+    assert page.stored().keys == {"spare": "sk-spare-123456"}
+    both = page.send(api_key="sk-a", more_keys="b: sk-b")
+    assert "Either change the keys" in str(both.context["errors"])
+    wrong = page.send(more_keys="a b: sk-secret-123456")
+    assert "names no key" in wrong.content.decode()
+    assert "sk-secret" not in wrong.content.decode()
+    page.send(base_url="https://eu.api.openai.com/v1", more_keys="new: sk-new-123456")
+    assert page.stored().keys == {"new": "sk-new-123456"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"base_url": "https://eu.api.openai.com/v1"}, {"base_url": "https://api.openai.com:8443/v1"}, {"kind": "groq"}],

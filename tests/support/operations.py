@@ -62,6 +62,13 @@ def change_account(name: str, **fields: Any) -> None:
     row.save()
 
 
+def change_keys(name: str, keys: dict[str, str]) -> None:
+    """Enter some of an account's keys, by name."""
+    row = ProviderAccount.objects.get(name=name)
+    row.change_keys(keys)
+    row.save()
+
+
 def rename(name: str, new: str) -> None:
     """Rename an account, or a model ``account/model``, and keep its old name, as the console does."""
     row = _model(name) if "/" in name else ProviderAccount.objects.get(name=name)

@@ -1,7 +1,7 @@
 """Accounts, models and callers as the hot path sees them, made by hand for checks that need no server."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from accounts.caller import Caller
@@ -51,6 +51,12 @@ def account(*models: ModelSnapshot, name: str = "acme", **more: Any) -> AccountS
         "url": "http://127.0.0.1:9/v1",
     }
     return _blank(AccountSnapshot, **{**given, **more})  # type: ignore[no-any-return]
+
+
+def with_keys(single: AccountSnapshot, *names: str) -> AccountSnapshot:
+    """The account with several keys."""
+    each = tuple(replace(single, key=name, revision="1") for name in names)
+    return replace(each[0], pool=each)
 
 
 def caller(*limits: str, **more: Any) -> Caller:

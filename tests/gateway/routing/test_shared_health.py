@@ -141,7 +141,8 @@ def gateways(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stag
             for name, stage in zip(("one", "two"), stages, strict=True)
         ]
         installation.apply(smart, *accounts)
-        yield [installation.gateway(), installation.gateway()], installation.do("token", "router", user=USER)
+        token = installation.do("token", "router", user=USER)
+        yield [installation.gateway(), installation.gateway()], token
 
 
 def test_a_worker_spares_what_another_saw_refuse_its_key(

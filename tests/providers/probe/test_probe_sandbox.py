@@ -61,3 +61,14 @@ def test_a_wrong_path(account, sandbox, base):
 def test_the_account_alone(account):
     [result] = probe_account(account, [])
     assert (result.state, result.call) == ("works", "GET /models")
+
+
+def test_every_key_of_a_pool(account):
+    account.keys = {"main": KEY, "spare": "sk-wrong-0123456789", "third": f"{KEY}-3"}
+    results = probe(account, CALLED[0])
+    assert [(result.model, result.state) for result in results][:2] == [
+        (f"openai-main/{CALLED[0]}", "works"),
+        ("openai-main, key spare", "bad_key"),
+    ]
+    assert results[2].model == "openai-main, key third"
+    assert not any("0123456789" in result.detail for result in results)
