@@ -36,7 +36,7 @@ LINE_SECONDS: Final = 0.1
 TEAMS: Final = {"support": ("ada@example.com", "lin@example.com"), "search": ("sam@example.com",)}
 APPLICATIONS: Final = {"support-bot": "support", "docs-search": "search", "nightly-report": "search"}
 LIMITED: Final = "nightly-report"
-CALLS_A_MINUTE: Final = 10
+CALLS_A_MINUTE: Final = 20
 
 
 class Row(NamedTuple):
@@ -63,7 +63,7 @@ ROWS: Final = (
         "docs-search", 8, "embeddings", {"model": "openai-main/text-embedding-3-small", "input": "how to rotate a key"}
     ),
     Row("docs-search", 4, _CHAT, _chat("gemini-main/gemini-2.5-flash", "Say hi in French. [[sandbox: latency=60]]")),
-    Row("nightly-report", 12, _CHAT, _chat("openai-main/gpt-4.1", "Write the report. [[sandbox: tokens=400]]")),
+    Row("nightly-report", 22, _CHAT, _chat("openai-main/gpt-4.1", "Write the report. [[sandbox: tokens=400]]")),
     Row("ada@example.com", 4, _CHAT, _chat("openai-main/gpt-5", "What is 6*7? [[sandbox: latency=90]]", stream=True)),
     Row("lin@example.com", 3, "responses", {"model": "openai-main/gpt-4.1", "input": "Draft a friendly reply."}),
     Row("sam@example.com", 2, _CHAT, _chat("openai-main/gpt-4o-mnii", "A name with a slip.")),

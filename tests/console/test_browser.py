@@ -38,14 +38,6 @@ def sign_in(page: Page, email: str) -> None:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
-def choose(page: Page, field: str, text: str) -> None:
-    """Choose ``text`` in a search field, by keyboard from where it is open."""
-    page.locator(f"#id_{field} + .select2").click()
-    page.locator(".select2-search__field").fill(text)
-    expect(page.locator(".select2-results__option--highlighted")).to_have_text(re.compile(text))
-    page.keyboard.press("Enter")
-
-
 def test_from_an_empty_installation_to_a_ready_account(page):
     """The steps of the contract: account, models, tested credentials, access; nothing is stored before the last."""
     with SandboxProcess() as sandbox:
