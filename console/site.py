@@ -72,6 +72,8 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 )
 
 
+ALSO_AT = {"usage.usagerecord": "requests/", "tokens": "accounts/apitoken/"}
+"""Where pages of an entry are beside those below its own address."""
 # Tailwind's teal, which unfold's own purple gives way to.
 ACCENT = {
     "50": "oklch(98.4% .014 180.7)",
@@ -228,14 +230,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _entry(title: str, icon: str, name: str) -> dict[str, Any]:
-    if "." not in name:
-        return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{name.replace('.', '_')}_changelist"),
-        "permission": lambda request: _may_see(request, name),
-    }
+    page = f"{name.replace('.', '_')}_changelist" if "." in name else name
+    entry: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}")}
+    if "." in name:
+        entry["permission"] = lambda request: _may_see(request, name)
+    if name in ALSO_AT:
+        parts = (str(entry["link"]), f"{reverse_lazy('admin:index')}{ALSO_AT[name]}")
+        entry["active"] = lambda request: request.path.startswith(parts)
+    return entry
 
 
 def _may_see(request: HttpRequest, label: str) -> bool:

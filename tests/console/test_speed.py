@@ -67,6 +67,9 @@ def test_queries_do_not_grow_with_the_rows(installation, as_root, as_mia, plain_
     mine = installation.mine
     pages = [
         *(f"/admin/{page}" for page in LISTS),
+        "/admin/requests/live/",
+        "/admin/tokens/",
+        "/admin/tokens/new/",
         f"/admin/accounts/team/{mine['team'].pk}/change/",
         f"/admin/accounts/virtualaccount/{mine['bot'].pk}/change/",
         f"/admin/accounts/user/{installation.mia.pk}/change/",
