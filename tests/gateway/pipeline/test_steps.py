@@ -3,11 +3,10 @@
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from accounts.caller import Caller
 from gateway.call.call import Call
 from gateway.call.headers import Options
 from gateway.call.plan import Plan, PlannedTarget
@@ -17,6 +16,7 @@ from gateway.pipeline import run
 from gateway.routing.health import Health
 from providers.snapshot import ModelSnapshot, Target
 from providers.upstream.failures import ConnectFailed, Disconnected, UpstreamFailure
+from tests.support.snapshots import account, caller
 
 
 class Upstreams:
@@ -41,9 +41,8 @@ class Upstreams:
         return Reply(outcome, [])
 
     def call(self, retries: int = 0) -> Call:
-        call = Call(cast(Caller, None), CHAT, Options(), "req_1")
-        account: Any = SimpleNamespace(name="a")
-        targets = [Target(account, ModelSnapshot("a", name, name, frozenset())) for name in self.outcomes]
+        call = Call(caller(), CHAT, Options(), "req_1")
+        targets = [Target(account(name="a"), ModelSnapshot("a", name, name, frozenset())) for name in self.outcomes]
         call.plan = Plan(tuple(PlannedTarget(target, retries, delay=0.0) for target in targets))
         return call
 

@@ -32,7 +32,7 @@ def attempted(
     call.plan = Plan((PlannedTarget(target),), virtual=ModelSnapshot("smart", "chat", "", frozenset()))
     call.body = body or Body()
     ended = AttemptRecord("1", "req_1", 0, **record)
-    attempt: Any = SimpleNamespace(record=ended, target=target, outcome=outcome, answer=None)
+    attempt: Any = SimpleNamespace(record=ended, target=target, outcome=outcome, answer=None, spare_key=False)
     return call, attempt, health
 
 
@@ -60,6 +60,17 @@ def rests(monkeypatch: pytest.MonkeyPatch, body: Body | None = None, outcome: in
 )
 def test_what_counts(monkeypatch: pytest.MonkeyPatch, outcome: int, record: dict[str, Any], expected: bool) -> None:
     assert rests(monkeypatch, outcome=outcome, **record) is expected
+
+
+@pytest.mark.parametrize(("status", "expected"), [(401, False), (429, False), (503, True)])
+def test_a_target_does_not_rest_for_one_of_its_keys(
+    monkeypatch: pytest.MonkeyPatch, status: int, expected: bool
+) -> None:
+    call, attempt, health = attempted(monkeypatch, outcome=status, status=status, error_class=ERROR)
+    attempt.spare_key = True
+    for _ in range(2):
+        routing.settle(call, attempt)
+    assert health.of("x/m").ejected is expected
 
 
 def test_an_answer_that_was_made_here_brings_no_target_back(monkeypatch: pytest.MonkeyPatch) -> None:
