@@ -98,6 +98,15 @@ UNIQUE: Final = frozenset(
     {"response_id", "request_id", "upstream_request_id", "object_id", "error_message", "metadata", "conversation"}
 )
 """Facts whose values seldom come twice."""
+STEADY: Final = frozenset(
+    {
+        *("operation", "provider", "upstream_model", "response_model", "stream", "address", "port"),
+        *("upstream_status", "span_type", "model", "url", "model_type", "error", "account", "attempt", "estimated"),
+        *("price_version", "price_gaps", "batch", "method", "route", "status", "model_asked", "subject", "teams"),
+        *("token", "attempts"),
+    }
+)
+"""Facts whose values come together again and again: those of one caller's calls to one model."""
 PROVIDERS: Final = {
     "bedrock": "aws.bedrock",
     "azure": "azure.ai.openai",

@@ -1,7 +1,7 @@
 """From the facts of a call to its spans, as OTLP has them on the wire."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,13 +10,16 @@ import msgspec
 
 from gateway.telemetry.context import span_of_attempt
 from gateway.telemetry.facts import AttemptFacts, CallFacts
-from gateway.telemetry.names import OPERATIONS, PROVIDERS, UNIQUE
-from gateway.telemetry.wire import CLIENT, INTERNAL, MASK, SERVER, Attributes, span
+from gateway.telemetry.names import OPERATIONS, PROVIDERS, STEADY, UNIQUE
+from gateway.telemetry.wire import CLIENT, INTERNAL, MASK, SERVER, Attributes, Part, span
 from usage.span_query import SPAN_TYPES
 
 Pairs = Sequence[tuple[str, str]]
 PICO = 1e-12
 SERVER_ERROR = 500
+AUTHENTICATE, DESCRIBE, POLICIES, STREAM, SETTLE = map(
+    Part, ("authenticate", "describe", "policies", "stream", "settle")
+)
 # The fields of a request that spans have, and the facts that they are.
 REQUEST_FIELDS = {
     "max_tokens": "max_tokens",
@@ -48,8 +51,8 @@ class Builder:
     """Builds spans with the attributes that were chosen (``names.chosen``)."""
 
     def __init__(self, attempt: Pairs, call: Pairs) -> None:
-        self._attempt = Attributes(attempt, UNIQUE)
-        self._call = Attributes(call, UNIQUE)
+        self._attempt = Attributes(attempt, UNIQUE, STEADY)
+        self._call = Attributes(call, UNIQUE, STEADY)
 
     def call(self, facts: CallFacts) -> list[bytes]:
         """Return the spans of a call: its own first, then its stages' and attempts'."""
@@ -67,7 +70,8 @@ class Builder:
             self._call.write(_call_values(facts, operation)),
             facts.error if failed else None,
         )
-        spans = [root, *_stages(facts, trace_id, span_id, wall)]
+        spans = [root]
+        _add_stages(spans, facts, trace_id, span_id, wall)
         for attempt in facts.attempts:
             spans += self.attempt(attempt, trace.trace_id, trace.span_id, facts)
         return spans
@@ -77,8 +81,7 @@ class Builder:
     ) -> list[bytes]:
         """Return the span of an attempt, and those of its stream and its settlement."""
         record, wall = facts.record, _wall()
-        trace_id, own = bytes.fromhex(trace_hex), span_of_attempt(record.attempt_id)
-        span_id = bytes.fromhex(own)
+        trace_id, span_id = bytes.fromhex(trace_hex), bytes.fromhex(span_of_attempt(record.attempt_id))
         operation = OPERATIONS.get(record.operation, record.operation)
         values = _attempt_values(facts, operation)
         if call is not None:
@@ -99,27 +102,31 @@ class Builder:
             )
         ]
         if record.stream and record.ttft_us is not None:
-            times = (started + record.ttft_us * 1000, finished)
-            spans.append(span(trace_id, _following(own, 1), span_id, "stream", times, INTERNAL))
+            began = started + record.ttft_us * 1000
+            spans.append(STREAM.write(trace_id, _following(span_id, 1), span_id, began, finished))
         if facts.settled_ns:
-            times = (finished, wall + facts.settled_ns)
-            spans.append(span(trace_id, _following(own, 2), span_id, "settle", times, INTERNAL))
+            settled = wall + facts.settled_ns
+            spans.append(SETTLE.write(trace_id, _following(span_id, 2), span_id, finished, settled))
         return spans
 
 
-def _stages(facts: CallFacts, trace_id: bytes, parent_id: bytes, wall: int) -> Iterator[bytes]:
-    trace = facts.trace
-    refused = bool(trace.described_ns) and not trace.admitted_ns
-    stages = (
-        ("authenticate", trace.received_ns, facts.started_ns),
-        ("describe", facts.started_ns, trace.described_ns),
-        ("policies", trace.described_ns, facts.ended_ns if refused else trace.admitted_ns),
-    )
-    for number, (name, began, ended) in enumerate(stages, 1):
-        if began and ended:
-            times = (wall + began, wall + ended)
-            fault = facts.error if refused and name == "policies" else None
-            yield span(trace_id, _following(trace.span_id, number), parent_id, name, times, INTERNAL, fault=fault)
+def _add_stages(spans: list[bytes], facts: CallFacts, trace_id: bytes, parent_id: bytes, wall: int) -> None:
+    trace, started = facts.trace, facts.started_ns
+    described, admitted = trace.described_ns, trace.admitted_ns
+    if trace.received_ns:
+        times = wall + trace.received_ns, wall + started
+        spans.append(AUTHENTICATE.write(trace_id, _following(parent_id, 1), parent_id, *times))
+    if not described:
+        return
+    times = wall + started, wall + described
+    spans.append(DESCRIBE.write(trace_id, _following(parent_id, 2), parent_id, *times))
+    if admitted:
+        times = wall + described, wall + admitted
+        spans.append(POLICIES.write(trace_id, _following(parent_id, 3), parent_id, *times))
+    elif facts.ended_ns:
+        times = wall + described, wall + facts.ended_ns
+        own = _following(parent_id, 3)
+        spans.append(span(trace_id, own, parent_id, "policies", times, INTERNAL, fault=facts.error))
 
 
 def _call_values(facts: CallFacts, operation: str) -> dict[str, Any]:
@@ -229,9 +236,9 @@ def _decoded(raw: bytes) -> Any:
         return None
 
 
-def _following(span_id: str, number: int) -> bytes:
+def _following(span_id: bytes, number: int) -> bytes:
     """Return the id of a part of a span."""
-    return ((int(span_id, 16) + number) & MASK or 1).to_bytes(8)
+    return ((int.from_bytes(span_id) + number) & MASK or 1).to_bytes(8)
 
 
 def _wall() -> int:
