@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from alerts.models import Channel
+from rules.models import Budget
 from tests.alerts.conftest import look, make_alert, store
 from tests.support.http_receiver import HttpReceiver
 
@@ -36,6 +37,20 @@ def test_what_is_wrong_is_listed() -> None:
         ("keys", ["openai-main"]),
         ("spend", []),
     ]
+
+
+def test_channels_that_are_not_there_are_said() -> None:
+    Channel.objects.create(name="chat", kind="slack", channel_address="https://hooks.slack.com/x")
+    make_alert(channels=["chat"])
+    target = {"type": "slack-webhook", "notification_channel": "ops"}
+    alerts = {"thresholds": [50], "notification_target": [target, {**target, "type": "slack-bot"}, {"type": "webhook"}]}
+    Budget(form="tenant-budget-config", name="daily", effect={"limits": {"cost_per_day": 1}, "alerts": alerts}).save()
+    errors = StringIO()
+    call_command("alerts", stdout=StringIO(), stderr=errors)
+    assert errors.getvalue() == "The budget daily names the channel ops, which is not there.\n"
+    Channel.objects.all().delete()
+    call_command("alerts", stdout=StringIO(), stderr=errors)
+    assert "The alert watch names the channel chat" in errors.getvalue()
 
 
 def test_silence() -> None:

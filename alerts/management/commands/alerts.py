@@ -7,7 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from accounts.printable import printable
-from alerts.models import Alert, Incident
+from alerts.models import Alert, Channel, Incident
+from rules.models import BUDGET_FORMS, Rule
+from rules.shape import is_delivered
 
 
 class Command(BaseCommand):
@@ -17,6 +19,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        for who, channel in _missing():
+            self.stderr.write(f"{printable(who)} names the channel {printable(channel)}, which is not there.")
         found: dict[int, list[Incident]] = {}
         for incident in Incident.objects.filter(ended_at=None).order_by("id"):
             found.setdefault(incident.alert_id, []).append(incident)
@@ -31,6 +35,17 @@ class Command(BaseCommand):
             self.stdout.write(f"{row['name']} ({row['kind']}, {row['threshold']:g}): {state}{off}{silent}")
             for incident in row["incidents"]:
                 self.stdout.write(f"  since {incident['opened_at']}: {printable(incident['said'])}")
+
+
+def _missing() -> list[tuple[str, str]]:
+    """Return which alerts and budgets name channels that are not there."""
+    named = [(f"The alert {alert}", name) for alert in Alert.objects.all() for name in alert.channels]
+    for rule in Rule.objects.filter(form__in=BUDGET_FORMS, effect__has_key="alerts"):
+        targets = rule.effect["alerts"].get("notification_target", [])
+        names = (target.get("notification_channel") for target in targets if is_delivered(target))
+        named += [(f"The budget {rule}", name) for name in names if name]
+    there = set(Channel.objects.values_list("name", flat=True))
+    return [(who, name) for who, name in named if name not in there]
 
 
 def _row(alert: Alert, incidents: list[Incident]) -> dict[str, Any]:
