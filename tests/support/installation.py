@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,15 +17,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 from openai import AsyncOpenAI, OpenAI
 
-from tests.support import servers
+from tests.support import operator_process, servers
+from tests.support.operator_process import ROOT
 from tests.support.servers import free_port, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 40
 PORT_TRIES = 3
@@ -64,7 +65,7 @@ class Installation:
     def __init__(self, data: Path, template: Path | None = None, env: Mapping[str, str] | None = None) -> None:
         self.data = data
         self.env = dict(env or {})
-        self._operator: subprocess.Popen[str] | None = None
+        self._operator: IO[str] | None = None
         self._exits = contextlib.ExitStack()
         if template is not None:
             shutil.copytree(template, data)
@@ -79,18 +80,18 @@ class Installation:
     ) -> None:
         self._exits.close()
         if self._operator is not None:
-            assert self._operator.stdin is not None
-            self._operator.stdin.close()
-            self._operator.wait(STOP_SECONDS)
+            self._channel.shutdown(socket.SHUT_WR)
+            self._channel.settimeout(STOP_SECONDS)
+            self._operator.read()  # until it has ended
+            self._channel.close()
 
     def do(self, operation: str, *arguments: Any, **named: Any) -> Any:
         """Carry out one of ``tests.support.operations`` and return its result; what it wrote is committed then."""
-        operator = self._operator or self._start_operator()
-        assert operator.stdin is not None
-        assert operator.stdout is not None
-        operator.stdin.write(json.dumps([operation, arguments, named]) + "\n")
-        operator.stdin.flush()
-        answer = json.loads(operator.stdout.readline() or '{"error": "the operator died"}')
+        if self._operator is None:
+            self._channel = operator_process.start(environment(self.data, self.env))
+            self._operator = self._channel.makefile()
+        self._channel.sendall(json.dumps([operation, arguments, named]).encode() + b"\n")
+        answer = json.loads(self._operator.readline() or '{"error": "the operator died"}')
         if "error" in answer:
             raise RuntimeError(f"{operation} failed:\n{answer['error']}")
         return answer["result"]
@@ -148,17 +149,6 @@ class Installation:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(found)} records of {filters} within {seconds} s, not {count}")
             time.sleep(0.05)
-
-    def _start_operator(self) -> subprocess.Popen[str]:
-        self._operator = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.operator_process"],
-            cwd=ROOT,
-            env=environment(self.data, self.env),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self._operator
 
 
 class Gateway:
