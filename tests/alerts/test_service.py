@@ -23,14 +23,14 @@ def test_it_sends_one_notice(tmp_path: Path, migrated_data: Path, running_upstre
             seed(installation, running_upstream.url)
             file = tmp_path / "alerts.yaml"
             file.write_text(MANIFESTS)
-            done = installation.manage("apply", "-f", str(file))
+            done = installation.command("apply", "-f", str(file))
             assert done.returncode == 0, done.stderr
             gateway = installation.gateway()
             token = gateway.token("alerts", user=USER)
             for _ in range(3):
                 gateway.post(token, CHAT_PATH, chat("hi [[sandbox: status=500]]"))
             wait_until(lambda: bool(receiver.got), 20)
-            listed = installation.manage("alerts")
+            listed = installation.command("alerts")
             assert f"{ACCOUNT}: 100.0 % of 3 calls failed" in listed.stdout
         (event,) = receiver.bodies()
         assert (event["type"], event["data"]["subject"]) == ("alert.opened", ACCOUNT)

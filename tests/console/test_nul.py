@@ -31,7 +31,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A server on PostgreSQL with a superuser."""
     env = {"DATABASE_URL": migrated_postgres_url(), "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     with Installation(tmp_path_factory.mktemp("nul") / "data", env=env) as installation:
-        made = installation.manage("createsuperuser", "--noinput", "--email", ROOT)
+        made = installation.command("createsuperuser", "--noinput", "--email", ROOT)
         assert made.returncode == 0, made.stderr
         yield installation.gateway()
 

@@ -30,7 +30,7 @@ def installation(
 
 
 def migrate(installation: Installation, name: str) -> None:
-    done = installation.manage("migrate", "--verbosity=0", "providers", name)
+    done = installation.command("migrate", "--verbosity=0", "providers", name)
     assert done.returncode == 0, done.stderr
 
 
@@ -43,8 +43,8 @@ def test_secrets_are_bound_to_the_address_beside_them_and_the_way_back_keeps_the
 ) -> None:
     migrate(installation, BEFORE)
     migrate(installation, AFTER)
-    assert installation.manage("migrate", "providers", "--verbosity", "0").returncode == 0  # what came behind it
-    assert installation.manage("bind_key").stdout.startswith("Nothing to do")
+    assert installation.command("migrate", "providers", "--verbosity", "0").returncode == 0  # what came behind it
+    assert installation.command("bind_key").stdout.startswith("Nothing to do")
     gateway = installation.gateway()
     token = gateway.token("ada", user="ada@example.com")
     body = {"model": "old/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi."}]}
@@ -52,12 +52,12 @@ def test_secrets_are_bound_to_the_address_beside_them_and_the_way_back_keeps_the
     # A process of the previous release may still be at work: what it stores is not sent before an operator said where.
     installation.do("store_as_before", "old", credentials="sk-of-the-previous-release")
     wait_until(lambda: gateway.post(token, "/v1/chat/completions", body).status_code == 502)
-    assert "old (http://127.0.0.1:" in installation.manage("bind_key").stdout
-    assert installation.manage("bind_key", "old").stdout.startswith("old: bound to http://127.0.0.1:")
+    assert "old (http://127.0.0.1:" in installation.command("bind_key").stdout
+    assert installation.command("bind_key", "old").stdout.startswith("old: bound to http://127.0.0.1:")
     wait_until(lambda: gateway.post(token, "/v1/chat/completions", body).status_code == 401)
     assert sent_key(running_upstream) == "Bearer sk-of-the-previous-release"
     installation.do("store_as_before", "old", credentials=KEY)
     installation.do("store_as_before", "old", seal=None)  # as a row that it added
     wait_until(lambda: gateway.post(token, "/v1/chat/completions", body).status_code == 502)
-    assert installation.manage("bind_key", "old").returncode == 0
+    assert installation.command("bind_key", "old").returncode == 0
     wait_until(lambda: gateway.post(token, "/v1/chat/completions", body).status_code == 200)

@@ -110,6 +110,12 @@ class Installation:
         plan: str = self.do("manage", "apply", "-f", str(file))
         return plan
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Do what ``manage.py`` does with these arguments, in the operator's warm process: for what a command says and
+        does. Use :meth:`manage` where the process is what counts: its start, its end, its log.
+        """
+        return subprocess.CompletedProcess(arguments, *self.do("command", *arguments))
+
     def manage(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run ``manage.py`` in a process of its own and return how it went."""
         return subprocess.run(

@@ -8,6 +8,7 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from threading import Barrier
@@ -15,7 +16,7 @@ from typing import Any
 
 from axes.models import AccessAttempt
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import call_command, execute_from_command_line
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.forms.models import model_to_dict
@@ -44,6 +45,17 @@ def manage(*arguments: str) -> str:
     out = io.StringIO()
     call_command(*arguments, stdout=out, stderr=io.StringIO())
     return out.getvalue()
+
+
+def command(*arguments: str) -> tuple[int, str, str]:
+    """Run ``manage.py`` with these arguments; return its exit code, and what it wrote on standard output and error."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            execute_from_command_line(["manage.py", *arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return code, out.getvalue(), err.getvalue()
 
 
 def token(name: str, limits: list[str] | None = None, **owner: str) -> str:

@@ -62,6 +62,7 @@ def _forking() -> socket.socket:
     """Return the socket of the process that forks; it ends when this one does."""
     ours, theirs = socket.socketpair()
     with theirs:
+        # Without ours: what asks for settings before an operator has its own must fail.
         env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
         subprocess.Popen([*COMMAND, str(theirs.fileno()), "fork"], cwd=ROOT, env=env, pass_fds=[theirs.fileno()])
     return ours

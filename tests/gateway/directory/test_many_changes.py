@@ -36,7 +36,7 @@ def test_more_revocations_at_once_than_one_query_can_name(make_installation: Ins
     installation = make_installation()
     gateway = installation.gateway()
     token = gateway.token("t", user=USER)
-    done = installation.manage("shell", "-v0", "-c", MAKE_AND_REVOKE)
+    done = installation.command("shell", "-v0", "-c", MAKE_AND_REVOKE)
     assert done.returncode == 0, done.stderr
     wait_until(lambda: gateway.get(token, "/v1/models").status_code == 401, 5)
     assert "can't be refreshed" not in gateway.log

@@ -11,10 +11,9 @@ import httpx
 import pytest
 from openai import ConflictError, UnprocessableEntityError
 
-from tests.support import servers
 from tests.support.calls import CHAT_PATH, assert_ours, chat
 from tests.support.fixtures import USER, seed
-from tests.support.installation import Gateway, Installation
+from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
 
@@ -33,11 +32,9 @@ class Workers(NamedTuple):
 def running(request, tmp_path_factory, migrated_data, running_upstream: SandboxProcess) -> Iterator[Workers]:
     postgres = request.param == "postgresql"
     env = {"GATEHOUSE_IDEMPOTENCY_ANSWER_MB": "0.05"}
-    env |= {"DATABASE_URL": servers.postgres_url()} if postgres else {}
+    env |= {"DATABASE_URL": migrated_postgres_url()} if postgres else {}
     folder = tmp_path_factory.mktemp("idempotency") / "data"
     with Installation(folder, None if postgres else migrated_data, env) as installation:
-        if postgres:
-            assert installation.manage("migrate", "--verbosity=0").returncode == 0
         seed(installation, running_upstream.url)
         token = installation.do("token", "twice", user=USER)
         yield Workers(installation, installation.gateway(), installation.gateway(), token)

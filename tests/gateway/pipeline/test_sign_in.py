@@ -125,13 +125,13 @@ def test_a_refused_application_is_told_clearly(sdk: OpenAI, gateway: Gateway, se
     assert (refused.value.status_code, refused.value.code) == (502, "upstream_sign_in_failed")
     assert "AADSTS7000222" in str(refused.value.body)
     assert SECRET not in str(refused.value.body)
-    tested = gateway.installation.manage("test_credentials", "azure-main")
+    tested = gateway.installation.command("test_credentials", "azure-main")
     assert tested.returncode == 1
     assert "AADSTS7000222" in tested.stdout
 
 
 def test_what_is_stored_comes_out_nowhere(installation: Installation, server: TokenServer) -> None:
-    exported = installation.manage("export")
+    exported = installation.command("export")
     assert exported.returncode == 0
     assert f"tenant_id: {TENANT}" in exported.stdout
     assert "${AZURE_MAIN_CLIENT_SECRET}" in exported.stdout
@@ -141,11 +141,11 @@ def test_what_is_stored_comes_out_nowhere(installation: Installation, server: To
     # Applied again without the variables it changes nothing; another application needs its secret.
     file = installation.data / "exported.yaml"
     file.write_text(exported.stdout)
-    again = installation.manage("apply", "-f", str(file))
+    again = installation.command("apply", "-f", str(file))
     assert again.returncode == 0, again.stderr
     assert "credentials" not in again.stdout
     file.write_text(exported.stdout.replace(CLIENT, "another-client"))
-    other = installation.manage("apply", "-f", str(file))
+    other = installation.command("apply", "-f", str(file))
     assert "AZURE_MAIN_CLIENT_SECRET is not set" in other.stderr
-    tested = installation.manage("test_credentials", "vertex-main")
+    tested = installation.command("test_credentials", "vertex-main")
     assert tested.returncode == 0, tested.stderr

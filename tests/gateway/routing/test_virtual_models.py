@@ -386,7 +386,7 @@ def test_a_target_that_is_renamed_is_known_to_fail(server: Gateway, client: Open
 
 
 def test_manifests_come_back_as_they_were(server: Gateway) -> None:
-    done = server.installation.manage("export", "--account", "smart")
+    done = server.installation.command("export", "--account", "smart")
     assert done.returncode == 0, done.stderr
     (exported,) = list(yaml.safe_load_all(done.stdout))
     wanted = {each["name"]: each["routing_config"] for each in SMART["integrations"]}
@@ -407,7 +407,7 @@ def test_manifests_come_back_as_they_were(server: Gateway) -> None:
 def test_bad_manifests(server: Gateway, model: dict[str, Any], words: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(json.dumps({**SMART, "integrations": [*SMART["integrations"], model]}))
-    done = server.installation.manage("apply", "-f", str(file))
+    done = server.installation.command("apply", "-f", str(file))
     assert done.returncode != 0
     assert words in done.stdout + done.stderr
 

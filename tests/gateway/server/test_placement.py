@@ -38,7 +38,7 @@ def placed(
     with contextlib.ExitStack() as stack:
         installation = stack.enter_context(Installation(base / "data", migrated_data, env))
         seed(installation, running_upstream.url)
-        assert installation.manage("shell", "-v0", "-c", SET_PASSWORD).returncode == 0
+        assert installation.command("shell", "-v0", "-c", SET_PASSWORD).returncode == 0
         token = installation.do("token", "t", user=USER)
         gateway = installation.gateway()
         whole = f"location /ai/ {{ proxy_pass {gateway.origin}; }}"

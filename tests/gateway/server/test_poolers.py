@@ -67,7 +67,7 @@ def installation(tmp_path: Path, migrated_data: Path, running_upstream: SandboxP
     with pgbouncer(tmp_path, servers.postgres_url()) as url:
         env = {"DATABASE_URL": url, "GATEHOUSE_DATABASE_POOLER": "true"}
         with Installation(tmp_path / "data", migrated_data, env) as made:
-            migrated = made.manage("migrate", "--verbosity=0")
+            migrated = made.command("migrate", "--verbosity=0")
             assert migrated.returncode == 0, migrated.stderr
             seed(made, running_upstream.url)
             yield made
@@ -78,10 +78,10 @@ def test_the_whole_service_behind_a_pooler(installation: Installation) -> None:
     token = gateway.token("t", user=USER)
     assert [gateway.post(token, CHAT_PATH, chat()).status_code for _ in range(5)] == [200] * 5
     assert len(installation.records(5)) == 5
-    report = installation.manage("usage_report", "--group-by", "model")
+    report = installation.command("usage_report", "--group-by", "model")
     assert report.returncode == 0, report.stderr
     assert "gpt-4o-mini" in report.stdout
-    exported = installation.manage("export")
+    exported = installation.command("export")
     assert exported.returncode == 0, exported.stderr
     installation.do("revoke", "t")
     wait_until(lambda: gateway.get(token, "/v1/models").status_code == 401, 3)
