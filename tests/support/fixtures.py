@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from tests.support import servers
 from tests.support.installation import Gateway, Installation
 from tests.support.manifests import chat_model, provider
 from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import PostgresServer
 
 USER = "ada@example.com"
 ACCOUNT = "openai-main"
@@ -81,6 +83,13 @@ def upstream(running_upstream: SandboxProcess) -> SandboxProcess:
     """The sandbox behind the shared gateway, with nothing recorded yet."""
     running_upstream.clear()
     return running_upstream
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL that the test may stop."""
+    with servers.own_postgres() as server:
+        yield server
 
 
 @pytest.fixture

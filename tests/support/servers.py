@@ -144,6 +144,21 @@ class PostgresServer:
         return False
 
 
+@contextlib.contextmanager
+def own_postgres(**options: str) -> Iterator[PostgresServer]:
+    """Run a PostgreSQL that a test may stop, in a folder of its own.
+
+    Not under pytest's folder: every pytest that starts closes that to other users, and PostgreSQL refuses to be root.
+    """
+    with tempfile.TemporaryDirectory(prefix="gatehouse-own-postgres-") as folder:
+        server = PostgresServer(Path(folder) / "data", **options)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 20, pause: float = 0.02) -> None:
     """Wait until ``condition()`` is true; raise ``TimeoutError`` when it is not within ``seconds``."""
     deadline = time.monotonic() + seconds

@@ -12,7 +12,7 @@ from accounts.models import Team
 from gateway.config.database import database
 from providers.models import Alias, Model, ProviderAccount
 from rules.models import BudgetCounter, Rule
-from tests.support.servers import PostgresServer, wait_until
+from tests.support.servers import PostgresServer, own_postgres, wait_until
 from tests.support.usage_factory import attempt
 from usage import ledger as ledger_module
 from usage import recovery
@@ -29,19 +29,16 @@ def server(tmp_path: Path, django_db_blocker: Any) -> Iterator[PostgresServer]:
     """A PostgreSQL of this test's own, with the usage table in it."""
     # An operator may say that commits need not be on disk, and wait long for the next write: the ledger's are all the
     # same.
-    server = PostgresServer(tmp_path / "postgres", synchronous_commit="off", wal_writer_delay="10s")
-    server.start()
-    given = database(f"{server.url}/postgres", tmp_path, pooler=False) | {"OPTIONS": {}, "CONN_MAX_AGE": None}
-    connections.databases[ALIAS] = dict(connections.databases["default"]) | given
-    with django_db_blocker.unblock():
+    with own_postgres(synchronous_commit="off", wal_writer_delay="10s") as server, django_db_blocker.unblock():
+        given = database(f"{server.url}/postgres", tmp_path, pooler=False) | {"OPTIONS": {}, "CONN_MAX_AGE": None}
+        connections.databases[ALIAS] = dict(connections.databases["default"]) | given
         with connections[ALIAS].schema_editor() as editor:
             for table in (UsageRecord, UsageHour, Team, Rule, BudgetCounter, ProviderAccount, Model, Alias):
                 editor.create_model(table)
         yield server
         connections[ALIAS].close()
         del connections[ALIAS]
-    del connections.databases[ALIAS]
-    server.stop()
+        del connections.databases[ALIAS]
 
 
 def stored() -> set[str]:

@@ -2,7 +2,6 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,26 +165,21 @@ def test_memory_is_bounded() -> None:
 
 
 def test_a_database_that_is_away_costs_no_call(
-    make_installation: InstallationMaker, running_upstream: SandboxProcess, tmp_path: Path
+    own_postgres: PostgresServer, make_installation: InstallationMaker, running_upstream: SandboxProcess
 ) -> None:
-    server = PostgresServer(tmp_path / "postgres")
-    server.start()
-    try:
-        with_database = {"DATABASE_URL": f"{server.url}/postgres"}
-        place = make_installation(env={"GATEHOUSE_REQUEST_LOG": "always", **with_database}, seeded=False)
-        assert place.manage("migrate", "--verbosity=0").returncode == 0
-        seed(place, running_upstream.url)
-        gateway = place.gateway()
-        token = gateway.token("t", user=USER)
-        server.stop()
-        response = gateway.post(token, CHAT_PATH, chat())
-        assert response.status_code == 200
-        wait_until(lambda: "Bodies can't be stored" in gateway.log)
-        server.start()
-        place.do("forget_connection")
-        assert kept(gateway, response)["response"] == response.text
-    finally:
-        server.stop()
+    with_database = {"DATABASE_URL": f"{own_postgres.url}/postgres"}
+    place = make_installation(env={"GATEHOUSE_REQUEST_LOG": "always", **with_database}, seeded=False)
+    assert place.command("migrate", "--verbosity=0").returncode == 0
+    seed(place, running_upstream.url)
+    gateway = place.gateway()
+    token = gateway.token("t", user=USER)
+    own_postgres.stop()
+    response = gateway.post(token, CHAT_PATH, chat())
+    assert response.status_code == 200
+    wait_until(lambda: "Bodies can't be stored" in gateway.log)
+    own_postgres.start()
+    place.do("forget_connection")
+    assert kept(gateway, response)["response"] == response.text
 
 
 # --- who sees it, for how long ------------------------------------------------------------------------------

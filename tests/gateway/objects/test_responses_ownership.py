@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +15,7 @@ from tests.support.fixtures import ACCOUNT, CHAT, USER, seed
 from tests.support.installation import Gateway, Installation
 from tests.support.response_calls import COUNT, PROVIDER
 from tests.support.sandbox_process import SandboxProcess
-from tests.support.servers import PostgresServer, wait_until
+from tests.support.servers import PostgresServer, own_postgres, wait_until
 
 # --- what is recorded -----------------------------------------------------------------------------------
 
@@ -105,20 +103,15 @@ def fragile(
     tmp_path_factory: pytest.TempPathFactory, running_upstream: SandboxProcess
 ) -> Iterator[tuple[PostgresServer, Gateway, str]]:
     """A server whose PostgreSQL a test may stop; and a token."""
-    # Not under pytest's folder: every pytest that starts closes that to other users, and PostgreSQL refuses to be root.
-    with tempfile.TemporaryDirectory(prefix="gatehouse-fragile-") as folder:
-        database = PostgresServer(Path(folder) / "postgres")
-        database.start()
-        try:
-            with Installation(
-                tmp_path_factory.mktemp("fragile") / "data", env={"DATABASE_URL": f"{database.url}/postgres"}
-            ) as installation:
-                assert installation.manage("migrate", "--verbosity=0").returncode == 0
-                seed(installation, running_upstream.url)
-                gateway = installation.gateway()
-                yield database, gateway, gateway.token("ada", user=USER)
-        finally:
-            database.stop()
+    data = tmp_path_factory.mktemp("fragile") / "data"
+    with (
+        own_postgres() as database,
+        Installation(data, env={"DATABASE_URL": f"{database.url}/postgres"}) as installation,
+    ):
+        assert installation.command("migrate", "--verbosity=0").returncode == 0
+        seed(installation, running_upstream.url)
+        gateway = installation.gateway()
+        yield database, gateway, gateway.token("ada", user=USER)
 
 
 def test_without_a_database_no_id_is_told(fragile: tuple[PostgresServer, Gateway, str]) -> None:

@@ -59,22 +59,13 @@ def test_health_tells_nothing_secret_and_needs_no_token(gateway: Gateway, token:
     assert gateway.http.post(f"{gateway.origin}/readyz").status_code == 405
 
 
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
-    """A PostgreSQL that the test may stop."""
-    server = PostgresServer(tmp_path / "postgres")
-    server.start()
-    yield server
-    server.stop()
-
-
 def test_the_database_goes_and_comes_back(
-    tmp_path: Path, migrated_data: Path, postgres: PostgresServer, running_upstream: SandboxProcess
+    tmp_path: Path, migrated_data: Path, own_postgres: PostgresServer, running_upstream: SandboxProcess
 ) -> None:
     with Installation(
-        tmp_path / "installation", migrated_data, {"DATABASE_URL": f"{postgres.url}/postgres"}
+        tmp_path / "installation", migrated_data, {"DATABASE_URL": f"{own_postgres.url}/postgres"}
     ) as installation:
-        assert installation.manage("migrate", "--verbosity=0").returncode == 0
+        assert installation.command("migrate", "--verbosity=0").returncode == 0
         seed(installation, running_upstream.url)
         token = installation.do("token", "t", user=USER)
         gateway = installation.gateway()
@@ -82,7 +73,7 @@ def test_the_database_goes_and_comes_back(
         assert len(installation.records(1)) == 1
         installation.do("forget_connection")
 
-        postgres.stop()
+        own_postgres.stop()
         for _ in range(5):
             assert ask(gateway, token).status_code == 200
         wait_until(lambda: ready(gateway)[1]["checks"]["database"]["state"] == "degraded", 10)
@@ -95,7 +86,7 @@ def test_the_database_goes_and_comes_back(
         assert ask(gateway, "gh-" + token[3:][::-1]).status_code == 401
         assert ask(gateway, token).status_code == 200
 
-        postgres.start()
+        own_postgres.start()
         wait_until(lambda: ready(gateway)[1]["status"] == "ok", 40)
         records = installation.records(7, seconds=30)
         assert len(records) == len({record["request_id"] for record in records}) == 7
