@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier, Thread
@@ -65,33 +65,47 @@ def two_hosts() -> Iterator[tuple[Upstream, Upstream]]:
         host.server_close()
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def scene(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path) -> Iterator[Scene]:
+@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated_data: Path
+) -> Iterator[Scene]:
     postgres = request.param == "postgresql"
     env = {"REDIS_URL": servers.redis_url(), **({"DATABASE_URL": migrated_postgres_url()} if postgres else {})}
-    with (
-        two_hosts() as hosts,
-        Installation(tmp_path / "data", None if postgres else migrated_data, env) as installation,
-    ):
+    data = tmp_path_factory.mktemp("races") / "data"
+    with two_hosts() as hosts, Installation(data, None if postgres else migrated_data, env) as installation:
         installation.apply(provider(NAME, hosts[0].url, models=["gpt-4o-mini"], key=KEYS[0]))
         installation.do("person", ROOT, PASSWORD, is_staff=True, is_superuser=True)
         installation.do("person", MIA, PASSWORD)
-        installation.do("grant", NAME, f"user:{MIA}", "manager")
         gateway = installation.gateway("--workers", "2")
         page = f"/admin/providers/provideraccount/{installation.do('account_key', NAME)}/change/"
         yield Scene(gateway, page, hosts, gateway.token("mia", user=MIA))
 
 
-def sessions(scene: Scene) -> tuple[ConsoleSession, list[ConsoleSession]]:
-    """Return the superuser's browser and several of the manager's."""
-    return (
-        ConsoleSession(scene.gateway.origin, ROOT, PASSWORD),
-        [ConsoleSession(scene.gateway.origin, MIA, PASSWORD) for _ in range(AT_ONCE)],
-    )
+@pytest.fixture
+def scene(running: Scene) -> Scene:
+    """The module's scene with the account at the first host, and no host asked yet."""
+    running.gateway.installation.apply(provider(NAME, running.hosts[0].url, models=["gpt-4o-mini"], key=KEYS[0]))
+    running.gateway.installation.do("grant", NAME, f"user:{MIA}", "manager")  # which the manifest took away
+    for host in running.hosts:
+        host.asked.clear()
+    return running
 
 
-def test_a_manager_who_posts_the_old_form_does_not_get_the_new_key_to_the_old_host(scene: Scene) -> None:
-    root, mia = sessions(scene)
+@pytest.fixture(scope="module")
+def browsers(running: Scene) -> Iterator[tuple[ConsoleSession, list[ConsoleSession]]]:
+    """The superuser's browser and several of the manager's."""
+    with ExitStack() as open_ones:
+        root, *mia = (
+            open_ones.enter_context(ConsoleSession(running.gateway.origin, email, PASSWORD))
+            for email in (ROOT, *[MIA] * AT_ONCE)
+        )
+        yield root, mia
+
+
+def test_a_manager_who_posts_the_old_form_does_not_get_the_new_key_to_the_old_host(
+    scene: Scene, browsers: tuple[ConsoleSession, list[ConsoleSession]]
+) -> None:
+    root, mia = browsers
     for number in range(ROUNDS):
         here, there = number % 2, (number + 1) % 2
         move = root.form(scene.page) | {"base_url": scene.hosts[there].url, "api_key": KEYS[there]}
@@ -117,12 +131,12 @@ def test_a_manager_who_posts_the_old_form_does_not_get_the_new_key_to_the_old_ho
         wait_until(lambda there=there: scene.call() == 200 and scene.sent(there) != set())
     for host in (0, 1):
         assert scene.sent(host) == {KEYS[host]}
-    for session in (root, *mia):
-        session.http.close()
 
 
-def test_a_form_that_is_out_of_date_says_who_changed_what(scene: Scene) -> None:
-    root, (mia, *_) = sessions(scene)
+def test_a_form_that_is_out_of_date_says_who_changed_what(
+    scene: Scene, browsers: tuple[ConsoleSession, list[ConsoleSession]]
+) -> None:
+    root, (mia, *_) = browsers
     old = mia.form(scene.page)
     moved = root.post(scene.page, root.form(scene.page) | {"base_url": scene.hosts[1].url, "api_key": KEYS[1]})
     assert moved.status_code == 302
@@ -172,12 +186,12 @@ def test_an_address_that_was_changed_past_the_forms_gets_no_key(
         assert hosts[1].url not in error["message"]
         assert f"entered for {hosts[0].url.removesuffix('/v1')}" in gateway.log
         assert hosts[1].asked == []
-        checked = installation.manage("check", "--database", "default")
+        checked = installation.command("check", "--database", "default")
         assert "providers.E003" in checked.stderr
-        tested = installation.manage("test_credentials", NAME)
+        tested = installation.command("test_credentials", NAME)
         assert tested.returncode == 1
         assert "was entered for" in tested.stdout
         assert hosts[1].asked == []
-        assert "bound to" in installation.manage("bind_key", NAME).stdout
+        assert "bound to" in installation.command("bind_key", NAME).stdout
         wait_until(lambda: scene.call() == 200)
         assert scene.sent(1) == {KEYS[0]}

@@ -1,12 +1,13 @@
 """An account that passes any upstream name on opens neither the models that are listed on it, nor headers."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.calls import CHAT_PATH, assert_ours, chat
-from tests.support.fixtures import USER, InstallationMaker
-from tests.support.installation import Gateway
+from tests.support.fixtures import USER
+from tests.support.installation import Gateway, Installation
 from tests.support.manifests import chat_model, provider
 from tests.support.scripted import ScriptedUpstream
 from tests.support.servers import wait_until
@@ -21,18 +22,20 @@ def scripted() -> Iterator[ScriptedUpstream]:
         yield upstream
 
 
-@pytest.fixture
-def any_gateway(make_installation: InstallationMaker, scripted: ScriptedUpstream) -> tuple[Gateway, str]:
+@pytest.fixture(scope="module")
+def any_gateway(
+    tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, scripted: ScriptedUpstream
+) -> Iterator[tuple[Gateway, str]]:
     """A gateway with an account for any model, on which two models are listed and one is disabled."""
-    installation = make_installation()
-    models = [chat_model("named", model_id="gpt-named"), chat_model("off", model_id="gpt-off")]
-    installation.apply(provider("any", scripted.origin, models=models))
-    installation.do("change_account", "any", any_model=True)
-    installation.do("change_model", "any/off", enabled=False)
-    gateway = installation.gateway()
-    token = gateway.token("t", user=USER)
-    wait_until(lambda: gateway.post(token, CHAT_PATH, {**chat(), "model": "any/gpt-off"}).status_code == 404)
-    return gateway, token
+    with Installation(tmp_path_factory.mktemp("any") / "data", migrated_data) as installation:
+        models = [chat_model("named", model_id="gpt-named"), chat_model("off", model_id="gpt-off")]
+        installation.apply(provider("any", scripted.origin, models=models))
+        installation.do("change_account", "any", any_model=True)
+        installation.do("change_model", "any/off", enabled=False)
+        gateway = installation.gateway()
+        token = gateway.token("t", user=USER)
+        wait_until(lambda: gateway.post(token, CHAT_PATH, {**chat(), "model": "any/gpt-off"}).status_code == 404)
+        yield gateway, token
 
 
 def test_names_that_no_upstream_has(any_gateway: tuple[Gateway, str], scripted: ScriptedUpstream) -> None:

@@ -1,12 +1,14 @@
 """Reranking: one request and one answer, whichever way the server writes them."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.gateway.pipeline.test_usage_records import record_of
-from tests.support.fixtures import USER, InstallationMaker
-from tests.support.installation import Gateway
+from tests.support.fixtures import USER
+from tests.support.installation import Gateway, Installation
 from tests.support.manifests import provider
 from tests.support.sandbox_process import SandboxProcess
 
@@ -24,22 +26,29 @@ SERVERS = {
 }
 
 
-@pytest.fixture
-def gateway(make_installation: InstallationMaker, upstream: SandboxProcess) -> Gateway:
-    installation = make_installation(seeded=False)
+@pytest.fixture(scope="module")
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, running_upstream: SandboxProcess
+) -> Iterator[Gateway]:
+    accounts = []
     for kind, (path, _) in SERVERS.items():
         model: dict[str, Any] = {"type": f"integration/model/{kind}", "name": "ranker", "model_types": ["rerank"]}
         if kind in PRICES:
             model["cost"] = {"metric": "per_unit", "value": PRICES[kind]}
-        account = provider(kind, upstream.origin + path, models=[model], type=f"provider-account/{kind}")
-        installation.apply(account)
+        accounts.append(provider(kind, running_upstream.origin + path, models=[model], type=f"provider-account/{kind}"))
     chat = {"type": "integration/model/anthropic", "name": "claude-opus-5", "model_types": ["chat"]}
-    installation.apply(provider("claude", upstream.url, models=[chat], type="provider-account/anthropic"))
-    return installation.gateway()
+    accounts.append(provider("claude", running_upstream.url, models=[chat], type="provider-account/anthropic"))
+    with Installation(tmp_path_factory.mktemp("rerank") / "data", migrated_data) as installation:
+        installation.apply(*accounts)
+        yield installation.gateway()
 
 
-def test_every_server(gateway: Gateway, upstream: SandboxProcess) -> None:
-    token = gateway.token("rerank", user=USER)
+@pytest.fixture(scope="module")
+def token(gateway: Gateway) -> str:
+    return gateway.token("rerank", user=USER)
+
+
+def test_every_server(gateway: Gateway, token: str, upstream: SandboxProcess) -> None:
     for kind, (_, path) in SERVERS.items():
         for door in ("/v1/rerank", "/v2/rerank", "/api/llm/rerank"):
             upstream.clear()
@@ -52,8 +61,7 @@ def test_every_server(gateway: Gateway, upstream: SandboxProcess) -> None:
             assert [request["path"] for request in upstream.requests()] == [path]
 
 
-def test_what_it_costs(gateway: Gateway) -> None:
-    token = gateway.token("rerank", user=USER)
+def test_what_it_costs(gateway: Gateway, token: str) -> None:
     search = gateway.post(token, "/v1/rerank", {"model": "cohere/ranker", **ASKED})
     assert search.json()["meta"]["billed_units"] == {"search_units": 1}
     assert record_of(gateway, search)["cost_pico"] == 2_000_000_000
@@ -80,8 +88,7 @@ def test_what_it_costs(gateway: Gateway) -> None:
         ({"model": "claude/claude-opus-5"}, "model"),
     ],
 )
-def test_what_can_not_be_asked(gateway: Gateway, changes: dict[str, Any], param: str) -> None:
-    token = gateway.token("rerank", user=USER)
+def test_what_can_not_be_asked(gateway: Gateway, token: str, changes: dict[str, Any], param: str) -> None:
     refused = gateway.post(token, "/v1/rerank", {"model": "cohere/ranker", **ASKED, **changes})
     assert refused.status_code == 400, refused.text
     assert refused.json()["error"]["param"] == param

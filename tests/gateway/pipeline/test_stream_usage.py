@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.calls import chat
-from tests.support.fixtures import InstallationMaker
-from tests.support.installation import Gateway
+from tests.support.installation import Gateway, Installation
 from tests.support.manifests import chat_model, provider
 from tests.support.raw_upstream import Peer, RawServer, serving
+from tests.support.servers import wait_until
 
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 DELTA = {**CHUNK, "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}
@@ -41,33 +44,46 @@ def asked(server: RawServer) -> list[bool]:
     return [b'"stream_options"' in body for _, _, body in server.requests]
 
 
-@pytest.fixture
-def prepare(make_installation: InstallationMaker) -> Any:
-    """A gateway in front of a server, and a token."""
+Running = tuple[Gateway, str]
 
-    def make(origin: str, **fields: Any) -> tuple[Gateway, str]:
-        installation = make_installation(seeded=False)
-        models = [chat_model("m"), chat_model("grumpy")]
-        installation.apply(provider("strict", f"{origin}/v1", models=models, **fields))
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path) -> Iterator[Running]:
+    with Installation(tmp_path_factory.mktemp("stream-usage") / "data", migrated_data) as installation:
         gateway = installation.gateway()
-        return gateway, gateway.token("ada", user="ada@example.com")
-
-    return make
+        yield gateway, gateway.token("ada", user="ada@example.com")
 
 
-async def call(gateway: Gateway, token: str, model: str = "strict/m", **fields: Any) -> httpx.Response:
-    body = chat(model=model, stream=True, **fields)
-    return await asyncio.to_thread(gateway.post, token, "/v1/chat/completions", body)
+class Account:
+    """An account of its own, which knows nothing of its server yet, and who may call it."""
+
+    def __init__(self, running: Running, origin: str, **fields: Any) -> None:
+        self.gateway, self.token = running
+        self.name = f"strict-{secrets.token_hex(4)}"
+        models = [chat_model("m"), chat_model("grumpy")]
+        self.gateway.installation.apply(provider(self.name, f"{origin}/v1", models=models, **fields))
+        wait_until(lambda: f'"{self.name}/m"' in self.gateway.get(self.token, "/v1/models").text)
+
+    def post(self, path: str, model: str, body: dict[str, Any]) -> httpx.Response:
+        return self.gateway.post(self.token, path, {**body, "model": f"{self.name}/{model}"})
 
 
-async def test_it_is_asked_once_more_and_then_never_again(prepare: Any) -> None:
+async def account(running: Running, server: RawServer, **fields: Any) -> Account:
+    return await asyncio.to_thread(Account, running, server.origin, **fields)
+
+
+async def call(account: Account, model: str = "m", **fields: Any) -> httpx.Response:
+    return await asyncio.to_thread(account.post, "/v1/chat/completions", model, chat(stream=True, **fields))
+
+
+async def test_it_is_asked_once_more_and_then_never_again(running: Running) -> None:
     async with serving(strict) as server:
-        gateway, token = await asyncio.to_thread(prepare, server.origin)
+        here = await account(running, server)
         for _ in range(3):
-            response = await call(gateway, token)
+            response = await call(here)
             assert (response.status_code, response.content) == (200, STREAM)
         assert asked(server) == [True, False, False, False]
-        records = await asyncio.to_thread(gateway.installation.records, 4)
+        records = await asyncio.to_thread(here.gateway.installation.records, 4, account=here.name)
         assert sorted((row["upstream_status"], row["attempt_number"]) for row in records) == [
             (200, 1),
             (200, 1),
@@ -76,38 +92,36 @@ async def test_it_is_asked_once_more_and_then_never_again(prepare: Any) -> None:
         ]
 
 
-async def test_a_converted_call_is_asked_once_more_too(prepare: Any) -> None:
+async def test_a_converted_call_is_asked_once_more_too(running: Running) -> None:
     """Anthropic's clients in front of a server that speaks OpenAI's dialect, strictly."""
-    body = {"model": "strict/m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    body = {"max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
     async with serving(strict) as server:
-        gateway, token = await asyncio.to_thread(prepare, server.origin)
+        here = await account(running, server)
         for _ in range(2):
-            response = await asyncio.to_thread(gateway.post, token, "/v1/messages", body)
+            response = await asyncio.to_thread(here.post, "/v1/messages", "m", body)
             assert response.status_code == 200, response.text
             assert '"text":"Hi"' in response.text
         assert asked(server) == [True, False, False]
 
 
-async def test_a_fault_of_a_callers_own_switches_nothing_off(prepare: Any) -> None:
+async def test_a_fault_of_a_callers_own_switches_nothing_off(running: Running) -> None:
     async with serving(strict) as server:
-        gateway, token = await asyncio.to_thread(prepare, server.origin)
+        here = await account(running, server)
         for _ in range(2):
-            response = await call(gateway, token, "strict/grumpy")
+            response = await call(here, "grumpy")
             assert (response.status_code, response.json()) == (422, REFUSAL)
         assert asked(server) == [True, False, True, False]
 
 
-async def test_what_the_caller_asks_for_is_the_callers(prepare: Any) -> None:
+async def test_what_the_caller_asks_for_is_the_callers(running: Running) -> None:
     async with serving(strict) as server:
-        gateway, token = await asyncio.to_thread(prepare, server.origin)
-        response = await call(gateway, token, stream_options={"include_usage": True})
+        response = await call(await account(running, server), stream_options={"include_usage": True})
         assert response.status_code == 422
         assert asked(server) == [True]
 
 
 @pytest.mark.parametrize(("setting", "expected"), [("never", [False]), ("always", [True, False])])
-async def test_the_accounts_switch(prepare: Any, setting: str, expected: list[bool]) -> None:
+async def test_the_accounts_switch(running: Running, setting: str, expected: list[bool]) -> None:
     async with serving(strict) as server:
-        gateway, token = await asyncio.to_thread(prepare, server.origin, stream_usage=setting)
-        assert (await call(gateway, token)).status_code == 200
+        assert (await call(await account(running, server, stream_usage=setting))).status_code == 200
         assert asked(server) == expected

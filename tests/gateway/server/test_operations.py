@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,9 +15,10 @@ import pytest
 from tests.gateway.server.test_start_and_stop import children, refuses
 from tests.support import servers
 from tests.support.calls import CHAT_PATH, chat
-from tests.support.fixtures import USER, InstallationMaker
-from tests.support.installation import ROOT, environment
+from tests.support.fixtures import USER, InstallationMaker, seed
+from tests.support.installation import ROOT, Installation, environment
 from tests.support.open_stream import OpenStream
+from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import free_port, wait_until
 
 SLOW = "hi [[sandbox: tokens=30 token-delay=100]]"
@@ -26,14 +28,14 @@ def test_a_drain_makes_the_server_unready_and_serves_on(make_installation: Insta
     installation = make_installation()
     gateway = installation.gateway()
     token = gateway.token("t", user=USER)
-    assert installation.manage("drain").returncode == 0
+    assert installation.command("drain").returncode == 0
     drained = gateway.http.get(f"{gateway.origin}/readyz")
     assert (drained.status_code, drained.json()["status"]) == (503, "draining")
     assert gateway.http.get(f"{gateway.origin}/healthz").status_code == 200
     assert gateway.post(token, CHAT_PATH, chat()).status_code == 200
-    assert installation.manage("drain", "--off").returncode == 0
+    assert installation.command("drain", "--off").returncode == 0
     assert gateway.http.get(f"{gateway.origin}/readyz").status_code == 200
-    assert installation.manage("drain", "--wait", "0.1").returncode == 0
+    assert installation.command("drain", "--wait", "0.1").returncode == 0
     gateway.stop()
     later = installation.gateway()  # waits until it is ready
     assert later.http.get(f"{later.origin}/readyz").json()["status"] == "ok"
@@ -104,6 +106,16 @@ def test_a_port_in_use_is_refused_without_a_word_of_listening(make_installation:
 READER_IS_GONE = 128 + signal.SIGPIPE
 
 
+@pytest.fixture(scope="module")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, running_upstream: SandboxProcess
+) -> Iterator[Installation]:
+    """An installation to export from."""
+    with Installation(tmp_path_factory.mktemp("exported") / "data", migrated_data) as installation:
+        seed(installation, running_upstream.url)
+        yield installation
+
+
 @pytest.mark.parametrize(
     ("command", "status"),
     [
@@ -118,14 +130,13 @@ READER_IS_GONE = 128 + signal.SIGPIPE
     ],
 )
 def test_a_command_whose_reader_has_enough_ends_quietly(
-    make_installation: InstallationMaker, tmp_path: Path, command: str, status: int
+    exported: Installation, tmp_path: Path, command: str, status: int
 ) -> None:
-    installation = make_installation()
-    env = {**installation.env, "PYTHONUNBUFFERED": "1", "FILE": str(tmp_path / "usage.csv")}
+    env = {**exported.env, "PYTHONUNBUFFERED": "1", "FILE": str(tmp_path / "usage.csv")}
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} manage.py {command}"],
         cwd=ROOT,
-        env=environment(installation.data, env),
+        env=environment(exported.data, env),
         capture_output=True,
         text=True,
         timeout=60,

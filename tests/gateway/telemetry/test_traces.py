@@ -5,13 +5,15 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.calls import CHAT_PATH, chat
-from tests.support.fixtures import ACCOUNT, CHAT, USER, InstallationMaker
-from tests.support.installation import Gateway
+from tests.support.fixtures import ACCOUNT, CHAT, USER, InstallationMaker, seed
+from tests.support.installation import Gateway, Installation
 from tests.support.otlp_receiver import OtlpReceiver, ReceivedSpan, attributes_of
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
@@ -22,14 +24,22 @@ USAGE = "prompt_tokens=100 completion_tokens=20 cached_tokens=30"
 Traced = Callable[..., tuple[Gateway, OtlpReceiver, str]]
 
 
-@pytest.fixture
-def traced(make_installation: InstallationMaker) -> Iterator[Traced]:
-    """A function that starts a gateway whose spans go to a receiver; returns both and a token."""
-    with ExitStack() as receivers:
+@pytest.fixture(scope="module")
+def traced(
+    tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, running_upstream: SandboxProcess
+) -> Iterator[Traced]:
+    """A function that returns a gateway whose spans go to a receiver, the receiver, and a token: the same three for the
+    same settings.
+    """
+    with ExitStack() as stack:
 
+        @cache
         def make(protocol: str = "http/protobuf", **env: str) -> tuple[Gateway, OtlpReceiver, str]:
-            receiver = receivers.enter_context(OtlpReceiver(protocol))
-            gateway = make_installation(env={**receiver.env, **env}).gateway()
+            receiver = stack.enter_context(OtlpReceiver(protocol))
+            data = tmp_path_factory.mktemp("traced") / "data"
+            installation = stack.enter_context(Installation(data, migrated_data, {**receiver.env, **env}))
+            seed(installation, running_upstream.url)
+            gateway = installation.gateway()
             return gateway, receiver, gateway.token("t", user=USER)
 
         yield make
@@ -238,7 +248,7 @@ def test_headers_and_compression(make_installation: InstallationMaker) -> None:
 
 
 def test_spans_leave_before_the_process_ends(traced: Traced) -> None:
-    gateway, receiver, token = traced()
+    gateway, receiver, token = traced(OTEL_SERVICE_NAME="ends")
     response = gateway.post(token, CHAT_PATH, chat())
     gateway.stop()
     assert receiver.trace(response.headers["traceparent"].split("-")[1])
