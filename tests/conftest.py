@@ -4,6 +4,8 @@ Every test with Hypothesis's ``given`` is a fuzzer: ``make test`` gives each the
 ``make fuzz`` (``--fuzz SECONDS``) runs nothing else, with new examples as long as there is time.
 """
 
+import os
+import sys
 import time
 from typing import Any
 
@@ -14,6 +16,10 @@ from tests.support import servers
 
 pytest.register_assert_rewrite("tests.support.calls")
 pytest_plugins = ["tests.support.fixtures", "tests.support.surface", "tests.support.vendor_accounts"]
+
+# Hundreds of processes start; where Python is told to keep no bytecode, each would compile all of Gatehouse again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shared machine may stall an example; what is slow is for the benchmarks to say.
 settings.register_profile("gatehouse", deadline=None, derandomize=True, database=None)
