@@ -1,9 +1,15 @@
 """Middleware of Django's own pages: the console and the API's description. Inference paths have none."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 
 from accounts.hashing import TooManyAtOnce
@@ -29,6 +35,10 @@ POLICY = "; ".join(
 )
 DOCS = "/api/docs"
 """The API's description has a page of its own maker's, with a script in the markup."""
+
+PASSWORD_PAGES: Final = frozenset({"/admin/login/", "/admin/password_change/"})
+PASSWORD_PAGES_AT_ONCE: Final = 2
+PASSWORD_PAGES_WAITING: Final = 32
 
 
 class ContentSecurityPolicy(MiddlewareMixin):
@@ -62,6 +72,39 @@ class RefuseUnstorable(MiddlewareMixin):
             note_mistake(request, type(exception).__name__)
             return _bad("The address or the form holds a value that is out of range. Go back and change it.")
         return None
+
+
+@sync_and_async_middleware
+def few_sign_ins(get_response: Any) -> Callable[[HttpRequest], Any]:
+    """Works on few of the pages that ask for a password at a time, in each process, and refuses with 503 what would
+    wait for long: they are open to everyone, cost a page and a hash, and share the interpreter with calls."""
+    if not iscoroutinefunction(get_response):  # Django's test client has one thread anyway
+        return get_response  # type: ignore[no-any-return]
+    return _in_turns(get_response, asyncio.Semaphore(PASSWORD_PAGES_AT_ONCE))
+
+
+def _in_turns(
+    get_response: Callable[[HttpRequest], Awaitable[HttpResponse]], turns: asyncio.Semaphore
+) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    waiting = 0
+
+    async def answer(request: HttpRequest) -> HttpResponse:
+        nonlocal waiting
+        if request.path_info not in PASSWORD_PAGES:
+            return await get_response(request)
+        if waiting >= PASSWORD_PAGES_WAITING:
+            return too_many_sign_ins()
+        waiting += 1
+        try:
+            await turns.acquire()
+        finally:
+            waiting -= 1
+        try:
+            return await get_response(request)
+        finally:
+            turns.release()
+
+    return answer
 
 
 class TooManySignIns(MiddlewareMixin):

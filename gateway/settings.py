@@ -218,6 +218,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "console.middleware.ContentSecurityPolicy",
+    "console.middleware.few_sign_ins",
     "console.middleware.RefuseNul",
     "console.middleware.RefuseUnstorable",
     "django.contrib.sessions.middleware.SessionMiddleware",
