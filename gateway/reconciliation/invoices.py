@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TextIO
 from urllib.parse import urlencode
 
+from accounts.numbers import whole_number
 from providers.models import ProviderAccount
 from providers.probe.run import account_client
 from providers.upstream.sync_client import CheckedClient
@@ -185,8 +186,9 @@ def _line(row: Mapping[str, Any], columns: Mapping[str, str], number: int) -> Li
 
 
 def _day(written: str) -> date:
-    if written.isdecimal() and len(written) > 8:
-        return datetime.fromtimestamp(int(written), UTC).date()
+    seconds = whole_number(written) if len(written) > len("20261101") else None
+    if seconds is not None:
+        return datetime.fromtimestamp(seconds, UTC).date()
     moment = datetime.fromisoformat(written)
     return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
 
