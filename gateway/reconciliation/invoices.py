@@ -179,7 +179,7 @@ def _line(row: Mapping[str, Any], columns: Mapping[str, str], number: int) -> Li
             Decimal(values["cost"].replace("$", "").replace(",", "") or "0"),
             *(_whole(values[name]) if name in values else None for name in ("input_tokens", "output_tokens")),
         )
-    except (ValueError, InvalidOperation, OverflowError):
+    except (ValueError, InvalidOperation, OverflowError, OSError):
         raise NoInvoice(
             f"Line {number} can't be read: its day must be like 2026-11-01 or unix seconds, its cost a number."
         ) from None
@@ -194,4 +194,7 @@ def _day(written: str) -> date:
 
 
 def _whole(written: str) -> int:
-    return int(written.replace(",", "") or "0")
+    number = whole_number(written.replace(",", "") or "0")
+    if number is None:
+        raise ValueError(written)
+    return number

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from sandbox.errors import ApiError
 from sandbox.state import State
 from sandbox.store import params
+from sandbox.wire.numbers import whole_number
 
 DAY = 86_400
 
@@ -70,10 +71,10 @@ def page(
     wanted = frozenset(projects)
     first = start - start % DAY
     if cursor is not None:
-        number = cursor.removeprefix("page_")
-        if not number.isdecimal():
+        number = whole_number(cursor.removeprefix("page_"))
+        if number is None:
             raise ApiError("Invalid page.", param="page")
-        first = int(number)
+        first = number
     days = list(range(first, end, DAY))
     buckets = [
         Bucket(day, [line for line in lines if line.start == day and (not wanted or line.project in wanted)])

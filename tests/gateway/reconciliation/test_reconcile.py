@@ -159,6 +159,7 @@ def test_a_file_of_any_provider(bills: SandboxProcess, tmp_path: Path) -> None:
         ("", "no column for the day"),
         ("date,model,cost\n2026-13-01,m,1\n", "Line 2 can't be read"),
         ("date,model,cost\n2026-11-01,m,one\n", "Line 2 can't be read"),
+        ("date,model,cost\n99999999999999999,m,1\n", "Line 2 can't be read"),
     ],
 )
 def test_broken_files(bills: SandboxProcess, tmp_path: Path, text: str, said: str) -> None:
