@@ -45,7 +45,7 @@ def test_every_connection_is_busy(gateway: Gateway, token: str, upstream: Sandbo
         assert next(pieces)
         with within(3, "a wait of 0.4 s"):
             error = assert_ours(gateway.post(token, CHAT_PATH, chat(model=model)), 503, "connections_busy")
-        assert "All 1 connections" in error["message"]
+        assert "All connections (1)" in error["message"]
         assert "narrow" in error["message"]
     wait_until(lambda: gateway.post(token, CHAT_PATH, chat(model=model)).status_code == 200, 5)
 
