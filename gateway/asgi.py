@@ -16,12 +16,13 @@ from django.conf import settings  # noqa: E402
 from gateway.call.request import Receive, Scope, Send  # noqa: E402
 from gateway.realtime.routing import sockets  # noqa: E402
 from gateway.server import handler, lifespan  # noqa: E402
+from gateway.server.bounded_body import with_bounded_body  # noqa: E402
 from gateway.server.cors import cross_origin  # noqa: E402
 from gateway.state import state  # noqa: E402
 from gateway.urls import API_ROOTS  # noqa: E402
 
 LEAN_PATHS = frozenset({"/healthz", "/readyz", *(root.rstrip("/") for root in API_ROOTS)})
-_django = get_asgi_application()
+_django = with_bounded_body(get_asgi_application())
 _inference = cross_origin(handler.handle, settings.CORS_ORIGINS)
 
 

@@ -22,6 +22,22 @@ from gateway.server.cycle import Cycle, fill_scope
 
 HEAD_BYTES = 2**16
 HEAD_SECONDS = 30.0
+TRAILER_BYTES = 2**14
+VERSIONS = frozenset({"1.0", "1.1"})
+SINGLE = frozenset(
+    {
+        b"host",
+        b"authorization",
+        b"content-type",
+        b"content-encoding",
+        b"idempotency-key",
+        b"x-api-key",
+        b"x-goog-api-key",
+        b"x-request-timeout",
+    }
+)
+"""Headers of which a proxy might read the first and we the last: a request has one at the most. So has it of each whose
+name begins with ``x-tfy-``."""
 LINGER_ZERO = struct.pack("ii", 1, 0)
 _offer = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c[ \t]*(?:\r\n|\Z))", re.IGNORECASE).sub
 
@@ -30,6 +46,7 @@ class BoundedHttp(HttpToolsProtocol):
     """Ends connections whose request line and headers are larger than 64 kB or take longer than 30 seconds.
 
     A head is measured when it is still incomplete after a read, so one that is complete by then may be one read larger.
+    Trailers, the headers behind a body, are read over, as far as 16 kB: what they say came too late to be checked.
     A shorter ``GATEHOUSE_BODY_TIMEOUT_S`` holds for the head too. What a client sends behind a refused head is read on
     for a while, and thrown away: a connection that is closed with something unread is reset, and the client would not
     see why. A client that does not read its answer for the time of a call is disconnected.
@@ -44,6 +61,8 @@ class BoundedHttp(HttpToolsProtocol):
     _line_ended = False
     _refused = False
     _discarded = 0
+    _at_chunk = False
+    _trailer_bytes = 0
     _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -77,8 +96,12 @@ class BoundedHttp(HttpToolsProtocol):
             data = _without_offer(data)
         # A head that begins in the middle of this piece, behind another request's body, is counted from the next one
         # on.
-        counted = self._in_head
+        counted, at_chunk = self._in_head, self._at_chunk
         super().data_received(data)
+        if at_chunk and self._at_chunk:
+            self._trailer_bytes += len(data)
+            if self._trailer_bytes > TRAILER_BYTES:
+                self._refuse(errors.HeadTooLarge(f"The trailers are larger than {TRAILER_BYTES} bytes."))
         if not self._in_head or self.transport.is_closing():
             return
         self._line_ended = self._line_ended or b"\n" in data
@@ -97,12 +120,41 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head = self._begun = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it is a trailer
+            super().on_header(name, value)
+
+    def on_chunk_header(self) -> None:
+        """A chunk begins. The last has no body: behind it are the trailers, until the message is complete."""
+        self._at_chunk = True
+        self._trailer_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._at_chunk = False
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._at_chunk = False
+        super().on_message_complete()
+
+    def _check_head(self, version: str) -> None:
+        """Refuse what a server before this one may read in another way."""
+        if version not in VERSIONS:
+            self._refuse(errors.InvalidRequest(f"HTTP/{version} is not spoken here.", code="invalid_http"))
+        elif name := repeated(self.headers):
+            message = f"The header {name.decode('latin1')} is there more than once: send it once."
+            self._refuse(errors.InvalidRequest(message, code="invalid_http"))
+        if self._refused:
+            raise ValueError("refused")  # ends the parsing
+
     def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        self._check_head(version)
         self._in_head = self._begun = False
         self._head_bytes = 0
         self._line_ended = False
         self._stop_timer()
-        version, upgrade = self.parser.get_http_version(), self.parser.should_upgrade()
+        upgrade = self.parser.should_upgrade()
         self.scope["method"] = self.parser.get_method().decode("ascii")
         if version != "1.1":
             self.scope["http_version"] = version
@@ -202,6 +254,13 @@ class BoundedHttp(HttpToolsProtocol):
         if self.transport.is_closing() or self._refused:
             return
         self._refused = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:  # what was wrong stands in the body of its request
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.abort()
+                return
         self.transport.write(rendered(error))
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -214,6 +273,19 @@ def _without_offer(data: bytes) -> bytes:
     """
     head, blank, rest = data.partition(b"\r\n\r\n")
     return _offer(b"\r\nx-ignored-upgrade:", head) + blank + rest
+
+
+def repeated(headers: list[tuple[bytes, bytes]]) -> bytes | None:
+    """Return a name that ``headers`` have twice, of those that must be there once at the most."""
+    names = [name for name, _ in headers]
+    if len(set(names)) == len(names):
+        return None
+    seen: set[bytes] = set()
+    for name in names:
+        if name in seen and (name in SINGLE or name.startswith(b"x-tfy-")):
+            return name
+        seen.add(name)
+    return None
 
 
 def rendered(error: errors.CallError) -> bytes:
