@@ -35,7 +35,7 @@ def _asked(token: HeldToken, resolve: Resolve) -> exchange.Token:
         credential.token_url, headers, connect_timeout=SECONDS, read_timeout=SECONDS, resolve=resolve
     ) as client:
         try:
-            reply = client.call("POST", "", content=exchange.form(credential))
+            reply = client.call("POST", credential.token_url, content=exchange.form(credential))
         except Unreachable as failure:
             raise exchange.unreached(credential, f"{failure}.") from None
     return exchange.read(reply.status, reply.body, credential)

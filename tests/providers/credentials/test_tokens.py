@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from multidict import CIMultiDict
@@ -185,7 +186,8 @@ def test_outside_the_loop(server: TokenServer) -> None:
     token = held(entra(server))
     assert held(entra(server)) is token
     assert token_now(token) == token_now(token) == "token-1-of-the-account"
-    assert len(server.asked) == 1
+    [(path, _)] = server.asked
+    assert path == urlsplit(token.credential.token_url).path
     token.drop("token-1-of-the-account")
     server.status, server.error = 400, "no such application"
     for _ in range(2):
