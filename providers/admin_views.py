@@ -9,7 +9,7 @@ from django.urls import reverse
 from fernet_fields import DecryptionError
 
 from accounts.words import counted
-from providers.catalogue.models import KnownModel, Seeded, choose, known_models, seed
+from providers.catalogue.models import KnownModel, Seeded, choose, kind_of, known_models, seed
 from providers.discovery import DiscoveryFailed, discover
 from providers.lookup import undecryptable
 from providers.models import Model, ProviderAccount
@@ -28,7 +28,7 @@ def catalogue_page(page: Any, request: HttpRequest, account: ProviderAccount) ->
     if request.method == "POST":
         return _add_models(page, request, account)
     there = set(account.models.values_list("name", flat=True))
-    rows = [_row(known, known.name in there) for known in known_models(account.kind)]
+    rows = [_row(known, known.name in there) for known in known_models(kind_of(account))]
     rows.sort(key=lambda row: row["retired"])
     empty = "The catalogue lists no models of this kind of account. Add them by hand."
     context = {"rows": rows, "empty": empty}
@@ -64,7 +64,7 @@ def _add_models(page: Any, request: HttpRequest, account: ProviderAccount) -> Ht
         page.message_user(request, "No model was chosen.", "warning")
         return redirect(request.path)
     try:
-        done = seed(account, choose(account.kind, names))
+        done = seed(account, choose(kind_of(account), names))
     except ValueError as fault:
         page.message_user(request, str(fault), "error")
         return redirect(request.path)
@@ -130,5 +130,5 @@ def price_summary(model: Model) -> str:
         except ValueError as fault:
             return f"private price is wrong: {fault}"
     listed = sheet_text(public_sheet(model.account.vendor.price_source, model.upstream_id))
-    surcharge = surcharge_bp(model.account.kind, model.account.url, model.upstream_id)
+    surcharge = surcharge_bp(model.account.vendor.provider, model.account.url, model.upstream_id)
     return f"{listed}, and {surcharge / 100:g} % more in this region" if surcharge else listed

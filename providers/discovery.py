@@ -22,6 +22,10 @@ MOST_MODELS = 5000
 LARGEST_PAGE = 16 * 2**20
 PAGE_SIZES: dict[str, dict[str, str]] = {"openai": {}, "anthropic": {"limit": "1000"}, "gemini": {"pageSize": "1000"}}
 """How each dialect is asked for as many models as it gives at once."""
+NO_LIST = (
+    "Vertex AI lists no models below a project's location. Add the catalogue's (manage.py seed_catalogue ACCOUNT), "
+    "or name them in the console or a manifest."
+)
 # What a name says of its model, where nothing else says it. The first that fits.
 TYPES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(pattern), types)
@@ -67,6 +71,8 @@ def discover(account: ProviderAccount) -> list[KnownModel]:
     fault = account.secrets_fault() or egress.url_fault(account.url)
     if fault:
         raise DiscoveryFailed(f"The account can't be called: {fault}")
+    if account.vendor.vertex:
+        raise DiscoveryFailed(NO_LIST)
     try:
         client = account_client(account, max_bytes=LARGEST_PAGE)
     except TokenRefused as refusal:

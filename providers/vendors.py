@@ -1,6 +1,9 @@
 """The vendors that Gatehouse knows, a row each: address, auth, wire dialect and abilities. Abilities are opted in."""
 
+import re
 from dataclasses import dataclass, field
+
+from providers.regions import BEDROCK_REGIONS, OPENAI_REGIONS
 
 USAGE_SEMANTICS = ("openai", "xai", "deepseek", "google", "openrouter", "anthropic", "gemini")
 """How a vendor counts.
@@ -56,6 +59,10 @@ class Vendor:
     tool_models: tuple[tuple[str, str], ...] = ()
     virtual: bool = False
     """Whether its accounts have no server: their models spread calls over models of other accounts."""
+    vertex: bool = False
+    """Whether Gemini's dialect is that of Vertex AI (``providers.dialects.gemini.vertex``): models are a publisher's,
+    and none are listed beneath the account's address.
+    """
 
     def __post_init__(self) -> None:
         if not self.provider:
@@ -75,34 +82,6 @@ OPENAI_UNNAMED = (
     ("image_variation", "dall-e-2"),
     ("realtime", "gpt-realtime"),
     ("video", "sora-2"),
-)
-
-# Regions and their addresses as OpenAI's data residency guide lists them.
-OPENAI_REGIONS = (
-    ("https://api.openai.com/v1", "Default"),
-    ("https://us.api.openai.com/v1", "US"),
-    ("https://eu.api.openai.com/v1", "Europe (EEA + Switzerland)"),
-    ("https://au.api.openai.com/v1", "Australia"),
-    ("https://ca.api.openai.com/v1", "Canada"),
-    ("https://jp.api.openai.com/v1", "Japan"),
-    ("https://in.api.openai.com/v1", "India"),
-    ("https://sg.api.openai.com/v1", "Singapore"),
-    ("https://kr.api.openai.com/v1", "South Korea"),
-    ("https://gb.api.openai.com/v1", "United Kingdom"),
-    ("https://ae.api.openai.com/v1", "United Arab Emirates"),
-)
-
-BEDROCK_REGIONS = tuple(
-    (f"https://bedrock-runtime.{region}.amazonaws.com/openai/v1", region)
-    for region in (
-        "us-east-1",
-        "us-east-2",
-        "us-west-2",
-        "eu-central-1",
-        "eu-west-1",
-        "ap-northeast-1",
-        "ap-southeast-2",
-    )
 )
 
 # Addresses and parameters as the vendors' documentation has them, November 2026.
@@ -176,7 +155,20 @@ VENDORS: dict[str, Vendor] = {
         ),
         Vendor(
             "google-vertex",
-            "Google Vertex AI (…/endpoints/openapi)",
+            "Google Vertex AI (…/v1/projects/PROJECT/locations/LOCATION)",
+            dialect="gemini",
+            auth="google",
+            auth_header="x-goog-api-key",
+            auth_prefix="",
+            price_source="google",
+            usage="gemini",
+            default_models=("gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-embedding-001"),
+            vertex=True,
+        ),
+        Vendor(
+            "google-vertex-openai",
+            "Google Vertex AI (OpenAI-compatible address, …/endpoints/openapi)",
+            provider="google-vertex",
             auth="google",
             price_source="google",
             usage="google",
@@ -419,11 +411,19 @@ VENDORS: dict[str, Vendor] = {
 }
 
 
+VERTEX_LOCATION = re.compile(r"/projects/[^/]+/locations/[^/]+/?$")
+"""How an address ends below which Vertex AI is called in Google's own words."""
+
+
 def vendor_of(kind: str, url: str) -> Vendor:
-    """Return the row of an account: of its kind, but for Gemini's OpenAI-compatible address, which its older accounts
-    have.
+    """Return the row of an account: of its kind, but for Google's OpenAI-compatible addresses, which older accounts of
+    its kinds have.
     """
-    return VENDORS["google-gemini-openai" if kind == "google-gemini" and url.endswith("/openai") else kind]
+    if kind == "google-gemini" and url.endswith("/openai"):
+        return VENDORS["google-gemini-openai"]
+    if kind == "google-vertex" and not VERTEX_LOCATION.search(url):
+        return VENDORS["google-vertex-openai"]
+    return VENDORS[kind]
 
 
 def kind_choices() -> list[tuple[str, str]]:

@@ -101,6 +101,7 @@ class Sandbox:
         self.openai = Vendor(OPENAI, self.router)
         self.anthropic = Vendor(anthropic.SERVICE, Router(anthropic.ROUTES))
         self.gemini = Vendor(gemini.SERVICE, Router(gemini.ROUTES))
+        self.vertex = Vendor(gemini.VERTEX, Router(gemini.VERTEX_ROUTES))
         self.max_body = max_body
         self.job_seconds = job_seconds
 
@@ -113,10 +114,12 @@ class Sandbox:
             await _lifespan(receive, send)
 
     def vendor(self, scope: Scope) -> Vendor:
-        """Whose API a request is for: all three have `/v1/models`, and a header or the method distinguishes them."""
+        """Whose API a request is for: three have `/v1/models`, and a header or the method distinguishes them."""
         path: str = scope["path"]
         if path.startswith("/v1beta/"):
             return self.gemini
+        if path.startswith(("/v1/projects/", "/v1beta1/projects/")) or path == "/token":
+            return self.vertex
         if path.startswith(("/v1/messages", "/v1/organizations/")):
             return self.anthropic
         if path.startswith("/v1/models"):

@@ -133,6 +133,7 @@ GEMINI_MEDIA: list[dict[str, Any]] = [
     {"name": "gemini-embedding-2", "model_types": ["embedding"], "features": [], "context_window": 8192},
     {"name": "gemini-3.1-flash-tts-preview", "model_types": ["text_to_speech"], "features": [], "context_window": 8192},
 ]
+VERTEX_MEDIA = GEMINI_MEDIA[:-1]  # Vertex AI has other names for models that speak
 CLAUDE_FEATURES = ["streaming", "tools", "vision", "pdf", "json_schema", "reasoning", "prompt_caching"]
 GEMINI_FEATURES = ["streaming", "tools", "vision", "pdf", "audio_input", "json_schema", "reasoning", "prompt_caching"]
 
@@ -150,6 +151,7 @@ def others() -> dict[str, list[dict[str, Any]]]:
     return {
         "anthropic": [chat(name, CLAUDE_FEATURES, facts) for name, facts in CLAUDE.items()],
         "google-gemini": sorted([*gemini, *GEMINI_MEDIA], key=lambda made: str(made["name"])),
+        "google-vertex": sorted([*gemini, *VERTEX_MEDIA], key=lambda made: str(made["name"])),
     }
 
 

@@ -45,6 +45,7 @@ LIKE: tuple[tuple[str, str], ...] = (
     ("OpenAI's, without", "groq"),
     ("Anthropic's", "anthropic"),
     ("Gemini's", "google-gemini"),
+    ("Vertex AI's", "google-vertex"),
 )
 INTRODUCTION = """# Providers
 
@@ -81,7 +82,11 @@ LIMITS = """
   `GATEHOUSE_OBJECT_RETENTION_DAYS`: `previous_response_id`, `input_items`, retrieve and delete work; `background`,
   `conversation` and `prompt` are refused with 400.
 - Images by Gemini: one at a time; edits take no mask, and as a form at most `GATEHOUSE_MEDIA_MAX_MB`; variations are
-  not converted. Speech by Gemini: `wav` and `pcm`, newer models also `mp3` and `opus`.
+  not converted. Speech by Gemini: `wav` and `pcm`, newer models also `mp3` and `opus`, but not on Vertex AI.
+- Vertex AI is called in Google's own words where an account's address ends in `/projects/PROJECT/locations/LOCATION`
+  (Gemini's and Imagen's models and those for text embeddings; tuned ones as `endpoints/ID`, other publishers' that take
+  `generateContent` as `PUBLISHER/MODEL`), in OpenAI's at `…/endpoints/openapi`. It has no list of models.
+  Text embedding models (`text-embedding-005`) take text only. Files of Gemini's API are not known there.
 - Sockets (`realtime`, responses over a socket), `responses/input_tokens` and `responses/compact` are not converted.
 """
 

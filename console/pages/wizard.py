@@ -18,7 +18,7 @@ from accounts.models import Team, User, VirtualAccount
 from accounts.numbers import whole_number
 from console.pages.base import base_url, page
 from providers.bound_secrets import ENCRYPTED
-from providers.catalogue.models import KnownModel, known_models
+from providers.catalogue.models import KnownModel, kind_of, known_models
 from providers.choices import MODEL_TYPES
 from providers.credentials import kinds
 from providers.credentials.kinds import Credential
@@ -205,7 +205,7 @@ def model_of(account: ProviderAccount, entered: Any) -> Model:
     if not isinstance(entered, dict):
         raise Faults({"models": "A model is not valid."})
     name = str(entered.get("name") or "").strip()
-    known = next((one for one in known_models(account.kind) if one.name == name), None)
+    known = next((one for one in known_models(kind_of(account)) if one.name == name), None)
     if known is not None and not entered.get("own"):
         return known.as_model(account)
     price = entered.get("price") or {}

@@ -164,7 +164,7 @@ def unlisted_model(account: AccountSnapshot, name: str) -> ModelSnapshot:
         model_types=frozenset(),
         prices=public_prices(account.vendor.price_source, name),
         listed=False,
-        surcharge_bp=surcharge_bp(account.vendor.kind, account.url, name),
+        surcharge_bp=surcharge_bp(account.vendor.provider, account.url, name),
     )
 
 
@@ -201,7 +201,7 @@ def _surcharge(account: ProviderAccount, model: Model) -> int:
     """Return what the vendor adds to its list price; a private price is what was agreed."""
     if model.price_source == Model.PriceSource.PRIVATE:
         return 0
-    return surcharge_bp(account.kind, account.url, model.upstream_id)
+    return surcharge_bp(account.vendor.provider, account.url, model.upstream_id)
 
 
 def _prices(account: ProviderAccount, model: Model) -> Prices | None:

@@ -172,6 +172,7 @@ def _settings(call: Call, target: Target) -> Settings:
         strict=call.options.strict,
         cache=call.options.cache,
         stream_usage=call.asks_usage or call.wants_usage,
+        vertex=vendor.vertex,
     )
 
 

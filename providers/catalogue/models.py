@@ -73,6 +73,14 @@ class Seeded:
     fields: tuple[str, ...] = ()
 
 
+def kind_of(account: ProviderAccount) -> str:
+    """Return the kind whose models the catalogue lists for an account: at Vertex AI's OpenAI-compatible address they
+    have other names.
+    """
+    kind: str = account.vendor.kind if account.kind == "google-vertex" else account.kind
+    return kind
+
+
 @cache
 def known_models(kind: str) -> tuple[KnownModel, ...]:
     """Return the models that the catalogue lists for a kind of account, by name; empty when it knows none."""

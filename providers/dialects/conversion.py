@@ -99,11 +99,11 @@ class Door(msgspec.Struct, frozen=True):
 class Side(msgspec.Struct, frozen=True):
     """A provider's dialect: how requests are written for it, and its answers, streams and errors read.
 
-    ``path`` makes the path of a model, for a stream or not; ``urls`` are those that must be fetched first; ``read`` and
-    ``reader`` are given the usage semantics of the vendor.
+    ``path`` makes the path of the settings' model, for a stream or not; ``urls`` are those that must be fetched first;
+    ``read`` and ``reader`` are given the usage semantics of the vendor.
     """
 
-    path: Callable[[str, bool], str]
+    path: Callable[[Settings, bool], str]
     write: Callable[[Request, Settings], Written]
     read: Callable[[bytes, Written, str], Answer]
     reader: Callable[[Written, str], StreamReader]
@@ -202,7 +202,7 @@ class ChatConversion:
         """Return the upstream request."""
         self._written = self._side.write(self.request, settings)
         self._semantics = settings.usage
-        return Upstream(self._side.path(settings.model, self.request.stream), self._written.body)
+        return Upstream(self._side.path(settings, self.request.stream), self._written.body)
 
     def answer(self, body: bytes) -> Converted:
         """Return a good answer as the caller gets it."""

@@ -15,6 +15,7 @@ from providers.dialects.media_conversion import (
     GeminiImages,
     GeminiSpeech,
     OpenAIEmbeddings,
+    VertexEmbeddings,
 )
 from providers.dialects.neutral import Request, Settings
 from providers.dialects.rerank import STYLES, Rerank
@@ -71,13 +72,14 @@ def _nothing(request: Request, settings: Settings) -> list[str]:
     return []
 
 
-def _gemini_chat(model: str, stream: bool) -> str:
-    return model_path(model, "streamGenerateContent") + "?alt=sse" if stream else model_path(model, "generateContent")
+def _gemini_chat(settings: Settings, stream: bool) -> str:
+    action, query = ("streamGenerateContent", "?alt=sse") if stream else ("generateContent", "")
+    return model_path(settings.model, action, vertex=settings.vertex) + query
 
 
 SIDES: dict[str, Side] = {
     "openai": Side(
-        path=lambda model, stream: "chat/completions",
+        path=lambda settings, stream: "chat/completions",
         write=chat.write_request,
         read=chat.read_answer,
         reader=chat.StreamReader,
@@ -85,7 +87,7 @@ SIDES: dict[str, Side] = {
         urls=_nothing,
     ),
     "anthropic": Side(
-        path=lambda model, stream: "messages",
+        path=lambda settings, stream: "messages",
         write=anthropic.write_request,
         read=lambda body, written, semantics: anthropic.read_answer(body, written),
         reader=lambda written, semantics: anthropic.StreamReader(written),
@@ -121,6 +123,9 @@ CONVERSIONS: dict[tuple[str, str], Maker] = {
 }
 """What converts an operation for a dialect that is not its own."""
 
+VERTEX: dict[str, Maker] = {"embedContent": VertexEmbeddings, "batchEmbedContents": VertexEmbeddings}
+"""What Vertex AI does in other words than Gemini's API."""
+
 
 ESTIMATED = frozenset({"messages/count_tokens", "countTokens"})
 """What is estimated here where the vendor has no count of its own."""
@@ -130,16 +135,21 @@ def passes(operation: str, door: str, vendor: Vendor) -> bool:
     """Whether calls pass as they come: the door speaks the vendor's dialect, or (empty) none of its own.
 
     A vendor of OpenAI's dialect that has no Responses API gets chats instead; one that reranks in words of its own is
-    asked in those.
+    asked in those, as is Vertex AI for embeddings.
     """
-    if operation == RERANK and vendor.kind in STYLES:
+    if (operation == RERANK and vendor.kind in STYLES) or (vendor.vertex and operation in VERTEX):
         return False
     return not door or (door == vendor.dialect and (operation != RESPONSES or RESPONSES in vendor.abilities))
 
 
 def maker_of(operation: str, door: str, vendor: Vendor) -> Maker | None:
     """Return what makes the conversion of an operation's calls for a vendor; ``None`` where they pass, or can't go."""
-    return None if passes(operation, door, vendor) else CONVERSIONS.get((operation, vendor.dialect))
+    return None if passes(operation, door, vendor) else _conversion(operation, vendor)
+
+
+def _conversion(operation: str, vendor: Vendor) -> Maker | None:
+    own = VERTEX.get(operation) if vendor.vertex else None
+    return own or CONVERSIONS.get((operation, vendor.dialect))
 
 
 def serves(operation: str, door: str, vendor: Vendor) -> bool:
@@ -149,4 +159,4 @@ def serves(operation: str, door: str, vendor: Vendor) -> bool:
 
 def counts(operation: str, door: str, vendor: Vendor) -> bool:
     """Whether a vendor can be asked for an operation itself."""
-    return passes(operation, door, vendor) or (operation, vendor.dialect) in CONVERSIONS
+    return passes(operation, door, vendor) or _conversion(operation, vendor) is not None

@@ -7,14 +7,17 @@ import msgspec
 
 from providers.dialects import chat, embeddings, gemini, images, speech
 from providers.dialects.conversion import Ask, Converted, StreamConversion, Upstream
+from providers.dialects.embeddings import EmbeddingRequest
 from providers.dialects.failures import DialectError
 from providers.dialects.gemini import embeddings as gemini_embeddings
 from providers.dialects.gemini import images as gemini_images
 from providers.dialects.gemini import speech as gemini_speech
+from providers.dialects.gemini import vertex
 from providers.dialects.gemini.dialect import model_path
 from providers.dialects.gemini.parts import takes_uri
 from providers.dialects.media import fetched
 from providers.dialects.neutral import Failure, Settings, Usage
+from providers.dialects.wire import encode, plain
 
 
 class Whole:
@@ -54,9 +57,10 @@ class OpenAIEmbeddings(Whole):
 
     def write(self, settings: Settings) -> Upstream:
         """Return the request for all texts together."""
-        body, self.dropped = gemini_embeddings.write_request(self._request, settings.model, strict=settings.strict)
         self._model = settings.model
-        return Upstream(model_path(settings.model, "batchEmbedContents"), body)
+        write = vertex.write_embeddings if settings.vertex else gemini_embeddings.write_request
+        action, body, self.dropped = write(self._request, settings.model, strict=settings.strict)
+        return Upstream(model_path(settings.model, action, vertex=settings.vertex), body)
 
     def answer(self, body: bytes) -> Converted:
         """Return the vectors in OpenAI's form."""
@@ -90,6 +94,38 @@ class GeminiEmbeddings(Whole):
         return Converted(status=200, body=written, usage=usage, model=found.model)
 
 
+class VertexEmbeddings(Whole):
+    """Gemini's ``embedContent`` and ``batchEmbedContents`` by Vertex AI."""
+
+    write_error = staticmethod(gemini.write_error)
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._ask = ask
+        self._single = "requests" not in ask.fields
+        self._passes = False
+
+    def write(self, settings: Settings) -> Upstream:
+        """Return the request: Gemini's models take the caller's own, with media in it, too; others predict."""
+        if vertex.predicts(settings.model):
+            request = gemini_embeddings.read_request(self._ask.fields, self._ask.model)
+            action, body = "predict", vertex.predict_body(request)
+        else:
+            action, fields = vertex.embed_call(plain(self._ask.fields))
+            body = encode(fields)
+            self._passes = self._single or action == "batchEmbedContents"
+        return Upstream(model_path(settings.model, action, vertex=True), body)
+
+    def answer(self, body: bytes) -> Converted:
+        """Return the vectors, in the form that was asked for."""
+        found = gemini_embeddings.read_answer(body)
+        usage = Usage(input=found.tokens) if found.tokens else None
+        written = (
+            body if self._passes else gemini_embeddings.write_answer(found, EmbeddingRequest([], single=self._single))
+        )
+        return Converted(status=200, body=written, usage=usage)
+
+
 class GeminiImages(Whole):
     """OpenAI's image generation by Gemini's models and by Imagen."""
 
@@ -108,10 +144,12 @@ class GeminiImages(Whole):
         """Return the request."""
         sources = [fetched(source, settings.media) for source in self._request.sources]
         request = msgspec.structs.replace(self._request, sources=sources)
-        body, self.dropped = gemini_images.write_request(request, settings.model, strict=settings.strict)
+        body, self.dropped = gemini_images.write_request(
+            request, settings.model, strict=settings.strict, vertex=settings.vertex
+        )
         self._model = settings.model
         action = "predict" if gemini_images.is_imagen(settings.model) else "generateContent"
-        return Upstream(model_path(settings.model, action), body)
+        return Upstream(model_path(settings.model, action, vertex=settings.vertex), body)
 
     def answer(self, body: bytes) -> Converted:
         """Return the images in OpenAI's form."""
@@ -134,8 +172,10 @@ class GeminiSpeech(Whole):
 
     def write(self, settings: Settings) -> Upstream:
         """Return the request."""
-        body, self.dropped = gemini_speech.write_request(self._request, settings.model, strict=settings.strict)
-        return Upstream(model_path(settings.model, "generateContent"), body)
+        body, self.dropped = gemini_speech.write_request(
+            self._request, settings.model, strict=settings.strict, vertex=settings.vertex
+        )
+        return Upstream(model_path(settings.model, "generateContent", vertex=settings.vertex), body)
 
     def answer(self, body: bytes) -> Converted:
         """Return the audio."""

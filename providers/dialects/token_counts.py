@@ -16,7 +16,7 @@ class CountRoute(msgspec.Struct, frozen=True):
 
     read: Callable[[Ask], Request]
     write: Callable[[Request, Settings], Written]
-    path: Callable[[str], str]
+    path: Callable[[Settings], str]
     read_count: Callable[[bytes], int]
     write_count: Callable[[int], bytes]
     read_error: Callable[[int, bytes], Failure]
@@ -37,7 +37,7 @@ def read_gemini(ask: Ask) -> Request:
 anthropic_to_gemini = CountRoute(
     read_anthropic,
     gemini.write_count_request,
-    lambda model: model_path(model, "countTokens"),
+    lambda settings: model_path(settings.model, "countTokens", vertex=settings.vertex),
     gemini.read_count,
     anthropic.write_count,
     gemini.read_error,
@@ -47,7 +47,7 @@ anthropic_to_gemini = CountRoute(
 gemini_to_anthropic = CountRoute(
     read_gemini,
     anthropic.write_count_request,
-    lambda model: "messages/count_tokens",
+    lambda settings: "messages/count_tokens",
     anthropic.read_count,
     gemini.write_count,
     anthropic.read_error,
@@ -73,7 +73,7 @@ class CountConversion(Whole):
         """Return the upstream request."""
         written = self._route.write(self._request, settings)
         self.dropped = written.dropped
-        return Upstream(self._route.path(settings.model), written.body)
+        return Upstream(self._route.path(settings), written.body)
 
     def answer(self, body: bytes) -> Converted:
         """Return the count."""

@@ -24,6 +24,7 @@ from providers.credentials.held import held
 from providers.credentials.kinds import BadCredentials
 from providers.models import Model, ProviderAccount
 from providers.probe import verdict as probe_verdict
+from providers.probe import vertex
 from providers.probe.verdict import State, Verdict
 from providers.upstream.sync_client import (
     MAX_ANSWER_BYTES,
@@ -34,6 +35,7 @@ from providers.upstream.sync_client import (
     resolve,
 )
 from providers.upstream.sync_tokens import authorization
+from providers.vendors import Vendor
 
 Via = Literal["call", "list", "nothing"]
 WORKERS = 4
@@ -96,14 +98,15 @@ def probe_account(
     """Test ``account`` with each of ``models`` (default: all enabled ones) and return a result per model, in order.
 
     Neither the account nor the models need to be saved. An account without models is tested by listing the upstream's
-    models; so is each key behind the first one, with a result of its own. It takes at most about a minute per four
-    models and per key; the database is not used meanwhile.
+    models (on Vertex AI by counting a word); so is each key behind the first one, with a result of its own. It takes at
+    most about a minute per four models and per key; the database is not used meanwhile.
     """
     if models is None:
         models = list(account.models.filter(enabled=True)) if account.pk else []
-    dialect = account.vendor.dialect
-    wanted = [(f"{account.name}/{model.name}", _plan(model, dialect)) for model in models]
-    wanted = wanted or [(account.name, _Plan("", "", {}, "", LISTS[dialect]))]
+    vendor: Vendor = account.vendor
+    bare = _plan(Model(name="", model_types=[]), vendor)
+    wanted = [(f"{account.name}/{model.name}", _plan(model, vendor)) for model in models]
+    wanted = wanted or [(account.name, bare)]
     fault = _fault_before_calling(account)
     if fault:
         return [ProbeResult(name, fault.state, False, fault.detail, "nothing") for name, _ in wanted]
@@ -117,8 +120,7 @@ def probe_account(
         results = _run(client, wanted, secrets, seconds=seconds)
     for key in list(account.keys)[1:]:
         with account_client(account, key=key, resolve=resolve) as other:
-            listing = (f"{account.name}, key {key}", _Plan("", "", {}, "", LISTS[dialect]))
-            results += _run(other, [listing], secrets, seconds=seconds)
+            results += _run(other, [(f"{account.name}, key {key}", bare)], secrets, seconds=seconds)
     return results
 
 
@@ -148,17 +150,23 @@ def account_client(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The call for one model: no ``path`` means that the model is looked up, in a list that ``listed`` describes."""
+    """The call for one model: no ``path`` means that the model is looked up, in a list that ``listed`` describes
+    (``None``: there is none). ``note`` is what a good answer says where it is not a call of the model.
+    """
 
     upstream_id: str
     path: str
     body: dict[str, Any]
     field: str
-    listed: tuple[str, str]
+    listed: tuple[str, str] | None
+    note: str = ""
 
 
-def _plan(model: Model, dialect: str) -> _Plan:
-    upstream_id = model.upstream_id or model.name
+def _plan(model: Model, vendor: Vendor) -> _Plan:
+    upstream_id, dialect = model.upstream_id or model.name, vendor.dialect
+    if vendor.vertex:
+        test = vertex.test_of(upstream_id, model.model_types, vendor.default_models[0])
+        return _Plan(upstream_id, test.path, test.body, test.field, None, test.note)
     for model_type, path, body, field in CALLS[dialect]:
         if model_type in model.model_types:
             if "{model}" in path:
@@ -216,15 +224,17 @@ def _result(future: "Future[ProbeResult]", name: str, deadline: float) -> ProbeR
 
 def _probe(client: CheckedClient, name: str, plan: _Plan, secrets: list[str]) -> ProbeResult:
     try:
-        if not plan.path:
-            return _listed(client, name, plan, secrets)
+        if not plan.path and plan.listed:
+            return _listed(client, name, plan, secrets, plan.listed)
         reply = client.call("POST", plan.path, plan.body)
         if probe_verdict.wants_completion_tokens(reply):
             body = {key: value for key, value in plan.body.items() if key != "max_tokens"}
             reply = client.call("POST", plan.path, body | {"max_completion_tokens": LEAST_COMPLETION_TOKENS})
         verdict = probe_verdict.judge(reply, plan.field, secrets)
-        if verdict.state == "refused":
-            return _listed(client, name, plan, secrets, after=verdict)
+        if verdict.state == "refused" and plan.listed:
+            return _listed(client, name, plan, secrets, plan.listed, after=verdict)
+        if verdict.state == "works" and plan.note:
+            verdict = Verdict("works", plan.note)
         return _made(name, verdict, "call", f"POST /{plan.path}", reply)
     except Unreachable as failure:
         verdict = probe_verdict.unreachable(failure)
@@ -234,17 +244,22 @@ def _probe(client: CheckedClient, name: str, plan: _Plan, secrets: list[str]) ->
 
 
 def _listed(
-    client: CheckedClient, name: str, plan: _Plan, secrets: list[str], after: Verdict | None = None
+    client: CheckedClient,
+    name: str,
+    plan: _Plan,
+    secrets: list[str],
+    listing: tuple[str, str],
+    after: Verdict | None = None,
 ) -> ProbeResult:
     """Look the model up, by itself or in the whole list. ``after`` is the refusal of the call that was tried before."""
-    upstream_id, (rows, identifier) = plan.upstream_id, plan.listed
+    upstream_id, (rows, identifier) = plan.upstream_id, listing
     path = _place(upstream_id, "gemini" if identifier == "name" else "openai") if upstream_id else "models"
     field = identifier if upstream_id else rows
     reply = client.call("GET", path)
     verdict = probe_verdict.judge(reply, field, secrets)
     if upstream_id and verdict.state in {"wrong_url", "no_access", "no_model"}:
         whole = client.call("GET", "models")
-        names = _names(whole, plan)
+        names = _names(whole, listing)
         if names is not None and whole.status == 200:
             path, reply = "models", whole
             known = upstream_id in names
@@ -252,7 +267,7 @@ def _listed(
             missing = Verdict("no_model", f"{upstream_id!r} is not among the {listed} of this key")
             verdict = Verdict("works", "") if known else missing
     if verdict.state == "works":
-        listed = counted(len(_names(reply, plan) or ()), "model")
+        listed = counted(len(_names(reply, listing) or ()), "model")
         looked = "is listed for this key" if upstream_id else f"lists {listed} for this key"
         note = f"; the test call itself was refused: {after.detail}" if after else "; no call was made"
         verdict = Verdict("works", looked + (note if upstream_id else ""))
@@ -267,8 +282,8 @@ def _made(name: str, verdict: Verdict, via: Via, call: str, reply: Reply) -> Pro
     return ProbeResult(name, verdict.state, ok, detail, via, call, reply.status, reply.milliseconds)
 
 
-def _names(reply: Reply, plan: _Plan) -> set[str] | None:
-    field, identifier = plan.listed
+def _names(reply: Reply, listing: tuple[str, str]) -> set[str] | None:
+    field, identifier = listing
     try:
         rows = msgspec.json.decode(reply.body)[field]
         return {str(row[identifier]).removeprefix("models/") for row in rows}

@@ -132,7 +132,8 @@ def _calls(asked: Asked, output: Output) -> Iterator[Fields]:
     for index, call in enumerate(output.calls):
         part: Fields = {"functionCall": {"name": call.name, "args": call.values()}}
         if asked.model.signed:
-            part["functionCall"]["id"] = _call_id(asked, index)
+            if asked.model.ids:
+                part["functionCall"]["id"] = _call_id(asked, index)
             if index == 0:
                 part["thoughtSignature"] = signature(call.name)
         yield part

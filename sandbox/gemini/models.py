@@ -16,7 +16,7 @@ EMBED = ("embedContent", "countTextTokens", "countTokens", "asyncBatchEmbedConte
 class Model(NamedTuple):
     """`levels` of thinking, or a `budget` between two bounds (`off` if 0 is allowed, too), are what a model takes;
     `signed` ones give calls ids and want their thought signatures back; `makes` is TEXT, IMAGE or AUDIO; `both` takes
-    a response schema beside tools; `size` is that of a vector.
+    a response schema beside tools; `size` is that of a vector. Calls of signed ones have `ids`, but not on Vertex AI.
     """
 
     id: str
@@ -31,6 +31,7 @@ class Model(NamedTuple):
     both: bool = False
     makes: str = "TEXT"
     size: int = 0
+    ids: bool = True
 
     @property
     def thinks(self) -> bool:

@@ -41,6 +41,7 @@ class Host(Protocol):
     state: State
     stats: Stats
     recorder: Recorder | None
+    keys: frozenset[bytes]
     max_body: int
     job_seconds: float
 

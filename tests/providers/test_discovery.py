@@ -61,6 +61,14 @@ def test_geminis_list(account, sandbox) -> None:
     assert "text_to_speech" in found["gemini-2.5-flash-preview-tts"].model_types
 
 
+def test_vertex_lists_none(account, sandbox) -> None:
+    sandbox.clear()
+    made = account("google-vertex", f"{sandbox.origin}/v1/projects/p/locations/global")
+    with pytest.raises(DiscoveryFailed, match="seed_catalogue"):
+        discover(made)
+    assert sandbox.requests() == []
+
+
 def test_lists_that_come_in_pages(account, sandbox, monkeypatch) -> None:
     monkeypatch.setitem(PAGE_SIZES, "anthropic", {"limit": "3"})
     monkeypatch.setitem(PAGE_SIZES, "gemini", {"pageSize": "4"})

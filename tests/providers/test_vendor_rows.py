@@ -21,7 +21,7 @@ from providers.discovery import PAGE_SIZES
 from providers.models import ProviderAccount
 from providers.probe.run import CALLS, LISTS
 from providers.snapshot import Target
-from providers.vendors import USAGE_SEMANTICS, VENDORS, Vendor
+from providers.vendors import USAGE_SEMANTICS, VENDORS, Vendor, vendor_of
 
 KEY = "sk-of-the-vendor-0123456789"
 PARAMETER = re.compile(r"[a-z][a-z_]*")
@@ -44,9 +44,8 @@ class Asked:
 
 
 def target_of(row: Vendor, model: str = "some-model") -> Target:
-    account = ProviderAccount(
-        name="acme", kind=row.kind, base_url="" if row.base_url else "https://models.example.com/v1"
-    )
+    base_url = f"https://models.example.com/v1{'/projects/p/locations/global' if row.vertex else ''}"
+    account = ProviderAccount(name="acme", kind=row.kind, base_url="" if row.base_url else base_url)
     account.api_key = KEY
     snapshot = account_snapshot(account, [], [])
     return Target(snapshot, unlisted_model(snapshot, model))
@@ -137,3 +136,23 @@ def test_its_dialect_can_be_tested_and_listed(row: Vendor) -> None:
     assert row.dialect in LISTS
     assert row.dialect in PAGE_SIZES
     assert row.dialect == "openai" or (operations.CHAT.path, row.dialect) in CONVERSIONS
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "expected"),
+    [
+        ("google-vertex", "https://aiplatform.googleapis.com/v1/projects/p/locations/global", "google-vertex"),
+        ("google-vertex", "https://us-central1-aiplatform.googleapis.com/v1/projects/p-1/locations/us-central1/", ""),
+        (
+            "google-vertex",
+            "https://aiplatform.googleapis.com/v1/projects/p/locations/global/endpoints/openapi",
+            "google-vertex-openai",
+        ),
+        ("google-vertex", "https://proxy.example.com/v1", "google-vertex-openai"),
+        ("google-gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "google-gemini-openai"),
+        ("google-gemini", "https://generativelanguage.googleapis.com/v1beta", ""),
+        ("openai", "https://proxy.example.com/v1/projects/p/locations/global", ""),
+    ],
+)
+def test_an_address_says_which_of_googles_dialects_an_account_has(kind: str, url: str, expected: str) -> None:
+    assert vendor_of(kind, url) is VENDORS[expected or kind]

@@ -29,6 +29,20 @@ COMPLETION = {
 }
 
 
+def key_file(origin: str) -> str:
+    """The key file of a service account whose tokens come from ``origin``."""
+    return json.dumps(
+        {
+            "type": "service_account",
+            "project_id": "project-1",
+            "private_key_id": "key-1",
+            "private_key": PEM,
+            "client_email": EMAIL,
+            "token_uri": f"{origin}/token",
+        }
+    )
+
+
 def claims_of(assertion: str) -> dict[str, Any]:
     """The claims of an assertion; raises ``InvalidSignature`` unless it is signed with the service account's key."""
     head, claims, signature = assertion.split(".")
@@ -86,16 +100,7 @@ class TokenServer:
 
     def key_file(self) -> str:
         """The key file of a service account whose tokens come from here."""
-        return json.dumps(
-            {
-                "type": "service_account",
-                "project_id": "project-1",
-                "private_key_id": "key-1",
-                "private_key": PEM,
-                "client_email": EMAIL,
-                "token_uri": f"{self.url}/token",
-            }
-        )
+        return key_file(self.url)
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("content-length", 0)))

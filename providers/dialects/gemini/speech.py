@@ -31,12 +31,15 @@ _PACKS = re.compile(r"gemini-([3-9]|\d\d)")  # models that make packed audio the
 _RATE = re.compile(r"rate=(\d{4,6})")
 
 
-def write_request(request: SpeechRequest, model: str, *, strict: bool = False) -> tuple[bytes, list[str]]:
+def write_request(
+    request: SpeechRequest, model: str, *, strict: bool = False, vertex: bool = False
+) -> tuple[bytes, list[str]]:
     """Return the JSON for ``generateContent``, and what had to be dropped.
 
-    Gemini speaks in raw audio, which is ``pcm`` or becomes ``wav``; newer models also make ``mp3`` and ``opus``.
+    Gemini speaks in raw audio, which is ``pcm`` or becomes ``wav``; newer models also make ``mp3`` and ``opus``,
+    but not on Vertex AI.
     """
-    packs = _PACKS.search(model) is not None
+    packs = not vertex and _PACKS.search(model) is not None
     if request.format not in ("pcm", "wav") and not (packs and request.format in _OWN):
         taken = "'wav', 'pcm', 'mp3' and 'opus'" if packs else "'wav' and 'pcm'"
         message = f"Unsupported value: 'response_format' of the model '{model}' must be one of {taken}."

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.audited_command import AuditedCommand
-from providers.catalogue.models import choose, known_models, seed
+from providers.catalogue.models import choose, kind_of, known_models, seed
 from providers.management.accounts import account_named
 
 SIGNS = {"add": "+", "change": "~", "keep": " "}
@@ -28,11 +28,11 @@ class Command(AuditedCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         account = account_named(options["account"])
         try:
-            wanted = choose(account.kind, options["model"])
+            wanted = choose(kind_of(account), options["model"])
         except ValueError as error:
             raise CommandError(str(error)) from None
         if options["list"]:
-            for known in known_models(account.kind):
+            for known in known_models(kind_of(account)):
                 end = f" · shut down on {known.deprecated_on}" if known.deprecated_on else ""
                 self.stdout.write(f"{known.name}  {', '.join(known.model_types)} · {known.price}{end}")
             return
@@ -44,7 +44,9 @@ class Command(AuditedCommand):
                 self.stdout.write(f"{SIGNS[row.action]} {account.name}/{row.name}{changed}  {prices[row.name]}")
         counts = {action: sum(row.action == action for row in done) for action in SIGNS}
         left = (
-            "" if options["model"] else f"; {len(known_models(account.kind)) - len(wanted)} that are shut down left out"
+            ""
+            if options["model"]
+            else f"; {len(known_models(kind_of(account))) - len(wanted)} that are shut down left out"
         )
         verb = "Would add" if options["dry_run"] else "Added"
         self.stdout.write(f"{verb} {counts['add']}, changed {counts['change']}, kept {counts['keep']}{left}.")

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from providers.catalogue.models import known_model
+from providers.catalogue.models import kind_of, known_model
 from providers.management.accounts import ModelsCommand, account_named
 from providers.models import Model, ProviderAccount
 from providers.probe.run import ProbeResult, probe_account
@@ -53,7 +53,7 @@ def _chosen(account: ProviderAccount, names: list[str]) -> list[Model] | None:
     present = {model.name: model for model in account.models.all()}
     chosen = []
     for name in dict.fromkeys(name.removeprefix(f"{account.name}/") for name in names):
-        known = known_model(account.kind, name)
+        known = known_model(kind_of(account), name)
         if name in present:
             chosen.append(present[name])
         elif account.any_model:

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from accounts.models import Change
-from providers.catalogue.models import choose, known_model, known_models, seed
+from providers.catalogue.models import choose, kind_of, known_model, known_models, seed
 from providers.choices import FEATURES, MODEL_TYPES
 from providers.dialects.families import claude, gemini
 from providers.models import Model, ProviderAccount
@@ -45,7 +45,7 @@ def names(models):
     return [model.name for model in models]
 
 
-KNOWN = [known for kind in ("openai", "anthropic", "google-gemini") for known in known_models(kind)]
+KNOWN = [known for kind in ("openai", "anthropic", "google-gemini", "google-vertex") for known in known_models(kind)]
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=names(KNOWN))
@@ -63,12 +63,14 @@ def test_every_row_is_whole(known):
     assert known.price != "unpriced"
 
 
-@pytest.mark.parametrize("kind", ["openai", "anthropic", "google-gemini"])
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "google-gemini", "google-vertex"])
 def test_names_are_unique_and_sorted(kind):
     assert names(known_models(kind)) == sorted(set(names(known_models(kind))))
 
 
-@pytest.mark.parametrize(("kind", "family"), [("anthropic", claude), ("google-gemini", gemini)])
+@pytest.mark.parametrize(
+    ("kind", "family"), [("anthropic", claude), ("google-gemini", gemini), ("google-vertex", gemini)]
+)
 def test_what_the_catalogue_says_is_what_requests_are_written_by(kind, family):
     assert known_models(kind)
     for known in known_models(kind):
@@ -102,6 +104,14 @@ def test_other_kinds_have_no_list():
     assert known_models("groq") == ()
     with pytest.raises(ValueError, match="lists no models of Groq"):
         choose("groq", [])
+
+
+def test_vertex_has_names_of_its_own_at_one_address():
+    place = "https://aiplatform.googleapis.com/v1/projects/p/locations/global"
+    native = ProviderAccount(name="a", kind="google-vertex", base_url=place)
+    other = ProviderAccount(name="b", kind="google-vertex", base_url=f"{place}/endpoints/openapi")
+    assert "gemini-3.8-flash" in names(known_models(kind_of(native)))
+    assert known_models(kind_of(other)) == ()
 
 
 # --- seeding ---

@@ -23,7 +23,8 @@ def test_embeddings_of_gemini_for_an_openai_client(form):
     request = embeddings.read_request(
         {"model": "m", "input": ["a", "b"], "dimensions": 2, "encoding_format": form, "user": "u"}
     )
-    body, dropped = gemini_embeddings.write_request(request, "gemini-embedding-001")
+    action, body, dropped = gemini_embeddings.write_request(request, "gemini-embedding-001")
+    assert action == "batchEmbedContents"
     assert_gemini("BatchEmbedContentsRequest", json.loads(body))
     assert json.loads(body)["requests"][1]["outputDimensionality"] == 2
     assert dropped == ["user"]

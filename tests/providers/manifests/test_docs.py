@@ -10,9 +10,11 @@ from django.core.management import get_commands, load_command_class
 from providers.choices import FEATURES, MODEL_TYPES
 from providers.manifests.cost import METRICS
 from providers.manifests.schema import SCHEMAS, Integration, known_fields, passed_over
+from providers.models import ProviderAccount
 from providers.probe.verdict import LABELS
 from providers.vendors import VENDORS
 from tests.support.manifest_tools import apply
+from tests.support.token_server import key_file
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = (ROOT / "docs/manifests.md").read_text()
@@ -25,8 +27,10 @@ DJANGOS_OPTIONS |= {"--force-color", "--skip-checks"}
 
 @pytest.mark.django_db
 def test_the_example_on_manifests_applies():
-    [example] = re.findall(r"```yaml\n(.*?)```", MANIFESTS, re.S)
+    example, vertex = re.findall(r"```yaml\n(.*?)```", MANIFESTS, re.S)
     assert apply(example).count("add") == 10
+    assert apply(vertex, environment={"GOOGLE_KEY_FILE": key_file("https://oauth2.googleapis.com")}).count("add") == 4
+    assert ProviderAccount.objects.get(name="vertex").vendor.vertex
     assert not apply(example, environment={}).changed
 
 

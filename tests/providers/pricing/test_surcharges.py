@@ -7,8 +7,8 @@ import pytest
 from gateway.billing import pricing
 from providers.pricing.current import public_prices
 from providers.pricing.surcharges import surcharge_bp
+from providers.regions import OPENAI_REGIONS
 from providers.snapshot import ModelSnapshot, Target
-from providers.vendors import OPENAI_REGIONS
 from tests.support.snapshots import account
 from usage.records import AttemptRecord
 
