@@ -3,9 +3,8 @@
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from accounts.acting import acting
+from accounts.command import GatehouseCommand
 
 
 def shell_user() -> str:
@@ -16,7 +15,7 @@ def shell_user() -> str:
         return ""
 
 
-class AuditedCommand(BaseCommand):
+class AuditedCommand(GatehouseCommand):
     """A command that changes the configuration. ``source`` is what the audit log calls where the change comes from."""
 
     source = "command"

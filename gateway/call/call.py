@@ -34,6 +34,7 @@ class CallAttempt(Protocol):
     answer: UpstreamAnswer | None
     outcome: int
     spare_key: bool
+    probes: bool
     upstream_ms: float
 
     @property

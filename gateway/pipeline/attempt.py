@@ -32,7 +32,8 @@ class Attempt:
     completes it.
 
     ``outcome`` is the status that decides about another attempt: the answer's own, or that of an error inside a 200.
-    ``spare_key`` says that another of the account's keys follows one that is refused. ``replied`` says that the
+    ``spare_key`` says that another of the account's keys follows one that is refused, ``probes`` that it tries a target
+    which rested. ``replied`` says that the
     answer's head goes to the client. ``failure`` is what ended the attempt; ``free`` says that there is nothing to pay,
     whatever was used. ``ended`` says that a stream's whole output came, ``output`` keeps
     the beginning of it. ``dialect`` is the upstream's, ``spoken`` the one that the client gets its answer in: where
@@ -57,6 +58,7 @@ class Attempt:
         "output",
         "overhead_us",
         "planned",
+        "probes",
         "record",
         "replied",
         "request",
@@ -86,6 +88,7 @@ class Attempt:
         self.outcome = 0
         self.replied = False
         self.spare_key = False
+        self.probes = False
         self.failure: BaseException | None = None
         self.finished = False
         self.ended = False

@@ -50,8 +50,6 @@ async def deliver(call: Call) -> Reply:
 
 async def _ask(call: Call, planned: PlannedTarget, following: PlannedTarget | None) -> Reply | None:
     """Try one target, as often as it may be; return ``None`` when the call goes on to the ``following`` one."""
-    if call.plan.virtual is not None:
-        health.begin_probe(planned.target.model.public_name)
     for retry in range(planned.retries + 1):
         may_retry = retry < planned.retries
         last = not may_retry and following is None
@@ -90,6 +88,7 @@ async def _with_keys(
         number = 1 if call.attempt is None else call.attempt.number + 1
         attempt = call.attempt = Attempt(call, target, number, planned)
         attempt.spare_key = spare
+        attempt.probes = call.plan.virtual is not None and health.begin_probe(target.model.public_name)
         if last and not spare:
             attempt, reply = await _exchange(call, attempt, wait_for_first_event=False)
             done: tuple[Attempt, Reply | None, Exception | None] = attempt, reply, None

@@ -12,17 +12,26 @@ BROKEN = 502
 
 
 def settle(call: Call, attempt: CallAttempt) -> None:
-    """Take an attempt into what is known of its target. What the caller or this server ended says nothing of it."""
-    record = attempt.record
-    if call.plan.virtual is None or record.client_gone or call.ended_by is not None or call.body.fault is not None:
+    """Take an attempt into what is known of its target. What the caller or this server ended says nothing of it: had it
+    been the target's probe, another call may be that at once.
+    """
+    if call.plan.virtual is None:
         return
     name, status = attempt.target.model.public_name, _status(attempt)
-    if attempt.spare_key and status in MOVING:
-        return  # the key's, and the target has another
-    if status in FAILED:
+    targets = _is_the_targets(call, attempt, status)
+    if targets and status in FAILED:
         health.failed(name, status, retry_after(attempt.answer.headers.raw) if attempt.answer is not None else None)
-    elif record.upstream_status and status < 400:
-        health.succeeded(name, _sample(record, monotonic()))
+    elif targets and attempt.record.upstream_status and status < 400:
+        health.succeeded(name, _sample(attempt.record, monotonic()))
+    elif attempt.probes:
+        health.end_probe(name)
+
+
+def _is_the_targets(call: Call, attempt: CallAttempt, status: int) -> bool:
+    """Whether an attempt's end is its target's doing. A key that is refused is the key's where there is another."""
+    if attempt.record.client_gone or call.ended_by is not None or call.body.fault is not None:
+        return False
+    return not (attempt.spare_key and status in MOVING)
 
 
 def _status(attempt: CallAttempt) -> int:

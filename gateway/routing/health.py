@@ -31,12 +31,13 @@ TELL_SECONDS: Final = 1.0
 REFUSED_KEY_SECONDS: Final = 300.0
 """How long a key rests that the provider does not know, of several that an account has."""
 MOST_KEYS: Final = 10_000
-FAILURE, SUCCESS, PROBE, KEY = "failure", "success", "probe", "key"
+FAILURE, SUCCESS, PROBE, PROBE_ENDED, KEY = "failure", "success", "probe", "probe-ended", "key"
 
 
 class Event(NamedTuple):
     """What a worker tells the others of a target: a failure, with its status and how long to rest (0: as always); that
-    it is back; that it is tried again; or that one of an account's keys rests."""
+    it is back; that it is tried again, or that this ended without saying how it does; or that one of an account's keys
+    rests."""
 
     name: str
     what: str
@@ -143,13 +144,23 @@ class Health:
             if self.tell is not None:
                 self.tell(Event(name, SUCCESS))
 
-    def begin_probe(self, name: str, now: float | None = None) -> None:
-        """Note that a call goes to a target that rested: no other is its probe meanwhile."""
+    def begin_probe(self, name: str, now: float | None = None) -> bool:
+        """Note that a call goes to a target that rested: no other is its probe meanwhile. Return whether it is one."""
+        target = self._targets.get(name)
+        if target is None or not target.ejected:
+            return False
+        target.probing_until = (monotonic() if now is None else now) + PROBE_SECONDS
+        if self.tell is not None:
+            self.tell(Event(name, PROBE))
+        return True
+
+    def end_probe(self, name: str) -> None:
+        """Note that a probe ended without saying how its target does: the next call may be the probe at once."""
         target = self._targets.get(name)
         if target is not None and target.ejected:
-            target.probing_until = (monotonic() if now is None else now) + PROBE_SECONDS
+            target.probing_until = 0.0
             if self.tell is not None:
-                self.tell(Event(name, PROBE))
+                self.tell(Event(name, PROBE_ENDED))
 
     def key_failed(self, name: str, status: int, rest: float | None) -> None:
         """Let one of an account's keys rest, which this worker saw refused with ``status``: as long as the provider
@@ -185,6 +196,8 @@ class Health:
             logger.warning("The target %s of virtual models is back, as another worker saw.", event.name)
         elif event.what == PROBE and target.ejected:
             target.probing_until = at + PROBE_SECONDS
+        elif event.what == PROBE_ENDED:
+            target.probing_until = 0.0
 
     def forget(self, kept: set[str]) -> None:
         """Drop what is known of targets that are not ``kept``: no virtual model names them any more."""

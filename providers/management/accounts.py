@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.command import GatehouseCommand
 from providers.lookup import find_account
 from providers.models import ProviderAccount
 
@@ -18,7 +19,7 @@ def account_named(name: str, *, lock: bool = False) -> ProviderAccount:
         raise CommandError(str(error)) from None
 
 
-class ModelsCommand(BaseCommand):
+class ModelsCommand(GatehouseCommand):
     """A command that prints a row for each of an account's models, in words or as JSON."""
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -208,10 +208,9 @@ def test_what_is_no_moment(text: str) -> None:
 class Installation:
     """A data directory with a migrated database, and the commands run in it as an operator runs them."""
 
-    def __init__(self, directory: Path, *, migrate: bool = True) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
-        if migrate:
-            self.run("migrate", "-v0")
+        self.run("migrate", "-v0")
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         environment = {"PATH": os.environ["PATH"], "GATEHOUSE_DATA_DIR": str(self.directory)}
@@ -304,11 +303,3 @@ def test_wrong_arguments_on_the_command_line(installation: Installation) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert "is not a valid time" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_database_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
-    done = Installation(tmp_path, migrate=False).run("usage_report")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1] == (
-        "CommandError: The database gave no answer (OperationalError). Is it up, and migrated?"
-    )

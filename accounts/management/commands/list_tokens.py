@@ -3,15 +3,16 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.command import GatehouseCommand
 from accounts.issuing import describe, find_tokens
 from accounts.printable import printable
 
 STATES = ("active", "expired", "revoked")
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = "List tokens: beginning, owner, state, limits, expiry and last use."
 
     def add_arguments(self, parser: CommandParser) -> None:

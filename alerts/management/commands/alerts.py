@@ -4,15 +4,14 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.command import GatehouseCommand
 from accounts.printable import printable
 from alerts.models import Alert, Channel, Incident
 from rules.models import BUDGET_FORMS, Rule
 from rules.shape import is_delivered
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = "List the alerts with their open incidents. The exit status is 0 whether there are any or not."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

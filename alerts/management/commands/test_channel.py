@@ -3,13 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.command import GatehouseCommand
 from alerts.delivery import send_test
 from alerts.models import Channel
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = "Send a test message to a channel. The exit status is 1 when it was not accepted."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

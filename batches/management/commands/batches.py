@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.command import GatehouseCommand
 from batches import steering
 from gateway.models import OwnedObject
 from gateway.objects.job_kinds import STEERED
@@ -20,7 +21,7 @@ MOST_NAMES = 50
 WELL = ("completed", "succeeded")
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     """Show batches and fine-tuning jobs."""
 
     help = "List batches and fine-tuning jobs, watch one until it ends and is charged, or poll one again."

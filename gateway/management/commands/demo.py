@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError, transaction
 
+from accounts.command import GatehouseCommand, where_to_look
 from accounts.models import ApiToken, User
 from accounts.tokens import digest
-from gateway.management.commands.serve import port_option, where_to_look
+from gateway.management.commands.serve import port_option
 from gateway.management.demo_traffic import Traffic, make_callers
 from gateway.server.processes import address_of
 from providers.catalogue import models as catalogue
@@ -78,7 +79,7 @@ ACCOUNTS = (
 )
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     """Set up the demo and serve it. Run again, it keeps what is there."""
 
     help = "Serve a working demo on the bundled sandbox upstream: no key and no network needed. Not for production."

@@ -6,8 +6,7 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.command import GatehouseCommand
 from accounts.printable import printable
 from gateway.doctor.checks import ERROR, OK, WARNING, examine
 
@@ -15,7 +14,7 @@ MARKS = {OK: "ok", WARNING: "WARNING", ERROR: "ERROR"}
 EXIT_ERRORS, EXIT_WARNINGS = 1, 3
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Look at settings, database, Redis, clocks, disk, keys, addresses of providers, rules that reach nothing, "
         "prices and models that are shut down, and say what to do. Ends with 0 when all is well, 3 with warnings "

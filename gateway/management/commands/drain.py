@@ -4,12 +4,11 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.command import GatehouseCommand
 from gateway.server import draining
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Make /readyz of every server process on this data directory answer 503, so that a balancer sends new calls "
         "elsewhere; calls are served all the same. Stop the servers afterwards: the next start is ready again."

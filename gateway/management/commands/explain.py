@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from accounts.command import GatehouseCommand
 from accounts.models import Team, User, VirtualAccount
 from providers.models import Model
 from rules import compiled, periods, spending
@@ -14,7 +15,7 @@ from rules.shape import Unit
 from usage.words import amount
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     """Say which rules count a call of a caller to a model, and what budgets have left."""
 
     help = "Say which limits and budgets would count a call, and what is left of the budgets."

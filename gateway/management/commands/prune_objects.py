@@ -3,13 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.command import GatehouseCommand
 from accounts.words import counted
 from gateway.jobs.retention import BATCH, prune_objects
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Delete the ownership records of responses older than GATEHOUSE_OBJECT_RETENTION_DAYS, of deleted objects "
         "as old, of objects that expired at the upstream, and answers that were kept for a day for their idempotency "

@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.command import GatehouseCommand
 from accounts.printable import printable
 from gateway.reconciliation.comparison import Row, Rows, as_dict, compare, total_of
 from gateway.reconciliation.invoices import COLUMNS, Asked, Line, NoInvoice, fetch, read_csv
@@ -25,7 +26,7 @@ def _day(written: str) -> date:
     return date.fromisoformat(written)
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Compare the usage records of an account with its provider's invoice, by model and day (UTC): with OpenAI's or "
         "Anthropic's own reports, which need an admin key, or with a CSV file. Ends with 3 when a day of a model, or "

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.command import GatehouseCommand
 from sandbox.__main__ import main
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Run the offline upstream: OpenAI's, Anthropic's, Gemini's and Vertex AI's APIs. All options are those of "
         "`python -m sandbox`."

@@ -7,10 +7,11 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.command import NOT_MIGRATED, GatehouseCommand, missing_migrations, where_to_look
 from accounts.words import counted
 from gateway.config.env import port_number
 from gateway.server import draining
@@ -23,7 +24,7 @@ WEBSOCKET_BYTES = 64 * 2**20
 WORKERS = "GATEHOUSE_WORKERS"
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     """Check that this start is valid, then serve with uvicorn."""
 
     help = (
@@ -65,15 +66,16 @@ class Command(BaseCommand):
 
     def _check_database(self, *, migrate: bool) -> None:
         try:
-            executor = MigrationExecutor(connection)
-            missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+            missing = missing_migrations()
             if missing and not migrate:
                 raise CommandError(
-                    f"The database lacks {counted(len(missing), 'migration')}. Run 'manage.py migrate', or serve with "
-                    "--migrate."
+                    f"The database lacks {counted(missing, 'migration')}. Run 'manage.py migrate', or serve with "
+                    "--migrate.",
+                    returncode=NOT_MIGRATED,
                 )
             if missing:
-                self.stderr.write(f"Running {counted(len(missing), 'migration')}.")
+                self.stderr.write(f"Running {counted(missing, 'migration')}.")
+                executor = MigrationExecutor(connection)
                 executor.migrate(executor.loader.graph.leaf_nodes())
         except DatabaseError as error:
             raise CommandError(f"The database can't be used ({type(error).__name__}). {where_to_look()}") from None
@@ -87,16 +89,6 @@ def port_option(given: str) -> int:
         return port_number(given)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
-
-
-def where_to_look() -> str:
-    """Return what an operator has to fix when the database can't be used."""
-    if settings.DATABASE_URL:
-        return "Check DATABASE_URL."
-    return (
-        f"It is a file in the folder {settings.DATA_DIR}: this user must be able to write both. Fix that, or name "
-        "another folder with GATEHOUSE_DATA_DIR."
-    )
 
 
 def server_config(host: str, port: int, workers: int) -> uvicorn.Config:

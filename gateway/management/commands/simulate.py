@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.command import GatehouseCommand
 from accounts.words import counted
 from gateway.limits.simulation import Replayed, replay
 from providers.manifests.apply import ManifestError
@@ -37,7 +38,7 @@ COLUMNS = (
 )
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     """Replay; nothing is changed."""
 
     help = (

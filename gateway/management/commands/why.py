@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.command import GatehouseCommand
 from usage.decisions import decision_lines
 from usage.models import UsageRecord
 from usage.words import money
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     """Print a request's attempts with the decision that its records keep."""
 
     help = "Say what happened to a request (its x-request-id): attempts, limits and budgets that counted it, cost."

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.command import GatehouseCommand
 from providers.manifests.apply import export_documents, to_yaml
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = "Print the configuration as manifests, without secrets. Applying them again changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.command import GatehouseCommand
 from accounts.words import counted
 from rules import spending
 from rules.compiled import SEPARATOR
@@ -11,7 +12,7 @@ from rules.models import Rule
 from usage.words import money_of_pico
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     """Compare, and with ``--fix`` sum again."""
 
     help = (

@@ -1,5 +1,6 @@
 """What an attempt says of the target that made it: its failures count, what the caller did wrong does not."""
 
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -32,7 +33,9 @@ def attempted(
     call.plan = Plan((PlannedTarget(target),), virtual=ModelSnapshot("smart", "chat", "", frozenset()))
     call.body = body or Body()
     ended = AttemptRecord("1", "req_1", 0, **record)
-    attempt: Any = SimpleNamespace(record=ended, target=target, outcome=outcome, answer=None, spare_key=False)
+    attempt: Any = SimpleNamespace(
+        record=ended, target=target, outcome=outcome, answer=None, spare_key=False, probes=False
+    )
     return call, attempt, health
 
 
@@ -88,3 +91,37 @@ def test_an_upload_that_its_client_did_not_finish_says_nothing(monkeypatch: pyte
     ended = {"status": 408, "error_class": "body_timeout"}
     assert not rests(monkeypatch, Body(upload=upload), **ended)
     assert rests(monkeypatch, **ended)
+
+
+@pytest.mark.parametrize(
+    ("spare_key", "outcome", "record", "free"),
+    [
+        (False, 0, {"status": 499, "client_gone": True}, True),
+        (False, 400, {"status": 400, "upstream_status": 400, "error_class": ERROR}, True),
+        (False, 0, {"status": 400, "error_class": "unsupported_parameter"}, True),
+        (True, 429, {"status": 429, "upstream_status": 429, "error_class": ERROR}, True),
+        (False, 503, {"status": 503, "upstream_status": 503, "error_class": ERROR}, False),
+    ],
+)
+def test_a_probe_that_says_nothing_lets_the_next_call_be_one(
+    monkeypatch: pytest.MonkeyPatch, spare_key: bool, outcome: int, record: dict[str, Any], free: bool
+) -> None:
+    call, attempt, health = attempted(monkeypatch, outcome=outcome, **record)
+    target, now = health.of("x/m"), monotonic()
+    target.note_failure(401, now - 100, None)
+    attempt.spare_key, attempt.probes = spare_key, health.begin_probe("x/m")
+    assert attempt.probes
+    assert not target.usable(now), "no other call is the probe meanwhile"
+    routing.settle(call, attempt)
+    assert target.ejected
+    assert target.usable(now) is free
+
+
+def test_only_the_probe_itself_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that was under way before the target rested says nothing of the probe when it ends."""
+    call, attempt, health = attempted(monkeypatch, outcome=400, status=400, upstream_status=400)
+    target, now = health.of("x/m"), monotonic()
+    target.note_failure(401, now - 100, None)
+    health.begin_probe("x/m")
+    routing.settle(call, attempt)
+    assert not target.usable(now)

@@ -78,6 +78,9 @@ async def test_one_of_all_is_the_probe(workers: list[Worker]) -> None:
     await until(lambda: not two.rests("a/m"))
     one.health.begin_probe("a/m")
     await until(lambda: two.rests("a/m"))
+    one.health.end_probe("a/m")
+    assert not one.rests("a/m")
+    await until(lambda: not two.rests("a/m"))
 
 
 async def test_who_comes_later_learns_it(workers: list[Worker], redis_url: str) -> None:

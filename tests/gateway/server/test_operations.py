@@ -20,6 +20,8 @@ from tests.support.installation import ROOT, Installation, environment
 from tests.support.open_stream import OpenStream
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import free_port, wait_until
+from tests.support.usage_factory import attempt
+from usage.spool import Spool
 
 SLOW = "hi [[sandbox: tokens=30 token-delay=100]]"
 
@@ -104,15 +106,21 @@ def test_a_port_in_use_is_refused_without_a_word_of_listening(make_installation:
 
 
 READER_IS_GONE = 128 + signal.SIGPIPE
+ROWS = 2500
 
 
 @pytest.fixture(scope="module")
 def exported(
     tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, running_upstream: SandboxProcess
 ) -> Iterator[Installation]:
-    """An installation to export from."""
+    """An installation to export from, with more usage records than a pipe or a batch of rows holds."""
     with Installation(tmp_path_factory.mktemp("exported") / "data", migrated_data) as installation:
         seed(installation, running_upstream.url)
+        spool = Spool(installation.data / "spool")
+        for _ in range(ROWS):
+            spool.append(attempt())
+        installation.command("usage_report", "--flush")
+        spool.close()
         yield installation
 
 
@@ -142,7 +150,7 @@ def test_a_command_whose_reader_has_enough_ends_quietly(
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr.removesuffix("0 rows.\n")) == (status, "")
+    assert (done.returncode, done.stderr.removesuffix(f"{ROWS:,} rows.\n")) == (status, "")
     assert done.stdout == ("" if status else "id,")
 
 

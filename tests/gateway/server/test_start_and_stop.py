@@ -287,7 +287,7 @@ def test_the_broker_in_memory_starts_without_a_warning(caplog: pytest.LogCapture
 
 def test_the_database_must_be_migrated(fresh: Installation) -> None:
     refused = fresh.manage("serve")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert re.search(
         r"The database lacks \d+ migrations\. Run 'manage\.py migrate', or serve with --migrate\.", refused.stderr
     )

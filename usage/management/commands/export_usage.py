@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.core.management.base import CommandError
 
+from accounts.command import GatehouseCommand
 from accounts.words import counted
 from usage.exports import HEADER, plain_rows, write_csv
 from usage.focus import COLUMNS, focus_rows
@@ -21,10 +21,11 @@ WRONG_ARGUMENTS = 2
 CHUNK = 2000
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Write usage records as CSV or JSON lines, or bills by the hour as CSV in the form of FOCUS 1.2, oldest first. "
-        "It reads a part at a time, however many there are. Ends with 2 for wrong arguments, 1 when the database fails."
+        "It reads a part at a time, however many there are. Ends with 2 for wrong arguments "
+        "and before 'manage.py migrate', 1 when the database fails."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -49,8 +50,6 @@ class Command(BaseCommand):
                 with draft.open("w", encoding="utf-8", newline="") as file:
                     number = self._write(file, since, until, options)
                 draft.replace(options["output"])  # a reader never finds half of it
-        except DatabaseError as error:
-            raise CommandError(f"The database gave no answer ({type(error).__name__}).") from None
         except BrokenPipeError:
             raise  # who reads standard output has enough: manage.py ends quietly
         except OSError as error:

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.command import GatehouseCommand
 from accounts.words import counted
 from usage.pruning import BODY_BATCH, prune_bodies
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Delete logged bodies older than GATEHOUSE_REQUEST_LOG_RETENTION_DAYS, a batch at a time; 0 days delete all. "
         "Safe to run while serving."

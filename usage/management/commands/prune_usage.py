@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.command import GatehouseCommand
 from accounts.words import counted
 from usage.models import UsageRecord
 from usage.pruning import BATCH, prune
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Delete usage records older than GATEHOUSE_USAGE_RETENTION_DAYS, a batch at a time. Safe to run while serving."
     )

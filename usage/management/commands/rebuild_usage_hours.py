@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.command import GatehouseCommand
 from accounts.words import counted
 from usage.rollups import rebuild
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = "Recompute the hourly sums that the console's pages read from the usage records. Writers wait meanwhile."
 
     def handle(self, *args: Any, **options: Any) -> None:

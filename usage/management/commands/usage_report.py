@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.core.management.base import CommandError
 
+from accounts.command import GatehouseCommand
 from accounts.printable import printable
 from accounts.words import counted
 from usage import recovery
@@ -24,11 +24,11 @@ NONE = "(none)"
 WRONG_ARGUMENTS = 2
 
 
-class Command(BaseCommand):
+class Command(GatehouseCommand):
     help = (
         "Sum the usage records: requests, errors, tokens and exact cost in US dollars. Under --group-by team a call of "
-        "someone in two teams counts under each; in the total it counts once. Ends with 2 for wrong arguments, "
-        "1 when the database fails."
+        "someone in two teams counts under each; in the total it counts once. Ends with 2 for wrong arguments "
+        "and before 'manage.py migrate', 1 when the database fails."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -61,9 +61,6 @@ class Command(BaseCommand):
             found = report(list(dict.fromkeys(groups)) or ["account"], since, until)
         except ValueError as error:
             raise CommandError(str(error), returncode=WRONG_ARGUMENTS) from None
-        except DatabaseError as error:
-            name = type(error).__name__
-            raise CommandError(f"The database gave no answer ({name}). Is it up, and migrated?") from None
         if options["json"]:
             self.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
         elif options["csv"]:
