@@ -40,7 +40,7 @@ class TokenInline(ReadOnlyInline):
 
     model = ApiToken
     fields = ("link", "prefix", "state", "expires_at", "last_used_at")
-    verbose_name_plural = "API tokens"
+    verbose_name_plural = "Tokens"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return self.fields

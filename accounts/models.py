@@ -52,6 +52,10 @@ class User(Announced, AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField(unique=True)
 
+    class Meta:
+        verbose_name = "person"
+        verbose_name_plural = "people"
+
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects = UserManager()  # type: ignore[misc,assignment]
@@ -136,6 +140,7 @@ class VirtualAccount(Announced):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = "application"
         ordering = ["name"]
 
     def clean(self) -> None:
@@ -204,7 +209,7 @@ class ApiToken(Announced):
     objects = ApiTokenQuerySet.as_manager()  # type: ignore[misc]  # the base's manager, with more methods
 
     class Meta:
-        verbose_name = "API token"
+        verbose_name = "token"
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(

@@ -3,7 +3,7 @@ from django.apps import AppConfig
 
 class AlertsConfig(AppConfig):
     name = "alerts"
-    verbose_name = "Alerts"
+    verbose_name = "Govern"
 
     def ready(self) -> None:
         from alerts import delivery, manifests, signals  # noqa: F401 - they add themselves

@@ -16,6 +16,7 @@ class Job(OwnedObject):
     class Meta:
         proxy = True
         verbose_name = "job"
+        verbose_name_plural = "batches and jobs"
 
     @property
     def body(self) -> dict[str, Any]:

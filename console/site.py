@@ -240,6 +240,15 @@ def _entry(title: str, icon: str, name: str) -> dict[str, Any]:
     return entry
 
 
+def section_of(link: str) -> str:
+    """Return the title of the side bar's section that has the list at this address; empty when none has."""
+    for title, pages in NAVIGATION:
+        for page in pages:
+            if "." in page[2] and str(_entry(*page)["link"]) == link:
+                return title
+    return ""
+
+
 def _may_see(request: HttpRequest, label: str) -> bool:
     return any(
         model_admin.has_view_permission(request)

@@ -8,7 +8,7 @@ from gateway.config.database import bound_statements
 
 class GatewayConfig(AppConfig):
     name = "gateway"
-    verbose_name = "The edge"
+    verbose_name = "Gateway"
 
     def ready(self) -> None:
         from providers.account import account_renamed  # needs loaded apps

@@ -115,6 +115,8 @@ class ProviderAccount(BoundSecrets):
     _stored_name: str | None = None
 
     class Meta:
+        verbose_name = "provider account"
+        verbose_name_plural = "providers"
         ordering = ["name"]
 
     @classmethod

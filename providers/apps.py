@@ -3,7 +3,7 @@ from django.apps import AppConfig
 
 class ProvidersConfig(AppConfig):
     name = "providers"
-    verbose_name = "Providers"
+    verbose_name = "Settings"
 
     def ready(self) -> None:
         from accounts import token_limits  # needs loaded models, as those below

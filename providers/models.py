@@ -300,6 +300,7 @@ class Grant(Subject):
     role = models.CharField(max_length=16, choices=Role, default=Role.USER)
 
     class Meta:
+        verbose_name = "role"
         constraints = [
             one_subject("grant"),
             models.UniqueConstraint(fields=["account", "role", "key"], name="grant_given_once"),

@@ -6,7 +6,7 @@ from django.db.backends.signals import connection_created
 
 class UsageConfig(AppConfig):
     name = "usage"
-    verbose_name = "What happened"
+    verbose_name = "Observe"
 
     def ready(self) -> None:
         connection_created.connect(add_percentiles, dispatch_uid="usage.percentiles")

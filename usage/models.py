@@ -71,6 +71,7 @@ class UsageRecord(models.Model):
     decision = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
 
     class Meta:
+        verbose_name = "request"
         indexes = [
             models.Index(fields=["created_at"], name="usage_time"),
             models.Index(fields=["subject_name", "created_at"], name="usage_subject_time"),

@@ -67,7 +67,7 @@ def test_grants_and_tokens_that_go_with_their_owner_are_recorded(installation):
     with acting("root@example.com", "console"):
         installation.paul.delete()
     gone = said(action="removed")
-    assert gone[0] == "root@example.com removed user paul@example.com"
+    assert gone[0] == "root@example.com removed person paul@example.com"
     assert any("on mine-openai for paul@example.com" in text for text in gone)
     assert any("laptop (gh-" in text for text in gone)
 
@@ -156,5 +156,5 @@ def test_an_object_has_its_history(installation, as_mia):
         bot.display_name = "Shop"
         bot.save()
     page = as_mia.get(reverse("admin:accounts_virtualaccount_history", args=[bot.pk])).content.decode()
-    assert "mia@example.com changed virtual account mine-bot: display name: Shop" in page
+    assert "mia@example.com changed application mine-bot: display name: Shop" in page
     assert User.objects.filter(email="mia@example.com").exists()

@@ -1,4 +1,4 @@
-"""Every list of the console on a common screen: nothing has to be moved sideways, long names and all columns shown."""
+"""Every list of the console on a common screen: nothing has to be moved sideways, and numbers end at the right."""
 
 from django.contrib import admin
 from django.urls import reverse
@@ -12,20 +12,44 @@ SCREEN = {"width": 1440, "height": 900}
 OVER = """() => [document.body, ...document.querySelectorAll("table")]
   .map((each) => Math.max(each.getBoundingClientRect().left + each.scrollWidth, document.documentElement.scrollWidth))
   .filter((right) => right > innerWidth)"""
+# Columns of which every cell that has something is a number, perhaps with a unit, and that do not end at the right; or
+# whose head does not.
+LEFT = r"""() => [...document.querySelectorAll("table")].flatMap((table) => {
+  const rows = [...table.querySelectorAll("tbody tr")].map((row) => [...row.children]);
+  const number = /^[~≈]?-?\$?\d[\d,.]*\s?(B|kB|KB|MB|GB|K|M|ms|s|%|of \d+|errors in 1 h)?$/;
+  return [...table.querySelectorAll("thead th")].flatMap((head, index) => {
+    if (/status/i.test(head.innerText)) return [];  // a code, no quantity
+    const cells = rows.map((row) => row[index]).filter((cell) => cell && /\d/.test(cell.innerText));
+    if (!cells.length || !cells.every((cell) => number.test(cell.innerText.trim()))) return [];
+    const right = (each) => ["right", "end"].includes(getComputedStyle(each).textAlign);
+    return cells.every(right) && right(head) ? [] : [head.innerText.trim() || cells[0].className];
+  });
+})"""
+PAGES = ("/admin/", "/admin/models/", "/admin/tokens/", "/admin/spend/")
 
 
 def test_lists_fit_a_screen(page):  # noqa: F811
     someone = User.objects.create_user(f"{LONG[:20]}.somebody@example.com", PASSWORD)
     seed(LONG, None, someone)
     page.set_viewport_size(SCREEN)
-    over = {}
+    over, left = {}, {}
     for model in admin.site._registry:
         address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
         page.goto(address)
         page.wait_for_load_state("networkidle")
         if found := page.evaluate(OVER):
             over[model._meta.label] = found
-    assert over == {}
+        if found := page.evaluate(LEFT):
+            left[model._meta.label] = found
+    for address in PAGES:
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        if found := page.evaluate(LEFT):
+            left[address] = found
+    assert (over, left) == ({}, {})
     page.goto("/admin/providers/model/")
     page.add_style_tag(content="td { min-width: 400px }")
     assert page.evaluate(OVER), "a list that is too wide is seen"
+    page.goto("/admin/accounts/team/")
+    page.add_style_tag(content="#result_list td, #result_list th { text-align: left !important }")
+    assert page.evaluate(LEFT), "numbers at the left are seen"
