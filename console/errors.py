@@ -100,7 +100,7 @@ def too_many_sign_ins() -> HttpResponse:
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """Answer 404: a page to a browser, and OpenAI's error to every other client, which has a wrong base URL."""
     if not is_browser(request):
-        error = unknown_path(request.path)
+        error = unknown_path(request.path_info)  # without the path of the public address
         answer = HttpResponse(render_json(error), status=status_of(error), content_type="application/json")
         answer[ORIGIN_HEADER], answer["x-request-id"] = "gateway", new_request_id()
         return answer

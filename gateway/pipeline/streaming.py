@@ -109,7 +109,7 @@ class EventStream:
         except UpstreamFailure as error:
             fault = error
         if fault is not None:
-            event = doors.render_event(fault, self._call.operation.door)
+            event = doors.render_event(fault, self._call.operation.door, self._call.request_id)
             self._record.bytes_out += len(event)
             yield event
         self._attempt.finish(fault)

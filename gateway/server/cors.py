@@ -11,6 +11,7 @@ from gateway.call.request import Receive, Scope, Send
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 METHODS = b"GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 REMEMBERED_SECONDS = b"600"
+VARY = (b"vary", b"origin")
 
 
 def cross_origin(application: Application, origins: Collection[str]) -> Application:
@@ -21,16 +22,16 @@ def cross_origin(application: Application, origins: Collection[str]) -> Applicat
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         asked = dict(scope["headers"])
         origin = asked.get(b"origin", b"").lower()
-        if not origin or not ("*" in origins or origin.decode("latin1") in origins):
-            await application(scope, receive, send)
-            return
-        if scope["method"] == "OPTIONS" and b"access-control-request-method" in asked:
+        allowed = bool(origin) and ("*" in origins or origin.decode("latin1") in origins)
+        if allowed and scope["method"] == "OPTIONS" and b"access-control-request-method" in asked:
             await _preflight(asked, send)
             return
+        # A cache that keeps the answer to another origin, or to none, must not give it to a page of ours.
+        added = _readable(origin) if allowed else [VARY]
 
         async def send_readable(message: Mapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *_readable(origin)]}
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         await application(scope, receive, send_readable)
@@ -53,5 +54,5 @@ def _readable(origin: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"access-control-allow-origin", origin),
         (b"access-control-expose-headers", b"*"),
-        (b"vary", b"origin"),
+        VARY,
     ]

@@ -79,7 +79,8 @@ async def _deliver(request: InferenceRequest, reply: Reply, sending: "_Sending")
     headers = [*reply.headers, *_own_headers(request)]
     if reply.stream is None:
         gone = request.client_gone
-        await sending.whole(reply.status, headers, reply.body)
+        body = reply.body if reply.status < 400 else doors.with_request_id(reply.body, request.request_id)
+        await sending.whole(reply.status, headers, body)
     else:
         await sending.start(reply.status, headers)
         stream = with_heartbeats(reply.stream, settings.SSE_HEARTBEAT_SECONDS) if sending.events else reply.stream
@@ -105,7 +106,7 @@ async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending"
         return
     if sending.started:
         if sending.events:  # of anything else the client must see that it is incomplete: the server cuts the connection
-            await sending.part(doors.render_event(error, _door(request)))
+            await sending.part(doors.render_event(error, _door(request), request.request_id))
             await sending.finish()
         return
     if not request.body_read and not isinstance(error, errors.BodyTimedOut):
@@ -114,7 +115,7 @@ async def _fail(request: InferenceRequest, error: Exception, sending: "_Sending"
     headers += [(b"content-type", b"application/json"), *_own_headers(request)]
     if request_log.log is not None:
         sending.capture = body_log.capture(request.call, headers)
-    await sending.whole(errors.status_of(error), headers, doors.render(error, _door(request)))
+    await sending.whole(errors.status_of(error), headers, doors.render(error, _door(request), request.request_id))
 
 
 async def _ended_from_outside(request: InferenceRequest, sending: "_Sending") -> bool:

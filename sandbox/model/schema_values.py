@@ -53,7 +53,9 @@ _TEXT_NAMES = ("query", "q", "text", "question", "prompt", "input", "message", "
 
 _PROPER = r"[A-ZÀ-Þ][\w'’.-]*(?:,? [A-ZÀ-Þ][\w'’.-]*)*"
 _PLACES = re.compile(rf"\b(?:in|at|for|to|near|from|between) ({_PROPER}(?:,? and {_PROPER})*)")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+# A hyphen behind a letter or digit is no sign: "gpt-4", "10-20". Commas between three digits each separate thousands.
+_DIGITS = r"(?:(?<![\w)])[-−])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+_NUMBER = re.compile(_DIGITS)
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")  # a zero in front is a code's, not a number's
 
 
@@ -67,9 +69,10 @@ def places(text: str) -> list[str]:
 _GIVEN = "|".join(
     (
         r"""d?(?: is| to| of)?\s*[:=]?\s*(?:"([^"]+)"|'([^']+)')""",  # title 'A day'
+        rf"\s*[:=]\s*({_DIGITS})(?![\w.:/@+-]*\w)",  # total: 1,000
         r"(?:d |\s*[:=]\s*)([\w@./:+-]*\w)",  # named Bob, name: Bob
         r" is ((?-i:[A-Z])[\w.-]*\w)",  # name is Bob, but not "what city is it"
-        r"(?: is)?\s(\d+(?:\.\d+)?)\b",  # age 30
+        rf"(?: is)?\s({_DIGITS})\b",  # age 30
     )
 )
 _LAST_WORD = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+)$")
@@ -189,7 +192,7 @@ class Filler:
     def _is_number(self, name: str) -> bool:
         """Whether a property without a type is a number, by what the conversation says of it or by its name."""
         said = self._said(name)
-        return _PLAIN_NUMBER.fullmatch(said) is not None if said else _last_word(name) in _NUMBERS
+        return _PLAIN_NUMBER.fullmatch(_plain(said)) is not None if said else _last_word(name) in _NUMBERS
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties = schema.get("properties")
@@ -265,7 +268,7 @@ class Filler:
         # Numbers are taken in their order: "multiply 6 and 7" is x=6 and y=7.
         said = self._said(name) or ""
         found = said if _NUMBER.fullmatch(said) else next(self._numbers, None)
-        value: float = float(found) if found else _NUMBERS.get(_last_word(name), 42)
+        value: float = float(_plain(found)) if found else _NUMBERS.get(_last_word(name), 42)
         value = min(max(value, low), high)
         if step:
             value = math.floor(value / step) * step
@@ -289,6 +292,11 @@ class Filler:
 
     def _mentioned(self, options: list[Any]) -> Any:
         return next((option for option in options if _mentions(self.hint, option)), options[0])
+
+
+def _plain(number: str) -> str:
+    """A number as Python reads it: "−1,000" is "-1000"."""
+    return number.replace(",", "").replace("−", "-")
 
 
 def _last_word(name: str) -> str:

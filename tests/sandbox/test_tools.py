@@ -186,7 +186,7 @@ def test_a_strict_function_needs_a_closed_schema(client: OpenAI) -> None:
 
 ARITHMETIC: dict[str, Any] = {
     "type": "object",
-    "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}},
+    "properties": {"x": {"type": "number"}, "y": {"type": "number"}},
     "required": ["x", "y"],
 }
 
@@ -198,9 +198,16 @@ ARITHMETIC: dict[str, Any] = {
         ("multiply", "What is 12 times 5?", {"x": 12, "y": 5}),
         ("add", "add y=3 and x=-4", {"x": -4, "y": 3}),
         ("subtract", "7 minus 2", {"x": 7, "y": 2}),
+        ("multiply", "multiply 1,000 by -2.5", {"x": 1000, "y": -2.5}),
+        ("multiply", "Multiply 1,234,567.5 by \u22123, with gpt-4.", {"x": 1234567.5, "y": -3}),
+        ("add", "add y: 2,000 and x -0.5", {"x": -0.5, "y": 2000}),
+        ("add", "add 1,2 and so on", {"x": 1, "y": 2}),
+        ("subtract", "subtract: 10-20", {"x": 10, "y": 20}),
     ],
 )
-def test_numbers_of_the_question_are_arguments(client: OpenAI, name: str, text: str, arguments: dict[str, int]) -> None:
+def test_numbers_of_the_question_are_arguments(
+    client: OpenAI, name: str, text: str, arguments: dict[str, float]
+) -> None:
     tool = {"type": "function", "function": {"name": name, "parameters": ARITHMETIC}}
     assert called(ask(client, text, tools=[tool])) == [(name, arguments)]
 

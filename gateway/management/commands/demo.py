@@ -245,8 +245,8 @@ Gatehouse is ready when a line below says that it listens.
   Models     {ACCOUNT}/…, anthropic-main/…, gemini-main/…, with any of the three SDKs
   Sandbox    {sandbox}   key {SANDBOX_KEY}
 
-The sandbox upstream keeps its address and key across restarts. Other commands that connect to it, like
-test_credentials, want GATEHOUSE_EGRESS_ALLOW={LOOPBACK} in their environment.
+The sandbox upstream keeps its address and key across restarts. Other commands want GATEHOUSE_EGRESS_ALLOW={LOOPBACK} in
+their environment when they check its address or connect to it: apply, test_credentials, discover, serve.
 
 Python (pip install openai):
 

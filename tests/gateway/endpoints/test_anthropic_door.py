@@ -144,6 +144,8 @@ def test_errors_are_anthropics(claude: Anthropic, gateway: Gateway) -> None:
         claude.messages.create(model=CHAT, max_tokens=5, messages=prompt)
     assert limited.value.body["error"]["type"] == "rate_limit_error"  # type: ignore[index]
     assert limited.value.response.headers["retry-after"] == "7"
+    for error in (refused.value, limited.value):
+        assert error.body["request_id"] == error.response.headers["x-request-id"]  # type: ignore[index]
 
 
 def test_a_broken_stream_ends_with_anthropics_error(gateway: Gateway, token: str) -> None:
@@ -153,10 +155,12 @@ def test_a_broken_stream_ends_with_anthropics_error(gateway: Gateway, token: str
         "stream": True,
         "messages": [{"role": "user", "content": "Count from 1 to 9. [[sandbox: cut_after=2]]"}],
     }
-    content = gateway.post(token, "/v1/messages", body).content
+    answered = gateway.post(token, "/v1/messages", body)
+    content = answered.content
     last = content.rstrip().rsplit(b"\n\n", 1)[-1]
     assert last.startswith(b"event: error\ndata: ")
-    assert json.loads(last.partition(b"data: ")[2])["error"]["type"] == "api_error"
+    error = json.loads(last.partition(b"data: ")[2])
+    assert (error["error"]["type"], error["request_id"]) == ("api_error", answered.headers["x-request-id"])
     assert b"message_stop" not in content
 
 

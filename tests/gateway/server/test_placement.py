@@ -139,6 +139,17 @@ def test_a_page_of_a_listed_origin_may_call(placed: tuple[Gateway, str, dict[str
     assert "origin" in answered.headers["vary"]
     refused = gateway.post("wrong", "/ai/v1/chat/completions", chat(), {"origin": APP})
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, APP)
+    elsewhere = gateway.http.get(f"{gateway.origin}/ai/v1/models", headers={"authorization": f"Bearer {token}"})
+    assert "origin" in elsewhere.headers["vary"], "a cache must not give this answer to the page"
+
+
+def test_an_unknown_path_is_said_without_that_of_the_public_address(
+    placed: tuple[Gateway, str, dict[str, str]],
+) -> None:
+    gateway, token, _ = placed
+    answered = gateway.post(token, "/aix/v1/models", {})
+    assert answered.status_code == 404
+    assert answered.json()["error"]["message"].startswith("Unknown path '/aix/v1/models'.")
 
 
 @pytest.mark.parametrize("origin_header", ["https://evil.example", "null", "https://app.example.com.evil.example"])
@@ -151,6 +162,7 @@ def test_no_other_page_may(placed: tuple[Gateway, str, dict[str, str]], origin_h
     assert answered.status_code == 200
     for response in (preflight, answered):
         assert [name for name in response.headers if name.startswith("access-control")] == []
+        assert "origin" in response.headers["vary"], "a cache must not give this answer to a page that may"
 
 
 def test_by_default_no_page_may(gateway: Gateway, token: str) -> None:
