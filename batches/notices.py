@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -34,6 +34,7 @@ LONGEST_PAUSE_SECONDS = 9 * 3600.0
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
 KEPT = timedelta(days=30)
+PRUNED_AT_ONCE = 500
 
 
 def announce(row: OwnedObject) -> None:
@@ -57,19 +58,18 @@ def announce(row: OwnedObject) -> None:
 
 
 def deliver_due(limit: int = 50) -> int:
-    """Deliver what is due; return how many were accepted. Any number of processes may call it at once.
+    """Deliver what is due, ``limit`` to each receiver; return how many were accepted.
 
-    What goes to a receiver that has just refused one waits for the next round, so that a dead one delays no other.
+    Every receiver has its turn. When it refuses one, its others wait for the next round: so a dead one delays no other,
+    however much waits for it. Any number of processes may call this at once.
     """
-    due = Notice.objects.filter(due_at__lte=database_now()).order_by("due_at")[:limit]
-    accepted, refusing = 0, set()
-    for notice in due:
-        if notice.to in refusing:
-            continue
-        if deliver(notice):
+    due = Notice.objects.filter(due_at__lte=database_now())
+    accepted = 0
+    for to in due.values_list("to", flat=True).distinct():
+        for notice in due.filter(to=to).order_by("due_at")[:limit]:
+            if not deliver(notice):
+                break
             accepted += 1
-        else:
-            refusing.add(notice.to)
     return accepted
 
 
@@ -136,6 +136,9 @@ def signed_headers(secret: str, event_id: str, content: bytes, now: datetime) ->
     return {"webhook-id": event_id, "webhook-timestamp": stamp, "webhook-signature": signature}
 
 
-def prune(now: datetime) -> int:
-    """Delete notices that are done with; return how many."""
-    return Notice.objects.filter(due_at=None, created_at__lt=now - KEPT).delete()[0]
+def prune(now: datetime, needed: Collection[str] = ()) -> int:
+    """Delete notices that are done with; return how many. Those with the ``needed`` event ids stay."""
+    done = Notice.objects.filter(due_at=None, created_at__lt=now - KEPT)
+    gone = [pk for pk, event_id in done.values_list("pk", "event_id") if event_id not in needed]
+    parts = (gone[start : start + PRUNED_AT_ONCE] for start in range(0, len(gone), PRUNED_AT_ONCE))
+    return sum(Notice.objects.filter(pk__in=part).delete()[0] for part in parts)

@@ -79,5 +79,5 @@ def tidy() -> dict[str, int]:
         "feedback": feedback.prune(now - kept),
         "bodies": sum(pruning.prune_bodies(now - timedelta(days=settings.REQUEST_LOG_RETENTION_DAYS))),
         "objects": sum(retention.prune_objects(now)),
-        "notices": notices.prune(now),
+        "notices": notices.prune(now, budget_alerts.announced_now()),
     }

@@ -1,9 +1,11 @@
 """Notices over real sockets: to webhooks, Slack, Teams, PagerDuty and a mail server, each in its own form."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from openai import InvalidWebhookSignatureError, OpenAI
 
 from alerts import delivery
@@ -147,6 +149,18 @@ def test_what_is_not_accepted_is_tried_again_and_delays_no_other(receiver: HttpR
     Channel.objects.filter(name="dead").delete()
     notices.deliver_due()
     assert Notice.objects.filter(to="dead", fault__contains="no channel").exists()
+
+
+def test_a_dead_receiver_delays_no_other_however_much_waits_for_it(receiver: HttpReceiver) -> None:
+    channel("slack", f"{receiver.url}/x")
+    dead = Channel.objects.create(name="dead", kind="slack", channel_address=f"http://127.0.0.1:{free_port()}/x")
+    now, body = timezone.now(), json.dumps({"type": "alert.opened", "data": {"summary": "late"}})
+    for number in range(60):
+        to, due = ("to-slack", now) if number == 59 else (dead.name, now - timedelta(hours=1))
+        Notice.objects.create(event_id=f"evt_{number}", to=to, body=body, due_at=due)
+    assert notices.deliver_due() == 1
+    assert len(receiver.got) == 1
+    assert sum(Notice.objects.values_list("attempts", flat=True)) == 2, "the dead one is tried once a round"
 
 
 def test_budgets_notify_through_the_channels_that_they_name(receiver: HttpReceiver, settings: Any) -> None:

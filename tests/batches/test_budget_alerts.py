@@ -1,12 +1,16 @@
 """Alerts of budgets: one event for each threshold, entity and period, and counters that are checked at night."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from batches import budget_alerts
+from batches import budget_alerts, tasks
 from batches.models import Notice
 from rules import spending
 from rules.models import Budget, BudgetCounter
@@ -49,6 +53,35 @@ def test_each_threshold_is_announced_once_a_period() -> None:
     store(cost_pico=10**12, subject_name="bob@example.com")
     budget_alerts.announce()
     assert len(events()) == 6
+
+
+def test_a_long_period_is_announced_once_though_old_notices_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "skips", lambda *_: False)
+    Budget.objects.all().delete()
+    effect = {
+        "limits": {"cost_per_lifetime": 1},
+        "alerts": {"thresholds": [50], "notification_target": [{"type": "webhook"}]},
+    }
+    Budget(form="tenant-budget-config", name="pilot", effect=effect).save()
+    store(cost_pico=6 * 10**11)
+    budget_alerts.announce()
+    long_ago = timezone.now() - timedelta(days=200)
+    Notice.objects.create(event_id="evt_job", body="{}", created_at=long_ago)
+    Notice.objects.update(due_at=None, created_at=long_ago)
+    assert tasks.tidy()["notices"] == 1
+    assert [one["rule"] for one in events()] == ["pilot"], "the job's is gone, the budget's is still needed"
+    budget_alerts.announce()
+    assert not Notice.objects.filter(due_at__isnull=False).exists()
+    Budget.objects.all().delete()
+    assert tasks.tidy()["notices"] == 1
+
+
+def test_what_was_announced_is_not_written_again() -> None:
+    store(cost_pico=6 * 10**11)
+    budget_alerts.announce()
+    with CaptureQueriesContext(connection) as queries:
+        assert budget_alerts.announce() == 1
+    assert not [each for each in queries if not each["sql"].startswith("SELECT")]
 
 
 def test_without_a_webhook_nothing_is_stored(settings: Any) -> None:
