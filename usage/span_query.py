@@ -1,5 +1,5 @@
 """The contract's ``spans/query`` over usage records: every record is the span of an attempt (``Model``), and the first
-of a call the call's own span, too.
+of a call the call's own span, too. Both say nothing of records that the caller may not see.
 
 Ids are those of exported traces (``gateway.telemetry.context``), so both can be looked up by each other.
 """
@@ -131,15 +131,16 @@ def query_spans(records: "QuerySet[UsageRecord]", query: Mapping[str, Any], now:
         chosen = chosen.filter(_after(query["pageToken"], descending))
     order = ("-created_at", "-id") if descending else ("created_at", "id")
     page = list(chosen.order_by(*order)[: limit + 1])
-    others = _attempts_of(page[:limit], records.db) if types.calls is None or types.calls - {MODEL_SPAN} else {}
+    others = _attempts_of(page[:limit], records) if types.calls is None or types.calls - {MODEL_SPAN} else {}
     said = of_calls(((trace_id_of(each), each.request_id[-16:]) for each in page[:limit]), records.db)
     spans: list[dict[str, Any]] = []
     last: UsageRecord | None = None
     for record in page[:limit]:
         if len(spans) >= limit:
             break
-        if record.attempt_number <= 1 and types.calls_own(record.operation):
-            span = call_span(record, others.get(record.request_id) or [record])
+        attempts = others.get(record.request_id) or [record]
+        if record == attempts[0] and record.attempt_number <= 1 and types.calls_own(record.operation):
+            span = call_span(record, attempts)
             spans.append(span | {"tfyGatewayFeedbacks": said.get((span["traceId"], span["spanId"]), [])})
         if types.attempts and record.attempt_number:
             spans.append(attempt_span(record))
@@ -163,8 +164,11 @@ def attempt_span(record: UsageRecord) -> dict[str, Any]:
 
 
 def call_span(record: UsageRecord, attempts: list[UsageRecord]) -> dict[str, Any]:
-    """Return a call's own span: its last attempt's outcome, and what all of its ``attempts`` took and cost."""
-    last = attempts[-1]
+    """Return a call's own span: its last attempt's outcome, and what all of its ``attempts`` took and cost.
+
+    A socket's responses, and work that went on after the call, are attempts with the number of the first.
+    """
+    last = max(attempts, key=lambda each: each.attempt_number)
     began = min(each.created_at for each in attempts)
     ended = max(each.created_at + timedelta(microseconds=each.latency_us) for each in attempts)
     costs = [each.cost_pico for each in attempts if each.cost_pico is not None]
@@ -284,11 +288,13 @@ def _operations(types: set[str]) -> list[str]:
     return [*(name for name, kind in SPAN_TYPES.items() if kind in types), *(types - set(SPAN_TYPES.values()))]
 
 
-def _attempts_of(records: list[UsageRecord], using: str) -> dict[str, list[UsageRecord]]:
-    """Return all attempts of the calls that begin among ``records``, in order, by request id."""
-    ids = [record.request_id for record in records if record.attempt_number <= 1]
+def _attempts_of(page: list[UsageRecord], records: "QuerySet[UsageRecord]") -> dict[str, list[UsageRecord]]:
+    """Return, by request id, those of ``records`` that belong to the calls that begin in a page, the first one
+    first.
+    """
+    ids = {record.request_id for record in page if record.attempt_number <= 1} - {""}
     found: dict[str, list[UsageRecord]] = defaultdict(list)
-    for record in UsageRecord.objects.using(using).filter(request_id__in=ids).order_by("attempt_number"):
+    for record in records.filter(request_id__in=ids).order_by("attempt_number", "created_at", "id"):
         found[record.request_id].append(record)
     return found
 

@@ -121,6 +121,35 @@ def test_metadata_and_ids(database: str) -> None:
     assert root["spanAttributes"]["gatehouse.attempts"] == 2
 
 
+def test_a_call_of_many_records_is_one_span(database: str) -> None:
+    """A socket's responses, and what a background response used, have records with the request id of their call."""
+    rows = [
+        call(7, 0, operation="realtime_session", status=101, cost_pico=0),
+        call(7, 1, operation="realtime", status=101, cost_pico=10**12),
+        call(7, 2, operation="realtime", status=101, error_class="upstream_error", cost_pico=10**12),
+    ]
+    UsageRecord.objects.using(database).bulk_create(rows)
+    for order in ("asc", "desc"):
+        found = spans(database, sortDirection=order)
+        assert len({span["spanId"] for span in found}) == len(found) == 4
+        (root,) = [span for span in found if span["spanKind"] == "Server"]
+        assert (root["spanName"], root["statusCode"]) == ("realtime_session openai-main/gpt-4o-mini", "OK")
+        assert root["spanAttributes"]["gatehouse.cost_usd"] == 2
+
+
+def test_a_calls_own_span_says_nothing_of_attempts_that_are_not_shown(database: str) -> None:
+    """As to who manages one of the accounts that a call went to."""
+    rows = [
+        call(8, 0, account="mine", status=429, error_class="upstream_error", error_message="slow down", cost_pico=0),
+        call(8, 1, account="other", attempt_number=2, status=500, error_message="secret words", cost_pico=10**12),
+    ]
+    UsageRecord.objects.using(database).bulk_create(rows)
+    seen = UsageRecord.objects.using(database).filter(account="mine")
+    root, attempt = query_spans(seen, {**TIMES, "traceIds": [f"{8:032x}"]}, NOW)["data"]
+    assert (root["statusMessage"], root["spanAttributes"]["gatehouse.cost_usd"]) == ("slow down", 0)
+    assert root["durationNs"] == attempt["durationNs"]
+
+
 def test_types_of_spans(database: str) -> None:
     store(database)
 
