@@ -123,7 +123,7 @@ def usable(caller: Caller, name: str) -> AccountSnapshot:
     account = state.directory.accounts.get(name)
     if account is None or not may_use(caller, account):
         raise NotFound(
-            f"The provider account {name!r} does not exist or you do not have access to it.",
+            f"The provider account {name[:200]!r} does not exist or you do not have access to it.",
             param="x-tfy-provider-name",
             code="provider_account_not_found",
         )

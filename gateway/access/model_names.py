@@ -1,49 +1,55 @@
 """Forms of a model's name: vendors accept many for one model, and a check must not be passed by writing another.
 
-Pure functions over names; :mod:`gateway.access.models` says who may call what.
+Pure functions over names, which callers make up: each takes time in proportion to a name's length. What is longer than
+any name is none, and is never kept. :mod:`gateway.access.models` says who may call what.
 """
 
 import re
 from functools import lru_cache
 
+from gateway.body.model_fields import MAX_NAME_CHARACTERS
+
+STEMS_KEPT = 4096
 # A snapshot that is open to every caller who may use that model.
 SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
-# Before the name itself: Google's and Azure's resources, Bedrock's regions and makers, the maker in an aggregator's
-# names.
+# Before the name itself, and before the maker: Bedrock's regions and makers, the maker in an aggregator's names.
 PREFIXES = re.compile(
-    r"(?:.*/)?(?:(?:us|eu|apac|global|us-gov)\.)?"
+    r"(?:(?:us|eu|apac|global|us-gov)\.)?"
     r"(?:(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen)\.)?"
 )
-# Behind it: a tag (Ollama's and OpenRouter's), a version or a date by any vendor's custom, and words for "the newest".
-SUFFIXES = re.compile(
-    r"(?::.*"
-    r"|@.*"
-    r"|-(?:latest|preview|exp|experimental|stable|beta|ga|default)"
-    r"|-v\d+"
-    r"|-(?:20)?\d\d-\d\d(?:-\d\d|-20\d\d)?"
-    r"|-(?:19|20)\d{6}"
-    r"|-\d{2}-20\d\d"
-    r"|-\d{3,4}"
-    r")\Z"
+# The words at a name's end that say which version of the model it is, with how many they are: words for "the newest", a
+# version or a date by any vendor's custom.
+ENDINGS = (
+    (3, re.compile(r"(?:20)?\d\d-\d\d-(?:20)?\d\d")),
+    (2, re.compile(r"(?:20)?\d\d-\d\d|\d\d-20\d\d")),
+    (1, re.compile(r"latest|preview|exp|experimental|stable|beta|ga|default|v\d+|(?:19|20)\d{6}|\d{3,4}")),
 )
 SEPARATORS = re.compile(r"[._\s-]+")
+TAGS = re.compile(r"[:@]")
 FINE_TUNED = "ft:"
+BLANK = "/ \t\r\n\v\f"
 
 
 def plain(name: str) -> str:
-    """Return the name without what says nothing: whitespace around it, case, ``models/`` before and ``:latest`` behind
-    it.
+    """Return the name without what says nothing: whitespace and slashes around it, case, ``models/`` before and
+    ``:latest`` behind it.
     """
-    return name.strip().lower().removeprefix("models/").removesuffix(":latest")
+    return name.strip().strip(BLANK).lower().removeprefix("models/").removesuffix(":latest").strip(BLANK)
 
 
-@lru_cache(maxsize=65_536)
 def stem(name: str) -> str:
     """Return what all names of a model's versions share: ``gpt-4`` for ``models/GPT-4-1106-preview``.
 
     Different models may share one (``gpt-4`` and ``gpt-4-1106-preview`` do): use it to refuse, never to let in. A
-    fine-tuned model is its owner's alone and has a name that nothing else has.
+    fine-tuned model is its owner's alone and has a name that nothing else has. What is too long for a name has none
+    but itself.
     """
+    name = plain(name)
+    return _stem(name) if len(name) <= MAX_NAME_CHARACTERS else name
+
+
+@lru_cache(maxsize=STEMS_KEPT)
+def _stem(name: str) -> str:
     while not name.startswith(FINE_TUNED):
         shorter = _without_decoration(name)
         if shorter == name:
@@ -53,15 +59,16 @@ def stem(name: str) -> str:
 
 
 def _without_decoration(name: str) -> str:
-    """Return the name without what is around it, once: what is left may be decorated, too."""
-    name = plain(name)
-    if name.startswith(FINE_TUNED):
-        return name
-    prefix = PREFIXES.match(name)
-    rest = name[prefix.end() :] if prefix else name
-    rest = SEPARATORS.sub("-", rest.partition(":")[0].partition("@")[0]) or name
-    while True:
-        shorter = SUFFIXES.sub("", rest)
-        if shorter == rest or not shorter:
-            return rest
-        rest = shorter
+    """Return a plain name without what is around it, once: what is left may be decorated, too."""
+    rest = name.rpartition("/")[2]  # behind Google's and Azure's resources, and makers
+    prefix = PREFIXES.match(rest)
+    rest = TAGS.split(rest[prefix.end() :] if prefix else rest, maxsplit=1)[0]  # before Ollama's and OpenRouter's tags
+    words = (SEPARATORS.sub("-", rest) or name).split("-")
+    while (size := _ending(words)) and any(words[:-size]):
+        del words[-size:]
+    return plain("-".join(words)) or name
+
+
+def _ending(words: list[str]) -> int:
+    """Return how many of the last words say which version it is."""
+    return next((size for size, form in ENDINGS if form.fullmatch("-".join(words[-size:]))), 0)

@@ -1,14 +1,14 @@
 """Access: which accounts and models a caller may use. Not there and not yours look the same."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator
 
 from accounts.caller import Caller
 from gateway.access.accounts import _check_enabled
 from gateway.access.grants import may_call
+from gateway.access.listings import listings, longest
 from gateway.access.model_names import FINE_TUNED, plain, stem
+from gateway.body.model_fields import MAX_NAME_CHARACTERS
 from gateway.call.errors import InvalidRequest, ModelNotFound
 from gateway.directory.accounts import unlisted_model
 from gateway.state import state
@@ -19,7 +19,6 @@ from rules.unlisted import words_of
 # What an upstream name that no one listed may look like. It goes into headers, logs and caches.
 # Vendors read lists, patterns and fallbacks in names with other signs.
 UNLISTED_NAME = re.compile(r"[A-Za-z0-9@~][A-Za-z0-9._:/@+~-]{0,299}")
-LISTINGS_KEPT = 256
 
 
 def resolve(caller: Caller, model: str, provider_name: str) -> Target:
@@ -64,7 +63,7 @@ def not_found(model: str, where: str = "") -> ModelNotFound:
 
 def _of_account(caller: Caller, account: AccountSnapshot, name: str, asked: str) -> Target | None:
     model = account.models.get(name)
-    if model is None and account.any_model and UNLISTED_NAME.fullmatch(name):
+    if model is None and account.any_model:
         model = _by_upstream_name(caller, account, name)
     if model is None or not may_call(caller, account, model):
         return None
@@ -77,6 +76,8 @@ def _by_upstream_name(caller: Caller, account: AccountSnapshot, name: str) -> Mo
 
     A dated snapshot that is not listed is open to every caller who may use that model.
     """
+    if UNLISTED_NAME.fullmatch(name) is None:
+        return None
     if is_listed(account, name):
         return by_upstream_name(caller, account, name)
     closed = is_narrowed(caller, account, name) or holds_narrowed(caller, account, name)
@@ -92,7 +93,7 @@ def by_upstream_name(
     """
     entries = [
         model
-        for model in _listings(account).by_name.get(plain(name), ())
+        for model in listings(account).by_name.get(plain(name), ())
         if (not exact or model.upstream_id == name) and may_call(caller, account, model)
     ]
     wanted = frozenset(model_types)
@@ -125,11 +126,11 @@ def is_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
 
     A caller who may call a model by this very name may write it.
     """
-    listings = _listings(account)
-    exact = listings.by_name.get(plain(name), ())
+    listed = listings(account)
+    exact = listed.by_name.get(plain(name), ())
     if any(may_call(caller, account, model) for model in exact):
         return False
-    return any(not may_call(caller, account, model) for model in listings.by_stem.get(stem(name), ()))
+    return any(not may_call(caller, account, model) for model in listed.by_stem.get(stem(name), ()))
 
 
 def holds_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
@@ -138,51 +139,20 @@ def holds_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
     Upstreams take many forms: ``~gpt-4o``, ``gpt-4o-fast``, ``x,gpt-4o``. Of names that begin at one word the longest
     counts. One that the price list has by just this name is a model of its own, and so is a fine-tuned one.
     """
-    if name.lower().startswith(FINE_TUNED) or published_name(account.vendor.price_source, name):
+    if len(name) > MAX_NAME_CHARACTERS or name.lower().startswith(FINE_TUNED):
         return False
-    listed, words, place = _listings(account).by_words, words_of(name), 0
+    words, place = words_of(name), 0
     while place < len(words):
-        longest = max(
-            (own for own in listed.get(words[place], {}) if words[place : place + len(own)] == own), default=(), key=len
-        )
-        if longest and not any(may_call(caller, account, model) for model in listed[longest[0]][longest]):
-            return True
-        place += len(longest) or 1
+        size, meant = longest(listings(account).by_words, words, place)
+        if size and not any(may_call(caller, account, model) for model in meant):
+            return not published_name(account.vendor.price_source, name)
+        place += size or 1
     return False
 
 
 def is_listed(account: AccountSnapshot, name: str) -> bool:
     """Whether ``name`` is the upstream's own for a model that is listed on ``account``, in whatever form."""
-    return plain(name) in _listings(account).by_name
-
-
-@dataclass(frozen=True, slots=True)
-class Listings:
-    """An account's models by the forms of their names: public and upstream's plain ones, their stems, and their words
-    under the first one.
-    """
-
-    by_name: Mapping[str, tuple[ModelSnapshot, ...]]
-    by_stem: Mapping[str, tuple[ModelSnapshot, ...]]
-    by_words: Mapping[str, Mapping[tuple[str, ...], tuple[ModelSnapshot, ...]]]
-
-
-@lru_cache(maxsize=LISTINGS_KEPT)
-def _listings(account: AccountSnapshot) -> Listings:
-    """Return the account's listings, made once for each snapshot of it."""
-    by_name: dict[str, dict[str, ModelSnapshot]] = {}
-    by_stem: dict[str, dict[str, ModelSnapshot]] = {}
-    by_words: dict[str, dict[tuple[str, ...], tuple[ModelSnapshot, ...]]] = {}
-    for model in account.models.values():
-        by_name.setdefault(plain(model.upstream_id), {})[model.name] = model
-        for name in (model.upstream_id, model.name):
-            by_stem.setdefault(stem(name), {})[model.name] = model
-            words = words_of(name.rpartition("/")[2])
-            if words:
-                same = by_words.setdefault(words[0], {})
-                same[words] = (*same.get(words, ()), model)
-    names, stems = ({key: tuple(found.values()) for key, found in each.items()} for each in (by_name, by_stem))
-    return Listings(names, stems, by_words)
+    return plain(name) in listings(account).by_name
 
 
 def _offers(caller: Caller, name: str) -> Iterator[Target]:

@@ -29,6 +29,7 @@ from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 Fields = Mapping[str, msgspec.Raw]
 TOOLS = b'"tools"'
+MAX_NAMED = 1000
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -82,6 +83,7 @@ def rename_all(
     found: list[ModelSnapshot] = []
 
     def resolve(name: str) -> str:
+        _check_count(len(found))
         model = access.on_account(caller, account, name).model
         if sent_as_is and model.upstream_id != name:
             raise InvalidRequest(
@@ -92,13 +94,22 @@ def rename_all(
         found.append(model)
         return model.upstream_id
 
-    for word in routing_words(value):
+    for count, word in enumerate(routing_words(value)):
+        _check_count(count)
         if access.is_narrowed(caller, account, word):
             raise access.not_found(word, f" on provider account {account.name!r}")
     rename(value, resolve)
-    for tool in tools_without_model(value):
+    for tool in dict.fromkeys(tools_without_model(value)):
         _check_tool(caller, account, tool)
     return found
+
+
+def _check_count(count: int) -> None:
+    if count >= MAX_NAMED:
+        raise InvalidRequest(
+            f"A call names at most {MAX_NAMED} models beside its own, or in what says how to route it.",
+            code="too_many_values",
+        )
 
 
 def _check_tool(caller: Caller, account: AccountSnapshot, tool: str) -> None:
@@ -115,8 +126,8 @@ def _check_tool(caller: Caller, account: AccountSnapshot, tool: str) -> None:
     except ModelNotFound:
         takes = f"uses {name!r}" if name else "uses one of the provider's choice"
         raise ModelNotFound(
-            f"The tool {tool!r} without a model {takes}, which does not exist on provider account {account.name!r} or "
-            "you do not have access to it. Name a model that you may call in the tool's 'model'.",
+            f"The tool {tool[:200]!r} without a model {takes}, which does not exist on provider account "
+            f"{account.name!r} or you do not have access to it. Name a model that you may call in the tool's 'model'.",
             param="tools",
         ) from None
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from accounts.caller import Caller
 from gateway.access import grants
 from gateway.access import models as access
+from gateway.access.listings import listings
 from gateway.access.model_names import stem
 from providers.snapshot import AccountSnapshot
 
@@ -21,7 +22,7 @@ def looked_for(caller: Caller, account: AccountSnapshot) -> re.Pattern[bytes] | 
     stems = {stem(name) for model in hidden for name in (model.upstream_id, model.name) if name}
     if not stems:
         return None
-    forms = (re.escape(each.encode()).replace(rb"\-", rb"[._\s-]+") for each in sorted(stems, reverse=True))
+    forms = (re.escape(each.encode()).replace(rb"\-", rb"[._\s-]{1,8}") for each in sorted(stems, reverse=True))
     return re.compile(rb"(?<![a-z0-9])(?:" + b"|".join(forms) + rb")(?![a-z0-9])")
 
 
@@ -48,21 +49,15 @@ def check(caller: Caller, account: AccountSnapshot, models: Iterable[str], words
 
 def _is_callable(caller: Caller, account: AccountSnapshot, name: str) -> bool:
     """Whether ``name`` is exactly that of a model which the caller may call: the vendor's, or ours."""
-    return any(
-        name in (entry.upstream_id, entry.name) and grants.may_call(caller, account, entry)
-        for entry in account.models.values()
-    )
+    return any(grants.may_call(caller, account, entry) for entry in listings(account).exact.get(name, ()))
 
 
 def _is_hidden(caller: Caller, account: AccountSnapshot, name: str) -> bool:
     """Whether ``name``, or what is left without our account before it, could mean a model of others."""
-    forms = {name, name.removeprefix(f"{account.name}/")}
+    ours = listings(account).lowered
     return any(
         access.is_narrowed(caller, account, form)
-        or any(
-            form.lower() == entry.name.lower() and not grants.may_call(caller, account, entry)
-            for entry in account.models.values()
-        )
-        for form in forms
+        or any(not grants.may_call(caller, account, entry) for entry in ours.get(form.lower(), ()))
+        for form in {name, name.removeprefix(f"{account.name}/")}
         if not _is_callable(caller, account, form)
     )

@@ -30,7 +30,7 @@ def resolve(caller: Caller, account: AccountSnapshot, name: str, *model_types: s
     missing = [kind for kind in model_types if kind not in model.model_types] if model.listed else []
     if missing:
         raise InvalidRequest(
-            f"{missing[0]} is not supported for the model {name!r}", param="model", code="unsupported_model_type"
+            f"{missing[0]} is not supported for the model {name[:200]!r}", param="model", code="unsupported_model_type"
         )
     return Target(account, model)
 
@@ -62,7 +62,7 @@ def _refuse_public_name(account: AccountSnapshot, name: str) -> None:
     prefix, slash, rest = name.partition("/")
     if slash and prefix in state.directory.accounts:
         raise InvalidRequest(
-            f"Write the vendor's bare model name here, {rest!r}, not {name!r}: the account comes from "
+            f"Write the vendor's bare model name here, {rest[:200]!r}, not {name[:200]!r}: the account comes from "
             f"x-tfy-provider-name.",
             param="model",
             code="bare_model_name_required",
@@ -70,7 +70,7 @@ def _refuse_public_name(account: AccountSnapshot, name: str) -> None:
     listed = account.models.get(name)
     if listed is not None and listed.upstream_id != name and name.lower() not in account.upstream_ids:
         raise InvalidRequest(
-            f"Write the vendor's own model name here, {listed.upstream_id!r}, not {name!r}.",
+            f"Write the vendor's own model name here, {listed.upstream_id!r}, not {name[:200]!r}.",
             param="model",
             code="bare_model_name_required",
         )

@@ -186,8 +186,9 @@ def read_served_model(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) 
 
 def note_served_model(record: AttemptRecord, served: str) -> None:
     """Note the model that answered, where it is another than the one that was asked."""
+    served = served[:300]
     if served and record.model_served and _stem(served) != _stem(record.model_served):
-        record.model_served = served[:300]
+        record.model_served = served
 
 
 @lru_cache(maxsize=2048)

@@ -17,11 +17,12 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 import msgspec
 
 from gateway.body import json as json_body
-from gateway.body.model_fields import ROUTING_FIELDS, is_naming, strings
+from gateway.body.model_fields import MAX_NAME_CHARACTERS, ROUTING_FIELDS, is_naming
 from gateway.body.readable_types import FORM, check_body_type
 from gateway.call.errors import InvalidRequest, UnsupportedMedia
 
 MAX_MENTIONS = 20_000
+MAX_NAMES = 1000
 MIN_ID_CHARACTERS, MAX_ID_CHARACTERS = 6, 200
 PIECE_BYTES, OVERLAP_BYTES = 2**18, 4096
 # Encodings in which an ASCII letter is its own byte, but for NULs.
@@ -40,7 +41,8 @@ _escape = re.compile(
     rb"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U([0-9a-fA-F]{8})|u\{([0-9a-fA-F]{1,8})\}|([0-7]{3})|([-_.:/])|[nrtbf])"
 )
 _joined = re.compile(rb"\\\r?\n[ \t]*")
-_name_start, _name_end = re.compile(rb"[\w./:@-]*"), re.compile(rb"[\w./:@-]*\Z")
+_name_start, _name_end = re.compile(rb"[\w./:@-]*+"), re.compile(rb"[\w./:@-]*+\Z")
+_between_commas = re.compile(r"[^,]+").finditer
 _separators = re.compile(r"[.:]")
 _key_parts = re.compile(r"[\[\].]+")
 BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
@@ -66,55 +68,80 @@ class Mentions:
             for form in _forms(text[start : start + PIECE_BYTES + OVERLAP_BYTES]):
                 self.ids.update(_ids_among(form))
                 if may_name and self.looked_for is not None:
-                    self.words.update(_words_around(form.lower(), self.looked_for))
+                    for word in _words_around(form.lower(), self.looked_for):
+                        self.words.add(word)
+                        self._check_names()
             self._check_count()
 
     def add_value(self, value: Any) -> None:
         """Take the strings and the models of a decoded JSON value. Strings that hold JSON are read, too."""
-        pending = [value]
+        pending: list[tuple[Any, set[str] | None]] = [(value, None)]  # with what the fields around it say to do
         while pending:
-            node = pending.pop()
+            node, known = pending.pop()
             if isinstance(node, dict):
                 for name, child in node.items():
                     self._add_string(name)
-                    if is_naming(name):
-                        self.models.update(_names(strings(child)))
-                    elif name.lower() in ROUTING_FIELDS:
-                        self.routing.update(strings(child))
-                pending.extend(node.values())
+                    if known is not None:
+                        self._add_names(known, name)
+                    pending.append((child, self._named_by(name, known)))
             elif isinstance(node, list):
-                pending.extend(node)
+                pending.extend((child, known) for child in node)
             elif isinstance(node, str):
                 self._add_string(node)
+                if known is not None:
+                    self._add_names(known, node)
                 if node.lstrip()[:1] in ("{", "["):
                     text = node.encode("utf-8", "replace")
                     inner = _decoded(text)
                     if inner is None:
                         self.add_text(text, may_name=True)
-                    pending.append(inner)
+                    pending.append((inner, known))
         self._check_count()
+
+    def _named_by(self, field_name: str, known: set[str] | None) -> set[str] | None:
+        """Return where the strings below a field go: what names models does so at any depth."""
+        if known is self.models or is_naming(field_name):
+            return self.models
+        return self.routing if field_name.lower() in ROUTING_FIELDS else known
 
     def add_pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Take the pairs of a query or a form: ``models[]=a`` and ``session[model]=a`` name models."""
         for name, value in pairs:
             parts = [part for part in _key_parts.split(name) if part]
             if any(map(is_naming, parts)):
-                self.models.update(_names([value]))
+                self._add_names(self.models, value)
             for part in (*parts, value):
                 self.add_value(part)
 
     def add_path(self, path: str) -> None:
         """Take what an address names: words of its segments, and models behind ``models/`` and its like."""
-        segments = path.split("/")
         self.add_text(path.encode())
-        for place, segment in enumerate(segments):
+        before, place = "", 0
+        for segment in path.split("/"):
             self._add_string(segment)
-            if place and segments[place - 1].lower() in MODEL_PARENTS:
-                self.words.update((segment, segment.partition(":")[0], "/".join(segments[place:])))
+            if before.lower() in MODEL_PARENTS:
+                rest = path[place : place + MAX_NAME_CHARACTERS]
+                self.words.update(
+                    (segment[:MAX_NAME_CHARACTERS], segment.partition(":")[0][:MAX_NAME_CHARACTERS], rest)
+                )
+            before, place = segment, place + len(segment) + 1
 
     def _add_string(self, text: str) -> None:
         if 0 < len(text) <= MAX_ID_CHARACTERS and _whole(text):
             self.ids.add(text)
+
+    def _add_names(self, known: set[str], text: str) -> None:
+        for name in _names(text) if known is self.models else (text,):
+            if len(name) <= MAX_NAME_CHARACTERS:
+                known.add(name)
+                self._check_names()
+
+    def _check_names(self) -> None:
+        if len(self.words) + len(self.models) + len(self.routing) > MAX_NAMES:
+            raise InvalidRequest(
+                f"The call holds more than {MAX_NAMES} different names that could be models'. Send less at a time.",
+                code="too_many_values",
+            )
 
     def _check_count(self) -> None:
         if len(self.ids) > MAX_MENTIONS:
@@ -201,9 +228,8 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
         raise InvalidRequest("The form has too many fields.", code="too_many_values") from None
 
 
-def _names(texts: Iterable[str]) -> Iterator[str]:
-    for text in texts:
-        yield from (name.strip() for name in text.split(",") if name.strip())
+def _names(text: str) -> Iterator[str]:
+    return (name.group().strip() for name in _between_commas(text) if not name.group().isspace())
 
 
 def _forms(raw: bytes) -> Iterator[bytes]:
@@ -247,6 +273,6 @@ def _words_around(text: bytes, looked_for: re.Pattern[bytes]) -> Iterator[str]:
     for found in looked_for.finditer(text):
         start, end = found.span()
         before = _name_end.search(text, max(0, start - MAX_ID_CHARACTERS), start)
-        behind = _name_start.match(text, end)
+        behind = _name_start.match(text, end, end + MAX_ID_CHARACTERS)
         begin = before.start() if before else start
         yield text[begin : behind.end() if behind else end].decode("latin1")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Rename = Callable[[str], str]
+# What is longer names no model.
+MAX_NAME_CHARACTERS = 300
 
 # What callers keep in a body, call things, or describe by a schema: a "model" in there is a word like any other.
 INERT_FIELDS = frozenset(
@@ -100,33 +102,25 @@ def rename(value: Any, resolve: Rename) -> None:
     """Give every model that ``value`` names, a decoded JSON object or list, the name that ``resolve`` returns for
     it.
     """
-    pending = [value]
+    pending = [(value, False)]  # whether a naming field holds it: a list, or an object that names
     while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending.extend(entry for entry in node if isinstance(entry, dict | list))
-            continue
-        for key, child in node.items():
-            if is_inert(node, key):
-                continue
-            if is_naming(key):
-                node[key] = child = _renamed(child, resolve)
+        node, naming = pending.pop()
+        for key, child, named in list(_entries(node, naming)):
             if isinstance(child, dict | list):
-                pending.append(child)
+                pending.append((child, named))
+            elif named and isinstance(child, str):
+                node[key] = ",".join(resolve(name.strip()) if name.strip() else name for name in child.split(","))
 
 
-def _renamed(value: Any, resolve: Rename) -> Any:
-    """Return what a naming field holds with the names that ``resolve`` gives: one, several with commas, a list,
-    objects.
-    """
-    if isinstance(value, str):
-        return ",".join(resolve(name.strip()) if name.strip() else name for name in value.split(","))
-    if isinstance(value, list):
-        return [_renamed(entry, resolve) for entry in value]
-    if isinstance(value, dict):
-        listed = {key for key, child in value.items() if key in NAMES or isinstance(child, list)}
-        return {key: _renamed(child, resolve) if key in listed else child for key, child in value.items()}
-    return value
+def _entries(node: Any, naming: bool) -> Iterator[tuple[Any, Any, bool]]:
+    """Yield ``(key, child, whether it names models)`` of an object or a list that a naming field holds, or not."""
+    if isinstance(node, list):
+        yield from ((place, child, naming) for place, child in enumerate(node))
+        return
+    for key, child in node.items():
+        named = is_naming(key) or (naming and (key in NAMES or isinstance(child, list)))
+        if named or not is_inert(node, key):
+            yield key, child, named
 
 
 def routing_words(value: Any) -> Iterator[str]:
@@ -138,7 +132,7 @@ def routing_words(value: Any) -> Iterator[str]:
             for key, child in node.items():
                 if key.lower() in ROUTING_FIELDS:
                     yield from strings(child)
-                if not is_inert(node, key):
+                elif not is_inert(node, key):
                     pending.append(child)
         elif isinstance(node, list):
             pending.extend(node)

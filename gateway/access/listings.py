@@ -1,0 +1,68 @@
+"""An account's models by every form of their names, to find which ones a caller's words could mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from gateway.access.model_names import plain, stem
+from providers.snapshot import AccountSnapshot, ModelSnapshot
+from rules.unlisted import words_of
+
+LISTINGS_KEPT = 256
+MAX_WORDS = 30
+
+
+@dataclass(slots=True)
+class Words:
+    """A place in a tree of names' words: what follows, and the models whose name ends here."""
+
+    words: dict[str, "Words"] = field(default_factory=dict)
+    models: tuple[ModelSnapshot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """An account's models by their names, ours and the upstream's, exactly; by ours in lower case; by the upstream's
+    plain one; by the stems of both, and by their words.
+    """
+
+    exact: Mapping[str, tuple[ModelSnapshot, ...]]
+    lowered: Mapping[str, tuple[ModelSnapshot, ...]]
+    by_name: Mapping[str, tuple[ModelSnapshot, ...]]
+    by_stem: Mapping[str, tuple[ModelSnapshot, ...]]
+    by_words: Words
+
+
+@lru_cache(maxsize=LISTINGS_KEPT)
+def listings(account: AccountSnapshot) -> Listings:
+    """Return the account's listings, made once for each snapshot of it."""
+    forms: tuple[dict[str, dict[str, ModelSnapshot]], ...] = ({}, {}, {}, {})
+    exact, lowered, by_name, by_stem = forms
+    by_words = Words()
+    for model in account.models.values():
+        by_name.setdefault(plain(model.upstream_id), {})[model.name] = model
+        lowered.setdefault(model.name.lower(), {})[model.name] = model
+        for name in (model.upstream_id, model.name):
+            exact.setdefault(name, {})[model.name] = model
+            by_stem.setdefault(stem(name), {})[model.name] = model
+            node = by_words
+            for word in words_of(name.rpartition("/")[2])[:MAX_WORDS]:
+                node = node.words.setdefault(word, Words())
+            if node is not by_words:
+                node.models = (*node.models, model)
+    kept = [{key: tuple(found.values()) for key, found in each.items()} for each in forms]
+    return Listings(kept[0], kept[1], kept[2], kept[3], by_words)
+
+
+def longest(node: Words, words: tuple[str, ...], place: int) -> tuple[int, tuple[ModelSnapshot, ...]]:
+    """Return how many words from ``place`` on are a listed name, and the models that have it: the longest."""
+    size = 0
+    meant: tuple[ModelSnapshot, ...] = ()
+    for count, word in enumerate(words[place : place + MAX_WORDS], 1):
+        deeper = node.words.get(word)
+        if deeper is None:
+            break
+        node = deeper
+        if node.models:
+            size, meant = count, node.models
+    return size, meant
