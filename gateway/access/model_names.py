@@ -28,6 +28,7 @@ SEPARATORS = re.compile(r"[._\s-]+")
 TAGS = re.compile(r"[:@]")
 FINE_TUNED = "ft:"
 BLANK = "/ \t\r\n\v\f"
+OF_SOMEONE = ("tunedmodels", "endpoints")
 
 
 def plain(name: str) -> str:
@@ -72,3 +73,9 @@ def _without_decoration(name: str) -> str:
 def _ending(words: list[str]) -> int:
     """Return how many of the last words say which version it is."""
     return next((size for size, form in ENDINGS if form.fullmatch("-".join(words[-size:]))), 0)
+
+
+def is_fine_tuned(name: str) -> bool:
+    """Whether a vendor's name is that of a model that someone had made: ``ft:...``, ``tunedModels/...``."""
+    *parents, last = name.strip().lower().split("/")
+    return last.startswith(FINE_TUNED) or any(parent in OF_SOMEONE for parent in parents)

@@ -14,6 +14,7 @@ import msgspec
 from accounts.caller import Caller
 from gateway.access import models as access
 from gateway.access.grants import is_limited
+from gateway.access.model_names import is_fine_tuned
 from gateway.body.model_fields import (
     INERT_FIELDS,
     ROUTING_FIELDS,
@@ -24,6 +25,7 @@ from gateway.body.model_fields import (
     routing_words,
     tools_without_model,
 )
+from gateway.body.object_names import normal_id
 from gateway.call.errors import InvalidRequest, ModelNotFound
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 
@@ -135,7 +137,9 @@ def _check_tool(caller: Caller, account: AccountSnapshot, tool: str) -> None:
 def references_to(models: Iterable[ModelSnapshot]) -> list[tuple[str, str]]:
     """Return those of ``models`` that are objects with an owner: fine-tuned ones that no administrator has listed."""
     return [
-        ("model", model.upstream_id) for model in models if not model.listed and model.upstream_id.startswith("ft:")
+        ("model", normal_id(model.upstream_id))
+        for model in models
+        if not model.listed and is_fine_tuned(model.upstream_id)
     ]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from accounts.caller import Caller
-from gateway.access import grants
+from gateway.access import grants, model_names
 from gateway.access import models as access
 from gateway.access.model_names import SNAPSHOT
 from gateway.call.errors import Forbidden, InvalidRequest
@@ -55,7 +55,7 @@ def _unlisted(
 
 def is_fine_tuned(target: Target) -> bool:
     """Whether the model is one that someone had fine-tuned and that no administrator has listed: it has an owner."""
-    return not target.model.listed and target.model.upstream_id.startswith("ft:")
+    return not target.model.listed and model_names.is_fine_tuned(target.model.upstream_id)
 
 
 def _refuse_public_name(account: AccountSnapshot, name: str) -> None:

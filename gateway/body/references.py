@@ -1,8 +1,8 @@
 """Finds the ids of other objects that a request body mentions, at the places where OpenAI's description has them.
 
-What a caller calls things at other places (prompt variables, headers, arguments, unknown fields) refers to nothing. Of
-an operation that OpenAI does not describe, and below an object whose ``type`` it does not, the names of fields are all
-there is to go by.
+What a caller calls things at other places (prompt variables, headers, arguments, unknown fields) refers to nothing: an
+id there is only *mentioned*, and no one else's. Of an operation that OpenAI does not describe, below an object whose
+``type`` it does not, and at the doors of other vendors, the names of fields are all there is to go by.
 """
 
 import json
@@ -14,6 +14,16 @@ from typing import Any
 import msgspec
 
 from gateway.body import reference_table
+from gateway.body.object_names import (
+    LABELS,
+    MENTION_MARKS,
+    NATIVE_MARKS,
+    find_mentioned,
+    is_google_file,
+    may_mention,
+    names_object,
+    normal_id,
+)
 from gateway.call.errors import InvalidRequest
 
 # Fields whose value is the id of an object, a list of ids, or an object with an ``id``, recognized by its name only.
@@ -51,6 +61,39 @@ FORM_FIELDS = REFERENCE_FIELDS - {"audio", "voice"}
 OWN_PREFIXES = {"audio": "audio_", "voice": "voice_", "skill_id": "skill_"}
 # Fields that hold what callers or models wrote, or what an earlier answer cited: names in there refer to nothing.
 INERT_FIELDS = frozenset({"annotations", "input_schema", "metadata", "parameters", "schema"})
+# Names that Anthropic's and Google's dialects have beside those.
+NATIVE_FIELDS = frozenset(
+    {
+        "cachedContent",
+        "cached_content",
+        "datastore",
+        "fileSearchStoreNames",
+        "file_search_store_names",
+        "fileUri",
+        "file_uri",
+        "ragCorpus",
+        "rag_corpus",
+    }
+)
+ADDRESSES = frozenset({"fileUri", "file_uri"})
+NATIVE_INERT = INERT_FIELDS | {
+    "args",
+    "input",
+    "parametersJsonSchema",
+    "response",
+    "responseJsonSchema",
+    "responseSchema",
+    "response_schema",
+}
+# Places that other vendors of chat completions have beside OpenAI's.
+OTHER_PLACES = {
+    "chat/completions": (
+        "messages.content.file_id",
+        "messages.content.image_file.file_id",
+        "messages.content.input_file.file_id",
+        "messages.content.source.file_id",
+    )
+}
 # An item of a response's input that refers to an earlier item: {"type": "item_reference", "id": "msg_..."}.
 ITEM_REFERENCE = "item_reference"
 # Where an item with an id but without content refers to an earlier item, too.
@@ -62,15 +105,27 @@ CONTENTS = {
     "reasoning": ("encrypted_content", "content"),
 }
 # A field without any of these bytes mentions nothing. Escapes of ASCII characters could hide a name, so they count too.
+ESCAPES = tuple(b"\\u00%d" % digit for digit in range(2, 8))
 # A search for a name finds those that contain it; audio and voices are found by how their ids begin.
 MARKS = (
     *(name.encode() for name in sorted(FORM_FIELDS) if not any(part in name for part in FORM_FIELDS - {name})),
     *(OWN_PREFIXES[name].encode() for name in sorted(REFERENCE_FIELDS - FORM_FIELDS)),
     ITEM_REFERENCE.encode(),
-    b"\\u00",
+    *MENTION_MARKS,
+    *ESCAPES,
 )
 # A part of each mark, of many the same: what has none of these has no mark, and a few searches say so.
-HINTS = (b"_id", b"_file", b"audio_", b"voice_", ITEM_REFERENCE.encode(), b"container", b"conversation", b"\\u00")
+HINTS = (
+    b"_id",
+    b"_file",
+    b"audio_",
+    b"voice_",
+    ITEM_REFERENCE.encode(),
+    b"container",
+    b"conversation",
+    b"\\u00",
+    *MENTION_MARKS[:2],
+)
 MAX_REFERENCES = 1000
 SEARCHED_BYTES = 4096
 NAME_BYTES = 256  # no name that matters is longer, each of its characters escaped
@@ -82,6 +137,8 @@ Node = dict[str | int, Any]
 name, ``LEAF`` says that ids are here and what their field is called, ``ITEMS`` that items of a conversation do."""
 ANY, LEAF, ITEMS = 0, 1, 2
 EVENTS = "realtime"
+OPENAI = "openai"
+_NATIVE_NAMES = REFERENCE_FIELDS | NATIVE_FIELDS
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -120,40 +177,60 @@ def _hints(marks: tuple[bytes, ...]) -> tuple[bytes, ...]:
 Tree = tuple[Node | None, tuple[bytes, ...], tuple[bytes, ...]]
 _TREES: dict[str, Tree] = {
     key: (_compile(places, reference_table.ITEM_LISTS.get(key, ())), _marks(places), _hints(_marks(places)))
-    for key, places in reference_table.PLACES.items()
+    for key, described in reference_table.PLACES.items()
+    for places in ((*described, *OTHER_PLACES.get(key, ())),)
 }
 _BY_NAMES: Tree = (None, MARKS, _hints(MARKS))
+_NATIVE: Tree = (None, (*MARKS, *NATIVE_MARKS), _hints((*MARKS, *NATIVE_MARKS)))
 
 
-def find_references(body: bytes, fields: Mapping[str, msgspec.Raw], operation: str = "") -> list[tuple[str, str]]:
+def find_references(
+    body: bytes, fields: Mapping[str, msgspec.Raw], operation: str = "", door: str = OPENAI
+) -> list[tuple[str, str]]:
     """Return ``(field, id)`` for every reference in ``body``, whose top-level ``fields`` are given. Without doubles.
 
     ``operation`` is its path, like ``responses`` or ``vector_stores/{id}/files``; one that OpenAI does not describe is
-    searched by names. Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a
-    name that is given twice where references belong: another reader could see the other one.
+    searched by names, as is a body in the dialect of another ``door``. Ids are in their normal form. The field of what
+    is only mentioned is :data:`~gateway.body.object_names.MENTIONED`.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` for more than ``MAX_REFERENCES``, and for a name that is given
+    twice where references belong: another reader could see the other one.
     """
-    tree, marks, hints = _TREES.get(operation_key(operation), _BY_NAMES)
-    if tree is not None and not tree:
-        return []
+    tree, marks, hints = _TREES.get(operation_key(operation), _BY_NAMES) if door == OPENAI else _NATIVE
     if operation == EVENTS and bytes(fields.get("type", b"")).strip(b'"').decode() not in reference_table.TYPES:
         tree = None  # an event of another kind of socket
-    marked = len(body) > SEARCHED_BYTES or (_has_mark(body, hints) and _has_mark(body, marks))
+    marked = len(body) > SEARCHED_BYTES or (_has_mark(body, hints) and _has_mark(body, marks)) or may_mention(body)
     listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in short_texts(bytes(fields[name]))]
     listed += [name for name in fields if tree is not None and name in tree and LEAF in tree[name]]
     if not marked and not listed:
         return []
     found: Found = {}
+    names, inert = (REFERENCE_FIELDS, INERT_FIELDS) if door == OPENAI else (_NATIVE_NAMES, NATIVE_INERT)
     for name, raw in fields.items():
-        if name not in tree if tree is not None else name in INERT_FIELDS:
+        if name in LABELS:
             continue
-        if name in FORM_FIELDS or name in listed or (marked and _mentions(raw, marks)):
-            value = _value(raw)
-            if tree is None:
-                _search({name: value}, found, items=name in ITEM_LISTS)
-            else:
-                _follow(value, tree[name], found)
-            _refuse_duplicate_names(bytes(raw), value, marks)
+        texts = short_texts(bytes(raw)) if marked else b""
+        mentions = marked and (names_object(name) or _has_mark(texts, marks) or may_mention(texts))
+        if not (mentions or name in names or name in listed):
+            continue
+        value = _value(raw)
+        if tree is not None and name in tree:
+            _follow(value, tree[name], found)
+        elif tree is None and name not in inert:
+            _search({name: value}, found, items=name in ITEM_LISTS, names=names, inert=inert)
+        if mentions:
+            _add_mentioned(value, name, found)
+        _refuse_duplicate_names(bytes(raw), value, marks)
     return list(found)
+
+
+def _add_mentioned(value: Any, name: str, found: Found) -> None:
+    referred = {object_id for _, object_id in found}
+    for pair in find_mentioned(value, name):
+        if pair[1] not in referred:
+            found[pair] = None
+            if len(found) > MAX_REFERENCES:
+                raise _too_many()
 
 
 def _value(raw: msgspec.Raw) -> Any:
@@ -165,13 +242,6 @@ def _value(raw: msgspec.Raw) -> Any:
         ) from None
     except RecursionError:
         raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
-
-
-def _mentions(raw: msgspec.Raw, marks: tuple[bytes, ...]) -> bool:
-    """Whether a field can mention anything. Decoding many strings is quicker than to search them for every mark."""
-    value = bytes(raw)
-    texts = short_texts(value)
-    return value[:1] in b"[{" if len(texts) > SEARCHED_BYTES else _has_mark(texts, marks)
 
 
 def _has_mark(value: bytes, marks: tuple[bytes, ...]) -> bool:
@@ -252,7 +322,11 @@ def _follow(value: Any, place: Node, found: Found) -> None:
 
 def _add(found: Found, field: str, value: Any) -> None:
     prefix = OWN_PREFIXES.get(field, "")
-    found.update(((field, entry), None) for entry in _ids(value) if entry.startswith(prefix))
+    found.update(
+        ((field, normal_id(entry)), None)
+        for entry in _ids(value)
+        if entry.strip().startswith(prefix) and (field not in ADDRESSES or is_google_file(entry, relative=True))
+    )
 
 
 def _too_many() -> InvalidRequest:
@@ -262,7 +336,14 @@ def _too_many() -> InvalidRequest:
 # --- by names -----------------------------------------------------------------------------------------------
 
 
-def _search(value: Any, found: Found, *, items: bool) -> None:
+def _search(
+    value: Any,
+    found: Found,
+    *,
+    items: bool,
+    names: frozenset[str] = REFERENCE_FIELDS,
+    inert: frozenset[str] = INERT_FIELDS,
+) -> None:
     pending = [value]
     while pending:
         node = pending.pop()
@@ -271,18 +352,20 @@ def _search(value: Any, found: Found, *, items: bool) -> None:
             if items:
                 found.update((reference, None) for reference in map(_item_reference, node) if reference)
         else:
-            _search_object(node, found, pending)
+            _search_object(node, found, pending, names, inert)
         if len(found) > MAX_REFERENCES:
             raise _too_many()
 
 
-def _search_object(node: dict[str, Any], found: Found, pending: list[Any]) -> None:
+def _search_object(
+    node: dict[str, Any], found: Found, pending: list[Any], names: frozenset[str], inert: frozenset[str]
+) -> None:
     kind = node.get("type")
     for name, child in node.items():
-        if name in REFERENCE_FIELDS:
+        if name in names:
             _add(found, name, child)
-        inert = name in INERT_FIELDS or (name == "results" and kind == "file_search_call")
-        if isinstance(child, dict | list) and not inert:
+        passed_over = name in inert or (name == "results" and kind == "file_search_call")
+        if isinstance(child, dict | list) and not passed_over:
             pending.append(child)
     if kind == "file_id" and isinstance(node.get("id"), str):
         found["file_id", node["id"]] = None  # a data source of evals

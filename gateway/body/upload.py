@@ -14,6 +14,7 @@ from accounts.numbers import whole_number
 from gateway.billing.audio_length import AudioMeter
 from gateway.body.model_fields import is_naming
 from gateway.body.multipart import PartScanner
+from gateway.body.object_names import MENTIONED, names_id, normal_id
 from gateway.body.part_headers import parameters
 from gateway.body.references import FORM_FIELDS
 from gateway.call.errors import InvalidRequest, TooLarge, UnsupportedMedia
@@ -92,7 +93,7 @@ class MultipartUpload:
     def references(self) -> list[tuple[str, str]]:
         """The ids of other objects that the parts seen so far mention, with the field that did."""
         return [
-            (field, value.decode("utf-8", "replace"))
+            (field, normal_id(value.decode("utf-8", "replace")))
             for name, values in self._scanner.lists.items()
             if (field := self._reference(name))
             for value in values
@@ -239,10 +240,12 @@ def boundary_of(content_type: bytes) -> bytes:
 
 
 def reference_field(name: str, known: frozenset[str] = FORM_FIELDS) -> str:
-    """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``); empty for any other
-    part.
+    """Return the reference field that a part's name means (``file_ids[]``, ``source[file_id]``),
+    :data:`~gateway.body.object_names.MENTIONED` for another name of an id, empty for any other part.
     """
     words = [word for word in re.split(r"[\[\].]+", name) if word and whole_number(word) is None]
     if words and words[-1] == "id" and len(words) > 1:
         words.pop()
-    return words[-1] if words and words[-1] in known else ""
+    if words and words[-1] in known:
+        return words[-1]
+    return MENTIONED if words and names_id(words[-1]) else ""

@@ -17,6 +17,7 @@ from gateway.access import proxied_models
 from gateway.body import json as json_body
 from gateway.body.encoding import unpack
 from gateway.body.mentions import Mentions, read_body
+from gateway.body.object_names import normal_id
 from gateway.body.readable_types import FORM
 from gateway.body.references import find_references
 from gateway.body.upload import MultipartUpload, reference_field
@@ -115,7 +116,7 @@ async def read_any_body(call: Call, content_type: bytes, mentions: Mentions) -> 
         call.references = find_references(raw, {"": msgspec.Raw(msgspec.json.encode(value))})
     elif content_type.lower().startswith(FORM):
         pairs = parse_qsl(raw.decode("latin1"))
-        call.references = [(name, value) for key, value in pairs if value and (name := reference_field(key))]
+        call.references = [(name, normal_id(value)) for key, value in pairs if value and (name := reference_field(key))]
 
 
 async def check_mentions(call: Call, account: AccountSnapshot, mentions: Mentions) -> None:

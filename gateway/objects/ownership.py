@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
 from gateway.access import grants
+from gateway.body.object_names import MENTIONED
 from gateway.call.call import Call
 from gateway.call.errors import CallError, InvalidRequest, NotFound
 from gateway.models import Owned
@@ -108,10 +109,16 @@ async def check_words(caller: Caller, account: AccountSnapshot, words: Iterable[
     if account.isolation == "account":
         return
     for object_id, records in (await objects.find_many(filter(is_id, words))).items():
-        here = next((owned for owned in records if owned.account_name == account.name), None)
-        hidden = here is not None and not visible(caller, here, account.isolation)
-        if hidden or (records and next(known_to(caller, records), None) is None):
+        if is_hidden(caller, account, records):
             raise unknown(object_id)
+
+
+def is_hidden(caller: Caller, account: AccountSnapshot, records: Sequence[Owned]) -> bool:
+    """Whether ``records``, all of one id, say that it is another's on ``account``, or another's wherever it lives."""
+    here = next((owned for owned in records if owned.account_name == account.name), None)
+    if here is not None:
+        return not visible(caller, here, account.isolation)
+    return bool(records) and next(known_to(caller, records), None) is None
 
 
 async def first_refused(
@@ -133,6 +140,8 @@ def _refusal(
     caller: Caller, account: AccountSnapshot, field: str, object_id: str, records: list[Owned]
 ) -> CallError | None:
     """Return why the caller may not use an object on ``account``, given its records on all accounts."""
+    if field == MENTIONED:
+        return unknown(object_id) if is_hidden(caller, account, records) else None
     if not is_id(object_id):
         return unknown(object_id, field)
     here = next((owned for owned in records if owned.account_name == account.name), None)

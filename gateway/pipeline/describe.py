@@ -13,7 +13,6 @@ from gateway.access import default_models
 from gateway.access.accounts import choose_account
 from gateway.body import json as json_body
 from gateway.body.json import MODEL_MISSING
-from gateway.body.native_references import find_native_references
 from gateway.body.references import find_references
 from gateway.call import errors
 from gateway.call.body import JSON, Body, Upload
@@ -88,10 +87,7 @@ def read_json(call: Call, raw: bytes, content_type: str = JSON) -> None:
     """
     fields = json_body.decode_fields(raw)
     call.body = Body(raw, fields, content_type)
-    if call.operation.door == "openai":
-        call.references += find_references(raw, fields, call.endpoint)
-    else:
-        call.references += find_native_references(fields, call.operation.door)
+    call.references += find_references(raw, fields, call.endpoint, call.operation.door)
     call.stream = call.stream or json_body.flag(fields, "stream")
     if call.stream:
         call.wants_usage = json_body.wants_usage(fields.get("stream_options"))

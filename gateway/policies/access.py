@@ -48,8 +48,7 @@ def plan_of(call: Call, target: Target) -> Plan:
 
 def _named_model(call: Call) -> Target:
     target = resolve(call.caller, call.model_asked, call.account_name)
-    if not target.model.listed and target.model.upstream_id.startswith("ft:"):
-        call.references.append(("model", target.model.upstream_id))  # it has an owner, whom the records know
+    call.references += named_models.references_to([target.model])
     return target
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
 from gateway.access import models as access
-from gateway.access import named_models, vendor_names
+from gateway.access import named_models
 from gateway.call.errors import Forbidden, InvalidRequest
 from gateway.realtime.client_secrets import ClientSecret
 from gateway.realtime.kinds import SECRET_KINDS, Kind
@@ -131,4 +131,4 @@ def admit_settings(caller: Caller, account: AccountSnapshot, session: Any) -> di
 
 def references_of(target: Target) -> list[tuple[str, str]]:
     """Return the model as an object that has an owner, when someone had it fine-tuned and no one listed it."""
-    return [("model", target.model.upstream_id)] if vendor_names.is_fine_tuned(target) else []
+    return named_models.references_to([target.model])

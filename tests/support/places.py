@@ -127,6 +127,13 @@ PLACES = (
         {"model": "MODEL", "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "ID"}}]}]},
     ),
     Place(
+        "file-in-chat-flat",
+        "file",
+        "POST",
+        "chat/completions",
+        {"model": "MODEL", "messages": [{"role": "user", "content": [{"type": "file", "file_id": "ID"}]}]},
+    ),
+    Place(
         "file-search",
         "vector_store",
         "POST",

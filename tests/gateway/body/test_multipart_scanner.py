@@ -241,6 +241,8 @@ def test_malformed_boundaries(content_type: bytes) -> None:
         ("input_reference[file_id]", "file_id"),
         ("images[0][file_id]", "file_id"),
         ("container[id]", "container"),
+        ("imageId", "mentioned"),
+        ("source[document_ids][]", "mentioned"),
         ("model", ""),
         ("file", ""),
         ("id", ""),

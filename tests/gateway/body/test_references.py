@@ -1,6 +1,7 @@
 """Which ids a body mentions: found wherever the upstream would follow them, and nowhere else."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.body import reference_table, references
 from gateway.body.json import decode_fields
+from gateway.body.object_names import MENTIONED, normal_id
 from gateway.body.references import MAX_REFERENCES, OWN_PREFIXES, REFERENCE_FIELDS, find_references
 from gateway.call.errors import InvalidRequest
 from tools import build_reference_table
@@ -16,8 +18,14 @@ from tools import build_reference_table
 PAD = {"instructions": [{"text": "x" * 5000}]}
 
 
-def found(body: bytes, operation: str = "") -> set[tuple[str, str]]:
-    return set(find_references(body, decode_fields(body), operation))
+def found(body: bytes, operation: str = "", door: str = "openai") -> set[tuple[str, str]]:
+    pairs = find_references(body, decode_fields(body), operation, door)
+    return {(field, object_id) for field, object_id in pairs if field != MENTIONED}
+
+
+def mentioned(body: bytes, operation: str = "", door: str = "openai") -> set[str]:
+    pairs = find_references(body, decode_fields(body), operation, door)
+    return {object_id for field, object_id in pairs if field == MENTIONED}
 
 
 @pytest.mark.parametrize("pad", [{}, PAD], ids=["short", "long"])
@@ -171,7 +179,7 @@ def test_the_marks_of_the_table_are_no_names() -> None:
 
 
 def test_a_body_without_hints_has_no_marks() -> None:
-    for _, marks, hints in [*references._TREES.values(), references._BY_NAMES]:
+    for _, marks, hints in [*references._TREES.values(), references._BY_NAMES, references._NATIVE]:
         assert marks
         assert [mark for mark in marks if not any(hint in mark for hint in hints)] == []
 
@@ -210,3 +218,125 @@ def test_there_is_a_bound() -> None:
     assert len(found(json.dumps({"file_ids": ids[:-1]}).encode())) == MAX_REFERENCES
     with pytest.raises(InvalidRequest):
         found(json.dumps({"a": {"file_ids": ids}}).encode())
+
+
+# --- at the doors of other vendors --------------------------------------------------------------------------
+
+ADDRESS = "https://generativelanguage.googleapis.com/v1beta/files/bob"
+NATIVE: list[tuple[str, dict[str, Any], set[tuple[str, str]]]] = [
+    ("anthropic", {"messages": [{"content": [{"source": {"file_id": "file_bob"}}]}]}, {("file_id", "file_bob")}),
+    ("anthropic", {"tools": [{"type": "x", "file_id": "file_bob"}]}, {("file_id", "file_bob")}),
+    ("anthropic", {"container": "c_bob"}, {("container", "c_bob")}),
+    ("anthropic", {"container": {"id": "c_bob"}}, {("container", "c_bob")}),
+    ("anthropic", {"container": {"skills": [{"skill_id": "skill_bob"}]}}, {("skill_id", "skill_bob")}),
+    ("anthropic", {"container": {"skills": [{"type": "anthropic", "skill_id": "pptx"}]}}, set()),
+    ("anthropic", {"messages": [{"content": [{"type": "tool_use", "input": {"file_id": "mine"}}]}]}, set()),
+    ("gemini", {"cachedContent": "cachedContents/bob"}, {("cachedContent", "bob")}),
+    (
+        "gemini",
+        {"tools": [{"fileSearch": {"fileSearchStoreNames": ["fileSearchStores/bob"]}}]},
+        {("fileSearchStoreNames", "bob")},
+    ),
+    ("gemini", {"contents": [{"parts": [{"functionCall": {"args": {"fileUri": "files/mine"}}}]}]}, set()),
+    ("gemini", {"contents": [{"parts": [{"fileData": {"fileUri": "https://example.com/files/a.png"}}]}]}, set()),
+]
+
+
+def escaped_names(body: dict[str, Any]) -> bytes:
+    """A body with an escape in each name and each string that is longer than a letter."""
+    return re.sub(r'"(\w)([^"\\]+)"', lambda at: f'"\\u{ord(at[1]):04x}{at[2]}"', json.dumps(body)).encode()
+
+
+@pytest.mark.parametrize("pad", [{}, PAD], ids=["short", "long"])
+@pytest.mark.parametrize(("door", "body", "expected"), NATIVE)
+def test_other_dialects(door: str, body: dict[str, Any], expected: set[tuple[str, str]], pad: dict[str, Any]) -> None:
+    body = {**body, **pad}
+    assert found(json.dumps(body).encode(), "messages", door) == expected
+    assert found(escaped_names(body), "messages", door) == expected
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        ADDRESS,
+        ADDRESS.upper().replace("/BOB", "/bob"),
+        ADDRESS.replace(".com", ".com."),
+        ADDRESS.replace("com/", "com:443/"),
+        ADDRESS.replace("files", "%66iles"),
+        ADDRESS.replace("/v1beta", "//v1beta"),
+        ADDRESS[6:],
+        ADDRESS + ":download?alt=media",
+        ADDRESS.replace("//", "//x@"),
+        ADDRESS.replace("/bob", "/%62ob/"),
+        f" {ADDRESS}\n",
+        " files/bob",
+        "FILES/bob",
+        "v1beta/files/bob",
+        "/files/bob",
+        "files/bob?x",
+    ],
+)
+def test_googles_files_have_one_normal_form(address: str) -> None:
+    body = {"contents": [{"parts": [{"fileData": {"fileUri": address}}]}]}
+    assert found(json.dumps(body).encode(), "", "gemini") == {("fileUri", "bob")}
+    assert found(escaped_names(body), "", "gemini") == {("fileUri", "bob")}
+    if "google" in address.lower():
+        linked = {"messages": [{"content": [{"type": "image_url", "image_url": {"url": address}}]}]}
+        assert ("url", "bob") in found(json.dumps(linked).encode(), "chat/completions")
+
+
+@pytest.mark.parametrize("value", ["file-1", " file-1 ", "files/file-1", "v1/files/file-1/", "file%2D1"])
+def test_the_normal_form_of_an_id(value: str) -> None:
+    assert normal_id(value) == "file-1"
+
+
+# --- mentioned anywhere -------------------------------------------------------------------------------------
+
+BOBS = "0d6b1fa5-7e9c-4a6e-9c51-3f0c1b3f8f54"
+PARTS: list[Any] = [
+    {"type": "file", "file_id": BOBS},
+    {"type": "file", "id": BOBS},
+    {"type": "input_file", "input_file": {"file": BOBS}},
+    {"type": "image_file", "image_file": {"file_id": BOBS}},
+    {"type": "image_file", "imageFile": {"fileId": BOBS}},
+    {"type": "image_file", "image_file": BOBS},
+    {"type": "document", "document_ids": [BOBS]},
+    {"type": "text", "text": "a", "files": [{"id": BOBS}]},
+]
+
+
+@pytest.mark.parametrize("operation", ["", "chat/completions", "embeddings", "moderations", "audio/speech", "rerank"])
+@pytest.mark.parametrize("part", PARTS)
+def test_an_id_is_found_wherever_it_is(operation: str, part: dict[str, Any]) -> None:
+    for body in ({"messages": [{"content": [part]}]}, {"extra": [part]}, {"parameters": part}):
+        for padded in (body, {**body, **PAD}):
+            assert BOBS in {each for _, each in find(json.dumps(padded).encode(), operation)}
+            assert BOBS in {each for _, each in find(escaped_names(padded), operation)}
+
+
+def find(body: bytes, operation: str) -> list[tuple[str, str]]:
+    return find_references(body, decode_fields(body), operation)
+
+
+@pytest.mark.parametrize("object_id", ["file-abc123", "vs_abc123", "resp_abc123", "thread_abc123"])
+def test_what_looks_like_an_id_is_found_under_any_name(object_id: str) -> None:
+    assert object_id in mentioned(json.dumps({"x": {"source": [object_id]}}).encode(), "chat/completions")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"metadata": {"thread_id": "thread_abc123"}},
+        {"messages": [{"role": "tool", "tool_call_id": "call_file_abc123", "content": "file-abc123 is it"}]},
+        {"tool_choice": "auto", "conversation": "auto"},
+    ],
+)
+def test_labels_and_texts_mention_nothing(body: dict[str, Any]) -> None:
+    assert mentioned(json.dumps({**body, "é": "\u00e9"}).encode(), "chat/completions") == set()
+
+
+@pytest.mark.parametrize("part", PARTS[:1])
+@pytest.mark.parametrize("field", ["file_id", "image_file", "input_file", "source"])
+def test_files_in_messages_are_references_in_other_vendors_forms(field: str, part: dict[str, Any]) -> None:
+    part = part if field == "file_id" else {"type": field, field: {"file_id": BOBS}}
+    assert found(json.dumps({"messages": [{"content": [part]}]}).encode(), "chat/completions") == {("file_id", BOBS)}

@@ -217,8 +217,10 @@ def test_files_of_others_are_unknown(gateway: Gateway, token: str, vendor: Vendo
             "max_tokens": 5,
             "messages": [{"role": "assistant", "content": [called]}, {"role": "user", "content": content}],
         }
-        refused = gateway.post(token, "/v1/messages", body)
-        assert refused.status_code == 404, refused.text
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            for text in (json.dumps(body), json.dumps(body).replace("file_id", "file\\u005fid")):
+                refused = gateway.post(token, path, content=text)
+                assert refused.status_code == 404, refused.text
         assert refused.json()["error"]["type"] == "not_found_error"
         assert "file_of_a_stranger" in refused.text
     assert vendor.asked == []

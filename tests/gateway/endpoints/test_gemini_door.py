@@ -222,9 +222,26 @@ def test_files_of_others_are_unknown(gateway: Gateway, token: str, vendor: Vendo
     part = {"fileData": {"fileUri": uri, "mimeType": "video/mp4"}}
     path = actions(model_of("google-gemini"), "generateContent")
     for body in ({"contents": [{"parts": [part]}]}, {**BODY, "cachedContent": "cachedContents/of-a-stranger"}):
-        refused = gateway.post(token, path, body)
-        assert refused.status_code == 404, refused.text
-        assert "of-a-stranger" in refused.json()["error"]["message"]
+        for text in (
+            json.dumps(body),
+            json.dumps(body).replace('"file', '"\\u0066ile').replace('"cached', '"cache\\u0064'),
+        ):
+            refused = gateway.post(token, path, content=text)
+            assert refused.status_code == 404, refused.text
+            assert "of-a-stranger" in refused.json()["error"]["message"]
+    tuned = gateway.post(token, actions("internal-google/tunedModels/of-a-stranger", "generateContent"), BODY)
+    assert tuned.status_code == 404, tuned.text
+    assert vendor.asked == []
+
+
+def test_files_of_others_are_unknown_to_chat(gateway: Gateway, token: str, vendor: VendorUpstream) -> None:
+    link = {
+        "type": "image_url",
+        "image_url": {"url": "https://generativelanguage.googleapis.com/v1beta/files/of-a-stranger"},
+    }
+    body = {"model": model_of("google-gemini"), "messages": [{"role": "user", "content": [link]}]}
+    refused = gateway.post(token, "/v1/chat/completions", body)
+    assert refused.status_code == 404, refused.text
     assert vendor.asked == []
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.body.object_names import MENTIONED
 from gateway.call.errors import NotFound
 from gateway.endpoints.files import check_mentioned
 from gateway.managed.input import InputCheck
@@ -49,6 +50,15 @@ async def test_the_first_that_is_refused_is_named(asked: list[int]) -> None:
     place, error = refused
     assert (place, type(error), error.code) == (1, NotFound, "not_found")
     assert await ownership.first_refused(CALLER, ACCOUNT, references[2:]) is not None
+
+
+async def test_what_is_only_mentioned_may_be_unknown_and_not_anothers(asked: list[int]) -> None:
+    other: Any = SimpleNamespace(key="user:2", team_keys=())
+    references = [(MENTIONED, "file-x"), (MENTIONED, "../b"), (MENTIONED, "file-1")]
+    assert await ownership.first_refused(CALLER, ACCOUNT, references) is None
+    refused = await ownership.first_refused(other, ACCOUNT, references)
+    assert refused is not None
+    assert (refused[0], refused[1].code) == (2, "not_found")
 
 
 async def test_the_lines_of_a_batch_are_looked_up_together(asked: list[int]) -> None:
