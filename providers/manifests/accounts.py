@@ -21,6 +21,8 @@ from providers.vendors import VENDORS
 
 Stored = dict[str, tuple[ProviderAccount, bool]]
 """Accounts by name, and whether their secrets can be read."""
+Subjects = dict[int, list[ModelSubject]]
+"""Whom models are narrowed to, by the model's key."""
 SUBJECTS = ("user", "team", "virtual_account")
 
 
@@ -30,12 +32,13 @@ def write_accounts(run: Run, wanted: Wanted) -> None:
     for application in wanted.virtual_accounts:
         for name, role in application.grants or ():
             asked.setdefault(name, []).append((f"virtualaccount:{application.name}", role))
-    stored = _stored([account.name for account in wanted.accounts])
+    names = [account.name for account in wanted.accounts]
+    stored, subjects = _stored(names), _subjects(names)
     spoken_for = set()
     for account in sorted(wanted.accounts, key=lambda each: VENDORS[each.kind].virtual):  # behind their targets
         written = _write_account(run, account, *stored.get(account.name, (None, True)))
         if account.models is not None:
-            _write_models(run, written, account.models)
+            _write_models(run, written, account.models, subjects)
         write_aliases(run, written, account)
         if account.grants is not None:
             spoken_for.add(account.name)
@@ -46,8 +49,7 @@ def write_accounts(run: Run, wanted: Wanted) -> None:
 
 def _stored(names: list[str]) -> Stored:
     """Load the accounts with all that belongs to them, in a few queries for all of them together."""
-    subjects = ModelSubject.objects.select_related(*SUBJECTS).order_by("id")
-    models = Model.objects.prefetch_related(Prefetch("subjects", subjects)).order_by("id")
+    models = Model.objects.order_by("id")
     grants = Grant.objects.select_related(*SUBJECTS).order_by("id")
     rows = ProviderAccount.objects.select_for_update().filter(name__in=names)
     rows = rows.prefetch_related(Prefetch("models", models), Prefetch("grants", grants))
@@ -55,6 +57,15 @@ def _stored(names: list[str]) -> Stored:
         return {account.name: (account, True) for account in rows}
     except DecryptionError:
         return {account.name: _readable(account) for account in rows.defer(*ENCRYPTED)}
+
+
+def _subjects(names: list[str]) -> Subjects:
+    """Load whom models are narrowed to. Few are: a prefetch would build a query for each model that there is."""
+    rows = ModelSubject.objects.select_related(*SUBJECTS).filter(model__account__name__in=names).order_by("id")
+    found: Subjects = {}
+    for row in rows:
+        found.setdefault(row.model_id, []).append(row)
+    return found
 
 
 def _readable(account: ProviderAccount) -> tuple[ProviderAccount, bool]:
@@ -198,7 +209,7 @@ def _header_fault(where: Place, secret: Secret, moved: bool) -> None:
     where.fault(f"the environment variable {secret.variable} is not set{end}")
 
 
-def _write_models(run: Run, account: ProviderAccount, wanted: list[WantedModel]) -> None:
+def _write_models(run: Run, account: ProviderAccount, wanted: list[WantedModel], subjects: Subjects) -> None:
     """Make the account's models those of ``wanted``. Models that a fine-tuning job registered stay."""
     present = {model.name: model for model in account.models.all()} if account.pk else {}
     for entry in wanted:
@@ -208,7 +219,7 @@ def _write_models(run: Run, account: ProviderAccount, wanted: list[WantedModel])
         changes = changed_fields(model, entry.fields)
         if new or changes:
             run.save(model, entry.where, exclude={"account"})
-        moves = _write_subjects(run, model, entry)
+        moves = _write_subjects(run, model, entry, subjects.get(model.pk, []))
         name = f"{account.name}/{entry.name}"
         if new:
             run.plan.add("add", "model", name, *moves, detail=", ".join(model.model_types))
@@ -222,10 +233,10 @@ def _write_models(run: Run, account: ProviderAccount, wanted: list[WantedModel])
                 model.delete()
 
 
-def _write_subjects(run: Run, model: Model, wanted: WantedModel) -> list[Change]:
+def _write_subjects(run: Run, model: Model, wanted: WantedModel, rows: list[ModelSubject]) -> list[Change]:
     if wanted.subjects is None:
         return []
-    present = {subject_text(row): row for row in model.subjects.all()} if model.pk else {}
+    present = {subject_text(row): row for row in rows}
     where = wanted.where.get("authorized_subjects")
     changes = []
     for text in wanted.subjects:

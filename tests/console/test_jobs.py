@@ -63,7 +63,7 @@ def test_a_job_tells_how_it_stands(installation: Any, as_mia: Client) -> None:
         "refuses the account",
         "line 4: This line is bad.",
         "file-in",
-        "$0.000003 for 1 lines",
+        "$0.000003 for 1 line",
     ):
         assert text in page.replace("&#x27;", "'")
     assert f"batch_key={batch_key(row).replace('/', '%2F')}" in page
