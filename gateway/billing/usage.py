@@ -16,8 +16,6 @@ from providers.dialects import tokens, usage
 from providers.dialects.neutral import Usage
 from usage.records import AttemptRecord
 
-OUTSIDE = "tokens_outside_usage"
-"""The gap of a total that exceeds both sides, where nothing says what the rest is."""
 REPORTED = "reported"
 """The price version of a cost that the vendor itself reports."""
 TRANSCRIBING = frozenset({"transcription", "translation"})
@@ -92,7 +90,7 @@ def read_usage(record: AttemptRecord, raw: bytes | msgspec.Raw, semantics: str =
     for name, count in msgspec.structs.asdict(counts).items():
         if name in TOKENS:
             setattr(record, TOKENS[name], count)
-    record.price_gaps = OUTSIDE if counts.outside else ""
+    record.price_gaps = counts.gap
     if counts.cost_pico is not None:
         record.cost_pico, record.price_version = counts.cost_pico, REPORTED
     return True
@@ -155,6 +153,7 @@ def take(record: AttemptRecord, found: Usage | None, served: str = "") -> None:
         return
     for name, field in TOKENS.items():
         setattr(record, field, max(getattr(record, field), getattr(found, name)))
+    record.price_gaps = found.gap or record.price_gaps
     units = {
         "cache_write_1h_tokens": found.cache_write_1h,
         "input_video_tokens": found.video_input,

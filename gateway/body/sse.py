@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+BOM = b"\xef\xbb\xbf"
+"""A byte order mark, which a stream may begin with (and JSON should not, but does)."""
 MAX_EVENT_BYTES = 16 * 2**20
 TAIL_BYTES = 3  # of a blank line that is cut in two, at most so much came before the cut
 _end = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
@@ -76,11 +78,16 @@ class Events:
 
 
 class Splitter:
-    """Cuts a stream into whole events: :meth:`feed` returns those that a piece completes, and keeps the rest."""
+    """Cuts a stream into whole events: :meth:`feed` returns those that a piece completes, and keeps the rest.
 
-    __slots__ = ("_rest", "_rest_bytes", "_tail")
+    A byte order mark before the first is no part of it, and left out.
+    """
+
+    __slots__ = ("_fresh", "_mark", "_rest", "_rest_bytes", "_tail")
 
     def __init__(self) -> None:
+        self._fresh = True
+        self._mark = b""
         self._rest: list[bytes] = []
         self._rest_bytes = 0
         self._tail = b""
@@ -92,6 +99,8 @@ class Splitter:
 
     def feed(self, chunk: bytes) -> Events | None:
         """Return the events that are whole by now. Raises :class:`EventTooLarge`."""
+        if self._fresh:
+            chunk = self._without_mark(chunk)
         # What is kept holds no blank line: only the new bytes are searched, however large the event gets.
         found = _last_end(self._tail + chunk if self._rest else chunk)
         end = found - len(self._tail)
@@ -108,6 +117,22 @@ class Splitter:
             if self._rest_bytes > MAX_EVENT_BYTES:
                 raise EventTooLarge
         return Events(whole) if whole else None
+
+    def bare(self) -> Events | None:
+        """Return what is left at the end as an event, where a server sent JSON alone instead of events."""
+        rest = self.rest
+        if rest.lstrip()[:1] not in (b"{", b"["):
+            return None
+        self._rest, self._rest_bytes, self._tail = [], 0, b""
+        return Events(b"".join(b"data: %b\n" % line for line in rest.strip().splitlines()) + b"\n")
+
+    def _without_mark(self, chunk: bytes) -> bytes:
+        start = self._mark + chunk
+        if len(start) < len(BOM) and BOM.startswith(start):
+            self._mark = start
+            return b""
+        self._fresh = False
+        return start.removeprefix(BOM)
 
 
 def split(events: bytes) -> list[bytes]:

@@ -10,16 +10,18 @@ import msgspec
 from gateway.billing import usage as metering
 from gateway.body import sse
 from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.kinds import is_due, may_stream, starts_events
 from gateway.pipeline.records import MESSAGE_CHARACTERS
-from gateway.pipeline.replies import NO_BODY
+from gateway.pipeline.replies import NO_BODY, is_json
 from providers.dialects.base import ReportedError
 from providers.dialects.conversion import JSON, Converted
 from providers.dialects.openai import failed_response
+from providers.dialects.reported import RESULTS, WORDS, error_in
 from providers.redaction import redactor
 from providers.upstream.failures import BrokenAnswer
 
 UPSTREAM_ERROR = "upstream_error"
-BESIDE_ERROR = ("id", "choices", "data", "output")
+NOT_JSON = "The upstream's answer is not valid JSON."
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
@@ -45,14 +47,14 @@ def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     fields = _read_fields(attempt, status, body)
     clean = redactor(attempt.target.account.secrets)
     if status >= 300:
-        refusal = attempt.spoken.error(fields) or ReportedError(
+        refusal = error_in(attempt.spoken, body, fields, due=True) or ReportedError(
             status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
         )
         _note_error(attempt, refusal)
         return ReadAnswer(status, clean.whole(body), fields)
-    if b"rror" in body and (error := attempt.spoken.error(fields)) is not None:
+    if (b"rror" in body or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
         _note_error(attempt, error)
-        if not any(name in fields for name in BESIDE_ERROR):
+        if fields.keys().isdisjoint(RESULTS):
             return ReadAnswer(error.status, clean.whole(body), fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
@@ -61,6 +63,25 @@ def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         _note_error(attempt, failed)
     outcome = failed.status if failed is not None else status
     return ReadAnswer(status, clean.whole(_with_provider(attempt, body, fields)), fields, outcome)
+
+
+def without_events(attempt: Attempt, body: bytes) -> bytes:
+    """Return a body to be read whole, without a byte order mark. Where it is events, which no one asked for, it is that
+    of the error that they report. Raises ``BrokenAnswer`` for others, when they are metered.
+    """
+    body = body.removeprefix(sse.BOM)
+    if may_stream(attempt.call) or not starts_events(body):
+        return body
+    for event in sse.Events(body):
+        if error_in(attempt.dialect, event.data, event.fields, event.name, due=True) is not None:
+            return event.data
+        if b'"usage' in event.raw:
+            metering.read_fields(attempt.record, event.fields, attempt.target.account.vendor.usage)
+    raise BrokenAnswer("The upstream answered with a stream of events, although no stream was asked for.")
+
+
+def _error_in(attempt: Attempt, body: bytes, fields: Mapping[str, msgspec.Raw]) -> ReportedError | None:
+    return error_in(attempt.spoken, body, fields, due=is_due(attempt.call))
 
 
 def _failed_response(attempt: Attempt, fields: Mapping[str, msgspec.Raw]) -> ReportedError | None:
@@ -84,19 +105,19 @@ def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
 def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msgspec.Raw]:
     try:
         return _fields.decode(body)
-    except msgspec.ValidationError:
-        return {}
     except (ValueError, RecursionError):
         pass
     fields = sse.fields_of(body)  # what clients' parsers take, although it is not quite JSON
     if fields or status >= 300 or status in NO_BODY:
         return fields
-    if not body.strip():
-        if attempt.call.model_asked:
-            raise BrokenAnswer("The upstream answered with a success and an empty body.")
-        return fields
-    if not sse.is_json(body):
-        raise BrokenAnswer("The upstream's answer is not valid JSON.")
+    due = is_due(attempt.call)
+    words = body.strip()
+    if not words and due:
+        raise BrokenAnswer("The upstream answered with a success and an empty body.")
+    if words == b"null" and due:
+        raise BrokenAnswer("The upstream answered with a success and nothing but null.")
+    if words and not sse.is_json(body) and attempt.answer is not None and is_json(attempt.answer):
+        raise BrokenAnswer(NOT_JSON)
     return fields
 
 

@@ -11,6 +11,7 @@ from django.conf import settings as configured
 
 from gateway.billing import usage as metering
 from gateway.body import json as json_body
+from gateway.body import sse
 from gateway.body.form_as_json import form_as_json
 from gateway.call import errors
 from gateway.call.body import JSON, Body, Upload
@@ -22,6 +23,7 @@ from providers.dialects.conversion import Ask, Conversion, Converted
 from providers.dialects.conversions import RESPONSES, maker_of
 from providers.dialects.failures import DialectError, unsupported
 from providers.dialects.neutral import Media, Settings
+from providers.dialects.reported import RESULTS, error_in
 from providers.dialects.wire import plain
 from providers.media.fetcher import FetchFailed
 from providers.snapshot import Target
@@ -188,10 +190,15 @@ def refusal(error: DialectError) -> Exception:
 def whole(attempt: Attempt, conversion: Conversion, status: int, body: bytes) -> Converted:
     """Return a whole answer as the client gets it, its usage in the attempt's record.
 
-    Raises ``BrokenAnswer`` for one that is not in the provider's dialect.
+    An error inside a 200 has the status that it should have had, unless a result is beside it. Raises ``BrokenAnswer``
+    for one that is not in the provider's dialect.
     """
     if status >= 300:
         return conversion.failed(status, body)
+    fields = sse.fields_of(body)
+    reported = error_in(attempt.dialect, body, fields, due=True)
+    if reported is not None and fields.keys().isdisjoint(RESULTS):
+        return conversion.failed(reported.status, body)
     try:
         converted = conversion.answer(body)
     except DialectError as error:

@@ -13,9 +13,10 @@ from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.objects.recording import record_answer
 from gateway.pipeline import convert
-from gateway.pipeline.answers import ReadAnswer, read_answer, read_converted
+from gateway.pipeline.answers import ReadAnswer, read_answer, read_converted, without_events
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.convert import build_request
+from gateway.pipeline.kinds import Kind, read_kind
 from gateway.pipeline.replies import (
     ANTHROPIC_ID_HEADER,
     EVENT_STREAM,
@@ -38,8 +39,6 @@ from providers.redaction import redactor
 from providers.upstream.client import UpstreamAnswer, UpstreamRequest
 
 OVERLOADED, ANTHROPICS_OVERLOADED = 503, 529
-# How server-sent events begin, whatever the content type says.
-EVENT_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
 async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
@@ -60,7 +59,7 @@ async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
         else:
             async with _first_token_timeout(attempt.call, timeout):
                 streamed = await _head(attempt, request, wait_for_first_event=wait_for_first_event)
-        return streamed if isinstance(streamed, Reply) else await _reply(attempt, streamed)
+        return streamed if isinstance(streamed, Reply) else await _reply(attempt, *streamed)
     except BaseException as error:  # the attempt's boundary: whatever ends it, it leaves its record
         if attempt.answer is not None:
             attempt.answer.close()
@@ -72,24 +71,26 @@ async def exchange(attempt: Attempt, *, wait_for_first_event: bool) -> Reply:
         raise
 
 
-async def _head(attempt: Attempt, request: UpstreamRequest, *, wait_for_first_event: bool) -> Reply | bytes:
-    """Send ``request`` and take its answer's head; return the reply of a stream, else what of the body was read."""
+async def _head(
+    attempt: Attempt, request: UpstreamRequest, *, wait_for_first_event: bool
+) -> Reply | tuple[Kind, bytes]:
+    """Send ``request`` and take its answer's head; return the reply of a stream, else the kind of the answer and what
+    of its body was read.
+    """
     answer = attempt.answer = await state.client.send(attempt.target.account, request)
     _note_head(attempt, answer)
     check_kind(answer)
-    first = await answer.next_chunk() if _may_be_mistyped(attempt, answer) else b""
-    if answer.status == 200 and (media_type(answer) == EVENT_STREAM or first.lstrip().startswith(EVENT_STARTS)):
-        return await _stream_reply(attempt, answer, first, wait_for_first_event=wait_for_first_event)
-    return first
+    kind, start = await read_kind(attempt, answer)
+    if kind is Kind.EVENTS:
+        return await _stream_reply(attempt, answer, start, wait_for_first_event=wait_for_first_event)
+    return kind, start
 
 
-async def _reply(attempt: Attempt, first: bytes) -> Reply:
-    """Return the reply of an answer that is not a stream, ``first`` of whose body was read already."""
+async def _reply(attempt: Attempt, kind: Kind, start: bytes) -> Reply:
+    """Return the reply of an answer that is not a stream, ``start`` of whose body was read already."""
     answer = attempt.answer
     assert answer is not None  # its head has arrived
-    if attempt.conversion is None and answer.status < 300 and (attempt.call.operation.raw or not is_json(answer)):
-        return _raw_reply(attempt, answer)
-    return await _whole_reply(attempt, answer, first)
+    return _raw_reply(attempt, answer, start) if kind is Kind.RAW else await _whole_reply(attempt, answer, start)
 
 
 async def _request(attempt: Attempt) -> UpstreamRequest:
@@ -137,24 +138,23 @@ def _outcome(status: int) -> int:
     return OVERLOADED if status == ANTHROPICS_OVERLOADED else status
 
 
-def _may_be_mistyped(attempt: Attempt, answer: UpstreamAnswer) -> bool:
-    """Whether a stream's answer calls itself JSON: some servers send events all the same."""
-    return attempt.call.stream and answer.status == 200 and is_json(answer)
-
-
 async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -> Reply:
     body = first + await answer.read(settings.MAX_ANSWER_BYTES)
     answer.close()
     if attempt.call.ticket is not None:
         attempt.call.ticket.count(len(body))
     attempt.head_arrived()
+    if body[:1] != b"{" and answer.status < 300:
+        body = without_events(attempt, body)
     if attempt.conversion is not None:
         return await _converted_reply(attempt, answer, attempt.conversion, body)
     read = read_answer(attempt, answer.status, body)
     _note_reply(attempt, read)
     if read.status < 300 and read.fields:
         await record_answer(attempt.call, read.fields)
-    return Reply(read.status, reply_headers(attempt, answer, read.status), read.body)
+    mistyped = read.fields and ("content-type" not in answer.headers or (first and not is_json(answer)))
+    headers = reply_headers(attempt, answer, read.status, JSON if mistyped else "")
+    return Reply(read.status, headers, read.body)
 
 
 async def _converted_reply(attempt: Attempt, answer: UpstreamAnswer, conversion: Conversion, body: bytes) -> Reply:
@@ -183,13 +183,13 @@ def _note_reply(attempt: Attempt, read: ReadAnswer) -> None:
     attempt.finish(None)
 
 
-def _raw_reply(attempt: Attempt, answer: UpstreamAnswer) -> Reply:
+def _raw_reply(attempt: Attempt, answer: UpstreamAnswer, start: bytes) -> Reply:
     attempt.replied = True
     attempt.reply_begins()
     headers = reply_headers(attempt, answer, answer.status)
     if attempt.call.head_only:  # vendors have no HEAD: the file's bytes are left where they are
         attempt.finish(None)
-    return Reply(answer.status, headers, stream=raw_bytes(attempt, answer), on_close=_closer(attempt, answer))
+    return Reply(answer.status, headers, stream=raw_bytes(attempt, answer, start), on_close=_closer(attempt, answer))
 
 
 async def _stream_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes, *, wait_for_first_event: bool) -> Reply:
@@ -205,7 +205,8 @@ async def _stream_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes, 
         return _refused_reply(attempt, answer, attempt.conversion)
     attempt.replied = True
     attempt.reply_begins()
-    headers = reply_headers(attempt, answer, answer.status)
+    mistyped = "" if media_type(answer) == EVENT_STREAM else EVENT_STREAM
+    headers = reply_headers(attempt, answer, answer.status, mistyped)
     headers.append((b"x-accel-buffering", b"no"))  # nginx would hold events back
     return Reply(answer.status, headers, stream=stream.events(), on_close=_closer(attempt, answer))
 

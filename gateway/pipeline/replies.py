@@ -20,6 +20,7 @@ FILE_HEADERS = frozenset({b"accept-ranges", b"content-range", b"content-length",
 LIMIT_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
 PASSED_PREFIXES = (*LIMIT_PREFIXES, b"openai-processing", b"openai-version", b"openai-model")
 EVENT_STREAM = "text/event-stream"
+WEB_PAGE = "The upstream answered with a web page. Check the account's base URL."
 NO_BODY = frozenset({204, 205, 304})
 
 
@@ -49,7 +50,7 @@ def check_kind(answer: UpstreamAnswer) -> None:
     if 300 <= answer.status < 400:
         raise BrokenAnswer(f"The upstream answered with a redirect ({answer.status}). Check the account's base URL.")
     if answer.status < 300 and media_type(answer) == "text/html":
-        raise BrokenAnswer("The upstream answered with a web page. Check the account's base URL.")
+        raise BrokenAnswer(WEB_PAGE)
 
 
 def reply_headers(

@@ -17,11 +17,15 @@ from gateway.objects.recording import StreamRecorder
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.convert import keep_response
 from gateway.pipeline.records import MESSAGE_CHARACTERS
-from gateway.pipeline.stream_end import end_check
+from gateway.pipeline.stream_end import DONE, end_check
 from gateway.pipeline.unmetered import KeptOutput
 from providers.dialects.base import ReportedError
+from providers.dialects.chat.stream import CUT
+from providers.dialects.conversion import StreamConversion
 from providers.dialects.conversions import RESPONSES
 from providers.dialects.failures import DialectError
+from providers.dialects.openai import USAGE_OPERATIONS, only_usage
+from providers.dialects.reported import error_in
 from providers.dialects.responses import StreamWriter as ResponseWriter
 from providers.redaction import redactor
 from providers.upstream.client import UpstreamAnswer
@@ -29,7 +33,6 @@ from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 
 UPSTREAM_ERROR = "upstream_error"
 FINISH_REASON = re.compile(rb'"finish_reason": ?"([a-z_]{1,40})"')
-NO_CHOICES = (b"[]", b"null")
 
 
 class EventStream:
@@ -51,6 +54,7 @@ class EventStream:
         self._recorder = StreamRecorder(attempt.call, self._end) if creates else None
         self._ready: list[sse.Events] = []
         self._fault: Exception | None = None
+        self._last: sse.Events | None = None
         self._over = False
         self._closed = False
         self._first = first
@@ -104,6 +108,8 @@ class EventStream:
             rest = self._splitter.rest if self._conversion is None else b""
             if rest and (passed := await self._take(sse.Events(rest), whole=False)):
                 yield passed
+            if not self._end.complete and self._last is not None:
+                self._read_errors(self._last)
             if not self._end.complete:
                 fault = errors.TruncatedStream("The upstream ended the stream before it was complete.")
         except UpstreamFailure as error:
@@ -127,10 +133,21 @@ class EventStream:
         """Return what events become for the client; ``None`` when nothing does yet. Raises ``BrokenAnswer``."""
         assert self._conversion is not None
         try:
-            written = b"".join([self._conversion.feed(event.data) for event in events])
+            written = b"".join([self._converted(self._conversion, event) for event in events])
         except DialectError as error:
             raise BrokenAnswer(error.message) from None
         return sse.Events(written) if written else None
+
+    def _converted(self, conversion: StreamConversion, event: sse.Event) -> bytes:
+        """Return what an event becomes. An error is recognised here, in whatever form, and ends what is converted."""
+        if conversion.failure is not None:
+            return b""
+        if not conversion.spoke or b"rror" in event.raw:
+            found = error_in(self._attempt.dialect, event.data, event.fields, event.name, due=True)
+            if found is not None and self._attempt.conversion is not None:
+                failed = self._attempt.conversion.failed(found.status, event.data)
+                return conversion.fail(failed.failure or CUT)
+        return conversion.feed(event.data)
 
     async def _close(self) -> sse.Events | None:
         """Return what ends a converted stream, once; its last event may lack the blank line."""
@@ -160,7 +177,7 @@ class EventStream:
         except sse.EventTooLarge:
             raise UpstreamFailure("The upstream sent an event larger than 16 MB.") from None
         self._over = True
-        return None
+        return self._splitter.bare()
 
     async def _take(self, events: sse.Events, *, whole: bool = True) -> bytes:
         """Return what the client gets of ``events``, after reading what they say.
@@ -169,7 +186,9 @@ class EventStream:
         """
         raw = events.raw
         record = self._record
-        if record.ttft_us is None and self._sees_output(events):
+        self._last = events
+        early = record.ttft_us is None  # all is read that comes before the first output
+        if early and self._sees_output(events):
             self._attempt.first_output()
             self._attempt.response = next((event.fields for event in events if event.data), {})
         self._output.keep(raw)
@@ -178,7 +197,7 @@ class EventStream:
             self._attempt.ended = self._end.complete
             if self._end.complete:
                 self._attempt.finish_reasons = [reason.decode() for reason in FINISH_REASON.findall(raw)]
-        if b"rror" in raw and not record.error_class:
+        if (early or b"rror" in raw) and not record.error_class:
             self._read_errors(events)
         passed = self._read_usage(events) if b'"usage' in raw and self._conversion is None else raw
         if not whole and not self._end.complete:
@@ -194,20 +213,23 @@ class EventStream:
             return self._conversion.spoke
         spoken = self._attempt.spoken  # that an error is none is asked of the one event that looks like output
         return any(
-            event.data and spoken.is_output(event.fields) and spoken.error(event.fields, event.name) is None
+            event.data and event.data != DONE and spoken.is_output(event.fields) and self._found(event) is None
             for event in events
         )
 
+    def _found(self, event: sse.Event) -> ReportedError | None:
+        return error_in(self._attempt.spoken, event.data, event.fields, event.name, due=True)
+
     def _error_in(self, event: sse.Event) -> ReportedError | None:
         """Return the error that an event reports, of a converted one with the status that the provider's had."""
-        found = self._attempt.spoken.error(event.fields, event.name)
+        found = self._found(event)
         failure = self._conversion.failure if self._conversion is not None else None
         return ReportedError(failure.status, failure.message) if found is not None and failure is not None else found
 
     def _read_errors(self, events: sse.Events) -> None:
         """Note the vendor's own end of the stream: nothing is added to it."""
         for event in events:
-            error = self._error_in(event) if b"rror" in event.raw else None
+            error = self._error_in(event)
             if error is not None:
                 self._note_error(error)
 
@@ -220,11 +242,11 @@ class EventStream:
     def _read_usage(self, events: sse.Events) -> bytes:
         """Meter events with usage; return what is left without the chunk that only carries usage no one asked for."""
         passed = []
+        unasked = self._call.operation.path in USAGE_OPERATIONS and not self._call.wants_usage
         for event in events:
-            if b'"usage' in event.raw and metering.read_fields(self._record, event.fields, self._semantics):
-                unasked = not self._call.wants_usage and "choices" in event.fields
-                if unasked and bytes(event.fields["choices"]).replace(b" ", b"") in NO_CHOICES:
-                    continue
+            metered = b'"usage' in event.raw and metering.read_fields(self._record, event.fields, self._semantics)
+            if metered and unasked and only_usage(event.fields):
+                continue
             passed.append(event.raw)
         return b"".join(passed)
 
@@ -233,8 +255,9 @@ class EventStream:
         return self._attempt.target.account.vendor.usage
 
 
-async def raw_bytes(attempt: Attempt, answer: UpstreamAnswer) -> AsyncIterator[bytes]:
-    """Yield an answer that is neither JSON nor events, as it comes: audio, images, files.
+async def raw_bytes(attempt: Attempt, answer: UpstreamAnswer, start: bytes = b"") -> AsyncIterator[bytes]:
+    """Yield an answer that is neither JSON nor events, as it comes, after the ``start`` of it that was read: audio,
+    images, files.
 
     A break in the middle is raised: the client sees an incomplete body, as it would without us.
     """
@@ -243,13 +266,15 @@ async def raw_bytes(attempt: Attempt, answer: UpstreamAnswer) -> AsyncIterator[b
     meter = AudioMeter() if call.operation.audio == SPOKEN else None
     call.audio = meter or call.audio
     try:
-        async for chunk in answer.chunks():
+        chunk = start or await answer.next_chunk()
+        while chunk:
             attempt.first_output()
             if meter is not None:
                 meter.feed(chunk)
             if passed := clean.feed(chunk):
                 record.bytes_out += len(passed)
                 yield passed
+            chunk = await answer.next_chunk()
     except UpstreamFailure as error:
         attempt.finish(error)
         raise

@@ -170,6 +170,11 @@ class StreamConversion:
             found += write(event)
         return found
 
+    def fail(self, failure: Failure) -> bytes:
+        """Return what an error of the provider's becomes, which ends the stream."""
+        self.failure = failure
+        return self._writer.write(Failed(failure))
+
     def close(self) -> bytes:
         """Return what closes the stream; nothing for one that was cut off, which is not whole."""
         return b"" if self.failure is not None or self._reader.end() else self._writer.end()

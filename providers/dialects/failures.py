@@ -115,6 +115,17 @@ def _per_minute(said: str) -> bool:
     return bool(re.search(r"per.?(minute|second|day|hour|model|user|project)|\b[RT]P[MDS]\b|retry in", said, re.I))
 
 
+def unwrapped(fields: Any) -> Any:
+    """Return the fields of an error that a server put into an array, or into a list called ``errors``, like others'."""
+    if isinstance(fields, list) and fields:
+        fields = fields[0]
+    if isinstance(fields, dict) and not fields.get("error"):
+        several = fields.get("errors")
+        if isinstance(several, list) and several:
+            return {**fields, "error": several[0]}
+    return fields
+
+
 def message_of(body: bytes, fields: Any) -> str:
     """Return a message for an error body of no known form: its own words, shortened."""
     if isinstance(fields, dict):

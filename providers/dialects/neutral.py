@@ -180,6 +180,7 @@ class Usage(msgspec.Struct):
     """Tokens. ``input`` includes cached, written and tool-use tokens, ``output`` the reasoning tokens.
 
     ``searches`` are web searches that are billed beside them, ``requests`` what is billed by the search of a rerank.
+    ``gap`` says what is wrong with the counts, empty when nothing is (``usage.Counts``).
     """
 
     input: int = 0
@@ -196,6 +197,7 @@ class Usage(msgspec.Struct):
     searches: int = 0
     requests: int = 0
     service_tier: str = ""
+    gap: str = ""
 
     @property
     def cache_write(self) -> int:

@@ -1,56 +1,27 @@
-"""OpenAI's own wire dialect: the body goes on as it came, with the model's upstream name. Pure: no Django, no client.
-
-Error shapes of other servers that speak it are read, too: ``{"error": "text"}`` (Ollama, TGI), ``{"object": "error"}``
-(vLLM), ``{"type": "error"}`` (Anthropic-like), ``{"error": {...}}`` beside ``choices`` (OpenRouter).
-"""
+"""OpenAI's own wire dialect: the body goes on as it came, with the model's upstream name. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 from multidict import CIMultiDict
 
-from accounts.numbers import whole_number
 from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
 from providers.dialects.failures import unsupported
 from providers.dialects.history import clean
 from providers.dialects.params import fit
+from providers.dialects.reported import EMPTY, decoded, object_of, read_error, reported
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
 
 STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
 CHAT = "chat/completions"
 USAGE_OPERATIONS = frozenset({"chat/completions", "completions"})
-# Objects whose own "error" is a field like any other: a job or response that failed is a good answer.
-NOT_BESIDE = ("id", "data", "output", "choices")
-# An error's type or code, and the status that OpenAI gives it.
-STATUSES = {
-    "invalid_request_error": 400,
-    "context_length_exceeded": 400,
-    "content_filter": 400,
-    "invalid_api_key": 401,
-    "authentication_error": 401,
-    "insufficient_quota": 429,
-    "permission_error": 403,
-    "permission_denied": 403,
-    "not_found_error": 404,
-    "model_not_found": 404,
-    "rate_limit_error": 429,
-    "rate_limit_exceeded": 429,
-    "tokens": 429,
-    "requests": 429,
-    "server_error": 500,
-    "internal_server_error": 500,
-    "api_error": 500,
-    "overloaded_error": 503,
-    "service_unavailable": 503,
-    "timeout": 504,
-}
-OTHER_STATUS = 502
-MESSAGE_CHARACTERS = 1000
 CHOICE_OUTPUT = frozenset(
     {"content", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "refusal"}
 )
+
+# The fields of every chunk of a stream.
+CHUNK = frozenset({"id", "object", "created", "model", "provider", "service_tier", "system_fingerprint", "usage"})
 
 
 class Choice(msgspec.Struct):
@@ -64,11 +35,10 @@ class Choice(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_any = msgspec.json.Decoder()
+_bare_choices = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _choices = msgspec.json.Decoder(list[Choice] | None)
 _string = msgspec.json.Decoder(str)
 FAILED_EVENT = b'"response.failed"'
-EMPTY = (b"null", b'""', b"[]", b"{}", b"false", b"")
 
 
 class OpenAI:
@@ -102,14 +72,8 @@ class OpenAI:
     def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
         """Return the error that an answer, or an event of the name ``event``, reports; ``None`` for any other."""
         if bytes(fields.get("type", b"")) == FAILED_EVENT:
-            return failed_response(_object_of(fields.get("response")))
-        said = bytes(fields.get("error", b"null"))
-        marked = event == b"error" or bytes(fields.get("object", b"")) == b'"error"'
-        marked = marked or bytes(fields.get("type", b"")) == b'"error"'
-        if said in EMPTY:
-            return _reported(_decoded(_encode(fields))) if marked else None
-        beside = "choices" in fields or not any(name in fields for name in NOT_BESIDE)
-        return _reported(_decoded(said), fields) if marked or beside else None
+            return failed_response(object_of(fields.get("response")))
+        return reported(fields, event)
 
     def is_output(self, fields: Fields) -> bool:
         """Whether an event has the first content, reasoning, tool call or audio of an answer."""
@@ -158,49 +122,31 @@ def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:
     return msgspec.Raw(_encode(given))
 
 
-def _reported(error: Any, fields: Fields | None = None) -> ReportedError:
-    """Return what an error object, or an error's bare string, says."""
-    if not isinstance(error, dict):
-        return ReportedError(OTHER_STATUS, str(error)[:MESSAGE_CHARACTERS])
-    nested = error.get("error")
-    inner = nested if isinstance(nested, dict) else error
-    message = str(inner.get("message") or inner.get("error") or "")[:MESSAGE_CHARACTERS]
-    words = [inner.get(name) for name in ("status", "status_code", "code", "type")]
-    words += [_decoded(bytes(fields[name])) for name in ("status", "code") if fields and name in fields]
-    return ReportedError(_status(words), message, str(inner.get("code") or inner.get("type") or "")[:100])
-
-
-def _status(words: Iterable[Any]) -> int:
-    """Return the status that an error's numbers and words mean, the first that is one."""
-    for word in words:
-        if isinstance(word, int) and 400 <= word <= 599:
-            return word
-        if isinstance(word, str) and (number := whole_number(word, 599)) is not None and number >= 400:
-            return number
-        if isinstance(word, str) and word.lower() in STATUSES:
-            return STATUSES[word.lower()]
-    return OTHER_STATUS
-
-
 def failed_response(response: Fields) -> ReportedError | None:
     """Return the error of a response that was created and failed; ``None`` for any other."""
     said = bytes(response.get("error", b"null"))
     failed = bytes(response.get("status", b"")) == b'"failed"' and said not in EMPTY
-    return _reported(_decoded(said)) if failed else None
+    return read_error(decoded(said)) if failed else None
 
 
-def _object_of(raw: msgspec.Raw | None) -> Fields:
+def only_usage(fields: Fields) -> bool:
+    """Whether a chunk of a chat's stream, which has usage, says nothing else."""
+    raw = fields.get("choices")
+    if raw is None:
+        return fields.keys() <= CHUNK
+    if bytes(raw).replace(b" ", b"") in EMPTY:
+        return True
     try:
-        return _object.decode(raw) if raw is not None else {}
+        return not any(_says(choice) for choice in _bare_choices.decode(raw))
     except (ValueError, RecursionError):
-        return {}
+        return False
 
 
-def _decoded(raw: bytes) -> Any:
-    try:
-        return _any.decode(raw)
-    except (ValueError, RecursionError):
-        return raw.decode("utf-8", "replace")
+def _says(choice: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether a choice has anything but its number and an empty delta."""
+    delta = object_of(choice.get("delta"))
+    given = {name for name, raw in choice.items() if bytes(raw) not in EMPTY}
+    return bool(given - {"index", "delta"}) or any(bytes(raw) not in EMPTY for raw in delta.values())
 
 
 def _choices_of(fields: Fields) -> list[Choice]:

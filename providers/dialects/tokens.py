@@ -26,6 +26,7 @@ def read_openai(usage: Any, semantics: str = "openai") -> Usage | None:
         audio_output=counts.audio_output,
         image_input=counts.image_input,
         image_output=counts.image_output,
+        gap=counts.gap,
     )
 
 
@@ -46,6 +47,7 @@ def read_anthropic(usage: Any) -> Usage | None:
         reasoning=count(usage.get("output_tokens_details"), "thinking_tokens"),
         searches=count(usage.get("server_tool_use"), "web_search_requests"),
         service_tier=text_of(usage.get("service_tier")),
+        gap=usages.IMPOSSIBLE if usages.has_negative(usage) else "",
     )
 
 
@@ -55,7 +57,7 @@ def read_gemini(usage: Any) -> Usage | None:
         return None
     thoughts = count(usage, "thoughtsTokenCount")
     inputs, outputs = _modalities(usage, "promptTokensDetails"), _modalities(usage, "candidatesTokensDetails")
-    return Usage(
+    found = Usage(
         input=count(usage, "promptTokenCount") + count(usage, "toolUsePromptTokenCount"),
         output=(count(usage, "candidatesTokenCount") or count(usage, "responseTokenCount")) + thoughts,
         cached=count(usage, "cachedContentTokenCount"),
@@ -67,6 +69,9 @@ def read_gemini(usage: Any) -> Usage | None:
         video_input=inputs.get("VIDEO", 0),
         service_tier=text_of(usage.get("serviceTier")),
     )
+    if usages.has_negative(usage) or not usages.parts_fit(found):
+        found.gap = usages.IMPOSSIBLE
+    return found
 
 
 def _modalities(usage: Fields, name: str) -> dict[str, int]:

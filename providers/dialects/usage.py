@@ -14,54 +14,61 @@ a price.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from accounts.numbers import milliseconds
+from accounts.numbers import milliseconds, whole_number
 
 PICO = 10**12
 MAX_COUNT = 2**31 - 1
 _decode = msgspec.json.Decoder().decode
 
 
+Tokens = Annotated[int, msgspec.Meta(ge=0)]
+OUTSIDE = "tokens_outside_usage"
+"""The gap of a total that exceeds both sides, where nothing says what the rest is."""
+IMPOSSIBLE = "impossible_usage"
+"""The gap of counts that can't be: less than nothing, or a part that is more than its whole."""
+
+
 class CachedDetails(msgspec.Struct):
     """Parts of the cached tokens, as realtime sessions report them: cached audio has a price of its own."""
 
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+    audio_tokens: Tokens | None = None
+    image_tokens: Tokens | None = None
 
 
 class InputDetails(msgspec.Struct):
     """Parts of the input tokens. All are included in their total."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Tokens | None = None
     cached_tokens_details: CachedDetails | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+    cache_write_tokens: Tokens | None = None
+    audio_tokens: Tokens | None = None
+    image_tokens: Tokens | None = None
 
 
 class OutputDetails(msgspec.Struct):
     """Parts of the output tokens."""
 
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+    reasoning_tokens: Tokens | None = None
+    audio_tokens: Tokens | None = None
+    image_tokens: Tokens | None = None
 
 
 class Usage(msgspec.Struct):
     """OpenAI's usage object in either naming, and what compatible servers add to it."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    prompt_cache_hit_tokens: int | None = None
-    num_search_queries: int | None = None
+    prompt_tokens: Tokens | None = None
+    completion_tokens: Tokens | None = None
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    total_tokens: Tokens | None = None
+    cached_tokens: Tokens | None = None
+    reasoning_tokens: Tokens | None = None
+    prompt_cache_hit_tokens: Tokens | None = None
+    num_search_queries: Tokens | None = None
     seconds: float | None = None
     cost: float | None = None
     prompt_tokens_details: InputDetails | None = None
@@ -75,8 +82,8 @@ class Usage(msgspec.Struct):
 class Counts(msgspec.Struct):
     """What was used, in one meaning for all vendors: details are parts of their side.
 
-    ``outside`` are tokens of the vendor's total that belong to no side we know; ``cost_pico`` the cost that the vendor
-    itself reports, in 1e-12 US dollars.
+    ``outside`` are tokens of the vendor's total that belong to no side we know; ``impossible`` says that a count can't
+    be; ``cost_pico`` is the cost that the vendor itself reports, in 1e-12 US dollars.
     """
 
     input: int = 0
@@ -90,7 +97,13 @@ class Counts(msgspec.Struct):
     image_output: int = 0
     units: dict[str, int] = {}
     outside: int = 0
+    impossible: bool = False
     cost_pico: int | None = None
+
+    @property
+    def gap(self) -> str:
+        """What keeps the counts from being the whole truth; empty when nothing does."""
+        return IMPOSSIBLE if self.impossible else OUTSIDE if self.outside else ""
 
 
 _strict = msgspec.json.Decoder(Usage | None)
@@ -101,7 +114,7 @@ _NO_CACHED = CachedDetails()
 
 def read(raw: bytes | msgspec.Raw, semantics: str = "openai") -> Counts | None:
     """Return what a usage object says in the vendor's ``semantics``; ``None`` when it is not one."""
-    usage = _usage_of(raw)
+    usage, negative = _usage_of(raw)
     if usage is None:
         return None
     inputs = usage.prompt_tokens_details or usage.input_tokens_details or usage.input_token_details or _NO_INPUT
@@ -122,6 +135,7 @@ def read(raw: bytes | msgspec.Raw, semantics: str = "openai") -> Counts | None:
     if usage.completion_tokens is None and usage.output_tokens is None and not found.input:
         found.input = _count(usage.total_tokens)  # embeddings of some vendors
     _settle_total(found, _count(usage.total_tokens), semantics)
+    found.impossible = negative or not parts_fit(found)
     if semantics == "openrouter" and usage.cost is not None and usage.cost >= 0 and math.isfinite(usage.cost):
         found.cost_pico = round(usage.cost * PICO)
     return found
@@ -157,17 +171,41 @@ def _count(tokens: int | None) -> int:
     return min(max(tokens, 0), MAX_COUNT) if tokens else 0
 
 
-def _usage_of(raw: bytes | msgspec.Raw) -> Usage | None:
-    """Return a usage object; a field that is not what it should be is left out, the others count."""
+def parts_fit(found: Any) -> bool:
+    """Whether the parts of the input and of the output that have prices of their own are no more than each side."""
+    return bool(
+        found.cached + found.cache_write <= found.input
+        and found.audio_input <= found.input
+        and found.image_input <= found.input
+        and found.audio_output <= found.output
+        and found.image_output <= found.output
+    )
+
+
+def has_negative(usage: Any) -> bool:
+    """Whether a count of tokens in a usage object, or in its details, is less than nothing."""
+    if not isinstance(usage, dict):
+        return False
+    return any(
+        has_negative(value) or ("oken" in name and isinstance(value, int | float) and value < 0)
+        for name, value in usage.items()
+    )
+
+
+def _usage_of(raw: bytes | msgspec.Raw) -> tuple[Usage | None, bool]:
+    """Return a usage object, and whether a count in it is negative.
+
+    A field that is not what it should be is left out, the others count; a number may be written as a string.
+    """
     try:
-        return _strict.decode(raw)
+        return _strict.decode(raw), False
     except (ValueError, RecursionError):
         pass
     try:
         decoded = _decode(raw)
     except (ValueError, RecursionError):
-        return None
-    return _lenient(Usage, decoded) if isinstance(decoded, dict) else None
+        return None, False
+    return (_lenient(Usage, decoded), has_negative(decoded)) if isinstance(decoded, dict) else (None, False)
 
 
 def _lenient(kind: Any, values: Mapping[str, Any]) -> Any:
@@ -175,9 +213,22 @@ def _lenient(kind: Any, values: Mapping[str, Any]) -> Any:
     kept: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         value = values.get(field.name)
-        inner = next((each for each in getattr(field.type, "__args__", ()) if issubclass(each, msgspec.Struct)), None)
+        inner = next((each for each in getattr(field.type, "__args__", ()) if _is_struct(each)), None)
         if inner is not None and isinstance(value, dict):
             kept[field.name] = _lenient(inner, value)
-        elif inner is None and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            kept[field.name] = value if field.name in ("seconds", "cost") else int(value)
+        elif inner is None and (number := _number(value)) is not None:
+            kept[field.name] = number if field.name in ("seconds", "cost") else int(number)
     return kind(**kept)
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, also one that digits write; ``None`` for anything else."""
+    if isinstance(value, str):
+        return whole_number(value, MAX_COUNT)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from accounts.numbers import LARGEST, whole_number
 from providers.dialects.failures import DialectError, unreadable
 
 Fields = dict[str, Any]
@@ -117,8 +118,10 @@ def arguments_object(text: str) -> Fields:
 
 
 def count(fields: Any, name: str) -> int:
-    """Return a count from an upstream's usage: what is not a positive integer is 0."""
+    """Return a count from an upstream's usage: what is not a positive integer, also as a string, is 0."""
     value = fields.get(name) if isinstance(fields, dict) else None
+    if isinstance(value, str):
+        value = whole_number(value, LARGEST)
     return value if isinstance(value, int) and value > 0 else 0
 
 

@@ -8,6 +8,7 @@ from multidict import CIMultiDict
 
 from providers.dialects.anthropic.errors import from_fields
 from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
+from providers.dialects.reported import reported
 from providers.dialects.wire import encode, lenient_fields
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
@@ -55,7 +56,7 @@ class Anthropic:
     def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
         """Return the error that an answer or an event reports."""
         if bytes(fields.get("type", b"")) != _ERROR:
-            return None
+            return reported(fields, event)
         failure = from_fields(200, lenient_fields(fields))
         return ReportedError(failure.status, failure.message, failure.type)
 

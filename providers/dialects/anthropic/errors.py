@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from providers.dialects.failures import classify, message_of
+from providers.dialects.failures import classify, message_of, unwrapped
 from providers.dialects.neutral import Failure
 from providers.dialects.wire import encode, lenient, text_of
 
@@ -29,6 +29,7 @@ def read_error(status: int, body: bytes) -> Failure:
 
 def from_fields(status: int, fields: Any, body: bytes = b"") -> Failure:
     """Return the failure of decoded fields; a status of 200 is replaced by the error type's own."""
+    fields = unwrapped(fields)
     error = fields.get("error") if isinstance(fields, dict) else None
     inner = error if isinstance(error, dict) else {}
     kind = text_of(inner.get("type"))

@@ -13,6 +13,7 @@ from providers.dialects.failures import DialectError
 from providers.dialects.gemini import vertex as vertex_ai
 from providers.dialects.gemini.answer import content_parts
 from providers.dialects.gemini.errors import from_fields
+from providers.dialects.reported import EMPTY, reported
 from providers.dialects.wire import encode, lenient_fields, listed, plain
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
@@ -63,8 +64,8 @@ class Gemini:
 
     def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
         """Return the error that an answer or an event reports."""
-        if "error" not in fields:
-            return None
+        if bytes(fields.get("error", b"")) in EMPTY:
+            return reported(fields, event)
         failure = from_fields(200, lenient_fields(fields))
         return ReportedError(failure.status, failure.message, failure.type)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from providers.dialects.failures import classify, message_of
+from providers.dialects.failures import classify, message_of, unwrapped
 from providers.dialects.neutral import Failure
 from providers.dialects.wire import encode, lenient, listed, text_of
 
@@ -33,8 +33,7 @@ def read_error(status: int, body: bytes) -> Failure:
 
 def from_fields(status: int, fields: Any, body: bytes = b"") -> Failure:
     """Return the failure of decoded fields. Streams without ``alt=sse`` put the error into an array."""
-    if isinstance(fields, list) and fields:
-        fields = fields[0]
+    fields = unwrapped(fields)
     error = fields.get("error") if isinstance(fields, dict) else None
     inner = error if isinstance(error, dict) else {}
     name = text_of(inner.get("status"))

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.billing import pricing, usage
+from gateway.billing import pricing
+from gateway.billing.usage import REPORTED
+from providers.dialects.usage import OUTSIDE
 from providers.pricing.current import fixed_prices, public_prices
 from providers.pricing.private import private_sheet
 from providers.snapshot import ModelSnapshot, Target
@@ -101,14 +103,12 @@ def test_images_whose_stream_broke_off_before_their_usage_have_no_price() -> Non
 
 
 def test_a_gap_of_the_usage_stays() -> None:
-    made = priced(
-        record(input_tokens=1000, price_gaps=usage.OUTSIDE, units={"web_searches": 1}), private(input_mtok="1")
-    )
-    assert made.price_gaps == f"{usage.OUTSIDE},web_searches"
+    made = priced(record(input_tokens=1000, price_gaps=OUTSIDE, units={"web_searches": 1}), private(input_mtok="1"))
+    assert made.price_gaps == f"{OUTSIDE},web_searches"
 
 
 def test_a_reported_cost_is_not_worked_out_again() -> None:
-    made = priced(record(input_tokens=1000, cost_pico=7, price_version=usage.REPORTED), target())
+    made = priced(record(input_tokens=1000, cost_pico=7, price_version=REPORTED), target())
     assert made.cost_pico == 7
 
 

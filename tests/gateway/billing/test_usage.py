@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from gateway.billing import usage
+from providers.dialects.tokens import read_openai
+from providers.dialects.usage import IMPOSSIBLE, OUTSIDE
 from usage.records import AttemptRecord
 
 
@@ -80,7 +82,7 @@ def test_what_says_nothing_changes_nothing(fields: dict[str, Any]) -> None:
 
 def test_tokens_beyond_both_sides_are_a_gap() -> None:
     made = read({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}})
-    assert (made.output_tokens, made.price_gaps) == (5, usage.OUTSIDE)
+    assert (made.output_tokens, made.price_gaps) == (5, OUTSIDE)
 
 
 def test_a_cost_of_the_vendors_own_stays() -> None:
@@ -129,3 +131,39 @@ def test_tools_of_a_response() -> None:
 def test_a_video() -> None:
     made = read({"object": "video", "seconds": "8", "size": "1280x720"})
     assert made.units == {"video_seconds:1280x720": 8}
+
+
+@pytest.mark.parametrize(
+    ("semantics", "fields", "tokens"),
+    [
+        ("openai", {"usage": {"prompt_tokens": -1, "completion_tokens": 5}}, (0, 5)),
+        ("openai", {"usage": {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 900}}}, (10, 0)),
+        ("openai", {"usage": {"prompt_tokens": 10, "completion_tokens_details": {"audio_tokens": 9}}}, (10, 0)),
+        ("openai", {"usage": {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": -2}}}, (10, 0)),
+        ("anthropic", {"usage": {"input_tokens": -1, "output_tokens": 5}}, (0, 5)),
+        ("gemini", {"usageMetadata": {"promptTokenCount": 10, "cachedContentTokenCount": 900}}, (10, 0)),
+        ("gemini", {"usageMetadata": {"promptTokenCount": -10, "candidatesTokenCount": 5}}, (0, 5)),
+    ],
+)
+def test_counts_that_can_not_be_are_a_gap(semantics: str, fields: dict[str, Any], tokens: tuple[int, int]) -> None:
+    made = read(fields, semantics)
+    assert (made.input_tokens, made.output_tokens, made.price_gaps) == (*tokens, IMPOSSIBLE)
+
+
+@pytest.mark.parametrize(
+    ("semantics", "fields"),
+    [
+        ("openai", {"usage": {"prompt_tokens": "11", "completion_tokens": "7"}}),
+        ("anthropic", {"usage": {"input_tokens": "11", "output_tokens": "7"}}),
+        ("gemini", {"usageMetadata": {"promptTokenCount": "11", "candidatesTokenCount": "7"}}),
+    ],
+)
+def test_a_count_in_a_string_is_a_count(semantics: str, fields: dict[str, Any]) -> None:
+    made = read(fields, semantics)
+    assert (made.input_tokens, made.output_tokens, made.price_gaps) == (11, 7, "")
+
+
+def test_the_gap_of_converted_usage_stays() -> None:
+    made = record()
+    usage.take(made, read_openai({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 900}}))
+    assert made.price_gaps == IMPOSSIBLE

@@ -153,12 +153,17 @@ def test_a_success_that_is_not_json(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
     """JSON that is not an object goes on as it came; nothing at all is of no use to a client."""
-    for body in (b"[1, 2]", b"null"):
-        scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
-        response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
-        assert (response.status_code, response.content) == (200, body)
-    scripted.answer(OK_HEAD + b"content-length: 0\r\n\r\n")
-    assert_ours(gateway.post(token, CHAT_PATH, chat(model=scripted_model)), 502, "upstream_broken_answer")
+    scripted.answer(OK_HEAD + b"content-length: 6\r\n\r\n[1, 2]")
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
+    assert (response.status_code, response.content) == (200, b"[1, 2]")
+    for answer in (
+        OK_HEAD + b"content-length: 0\r\n\r\n",
+        OK_HEAD + b"content-length: 4\r\n\r\nnull",
+        b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n",
+        EVENTS_HEAD.replace(b"text/event-stream", b"text/plain"),
+    ):
+        scripted.answer(answer)
+        assert_ours(gateway.post(token, CHAT_PATH, chat(model=scripted_model)), 502, "upstream_broken_answer")
 
 
 INSIDE_200: list[tuple[bytes, int]] = [

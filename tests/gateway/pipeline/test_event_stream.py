@@ -199,6 +199,12 @@ ERRORS: list[tuple[bytes, int]] = [
     (b'data: {"id":"x","error":{"code":429,"message":"slow"},"choices":[{"index":0,"delta":{}}]}\n\n', 429),
     (b'event: error\ndata: {"message":"broke"}\n\n', 502),
     (b'data: {"error":{"message":"no","type":"invalid_request_error"}}\n\n', 400),
+    (b'\xef\xbb\xbfdata: {"error":{"message":"no","code":429}}\n\n', 429),
+    (b'data: [{"error":{"message":"no","code":429}}]\n\n', 429),
+    (b'data: {"errors":[{"message":"no","code":7003}],"success":false,"result":null}\n\n', 502),
+    (b'data: {"detail":"Not authenticated"}\n\n', 502),
+    (b"event: error\ndata: out of memory\n\n", 502),
+    (b'{"error":{"message":"no","code":429}}', 429),
 ]
 
 
@@ -209,12 +215,30 @@ def test_an_error_in_the_stream_is_the_vendors_end(error: bytes, status: int) ->
     assert b"upstream_stream_truncated" not in b"".join(parts)
     assert b"sk-secret" not in b"".join(parts)
     assert "sk-secret" not in record.error_message
+    assert record.error_message
+    assert record.ttft_us is None
     assert finished == [None]
+
+
+@pytest.mark.parametrize("error", [b'data: {"detail":"too long"}\n\n', b'data: {"errors":["too long"]}\n\n'])
+def test_an_error_behind_output_is_the_vendors_end(error: bytes) -> None:
+    text = event({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}, b"\n")
+    parts, record, finished = passed([text, error])
+    assert b"".join(parts) == text + error
+    assert (record.error_message, finished) == ("too long", [None])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_a_byte_order_mark_is_no_part_of_the_first_event(size: int) -> None:
+    whole = b'\xef\xbb\xbfdata: {"choices":[],"usage":{"prompt_tokens":3}}\n\ndata: [DONE]\n\n'
+    parts, record, finished = passed([whole[start : start + size] for start in range(0, len(whole), size)])
+    assert b"".join(parts) == b"data: [DONE]\n\n"
+    assert (record.input_tokens, record.ttft_us, finished) == (3, None, [None])
 
 
 @pytest.mark.parametrize(("error", "status"), ERRORS)
 def test_an_error_as_the_first_event_has_the_status_that_it_should_have_had(error: bytes, status: int) -> None:
-    stream, attempt = stream_of([b": ping\n\n", error])
+    stream, attempt = stream_of([error])
     asyncio.run(stream.prime(until_output=False))
     assert attempt.outcome == status
     assert stream.first_error is not None
@@ -257,11 +281,35 @@ def test_every_choice_needs_its_own_end() -> None:
 
 def test_a_usage_chunk_without_choices_is_withheld_in_every_form() -> None:
     text = event({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}, b"\n")
-    for choices in (b"[]", b"null", b"[ ]"):
-        usage = b'data: {"choices":' + choices + b',"usage":' + json.dumps(USAGE).encode() + b"}\n\n"
+    nothing = (
+        b"",
+        b'"choices":[],',
+        b'"choices":null,',
+        b'"choices":[ ],',
+        b'"choices":{},',
+        b'"choices":[{"delta":{}}],',
+    )
+    for choices in (*nothing, b'"choices":[{"index":0,"delta":{"content":""},"finish_reason":null}],'):
+        usage = b'data: {"id":"c",' + choices + b'"usage":' + json.dumps(USAGE).encode() + b"}\n\n"
         parts, record, _ = passed([text, usage])
         assert b"".join(parts) == text
         assert record.input_tokens == 11
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        {"choices": [{"index": 0, "delta": {}, "content_filter_results": {"hate": {"filtered": False}}}]},
+        {"citations": ["https://example.com"]},
+    ],
+)
+def test_a_chunk_that_says_more_than_usage_passes(fields: dict[str, Any]) -> None:
+    chunk = event({"id": "c", **fields, "usage": USAGE}, b"\n")
+    parts, record, _ = passed([chunk, b"data: [DONE]\n\n"])
+    assert parts[0] == chunk
+    assert record.input_tokens == 11
 
 
 def test_later_usage_that_says_less_erases_nothing() -> None:

@@ -202,7 +202,7 @@ def test_sums_in_a_stream_replace_each_other():
             "overloaded",
         ),
         (chat.StreamReader, {"error": {"message": "busy", "code": 429}}, 429, "rate_limit_exceeded"),
-        (chat.StreamReader, {"error": {"message": "what?", "type": "server_error"}}, 502, "bad_gateway"),
+        (chat.StreamReader, {"error": {"message": "what?", "type": "server_error"}}, 500, "server_error"),
         (
             responses.StreamReader,
             {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "Slow"}}},
