@@ -15,6 +15,7 @@ from accounts.caller import Caller
 from gateway.access import models as access
 from gateway.access.grants import is_limited
 from gateway.access.model_names import is_fine_tuned
+from gateway.body.json import decode_nested, refuse_nested_duplicates
 from gateway.body.model_fields import (
     INERT_FIELDS,
     ROUTING_FIELDS,
@@ -47,10 +48,10 @@ def for_account(
     """Return ``fields`` with every model but the top-level ``model`` by its upstream name on ``account``, and those
     models.
 
-    Fields that name none stay as they came, byte for byte. One that does is encoded again: a duplicate name could hide
-    another model. ``inert`` are top-level fields that name nothing. Raises :class:`~gateway.call.errors.ModelNotFound`
-    for a model that the caller may not call there; when the body is ``sent_as_is``,
-    :class:`~gateway.call.errors.InvalidRequest` for a name that is not the upstream's.
+    Fields that name none stay as they came, byte for byte. ``inert`` are top-level fields that name nothing. Raises
+    :class:`~gateway.call.errors.ModelNotFound` for a model that the caller may not call there, and
+    :class:`~gateway.call.errors.InvalidRequest` for a field that is given twice where models are named, at any depth,
+    and, when the body is ``sent_as_is``, for a name that is not the upstream's.
     """
     changed: dict[str, msgspec.Raw] = {}
     found: list[ModelSnapshot] = []
@@ -59,14 +60,14 @@ def for_account(
         if name == "input" and name in inert and (TOOLS in value or b"\\u00" in value):
             items, tools = _read_tools(value)
             named = rename_all(caller, account, tools, sent_as_is=sent_as_is)
-            if named or value.count(TOOLS) > len(tools):  # a name that comes twice could hide another model
+            if named:
                 changed[name] = msgspec.Raw(_encode(items))
             found += named
             continue
         if name == "model" or name in inert or name in INERT_FIELDS:
             continue
         if is_naming(name) or name.lower() in ROUTING_FIELDS or (value[:1] in (b"{", b"[") and may_name(value)):
-            holder = {name: _read(name, value)}
+            holder = {name: decode_nested(value, name)}
             named = rename_all(caller, account, holder, sent_as_is=sent_as_is)
             if named:
                 changed[name] = msgspec.Raw(_encode(holder[name]))
@@ -145,14 +146,12 @@ def references_to(models: Iterable[ModelSnapshot]) -> list[tuple[str, str]]:
 
 def _read_tools(value: bytes) -> tuple[Any, list[Any]]:
     """Return the items of a response's input, and the tools that some of them bring along."""
-    items = _read("input", value)
+    try:
+        items = _decode(value)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("We could not parse 'input'.", param="input", code="invalid_json") from None
     entries = items if isinstance(items, list) else []
     tools = [entry["tools"] for entry in entries if isinstance(entry, dict) and "tools" in entry]
+    if tools:
+        refuse_nested_duplicates(value, items)
     return items, [each for each in tools if isinstance(each, dict | list)]
-
-
-def _read(name: str, value: bytes) -> Any:
-    try:
-        return _decode(value)
-    except (ValueError, RecursionError):
-        raise InvalidRequest(f"We could not parse {name[:80]!r}.", param=name[:80], code="invalid_json") from None

@@ -26,17 +26,27 @@ def looked_for(caller: Caller, account: AccountSnapshot) -> re.Pattern[bytes] | 
     return re.compile(rb"(?<![a-z0-9])(?:" + b"|".join(forms) + rb")(?![a-z0-9])")
 
 
-def check(caller: Caller, account: AccountSnapshot, models: Iterable[str], words: Iterable[str] = ()) -> None:
+def check(
+    caller: Caller,
+    account: AccountSnapshot,
+    models: Iterable[str],
+    words: Iterable[str] = (),
+    in_path: Iterable[tuple[str, ...]] = (),
+) -> None:
     """Raise :class:`~gateway.call.errors.ModelNotFound` when one of ``models``, or of other ``words``, could mean a
     model that the caller may not call.
 
     A model that the account does not list passes, but a token that is limited to some models must name one of those,
-    and no other.
+    and no other: in the body or, by one of several names, at each place of the path (``in_path``).
     """
     limited = grants.is_limited(caller, account)
     named = [name for name in models if name]
-    if limited and not named:
+    places = list(in_path)
+    if limited and not (named or places):
         raise access.not_found("", f" on provider account {account.name!r}")
+    for forms in places if limited else ():
+        if not any(_is_callable(caller, account, name) for name in forms):
+            raise access.not_found(forms[0], f" on provider account {account.name!r}")
     for name in named:
         if _is_callable(caller, account, name):
             continue

@@ -1,7 +1,10 @@
 """A JSON body: decoded at its top level only, checked for what would make two readers see two different requests."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -13,6 +16,7 @@ MODEL_MISSING = "You must provide a 'model', named 'account/model' like 'openai-
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str)
+_any = msgspec.json.Decoder()
 _flags = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 # How many values a body may have. Reading one with millions would keep every other call waiting for seconds; what
@@ -115,6 +119,39 @@ def _refuse_duplicate_names(body: bytes, fields: dict[str, msgspec.Raw]) -> None
 
 def _duplicate(name: str) -> InvalidRequest:
     return InvalidRequest(f"The field {name[:80]!r} is given twice.", param=name[:80], code="duplicate_field")
+
+
+def decode_nested(raw: bytes, name: str) -> Any:
+    """Return the whole value of the field ``name``.
+
+    Raises :class:`InvalidRequest` for what is no JSON, and for a name that is given twice in one object, however deep:
+    another reader could see the other value.
+    """
+    try:
+        value = _any.decode(raw)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(f"We could not parse {name[:80]!r}.", param=name[:80], code="invalid_json") from None
+    refuse_nested_duplicates(raw, value)
+    return value
+
+
+def refuse_nested_duplicates(raw: bytes, value: Any) -> None:
+    """Raise :class:`InvalidRequest` when JSON, whose decoded ``value`` is given, names a field twice in one object."""
+    if _encode(value) == raw:  # as most libraries write it: what was decoded has no name twice
+        return
+    try:
+        json.loads(raw, object_pairs_hook=_check_unique, parse_int=_nothing, parse_float=_nothing)
+    except RecursionError:
+        raise InvalidRequest("The JSON body is nested too deeply.", code="invalid_json") from None
+
+
+def _check_unique(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise _duplicate(Counter(name for name, _ in pairs).most_common(1)[0][0])
+
+
+def _nothing(digits: str) -> None:
+    return None
 
 
 def text_field(fields: dict[str, msgspec.Raw], name: str, missing: str) -> str:

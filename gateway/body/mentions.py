@@ -52,7 +52,8 @@ BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 class Mentions:
     """What was found. ``ids`` are strings and words that could be ids; ``models`` what naming fields hold, ``routing``
     what fields say that route a call. ``words`` are those around what ``looked_for`` finds (in lower case) where a
-    model could be named in any way: in a path, and in what is neither JSON nor a form.
+    model could be named in any way: in a path, and in what is neither JSON nor a form. ``in_path`` are the places of
+    the path that name a model, each by the names that it could be.
     """
 
     looked_for: re.Pattern[bytes] | None = None
@@ -60,6 +61,7 @@ class Mentions:
     models: set[str] = field(default_factory=set)
     routing: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
+    in_path: list[tuple[str, ...]] = field(default_factory=list)
 
     def add_text(self, text: bytes, *, may_name: bool = False) -> None:
         """Take the words of a string that could be ids, and (``may_name``) those that could be models."""
@@ -121,9 +123,9 @@ class Mentions:
             self._add_string(segment)
             if before.lower() in MODEL_PARENTS:
                 rest = path[place : place + MAX_NAME_CHARACTERS]
-                self.words.update(
-                    (segment[:MAX_NAME_CHARACTERS], segment.partition(":")[0][:MAX_NAME_CHARACTERS], rest)
-                )
+                forms = (segment[:MAX_NAME_CHARACTERS], segment.partition(":")[0][:MAX_NAME_CHARACTERS], rest)
+                self.words.update(forms)
+                self.in_path.append(forms)
             before, place = segment, place + len(segment) + 1
 
     def _add_string(self, text: str) -> None:
@@ -214,11 +216,16 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _decoded(raw: bytes) -> Any:
-    """Return a strict JSON value; ``None`` where it is not valid, and for ``null``."""
+    """Return a strict JSON value; ``None`` where it is not valid, and for ``null``.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` for a name that is given twice in one object.
+    """
     try:
-        return _any.decode(raw)
+        value = _any.decode(raw)
     except (ValueError, RecursionError):
         return None
+    json_body.refuse_nested_duplicates(raw, value)
+    return value
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:

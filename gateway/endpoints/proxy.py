@@ -125,7 +125,7 @@ async def check_mentions(call: Call, account: AccountSnapshot, mentions: Mention
     Words that no record knows pass: the manager who opened the path opened it for them.
     """
     words = chain(mentions.words, mentions.routing)
-    proxied_models.check(call.caller, account, mentions.models, words)
+    proxied_models.check(call.caller, account, mentions.models, words, mentions.in_path)
     await ownership.check_words(call.caller, account, mentions.ids)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from accounts.caller import Caller
-from gateway.call.errors import Forbidden, InvalidRequest
+from gateway.body.json import decode_nested
+from gateway.call.errors import Forbidden
 from providers.snapshot import AccountSnapshot
 
 SHARED = "account"
@@ -80,10 +81,7 @@ def _values(names: list[str], fields: Mapping[str, msgspec.Raw]) -> Iterator[Any
     raw = fields.get(names[0])
     if raw is None:
         return
-    try:
-        pending: list[tuple[Any, int]] = [(msgspec.json.decode(raw), 1)]
-    except (ValueError, RecursionError):
-        raise InvalidRequest(f"We could not parse {names[0]!r}.", param=names[0], code="invalid_json") from None
+    pending: list[tuple[Any, int]] = [(decode_nested(bytes(raw), names[0]), 1)]
     while pending:
         node, depth = pending.pop()
         if isinstance(node, list):

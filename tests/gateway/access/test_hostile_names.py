@@ -19,7 +19,7 @@ import pytest
 import gateway.access
 from gateway.access import accounts, authentication, default_models, models, named_models, proxied_models, vendor_names
 from gateway.access import model_names as names
-from gateway.body.json import decode_fields
+from gateway.body.json import decode_fields, decode_nested
 from gateway.body.mentions import Mentions, read_body
 from gateway.call.errors import CallError
 from gateway.objects import operations
@@ -71,6 +71,7 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "default_models.choose": lambda text: default_models.choose(ME, operations.PROXY_WRITE, text),
     "model_names.plain": names.plain,
     "model_names.stem": names.stem,
+    "model_names.is_fine_tuned": names.is_fine_tuned,
     "models.resolve": lambda text: models.resolve(ME, text, ""),
     "models.not_found": models.not_found,
     "models._of_account": lambda text: models._of_account(ME, HERE, text, text),
@@ -87,7 +88,6 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "named_models.rename_all": lambda text: named_models.rename_all(ME, HERE, {"a": [{"fallbacks": text.split(",")}]}),
     "named_models._check_tool": lambda text: named_models._check_tool(LIMITED, HERE, text),
     "named_models._read_tools": lambda text: named_models._read_tools(text.encode()),
-    "named_models._read": lambda text: named_models._read(text, text.encode()),
     "proxied_models.check": lambda text: proxied_models.check(ME, HERE, [text], [text]),
     "proxied_models._is_callable": lambda text: proxied_models._is_callable(ME, HERE, text),
     "proxied_models._is_hidden": lambda text: proxied_models._is_hidden(ME, HERE, text),
@@ -95,6 +95,7 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "vendor_names._unlisted": lambda text: vendor_names._unlisted(ME, HERE, text, ("chat",)),
     "vendor_names.is_fine_tuned": lambda text: vendor_names.is_fine_tuned(Target(HERE, model(text or "a"))),
     "vendor_names._refuse_public_name": lambda text: vendor_names._refuse_public_name(HERE, text),
+    "json.decode_nested": lambda text: decode_nested(text.encode(), text),
     "mentions.add_path": lambda text: looking().add_path(text),
     "mentions.add_pairs": lambda text: looking().add_pairs([("model", text), (text, text)]),
     "mentions.read_body": lambda text: read_body(looking(), b"x" + text.encode(), b"application/octet-stream"),

@@ -239,11 +239,28 @@ def test_what_callers_call_things_is_no_model(body: dict[str, Any]) -> None:
     assert for_account(caller("acme/cheap"), here, fields) == (fields, [])
 
 
-def test_a_name_given_twice_has_one_meaning() -> None:
+DOUBLE = [
+    '{"x":{"model":"dear","model":null}}',
+    '{"x":{"models":["dear"],"models":[]}}',
+    '{"x":[{"deep":{"model":"dear","mod\\u0065l":"open"}}]}',
+    '{"tools":[{"type":"image_generation","model":"dear","model":"open"}]}',
+    '{"tools":[{"type":"image_generation","type":"function"}]}',
+    '{"tools":[{"type":"image_gener\\u0061tion","type":"function"}]}',
+    '{"fallbacks":[{"a":["dear"],"a":[]}]}',
+    '{"provider":{"order":["dear"],"order":[]}}',
+    '{"input":[{"tools":[{"model":"dear"}],"tools":[]}]}',
+    '{"input":[{"tools":[{"model":"dear"}],"tools":null}]}',
+    '{"x":{"n":1e2,"m":1e2,"model":"dear","model":null}}',
+]
+
+
+@pytest.mark.parametrize("body", DOUBLE)
+def test_a_name_given_twice_is_refused_at_every_depth(body: str) -> None:
+    """Some readers take the first, others the last."""
     here = account(model("open", "gpt-open"), model("dear", subjects=CLOSED))
-    body = b'{"tools":[{"type":"image_generation","model":"dear","model":"open"}]}'
-    fields, _ = for_account(caller(), here, decode_fields(body))
-    assert bytes(fields["tools"]) == b'[{"type":"image_generation","model":"gpt-open"}]'
+    for written in (body, body.replace(":", " : ")):
+        with pytest.raises(InvalidRequest, match="given twice"):
+            for_account(caller(), here, decode_fields(written.encode()))
 
 
 def test_a_body_that_can_not_be_written_anew_names_models_as_the_vendor_does() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.call.errors import Forbidden
+from gateway.call.errors import Forbidden, InvalidRequest
 from gateway.objects.selection import check
 from tests.gateway.endpoints.test_resources_access import send
 from tests.support.calls import assert_ours
@@ -39,6 +39,19 @@ PLAIN: list[tuple[str, dict[str, Any]]] = [
 
 def fields(body: dict[str, Any]) -> dict[str, msgspec.Raw]:
     return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in body.items()}
+
+
+@pytest.mark.parametrize(
+    ("operation", "name", "raw"),
+    [
+        ("evals", "data_source_config", b'{"type":"logs","type":"custom"}'),
+        ("evals/runs", "data_source", b'{"source":{"type":"responses","type":"file_id"}}'),
+        ("evals/runs", "data_source", b'{"source":{"type":"responses"}, "source":{}}'),
+    ],
+)
+def test_a_choice_that_is_given_twice_is_refused(operation: str, name: str, raw: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="given twice"):
+        check(caller(), account(), "POST", operation, {name: msgspec.Raw(raw)})
 
 
 @pytest.mark.parametrize("isolation", ["owner", "team", "account"])
