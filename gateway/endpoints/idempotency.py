@@ -13,6 +13,8 @@ from typing import Final
 from django.conf import settings
 
 from accounts.caller import Caller
+from gateway.access import accounts as access_accounts
+from gateway.access import models as access_models
 from gateway.call import errors
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
@@ -201,6 +203,7 @@ def _about(request: InferenceRequest, reply: Reply, fingerprint: bytes) -> About
     call = request.call
     if call is not None:
         about.operation, about.endpoint, about.model_asked = call.operation.name, call.endpoint, call.model_asked
+        about.account = about.account_named = call.account_name
         if call.attempt is not None:
             record = call.attempt.record
             about.account, about.provider = record.account, record.provider
@@ -212,6 +215,8 @@ async def _again(request: InferenceRequest, caller: Caller, kept: Kept, fingerpr
     """Return a kept answer to the same request. It costs nothing, no limit counts it, and its record says so."""
     about, body = kept.about, kept.body
     await fingerprint.read_rest()
+    if about is not None and about.account:
+        _admit(caller, about)
     if about is not None and not secrets.compare_digest(about.fingerprint, fingerprint.value):
         raise errors.KeyReused(
             "This Idempotency-Key was used with another request. Send the same path and body, or use another key.",
@@ -231,6 +236,17 @@ async def _again(request: InferenceRequest, caller: Caller, kept: Kept, fingerpr
         record_replay(call, about, len(body))
     headers = [*about.headers, REPLAYED, (FIRST_ID, about.request_id.encode())]
     return Reply(about.status, headers, body) if about.whole else Reply(about.status, headers, stream=_pieces(body))
+
+
+def _admit(caller: Caller, about: About) -> None:
+    """Raise as the call itself would when its caller may not make it now: model or account were withdrawn meanwhile."""
+    named = state.directory.accounts.get(about.account_named)
+    if about.model_asked and named is not None and about.model_asked.partition("/")[0] not in state.directory.accounts:
+        access_models.on_account(caller, named, about.model_asked)  # as batches and tuning name models, too
+    elif about.model_asked:
+        access_models.resolve(caller, about.model_asked, about.account_named)
+    else:
+        access_accounts.usable(caller, about.account)
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -48,6 +48,7 @@ class About(msgspec.Struct):
     provider: str = ""
     model_served: str = ""
     model_resolved: str = ""
+    account_named: str = ""
 
 
 class Kept(msgspec.Struct):

@@ -75,9 +75,10 @@ def agreed(of_address: str, of_header: str) -> str:
 
 def own_key(caller: Caller, key: bytes) -> str:
     """Return an idempotency key of the caller's own: callers share an account's key, and must not share answers by
-    guessing.
+    guessing. Nor do tokens of one owner that open different models.
     """
-    return hashlib.sha256(caller.key.encode() + b"\0" + key).hexdigest()
+    limits = b"" if caller.limits is None else b"\0".join([b"", *(name.encode() for name in sorted(caller.limits))])
+    return hashlib.sha256(caller.key.encode() + b"\0" + key + limits).hexdigest()
 
 
 def read_json(call: Call, raw: bytes, content_type: str = JSON) -> None:

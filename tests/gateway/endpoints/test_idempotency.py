@@ -119,6 +119,36 @@ def test_a_key_is_its_owners(running: Workers, upstream: SandboxProcess, key: st
     assert (ids[0] == ids[1], ids[0] == ids[2], sent(upstream)) == (True, False, 2)
 
 
+def test_who_may_not_make_the_call_gets_no_answer_again(running: Workers, upstream: SandboxProcess, key: str) -> None:
+    """Tokens of one owner share a key's answers when they open the same models; one that does not make the call."""
+    limited = running.one.token("narrow", ["openai-main/gpt-4o"], user=USER)
+    assert running.one.post(running.token, CHAT_PATH, chat(), headers=named(key)).status_code == 200
+    assert_ours(running.one.post(limited, CHAT_PATH, chat(), headers=named(key)), 404, "model_not_found", "model")
+    assert sent(upstream) == 1
+
+
+def test_a_model_that_was_withdrawn_answers_nothing_again(running: Workers, upstream: SandboxProcess, key: str) -> None:
+    def again() -> httpx.Response:
+        return running.one.post(running.token, CHAT_PATH, chat(), headers=named(key))
+
+    assert again().status_code == 200
+    running.installation.do("change_model", "openai-main/gpt-4o-mini", enabled=False)
+    try:
+        wait_until(lambda: again().status_code == 404)
+        assert_ours(again(), 404, "model_not_found", "model")
+    finally:
+        running.installation.do("change_model", "openai-main/gpt-4o-mini", enabled=True)
+    wait_until(lambda: again().status_code == 200)
+    running.installation.do("change_account", "openai-main", enabled=False)
+    try:
+        wait_until(lambda: again().status_code == 403)
+        assert_ours(again(), 403, "provider_account_disabled")
+    finally:
+        running.installation.do("change_account", "openai-main", enabled=True)
+    wait_until(lambda: again().headers.get("idempotency-replayed") == "true")
+    assert sent(upstream) == 1
+
+
 async def test_calls_at_once_are_one(running: Workers, upstream: SandboxProcess, key: str) -> None:
     body = chat("[[sandbox: latency=400]] hi")
     clients = [worker.async_sdk(running.token, max_retries=4) for worker in (running.one, running.two)]
