@@ -39,6 +39,13 @@ def is_limited(caller: Caller, account: AccountSnapshot) -> bool:
     return caller.limits is not None and caller.limits.isdisjoint((account.name, *account.aliases))
 
 
+def may_call_all(caller: Caller, account: AccountSnapshot) -> bool:
+    """Whether no model of the account is closed to the caller: neither by the token nor by the models' own lists."""
+    return not is_limited(caller, account) and all(
+        may_call(caller, account, model) for model in account.models.values()
+    )
+
+
 def _within(limits: frozenset[str], account: AccountSnapshot, model: ModelSnapshot) -> bool:
     """Whether a token's limits name the account or the model, by any of their names."""
     return any(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from accounts.caller import Caller
 from gateway.access.accounts import _check_enabled
-from gateway.access.grants import may_call
+from gateway.access.grants import may_call, may_call_all
 from gateway.access.listings import listings, longest
 from gateway.access.model_names import FINE_TUNED, plain, stem
 from gateway.body.model_fields import MAX_NAME_CHARACTERS
@@ -19,6 +19,8 @@ from rules.unlisted import words_of
 # What an upstream name that no one listed may look like. It goes into headers, logs and caches.
 # Vendors read lists, patterns and fallbacks in names with other signs.
 UNLISTED_NAME = re.compile(r"[A-Za-z0-9@~][A-Za-z0-9._:/@+~-]{0,299}")
+# Names of what a vendor keeps with a model of its choice: OpenRouter's and NanoGPT's.
+PRESET = re.compile(r"@preset/|\Apresets/", re.IGNORECASE)
 
 
 def resolve(caller: Caller, model: str, provider_name: str) -> Target:
@@ -137,8 +139,11 @@ def holds_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
     """Whether an unlisted ``name`` holds that of a model which the caller may not call, as whole words.
 
     Upstreams take many forms: ``~gpt-4o``, ``gpt-4o-fast``, ``x,gpt-4o``. Of names that begin at one word the longest
-    counts. One that the price list has by just this name is a model of its own, and so is a fine-tuned one.
+    counts. One that the price list has by just this name is a model of its own, and so is a fine-tuned one. What the
+    name of a preset holds is not known.
     """
+    if PRESET.search(name[:MAX_NAME_CHARACTERS]):
+        return not may_call_all(caller, account)
     if len(name) > MAX_NAME_CHARACTERS or name.lower().startswith(FINE_TUNED):
         return False
     words, place = words_of(name), 0

@@ -13,10 +13,11 @@ import msgspec
 
 from accounts.caller import Caller
 from gateway.access import models as access
-from gateway.access.grants import is_limited
+from gateway.access.grants import is_limited, may_call_all
 from gateway.access.model_names import is_fine_tuned
-from gateway.body.json import decode_nested, refuse_nested_duplicates
+from gateway.body.json import decode_nested, is_given, refuse_nested_duplicates
 from gateway.body.model_fields import (
+    CONFIGURING_FIELDS,
     INERT_FIELDS,
     ROUTING_FIELDS,
     SAID_FIELDS,
@@ -27,7 +28,7 @@ from gateway.body.model_fields import (
     tools_without_model,
 )
 from gateway.body.object_names import normal_id
-from gateway.call.errors import InvalidRequest, ModelNotFound
+from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 Fields = Mapping[str, msgspec.Raw]
@@ -66,7 +67,11 @@ def for_account(
             continue
         if name == "model" or name in inert or name in INERT_FIELDS:
             continue
-        if is_naming(name) or name.lower() in ROUTING_FIELDS or (value[:1] in (b"{", b"[") and may_name(value)):
+        if (
+            is_naming(name, top=True)
+            or name.lower() in ROUTING_FIELDS
+            or (value[:1] in (b"{", b"[") and may_name(value))
+        ):
             holder = {name: decode_nested(value, name)}
             named = rename_all(caller, account, holder, sent_as_is=sent_as_is)
             if named:
@@ -133,6 +138,20 @@ def _check_tool(caller: Caller, account: AccountSnapshot, tool: str) -> None:
             f"{account.name!r} or you do not have access to it. Name a model that you may call in the tool's 'model'.",
             param="tools",
         ) from None
+
+
+def check_configuration(caller: Caller, account: AccountSnapshot, fields: Fields) -> None:
+    """Raise :class:`~gateway.call.errors.Forbidden` for a field that names what the vendor keeps, with models of its
+    choice, where some model of the account is not the caller's to call.
+    """
+    for name in fields:
+        if name.lower() in CONFIGURING_FIELDS and is_given(fields, name) and not may_call_all(caller, account):
+            raise Forbidden(
+                f"{name!r} may name models of the provider account {account.name!r} that you may not call. Leave it "
+                "out, and write what it holds into the request.",
+                param=name,
+                code="configuration_not_allowed",
+            )
 
 
 def references_to(models: Iterable[ModelSnapshot]) -> list[tuple[str, str]]:

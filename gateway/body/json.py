@@ -154,6 +154,11 @@ def _nothing(digits: str) -> None:
     return None
 
 
+def is_given(fields: Mapping[str, msgspec.Raw], name: str) -> bool:
+    """Whether a body has the field, and more in it than ``null`` or an empty string."""
+    return bytes(fields.get(name, b"null")) not in (b"null", b'""')
+
+
 def text_field(fields: dict[str, msgspec.Raw], name: str, missing: str) -> str:
     """Return a required text field; raise :class:`InvalidRequest` with ``missing`` when it is not there."""
     raw = fields.get(name)

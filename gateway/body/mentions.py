@@ -85,7 +85,7 @@ class Mentions:
                     self._add_string(name)
                     if known is not None:
                         self._add_names(known, name)
-                    pending.append((child, self._named_by(name, known)))
+                    pending.append((child, self._named_by(name, known, top=node is value)))
             elif isinstance(node, list):
                 pending.extend((child, known) for child in node)
             elif isinstance(node, str):
@@ -100,9 +100,9 @@ class Mentions:
                     pending.append((inner, known))
         self._check_count()
 
-    def _named_by(self, field_name: str, known: set[str] | None) -> set[str] | None:
+    def _named_by(self, field_name: str, known: set[str] | None, *, top: bool) -> set[str] | None:
         """Return where the strings below a field go: what names models does so at any depth."""
-        if known is self.models or is_naming(field_name):
+        if known is self.models or is_naming(field_name, top=top):
             return self.models
         return self.routing if field_name.lower() in ROUTING_FIELDS else known
 
@@ -110,7 +110,7 @@ class Mentions:
         """Take the pairs of a query or a form: ``models[]=a`` and ``session[model]=a`` name models."""
         for name, value in pairs:
             parts = [part for part in _key_parts.split(name) if part]
-            if any(map(is_naming, parts)):
+            if any(is_naming(part, top=len(parts) == 1) for part in parts):
                 self._add_names(self.models, value)
             for part in (*parts, value):
                 self.add_value(part)

@@ -27,6 +27,7 @@ INERT_FIELDS = frozenset(
         "properties",
         "sample",
         "schema",
+        "trace",
         "variables",
     }
 )
@@ -42,7 +43,9 @@ SAID_BY_DOOR: dict[str, frozenset[str]] = {
 """The same of the doors that are not OpenAI's."""
 # Fields that name models, besides those that end in "model" or "models". Some servers, Go's among them, take any case
 # for them.
-NAMING_FIELDS = frozenset({"deployment", "deployment_id", "engine", "fallback", "fallbacks"})
+NAMING_FIELDS = frozenset({"deployment", "deployment_id", "fallback", "fallbacks"})
+# Fields that do so at a body's top level alone: below it, an engine is a search's or a parser's.
+TOP_NAMING_FIELDS = frozenset({"engine"})
 NAMING_ENDS = (
     "model",
     "models",
@@ -56,6 +59,9 @@ NAMING_ENDS = (
 )
 # How a call is to be routed: no models as a rule, but nothing in there may be one that the caller may not call.
 ROUTING_FIELDS = frozenset({"plugins", "provider", "providers", "route", "router", "routing"})
+# Fields that name what the vendor keeps under a name, models and all: OpenRouter's and Perplexity's presets, Azure's
+# agents, the stored prompts of LiteLLM and Helicone.
+CONFIGURING_FIELDS = frozenset({"agent", "agent_reference", "preset", "prompt_id"})
 # Below a naming field, an object names by these, and by lists: {"fallbacks": [{"a": ["b", "c"]}]}.
 NAMES = frozenset({"id", "name"})
 # Tools that use a model of the vendor's choice when they name none, by their type.
@@ -74,15 +80,15 @@ MARKS = (
         b"modelname",
         b"fallback",
     ),
-    *(b'"deployment', b'"engine', b'"provider', b'"rout', b'"plugins', b"\\u00"),
+    *(b'"deployment', b'"provider', b'"rout', b'"plugins', b"\\u00"),
     *(tool.encode() for tool in MODEL_TOOLS),
 )
 
 
-def is_naming(field: str) -> bool:
-    """Whether a field of this name has the name of a model, or several."""
+def is_naming(field: str, *, top: bool = False) -> bool:
+    """Whether a field of this name has the name of a model, or several; ``top``: at the body's top level."""
     field = field.lower().rstrip("[]").replace("-", "_")
-    return field in NAMING_FIELDS or field.endswith(NAMING_ENDS)
+    return field in NAMING_FIELDS or field.endswith(NAMING_ENDS) or (top and field in TOP_NAMING_FIELDS)
 
 
 def is_inert(node: dict[str, Any], field: str) -> bool:
@@ -105,20 +111,20 @@ def rename(value: Any, resolve: Rename) -> None:
     pending = [(value, False)]  # whether a naming field holds it: a list, or an object that names
     while pending:
         node, naming = pending.pop()
-        for key, child, named in list(_entries(node, naming)):
+        for key, child, named in list(_entries(node, naming, top=node is value)):
             if isinstance(child, dict | list):
                 pending.append((child, named))
             elif named and isinstance(child, str):
                 node[key] = ",".join(resolve(name.strip()) if name.strip() else name for name in child.split(","))
 
 
-def _entries(node: Any, naming: bool) -> Iterator[tuple[Any, Any, bool]]:
+def _entries(node: Any, naming: bool, *, top: bool) -> Iterator[tuple[Any, Any, bool]]:
     """Yield ``(key, child, whether it names models)`` of an object or a list that a naming field holds, or not."""
     if isinstance(node, list):
         yield from ((place, child, naming) for place, child in enumerate(node))
         return
     for key, child in node.items():
-        named = is_naming(key) or (naming and (key in NAMES or isinstance(child, list)))
+        named = is_naming(key, top=top) or (naming and (key in NAMES or isinstance(child, list)))
         if named or not is_inert(node, key):
             yield key, child, named
 

@@ -58,7 +58,7 @@ class MultipartUpload:
         self._reference_fields = FORM_FIELDS | refers
         self._scanner = PartScanner(
             boundary,
-            lambda name: name in names or is_naming(name) or bool(self._reference(name)),
+            lambda name: name in names or is_naming(name, top=True) or bool(self._reference(name)),
             on_file,
             keeps_texts,
             hears=audio.feed if audio is not None else None,
@@ -169,7 +169,7 @@ class MultipartUpload:
 
     def _check_models(self) -> None:
         """Raise when another part than ``model`` names a model: servers look there too, or take any case."""
-        other = next((name for name in self._scanner.values if name != MODEL and is_naming(name)), None)
+        other = next((name for name in self._scanner.values if name != MODEL and is_naming(name, top=True)), None)
         if other is not None:
             raise InvalidRequest(
                 f"Name the model in the part 'model' alone, not in {other[:80]!r}.",

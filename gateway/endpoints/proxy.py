@@ -13,7 +13,7 @@ import msgspec
 from django.conf import settings
 
 from gateway.access import accounts as access_accounts
-from gateway.access import proxied_models
+from gateway.access import named_models, proxied_models
 from gateway.body import json as json_body
 from gateway.body.encoding import unpack
 from gateway.body.mentions import Mentions, read_body
@@ -126,6 +126,7 @@ async def check_mentions(call: Call, account: AccountSnapshot, mentions: Mention
     """
     words = chain(mentions.words, mentions.routing)
     proxied_models.check(call.caller, account, mentions.models, words, mentions.in_path)
+    named_models.check_configuration(call.caller, account, call.body.fields)
     await ownership.check_words(call.caller, account, mentions.ids)
 
 

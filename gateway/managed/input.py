@@ -177,6 +177,7 @@ class InputCheck:
             name = _text.decode(fields["model"]) if "model" in fields else self._default_model(line.url)
             streams = _stream.decode(fields["stream"]) if "stream" in fields else False
             references = find_references(bytes(line.body), fields, line.url.removeprefix("/v1/"))
+            named_models.check_configuration(self._caller, self._account, fields)
             _, named = named_models.for_account(self._caller, self._account, fields, sent_as_is=True)
             references += named_models.references_to(named)
         except msgspec.DecodeError:

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from gateway.access import models as access
+from gateway.access.grants import may_call_all
 from gateway.body.json import text_of
 from gateway.body.references import INERT_FIELDS
 from gateway.call.call import Call
-from gateway.call.errors import InvalidRequest
+from gateway.call.errors import InvalidRequest, ModelNotFound
 from gateway.call.operation import Creates, Fields
 from gateway.models import NewObject, OwnedObject
 from gateway.objects import deferred
@@ -203,6 +204,12 @@ async def find_model(call: Call, account: AccountSnapshot, row: Resource, root: 
         sources = [root] if root else [*(each for name, each in call.references if name == "agent_id"), *named]
     known = await objects.run(models_of, account.name, sources) if any(sources) else {}
     found = next((known[source] for source in sources if source in known), "")
+    if not found and row.unnamed and not may_call_all(call.caller, account):
+        raise ModelNotFound(
+            f"Which model this would take is not known, and some models of the provider account {account.name!r} are "
+            "not yours to call. Name a video that was made through Gatehouse.",
+            param="video",
+        )
     if found:
         call.payer = access.resolve(call.caller, found, account.name).model
 

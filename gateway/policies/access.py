@@ -33,6 +33,8 @@ def fit(call: Call, planned: PlannedTarget) -> None:
     Raises as :func:`admit` does.
     """
     if call.body.fields:
+        if not call.operation.resource:
+            named_models.check_configuration(call.caller, planned.target.account, call.body.fields)
         said = SAID_BY_DOOR.get(call.operation.door, SAID_FIELDS)
         fields, named = named_models.for_account(call.caller, planned.target.account, call.body.fields, said)
         if planned.params:

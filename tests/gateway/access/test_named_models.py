@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from gateway.access import models as access
 from gateway.access import vendor_names
 from gateway.access.model_names import plain, stem
-from gateway.access.named_models import for_account
+from gateway.access.named_models import check_configuration, for_account
 from gateway.body.json import decode_fields
 from gateway.body.model_fields import is_naming
-from gateway.call.errors import InvalidRequest, ModelNotFound
+from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
 from tests.support.snapshots import account, caller, model
 
 CLOSED = frozenset({"user:2"})
@@ -176,6 +176,7 @@ PLACES: list[dict[str, Any]] = [
     {"model_id": "NAME"},
     {"modelId": "NAME"},
     {"engine": "NAME"},
+    {"ENGINE": "NAME"},
     {"deployment_id": "NAME"},
     {"provider": {"model": "NAME"}},
     {"provider": {"order": ["NAME"]}},
@@ -227,6 +228,10 @@ WORDS: list[dict[str, Any]] = [
     {"text": {"format": {"schema": {"model": "NAME"}}}},
     {"chat_template_kwargs": {"model": "NAME"}},
     {"provider": {"order": ["azure"], "sort": "price"}, "route": "fallback"},
+    {"plugins": [{"id": "web", "engine": "exa"}]},
+    {"plugins": [{"id": "file-parser", "pdf": {"engine": "mistral-ocr"}}]},
+    {"tools": [{"type": "openrouter:web_search", "parameters": {"engine": "exa"}}]},
+    {"trace": {"trace_id": "a", "model": "NAME"}},
     {"user": "NAME", "service_tier": "auto", "stop": ["NAME"]},
 ]
 
@@ -237,6 +242,38 @@ def test_what_callers_call_things_is_no_model(body: dict[str, Any]) -> None:
     fields = decode_fields(text)
     here = account(model("cheap"), model("dear", "gpt-dear", subjects=CLOSED))
     assert for_account(caller("acme/cheap"), here, fields) == (fields, [])
+
+
+CONFIGURED: list[dict[str, Any]] = [
+    {"preset": "my-preset"},
+    {"Preset": "my-preset"},
+    {"agent": {"type": "agent_reference", "name": "a"}},
+    {"agent_reference": {"type": "agent_reference", "name": "a"}},
+    {"prompt_id": "hello"},
+]
+
+
+@pytest.mark.parametrize("body", CONFIGURED, ids=json.dumps)
+def test_what_the_vendor_keeps_may_hold_any_model(body: dict[str, Any]) -> None:
+    fields = decode_fields(json.dumps(body).encode())
+    wide, narrowed = account(model("cheap")), account(model("cheap"), model("dear", subjects=CLOSED))
+    check_configuration(caller(), wide, fields)
+    check_configuration(caller("acme"), wide, fields)
+    for who, where in ((caller("acme/cheap"), wide), (caller(), narrowed)):
+        with pytest.raises(Forbidden, match="may name models"):
+            check_configuration(who, where, fields)
+        check_configuration(who, where, decode_fields(json.dumps(dict.fromkeys(body)).encode()))
+
+
+@pytest.mark.parametrize("name", ["@preset/x", "cheap@preset/x", "presets/x", "Presets/x"])
+def test_a_presets_name_may_mean_any_model(name: str) -> None:
+    access.on_account(caller(), account(model("cheap"), any_model=True), name)
+    for who, where in (
+        (caller("acme/cheap"), account(model("cheap"), any_model=True)),
+        (caller(), account(model("cheap"), model("dear", subjects=CLOSED), any_model=True)),
+    ):
+        with pytest.raises(ModelNotFound):
+            access.on_account(who, where, name)
 
 
 DOUBLE = [
@@ -272,9 +309,7 @@ def test_a_body_that_can_not_be_written_anew_names_models_as_the_vendor_does() -
     assert for_account(caller(), here, body, sent_as_is=True)[1][0].name == "open"
 
 
-@pytest.mark.parametrize(
-    "name", ["model", "models[]", "fallback-model", "baseModel", "modelName", "ENGINE", "judge_models"]
-)
+@pytest.mark.parametrize("name", ["model", "models[]", "fallback-model", "baseModel", "modelName", "judge_models"])
 def test_fields_that_name_models(name: str) -> None:
     assert is_naming(name)
 
