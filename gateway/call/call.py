@@ -79,8 +79,8 @@ class Call:
     it.
 
     ``account_name`` is the account that was named or chosen: binding where no model is named, or where the address
-    names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address names, for
-    a body that names none. ``history`` are the items of earlier responses that the call goes on from. ``references``
+    names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address names,
+    whatever the body does. ``history`` are the items of earlier responses that the call goes on from. ``references``
     are ids of objects that the request mentions, with the field that did; ``as_asked`` are body and references
     before they were made to fit the first of several targets. ``session_headers`` are the request's own, for what
     makes a session. ``parent`` is the record of the object that the path names; ``payer`` the model that pays for a

@@ -27,7 +27,8 @@ class ModelUploadView(InferenceView):
         """Read up to the model, then send everything on as it comes."""
         call = begin_call(request, self.caller, self.operation)
         meter = AudioMeter() if self.operation.audio == HEARD else None
-        upload = MultipartUpload(request, self.wanted, unnamed=self.operation.unnamed, audio=meter)
+        unnamed = self.operation.unnamed or bool(call.model_of_path)
+        upload = MultipartUpload(request, self.wanted, unnamed=unnamed, audio=meter)
         with closing_on_error(upload):
             await upload.open()
             describe.read_upload(call, upload)

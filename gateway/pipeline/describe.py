@@ -103,16 +103,17 @@ def read_upload(call: Call, upload: Upload) -> None:
 
 
 def read_model(call: Call, *, required: bool) -> None:
-    """Take the model that the body names into the call. Whitespace around a name is ignored, in JSON and in forms.
+    """Take the model that the address names into the call, or else the body. Whitespace around a name is ignored, in
+    JSON and in forms.
 
     Raises :class:`~gateway.call.errors.InvalidRequest` when it names none and one is ``required``; an account's default
     serves as one.
     """
     required = required and not call.operation.unnamed
-    if call.body.upload is not None:
-        name = call.body.upload.values.get("model", "")
-    elif call.model_of_path and bytes(call.body.fields.get("model", b"null")) in NO_MODEL:
+    if call.model_of_path:
         name = call.model_of_path
+    elif call.body.upload is not None:
+        name = call.body.upload.values.get("model", "")
     elif required or bytes(call.body.fields.get("model", b"null")) not in NO_MODEL:
         name = json_body.text_field(call.body.fields, "model", MODEL_MISSING)
     else:

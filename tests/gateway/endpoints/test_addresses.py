@@ -98,6 +98,28 @@ def test_a_deployment_names_the_model_of_a_body_that_names_none(gateway: Gateway
     assert answer.headers["x-tfy-resolved-model"] == CHAT
 
 
+def test_a_deployment_decides_whatever_the_body_says(gateway: Gateway, token: str) -> None:
+    """As at Azure, whose client writes both."""
+    azure = AzureOpenAI(
+        azure_endpoint=gateway.origin,
+        api_key=token,
+        api_version="2024-10-21",
+        azure_deployment=f"{ACCOUNT}/named-model",
+    )
+    answer = azure.chat.completions.with_raw_response.create(model="gpt-4o", messages=HI)
+    assert answer.headers["x-tfy-resolved-model"] == f"{ACCOUNT}/named-model"
+    path = f"/openai/deployments/{CHAT.replace('/', '%2F')}/chat/completions"
+    raw = gateway.post(token, path, {"model": f"{ACCOUNT}/none", "messages": HI})
+    assert raw.headers["x-tfy-resolved-model"] == CHAT
+    heard = f"/openai/deployments/{ACCOUNT}/whisper-1/audio/transcriptions"
+    file = {"file": ("a.mp3", b"ID3" + bytes(2000), "audio/mpeg")}
+    for fields in ({}, {"model": "none"}):
+        headers = {"api-key": token}
+        form = httpx.post(gateway.origin + heard, headers=headers, data=fields, files=file, timeout=30)
+        assert form.status_code == 200, form.text
+        assert form.headers["x-tfy-resolved-model"] == f"{ACCOUNT}/whisper-1"
+
+
 def test_geminis_verbs_are_no_models(gateway: Gateway, token: str) -> None:
     assert_ours(gateway.post(token, "/v1/models/gemini-2.5-pro:predict", {}), 404, "unknown_url")
     for verb in ("generateContent", "streamGenerateContent", "countTokens"):
