@@ -40,9 +40,9 @@ def choose_account(caller: Caller, operation: Operation, named: str = "") -> Acc
     if named:
         account = account_of(caller, named)
     else:
-        found = _fitting(caller, operation)
+        found = fitting(caller, operation)
         if len(found) != 1:
-            raise _not_clear(operation, found)
+            raise not_clear(operation, found)
         account = found[0]
     if operation.ability and operation.ability_required:
         check_ability(account, operation.ability)
@@ -51,7 +51,25 @@ def choose_account(caller: Caller, operation: Operation, named: str = "") -> Acc
     return account
 
 
-def _fitting(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
+def able(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
+    """Return the caller's accounts that have what the operation needs but for a model, by name."""
+    return [
+        account
+        for _, account in sorted(state.directory.accounts.items())
+        if account.enabled
+        and not account.vendor.virtual
+        and may_use(caller, account)
+        and not (operation.resource and not is_open(account, operation.resource))
+        and not (operation.ability_required and lacks(account, operation))
+    ]
+
+
+def lacks(account: AccountSnapshot, operation: Operation) -> bool:
+    """Whether the account's vendor lacks what the operation needs."""
+    return bool(operation.ability) and operation.ability not in account.vendor.abilities
+
+
+def fitting(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
     """Return the caller's accounts that could serve the operation, by name: each thing that it needs narrows them
     down.
     """
@@ -65,7 +83,7 @@ def _fitting(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
     if operation.resource:
         needs.append(lambda account: is_open(account, operation.resource))
     if operation.ability:
-        needs.append(lambda account: operation.ability in account.vendor.abilities)
+        needs.append(lambda account: not lacks(account, operation))
         about = ABOUT.get(operation.ability, ())
         needs.append(lambda account: any(grants.offers(caller, account, kind) for kind in about))
     if wanted:
@@ -75,7 +93,8 @@ def _fitting(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
     return found
 
 
-def _not_clear(operation: Operation, found: list[AccountSnapshot]) -> InvalidRequest:
+def not_clear(operation: Operation, found: list[AccountSnapshot]) -> InvalidRequest:
+    """Return the error of a call that could be for any of ``found``."""
     if found:
         hint = f", for example {found[0].name}."
     else:

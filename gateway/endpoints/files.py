@@ -28,7 +28,7 @@ from gateway.managed.input import InputCheck
 from gateway.models import OwnedObject
 from gateway.objects import operations, ownership
 from gateway.objects.files import FILE, expiry, keep_body, stored_body, unpaid_batch
-from gateway.objects.listing import asks_for_all, list_body, list_owned, read_page
+from gateway.objects.listing import account_of_list, asks_for_all, list_body, list_owned, read_page
 from gateway.objects.records import new_object
 from gateway.objects.store import mark_deleted, objects
 from gateway.pipeline.fetch import read_object
@@ -157,7 +157,7 @@ class Files(InferenceView):
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """List the caller's files, newest first."""
         call = begin_call(request, self.caller, operations.FILE_LIST)
-        account = abilities.choose_account(self.caller, call.operation, call.account_name)
+        account = await account_of_list(request, self.caller, call.operation, call.account_name, FILE)
         page = read_page(request.GET, default=LIST_LIMIT, most=LIST_LIMIT)
         filters = {"data__body__purpose": request.GET["purpose"]} if request.GET.get("purpose") else {}
         everybody = asks_for_all(request, self.caller, account)

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.lookups import Exact
 
-from gateway.access import accounts as abilities
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
 from gateway.call.operation import Operation
@@ -24,7 +23,7 @@ from gateway.models import OwnedObject
 from gateway.objects import jobs, ownership
 from gateway.objects.files import stored_body
 from gateway.objects.job_kinds import JobKind
-from gateway.objects.listing import asks_for_all, list_body, list_owned, read_page
+from gateway.objects.listing import account_of_list, asks_for_all, list_body, list_owned, read_page
 from gateway.objects.store import objects
 from gateway.state import state
 from providers.upstream.failures import UpstreamFailure
@@ -81,7 +80,7 @@ class JobView(ObjectView):
     async def listing(self, request: InferenceRequest) -> Reply:
         """Return a page of the caller's jobs, from the records."""
         call = begin_call(request, self.caller, self.list_operation)
-        account = abilities.choose_account(self.caller, call.operation, call.account_name)
+        account = await account_of_list(request, self.caller, call.operation, call.account_name, self.job.kind)
         page = read_page(request.GET)
         everybody = asks_for_all(request, self.caller, account)
         conditions = metadata_conditions(request)

@@ -26,7 +26,7 @@ from gateway.endpoints.resource_place import Place, operation_of, place_of
 from gateway.endpoints.uploading import closing_on_error, send_upload
 from gateway.jobs import table
 from gateway.objects import ownership, resources, selection
-from gateway.objects.listing import list_body, list_owned, read_page
+from gateway.objects.listing import account_of_list, list_body, list_owned, read_page
 from gateway.objects.resource_table import RESOURCES, Resource
 from gateway.objects.store import mark_deleted, objects
 from gateway.pipeline import run as pipeline_run
@@ -68,7 +68,10 @@ class ResourceView(InferenceView):
         if account is not None:
             access_accounts.check_open(account, row.switch)
         if request.method == "GET" and not place.segments:
-            listed = await self._list(request, account or access_accounts.choose_account(self.caller, call.operation))
+            if not row.lists:
+                raise errors.MethodNotAllowed(f"/{row.path} can't be listed.", headers={"allow": "POST"})
+            account = account or await self._account_of_list(request, call)
+            listed = await self._list(request, account)
             if listed is not None:
                 return listed
         upload = await read_body(request, call, row) if request.method in BODY_METHODS else None
@@ -134,13 +137,18 @@ class ResourceView(InferenceView):
         home = await ownership.home_of(call)
         return access_accounts.choose_account(self.caller, call.operation, home)
 
+    async def _account_of_list(self, request: InferenceRequest, call: Call) -> AccountSnapshot:
+        """Return the account that a list is of which names none."""
+        kind = self.resource.kind
+        if not kind:
+            return access_accounts.choose_account(self.caller, call.operation)
+        return await account_of_list(request, self.caller, call.operation, "", kind)
+
     async def _list(self, request: InferenceRequest, account: AccountSnapshot) -> Reply | None:
         """Answer a list with the caller's own objects as they are at the upstream now; ``None``: the upstream
         answers.
         """
         row = self.resource
-        if not row.lists:
-            raise errors.MethodNotAllowed(f"/{row.path} can't be listed.", headers={"allow": "POST"})
         if not row.kind or account.isolation == "account":
             return None
         unknown = sorted(set(request.GET) - LIST_PARAMETERS)
@@ -193,13 +201,10 @@ async def read_body(request: InferenceRequest, call: Call, row: Resource) -> Mul
 def take_default_model(call: Call, account: AccountSnapshot) -> None:
     """Let a call that names no model, where OpenAI asks for none, go to the account's default.
 
-    An account that lists no such model leaves it to the vendor, for callers whose token is not limited. Raises
-    :class:`~gateway.call.errors.InvalidRequest` when it is not clear which model is meant.
+    Raises :class:`~gateway.call.errors.InvalidRequest` when it is not clear which model is meant: an account that lists
+    none of the type has none that anyone may call.
     """
-    if not call.operation.unnamed or call.model_asked:
-        return
-    kind = call.operation.model_type
-    if call.caller.limits is not None or any(kind in model.model_types for model in account.models.values()):
+    if call.operation.unnamed and not call.model_asked:
         call.model_asked = default_models.choose(call.caller, call.operation, account.name).model.public_name
 
 

@@ -20,7 +20,7 @@ from gateway.endpoints.base import ObjectView
 from gateway.endpoints.describe import begin_call, json_reply
 from gateway.objects import operations
 from gateway.objects.chat import KIND, keep_metadata, metadata_of
-from gateway.objects.listing import list_body, list_owned, read_page
+from gateway.objects.listing import account_of_list, list_body, list_owned, read_page
 from gateway.objects.store import objects
 from gateway.pipeline.fetch import read_objects
 from providers.snapshot import AccountSnapshot, Target
@@ -68,7 +68,7 @@ class StoredCompletions(ObjectView):
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """List the caller's stored completions, oldest first, narrowed by ``model`` and ``metadata[key]``."""
         call = begin_call(request, self.caller, operations.CHAT_LIST)
-        account = access_accounts.choose_account(self.caller, call.operation, call.account_name)
+        account = await account_of_list(request, self.caller, call.operation, call.account_name, KIND)
         page = read_page(request.GET)
         if not request.GET.get("order"):
             page = replace(page, order="asc")

@@ -8,8 +8,9 @@ from django.db.models import QuerySet
 
 from accounts.caller import Caller
 from accounts.numbers import whole_number
-from gateway.access import grants
+from gateway.access import accounts, grants
 from gateway.call.errors import Forbidden, InvalidRequest
+from gateway.call.operation import Operation
 from gateway.call.request import InferenceRequest
 from gateway.models import Owned, OwnedObject
 from gateway.objects.records import visible
@@ -54,6 +55,25 @@ def asks_for_all(request: InferenceRequest, caller: Caller, account: AccountSnap
             param="x-gatehouse-scope",
         )
     return scope == "account"
+
+
+async def account_of_list(
+    request: InferenceRequest, caller: Caller, operation: Operation, named: str, kind: str
+) -> AccountSnapshot:
+    """Return the account that a list is of: the one that is ``named``, else the only one with objects of the caller's.
+
+    Without any, all lists are as empty as the first one that fits, but for those that the upstream has of an account
+    without isolation. Raises as :func:`~gateway.access.accounts.choose_account` does, also when several have some.
+    """
+    found = [] if named or SCOPE_HEADER in request.raw_headers else accounts.able(caller, operation)
+    if len(found) < 2:
+        return accounts.choose_account(caller, operation, named)
+    held = [account for account in found if (await list_owned(caller, account, kind, Page(limit=1)))[0]]
+    if not held and operation.resource and any(account.isolation == "account" for account in found):
+        return accounts.choose_account(caller, operation)
+    if len(held) > 1:
+        raise accounts.not_clear(operation, held)
+    return accounts.choose_account(caller, operation, (held or accounts.fitting(caller, operation))[0].name)
 
 
 async def list_owned(

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 
 from tests.support.batch_inputs import QUICK, ended, jsonl
 from tests.support.installation import Gateway, Installation
@@ -47,6 +47,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path) 
             provider("own", upstream.url, models=[*DRAWERS, *realtime, "gpt-4o-mini", "gpt-4o"], default_models=OWN),
             provider("single", upstream.url, models=["gpt-image-1", {"name": "talk", "model_types": ["responses"]}]),
             provider("unclear", upstream.url, models=["gpt-image-1", "gpt-image-1-mini"]),
+            provider("films", upstream.url, models=["gpt-4o-mini", "gpt-4o"], open_resources=["videos"]),
             provider("hidden", upstream.url, models=["omni-moderation-latest", chat_model("x")], access=()),
         )
         token = made.do("token", "ada", user="ada@example.com")
@@ -163,6 +164,26 @@ def test_a_client_secret_without_a_model(defaults: Defaults, account: str) -> No
     made = defaults.sdk(account).realtime.client_secrets.create()
     assert made.value.startswith("ek_gh_")
     assert made.session.model == "gpt-realtime"  # type: ignore[union-attr]  # a realtime session
+
+
+def test_lists_that_name_no_account(defaults: Defaults) -> None:
+    """They come from our records: the account that has some is meant, and without any all are empty."""
+    token = defaults.gateway.token("lists", user="lists@example.com")
+    sdk = defaults.sdk(token=token)
+    for listed in (sdk.chat.completions, sdk.batches, sdk.files, sdk.fine_tuning.jobs, sdk.videos):
+        assert listed.list().data == []
+    made = [
+        sdk.chat.completions.create(model=f"{account}/gpt-4o-mini", messages=HI, store=True).id
+        for account in ("own", "films")
+    ]
+    with pytest.raises(BadRequestError, match="x-tfy-provider-name"):
+        sdk.chat.completions.list()
+    sdk.chat.completions.delete(made[1])
+    assert [each.id for each in sdk.chat.completions.list()] == made[:1]
+    assert sdk.batches.list().data == []
+
+
+HI: Any = [{"role": "user", "content": "hi"}]
 
 
 def test_lines_of_a_batch_without_a_model(defaults: Defaults) -> None:
