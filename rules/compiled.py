@@ -6,7 +6,7 @@ Names are matched as rules write them: ``user:ada@example.com``, ``team:search``
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import product
 from operator import attrgetter
@@ -146,6 +146,12 @@ class CompiledRule:
         if self.per[:1] != ("model",):
             return among
         return among.union(self.overrides, *(raised.values or () for raised in self.raises))
+
+    def may_name(self, accounts: tuple[str, ...]) -> bool:
+        """Whether the rule tells models of the account apart."""
+        if self.models is not None and self.models.among is not None:
+            return any(name.partition("/")[0] in accounts for name in self.models.among)
+        return self.models is not None or "model" in self.per
 
     @property
     def periods(self) -> tuple[str, ...]:
@@ -314,6 +320,14 @@ class RuleSet:
                 for entity in rule.entities(asked):
                     for name, amount in rule.limits_of(entity, now).items():
                         yield rule, entity, units[name], amount
+
+    def by_model(self, asked: Asked) -> CompiledRule | None:
+        """Return a rule that looks at the model, and may be for a call of which only the account is known."""
+        for index in (self.limits, self.budgets):
+            for rule in index.rules.values():
+                if rule.mode != "audit" and rule.may_name(asked.accounts) and replace(rule, models=None).fits(asked):
+                    return rule
+        return None
 
     def variants(self, account: str, name: str) -> tuple[str, ...]:
         """Return of which models that rules name ``name`` (``account/model``) may be a variant that no one listed."""

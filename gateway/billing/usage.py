@@ -66,6 +66,10 @@ _number = msgspec.json.Decoder(float | str)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[OutputItem])
 _tool_usage = msgspec.json.Decoder(ToolUsage | None)
+# Operations whose answer says which model took a call that named none.
+UNNAMED = frozenset(
+    {"responses", "background_response", "video.edits.create", "video.extensions.create", "video.remix.create"}
+)
 # Output items that cost on their own, by the price list's unit.
 TOOL_UNITS = {
     "web_search_call": "web_searches",
@@ -103,6 +107,7 @@ def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw], semant
     only.
     """
     if "seconds" in fields and bytes(fields.get("object", b"")) == b'"video"':
+        read_served_model(record, fields)
         return read_video(record, fields)
     if semantics in NATIVE:
         return _read_native(record, fields, semantics)
@@ -184,9 +189,9 @@ def read_served_model(record: AttemptRecord, fields: Mapping[str, msgspec.Raw]) 
 
 
 def note_served_model(record: AttemptRecord, served: str) -> None:
-    """Note the model that answered, where it is another than the one that was asked."""
-    served = served[:300]
-    if served and record.model_served and _stem(served) != _stem(record.model_served):
+    """Note the model that answered, where it is another than the one that was asked, or none was."""
+    served, asked = served[:300], record.model_served
+    if served and (_stem(served) != _stem(asked) if asked else record.operation in UNNAMED):
         record.model_served = served
 
 

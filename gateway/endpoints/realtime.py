@@ -70,7 +70,9 @@ class ClientSecrets(InferenceView):
         if kind not in kinds.SECRET_KINDS or kinds.SECRET_KINDS[kind] is not self.kind:
             raise InvalidRequest("'session.type' must be 'realtime' or 'transcription'.", param="session.type")
         if kind != "transcription" and not session.get("model"):
-            chosen = default_models.choose(self.caller, self.kind.operation, call.account_name)
+            chosen = default_models.choose(
+                self.caller, self.kind.operation, call.account_name, prompt=bool(session.get("prompt"))
+            )
             session["model"] = chosen.model.public_name
         named = dict(_named_models(session))
         model = named.get("model", "") or named.get("transcription", "")

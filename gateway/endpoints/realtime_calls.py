@@ -71,7 +71,9 @@ class CallView(BrowserView):
         if session.setdefault("type", "realtime") != "realtime":
             raise errors.InvalidRequest("A call's session must be of the type 'realtime'.", param=f"{param}type")
         if not session.setdefault("model", model):
-            chosen = default_models.choose(call.caller, REALTIME.operation, call.account_name)
+            chosen = default_models.choose(
+                call.caller, REALTIME.operation, call.account_name, prompt=bool(session.get("prompt"))
+            )
             session["model"] = chosen.model.public_name
         if not isinstance(session["model"], str):
             raise errors.InvalidRequest("'model' must be a string.", param=f"{param}model", code="invalid_type")

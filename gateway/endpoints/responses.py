@@ -39,7 +39,6 @@ class Compact(ModelCallView):
     """Compact a conversation into fewer items."""
 
     operation = operations.RESPONSE_COMPACT
-    model_required = False
 
 
 class Response(ObjectView):

@@ -17,7 +17,7 @@ from gateway.jobs.leases import Lease, LeaseLost
 from gateway.jobs.upstream import AccountGone, Answer, Upstream, load_account
 from gateway.models import OwnedObject
 from gateway.objects.job_kinds import EVAL_RUN, RESPONSE, RUN
-from gateway.pipeline.records import redact
+from gateway.pipeline.records import redact, served_target
 from gateway.telemetry import meter
 from gateway.telemetry.tracer import charged
 from providers.snapshot import AccountSnapshot, Target
@@ -113,7 +113,7 @@ def charge(row: OwnedObject, target: Target | None, answer: Answer, model: str =
         record.latency_us = max(0, int((ended - began) * 1_000_000))
     metering.read_fields(record, answer.fields)
     if target is not None:
-        pricing.price(record, target)
+        pricing.price(record, target if target.model.upstream_id else served_target(record, target))
         redact(record, target.account)
     return record
 

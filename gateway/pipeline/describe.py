@@ -12,7 +12,7 @@ from accounts.caller import Caller
 from gateway.access import default_models
 from gateway.access.accounts import choose_account
 from gateway.body import json as json_body
-from gateway.body.json import MODEL_MISSING
+from gateway.body.json import MODEL_MISSING, is_given
 from gateway.body.references import find_references
 from gateway.call import errors
 from gateway.call.body import JSON, Body, Upload
@@ -26,7 +26,6 @@ IDEMPOTENCY_KEY = b"idempotency-key"
 TRACEPARENT = b"traceparent"
 # What callers of Anthropic's door say about its versions.
 ANTHROPIC = ("anthropic-version", "anthropic-beta")
-NO_MODEL = (b"null", b'""')
 
 
 def begin(
@@ -114,7 +113,7 @@ def read_model(call: Call, *, required: bool) -> None:
         name = call.model_of_path
     elif call.body.upload is not None:
         name = call.body.upload.values.get("model", "")
-    elif required or bytes(call.body.fields.get("model", b"null")) not in NO_MODEL:
+    elif required or is_given(call.body.fields, "model"):
         name = json_body.text_field(call.body.fields, "model", MODEL_MISSING)
     else:
         name = ""
@@ -143,7 +142,10 @@ async def find_account(call: Call) -> None:
     if call.model_asked:
         return
     if call.operation.unnamed:
-        target = default_models.choose(call.caller, call.operation, call.account_name)
-        call.account_name, call.model_asked = target.account.name, target.model.public_name
+        prompted = call.operation.model_type == "responses" and is_given(call.body.fields, "prompt")
+        choose = default_models.choose_for_prompt if prompted else default_models.choose
+        target = choose(call.caller, call.operation, call.account_name)
+        call.account_name = target.account.name
+        call.model_asked = target.model.public_name if target.model.name else ""
     else:
         call.account_name = choose_account(call.caller, call.operation, call.account_name).name

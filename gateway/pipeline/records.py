@@ -5,6 +5,7 @@ import logging
 import re
 from time import perf_counter_ns, time_ns
 
+from gateway.access.model_names import SNAPSHOT
 from gateway.billing import audio, pricing
 from gateway.billing.audio_length import AudioMeter
 from gateway.billing.usage import REPORTED
@@ -34,6 +35,9 @@ INCOMPLETE = "incomplete_record"
 """The gap of a record whose completion failed: its usage is not known to be right, so it has no price."""
 UNKNOWN_MODEL = "model_served"
 """The gap of a record that is priced by the model asked for: the one that answered is in no list."""
+
+NO_MODEL = "model"
+"""The gap of a record without a price of a call that named no model, and whose answer named none."""
 
 
 def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
@@ -181,7 +185,18 @@ def _price(record: AttemptRecord, call: Call, target: Target, error: BaseExcepti
     else:
         if SEARCH_MODELS.search(target.model.upstream_id):
             record.units = {"web_searches": 1, **record.units}
-        pricing.price(record, served_target(record, target))
+        served = served_target(record, target)
+        pricing.price(record, served)
+        if not target.model.name:
+            _note_answering(record, served)
+
+
+def _note_answering(record: AttemptRecord, served: Target) -> None:
+    """Note which of our models answered a call that named none; a gap where that is not known, and so has no price."""
+    if served.model.name:
+        record.model_resolved = served.model.public_name
+    elif record.cost_pico is None:
+        pricing.add_gaps(record, NO_MODEL)
 
 
 def _estimate_audio(record: AttemptRecord, call: Call, meter: AudioMeter, target: Target) -> None:
@@ -203,6 +218,8 @@ def served_target(record: AttemptRecord, target: Target) -> Target:
     if record.model_served in (model.upstream_id, ""):
         return target
     known = target.account.upstream_ids.get(record.model_served.lower())
+    if known is None and not model.name:
+        known = target.account.upstream_ids.get(SNAPSHOT.sub("", record.model_served.lower()))
     if known is None and model.sheet is not None and model.sheet.version.startswith(private.VERSION):
         return target
     served = known or unlisted_model(target.account, record.model_served)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.call.call import Call, CallAttempt
+from gateway.call.errors import InvalidRequest
 from gateway.limits import metrics
 from gateway.limits.checks import Asked, Check, Outcome
 from gateway.limits.estimate import Estimate, estimate_of
@@ -102,6 +103,8 @@ async def admit(call: Call) -> None:
     applied = b""
     for planned in call.plan.targets:
         target = planned.target
+        if not target.model.name and call.operation.model_type == "responses":
+            _refuse_unnamed(rules, call, target)
         matched = _matches.of(rules, call, target)
         applied = applied or matched.applied
         checks.update((check.key, check) for check in matched.checks)
@@ -116,6 +119,17 @@ async def admit(call: Call) -> None:
     if refusing:
         raise refusal(call, asked, outcomes, refusing, applied)
     call.limits = Receipt(asked, outcomes, checks_of, applied)
+
+
+def _refuse_unnamed(rules: RuleSet, call: Call, target: Target) -> None:
+    """Raise :class:`~gateway.call.errors.InvalidRequest` for a call that names no model where a limit may be for it."""
+    rule = rules.by_model(_asked_of(rules, call, target))
+    if rule is not None:
+        raise InvalidRequest(
+            f"You must provide a 'model': {rule.label!r} limits calls by their model, and this one names none.",
+            param="model",
+            code="missing_required_parameter",
+        )
 
 
 def settle(call: Call, attempt: CallAttempt) -> None:
@@ -177,10 +191,11 @@ def _asked(checks: Sequence[Check], estimate: Estimate) -> list[Asked]:
     return asked
 
 
-def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
+def _asked_of(rules: RuleSet, call: Call, target: Target) -> compiled.Asked:
+    """Return what rules see of the call."""
     caller, model, account = call.caller, target.model, target.account
     accounts = (account.name, *account.aliases)
-    asked = compiled.asked_by(
+    return compiled.asked_by(
         caller.subject_type,
         caller.subject_name,
         caller.teams,
@@ -190,6 +205,10 @@ def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
         metadata={**call.options.metadata, **caller.tags},
         variant_of=() if model.listed else rules.named.meant_by(accounts, model.name, account.vendor.price_source),
     )
+
+
+def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
+    asked = _asked_of(rules, call, target)
     checks: list[Check] = []
     labels: dict[str, dict[str, None]] = {}
     for rule, values, unit, limit in rules.counting(asked, time.time()):

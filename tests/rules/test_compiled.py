@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.compiled import Asked, CompiledRule, RuleIndex, asked_by, compile_rule, load
+from rules.compiled import Asked, CompiledRule, RuleIndex, RuleSet, asked_by, compile_rule, load
 from rules.models import Rule
 from rules.names import ModelNames
 
@@ -160,3 +160,22 @@ def test_ten_thousand_rules_cost_no_more_than_ten() -> None:
         return best
 
     assert seconds(index(10_000)) < 2 * seconds(index(10))
+
+
+BY_MODEL: list[tuple[dict[str, Any], bool]] = [
+    ({}, False),
+    ({"when": {"models": {"in": ["m/one"]}}}, True),
+    ({"when": {"models": {"in": ["n/one"]}}}, False),
+    ({"when": {"models": {"not_in": ["m/one"]}}}, True),
+    ({"when": {"models": {"in": ["m/one"]}, "subjects": {"in": ["user:b@x.com"]}}}, False),
+    ({"when": {"models": {"in": ["m/one"]}}, "mode": "audit"}, False),
+    ({"effect": {"limits": {"requests_per_minute": 5}, "per": ["model"]}}, True),
+    ({"effect": {"limits": {"requests_per_minute": 5}, "per": ["user"]}}, False),
+]
+
+
+@pytest.mark.parametrize(("columns", "expected"), BY_MODEL, ids=str)
+def test_a_limit_that_a_call_without_a_model_could_escape(columns: dict[str, Any], expected: bool) -> None:
+    rules = RuleSet([compile_rule(rule(**columns))], (1,))
+    asked = asked_by("user", "a@x.com", (), token="gh-1", models=("",), accounts=("m",), metadata={})
+    assert (rules.by_model(asked) is not None) is expected

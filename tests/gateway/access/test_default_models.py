@@ -14,6 +14,7 @@ from tests.support.batch_inputs import QUICK, ended, jsonl
 from tests.support.installation import Gateway, Installation
 from tests.support.manifests import chat_model, provider
 from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 from tests.support.surface import picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
@@ -25,7 +26,9 @@ ASKED = {"prompt": "a hat", "size": "1024x1024"}
 
 @dataclass
 class Defaults:
-    """``vendors`` has the vendor's defaults, ``own`` its own, ``single`` one model of a type, ``unclear`` two."""
+    """``vendors`` has the vendor's defaults, ``own`` its own, ``single`` one model of a type, ``unclear`` two,
+    ``films`` opens videos and lists none, ``limited`` gets a limit by model.
+    """
 
     installation: Installation
     gateway: Gateway
@@ -48,6 +51,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path) 
             provider("single", upstream.url, models=["gpt-image-1", {"name": "talk", "model_types": ["responses"]}]),
             provider("unclear", upstream.url, models=["gpt-image-1", "gpt-image-1-mini"]),
             provider("films", upstream.url, models=["gpt-4o-mini", "gpt-4o"], open_resources=["videos"]),
+            provider("limited", upstream.url, models=["gpt-4o-mini", "gpt-4o"]),
             provider("hidden", upstream.url, models=["omni-moderation-latest", chat_model("x")], access=()),
         )
         token = made.do("token", "ada", user="ada@example.com")
@@ -164,6 +168,94 @@ def test_a_client_secret_without_a_model(defaults: Defaults, account: str) -> No
     made = defaults.sdk(account).realtime.client_secrets.create()
     assert made.value.startswith("ek_gh_")
     assert made.session.model == "gpt-realtime"  # type: ignore[union-attr]  # a realtime session
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
+def test_a_video_where_the_account_lists_none(defaults: Defaults, form: bool) -> None:
+    headers = {"authorization": f"Bearer {defaults.token}", "x-tfy-provider-name": "films"}
+    sent: Any = {"files": {"prompt": (None, "A cat.")}} if form else {"json": {"prompt": "A cat."}}
+    answer = httpx.post(f"{defaults.gateway.origin}/v1/videos", headers=headers, timeout=30, **sent)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "missing_required_parameter")
+    assert defaults.upstream.requests() == []
+
+
+PROMPT: dict[str, Any] = {"prompt": {"id": "pmpt_1"}}
+PROMPTED = "gpt-4o"  # what the sandbox's prompts name
+
+
+def test_a_prompt_belongs_to_one_account(defaults: Defaults) -> None:
+    """One of several has a default, another only one model: neither says whose prompt it is."""
+    for path, body in (("/v1/responses", PROMPT), ("/v1/realtime/client_secrets", {"session": PROMPT})):
+        answer = defaults.gateway.post(defaults.token, path, body)
+        assert answer.status_code == 400, answer.text
+        assert "set the header x-tfy-provider-name" in answer.json()["error"]["message"]
+    assert defaults.upstream.requests() == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_names_its_own_model(defaults: Defaults, stream: bool) -> None:
+    body = {**PROMPT, "stream": stream}
+    answer = defaults.gateway.post(defaults.token, "/v1/responses", body, headers={"x-tfy-provider-name": "vendors"})
+    assert answer.status_code == 200, answer.text
+    (sent,) = defaults.upstream.requests()
+    assert "model" not in json.loads(sent["body"])
+    (record,) = defaults.installation.records(1, request_id=answer.headers["x-request-id"])
+    assert (record["model_asked"], record["model_resolved"]) == ("", f"vendors/{PROMPTED}")
+    assert record["model_served"].startswith(PROMPTED)
+    assert record["cost_pico"] > 0
+    assert record["price_gaps"] == ""
+
+
+def test_a_prompt_in_the_background_is_charged_by_its_own_model(defaults: Defaults) -> None:
+    sdk = defaults.sdk("vendors")
+    made = sdk.responses.create(prompt={"id": "pmpt_1"}, background=True)
+    wait_until(lambda: sdk.responses.retrieve(made.id).status == "completed")
+    sdk.responses.delete(made.id)  # charges it
+    (record,) = defaults.installation.records(1, object_id=made.id, operation__exact="background_response")
+    assert record["model_served"].startswith(PROMPTED)
+    assert record["cost_pico"] > 0
+
+
+def test_a_default_comes_before_the_prompts_model(defaults: Defaults) -> None:
+    for account, model in (("own", "gpt-4o"), ("single", "talk")):
+        defaults.upstream.clear()
+        defaults.gateway.post(defaults.token, "/v1/responses", PROMPT, headers={"x-tfy-provider-name": account})
+        assert defaults.upstream.sent_model() == model
+
+
+def test_a_limited_token_names_the_model_of_a_prompt(defaults: Defaults) -> None:
+    token = defaults.gateway.token("two", ["vendors/gpt-4o", "vendors/gpt-4o-mini"], user="ada@example.com")
+    answer = defaults.gateway.post(token, "/v1/responses", PROMPT)
+    assert answer.status_code == 400
+    assert "'vendors/gpt-4o', 'vendors/gpt-4o-mini'" in answer.json()["error"]["message"]
+    assert defaults.upstream.requests() == []
+
+
+def test_a_limit_by_model_needs_the_model_of_a_prompt(defaults: Defaults) -> None:
+    rule = {
+        "type": "tenant-rate-limit-config/model",
+        "name": "dear",
+        "limits": {"requests_per_minute": 100},
+        "when": {"models": {"in": ["limited/gpt-4o"]}},
+        "applies_to": {"type": "aggregate"},
+        "mode": "enforce",
+    }
+    defaults.installation.apply(rule)
+    headers = {"x-tfy-provider-name": "limited"}
+
+    def is_refused() -> bool:
+        answer = defaults.gateway.post(defaults.token, "/v1/responses", PROMPT, headers=headers)
+        return answer.status_code == 400 and "'dear' limits calls by their model" in answer.json()["error"]["message"]
+
+    wait_until(is_refused)
+    headers = {"x-tfy-provider-name": "vendors"}
+    assert defaults.gateway.post(defaults.token, "/v1/responses", PROMPT, headers=headers).status_code == 200
+
+
+def test_compacting_needs_a_model(defaults: Defaults) -> None:
+    headers = {"x-tfy-provider-name": "vendors"}
+    answer = defaults.gateway.post(defaults.token, "/v1/responses/compact", {"input": "hi"}, headers=headers)
+    assert answer.json()["error"]["code"] == "missing_required_parameter"
 
 
 def test_lists_that_name_no_account(defaults: Defaults) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 import gateway.access
@@ -69,6 +70,8 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "authentication._plain": lambda text: authentication._plain(text.encode()),
     "authentication._masked": authentication._masked,
     "default_models.choose": lambda text: default_models.choose(ME, operations.PROXY_WRITE, text),
+    "default_models.choose_for_prompt": lambda text: default_models.choose_for_prompt(ME, operations.RESPONSE, text),
+    "default_models._meant": lambda text: default_models._meant(ME, operations.RESPONSE, text, prompt=True),
     "model_names.plain": names.plain,
     "model_names.stem": names.stem,
     "model_names.is_fine_tuned": names.is_fine_tuned,
@@ -91,6 +94,9 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "proxied_models.check": lambda text: proxied_models.check(ME, HERE, [text], [text]),
     "proxied_models._is_callable": lambda text: proxied_models._is_callable(ME, HERE, text),
     "proxied_models._is_hidden": lambda text: proxied_models._is_hidden(ME, HERE, text),
+    "named_models.check_configuration": lambda text: named_models.check_configuration(
+        ME, HERE, decode_fields(b'{"preset":' + msgspec.json.encode(text) + b"}")
+    ),
     "vendor_names.resolve": lambda text: vendor_names.resolve(ME, HERE, text, "chat"),
     "vendor_names._unlisted": lambda text: vendor_names._unlisted(ME, HERE, text, ("chat",)),
     "vendor_names.is_fine_tuned": lambda text: vendor_names.is_fine_tuned(Target(HERE, model(text or "a"))),
