@@ -2,7 +2,8 @@
 
 A secret is found as it is, in hex, in base64 (also within something longer that was encoded as a whole, like
 ``Bearer KEY``), and with each of its characters behind any mixture of escapes: percent-encoding in either case, JSON's
-and programs' backslashes, entities of HTML, and escapes of escapes.
+and programs' backslashes, entities of HTML, and escapes of escapes. Characters that no one sees may be between its own:
+controls and line ends, which base64 in mails has, and those without a width. What stores or shows a text may drop them.
 """
 
 import base64
@@ -11,6 +12,8 @@ import re
 import string
 from collections.abc import Iterator
 from functools import lru_cache
+
+from providers import unseen
 
 REDACTED = b"[redacted]"
 LEAST_CHARACTERS = 8
@@ -30,7 +33,11 @@ ESCAPE_SIGNS = (string.ascii_letters + string.digits + "\\{}%&#;").encode()
 COMMON = {b"n": b"\n", b'"': b'"'}
 # What an escape may be at the end of a piece: the rest of it is in the next one.
 UNFINISHED_BYTES = 80
-_unfinished = re.compile(rb"(?:\\{1,64}[uUx]?\{?[0-9a-fA-F]{0,8}|%[0-9a-fA-F]?|&[#A-Za-z0-9]{0,20})\Z")
+_unfinished = re.compile(
+    rb"(?:(?:\\{1,32}udb40)?\\{1,64}[uUx]?\{?[0-9a-fA-F]{0,8}"
+    rb"|(?:%[89a-fA-F][0-9a-fA-F]){1,3}(?:%[0-9a-fA-F]?)?|%[0-9a-fA-F]?|&[#A-Za-z0-9]{0,20}"
+    rb"|[\xc2-\xf4][\x80-\xbf]{0,2})\Z"
+)
 
 Spans = list[tuple[int, int]]
 
@@ -38,7 +45,15 @@ Spans = list[tuple[int, int]]
 class Redactor:
     """Finds an account's secrets in bytes. Immutable; one serves every call of the account's revision."""
 
-    __slots__ = ("_alphabet", "_escape", "_forms", "_harmless", "_needles", "_needles_text")
+    __slots__ = (
+        "_alphabet",
+        "_bare_forms",
+        "_escape",
+        "_forms",
+        "_harmless",
+        "_needles",
+        "_needles_text",
+    )
 
     def __init__(self, secrets: tuple[bytes, ...]) -> None:
         secrets = tuple(sorted(filter(None, secrets), key=len, reverse=True))
@@ -53,44 +68,56 @@ class Redactor:
             forms |= dict.fromkeys([*within, hexadecimal, hexadecimal.upper()])
             needles |= dict.fromkeys([*plain, *(within or [encoded]), *_of_either_case(hexadecimal)])
         self._forms = tuple(forms)
-        self._needles = tuple(needles)
+        self._needles = tuple(dict.fromkeys(map(unseen.without, needles)))
         self._needles_text = tuple(form.decode("utf-8", "replace") for form in needles)
+        self._bare_forms = tuple(dict.fromkeys(map(unseen.without, forms)))
         signs = b"".join(secrets)
         self._escape = _escape_pattern(signs) if secrets else None
         # What a secret and its escapes are made of: nothing else is within one.
-        self._alphabet = bytes(set(b"".join(forms)) | set(ESCAPE_SIGNS))
+        self._alphabet = bytes(set(b"".join(forms)) | set(ESCAPE_SIGNS) | set(unseen.BYTES))
         self._harmless = tuple(b"\\" + name for name, sign in COMMON.items() if sign not in signs)
 
     def whole(self, body: bytes) -> bytes:
         """Return ``body`` without the secrets. Events and bodies are given whole, so that no secret is cut in two."""
+        if self._escape is None:
+            return body
+        found: Spans = []
+        bare = unseen.without(body)
         for needle in self._needles:
-            if needle in body:
+            if needle in bare:
                 body = self._without_forms(body)
-        if b"\\" in body or b"%" in body or b"&" in body:
-            return self._behind_escapes(body)
-        return body
+                found = self._between_unseen(body)
+                break
+        if self._has_escapes(body):
+            found += self._behind_escapes(body, self._escape)
+        return _without(body, _merged(found)) if found else body
 
     def _without_forms(self, body: bytes) -> bytes:
         for form in self._forms:
             body = body.replace(form, REDACTED)
         return body
 
-    def _behind_escapes(self, body: bytes) -> bytes:
-        """Return ``body`` without secrets that have escapes in them."""
-        if self._escape is None or not self._has_escapes(body):
-            return body
+    def _behind_escapes(self, body: bytes, escape: re.Pattern[bytes]) -> Spans:
+        """Return where in ``body`` secrets are that have escapes in them."""
         found: Spans = []
         texts = [body]
         for _ in range(ROUNDS):
-            text, escapes = self._escape.subn(_unescaped, texts[-1])
+            text, escapes = escape.subn(_unescaped, texts[-1])
             if not escapes:
                 break
-            spans = self._spans(text)
+            spans = _merged(_spans(text, self._forms) + self._between_unseen(text))
             for before in reversed(texts if spans else ()):
-                spans = _spans_before(before, spans, self._escape)
+                spans = _spans_before(before, spans, escape)
             found += spans
             texts.append(text)
-        return _without(body, _merged(found)) if found else body
+        return found
+
+    def _between_unseen(self, text: bytes) -> Spans:
+        """Return where in ``text`` secrets are whose characters have some between them that no one sees."""
+        bare = unseen.without(text)
+        if not any(needle in bare for needle in self._needles):
+            return []
+        return _spans_before(text, _spans(unseen.ANY.sub(b"", text), self._bare_forms), unseen.ANY, width=0)
 
     def _has_escapes(self, body: bytes) -> bool:
         """Whether some may be other than the line ends and quotes that any JSON is full of."""
@@ -98,20 +125,15 @@ class Redactor:
             return True
         return body.count(b"\\") != sum(map(body.count, self._harmless))
 
-    def _spans(self, text: bytes) -> Spans:
-        """Return where secrets are in ``text``, in order, none overlapping another."""
-        found: Spans = []
-        for form in self._forms:
-            start = text.find(form)
-            while start >= 0:
-                found.append((start, start + len(form)))
-                start = text.find(form, start + len(form))
-        return _merged(found)
-
     def text(self, value: str) -> str:
         """Return a string without the secrets: a header's value, an error's message."""
         escaped = "\\" in value or "%" in value or "&" in value
-        if not escaped and not any(needle in value for needle in self._needles_text):
+        if (
+            not escaped
+            and value.isascii()
+            and value.isprintable()
+            and not any(needle in value for needle in self._needles_text)
+        ):
             return value
         clean = self.whole(value.encode("utf-8", "surrogatepass"))
         return clean.decode("utf-8", "surrogatepass")
@@ -138,7 +160,7 @@ class Redactor:
             unfinished = _unfinished.search(text, max(0, len(text) - UNFINISHED_BYTES))
             if unfinished is not None:
                 text = text[: unfinished.start()]
-            start = len(text) - max(_overlap(text, form) for form in self._forms)
+            start = self._begun(text)
             for before in reversed(texts):
                 ((start, _),) = _spans_before(before, [(start, start)], self._escape)
             most = max(most, len(tail) - start)
@@ -147,6 +169,16 @@ class Redactor:
             if not escapes:
                 break
         return most
+
+    def _begun(self, text: bytes) -> int:
+        """Return where the beginning of a secret is that may go on behind the end of ``text``."""
+        start = len(text) - max(_overlap(text, form) for form in self._forms)
+        if len(unseen.without(text)) == len(text):
+            return start
+        bare = unseen.ANY.sub(b"", text)
+        first = len(bare) - max(_overlap(bare, form) for form in self._bare_forms)
+        ((before, _),) = _spans_before(text, [(first, first)], unseen.ANY, width=0)
+        return min(start, before) if first < len(bare) else start
 
 
 class PieceRedactor:
@@ -233,8 +265,20 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     return bytes([int(value, 8 if kind == "octal" else 10 if kind == "decimal" else 16)])
 
 
-def _spans_before(text: bytes, spans: Spans, escape: re.Pattern[bytes]) -> Spans:
-    """Return where ``spans`` of what ``escape`` made of ``text`` are in ``text``: every escape became one byte."""
+def _spans(text: bytes, forms: tuple[bytes, ...]) -> Spans:
+    """Return where ``forms`` are in ``text``, in order, none overlapping another."""
+    found: Spans = []
+    for form in forms:
+        start = text.find(form)
+        while start >= 0:
+            found.append((start, start + len(form)))
+            start = text.find(form, start + len(form))
+    return _merged(found)
+
+
+def _spans_before(text: bytes, spans: Spans, escape: re.Pattern[bytes], width: int = 1) -> Spans:
+    """Return where ``spans`` of what ``escape`` made of ``text`` are in ``text``: every escape became ``width``
+    bytes."""
     places = [place for span in spans for place in span]
     moved: list[int] = []
     shift = 0
@@ -244,7 +288,7 @@ def _spans_before(text: bytes, spans: Spans, escape: re.Pattern[bytes]) -> Spans
             moved.append(places[len(moved)] + shift)
         if len(moved) == len(places):
             break
-        shift += found.end() - found.start() - 1
+        shift += found.end() - found.start() - width
     moved += [place + shift for place in places[len(moved) :]]
     return list(zip(moved[::2], moved[1::2], strict=True))
 

@@ -6,6 +6,7 @@ process died between commit and cleaning up, are known by their key and skipped.
 what it says is fixed (strings cut, numbers bounded) or, failing that, given back as rejected.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,16 +72,24 @@ CONVERTED: Final = [
 """The places of a row whose values are not stored as a record has them, and what converts them."""
 
 
+_escape: Final = re.compile(rb"\\(?:u0000|.)", re.DOTALL)
+"""One escape of JSON: the second backslash of an escaped one begins none."""
+
+
 def give_way() -> None:
     """Let the event loop's thread have the interpreter: a real sleep, for ``sleep(0)`` often gets it straight back."""
     time.sleep(PAUSE_SECONDS)
+
+
+def _without_nul(escape: re.Match[bytes]) -> bytes:
+    return b"" if escape[0] == b"\\u0000" else escape[0]
 
 
 def decode(line: bytes) -> AttemptRecord:
     """Return the record of a line. Raises ``ValueError`` (``msgspec.MsgspecError`` is one) when it is not a valid
     one."""
     if b"\\u0000" in line:  # PostgreSQL's strings can't hold it
-        line = line.replace(b"\\u0000", b"")
+        line = _escape.sub(_without_nul, line)
     return _decode(line)
 
 

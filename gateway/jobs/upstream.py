@@ -12,6 +12,7 @@ from gateway.directory.accounts import account_snapshot
 from gateway.objects.files import plain
 from providers.credentials.exchange import TokenRefused
 from providers.models import ProviderAccount
+from providers.redaction import redactor
 from providers.snapshot import AccountSnapshot
 from providers.upstream.sync_client import CheckedClient, Refused, Unreachable
 from providers.upstream.sync_tokens import authorization
@@ -93,7 +94,8 @@ class Upstream:
         if answer.status != 200:
             raise Refused(answer.status, answer.retry_after)
         try:
-            found = Answer(answer.status, _fields.decode(answer.body))
+            clean = redactor(self.account.secrets).whole(answer.body)
+            found = Answer(answer.status, _fields.decode(clean))
         except (ValueError, RecursionError):
             raise Unreachable("broken", "the upstream's answer is not a JSON object, or too large") from None
         if not found.state:

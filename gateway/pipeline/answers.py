@@ -62,7 +62,11 @@ def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     if failed is not None:
         _note_error(attempt, failed)
     outcome = failed.status if failed is not None else status
-    return ReadAnswer(status, clean.whole(_with_provider(attempt, body, fields)), fields, outcome)
+    whole = _with_provider(attempt, body, fields)
+    passed = clean.whole(whole)
+    if fields and passed != whole:  # what is kept of the answer has no secrets either
+        fields = sse.fields_of(passed)
+    return ReadAnswer(status, passed, fields, outcome)
 
 
 def without_events(attempt: Attempt, body: bytes) -> bytes:
@@ -99,7 +103,10 @@ def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     if converted.failure is None and converted.media_type == JSON:
         fields = _fields.decode(body)
         body = _with_provider(attempt, body, fields)
-    return ReadAnswer(converted.status, clean.whole(body), fields)
+    passed = clean.whole(body)
+    if fields and passed != body:
+        fields = sse.fields_of(passed)
+    return ReadAnswer(converted.status, passed, fields)
 
 
 def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msgspec.Raw]:

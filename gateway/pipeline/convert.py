@@ -26,6 +26,7 @@ from providers.dialects.neutral import Media, Settings
 from providers.dialects.reported import RESULTS, error_in
 from providers.dialects.wire import plain
 from providers.media.fetcher import FetchFailed
+from providers.redaction import redactor
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer
@@ -109,7 +110,8 @@ def _as_json(form: bytes, content_type: str, model: str) -> bytes:
 async def keep_response(call: Call, target: Target, response: Mapping[str, Any]) -> None:
     """Keep a response that was converted, unless its caller asked not to."""
     if response.get("store") is not False:
-        await kept_responses.keep(call, target.account.name, response)
+        clean = redactor(target.account.secrets).whole(msgspec.json.encode(response))
+        await kept_responses.keep(call, target.account.name, msgspec.json.decode(clean))
 
 
 def _ask(call: Call) -> Ask:

@@ -202,9 +202,10 @@ class EventStream:
         passed = self._read_usage(events) if b'"usage' in raw and self._conversion is None else raw
         if not whole and not self._end.complete:
             return b""  # half an event: the client gets our error instead
+        clean = self._clean.whole(passed)
         if self._recorder is not None:
-            await self._recorder.hear(events)
-        passed = self._clean.whole(passed)
+            await self._recorder.hear(events if clean == passed else sse.Events(clean))
+        passed = clean
         record.bytes_out += len(passed)
         return passed
 

@@ -43,6 +43,19 @@ FORMS = {
     "an entity in Go's JSON": SECRET.replace(b"/", b"\\u0026#x2F;"),
     "JSON in a query": SECRET.replace(b"/", b"%5C%2F"),
     "base64, percent-encoded": b"".join(b"%%%02X" % sign for sign in base64.b64encode(SECRET).rstrip(b"=")),
+    "NUL between": b"\0".join(bytes([sign]) for sign in SECRET),
+    "escaped NUL between": b"\\u0000".join(bytes([sign]) for sign in SECRET),
+    "escaped NUL between, escaped": b"\\\\u0000".join(bytes([sign]) for sign in SECRET),
+    "without width": "\u200b".join(SECRET.decode()).encode(),
+    "without width, escaped": b"\\u200B".join(bytes([sign]) for sign in SECRET),
+    "without width, percent-encoded": b"%E2%80%8b".join(bytes([sign]) for sign in SECRET),
+    "entities without width": b"&#8203;".join(bytes([sign]) for sign in SECRET),
+    "soft hyphens and escapes": b"\\u00ad".join(b"\\u%04x" % sign for sign in SECRET),
+    "lines": SECRET[:9] + b"\r\n" + SECRET[9:],
+    "base64 in lines": b"\n".join(
+        base64.b64encode(SECRET).rstrip(b"=")[at : at + 19] for at in range(0, 57, 19)
+    ).rstrip(b"\n"),
+    "base64 in escaped lines": b"\\r\\n".join(base64.b64encode(SECRET).rstrip(b"=")[at : at + 19] for at in (0, 19)),
     "mixed": b"\\u0073k%2dtest%2B\\/&#115;ecret%253d012\\x33456789",
 }
 
@@ -119,3 +132,23 @@ def test_messages_of_sockets_and_headers() -> None:
 
 def test_an_account_without_secrets() -> None:
     assert Redactor(()).whole(b"\\u0041") == b"\\u0041"
+
+
+def test_a_key_of_several_lines_in_other_lines() -> None:
+    secret = b"-----BEGIN KEY-----\nAbCdEfGh01\nIjKlMnOp23\n-----END KEY-----"
+    for other in (secret.replace(b"\n", b"\r\n"), secret.replace(b"\n", b""), secret.replace(b"\n", b"\\r\\n")):
+        assert Redactor((secret,)).whole(b"a " + other + b" b") == b"a [redacted] b"
+
+
+HIDDEN = ("\0", "\x1b", "\n", "\u00ad", "\u200b", "\u200d", "\u2060", "\ufeff", "\ufe0f", "\U000e0041", "\x85")
+
+
+@given(st.lists(st.text(st.sampled_from("".join(HIDDEN)), max_size=3), min_size=len(SECRET), max_size=len(SECRET)))
+def test_nothing_that_a_sink_drops_hides_a_secret(between: list[str]) -> None:
+    """As text, as JSON of it, and as JSON of that: without what is unseen, no secret is left in any."""
+    clean = Redactor((SECRET,))
+    text = "".join(sign + gap for sign, gap in zip(SECRET.decode(), between, strict=True))
+    for written in (text, json.dumps(text), json.dumps(json.dumps(text)), json.dumps(text, ensure_ascii=False)):
+        for got in (clean.text(written), clean.whole(written.encode()).decode()):
+            assert "[redacted]" in got
+            assert "".join(sign for sign in got if sign.isalnum()).find("0123456789") < 0

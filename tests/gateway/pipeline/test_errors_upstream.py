@@ -149,6 +149,17 @@ def test_an_error_that_repeats_the_key(gateway: Gateway, token: str, scripted: S
     assert response.json()["error"]["message"] == "Incorrect API key: [redacted] ([redacted])."
 
 
+def test_a_key_repeated_with_nul_between(gateway: Gateway, token: str, scripted: ScriptedUpstream) -> None:
+    key = "sk-nul-told-by-the-upstream"
+    model = add_account(gateway, token, "nul-telltale", f"{scripted.origin}/v1", key=key)
+    body = b'{"error":{"message":"%b"}}' % "".join(f"\\u0000{sign}" for sign in key).encode()
+    scripted.answer(b"HTTP/1.1 400 No\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    response = gateway.post(token, CHAT_PATH, chat(model=model))
+    assert "[redacted]" in response.json()["error"]["message"]
+    (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
+    assert record["error_message"].replace("\0", "") == "[redacted]"
+
+
 def test_a_success_that_is_not_json(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
