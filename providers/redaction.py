@@ -6,14 +6,17 @@ and programs' backslashes, entities of HTML, and escapes of escapes. Characters 
 controls and line ends, which base64 in mails has, and those without a width. What stores or shows a text may drop them.
 """
 
+import asyncio
 import base64
 import html.entities
 import re
 import string
 from collections.abc import Iterator
 from functools import lru_cache
+from time import perf_counter
 
 from providers import unseen
+from providers.upstream.failures import BrokenAnswer
 
 REDACTED = b"[redacted]"
 LEAST_CHARACTERS = 8
@@ -38,6 +41,11 @@ _unfinished = re.compile(
     rb"|(?:%[89a-fA-F][0-9a-fA-F]){1,3}(?:%[0-9a-fA-F]?)?|%[0-9a-fA-F]?|&[#A-Za-z0-9]{0,20}"
     rb"|[\xc2-\xf4][\x80-\xbf]{0,2})\Z"
 )
+
+TURN_BYTES = 2**15
+"""How much is searched before others have their turn: a few milliseconds of work at the worst."""
+MOST_SECONDS = 10.0
+"""How much work one answer may make. The worst of 30 MB, escapes of escapes, would take more than that."""
 
 Spans = list[tuple[int, int]]
 
@@ -92,6 +100,23 @@ class Redactor:
             found += self._behind_escapes(body, self._escape)
         return _without(body, _merged(found)) if found else body
 
+    async def large(self, body: bytes) -> bytes:
+        """Return what :meth:`whole` does, with turns for others in between.
+
+        Raises ``BrokenAnswer`` when that is the work of more than ``MOST_SECONDS``.
+        """
+        if len(body) <= TURN_BYTES or self._escape is None:
+            return self.whole(body)
+        pieces, parts, spent = self.pieces(), [], 0.0
+        for start in range(0, len(body), TURN_BYTES):
+            began = perf_counter()
+            parts.append(pieces.feed(body[start : start + TURN_BYTES]))
+            spent += perf_counter() - began
+            if spent > MOST_SECONDS:
+                raise BrokenAnswer("The upstream's answer has so many escapes that it can't be searched for secrets.")
+            await asyncio.sleep(0)
+        return b"".join([*parts, pieces.end()])
+
     def _without_forms(self, body: bytes) -> bytes:
         for form in self._forms:
             body = body.replace(form, REDACTED)
@@ -138,11 +163,20 @@ class Redactor:
         clean = self.whole(value.encode("utf-8", "surrogatepass"))
         return clean.decode("utf-8", "surrogatepass")
 
-    def message(self, message: str | bytes) -> str | bytes:
-        """Return a socket's message without the secrets."""
+    def beginning(self, value: str, length: int) -> str:
+        """Return the first ``length`` characters of a string without the secrets, of a long one without reading all."""
+        if len(value) <= TURN_BYTES:
+            return self.text(value)[:length]
+        begun = self.pieces().feed(value[:TURN_BYTES].encode("utf-8", "surrogatepass"))
+        return begun.decode("utf-8", "replace")[:length]
+
+    async def message(self, message: str | bytes) -> str | bytes:
+        """Return a socket's message without the secrets. Raises ``BrokenAnswer``, as :meth:`large` does."""
         if isinstance(message, bytes):
-            return self.whole(message)
-        return self.text(message)
+            return await self.large(message)
+        if len(message) <= TURN_BYTES:
+            return self.text(message)
+        return (await self.large(message.encode("utf-8", "surrogatepass"))).decode("utf-8", "surrogatepass")
 
     def pieces(self) -> "PieceRedactor":
         """Return what cleans a stream of pieces that may cut a secret in two."""

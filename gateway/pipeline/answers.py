@@ -39,7 +39,7 @@ class ReadAnswer:
     outcome: int = 0
 
 
-def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
+async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     """Read an answer into the attempt's record. Raises ``BrokenAnswer`` for a success that no client could use.
 
     An error inside a 200 has the status that it should have had, unless a result is beside it.
@@ -51,11 +51,11 @@ def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
             status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
         )
         _note_error(attempt, refusal)
-        return ReadAnswer(status, clean.whole(body), fields)
+        return ReadAnswer(status, await clean.large(body), fields)
     if (b"rror" in body or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
         _note_error(attempt, error)
         if fields.keys().isdisjoint(RESULTS):
-            return ReadAnswer(error.status, clean.whole(body), fields)
+            return ReadAnswer(error.status, await clean.large(body), fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
     failed = _failed_response(attempt, fields)
@@ -63,7 +63,7 @@ def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         _note_error(attempt, failed)
     outcome = failed.status if failed is not None else status
     whole = _with_provider(attempt, body, fields)
-    passed = clean.whole(whole)
+    passed = await clean.large(whole)
     if fields and passed != whole:  # what is kept of the answer has no secrets either
         fields = sse.fields_of(passed)
     return ReadAnswer(status, passed, fields, outcome)
@@ -94,7 +94,7 @@ def _failed_response(attempt: Attempt, fields: Mapping[str, msgspec.Raw]) -> Rep
     return failed_response(fields) if creates else None
 
 
-def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
+async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     """Read an answer that was converted, whose usage is in the record already."""
     clean = redactor(attempt.target.account.secrets)
     if converted.failure is not None:
@@ -103,7 +103,7 @@ def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     if converted.failure is None and converted.media_type == JSON:
         fields = _fields.decode(body)
         body = _with_provider(attempt, body, fields)
-    passed = clean.whole(body)
+    passed = await clean.large(body)
     if fields and passed != body:
         fields = sse.fields_of(passed)
     return ReadAnswer(converted.status, passed, fields)
@@ -131,7 +131,7 @@ def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msg
 def _note_error(attempt: Attempt, error: ReportedError) -> None:
     record = attempt.record
     record.error_class = UPSTREAM_ERROR
-    record.error_message = redactor(attempt.target.account.secrets).text(error.message)[:MESSAGE_CHARACTERS]
+    record.error_message = redactor(attempt.target.account.secrets).beginning(error.message, MESSAGE_CHARACTERS)
 
 
 def _with_provider(attempt: Attempt, body: bytes, fields: Mapping[str, msgspec.Raw]) -> bytes:

@@ -110,7 +110,7 @@ def _as_json(form: bytes, content_type: str, model: str) -> bytes:
 async def keep_response(call: Call, target: Target, response: Mapping[str, Any]) -> None:
     """Keep a response that was converted, unless its caller asked not to."""
     if response.get("store") is not False:
-        clean = redactor(target.account.secrets).whole(msgspec.json.encode(response))
+        clean = await redactor(target.account.secrets).large(msgspec.json.encode(response))
         await kept_responses.keep(call, target.account.name, msgspec.json.decode(clean))
 
 

@@ -148,7 +148,7 @@ async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -
         body = without_events(attempt, body)
     if attempt.conversion is not None:
         return await _converted_reply(attempt, answer, attempt.conversion, body)
-    read = read_answer(attempt, answer.status, body)
+    read = await read_answer(attempt, answer.status, body)
     _note_reply(attempt, read)
     if read.status < 300 and read.fields:
         await record_answer(attempt.call, read.fields)
@@ -159,7 +159,7 @@ async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -
 
 async def _converted_reply(attempt: Attempt, answer: UpstreamAnswer, conversion: Conversion, body: bytes) -> Reply:
     converted = convert.whole(attempt, conversion, answer.status, body)
-    read = read_converted(attempt, converted)
+    read = await read_converted(attempt, converted)
     _note_reply(attempt, read)
     if read.fields and attempt.call.operation.path == RESPONSES:
         await record_answer(attempt.call, read.fields)

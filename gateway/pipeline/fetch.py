@@ -41,7 +41,7 @@ async def read_object(target: Target, path: str) -> Any:
         return None
     if answer.status >= 300:
         raise UpstreamFailure(f"The upstream answered {answer.status} for one of the listed objects.")
-    return msgspec.json.decode(redactor(account.secrets).whole(body)) if body else None
+    return msgspec.json.decode(await redactor(account.secrets).large(body)) if body else None
 
 
 def read_request(target: Target, path: str) -> UpstreamRequest:

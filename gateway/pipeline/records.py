@@ -157,14 +157,15 @@ def redact(record: AttemptRecord, account: AccountSnapshot) -> None:
     for name in UPSTREAM_WRITES:
         value = getattr(record, name)
         if value:
-            setattr(record, name, clean.text(value))
+            setattr(record, name, clean.beginning(value, MESSAGE_CHARACTERS))
 
 
 def _note_error(record: AttemptRecord, call: Call, target: Target, error: BaseException, *, replied: bool) -> None:
     cause = cause_of(call, error)
     if not record.error_class:  # what the vendor said itself stays
         record.error_class = errors.code_of(cause)
-        record.error_message = redactor(target.account.secrets).text(errors.message_of(cause))[:MESSAGE_CHARACTERS]
+        clean = redactor(target.account.secrets)
+        record.error_message = clean.beginning(errors.message_of(cause), MESSAGE_CHARACTERS)
     if not replied:
         record.status = errors.status_of(cause)
     record.client_gone = record.client_gone or call.client_gone

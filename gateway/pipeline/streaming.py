@@ -202,7 +202,7 @@ class EventStream:
         passed = self._read_usage(events) if b'"usage' in raw and self._conversion is None else raw
         if not whole and not self._end.complete:
             return b""  # half an event: the client gets our error instead
-        clean = self._clean.whole(passed)
+        clean = await self._clean.large(passed)
         if self._recorder is not None:
             await self._recorder.hear(events if clean == passed else sse.Events(clean))
         passed = clean
@@ -238,7 +238,7 @@ class EventStream:
         self._end.close()
         self._attempt.outcome = error.status
         self._record.error_class = UPSTREAM_ERROR
-        self._record.error_message = self._clean.text(error.message)[:MESSAGE_CHARACTERS]
+        self._record.error_message = self._clean.beginning(error.message, MESSAGE_CHARACTERS)
 
     def _read_usage(self, events: sse.Events) -> bytes:
         """Meter events with usage; return what is left without the chunk that only carries usage no one asked for."""

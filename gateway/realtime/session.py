@@ -220,7 +220,7 @@ class Session:
                 message = await upstream.receive()
                 passed = await dialogue.from_upstream(message)
                 if passed is not None:
-                    await client.send(self._clean.message(passed))
+                    await client.send(await self._clean.message(passed))
                 self._moved = loop.time()
                 if self._draining and not dialogue.busy:
                     self._go_away()

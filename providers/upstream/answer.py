@@ -102,6 +102,7 @@ class LeanAnswer:
             return await self._next()
         while True:
             for piece in self.unpacked:
+                await asyncio.sleep(0)  # little that comes may unpack to much: others have their turn
                 return piece
             chunk = await self._next()
             if not chunk:

@@ -1,14 +1,18 @@
 """An account's secrets in everything that goes out: found however they are written and cut."""
 
+import asyncio
 import base64
 import json
+import time
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.redaction import REDACTED, Redactor
+from providers import redaction
+from providers.redaction import REDACTED, TURN_BYTES, Redactor
+from providers.upstream.failures import BrokenAnswer
 
 SECRET = b"sk-test+/secret=0123456789"
 
@@ -123,10 +127,10 @@ def test_base64_of_something_around_it(before: bytes, after: bytes) -> None:
         assert len(left) <= len(encode(before + after)) + 4, "no more is left than of what is around it"
 
 
-def test_messages_of_sockets_and_headers() -> None:
+async def test_messages_of_sockets_and_headers() -> None:
     clean = Redactor((SECRET,))
-    assert clean.message(f'{{"key":"{SECRET.decode()}"}}') == '{"key":"[redacted]"}'
-    assert clean.message(b"\x00" + SECRET) == b"\x00" + REDACTED
+    assert await clean.message(f'{{"key":"{SECRET.decode()}"}}') == '{"key":"[redacted]"}'
+    assert await clean.message(b"\x00" + SECRET) == b"\x00" + REDACTED
     assert clean.text("\ud800 " + SECRET.decode()) == "\ud800 [redacted]"
 
 
@@ -152,3 +156,47 @@ def test_nothing_that_a_sink_drops_hides_a_secret(between: list[str]) -> None:
         for got in (clean.text(written), clean.whole(written.encode()).decode()):
             assert "[redacted]" in got
             assert "".join(sign for sign in got if sign.isalnum()).find("0123456789") < 0
+
+
+HOSTILE = (b"\\\\u0041%41", b"%252541", b"&amp;amp;", b"\\u0000s", b"%25252525252541")
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+async def test_others_have_their_turn_while_much_is_searched(piece: bytes) -> None:
+    body = piece * (2**20 // len(piece))
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            longest = max(longest, time.perf_counter() - began)
+
+    watcher = asyncio.create_task(watch())
+    assert await Redactor((SECRET,)).large(body) == body
+    watcher.cancel()
+    assert longest < 0.5, "a megabyte at once takes longer"
+
+
+async def test_a_secret_anywhere_in_a_large_body() -> None:
+    clean = Redactor((SECRET,))
+    for form in FORMS.values():
+        for at in (TURN_BYTES - len(form) - 1, TURN_BYTES - 3, TURN_BYTES, 2 * TURN_BYTES - len(form) // 2):
+            body = b" " * at + form + b" " * TURN_BYTES
+            assert (await clean.large(body)).count(REDACTED) == 1, (form, at)
+
+
+async def test_an_answer_that_is_too_much_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "MOST_SECONDS", 0.01)
+    with pytest.raises(BrokenAnswer, match="so many escapes"):
+        await Redactor((SECRET,)).large(HOSTILE[0] * 2**18)
+
+
+def test_the_beginning_of_a_long_text() -> None:
+    clean = Redactor((SECRET,))
+    for at in (0, 3, TURN_BYTES - 10):
+        text = "a" * at + SECRET.decode() * 2000
+        assert "test" not in clean.beginning(text, TURN_BYTES)
+        assert len(clean.beginning(text, 500)) == 500
+    assert clean.beginning("é" * 2**20, 3) == "ééé"
