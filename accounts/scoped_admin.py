@@ -14,7 +14,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
-from django.core.exceptions import BadRequest, ValidationError
+from django.core.exceptions import BadRequest, FieldDoesNotExist, ValidationError
 from django.db import connection
 from django.db.models import Field, Model, QuerySet, TextField
 from django.http import Http404, HttpRequest, HttpResponse
@@ -133,6 +133,26 @@ def _key(model: type[Model], object_id: str) -> Any:
         return None
 
 
+def _fits(model: type[Model], name: str, value: Any) -> bool:
+    """Return whether ``model``'s field of that name may begin with ``value``, which came in an address."""
+    try:
+        found = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return True  # the form's own, which shows it as it is
+    if not isinstance(found, Field):
+        return False
+    related = found.related_model
+    try:
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(related, type):
+                related._meta.pk.clean(each, None)  # type: ignore[arg-type]  # of no row yet
+            else:
+                found.to_python(each)
+    except (ValidationError, ValueError, TypeError, OverflowError):
+        return False
+    return True
+
+
 class ScopedAdmin(ScopedFields, ModelAdmin):
     """An admin page whose rows and rights follow the person's scope.
 
@@ -191,6 +211,11 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
         page = f"{self.opts.app_label}_{self.opts.model_name}_change"
         changing = match is not None and match.url_name == page and issubclass(self.model, Announced)
         return changing and (request.method != "POST" or connection.in_atomic_block)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what a new row's form begins with: of the address's values those that its fields can have."""
+        given = super().get_changeform_initial_data(request)
+        return {name: value for name, value in given.items() if _fits(self.model, name, value)}
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)

@@ -70,6 +70,25 @@ def test_a_list_survives(as_root, caplog, model):
     assert [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.ERROR or entry.exc_info] == []
 
 
+BEGINNINGS = ("²", "[]", "a__b", "1e308", HUGE, "-1", "x", "", "0", "1,²", "9" * 5000, "{}", "٣", "null", "9999-99-99")
+
+
+@pytest.mark.parametrize("model", list(lists()))
+def test_a_form_survives_what_it_begins_with(as_root, caplog, model):
+    """Every field of every form, from the address of the page that adds a row."""
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add")
+    first = as_root.get(address)
+    if first.status_code != 200:
+        assert first.status_code in {302, 403}
+        return
+    form = getattr(first.context.get("adminform"), "form", None)
+    names = {*(form.fields if form else ()), *(field.name for field in model._meta.get_fields())}
+    for value in BEGINNINGS:
+        answer = as_root.get(address, dict.fromkeys(names, value))
+        assert answer.status_code in {200, 400}, value
+    assert [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.ERROR or entry.exc_info] == []
+
+
 PAGES = (
     ("/admin/usage/usagerecord/export/", {"id__exact": "²"}),
     ("/admin/usage/usagerecord/export/", {"older": "²"}),
