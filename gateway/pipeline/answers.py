@@ -99,7 +99,8 @@ async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     clean = redactor(attempt.target.account.secrets)
     if converted.failure is not None:
         _note_error(attempt, ReportedError(converted.status, converted.failure.message))
-    body, fields = converted.body, {}
+    body = converted.body
+    fields: Mapping[str, msgspec.Raw] = {}
     if converted.failure is None and converted.media_type == JSON:
         fields = _fields.decode(body)
         body = _with_provider(attempt, body, fields)
