@@ -16,7 +16,6 @@ from functools import lru_cache
 from time import perf_counter
 
 from providers import unseen
-from providers.upstream.failures import BrokenAnswer
 
 REDACTED = b"[redacted]"
 LEAST_CHARACTERS = 8
@@ -48,6 +47,10 @@ MOST_SECONDS = 10.0
 """How much work one answer may make. The worst of 30 MB, escapes of escapes, would take more than that."""
 
 Spans = list[tuple[int, int]]
+
+
+class TooManyEscapes(Exception):
+    """An answer that is too much work to be searched; the message is for the client."""
 
 
 class Redactor:
@@ -103,7 +106,7 @@ class Redactor:
     async def large(self, body: bytes) -> bytes:
         """Return what :meth:`whole` does, with turns for others in between.
 
-        Raises ``BrokenAnswer`` when that is the work of more than ``MOST_SECONDS``.
+        Raises ``TooManyEscapes`` when that is the work of more than ``MOST_SECONDS``.
         """
         if len(body) <= TURN_BYTES or self._escape is None:
             return self.whole(body)
@@ -113,7 +116,7 @@ class Redactor:
             parts.append(pieces.feed(body[start : start + TURN_BYTES]))
             spent += perf_counter() - began
             if spent > MOST_SECONDS:
-                raise BrokenAnswer("The upstream's answer has so many escapes that it can't be searched for secrets.")
+                raise TooManyEscapes("The upstream's answer has so many escapes that it can't be searched for secrets.")
             await asyncio.sleep(0)
         return b"".join([*parts, pieces.end()])
 
@@ -171,7 +174,7 @@ class Redactor:
         return begun.decode("utf-8", "replace")[:length]
 
     async def message(self, message: str | bytes) -> str | bytes:
-        """Return a socket's message without the secrets. Raises ``BrokenAnswer``, as :meth:`large` does."""
+        """Return a socket's message without the secrets. Raises ``TooManyEscapes``, as :meth:`large` does."""
         if isinstance(message, bytes):
             return await self.large(message)
         if len(message) <= TURN_BYTES:

@@ -10,6 +10,7 @@ import msgspec
 from gateway.billing import usage as metering
 from gateway.body import sse
 from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.cleaning import cleaned
 from gateway.pipeline.kinds import is_due, may_stream, starts_events
 from gateway.pipeline.records import MESSAGE_CHARACTERS
 from gateway.pipeline.replies import NO_BODY, is_json
@@ -45,17 +46,17 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     An error inside a 200 has the status that it should have had, unless a result is beside it.
     """
     fields = _read_fields(attempt, status, body)
-    clean = redactor(attempt.target.account.secrets)
+    account = attempt.target.account
     if status >= 300:
         refusal = error_in(attempt.spoken, body, fields, due=True) or ReportedError(
             status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
         )
         _note_error(attempt, refusal)
-        return ReadAnswer(status, await clean.large(body), fields)
+        return ReadAnswer(status, await cleaned(account, body), fields)
     if (b"rror" in body or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
         _note_error(attempt, error)
         if fields.keys().isdisjoint(RESULTS):
-            return ReadAnswer(error.status, await clean.large(body), fields)
+            return ReadAnswer(error.status, await cleaned(account, body), fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
     failed = _failed_response(attempt, fields)
@@ -63,7 +64,7 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         _note_error(attempt, failed)
     outcome = failed.status if failed is not None else status
     whole = _with_provider(attempt, body, fields)
-    passed = await clean.large(whole)
+    passed = await cleaned(account, whole)
     if fields and passed != whole:  # what is kept of the answer has no secrets either
         fields = sse.fields_of(passed)
     return ReadAnswer(status, passed, fields, outcome)
@@ -96,7 +97,7 @@ def _failed_response(attempt: Attempt, fields: Mapping[str, msgspec.Raw]) -> Rep
 
 async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     """Read an answer that was converted, whose usage is in the record already."""
-    clean = redactor(attempt.target.account.secrets)
+    account = attempt.target.account
     if converted.failure is not None:
         _note_error(attempt, ReportedError(converted.status, converted.failure.message))
     body = converted.body
@@ -104,7 +105,7 @@ async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     if converted.failure is None and converted.media_type == JSON:
         fields = _fields.decode(body)
         body = _with_provider(attempt, body, fields)
-    passed = await clean.large(body)
+    passed = await cleaned(account, body)
     if fields and passed != body:
         fields = sse.fields_of(passed)
     return ReadAnswer(converted.status, passed, fields)

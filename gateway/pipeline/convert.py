@@ -18,6 +18,7 @@ from gateway.call.body import JSON, Body, Upload
 from gateway.call.call import Call
 from gateway.objects import kept_responses
 from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.cleaning import cleaned
 from gateway.state import state
 from providers.dialects.conversion import Ask, Conversion, Converted
 from providers.dialects.conversions import RESPONSES, maker_of
@@ -26,7 +27,6 @@ from providers.dialects.neutral import Media, Settings
 from providers.dialects.reported import RESULTS, error_in
 from providers.dialects.wire import plain
 from providers.media.fetcher import FetchFailed
-from providers.redaction import redactor
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer
@@ -110,7 +110,7 @@ def _as_json(form: bytes, content_type: str, model: str) -> bytes:
 async def keep_response(call: Call, target: Target, response: Mapping[str, Any]) -> None:
     """Keep a response that was converted, unless its caller asked not to."""
     if response.get("store") is not False:
-        clean = await redactor(target.account.secrets).large(msgspec.json.encode(response))
+        clean = await cleaned(target.account, msgspec.json.encode(response))
         await kept_responses.keep(call, target.account.name, msgspec.json.decode(clean))
 
 

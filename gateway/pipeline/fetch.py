@@ -8,9 +8,9 @@ from urllib.parse import quote
 import msgspec
 from django.conf import settings
 
+from gateway.pipeline.cleaning import cleaned
 from gateway.state import state
 from providers.dialects import dialect_of
-from providers.redaction import redactor
 from providers.snapshot import Target
 from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import UpstreamFailure
@@ -41,7 +41,7 @@ async def read_object(target: Target, path: str) -> Any:
         return None
     if answer.status >= 300:
         raise UpstreamFailure(f"The upstream answered {answer.status} for one of the listed objects.")
-    return msgspec.json.decode(await redactor(account.secrets).large(body)) if body else None
+    return msgspec.json.decode(await cleaned(account, body)) if body else None
 
 
 def read_request(target: Target, path: str) -> UpstreamRequest:

@@ -15,6 +15,7 @@ from gateway.call import doors, errors
 from gateway.call.operation import SPOKEN
 from gateway.objects.recording import StreamRecorder
 from gateway.pipeline.attempt import Attempt
+from gateway.pipeline.cleaning import cleaned
 from gateway.pipeline.convert import keep_response
 from gateway.pipeline.records import MESSAGE_CHARACTERS
 from gateway.pipeline.stream_end import DONE, end_check
@@ -202,7 +203,7 @@ class EventStream:
         passed = self._read_usage(events) if b'"usage' in raw and self._conversion is None else raw
         if not whole and not self._end.complete:
             return b""  # half an event: the client gets our error instead
-        clean = await self._clean.large(passed)
+        clean = await cleaned(self._attempt.target.account, passed)
         if self._recorder is not None:
             await self._recorder.hear(events if clean == passed else sse.Events(clean))
         passed = clean

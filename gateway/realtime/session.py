@@ -18,8 +18,8 @@ from gateway.call.headers import Options
 from gateway.call.operation import Operation
 from gateway.realtime.client import ClientGone
 from gateway.realtime.closing import GOING_AWAY, CloseReason, brief, close_code
-from providers.redaction import Redactor
-from providers.upstream.failures import Disconnected
+from providers.redaction import Redactor, TooManyEscapes
+from providers.upstream.failures import BrokenAnswer, Disconnected
 from providers.upstream.socket import ABNORMAL, SocketEnded
 
 logger = logging.getLogger("gateway.realtime")
@@ -224,6 +224,8 @@ class Session:
                 self._moved = loop.time()
                 if self._draining and not dialogue.busy:
                     self._go_away()
+        except TooManyEscapes as error:
+            self.fail(BrokenAnswer(str(error)))
         except SocketEnded as ended:
             if ended.code == ABNORMAL:
                 self.fail(Disconnected("The upstream closed the connection without a word."))

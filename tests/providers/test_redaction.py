@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import redaction
-from providers.redaction import REDACTED, TURN_BYTES, Redactor
-from providers.upstream.failures import BrokenAnswer
+from providers.redaction import REDACTED, TURN_BYTES, Redactor, TooManyEscapes
 
 SECRET = b"sk-test+/secret=0123456789"
 
@@ -189,7 +188,7 @@ async def test_a_secret_anywhere_in_a_large_body() -> None:
 
 async def test_an_answer_that_is_too_much_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "MOST_SECONDS", 0.01)
-    with pytest.raises(BrokenAnswer, match="so many escapes"):
+    with pytest.raises(TooManyEscapes, match="so many escapes"):
         await Redactor((SECRET,)).large(HOSTILE[0] * 2**18)
 
 
