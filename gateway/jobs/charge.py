@@ -105,6 +105,7 @@ def charge(row: OwnedObject, target: Target | None, answer: Answer, model: str =
         upstream_status=answer.status,
         metadata={**row.metadata, **data.get("tags", {})},
         object_id=row.object_id,
+        trace_id=str(data.get("trace_id", "")),
     )
     if answer.state != "completed":
         record.error_class = f"{error}_{answer.state or 'unknown'}"[:40]

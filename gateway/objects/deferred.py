@@ -17,6 +17,7 @@ def kept_for_charge(call: Call) -> dict[str, Any]:
     assert call.target is not None  # an answer came, so a target gave it
     return {
         "request_id": call.request_id,
+        "trace_id": call.trace.joined_id,
         "token_prefix": call.caller.prefix,
         "teams": list(call.caller.teams),
         "upstream_model": call.target.model.upstream_id,

@@ -65,7 +65,7 @@ def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
         object_id=line.batch_id if line is not None else "",
         batch_key=line.key if line is not None else "",
         batch_line=line.line if line is not None else "",
-        trace_id=call.trace.trace_id if call.trace.parent_id else "",
+        trace_id=call.trace.joined_id,
         model_resolved=target.model.public_name if target.model.name else "",
         decision=call.decision,
     )
@@ -114,7 +114,7 @@ def _without_attempt(call: Call) -> AttemptRecord:
         metadata={**call.options.metadata, **caller.tags},
         cost_pico=0,
         client_gone=call.client_gone,
-        trace_id=call.trace.trace_id if call.trace.parent_id else "",
+        trace_id=call.trace.joined_id,
         decision=call.decision,
     )
 

@@ -60,6 +60,11 @@ class Trace:
         return f"00-{self.trace_id}-{span_id}-{'01' if self.sampled(ratio) else '00'}"
 
     @property
+    def joined_id(self) -> str:
+        """The id of the caller's trace; empty where the call has one of its own."""
+        return self.trace_id if self.parent_id else ""
+
+    @property
     def feedback_target(self) -> bytes:
         """What the contract's ``x-tfy-feedback-target-id`` says."""
         return b64encode(f'{{"spanId":"{self.span_id}","traceId":"{self.trace_id}"}}'.encode())

@@ -185,15 +185,19 @@ tracer: Tracer | None = None
 
 
 def charged(record: AttemptRecord) -> None:
-    """Take the record of work that finished later, or of a line of a batch at a provider: a trace of its own."""
+    """Take the record of work that finished later: it is below its call. A line of a batch at a provider is a trace of
+    its own, since a batch may have 50,000."""
     if tracer is None:
         return
-    trace = Trace(record.attempt_id.replace("-", ""))
+    alone = bool(record.batch_key) or not record.request_id
+    trace = Trace(record.attempt_id.replace("-", "") if alone else record.request_id)
+    if alone:
+        trace.span_id = ""
+    elif record.trace_id:
+        trace.trace_id = record.trace_id
     if not tracer.keeps(trace, failed=bool(record.error_class), took_ns=0):
         return
     now = perf_counter_ns()
     started = now - record.latency_us * 1000
     model, served = record.model_asked, record.model_served
-    facts = AttemptFacts(record, model, served, "", started, now, 0, 0, -1, {})
-    trace.span_id = ""  # it is below nothing
-    tracer.add((trace, facts))
+    tracer.add((trace, AttemptFacts(record, model, served, "", started, now, 0, 0, -1, {})))

@@ -143,6 +143,22 @@ def test_a_call_takes_part_in_its_callers_trace(traced: Traced, upstream: Sandbo
     assert record["trace_id"] == root.trace_id
 
 
+def test_what_is_charged_later_is_below_its_call(traced: Traced) -> None:
+    gateway, receiver, token = traced()
+    body = {"model": CHAT, "input": "hi [[sandbox: queued=1]]", "background": True}
+    alone, joined = (
+        gateway.post(token, "/v1/responses", body, headers=headers) for headers in ({}, {"traceparent": PARENT})
+    )
+    for response, trace_id in ((alone, alone.headers["x-request-id"].removeprefix("req_")), (joined, PARENT[3:35])):
+        request_id = response.headers["x-request-id"]
+        (record,) = gateway.installation.records(1, 30, request_id=request_id, operation__exact="background_response")
+        assert record["trace_id"] == ("" if response is alone else trace_id)
+        span_id = str(record["id"]).replace("-", "")[-16:]
+        wait_until(lambda: any(span.span_id == span_id for span in receiver.spans))  # noqa: B023 - called at once
+        (found,) = [span for span in receiver.spans if span.span_id == span_id]
+        assert (found.trace_id, found.parent_id) == (trace_id, request_id[-16:])
+
+
 @pytest.mark.parametrize(
     "header",
     [
