@@ -3,13 +3,12 @@
 from accounts.database_clock import database_now
 from gateway.jobs.leases import Lease
 from gateway.jobs.upstream import Answer, Upstream, upstream_of
+from gateway.objects.calls import OVER
 from gateway.objects.job_kinds import REALTIME_CALL
 from gateway.objects.store import mark_deleted
 from providers.upstream.sync_client import Refused
 
 STATE = "abandoned"
-OVER = frozenset({404, 409, 410})
-"""What an upstream says to the hang-up of a call that is over already."""
 
 
 def hang_up(lease: Lease) -> None:

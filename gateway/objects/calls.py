@@ -13,6 +13,8 @@ from gateway.objects.job_kinds import REALTIME_CALL
 
 KEEP_SECONDS = 10.0
 KEPT = timedelta(seconds=30)
+OVER = frozenset({404, 409, 410})
+"""What an upstream says to the hang-up of a call that is over already."""
 
 
 def claim(call: NewObject) -> bool:

@@ -88,7 +88,7 @@ async def list_owned(
 ) -> tuple[list[OwnedObject], bool]:
     """Return a page of the objects of ``kind`` that ``caller`` may see on ``account``, and whether there are more.
 
-    ``everyone``: of all owners. ``conditions`` and ``filters`` are further column filters. An ``after`` or ``before``
+    ``everybody``: of all owners. ``conditions`` and ``filters`` are further column filters. An ``after`` or ``before``
     that the caller may not see is an :class:`InvalidRequest`."""
     rows = OwnedObject.objects.filter(*conditions, account_name=account.name, kind=kind, deleted_at=None, **filters)
     isolation = "account" if everybody else account.isolation

@@ -5,23 +5,8 @@ from time import perf_counter_ns
 from gateway.call.call import Call
 from gateway.telemetry import tracer as tracing
 from gateway.telemetry.facts import CallFacts
+from gateway.telemetry.spans import REQUEST_FIELDS
 
-# What of a request's body its span says.
-TRACED_FIELDS = (
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "frequency_penalty",
-    "presence_penalty",
-    "seed",
-    "n",
-    "stop",
-    "dimensions",
-    "conversation",
-)
 FIELD_BYTES = 500
 FAILED = 400
 
@@ -59,6 +44,6 @@ def _facts(call: Call, status: int, ended_ns: int) -> CallFacts:
         error=call.error,
         started_ns=call.started_ns,
         ended_ns=ended_ns,
-        request={name: bytes(fields[name])[:FIELD_BYTES] for name in TRACED_FIELDS if name in fields},
+        request={name: bytes(fields[name])[:FIELD_BYTES] for name in REQUEST_FIELDS if name in fields},
         attempts=tuple(attempt.facts() for attempt in call.trace.attempts),
     )

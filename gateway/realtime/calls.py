@@ -43,8 +43,6 @@ USAGE_SECONDS = 0.5
 """How long a hang-up waits for what a cancelled response used."""
 DRAIN_SECONDS = 5.0
 """How long a response that is being made may take when the server ends; then its call is hung up."""
-OVER = frozenset({404, 409, 410})
-"""What an upstream says to the hang-up of a call that is over already."""
 # What a vendor adds to the settings that it was given.
 VENDORS_OWN = frozenset({"id", "object", "expires_at", "client_secret", "model"})
 SNAPSHOT = re.compile(r"-20\d\d-\d\d-\d\d\Z")
@@ -216,7 +214,7 @@ async def hang_up(target: Target, call_id: str) -> bool:
         logger.warning("Call %s can't be hung up: %s A job tries again.", call_id, failure)
         return False
     answer.close()
-    over = answer.status < 300 or answer.status in OVER
+    over = answer.status < 300 or answer.status in call_records.OVER
     if not over:
         logger.warning("Call %s can't be hung up: the upstream answered %d. A job tries again.", call_id, answer.status)
     return over
