@@ -30,7 +30,7 @@ from gateway.endpoints.base import InferenceView
 from gateway.endpoints.describe import begin_call
 from gateway.endpoints.resources import BODY_METHODS, MULTIPART
 from gateway.endpoints.uploading import closing_on_error, send_upload
-from gateway.objects import operations, ownership
+from gateway.objects import operations, ownership, selection
 from gateway.pipeline import run as pipeline_run
 from providers.snapshot import AccountSnapshot
 
@@ -79,6 +79,8 @@ class ProxyView(InferenceView):
             raw = unpack(raw, encoding, settings.MAX_BODY_BYTES)
         call.body = Body(raw, content_type=content_type.decode("latin1"))
         await read_any_body(call, content_type, mentions)
+        if raw:
+            selection.check_path(self.caller, account, path, call.body.fields)
         await check_mentions(call, account, mentions)
         return await pipeline_run.run(call)
 
@@ -95,6 +97,7 @@ class ProxyView(InferenceView):
             for name, value in upload.texts:
                 mentions.add_text(value)
                 mentions.add_pairs([(name, value.decode("utf-8", "replace"))])
+            selection.check_path(self.caller, account, call.path, {})
             await check_mentions(call, account, mentions)
             return await send_upload(request, call, upload)
 

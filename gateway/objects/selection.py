@@ -20,31 +20,31 @@ SHARED = "account"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One way of choosing objects: ``place`` in the body of an operation (its path without ids), and the words that
-    choose.
+    """One way of choosing objects: ``place`` in the body of an operation (its path without ids), and the words there
+    that name objects by id, or bring the content along. Every other word chooses, and so does none: what a vendor takes
+    it for is not ours to know.
 
-    Without ``words`` every value chooses, but the caller's own name. ``place`` empty: whatever the body, for the
-    ``methods``.
+    Without ``naming`` every value chooses, but the caller's own name. ``place`` empty: whatever the body.
     """
 
     operation: str
     place: str
-    words: frozenset[str]
+    naming: frozenset[str]
     what: str
-    methods: frozenset[str] = frozenset({"POST"})
 
 
 SELECTIONS: tuple[Selection, ...] = (
+    Selection("evals", "data_source_config.type", frozenset({"custom"}), "stored completions by metadata"),
     Selection(
-        "evals", "data_source_config.type", frozenset({"stored_completions", "logs"}), "stored completions by metadata"
+        "evals/runs",
+        "data_source.source.type",
+        frozenset({"file_content", "file_id"}),
+        "stored completions or responses by filter",
     ),
-    Selection(
-        "evals/runs", "data_source.source.type", frozenset({"stored_completions"}), "stored completions by filter"
-    ),
-    Selection("evals/runs", "data_source.source.type", frozenset({"responses"}), "responses by filter"),
     Selection("chatkit/sessions", "user", frozenset(), "the threads of an end user"),
     Selection("webhook_endpoints", "", frozenset(), "events of the whole project"),
 )
+METHOD = "POST"
 
 
 def check(
@@ -54,26 +54,43 @@ def check(
 
     ``operation`` is its path without ids, ``fields`` are the body's.
     """
+    for row in SELECTIONS:
+        if row.operation == operation and method == METHOD and _chooses(row, caller, fields):
+            _refuse(row, account)
+
+
+def check_path(caller: Caller, account: AccountSnapshot, path: str, fields: Mapping[str, msgspec.Raw]) -> None:
+    """Raise as :func:`check` does for a body that goes to the vendor's own ``path``, whatever comes before and between
+    the operation's words. A body without ``fields`` (no JSON object) could say anything.
+    """
+    for row in SELECTIONS:
+        segments = iter(path.lower().split("/"))
+        if all(word in segments for word in row.operation.split("/")) and (not fields or _chooses(row, caller, fields)):
+            _refuse(row, account)
+
+
+def _refuse(row: Selection, account: AccountSnapshot) -> None:
     if account.isolation == SHARED:
         return
-    for row in SELECTIONS:
-        if row.operation == operation and method in row.methods and _chooses(row, caller, fields):
-            raise Forbidden(
-                f"This call chooses {row.what}, which may be anyone's. The provider account {account.name!r} keeps "
-                f"callers apart: "
-                "only an account with 'isolation: account' takes it.",
-                param=row.place or None,
-                code="selects_objects_of_others",
-            )
+    raise Forbidden(
+        f"This call chooses {row.what}, which may be anyone's. The provider account {account.name!r} keeps callers "
+        "apart: only an account with 'isolation: account' takes it.",
+        param=row.place or None,
+        code="selects_objects_of_others",
+    )
 
 
 def _chooses(row: Selection, caller: Caller, fields: Mapping[str, msgspec.Raw]) -> bool:
     if not row.place:
         return True
-    found = list(_values(row.place.split("."), fields))
-    if row.words:
-        return any(value in row.words for value in found if isinstance(value, str))
-    return any(value != caller.subject_name for value in found)
+    names = row.place.split(".")
+    if names[0] not in fields:
+        return False
+    if not row.naming:
+        return any(value != caller.subject_name for value in _values(names, fields))
+    holders = list(_values(names[:-1], fields))
+    named = [holder.get(names[-1]) if isinstance(holder, dict) else None for holder in holders]
+    return not named or not all(isinstance(word, str) and word in row.naming for word in named)
 
 
 def _values(names: list[str], fields: Mapping[str, msgspec.Raw]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.call.errors import Forbidden, InvalidRequest
-from gateway.objects.selection import check
+from gateway.objects.selection import check, check_path
 from tests.gateway.endpoints.test_resources_access import send
 from tests.support.calls import assert_ours
 from tests.support.snapshots import account, caller
@@ -20,6 +20,13 @@ CHOOSING: list[tuple[str, dict[str, Any]]] = [
     ("evals/runs", {"data_source": {"type": "completions", "source": {"type": "stored_completions"}}}),
     ("evals/runs", {"data_source": {"type": "responses", "source": {"type": "responses"}}}),
     ("evals/runs", {"data_source": {"source": [{"type": "responses"}]}}),
+    ("evals/runs", {"data_source": {"type": "responses", "source": {"metadata": {"a": "b"}, "created_after": 1}}}),
+    ("evals/runs", {"data_source": {"type": "completions", "source": {"type": "logs"}}}),
+    ("evals/runs", {"data_source": {"type": "completions", "source": {"type": "Stored_Completions"}}}),
+    ("evals/runs", {"data_source": {"type": "completions", "source": {"type": "conversations", "filter": {}}}}),
+    ("evals/runs", {"data_source": {"type": "responses"}}),
+    ("evals", {"data_source_config": {"metadata": {}}}),
+    ("evals", {"data_source_config": {"type": ["custom"]}}),
     ("chatkit/sessions", {"user": "bob@example.com"}),
     ("chatkit/sessions", {"user": ["ada@example.com", "bob@example.com"]}),
     ("chatkit/sessions", {"user": 7}),
@@ -66,9 +73,22 @@ def test_what_chooses_among_everybodys_objects(operation: str, body: dict[str, A
         assert refused.value.code == "selects_objects_of_others"
 
 
+@pytest.mark.parametrize(("operation", "body"), CHOOSING)
+def test_the_vendors_own_paths_choose_no_more(operation: str, body: dict[str, Any]) -> None:
+    ada = caller(subject_name="ada@example.com")
+    for path in (f"v1/{operation}", f"openai/v1/{operation.replace('/', '/x1/')}", f"V1/{operation}/y2".upper()):
+        for said in (fields(body), {}):
+            with pytest.raises(Forbidden):
+                check_path(ada, account(), path, said)
+        check_path(ada, account(isolation="account"), path, fields(body))
+    check_path(ada, account(), "v1/chat/completions", fields(body))
+
+
 @pytest.mark.parametrize(("operation", "body"), PLAIN)
 def test_what_names_its_objects(operation: str, body: dict[str, Any]) -> None:
     check(caller(subject_name="ada@example.com"), account(), "POST", operation, fields(body))
+    if body:
+        check_path(caller(subject_name="ada@example.com"), account(), f"v1/{operation}", fields(body))
 
 
 def test_over_http(surface: Surface) -> None:
