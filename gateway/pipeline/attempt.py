@@ -157,7 +157,7 @@ class Attempt:
         record.bytes_in = call.body.size
         if self.answer is not None:
             self.reply_begins()
-        if needs_estimate(call, record, error, sent=self.sent, ended=self.ended, free=self.free):
+        if needs_estimate(call, record, error, self.output, sent=self.sent, ended=self.ended, free=self.free):
             state.finish_later(self._estimate(error))
         else:
             self._complete(error)

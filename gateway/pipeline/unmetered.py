@@ -20,6 +20,7 @@ from gateway.body import sse
 from gateway.call import errors
 from gateway.call.call import Call
 from providers.snapshot import Target
+from providers.upstream.failures import Disconnected
 from usage.records import AttemptRecord
 
 logger = logging.getLogger("gateway.pipeline")
@@ -32,6 +33,9 @@ fill the memory."""
 REPORTED_ENOUGH = 1.25
 """Some vendors report on the way: an estimate that is at most so many times what they said changes nothing."""
 ENDED_BY_US = (asyncio.CancelledError, errors.CallError)
+CUT = (errors.TruncatedStream, Disconnected)
+"""The upstream ended a stream in its middle: it bills what it had made."""
+DONE = b"[DONE]"
 
 UNKNOWN_IMAGES = "output_image_tokens"
 """The gap of images whose model is billed by their tokens, and does not publish how many those are."""
@@ -43,19 +47,26 @@ _waiting = 0
 class KeptOutput:
     """The beginning of a stream, as it came, and how long all of it was."""
 
-    __slots__ = ("_kept", "_parts", "size")
+    __slots__ = ("_kept", "_last", "_parts", "size")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._kept = 0
+        self._last = b""
         self.size = 0
 
     def keep(self, raw: bytes) -> None:
         """Take the stream's next bytes."""
         self.size += len(raw)
+        self._last = raw
         if self._kept < KEPT_BYTES:
             self._parts.append(raw[: KEPT_BYTES - self._kept])
             self._kept += len(raw)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the stream's own last event came."""
+        return DONE in self._last
 
     @property
     def kept(self) -> bytes:
@@ -79,15 +90,28 @@ def is_metered(record: AttemptRecord) -> bool:
 
 
 def needs_estimate(
-    call: Call, record: AttemptRecord, error: BaseException | None, *, sent: bool, ended: bool, free: bool
+    call: Call,
+    record: AttemptRecord,
+    error: BaseException | None,
+    output: KeptOutput | None,
+    *,
+    sent: bool,
+    ended: bool,
+    free: bool,
 ) -> bool:
-    """Whether an attempt that ended with ``error`` has to be estimated: we ended it, and its vendor bills it.
+    """Whether an attempt that ended with ``error`` has to be estimated: we ended it, or its upstream cut its stream
+    before it said what it used, and its vendor bills it.
 
     ``sent`` says that the vendor may have seen the request, ``ended`` that the whole of its output came.
     """
-    if not isinstance(error, ENDED_BY_US) or isinstance(error, errors.TruncatedStream):
-        return False
     operation = call.operation
+    if isinstance(error, CUT) or error is None:
+        done = operation.ends is not None and operation.ends.done
+        lacks_end = error is not None or (done and output is not None and not output.is_done)
+        if output is None or not output.size or not lacks_end:
+            return False
+    elif not isinstance(error, ENDED_BY_US):
+        return False
     if free or not sent or not operation.charges or not operation.model_type or not call.body.fields:
         return False
     if record.upstream_status >= 400 or record.error_class:
