@@ -6,6 +6,7 @@ from django.conf import settings
 from accounts.caller import Caller
 from gateway.body.encoding import unpack
 from gateway.body.json import check_json_type
+from gateway.call.by_size import by_size
 from gateway.call.call import Call
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
@@ -58,10 +59,10 @@ async def read_json_body(request: InferenceRequest, call: Call, *, may_be_empty:
     raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
     encoding = request.raw_headers.get(b"content-encoding")
     if encoding is not None:
-        raw = unpack(raw, encoding, settings.MAX_BODY_BYTES)
+        raw = await by_size(len(raw), unpack, raw, encoding, settings.MAX_BODY_BYTES)
     if raw or not may_be_empty:
         check_json_type(content_type)
-        describe.read_json(call, raw)
+        await by_size(len(raw), describe.read_json, call, raw)
 
 
 def json_reply(content: object, status: int = 200) -> Reply:

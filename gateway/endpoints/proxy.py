@@ -3,7 +3,6 @@
 For what no other endpoint covers.
 """
 
-import asyncio
 import fnmatch
 from itertools import chain
 from typing import Any
@@ -23,6 +22,7 @@ from gateway.body.references import find_references
 from gateway.body.upload import MultipartUpload, reference_field
 from gateway.call import errors
 from gateway.call.body import Body
+from gateway.call.by_size import by_size
 from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
@@ -35,7 +35,6 @@ from gateway.pipeline import run as pipeline_run
 from providers.snapshot import AccountSnapshot
 
 PATH_CHARACTERS = 2000
-READ_AT_ONCE_BYTES = 2**17
 
 
 class ProxyView(InferenceView):
@@ -76,9 +75,9 @@ class ProxyView(InferenceView):
         raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
         encoding = request.raw_headers.get(b"content-encoding")
         if encoding is not None:
-            raw = unpack(raw, encoding, settings.MAX_BODY_BYTES)
+            raw = await by_size(len(raw), unpack, raw, encoding, settings.MAX_BODY_BYTES)
         call.body = Body(raw, content_type=content_type.decode("latin1"))
-        await read_any_body(call, content_type, mentions)
+        await by_size(len(raw), read_any_body, call, content_type, mentions)
         if raw:
             selection.check_path(self.caller, account, path, call.body.fields)
         await check_mentions(call, account, mentions)
@@ -102,15 +101,12 @@ class ProxyView(InferenceView):
             return await send_upload(request, call, upload)
 
 
-async def read_any_body(call: Call, content_type: bytes, mentions: Mentions) -> None:
+def read_any_body(call: Call, content_type: bytes, mentions: Mentions) -> None:
     """Take what a body mentions, in whatever form it is; it goes on as it came. Raises what ``read_body`` raises."""
     raw = call.body.raw
     if not raw:
         return
-    if len(raw) > READ_AT_ONCE_BYTES:
-        value = await asyncio.to_thread(read_body, mentions, raw, content_type)
-    else:
-        value = read_body(mentions, raw, content_type)
+    value = read_body(mentions, raw, content_type)
     if isinstance(value, dict):
         call.body.fields = json_body.decode_fields(raw)
         call.stream = json_body.is_true(call.body.fields.get("stream"))
@@ -122,14 +118,18 @@ async def read_any_body(call: Call, content_type: bytes, mentions: Mentions) -> 
         call.references = [(name, normal_id(value)) for key, value in pairs if value and (name := reference_field(key))]
 
 
+def _check_models(call: Call, account: AccountSnapshot, mentions: Mentions) -> None:
+    words = chain(mentions.words, mentions.routing)
+    proxied_models.check(call.caller, account, mentions.models, words, mentions.in_path)
+    named_models.check_configuration(call.caller, account, call.body.fields)
+
+
 async def check_mentions(call: Call, account: AccountSnapshot, mentions: Mentions) -> None:
     """Raise for a model that the caller may not call, and for the id of an object that the caller may not know of.
 
     Words that no record knows pass: the manager who opened the path opened it for them.
     """
-    words = chain(mentions.words, mentions.routing)
-    proxied_models.check(call.caller, account, mentions.models, words, mentions.in_path)
-    named_models.check_configuration(call.caller, account, call.body.fields)
+    await by_size(call.body.size, _check_models, call, account, mentions)
     await ownership.check_words(call.caller, account, mentions.ids)
 
 

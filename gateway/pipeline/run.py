@@ -117,7 +117,7 @@ async def retarget(call: Call, planned: PlannedTarget) -> None:
         return
     body, references = call.as_asked
     call.body, call.references = body.copy(), list(references)
-    access.fit(call, planned)
+    await access.fit(call, planned)
     await ownership.check(call, planned.target.account)
 
 

@@ -4,6 +4,7 @@ from gateway.access import named_models
 from gateway.access.accounts import account_of, no_model
 from gateway.access.models import resolve
 from gateway.body.model_fields import SAID_BY_DOOR, SAID_FIELDS
+from gateway.call.by_size import by_size
 from gateway.call.call import Call
 from gateway.call.plan import Plan, PlannedTarget
 from gateway.routing.plan import plan_of_virtual
@@ -24,23 +25,27 @@ async def admit(call: Call) -> None:
         call.plan = await plan_of_virtual(call, target.model) if virtual else plan_of(call, target)
     if len(call.plan.targets) > 1:
         call.as_asked = (call.body.copy(), list(call.references))  # for another target, if it comes to that
-    fit(call, call.plan.targets[0])
+    await fit(call, call.plan.targets[0])
 
 
-def fit(call: Call, planned: PlannedTarget) -> None:
+async def fit(call: Call, planned: PlannedTarget) -> None:
     """Make the call's body what the target takes: the models that it names, and the fields that its routing sets.
 
     Raises as :func:`admit` does.
     """
     if call.body.fields:
-        if not call.operation.resource:
-            named_models.check_configuration(call.caller, planned.target.account, call.body.fields)
-        said = SAID_BY_DOOR.get(call.operation.door, SAID_FIELDS)
-        fields, named = named_models.for_account(call.caller, planned.target.account, call.body.fields, said)
-        if planned.params:
-            fields = {**fields, **planned.params}
-        call.body.replace(fields)
-        call.references += named_models.references_to(named)
+        await by_size(call.body.size, _fit, call, planned)
+
+
+def _fit(call: Call, planned: PlannedTarget) -> None:
+    if not call.operation.resource:
+        named_models.check_configuration(call.caller, planned.target.account, call.body.fields)
+    said = SAID_BY_DOOR.get(call.operation.door, SAID_FIELDS)
+    fields, named = named_models.for_account(call.caller, planned.target.account, call.body.fields, said)
+    if planned.params:
+        fields = {**fields, **planned.params}
+    call.body.replace(fields)
+    call.references += named_models.references_to(named)
 
 
 def plan_of(call: Call, target: Target) -> Plan:

@@ -11,6 +11,7 @@ from gateway.billing import usage as metering
 from gateway.body import json as json_body
 from gateway.body.references import find_references
 from gateway.call import errors
+from gateway.call.by_size import by_size
 from gateway.call.call import Call, new_request_id
 from gateway.models import NewObject
 from gateway.objects import makers, ownership
@@ -103,7 +104,8 @@ class ResponsesDialogue:
         call = Call(self.call.caller, RESPONSE, self.call.options, new_request_id())
         call.endpoint = self.call.endpoint
         call.account_name = self.account.name
-        describe.read_json(call, encoded(message))
+        raw = encoded(message)
+        await by_size(len(raw), describe.read_json, call, raw)
         describe.read_model(call, required=True)
         await describe.find_account(call)
         call.stream = True
