@@ -12,19 +12,23 @@ from typing import Any
 import msgspec
 
 from accounts.caller import Caller
+from gateway.access import hidden_models
 from gateway.access import models as access
 from gateway.access.grants import is_limited, may_call_all
 from gateway.access.model_names import is_fine_tuned
+from gateway.body.described_fields import DESCRIBED_FIELDS
 from gateway.body.json import decode_nested, is_given, refuse_nested_duplicates
 from gateway.body.model_fields import (
     CONFIGURING_FIELDS,
     INERT_FIELDS,
+    MAX_NAME_CHARACTERS,
     ROUTING_FIELDS,
     SAID_FIELDS,
     is_naming,
     may_name,
     rename,
     routing_words,
+    strings,
     tools_without_model,
 )
 from gateway.body.object_names import normal_id
@@ -34,6 +38,7 @@ from providers.snapshot import AccountSnapshot, ModelSnapshot
 Fields = Mapping[str, msgspec.Raw]
 TOOLS = b'"tools"'
 MAX_NAMED = 1000
+MANY = 20  # as many strings take as long to check as a name to resolve
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -69,7 +74,7 @@ def for_account(
             continue
         if (
             is_naming(name, top=True)
-            or name.lower() in ROUTING_FIELDS
+            or name.casefold() in ROUTING_FIELDS
             or (value[:1] in (b"{", b"[") and may_name(value))
         ):
             holder = {name: decode_nested(value, name)}
@@ -77,6 +82,8 @@ def for_account(
             if named:
                 changed[name] = msgspec.Raw(_encode(holder[name]))
                 found += named
+        if name not in DESCRIBED_FIELDS:
+            _check_words(caller, account, name, value)
     return ({**fields, **changed} if changed else fields), found
 
 
@@ -110,6 +117,19 @@ def rename_all(
     for tool in dict.fromkeys(tools_without_model(value)):
         _check_tool(caller, account, tool)
     return found
+
+
+def _check_words(caller: Caller, account: AccountSnapshot, name: str, value: bytes) -> None:
+    """Raise when a string in a field that no one describes is a model that the caller may not call, in any form."""
+    looked_for = hidden_models.looked_for(caller, account)
+    if looked_for is None or not (b"\\" in value or looked_for.search(value.lower())):
+        return
+    words = {word for word in strings(decode_nested(value, name)) if len(word) <= MAX_NAME_CHARACTERS}
+    _check_count(len(words) // MANY)
+    for word in words:
+        for each in {word, *word.split(",")}:
+            if hidden_models.is_hidden(caller, account, each.strip()):
+                raise access.not_found(each, f" on provider account {account.name!r}")
 
 
 def _check_count(count: int) -> None:

@@ -8,22 +8,10 @@ from collections.abc import Iterable
 from accounts.caller import Caller
 from gateway.access import grants
 from gateway.access import models as access
-from gateway.access.listings import listings
-from gateway.access.model_names import stem
+from gateway.access.hidden_models import is_callable, is_hidden, looked_for
 from providers.snapshot import AccountSnapshot
 
-
-def looked_for(caller: Caller, account: AccountSnapshot) -> re.Pattern[bytes] | None:
-    """Return what finds the stems of the models that the caller may not call, in text in lower case.
-
-    ``None``: there are none.
-    """
-    hidden = [model for model in account.models.values() if not grants.may_call(caller, account, model)]
-    stems = {stem(name) for model in hidden for name in (model.upstream_id, model.name) if name}
-    if not stems:
-        return None
-    forms = (re.escape(each.encode()).replace(rb"\-", rb"[._\s-]{1,8}") for each in sorted(stems, reverse=True))
-    return re.compile(rb"(?<![a-z0-9])(?:" + b"|".join(forms) + rb")(?![a-z0-9])")
+PATTERN = re.compile(r"[*?|\[\]{}^$%]")
 
 
 def check(
@@ -45,29 +33,20 @@ def check(
     if limited and not (named or places):
         raise access.not_found("", f" on provider account {account.name!r}")
     for forms in places if limited else ():
-        if not any(_is_callable(caller, account, name) for name in forms):
+        if not any(is_callable(caller, account, name) for name in forms):
             raise access.not_found(forms[0], f" on provider account {account.name!r}")
     for name in named:
-        if _is_callable(caller, account, name):
+        if is_callable(caller, account, name):
             continue
-        if limited or _is_hidden(caller, account, name) or access.holds_narrowed(caller, account, name):
+        if limited or _may_mean_hidden(caller, account, name):
             raise access.not_found(name, f" on provider account {account.name!r}")
     for word in words:
-        if _is_hidden(caller, account, word):
+        if is_hidden(caller, account, word):
             raise access.not_found(word, f" on provider account {account.name!r}")
 
 
-def _is_callable(caller: Caller, account: AccountSnapshot, name: str) -> bool:
-    """Whether ``name`` is exactly that of a model which the caller may call: the vendor's, or ours."""
-    return any(grants.may_call(caller, account, entry) for entry in listings(account).exact.get(name, ()))
-
-
-def _is_hidden(caller: Caller, account: AccountSnapshot, name: str) -> bool:
-    """Whether ``name``, or what is left without our account before it, could mean a model of others."""
-    ours = listings(account).lowered
-    return any(
-        access.is_narrowed(caller, account, form)
-        or any(not grants.may_call(caller, account, entry) for entry in ours.get(form.lower(), ()))
-        for form in {name, name.removeprefix(f"{account.name}/")}
-        if not _is_callable(caller, account, form)
-    )
+def _may_mean_hidden(caller: Caller, account: AccountSnapshot, name: str) -> bool:
+    """Whether what a field names could be a model of others: as a form of its name, holding it, or as a pattern."""
+    if is_hidden(caller, account, name) or access.holds_narrowed(caller, account, name):
+        return True
+    return PATTERN.search(name) is not None and looked_for(caller, account) is not None

@@ -104,7 +104,7 @@ class Mentions:
         """Return where the strings below a field go: what names models does so at any depth."""
         if known is self.models or is_naming(field_name, top=top):
             return self.models
-        return self.routing if field_name.lower() in ROUTING_FIELDS else known
+        return self.routing if field_name.casefold() in ROUTING_FIELDS else known
 
     def add_pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Take the pairs of a query or a form: ``models[]=a`` and ``session[model]=a`` name models."""
@@ -131,6 +131,10 @@ class Mentions:
     def _add_string(self, text: str) -> None:
         if 0 < len(text) <= MAX_ID_CHARACTERS and _whole(text):
             self.ids.add(text)
+        looked_for = self.looked_for if len(text) <= MAX_NAME_CHARACTERS else None
+        if looked_for is not None and looked_for.search(text.lower().encode("utf-8", "replace")):
+            self.words.add(text.strip())
+            self._check_names()
 
     def _add_names(self, known: set[str], text: str) -> None:
         for name in _names(text) if known is self.models else (text,):
@@ -229,8 +233,10 @@ def _decoded(raw: bytes) -> Any:
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:
+    text = raw.decode("latin1")
+    forms = (text, text.replace(";", "&")) if ";" in text else (text,)  # some readers part pairs there, too
     try:
-        return parse_qsl(raw.decode("latin1"), keep_blank_values=True, max_num_fields=MAX_MENTIONS)
+        return [pair for each in forms for pair in parse_qsl(each, keep_blank_values=True, max_num_fields=MAX_MENTIONS)]
     except ValueError:
         raise InvalidRequest("The form has too many fields.", code="too_many_values") from None
 

@@ -49,6 +49,17 @@ TOP_NAMING_FIELDS = frozenset({"engine"})
 NAMING_ENDS = (
     "model",
     "models",
+    "model_list",
+    "modellist",
+    "model_version",
+    "modelversion",
+    "model_arn",
+    "modelarn",
+    "llm",
+    "deployment_name",
+    "deploymentname",
+    "deploymentid",
+    "fallbacks",
     "model_id",
     "model_ids",
     "model_name",
@@ -59,6 +70,8 @@ NAMING_ENDS = (
 )
 # How a call is to be routed: no models as a rule, but nothing in there may be one that the caller may not call.
 ROUTING_FIELDS = frozenset({"plugins", "provider", "providers", "route", "router", "routing"})
+# What holds a value: a field that names models, or what to fall back to.
+NAMING, FALLBACK = 1, 2
 # Fields that name what the vendor keeps under a name, models and all: OpenRouter's and Perplexity's presets, Azure's
 # agents, the stored prompts of LiteLLM and Helicone.
 CONFIGURING_FIELDS = frozenset({"agent", "agent_reference", "preset", "prompt_id"})
@@ -78,16 +91,19 @@ MARKS = (
         b"model_name",
         b"model-name",
         b"modelname",
-        b"fallback",
+        *(b'model_list"', b'modellist"', b"model_version", b"model-version", b"modelversion"),
+        *(b"model_arn", b"modelarn", b'llm"', b"fallback", b"deployment"),
     ),
-    *(b'"deployment', b'"provider', b'"rout', b'"plugins', b"\\u00"),
+    *(b'"provider', b'"rout', b'"plugins', b"\\u00"),
+    # Letters that some readers take for an s and a k, raw and escaped.
+    *("\u017f".encode(), "\u212a".encode(), b"\\u017f", b"\\u212a"),
     *(tool.encode() for tool in MODEL_TOOLS),
 )
 
 
 def is_naming(field: str, *, top: bool = False) -> bool:
     """Whether a field of this name has the name of a model, or several; ``top``: at the body's top level."""
-    field = field.lower().rstrip("[]").replace("-", "_")
+    field = field.casefold().rstrip("[]").replace("-", "_")
     return field in NAMING_FIELDS or field.endswith(NAMING_ENDS) or (top and field in TOP_NAMING_FIELDS)
 
 
@@ -108,7 +124,7 @@ def rename(value: Any, resolve: Rename) -> None:
     """Give every model that ``value`` names, a decoded JSON object or list, the name that ``resolve`` returns for
     it.
     """
-    pending = [(value, False)]  # whether a naming field holds it: a list, or an object that names
+    pending = [(value, 0)]
     while pending:
         node, naming = pending.pop()
         for key, child, named in list(_entries(node, naming, top=node is value)):
@@ -118,15 +134,21 @@ def rename(value: Any, resolve: Rename) -> None:
                 node[key] = ",".join(resolve(name.strip()) if name.strip() else name for name in child.split(","))
 
 
-def _entries(node: Any, naming: bool, *, top: bool) -> Iterator[tuple[Any, Any, bool]]:
-    """Yield ``(key, child, whether it names models)`` of an object or a list that a naming field holds, or not."""
+def _entries(node: Any, naming: int, *, top: bool) -> Iterator[tuple[Any, Any, int]]:
+    """Yield ``(key, child, whether it names models)`` of an object or a list that a naming field holds, or not.
+
+    What falls back may be written as an object: ``{"a": "b"}``.
+    """
     if isinstance(node, list):
         yield from ((place, child, naming) for place, child in enumerate(node))
         return
+    mapping = not any(key in NAMES or is_naming(key) for key in node)
     for key, child in node.items():
-        named = is_naming(key, top=top) or (naming and (key in NAMES or isinstance(child, list)))
-        if named or not is_inert(node, key):
-            yield key, child, named
+        if is_naming(key, top=top):
+            yield key, child, FALLBACK if "fallback" in key.casefold() else NAMING
+        elif not is_inert(node, key):
+            named = key in NAMES or isinstance(child, list) or (isinstance(child, dict) and "id" in child)
+            yield key, child, naming if named or (naming == FALLBACK and mapping) else 0
 
 
 def routing_words(value: Any) -> Iterator[str]:
@@ -136,7 +158,7 @@ def routing_words(value: Any) -> Iterator[str]:
         node = pending.pop()
         if isinstance(node, dict):
             for key, child in node.items():
-                if key.lower() in ROUTING_FIELDS:
+                if key.casefold() in ROUTING_FIELDS:
                     yield from strings(child)
                 elif not is_inert(node, key):
                     pending.append(child)

@@ -1,16 +1,20 @@
 """From a request to the call that it asks for: the part of ``gateway.pipeline.describe`` that reads HTTP requests."""
 
+from urllib.parse import unquote_plus
+
 import msgspec
 from django.conf import settings
 
 from accounts.caller import Caller
 from gateway.body.encoding import unpack
 from gateway.body.json import check_json_type
+from gateway.body.model_fields import is_naming
 from gateway.call.by_size import by_size
 from gateway.call.call import Call
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
+from gateway.objects.operations import PROXY_READ, PROXY_WRITE
 from gateway.pipeline import describe
 from gateway.state import state
 
@@ -27,6 +31,8 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     place = request.resolver_match.kwargs if request.resolver_match is not None else {}
     if "azure" in place:
         query = "&".join(part for part in query.split("&") if not part.startswith("api-version="))
+    if query and operation not in (PROXY_READ, PROXY_WRITE):
+        query = without_models(query)
     call = request.call = describe.begin(caller, operation, request_id=request.request_id, query=query)
     call.head_only = request.head_only
     call.method = request.method or ""
@@ -38,6 +44,11 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     call.model_of_path = place.get("deployment", "")
     describe.read_headers(call, headers)
     return call
+
+
+def without_models(query: str) -> str:
+    """Return a query that goes on to an upstream without what names a model: the body or the path does that here."""
+    return "&".join(part for part in query.split("&") if not is_naming(unquote_plus(part.partition("=")[0]), top=True))
 
 
 def account_of_header(request: InferenceRequest) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from django.conf import settings
 
 from gateway.access import accounts as access_accounts
-from gateway.access import named_models, proxied_models
+from gateway.access import hidden_models, named_models, proxied_models
 from gateway.body import json as json_body
 from gateway.body.encoding import unpack
 from gateway.body.mentions import Mentions, read_body
@@ -62,9 +62,10 @@ class ProxyView(InferenceView):
         call.account_name, call.path = account.name, path
         call.endpoint = f"proxy/{path}"[:100]
         call.base_url = vendor_root(account.url)
-        mentions = Mentions(proxied_models.looked_for(self.caller, account))
+        mentions = Mentions(hidden_models.looked_for(self.caller, account))
         mentions.add_path(rest)
         mentions.add_text(call.query.encode())
+        mentions.add_pairs(parse_qsl(call.query.replace(";", "&"), keep_blank_values=True))
         mentions.add_pairs(parse_qsl(call.query, keep_blank_values=True))
         if request.method not in BODY_METHODS:
             await check_mentions(call, account, mentions)

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
@@ -117,9 +117,7 @@ class Calls(CallView):
         """Send an SDP offer up; return the answer, and the call's id in the header ``Location``."""
         call = begin_call(request, self.caller, self.operation)
         offer, given = read_offer(request.raw_headers.get(b"content-type", b""), await _body(request))
-        query = parse_qsl(call.query, keep_blank_values=True)
-        call.query = urlencode([(name, value) for name, value in query if name.lower() != "model"])
-        asked = await self.ask(call, given, dict(query).get("model", ""), "session.")
+        asked = await self.ask(call, given, str(request.GET.get("model") or ""), "session.")
         raw = msgspec.json.encode(asked.session)
         call.references += find_references(raw, {"session": msgspec.Raw(raw)}, call.endpoint)
         content_type, body = write_offer(offer, asked.session)

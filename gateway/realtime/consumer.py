@@ -13,6 +13,7 @@ from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
 from gateway.access import models as access
 from gateway.access.authentication import refuse_duplicate_headers
+from gateway.body.model_fields import is_naming
 from gateway.body.references import FORM_FIELDS
 from gateway.call import errors
 from gateway.call.headers import FORWARDED, read_options
@@ -61,7 +62,9 @@ class Opening:
         self.in_path = place.get("account", "")
         own = OWN_PARAMETERS | AZURE_PARAMETERS if "azure" in place else OWN_PARAMETERS
         query = urllib.parse.parse_qsl(client.scope.get("query_string", b"").decode("latin1"), keep_blank_values=True)
-        self.query = [(name, value) for name, value in query if name.lower() not in own]
+        self.query = [
+            (name, value) for name, value in query if name.lower() not in own and not is_naming(name, top=True)
+        ]
         names = ("model", "deployment") if "azure" in place else ("model",)
         self.model = next((value for name, value in query if name in names), "")
         self.call_ids = [value for name, value in query if name.lower() == "call_id"]

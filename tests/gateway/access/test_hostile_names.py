@@ -18,7 +18,16 @@ import msgspec
 import pytest
 
 import gateway.access
-from gateway.access import accounts, authentication, default_models, models, named_models, proxied_models, vendor_names
+from gateway.access import (
+    accounts,
+    authentication,
+    default_models,
+    hidden_models,
+    models,
+    named_models,
+    proxied_models,
+    vendor_names,
+)
 from gateway.access import model_names as names
 from gateway.body.json import decode_fields, decode_nested
 from gateway.body.mentions import Mentions, read_body
@@ -91,9 +100,11 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "named_models.rename_all": lambda text: named_models.rename_all(ME, HERE, {"a": [{"fallbacks": text.split(",")}]}),
     "named_models._check_tool": lambda text: named_models._check_tool(LIMITED, HERE, text),
     "named_models._read_tools": lambda text: named_models._read_tools(text.encode()),
+    "named_models._check_words": lambda text: named_models._check_words(ME, HERE, text, json.dumps(text).encode()),
+    "proxied_models._may_mean_hidden": lambda text: proxied_models._may_mean_hidden(ME, HERE, text),
     "proxied_models.check": lambda text: proxied_models.check(ME, HERE, [text], [text]),
-    "proxied_models._is_callable": lambda text: proxied_models._is_callable(ME, HERE, text),
-    "proxied_models._is_hidden": lambda text: proxied_models._is_hidden(ME, HERE, text),
+    "hidden_models.is_callable": lambda text: hidden_models.is_callable(ME, HERE, text),
+    "hidden_models.is_hidden": lambda text: hidden_models.is_hidden(ME, HERE, text),
     "named_models.check_configuration": lambda text: named_models.check_configuration(
         ME, HERE, decode_fields(b'{"preset":' + msgspec.json.encode(text) + b"}")
     ),
@@ -125,7 +136,7 @@ OURS = {
 
 
 def looking() -> Mentions:
-    return Mentions(proxied_models.looked_for(ME, HERE))
+    return Mentions(hidden_models.looked_for(ME, HERE))
 
 
 def modules() -> list[ModuleType]:

@@ -188,7 +188,27 @@ PLACES: list[dict[str, Any]] = [
     {"tools": [{"type": "image_generation", "model": {"id": "NAME"}}]},
     {"delegation": {"responses": {"model": "NAME"}}},
     {"extra": {"MODEL": "NAME"}},
+    {"fallbacks": {"cheap": "NAME"}},
+    {"fallbacks": [{"cheap": "NAME"}]},
+    {"context_window_fallbacks": [{"cheap": ["NAME"]}]},
+    {"models": {"primary": {"id": "NAME"}}},
+    {"model_list": [{"model_name": "NAME", "litellm_params": {"model": "NAME"}}]},
+    {"model\u017f": ["NAME"]},
+    {"x": {"model\u017f": ["NAME"]}},
+    {"llm": "NAME"},
 ]
+# Unknown fields that may be read as names: of no model that the caller may not call.
+STRINGS: list[dict[str, Any]] = [{"x": "NAME"}, {"x": ["a", {"b": "NAME"}]}, {"x": {"NAME": 1}}, {"x": "a, NAME"}]
+
+
+@pytest.mark.parametrize("body", STRINGS, ids=json.dumps)
+def test_a_string_of_an_unknown_field_is_no_model_of_others(body: dict[str, Any]) -> None:
+    for name in ("dear", "acme/dear", "gpt-dear", "GPT-dear", "models/gpt-dear", "gpt-dear-2024-08-06"):
+        for escaped in (False, True):
+            with pytest.raises(ModelNotFound):
+                named(body, name.replace("-", "\\u002d") if escaped else name)
+    for name in ("open", "gpt-open", "we do not use gpt-dear here", "azure"):
+        assert named(body, name) == json.loads(json.dumps(body).replace("NAME", name))
 
 
 def named(body: dict[str, Any], name: str, limits: tuple[str, ...] = (), escaped: bool = False) -> Any:
