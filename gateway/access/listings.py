@@ -10,6 +10,18 @@ from rules.unlisted import words_of
 
 LISTINGS_KEPT = 256
 MAX_WORDS = 30
+MIN_LETTERS = 4  # fewer are in too many names
+NEWEST = frozenset({"latest", "newest", "preview", "exp", "experimental", "stable", "beta", "ga", "default", "current"})
+
+
+def letters(name: str) -> str:
+    """Return the letters and digits of a name, in lower case."""
+    return "".join(words_of(name))
+
+
+def family_of(name: str) -> tuple[str, ...]:
+    """Return the words of a name that are neither a version nor say "the newest": ``("gemini", "pro")``."""
+    return tuple(word for word in words_of(name.rpartition("/")[2]) if word.isalpha() and word not in NEWEST)
 
 
 @dataclass(slots=True)
@@ -23,7 +35,7 @@ class Words:
 @dataclass(frozen=True, slots=True)
 class Listings:
     """An account's models by their names, ours and the upstream's, exactly; by ours in lower case; by the upstream's
-    plain one; by the stems of both, and by their words.
+    plain one; by the stems of both, their words, their letters and digits, and their families.
     """
 
     exact: Mapping[str, tuple[ModelSnapshot, ...]]
@@ -31,6 +43,8 @@ class Listings:
     by_name: Mapping[str, tuple[ModelSnapshot, ...]]
     by_stem: Mapping[str, tuple[ModelSnapshot, ...]]
     by_words: Words
+    by_letters: Mapping[str, tuple[ModelSnapshot, ...]]
+    by_family: Mapping[tuple[str, ...], tuple[ModelSnapshot, ...]]
 
 
 @lru_cache(maxsize=LISTINGS_KEPT)
@@ -39,19 +53,26 @@ def listings(account: AccountSnapshot) -> Listings:
     forms: tuple[dict[str, dict[str, ModelSnapshot]], ...] = ({}, {}, {}, {})
     exact, lowered, by_name, by_stem = forms
     by_words = Words()
+    by_letters: dict[str, tuple[ModelSnapshot, ...]] = {}
+    by_family: dict[tuple[str, ...], tuple[ModelSnapshot, ...]] = {}
     for model in account.models.values():
         by_name.setdefault(plain(model.upstream_id), {})[model.name] = model
         lowered.setdefault(model.name.lower(), {})[model.name] = model
         for name in (model.upstream_id, model.name):
             exact.setdefault(name, {})[model.name] = model
             by_stem.setdefault(stem(name), {})[model.name] = model
+            bare = name.rpartition("/")[2]
+            if len(letters(bare)) >= MIN_LETTERS:
+                by_letters[letters(bare)] = (*by_letters.get(letters(bare), ()), model)
+            if family_of(bare):
+                by_family[family_of(bare)] = (*by_family.get(family_of(bare), ()), model)
             node = by_words
-            for word in words_of(name.rpartition("/")[2])[:MAX_WORDS]:
+            for word in words_of(bare)[:MAX_WORDS]:
                 node = node.words.setdefault(word, Words())
             if node is not by_words:
                 node.models = (*node.models, model)
     kept = [{key: tuple(found.values()) for key, found in each.items()} for each in forms]
-    return Listings(kept[0], kept[1], kept[2], kept[3], by_words)
+    return Listings(kept[0], kept[1], kept[2], kept[3], by_words, by_letters, by_family)
 
 
 def longest(node: Words, words: tuple[str, ...], place: int) -> tuple[int, tuple[ModelSnapshot, ...]]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from accounts.caller import Caller
 from gateway.access.accounts import _check_enabled
 from gateway.access.grants import may_call, may_call_all
-from gateway.access.listings import listings, longest
-from gateway.access.model_names import FINE_TUNED, plain, stem
+from gateway.access.listings import family_of, letters, listings, longest
+from gateway.access.model_names import is_fine_tuned, plain, stem
 from gateway.body.model_fields import MAX_NAME_CHARACTERS
 from gateway.call.errors import InvalidRequest, ModelNotFound
 from gateway.directory.accounts import unlisted_model
@@ -144,7 +144,7 @@ def holds_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
     """
     if PRESET.search(name[:MAX_NAME_CHARACTERS]):
         return not may_call_all(caller, account)
-    if len(name) > MAX_NAME_CHARACTERS or name.lower().startswith(FINE_TUNED):
+    if len(name) > MAX_NAME_CHARACTERS or is_fine_tuned(name):
         return False
     words, place = words_of(name), 0
     while place < len(words):
@@ -152,7 +152,35 @@ def holds_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
         if size and not any(may_call(caller, account, model) for model in meant):
             return not published_name(account.vendor.price_source, name)
         place += size or 1
-    return False
+    if resembles_narrowed(caller, account, name):
+        return not published_name(account.vendor.price_source, name.rpartition("/")[2])
+    return is_newest_of_narrowed(caller, account, name)
+
+
+def resembles_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
+    """Whether the letters and digits of ``name`` hold those of a model which the caller may not call: ``gpt4o``.
+
+    Where they are part of a longer name that the caller may call, that one counts.
+    """
+    text, marks = letters(name), listings(account).by_letters
+    held = [each for each in marks if each in text]
+    opened = [each for each in held if any(may_call(caller, account, model) for model in marks[each])]
+    return any(not any(_covers(longer, each, text) for longer in opened) for each in held if each not in opened)
+
+
+def _covers(longer: str, part: str, text: str) -> bool:
+    """Whether each place of ``part`` in ``text`` lies in ``longer``."""
+    return part in longer and part not in text.replace(longer, "/")
+
+
+def is_newest_of_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
+    """Whether ``name`` has no version and is of the family of a model which the caller may not call: the vendor says
+    which one it means, and changes it (``gemini-pro-latest`` for ``gemini-2.5-pro``).
+    """
+    family = family_of(name)
+    if not family or any(word.isdigit() or word[0].isdigit() for word in words_of(name)):
+        return False
+    return any(not may_call(caller, account, model) for model in listings(account).by_family.get(family, ()))
 
 
 def is_listed(account: AccountSnapshot, name: str) -> bool:

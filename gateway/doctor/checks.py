@@ -262,6 +262,21 @@ def check_models() -> Iterator[Finding]:
         )
 
 
+def check_narrowed() -> Iterator[Finding]:
+    """Accounts that pass any name on and keep some models for some callers: what an upstream's alias means, no one
+    knows.
+    """
+    narrowed = Model.objects.filter(account__enabled=True, account__any_model=True, subjects__isnull=False)
+    for name in narrowed.order_by("account__name").values_list("account__name", flat=True).distinct():
+        yield Finding(
+            "narrowed models",
+            WARNING,
+            f"{name} passes any model's name on, and has models that are not for all: the provider may know them by "
+            "other names, too.",
+            "List its models and turn any_model off, or move the narrowed ones to an account of their own.",
+        )
+
+
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("settings", check_settings),
     ("database", check_database),
@@ -273,8 +288,11 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("rules", check_rules),
     ("prices", check_prices),
     ("models", check_models),
+    ("narrowed models", check_narrowed),
 )
-NEEDS_DATABASE: Final = frozenset({"database", "clock", "keys", "egress", "rules", "prices", "models"})
+NEEDS_DATABASE: Final = frozenset(
+    {"database", "clock", "keys", "egress", "rules", "prices", "models", "narrowed models"}
+)
 
 
 def examine() -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from gateway.access import (
     authentication,
     default_models,
     hidden_models,
+    listings,
     models,
     named_models,
     proxied_models,
@@ -92,6 +93,10 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "models.on_account": lambda text: models.on_account(ME, HERE, text),
     "models.is_narrowed": lambda text: models.is_narrowed(ME, HERE, text),
     "models.holds_narrowed": lambda text: models.holds_narrowed(ME, HERE, text),
+    "models.resembles_narrowed": lambda text: models.resembles_narrowed(ME, HERE, text),
+    "models.is_newest_of_narrowed": lambda text: models.is_newest_of_narrowed(ME, HERE, text),
+    "listings.letters": listings.letters,
+    "listings.family_of": listings.family_of,
     "models.is_listed": lambda text: models.is_listed(HERE, text),
     "models._offers": lambda text: list(models._offers(ME, text)),
     "named_models.for_account": lambda text: [
@@ -130,6 +135,7 @@ OURS = {
     "grants._within",
     "grants.callable_models",
     "listings.longest",
+    "models._covers",
     "model_names._without_decoration",
     "model_names._ending",
 }
@@ -186,7 +192,7 @@ def test_double_the_length_takes_double_the_time(taker: str) -> None:
         half, whole = (unit * (size // len(unit)) for size in (15_000, 30_000))
         once = seconds(TAKERS[taker], half)
         twice = seconds(TAKERS[taker], whole)
-        assert twice < 0.01 or twice < 2.5 * once, (unit, once, twice)
+        assert twice < 0.05 or twice < 2.5 * once, (unit, once, twice)
 
 
 NESTED = [

@@ -113,13 +113,30 @@ def test_one_open_listing_of_a_model_is_enough_by_its_name() -> None:
         ("gpt-4o-mini:nitro", True),
         ("gpt-4o-mini-fast", True),
         ("gpt-4o-audio-preview", True),
-        ("gpt-4on", True),
+        ("gpt-4on", False),
+        ("gpt4o", False),
+        ("gpt-4-o", False),
+        ("openai/GPT4o", False),
+        ("gpt4omini", True),
+        ("xgpt4ominix", True),
+        ("gpt4omini-gpt4o", False),
+        ("secretllama-70b", False),
+        ("gemini-pro-latest", False),
+        ("gemini-pro", False),
+        ("models/gemini-pro-latest", False),
+        ("gemini-flash-latest", True),
+        ("gemini-1.5-pro", True),
         ("ft:gpt-4o:acme::1", True),
     ],
 )
 def test_a_name_that_holds_a_narrowed_models_is_refused(name: str, opened: bool) -> None:
     """Unless the price list has a model by just that name, or the words are those of a longer name that is open."""
-    closed = model("closed", "gpt-4o", subjects=CLOSED), model("deployment-7", "o3", subjects=CLOSED)
+    closed = [
+        model("closed", "gpt-4o", subjects=CLOSED),
+        model("deployment-7", "o3", subjects=CLOSED),
+        model("llama", "meta/secret-llama-70b", subjects=CLOSED),
+        model("google", "gemini-2.5-pro", subjects=CLOSED),
+    ]
     holder = account(*closed, model("open", "gpt-4o-mini"), any_model=True)
     for find in (access.on_account, vendor_names.resolve):
         if opened:

@@ -7,9 +7,10 @@ from typing import Any
 
 import redis
 
-from gateway.doctor.checks import check_keys, check_redis
+from accounts.models import Team
+from gateway.doctor.checks import check_keys, check_narrowed, check_redis
 from providers.credentials.kinds import Entra
-from providers.models import ProviderAccount
+from providers.models import Model, ModelSubject, ProviderAccount
 from tests.support.fixtures import ACCOUNT, InstallationMaker
 from tests.support.installation import Installation, migrated_postgres_url
 from tests.support.manifests import chat_model, provider
@@ -84,6 +85,20 @@ def test_accounts_without_a_key(db: None) -> None:
             account.credential = Entra("contoso.example", "client-1", "secret-of-azure")
         account.save()
     assert [finding.message for finding in check_keys()] == ["bare has no key."]
+
+
+def test_narrowed_models_where_any_name_passes(db: None) -> None:
+    team = Team.objects.create(name="research")
+    for name, any_model, narrowed in (("mixed", True, True), ("open", True, False), ("listed", False, True)):
+        account = ProviderAccount(kind="openai", name=name, any_model=any_model)
+        account.save()
+        for own in ("gpt-4o", "gpt-4o-mini"):
+            model = Model(account=account, name=own)
+            model.save()
+            if narrowed:
+                ModelSubject(model=model, team=team).save()
+    (found,) = check_narrowed()
+    assert found.message.startswith("mixed passes any model's name on")
 
 
 def test_a_redis_that_does_not_tell_its_settings(settings: Any, redis_url: str) -> None:
