@@ -178,7 +178,7 @@ def is_newest_of_narrowed(caller: Caller, account: AccountSnapshot, name: str) -
     which one it means, and changes it (``gemini-pro-latest`` for ``gemini-2.5-pro``).
     """
     family = family_of(name)
-    if not family or any(word.isdigit() or word[0].isdigit() for word in words_of(name)):
+    if not family or not all(word.isalpha() for word in words_of(name)):
         return False
     return any(not may_call(caller, account, model) for model in listings(account).by_family.get(family, ()))
 
