@@ -10,13 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.body import sse
 from gateway.body.json import decode_fields
 from gateway.body.mentions import Mentions, read_body
-from gateway.call.errors import CallError, InvalidRequest
+from gateway.call.errors import CallError, InvalidRequest, UnsupportedMedia
 
 # --- streams of events ------------------------------------------------------------------------------------------------
 
@@ -148,38 +149,36 @@ def as_form(text: str, chance: random.Random) -> str:
     return "".join(f"%{ord(letter):02x}" if chance.random() < 0.5 else letter for letter in text)
 
 
-def as_entities(text: str, chance: random.Random) -> str:
-    return "".join(f"&#x{ord(letter):x};" if chance.random() < 0.5 else letter for letter in text)
-
-
 WAYS = {
     "json": (
         b"application/json",
         lambda word, chance: json.dumps({"x": "WORD"}).replace("WORD", as_json(word, chance)),
     ),
-    "list": (b"text/plain", lambda word, chance: f'["a,{as_json(word, chance)}"]'),
+    "list": (b"application/json", lambda word, chance: f'["a,{as_json(word, chance)}"]'),
     "inner": (b"application/json", lambda word, chance: json.dumps({"x": json.dumps({"y": f"/{word}/"})})),
     "lines": (b"", lambda word, chance: f'{{}}\n{{"a": "{as_json(word, chance)}"}}\n'),
     "form": (b"application/x-www-form-urlencoded", lambda word, chance: f"a[]={as_form(word, chance)}&b="),
     "form of json": (b"application/x-www-form-urlencoded", lambda word, chance: f"a={quote(json.dumps([word]))}"),
-    "yaml": (b"application/yaml", lambda word, chance: f'a: "{as_json(word, chance)}"\n'),
-    "xml": (b"text/xml", lambda word, chance: f"<a>{as_entities(word, chance)}</a>"),
-    "text": (b"text/plain", lambda word, chance: f"({word})"),
 }
 
 
-@given(st.sampled_from(sorted(WAYS)), st.binary(max_size=40), st.randoms(use_true_random=False))
-def test_an_id_is_found_in_any_form(way: str, noise: bytes, chance: random.Random) -> None:
+@given(st.sampled_from(sorted(WAYS)), st.randoms(use_true_random=False))
+def test_an_id_is_found_in_any_form(way: str, chance: random.Random) -> None:
     content_type, write = WAYS[way]
     body = write(ID, chance).encode()
-    if way in ("text", "yaml", "xml"):
-        body = b"x " + noise + b" " + body + b" " + noise
     found = Mentions()
     try:
         read_body(found, body, content_type)
     except InvalidRequest:
         return
     assert ID in found.ids
+
+
+@given(st.sampled_from(["text/plain", "text/xml", "application/yaml", "application/cbor", "text/csv"]), st.binary())
+def test_what_nobody_here_reads_is_refused(content_type: str, noise: bytes) -> None:
+    """However an id is written in it: with entities, tags, in base64."""
+    with pytest.raises(UnsupportedMedia):
+        read_body(Mentions(), noise + ID.encode() + noise, content_type.encode())
 
 
 @given(st.binary(max_size=200) | bodies(), st.sampled_from([b"", b"application/json", b"text/plain; charset=utf-16"]))

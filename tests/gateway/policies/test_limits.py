@@ -264,7 +264,7 @@ def test_a_name_that_no_one_listed_passes_no_rule_for_its_model(
     installation.apply(budget("of-one", {"cost_per_day": 1}, **named))
     gateway = installation.gateway()
     token = gateway.token("a", user=USER)
-    answers = [call(gateway, token, model=f"open/{name}") for name in ("gpt-4o,x", "~gpt-4o", "gpt-4o-fast")]
+    answers = [call(gateway, token, model=f"open/{name}") for name in ("my/gpt-4o", "~gpt-4o", "gpt-4o-fast")]
     assert [(one.status_code, one.json()["error"]["code"]) for one in answers] == [(403, "model_unpriced")] * 3
     statuses = [call(gateway, token, model=f"open/{name}").status_code for name in ("GPT-4o", "gpt-4o", "gpt-4o")]
     assert statuses[1:] == [200, 200]
