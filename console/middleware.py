@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from typing import Any, Final
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db import DataError
