@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 MENTIONED = "mentioned"
 # What callers label their calls with. No vendor follows it.
 LABELS = frozenset({"client_metadata", "metadata"})
-_PASSED_OVER = LABELS | {"type"}
+# Nor what callers or models wrote, or what an earlier answer cited.
+_PASSED_OVER = LABELS | {"annotations", "input_schema", "parameters", "schema", "type"}
 _SAID = frozenset({"arguments", "content", "description", "role", "text"})
 _HOLDING = (str, dict, list)
 MOST_CHARACTERS = 400

@@ -24,20 +24,9 @@ HEAD_BYTES = 2**16
 HEAD_SECONDS = 30.0
 TRAILER_BYTES = 2**14
 VERSIONS = frozenset({"1.0", "1.1"})
-SINGLE = frozenset(
-    {
-        b"host",
-        b"authorization",
-        b"content-type",
-        b"content-encoding",
-        b"idempotency-key",
-        b"x-api-key",
-        b"x-goog-api-key",
-        b"x-request-timeout",
-    }
-)
-"""Headers of which a proxy might read the first and we the last: a request has one at the most. So has it of each whose
-name begins with ``x-tfy-``."""
+SINGLE = frozenset({b"host", b"content-type", b"content-encoding", b"idempotency-key", b"x-request-timeout"})
+"""Headers of which a proxy might read the first and we the last: a request has one at the most. Of tokens and of
+``x-tfy-`` headers the calls see to that, with an error that is recorded (:mod:`gateway.access.authentication`)."""
 LINGER_ZERO = struct.pack("ii", 1, 0)
 _offer = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c[ \t]*(?:\r\n|\Z))", re.IGNORECASE).sub
 
@@ -282,7 +271,7 @@ def repeated(headers: list[tuple[bytes, bytes]]) -> bytes | None:
         return None
     seen: set[bytes] = set()
     for name in names:
-        if name in seen and (name in SINGLE or name.startswith(b"x-tfy-")):
+        if name in seen and name in SINGLE:
             return name
         seen.add(name)
     return None
