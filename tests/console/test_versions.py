@@ -20,6 +20,8 @@ CHANGES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "accounts_team": ("team", {"display_name": "One"}, {"description": "Two"}),
     "accounts_virtualaccount": ("bot", {"display_name": "One"}, {"description": "Two"}),
     "accounts_apitoken": ("token", {"name": "one"}, {"name": "two"}),
+    "alerts_channel": ("channel", {"enabled": ""}, {"name": "there"}),
+    "alerts_alert": ("alert", {"minutes": "7"}, {"least_calls": "3"}),
     "rules_budget": ("budget", {"mode": "audit"}, {"mode": "soft_enforce"}),
 }
 
