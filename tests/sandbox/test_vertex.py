@@ -113,6 +113,7 @@ def test_signing_in(sandbox: SandboxProcess) -> None:
 
 
 def test_tokens_for_a_service_account(sandbox: SandboxProcess) -> None:
+    sandbox.advance(7200)  # whose clock is not the signer's
     info = {"client_email": EMAIL, "private_key": PEM, "token_uri": f"{sandbox.origin}/token"}
     account: Any = Credentials.from_service_account_info(info, scopes=[CLOUD])  # type: ignore[no-untyped-call]
     account.refresh(Transport())
