@@ -7,7 +7,6 @@ import pytest
 from django.test import Client
 
 from accounts.models import ApiToken, AuditEntry, Membership, Team, User, VirtualAccount
-from alerts.models import Alert, Channel
 from gateway.models import OwnedObject
 from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from rules.models import Budget
@@ -59,10 +58,6 @@ def seed(name: str, manager: User | None, member: User) -> dict[str, Any]:
         "budget": Budget.objects.create(
             form="team-budget-config", name=f"{name}-budget", team=team, effect={"limits": {"cost_per_day": 5}}
         ),
-        "channel": Channel.objects.create(
-            name=f"{name}-chat", kind="slack", channel_address="https://slack.example.com/x"
-        ),
-        "alert": Alert.objects.create(name=f"{name}-spool", kind="spool", threshold=1),
         "job": OwnedObject.objects.create(kind="batch", object_id=f"batch_{name}", **owned),
         "file": OwnedObject.objects.create(kind="file", object_id=f"file-{name}", **owned),
     }

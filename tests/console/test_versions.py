@@ -10,6 +10,7 @@ from django.urls import reverse
 from accounts.audit import AuditEntry
 from accounts.changes import Announced
 from accounts.models import User
+from alerts.models import Alert, Channel
 from tests.console.conftest import Installation, form_data, signed_in
 
 # What a person changes on each page that changes something, and what another one changes at the same time.
@@ -24,6 +25,14 @@ CHANGES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "alerts_alert": ("alert", {"minutes": "7"}, {"least_calls": "3"}),
     "rules_budget": ("budget", {"mode": "audit"}, {"mode": "soft_enforce"}),
 }
+
+
+@pytest.fixture
+def rows(installation: Installation) -> dict[str, Any]:
+    """The rows that are changed, by name."""
+    channel = Channel.objects.create(name="chat", kind="slack", channel_address="https://slack.example.com/x")
+    alert = Alert.objects.create(name="spool", kind="spool", threshold=1)
+    return {**installation.mine, "channel": channel, "alert": alert}
 
 
 @pytest.fixture
@@ -42,10 +51,10 @@ def test_the_table_names_every_page_that_changes_a_row() -> None:
 
 @pytest.mark.parametrize("base", CHANGES)
 def test_the_second_of_two_is_told_what_the_first_changed(
-    installation: Installation, as_root: Client, sue: Client, base: str
+    rows: dict[str, Any], as_root: Client, sue: Client, base: str
 ) -> None:
     key, mine, theirs = CHANGES[base]
-    row = installation.mine[key]
+    row = rows[key]
     address = reverse(f"admin:{base}_change", args=[row.pk])
     opened = form_data(as_root.get(address))
     assert sue.post(address, form_data(sue.get(address)) | theirs).status_code == 302
