@@ -108,6 +108,7 @@ def test_a_member_makes_rolls_and_revokes_a_token(live_server, transactional_db,
         page.get_by_role("link", name="Tokens", exact=True).click()
         page.get_by_role("link", name="make the first").click()
         expect(page.get_by_label("90 days")).to_be_checked()
+        expect(page.get_by_label("Name", exact=True)).to_be_focused()  # else the first letters may be lost
         page.keyboard.type("laptop")
         page.get_by_label("30 days").check()
         expect(page.get_by_label("Part of a name")).to_be_hidden()
