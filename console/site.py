@@ -57,6 +57,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Rate limits", "speed", "rules.ratelimit"),
             ("Budgets", "savings", "rules.budget"),
+            ("Routing", "alt_route", "rules.routingrule"),
             ("Alerts", "notifications", "alerts.alert"),
         ),
     ),

@@ -1,4 +1,7 @@
-"""The console's pages for rate limits and budgets. A team's manager sees and sets the budgets of that team."""
+"""The console's pages for rate limits, budgets and routing rules.
+
+A team's manager sees and sets the budgets of that team.
+"""
 
 from typing import Any
 
@@ -8,8 +11,9 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
-from rules.forms import TEAM_FORM, BudgetForm, RateLimitForm
-from rules.models import Budget, RateLimit, Rule
+from rules import routes
+from rules.forms import TEAM_FORM, BudgetForm, RateLimitForm, RoutingForm
+from rules.models import Budget, RateLimit, RoutingRule, Rule
 from rules.references import Names, missing_of
 
 
@@ -20,7 +24,7 @@ def budget_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySe
 
 
 class RuleAdmin(ScopedAdmin):
-    """What both pages share."""
+    """What the pages share."""
 
     list_display: tuple[str, ...] = ("rule_name", "form", "mode", "enabled", "limits", "changed_by", "updated_at")
     list_filter = ("enabled", "mode")
@@ -107,3 +111,22 @@ class BudgetAdmin(RuleAdmin):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {**super().get_changeform_initial_data(request), "form": TEAM_FORM}
+
+
+@admin.register(RoutingRule)
+class RoutingRuleAdmin(RuleAdmin):
+    """Superusers' page: rules that send calls to other targets than they name."""
+
+    form = RoutingForm
+    list_display = ("rule_name", "form", "mode", "enabled", "targets", "changed_by", "updated_at")
+    fieldsets = (
+        (None, {"fields": ("name", "form", "group", "position", "enabled", "mode")}),
+        ("Which calls", {"fields": (*RuleAdmin.choosing, "metadata")}),
+        ("Where to", {"fields": ("routing", "fallback")}),
+        ("State", {"fields": RuleAdmin.readonly_fields}),
+    )
+    add_fieldsets = fieldsets[:-1]
+
+    @display(description="targets")
+    def targets(self, rule: Rule) -> str:
+        return ", ".join(routes.target_names(rule.effect))

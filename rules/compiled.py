@@ -18,6 +18,7 @@ from django.db.models import Count, Max, Sum
 from rules import names, shape
 from rules.models import Rule
 from rules.names import ModelNames
+from rules.routes import Route, compile_route
 from rules.shape import BUDGET_UNITS, FORMS, UNITS, Unit
 from rules.unlisted import NamedModels
 
@@ -138,6 +139,7 @@ class CompiledRule:
     overrides: Mapping[str, Limits]
     raises: tuple[Raised, ...]
     thresholds: tuple[float, ...]
+    route: Route | None = None
 
     @property
     def named_models(self) -> Set[str]:
@@ -292,7 +294,8 @@ class RuleIndex:
 
 class RuleSet:
     """All rules that are enabled. ``metadata_keys`` are those of calls' metadata that any of them looks at, ``names``
-    those by which they may know what records name otherwise, ``named`` the models that they name.
+    those by which they may know what records name otherwise, ``named`` the models that they name. ``counts`` says that
+    there are limits or budgets, ``routes`` are the routing rules.
     """
 
     def __init__(
@@ -306,6 +309,8 @@ class RuleSet:
         self.named = NamedModels({name for rule in rules for name in rule.named_models})
         self.limits = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "limit")
         self.budgets = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "budget")
+        self.routes = RuleIndex(rule for rule in rules if rule.route is not None)
+        self.counts = bool(self.limits.rules or self.budgets.rules)
         self.revision = revision
         keys = {key for rule in rules for key, _ in rule.metadata}
         keys |= {one.removeprefix(shape.METADATA) for rule in rules for one in rule.per if "." in one}
@@ -342,13 +347,14 @@ class RuleSet:
         return next((end for end in self._raise_ends if end > now), float("inf"))
 
     def __bool__(self) -> bool:
-        return bool(self.limits.rules or self.budgets.rules)
+        return self.counts or bool(self.routes.rules)
 
 
 def compile_rule(rule: Rule, order: int = 0) -> CompiledRule:
     """Return a row as calls are matched with it. Raises what ``UNREADABLE`` names for a row that is not understood."""
     when, effect = rule.when, rule.effect
-    units = UNITS[FORMS[rule.form].kind]
+    kind = FORMS[rule.form].kind
+    units = UNITS[kind]
     choices = {part: _choice(when[part]) if part in when else None for part in ("subjects", "models", "accounts")}
     return CompiledRule(
         id=rule.pk or 0,
@@ -362,12 +368,13 @@ def compile_rule(rule: Rule, order: int = 0) -> CompiledRule:
         team=f"team:{rule.team.name}" if rule.team else "",
         metadata=tuple((key, _choice(choice)) for key, choice in when.get("metadata", {}).items()),
         per=tuple(effect.get("per", ())),
-        limits=_amounts(effect["limits"], units),
+        limits=_amounts(effect["limits"], units) if kind != "routing" else {},
         overrides={
             value: _amounts(one["limits"], units) for one in effect.get("overrides", ()) for value in one["values"]
         },
         raises=tuple(_raised(one, units) for one in effect.get("raises", ())),
         thresholds=tuple(sorted(effect.get("alerts", {}).get("thresholds", ()))),
+        route=compile_route(effect) if kind == "routing" else None,
         **choices,
     )
 

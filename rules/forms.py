@@ -1,4 +1,5 @@
-"""The console's forms for rate limits and budgets: lists as lines, limits as ``unit: amount``, the rest as JSON."""
+"""The console's forms for rate limits, budgets and routing rules: lists as lines, limits as ``unit: amount``, the rest
+as JSON."""
 
 from typing import Any
 
@@ -7,7 +8,7 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminTextI
 
 from accounts.fields import LinesField, PairsField
 from rules import shape
-from rules.models import BUDGET_FORMS, LIMIT_FORMS, Budget, RateLimit
+from rules.models import BUDGET_FORMS, LIMIT_FORMS, ROUTING_FORMS, Budget, RateLimit, RoutingRule
 
 SUBJECTS_HELP = "One a line: user:EMAIL, team:NAME, virtualaccount:NAME or team:everyone. Empty: all."
 MODELS_HELP = "One account/model a line. Empty: all."
@@ -21,7 +22,6 @@ CHOICES: dict[str, tuple[str, str, str]] = {
     "accounts_not_in": ("accounts", "not_in", "Provider accounts that are left out."),
 }
 TEAM_FORM = "team-budget-config"
-EFFECT_JSON = ("overrides", "alerts", "raises")
 
 
 def _json(help_text: str) -> forms.JSONField:
@@ -29,7 +29,8 @@ def _json(help_text: str) -> forms.JSONField:
 
 
 class RuleForm(forms.ModelForm):
-    """What limits and budgets share. The rule's own validation (``rules.shape``) judges what comes out."""
+    """What all rules share: which calls they are for. The rule's own validation (``rules.shape``) judges what comes
+    out."""
 
     subjects_in = LinesField(required=False, label="Subjects", help_text=SUBJECTS_HELP)
     subjects_not_in = LinesField(required=False, label="Not these subjects", help_text=CHOICES["subjects_not_in"][2])
@@ -38,28 +39,22 @@ class RuleForm(forms.ModelForm):
     accounts_in = LinesField(required=False, label="Provider accounts", help_text=CHOICES["accounts_in"][2])
     accounts_not_in = LinesField(required=False, label="Not these accounts", help_text=CHOICES["accounts_not_in"][2])
     metadata = _json('As JSON: {"env": {"in": ["prod"]}}.')
-    limits = PairsField(help_text="")
-    per = forms.CharField(
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-        label="Counted apart by",
-        help_text=f"At most two of {', '.join(shape.DIMENSIONS)} and metadata.KEY, with a comma. Empty: all together.",
-    )
-    overrides = _json('Other limits for some, as JSON: [{"values": ["vip@example.com"], "limits": {...}}].')
 
-    kind: shape.Kind = "limit"
+    effect_fields: tuple[str, ...] = ()
+    """The parts of the effect that are written as JSON."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["limits"].help_text = f"One 'unit: amount' a line. Units: {', '.join(shape.UNITS[self.kind])}."
         when, effect = self.instance.when or {}, self.instance.effect or {}
         for name, (part, side, _) in CHOICES.items():
             self.initial.setdefault(name, when.get(part, {}).get(side, []))
         self.initial.setdefault("metadata", when.get("metadata"))
-        self.initial.setdefault("limits", {unit: str(amount) for unit, amount in effect.get("limits", {}).items()})
-        self.initial.setdefault("per", ", ".join(effect.get("per", [])))
-        for name in EFFECT_JSON:
+        for name in self.effect_fields:
             self.initial.setdefault(name, effect.get(name))
+
+    def made_effect(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        """Return the effect that the fields say."""
+        return {name: cleaned[name] for name in self.effect_fields if cleaned.get(name)}
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -69,11 +64,7 @@ class RuleForm(forms.ModelForm):
                 when.setdefault(part, {})[side] = cleaned[name]
         if cleaned.get("metadata"):
             when["metadata"] = cleaned["metadata"]
-        effect: dict[str, Any] = {
-            "limits": {unit: _number(amount) for unit, amount in (cleaned.get("limits") or {}).items()},
-            "per": [name.strip() for name in cleaned.get("per", "").split(",") if name.strip()],
-        }
-        effect |= {name: cleaned[name] for name in EFFECT_JSON if cleaned.get(name)}
+        effect = self.made_effect(cleaned)
         self.instance.when, self.instance.effect = when, effect
         self._note_faults(cleaned, when, effect)
         return cleaned
@@ -89,6 +80,36 @@ class RuleForm(forms.ModelForm):
         faults = {name: found for name, found in errors.update_error_dict({}).items() if name not in ("when", "effect")}
         for name, found in faults.items():
             self.add_error(name if name in self.fields else None, found)
+
+
+class CountingForm(RuleForm):
+    """What limits and budgets share."""
+
+    limits = PairsField(help_text="")
+    per = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        label="Counted apart by",
+        help_text=f"At most two of {', '.join(shape.DIMENSIONS)} and metadata.KEY, with a comma. Empty: all together.",
+    )
+    overrides = _json('Other limits for some, as JSON: [{"values": ["vip@example.com"], "limits": {...}}].')
+
+    kind: shape.Kind = "limit"
+    effect_fields: tuple[str, ...] = ("overrides",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["limits"].help_text = f"One 'unit: amount' a line. Units: {', '.join(shape.UNITS[self.kind])}."
+        effect = self.instance.effect or {}
+        self.initial.setdefault("limits", {unit: str(amount) for unit, amount in effect.get("limits", {}).items()})
+        self.initial.setdefault("per", ", ".join(effect.get("per", [])))
+
+    def made_effect(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "limits": {unit: _number(amount) for unit, amount in (cleaned.get("limits") or {}).items()},
+            "per": [name.strip() for name in cleaned.get("per", "").split(",") if name.strip()],
+            **super().made_effect(cleaned),
+        }
 
 
 def _number(written: str) -> Any:
@@ -108,7 +129,7 @@ def _field_of(path: str, fields: Any) -> str | None:
     return None
 
 
-class RateLimitForm(RuleForm):
+class RateLimitForm(CountingForm):
     """Edits a rate limit."""
 
     class Meta:
@@ -123,10 +144,11 @@ class RateLimitForm(RuleForm):
             self.fields["mode"].choices = [("enforce", "Enforce"), ("audit", "Audit")]  # type: ignore[attr-defined]
 
 
-class BudgetForm(RuleForm):
+class BudgetForm(CountingForm):
     """Edits a budget."""
 
     kind: shape.Kind = "budget"
+    effect_fields = ("overrides", "alerts", "raises")
     alerts = _json('As JSON: {"thresholds": [75, 100], "notification_target": [{"type": "webhook"}]}.')
     raises = _json('More until a moment: [{"limits": {"cost_per_day": 20}, "until": "2027-01-31T00:00:00Z"}].')
 
@@ -140,3 +162,28 @@ class BudgetForm(RuleForm):
             self.fields["form"].choices = [(name, name) for name in BUDGET_FORMS]  # type: ignore[attr-defined]
         elif self.instance.pk is None:
             self.instance.form = TEAM_FORM  # a team's manager can make no other
+
+
+class RoutingForm(RuleForm):
+    """Edits a routing rule."""
+
+    effect_fields = ("routing", "fallback")
+    routing = _json(
+        "Of a gateway-load-balancing-config, as in a virtual model's routing: "
+        '{"type": "weight-based-routing", "load_balance_targets": [{"target": "account/model", "weight": 1}]}.'
+    )
+    fallback = _json(
+        "Of a gateway-fallback-config: who answers, in order, after which statuses: "
+        '{"models": [{"target": "account/model"}], "statuses": ["429", "500"]}.'
+    )
+
+    class Meta:
+        model = RoutingRule
+        fields = ("form", "group", "name", "position", "enabled", "mode")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "form" in self.fields:
+            self.fields["form"].choices = [(name, name) for name in ROUTING_FORMS]  # type: ignore[attr-defined]
+        if "mode" in self.fields:
+            self.fields["mode"].choices = [("enforce", "Enforce"), ("audit", "Audit")]  # type: ignore[attr-defined]

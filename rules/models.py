@@ -1,4 +1,4 @@
-"""Rules as rows: rate limits and budgets, in the one shape of ``rules.shape``."""
+"""Rules as rows: rate limits, budgets and routing rules, in the one shape of ``rules.shape``."""
 
 from typing import Any, ClassVar
 
@@ -14,10 +14,11 @@ RULE_KIND = "rules.rule"
 """What the change feed calls a rule, of whatever kind."""
 LIMIT_FORMS = tuple(form.name for form in shape.FORMS.values() if form.kind == "limit")
 BUDGET_FORMS = tuple(form.name for form in shape.FORMS.values() if form.kind == "budget")
+ROUTING_FORMS = tuple(form.name for form in shape.FORMS.values() if form.kind == "routing")
 
 
 class Rule(Announced):
-    """What is done with calls that ``when`` fits: limited, or charged to a budget.
+    """What is done with calls that ``when`` fits: limited, charged to a budget, or sent elsewhere.
 
     ``form`` is the type of manifest that it is written as. Rules of a ``gateway-*`` manifest share its name as
     ``group`` and are tried in the order of ``position``, and the first that fits counts; the others are single and
@@ -60,7 +61,7 @@ class Rule(Announced):
 
     @property
     def kind(self) -> str:
-        """``limit`` or ``budget``; empty for a type that is not known."""
+        """``limit``, ``budget`` or ``routing``; empty for a type that is not known."""
         return shape.FORMS[self.form].kind if self.form in shape.FORMS else ""
 
     def clean(self) -> None:
@@ -148,7 +149,17 @@ class Budget(Rule):
         verbose_name = "budget"
 
 
-ROWS: dict[str, type[Rule]] = {"limit": RateLimit, "budget": Budget}
+class RoutingRule(Rule):
+    """The routing rules: a page of their own."""
+
+    objects = RulesOf(ROUTING_FORMS)  # type: ignore[misc]  # narrower than all rules
+
+    class Meta:
+        proxy = True
+        verbose_name = "routing rule"
+
+
+ROWS: dict[str, type[Rule]] = {"limit": RateLimit, "budget": Budget, "routing": RoutingRule}
 """The class that rows of a kind are written as, for the audit log's sake."""
 
 

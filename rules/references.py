@@ -8,7 +8,8 @@ from functools import cached_property
 from accounts.models import Team, User, VirtualAccount
 from providers.access import knows_limit
 from providers.models import Alias, Model, ProviderAccount
-from rules import shape
+from providers.vendors import VENDORS
+from rules import routes, shape
 from rules.models import Rule
 
 ANY = "*"
@@ -38,6 +39,12 @@ class Names:
     def open_accounts(self) -> frozenset[str]:
         """The accounts that pass on any model's name."""
         return frozenset(ProviderAccount.objects.filter(any_model=True).values_list("name", flat=True))
+
+    @cached_property
+    def virtual_accounts(self) -> frozenset[str]:
+        """The accounts of virtual models."""
+        kinds = [kind for kind, vendor in VENDORS.items() if vendor.virtual]
+        return frozenset(ProviderAccount.objects.filter(kind__in=kinds).values_list("name", flat=True))
 
     @cached_property
     def models(self) -> frozenset[str]:
@@ -80,7 +87,17 @@ def missing_of(rule: Rule, names: Names) -> Missing | None:
     per = rule.effect.get("per") or [""]
     for override in rule.effect.get("overrides", []):
         problems += [_said(per[0], value, names) for value in override["values"] if not _has(per[0], value, names)]
+    targets = routes.target_names(rule.effect)
+    gone = [name for name in targets if not names.has_model(name) or name.partition("/")[0] in names.virtual_accounts]
+    problems += [_said_of_target(name, names) for name in gone]
+    dead = dead or (bool(gone) and len(gone) == len(set(targets)))
     return Missing(str(rule), tuple(dict.fromkeys(problems)), dead) if problems else None
+
+
+def _said_of_target(name: str, names: Names) -> str:
+    if name.partition("/")[0] in names.virtual_accounts:
+        return f"target {name!r} (a virtual model can't be one)"
+    return _said("model", name, names)
 
 
 def _exists(part: str, name: str, names: Names) -> bool:

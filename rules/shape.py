@@ -8,7 +8,8 @@
      "metadata": {"env": {"in": ["prod"]}}}
 
 ``effect`` of limits and budgets: ``limits`` by unit, ``per`` (what is counted apart, at most two), ``overrides`` (other
-limits for some values of the first of ``per``), and for budgets ``alerts`` and ``raises`` (more until a moment)::
+limits for some values of the first of ``per``), and for budgets ``alerts`` and ``raises`` (more until a moment); that
+of routing rules is in :mod:`rules.routes`::
 
     {"limits": {"requests_per_minute": 100, "tokens_per_day": 2000000}, "per": ["user", "model"],
      "overrides": [{"values": ["vip@example.com"], "limits": {"requests_per_minute": 1000}}]}
@@ -24,9 +25,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from rules import routes
+
 Fault = tuple[str, str]
 """Where in the rule, as a path, and what is wrong there."""
-Kind = Literal["limit", "budget"]
+Kind = Literal["limit", "budget", "routing"]
 
 SUBJECTS: Final = {
     "user": "user",
@@ -96,10 +99,16 @@ FORMS: Final = {
         Form("gateway-budget-config", "budget", first=True),
         Form("tenant-budget-config", "budget"),
         Form("team-budget-config", "budget", team=True),
+        Form(routes.SPREAD, "routing", first=True),
+        Form(routes.FALLBACK, "routing", first=True),
     )
 }
-UNITS: Final = {"limit": LIMIT_UNITS, "budget": BUDGET_UNITS}
-MODES: Final = {"limit": ("enforce", "audit"), "budget": ("enforce", "audit", "soft_enforce")}
+UNITS: Final[dict[Kind, dict[str, Unit]]] = {"limit": LIMIT_UNITS, "budget": BUDGET_UNITS, "routing": {}}
+MODES: Final[dict[Kind, tuple[str, ...]]] = {
+    "limit": ("enforce", "audit"),
+    "budget": ("enforce", "audit", "soft_enforce"),
+    "routing": ("enforce", "audit"),
+}
 # The targets of a budget's alerts, and what each needs beside its channel.
 TARGETS: Final = {
     "email": ("to_emails",),
@@ -148,7 +157,8 @@ def faults_of(form: str, mode: str, when: Any, effect: Any) -> list[Fault]:
     if mode not in MODES[kind]:
         faults.append(("mode", f"{mode!r} is not a mode of a {kind}. {known_or(mode, MODES[kind])}"))
     faults += [(f"when{path}", problem) for path, problem in _when_faults(when)]
-    faults += [(f"effect{path}", problem) for path, problem in _effect_faults(kind, effect)]
+    found = routes.faults(form, effect) if kind == "routing" else _effect_faults(kind, effect)
+    faults += [(f"effect{path}", problem) for path, problem in found]
     return faults
 
 
@@ -188,7 +198,7 @@ def _choice_faults(path: str, choice: Any, *, subjects: bool = False) -> Iterato
                     yield f"{path}.{side}[{number}]", f"{name!r} is not a valid subject. {fix}"
 
 
-EFFECT_FIELDS: Final = {
+EFFECT_FIELDS: Final[dict[Kind, tuple[str, ...]]] = {
     "limit": ("limits", "per", "overrides"),
     "budget": ("limits", "per", "overrides", "alerts", "raises"),
 }
@@ -343,7 +353,9 @@ def _normal_choice(choice: dict[str, Any], *, subjects: bool = False) -> dict[st
 
 
 def normal_effect(effect: dict[str, Any]) -> dict[str, Any]:
-    """Return ``effect`` without empty parts, with whole numbers as such."""
+    """Return ``effect`` without empty parts, with whole numbers as such. That of a routing rule stays as it is."""
+    if "limits" not in effect:
+        return effect
     normal: dict[str, Any] = {"limits": {name: plain(amount) for name, amount in effect["limits"].items()}}
     if effect.get("per"):
         normal["per"] = list(effect["per"])

@@ -41,7 +41,7 @@ def other_lines(decision: dict[str, Any]) -> Iterator[str]:
         yield f"reserved {money_of_pico(decision['reserved_pico'])}"
     for name, said in decision.items():
         if name not in ("limits", "reserved_pico"):
-            yield f"{name}: {said}"
+            yield f"{name}: {'; '.join(map(str, said)) if isinstance(said, list) else said}"
 
 
 def _amount(amount: int, money: bool) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.call.headers import RETRY_STATUSES
-from providers.snapshot import ModelSnapshot, Target
+from providers.snapshot import Target
 
 RETRY_DELAY_SECONDS = 0.1
 
@@ -16,7 +16,9 @@ class PlannedTarget(msgspec.Struct, frozen=True):
 
     ``failover_statuses`` are the statuses whose answers let the call go on to the next target. ``delay`` is how long
     the first retry waits, in seconds. ``params`` are fields of the body that the target gets instead of the caller's;
-    ``set_headers`` and ``removed_headers`` change what goes up.
+    ``set_headers`` and ``removed_headers`` change what goes up. ``stage`` is the fallback rule that it is of: such
+    targets follow only failures with their own ``failover_statuses``, and only what was asked for, or others of that
+    rule.
     """
 
     target: Target
@@ -27,16 +29,26 @@ class PlannedTarget(msgspec.Struct, frozen=True):
     params: Mapping[str, msgspec.Raw] = {}
     set_headers: tuple[tuple[str, str], ...] = ()
     removed_headers: frozenset[str] = frozenset()
+    stage: str = ""
+
+    def follows(self, status: int, before: "PlannedTarget") -> bool:
+        """Whether it may be tried after ``before`` failed with ``status`` (0: nothing was sent)."""
+        if self.stage != before.stage and before.stage:
+            return False
+        statuses = before.failover_statuses if self.stage == before.stage else self.failover_statuses
+        return not status or status in statuses
 
 
 class Plan(msgspec.Struct, frozen=True):
     """Where a call may go, the preferred target first. A call that names a model or an account has a plan of one.
 
-    ``virtual`` is the virtual model that it was made for.
+    ``routed``: it was made of a virtual model's targets or a routing rule's, whose health is followed. ``rules`` are
+    the routing rules that made it.
     """
 
     targets: tuple[PlannedTarget, ...] = ()
-    virtual: ModelSnapshot | None = None
+    routed: bool = False
+    rules: tuple[str, ...] = ()
 
     @property
     def first(self) -> Target:

@@ -3,8 +3,11 @@
 from functools import lru_cache
 from time import perf_counter_ns
 
+import msgspec
+
 from gateway.call import errors
 from gateway.pipeline.attempt import Attempt
+from gateway.policies.limits import APPLIED, by_routing
 from providers.redaction import Redactor, redactor
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer
@@ -68,6 +71,8 @@ def reply_headers(
     limits = call.limits
     if limits is not None:
         headers += limits.headers()
+    elif call.plan.rules:
+        headers.append((APPLIED, msgspec.json.encode(by_routing(call))))
     if status >= 400:
         headers.append((errors.ORIGIN_HEADER.encode(), b"upstream"))
     if attempt.dropped:

@@ -6,6 +6,7 @@ nothing is tried again.
 
 import asyncio
 import random
+from collections.abc import Sequence
 from time import perf_counter_ns
 
 from gateway.call import errors
@@ -24,6 +25,7 @@ from providers.upstream.headers import retry_after
 
 LONGEST_RETRY_DELAY_SECONDS = 10.0
 RETRY, FAILOVER, KEY = "retry", "failover", "key"
+UNSENT = 0
 
 
 async def run(call: Call) -> Reply:
@@ -36,39 +38,38 @@ async def run(call: Call) -> Reply:
 
 async def deliver(call: Call) -> Reply:
     """Try the call's planned targets in order until one answers; the last attempt's failure is the call's."""
-    planned, *others = call.plan.targets
-    for following in others:
-        reply = await _ask(call, planned, following)
-        if reply is not None:
+    targets = call.plan.targets
+    place = 0
+    while True:
+        reply = await _ask(call, targets[place], targets[place + 1 :])
+        if isinstance(reply, Reply):
             return reply
-        await retarget(call, following)
-        planned = following
-    reply = await _ask(call, planned, None)
-    assert reply is not None  # there is no other to go on to
-    return reply
+        place += 1 + reply
+        await retarget(call, targets[place])
 
 
-async def _ask(call: Call, planned: PlannedTarget, following: PlannedTarget | None) -> Reply | None:
-    """Try one target, as often as it may be; return ``None`` when the call goes on to the ``following`` one."""
+async def _ask(call: Call, planned: PlannedTarget, others: Sequence[PlannedTarget]) -> Reply | int:
+    """Try one target, as often as it may be; return the reply, or the position of that of the ``others`` which the call
+    goes on to."""
     for retry in range(planned.retries + 1):
         may_retry = retry < planned.retries
-        last = not may_retry and following is None
+        last = not may_retry and not others
         attempt, answered, failure = await _with_keys(call, planned, last=last)
         if last and failure is not None:
             raise failure
-        if last:
-            return answered
-        sent = getattr(failure, "sent", True)
-        step = next_step(call, planned, attempt.outcome, retry=may_retry, failover=following is not None, sent=sent)
+        status = (attempt.outcome or 200) if getattr(failure, "sent", True) else UNSENT
+        following = next((n for n, other in enumerate(others) if other.follows(status, planned)), None)
+        step = None if last else next_step(call, planned, status, retry=may_retry, failover=following is not None)
         if step is None and failure is not None:
             raise failure
         if step is None:
+            assert answered is not None  # an attempt ends in a reply or a failure
             return answered
         delay = _give_up(attempt, answered)
-        target = planned if step == RETRY or following is None else following
+        target = planned if step == RETRY or following is None else others[following]
         meter.tried_again(step, planned.target.model.public_name, target.target.model.public_name)
-        if step == FAILOVER:
-            return None
+        if step == FAILOVER and following is not None:
+            return following
         await asyncio.sleep(_delay(planned.delay, retry + 1, delay))
     raise AssertionError("the last attempt returns or raises")
 
@@ -88,7 +89,7 @@ async def _with_keys(
         number = 1 if call.attempt is None else call.attempt.number + 1
         attempt = call.attempt = Attempt(call, target, number, planned)
         attempt.spare_key = spare
-        attempt.probes = call.plan.virtual is not None and health.begin_probe(target.model.public_name)
+        attempt.probes = call.plan.routed and health.begin_probe(target.model.public_name)
         if last and not spare:
             attempt, reply = await _exchange(call, attempt, wait_for_first_event=False)
             done: tuple[Attempt, Reply | None, Exception | None] = attempt, reply, None
@@ -121,21 +122,16 @@ async def retarget(call: Call, planned: PlannedTarget) -> None:
     await ownership.check(call, planned.target.account)
 
 
-def next_step(
-    call: Call, planned: PlannedTarget, status: int, *, retry: bool, failover: bool, sent: bool
-) -> str | None:
-    """Return what follows an attempt whose outcome was ``status``: ``RETRY``, ``FAILOVER``, or ``None`` when it counts.
-    ``retry`` and ``failover`` say which of them may.
-
-    Nothing sent costs nothing.
+def next_step(call: Call, planned: PlannedTarget, status: int, *, retry: bool, failover: bool) -> str | None:
+    """Return what follows an attempt whose outcome was ``status`` (0: nothing was sent, which costs nothing):
+    ``RETRY``, ``FAILOVER``, or ``None`` when it counts. ``retry`` says that the target may be tried again,
+    ``failover`` that another follows such a failure.
     """
     if not _may_go_on(call):
         return None
-    if retry and (not sent or status in planned.retry_statuses):
+    if retry and (not status or status in planned.retry_statuses):
         return RETRY
-    if failover and (not sent or status in planned.failover_statuses):
-        return FAILOVER
-    return None
+    return FAILOVER if failover else None
 
 
 def _give_up(attempt: Attempt, reply: Reply | None) -> float | None:

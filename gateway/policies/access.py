@@ -8,6 +8,8 @@ from gateway.call.by_size import by_size
 from gateway.call.call import Call
 from gateway.call.plan import Plan, PlannedTarget
 from gateway.routing.plan import plan_of_virtual
+from gateway.routing.rules import plan_by_rules
+from gateway.state import state
 from providers.snapshot import Target
 
 
@@ -23,6 +25,9 @@ async def admit(call: Call) -> None:
         target = _named_model(call) if call.model_asked else _named_account(call)
         virtual = target.model.routing is not None
         call.plan = await plan_of_virtual(call, target.model) if virtual else plan_of(call, target)
+        rules = state.directory.rules
+        if rules is not None and rules.routes.rules:
+            call.plan = await plan_by_rules(call, target, call.plan, rules)
     if len(call.plan.targets) > 1:
         call.as_asked = (call.body.copy(), list(call.references))  # for another target, if it comes to that
     await fit(call, call.plan.targets[0])

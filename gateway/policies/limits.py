@@ -14,13 +14,14 @@ import msgspec
 from gateway.call.call import Call, CallAttempt
 from gateway.call.errors import InvalidRequest
 from gateway.limits import metrics
+from gateway.limits.asked import asked_of
 from gateway.limits.checks import Asked, Check, Outcome
 from gateway.limits.estimate import Estimate, estimate_of
 from gateway.limits.limiter import budget_key
 from gateway.limits.refusal import refusal
 from gateway.limits.remaining import limit_headers
 from gateway.state import state
-from providers.snapshot import Target, former_names
+from providers.snapshot import Target
 from rules import compiled, spending
 from rules.compiled import RuleSet
 
@@ -96,7 +97,7 @@ async def admit(call: Call) -> None:
     Raises :class:`~gateway.call.errors.TooManyRequests` and :class:`~gateway.call.errors.BudgetExceeded`.
     """
     rules = state.directory.rules
-    if rules is None or not (call.operation.model_type or call.method == "POST"):
+    if rules is None or not rules.counts or not (call.operation.model_type or call.method == "POST"):
         return
     checks: dict[str, Check] = {}
     checks_of: dict[str, frozenset[str]] = {}
@@ -111,6 +112,8 @@ async def admit(call: Call) -> None:
         checks_of[target.model.public_name] = frozenset(check.key for check in matched.checks)
     if not checks:
         return
+    if call.plan.rules:
+        applied = msgspec.json.encode({**msgspec.json.decode(applied or b"{}"), **by_routing(call)})
     estimate = estimate_of(call, checks.values())
     asked = _asked(list(checks.values()), estimate)
     outcomes, refusing = await state.limiter.take(call.request_id, asked)
@@ -121,9 +124,14 @@ async def admit(call: Call) -> None:
     call.limits = Receipt(asked, outcomes, checks_of, applied)
 
 
+def by_routing(call: Call) -> dict[str, list[str]]:
+    """Return which routing rules sent the call where it goes, as ``x-tfy-applied-rules`` says it."""
+    return {"routing": list(call.plan.rules)}
+
+
 def _refuse_unnamed(rules: RuleSet, call: Call, target: Target) -> None:
     """Raise :class:`~gateway.call.errors.InvalidRequest` for a call that names no model where a limit may be for it."""
-    rule = rules.by_model(_asked_of(rules, call, target))
+    rule = rules.by_model(asked_of(rules, call, target))
     if rule is not None:
         raise InvalidRequest(
             f"You must provide a 'model': {rule.label!r} limits calls by their model, and this one names none.",
@@ -191,24 +199,8 @@ def _asked(checks: Sequence[Check], estimate: Estimate) -> list[Asked]:
     return asked
 
 
-def _asked_of(rules: RuleSet, call: Call, target: Target) -> compiled.Asked:
-    """Return what rules see of the call."""
-    caller, model, account = call.caller, target.model, target.account
-    accounts = (account.name, *account.aliases)
-    return compiled.asked_by(
-        caller.subject_type,
-        caller.subject_name,
-        caller.teams,
-        token=caller.prefix,
-        models=(model.public_name if model.name else "", *former_names(target), call.model_asked),
-        accounts=accounts,
-        metadata={**call.options.metadata, **caller.tags},
-        variant_of=() if model.listed else rules.named.meant_by(accounts, model.name, account.vendor.price_source),
-    )
-
-
 def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
-    asked = _asked_of(rules, call, target)
+    asked = asked_of(rules, call, target)
     checks: list[Check] = []
     labels: dict[str, dict[str, None]] = {}
     for rule, values, unit, limit in rules.counting(asked, time.time()):

@@ -15,7 +15,7 @@ def settle(call: Call, attempt: CallAttempt) -> None:
     """Take an attempt into what is known of its target. What the caller or this server ended says nothing of it: had it
     been the target's probe, another call may be that at once.
     """
-    if call.plan.virtual is None:
+    if not call.plan.routed:
         return
     name, status = attempt.target.model.public_name, _status(attempt)
     targets = _is_the_targets(call, attempt, status)

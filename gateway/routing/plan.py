@@ -15,7 +15,7 @@ from gateway.objects import ownership
 from gateway.routing.health import KEY_REFUSED, health
 from gateway.routing.order import ordered
 from gateway.state import state
-from providers.routing.compiled import RoutedTarget
+from providers.routing.compiled import RoutedTarget, Routing
 from providers.snapshot import ModelSnapshot, Target
 
 BYTES_A_TOKEN: Final = 8
@@ -33,17 +33,24 @@ async def plan_of_virtual(call: Call, model: ModelSnapshot) -> Plan:
     :class:`~gateway.call.errors.InvalidRequest` for what the virtual model is not registered for, and
     :class:`~gateway.call.errors.Unavailable` when no target can take the call, with the reason of each.
     """
-    routing = model.routing
-    assert routing is not None  # the caller looked
+    assert model.routing is not None  # the caller looked
     error = type_refusal(call.operation.model_type, model)
     if error is not None:
         raise error
+    return await plan_of_routing(call, model.routing, f"the virtual model {model.public_name!r}")
+
+
+async def plan_of_routing(call: Call, routing: Routing, whose: str) -> Plan:
+    """Return the plan of a call that ``routing`` is for: of its targets that can take the call, in its order.
+
+    ``whose`` says for messages what the routing belongs to. Raises :class:`~gateway.call.errors.Unavailable`.
+    """
     home = await ownership.home_of(call)
     found: dict[str, tuple[RoutedTarget, Target]] = {}
     skipped: list[str] = []
     for routed in routing.targets:
-        target = _target_of(routed)
-        reason = _unfit(call, routed, target, home)
+        target = target_of(routed)
+        reason = unfit(call, routed, target, home)
         if target is None or reason:
             skipped.append(f"{routed.name}: {reason}")
         else:
@@ -51,15 +58,18 @@ async def plan_of_virtual(call: Call, model: ModelSnapshot) -> Plan:
             found.setdefault(routed.name, (routed, target))
     if not found:
         raise errors.Unavailable(
-            f"No target of the virtual model {model.public_name!r} can take this call. {'; '.join(skipped)}.",
+            f"No target of {whose} can take this call. {'; '.join(skipped)}.",
             code="no_target_available",
         )
     order = ordered(routing, [routed for routed, _ in found.values()], call)
-    planned = tuple(_planned(call, routed, found[routed.name][1]) for routed in order)
-    return Plan(planned, virtual=model)
+    planned = tuple(planned_target(call, routed, found[routed.name][1]) for routed in order)
+    if skipped:
+        call.decision = {**call.decision, "skipped": skipped}
+    return Plan(planned, routed=True)
 
 
-def _target_of(routed: RoutedTarget) -> Target | None:
+def target_of(routed: RoutedTarget) -> Target | None:
+    """Return what a target's name means now; ``None`` when it is not there."""
     account = state.directory.accounts.get(routed.account)
     if account is None or account.vendor.virtual:
         return None
@@ -70,13 +80,18 @@ def _target_of(routed: RoutedTarget) -> Target | None:
 
 
 def forget_targets() -> None:
-    """Drop what is known of targets that no virtual model names any more.
+    """Drop what is known of targets that no virtual model and no routing rule names any more.
 
     Runs in the event loop after each change of the snapshot.
     """
     virtual = [account for account in state.directory.accounts.values() if account.vendor.virtual]
     routings = [model.routing for account in virtual for model in account.models.values() if model.routing is not None]
-    targets = [_target_of(routed) for routing in routings for routed in routing.targets]
+    routed = [each for routing in routings for each in routing.targets]
+    rules = state.directory.rules
+    routes = [rule.route for rule in rules.routes.rules.values() if rule.route is not None] if rules is not None else []
+    for route in routes:
+        routed += [*route.fallbacks, *(route.routing.targets if route.routing is not None else ())]
+    targets = [target_of(each) for each in routed]
     health.forget({target.model.public_name for target in targets if target is not None})
 
 
@@ -87,7 +102,7 @@ def _renamed(routed: RoutedTarget, target: Target) -> RoutedTarget:
     return replace(routed, account=target.account.name, model=target.model.name)
 
 
-def _unfit(call: Call, routed: RoutedTarget, target: Target | None, home: str) -> str:
+def unfit(call: Call, routed: RoutedTarget, target: Target | None, home: str) -> str:
     """Return why a target can't take the call, empty when it can."""
     if target is None:
         return "is not there"
@@ -114,7 +129,8 @@ def _too_long(call: Call, model: ModelSnapshot) -> bool:
     return length > window * BYTES_A_TOKEN and not any(mark in raw for mark in BINARY)
 
 
-def _planned(call: Call, routed: RoutedTarget, target: Target) -> PlannedTarget:
+def planned_target(call: Call, routed: RoutedTarget, target: Target) -> PlannedTarget:
+    """Return a target as the call tries it."""
     options = call.options
     retry_statuses = routed.retry_statuses if routed.retries is not None else options.retry_statuses
     return PlannedTarget(

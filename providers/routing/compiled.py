@@ -57,7 +57,7 @@ def compile_routing(config: Mapping[str, Any]) -> Routing:
     sticky = config.get("sticky_routing") or {}
     return Routing(
         type=config["type"],
-        targets=tuple(_target(target) for target in config["load_balance_targets"]),
+        targets=tuple(compile_target(target) for target in config["load_balance_targets"]),
         sticky=tuple(
             (part["source"], part["key"].lower() if part["source"] == "headers" else part["key"])
             for part in sticky.get("session_identifiers", ())
@@ -65,7 +65,8 @@ def compile_routing(config: Mapping[str, Any]) -> Routing:
     )
 
 
-def _target(target: Mapping[str, Any]) -> RoutedTarget:
+def compile_target(target: Mapping[str, Any]) -> RoutedTarget:
+    """Return one checked target as calls use it."""
     account, _, model = target["target"].partition("/")
     retry, cutoff = target.get("retry_config") or {}, target.get("sla_cutoff") or {}
     headers = target.get("headers_override") or {}

@@ -91,7 +91,7 @@ def _faults(kind: str, config: dict[str, Any], model_types: frozenset[str]) -> I
         yield "load_balance_targets", f"Write a list of 1 to {MOST_TARGETS} targets."
         return
     for number, target in enumerate(targets):
-        for path, problem in _target_faults(kind, target):
+        for path, problem in _routed_faults(kind, target):
             yield f"load_balance_targets[{number}]{path}", problem
     yield from _over_all(kind, [target for target in targets if isinstance(target, dict)])
     if kind == WEIGHT and config.get("sticky_routing") is not None:
@@ -100,23 +100,18 @@ def _faults(kind: str, config: dict[str, Any], model_types: frozenset[str]) -> I
         yield from _strategy_faults(config.get("classification_strategy", {"type": "heuristic"}))
 
 
-def _target_faults(kind: str, target: Any) -> Iterator[Fault]:
+def target_faults(target: Any, known: Iterable[str]) -> Iterator[Fault]:
+    """Yield what is wrong with a target that may have the ``known`` fields, but for those that a type of routing has
+    of its own."""
     if not isinstance(target, dict):
         yield "", 'Write an object: {"target": "account/model"}.'
         return
-    known = (*COMMON_FIELDS, *FIELDS[kind])
     for name in target:
         if name not in known:
             yield f".{name}", f"is not known. {_known(name, known)}"
     name = target.get("target")
     if not isinstance(name, str) or not all(name.partition("/")):
         yield ".target", "Write account/model."
-    if kind == WEIGHT and not _number(target.get("weight"), 0, 1e9):
-        yield ".weight", "Write a number of zero or more."
-    if not _whole(target.get("priority", 0), 0, 1_000_000):
-        yield ".priority", "Write a whole number; 0 comes first."
-    if kind == COMPLEXITY and target.get("tier") not in TIERS:
-        yield ".tier", f"Valid values: {', '.join(TIERS)}."
     if not isinstance(target.get("fallback_candidate", True), bool):
         yield ".fallback_candidate", "Write true or false."
     yield from _sla_faults(target.get("sla_cutoff"))
@@ -124,6 +119,18 @@ def _target_faults(kind: str, target: Any) -> Iterator[Fault]:
     if statuses(target.get("fallback_status_codes", [])) is None:
         yield ".fallback_status_codes", 'Write a list of status codes from 400 to 599: ["429", "500"].'
     yield from _override_faults(target)
+
+
+def _routed_faults(kind: str, target: Any) -> Iterator[Fault]:
+    yield from target_faults(target, (*COMMON_FIELDS, *FIELDS[kind]))
+    if not isinstance(target, dict):
+        return
+    if kind == WEIGHT and not _number(target.get("weight"), 0, 1e9):
+        yield ".weight", "Write a number of zero or more."
+    if not _whole(target.get("priority", 0), 0, 1_000_000):
+        yield ".priority", "Write a whole number; 0 comes first."
+    if kind == COMPLEXITY and target.get("tier") not in TIERS:
+        yield ".tier", f"Valid values: {', '.join(TIERS)}."
 
 
 def _sla_faults(cutoff: Any) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ from providers.manifests.people import Run, changed_fields
 from providers.manifests.place import Place
 from providers.manifests.plan import Action
 from rules import shape
-from rules.manifests import reading, schema, writing
+from rules.manifests import reading, routing, schema, writing
 from rules.manifests.reading import WantedRule, WantedRules
 from rules.models import ROWS, Rule
 from rules.references import Names, missing
@@ -21,7 +21,14 @@ PATHS = {
     "effect.overrides": "applies_to.overrides",
     "effect.": "",
 }
-GATEWAY_PATHS = {"effect.limits": "limit_to", "effect.per": "per", "effect.overrides": "overrides"}
+GATEWAY_PATHS = {
+    "effect.limits": "limit_to",
+    "effect.per": "per",
+    "effect.overrides": "overrides",
+    "effect.routing.": "",
+    "effect.fallback.statuses": "when.response_status_codes",
+    "effect.fallback.models": "fallback_models",
+}
 
 
 def write(form: str, run: Run, wanted: list[WantedRules], prune: bool) -> None:
@@ -84,7 +91,7 @@ def _stored(fields: dict[str, Any]) -> Rule:
 def _place(wanted: WantedRule, path: str) -> Place:
     """Return where in the manifest the fault at ``path`` of the rule is."""
     first = shape.FORMS[wanted.fields["form"]].first
-    for ours, theirs in {**PATHS, **(GATEWAY_PATHS if first else {})}.items():
+    for ours, theirs in (*(GATEWAY_PATHS.items() if first else ()), *PATHS.items()):
         if path.startswith(ours):
             path = theirs + path.removeprefix(ours)
             break
@@ -97,12 +104,17 @@ SCHEMAS: dict[str, Any] = {
     "gateway-budget-config": schema.GatewayBudgets,
     "tenant-budget-config": schema.TenantBudget,
     "team-budget-config": schema.TeamBudget,
+    **routing.SCHEMAS,
 }
 
 
 def _kind(form: shape.Form) -> ManifestKind:
-    read = reading.read_gateway if form.first else reading.read_tenant
-    export = writing.export_gateway if form.first else writing.export_tenant
+    if form.kind == "routing":
+        read, export = routing.read, routing.export
+    elif form.first:
+        read, export = reading.read_gateway, writing.export_gateway
+    else:
+        read, export = reading.read_tenant, writing.export_tenant
     return ManifestKind(
         name=form.name,
         schema=SCHEMAS[form.name],

@@ -60,7 +60,7 @@ def _gateway_rule(form: str, group: str, position: int, rule: Any, where: Place)
         "position": position,
         "enabled": rule.enabled,
         "mode": mode,
-        "when": _when(rule.when, (rule.when.subjects if rule.when else None) or {}),
+        "when": when_of(rule.when, (rule.when.subjects if rule.when else None) or {}),
         "effect": effect,
     }
 
@@ -83,7 +83,7 @@ def read_tenant(form: str, place: Place, manifest: Any) -> tuple[str, WantedRule
         "name": manifest.name,
         "enabled": manifest.enabled,
         "mode": manifest.mode or "enforce",
-        "when": _when(manifest.when, subjects),
+        "when": when_of(manifest.when, subjects),
         "effect": _effect({unit: float(n) for unit, n in manifest.limits.items()}, per, overrides, manifest),
     }
     team = manifest.team_name if isinstance(manifest, schema.TeamBudget) else ""
@@ -112,7 +112,8 @@ def _joined(subjects: Any) -> dict[str, list[str]]:
     return sides
 
 
-def _when(when: Any, subjects: dict[str, list[str]]) -> dict[str, Any]:
+def when_of(when: Any, subjects: dict[str, list[str]]) -> dict[str, Any]:
+    """Return a manifest's ``when`` as rules have it; its subjects come in one list a side."""
     parts: dict[str, Any] = {"subjects": subjects} if subjects else {}
     if when is None:
         return parts

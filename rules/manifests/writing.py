@@ -26,7 +26,7 @@ def export_gateway(form: str) -> list[Manifest]:
 
 def _gateway_rule(rule: Rule) -> Manifest:
     made: Manifest = {"id": escape(rule.name)}
-    if when := _when(rule.when, _side_list(rule.when.get("subjects"))):
+    if when := when_written(rule):
         made["when"] = when
     limits = rule.effect["limits"]
     if len(limits) == 1:
@@ -44,6 +44,11 @@ def _gateway_rule(rule: Rule) -> Manifest:
     elif rule.mode != "enforce":
         made["mode"] = rule.mode
     return made
+
+
+def when_written(rule: Rule) -> Manifest:
+    """Return a rule's ``when`` as ``gateway-*`` manifests write it."""
+    return _when(rule.when, _side_list(rule.when.get("subjects")))
 
 
 def export_tenant(form: str) -> list[Manifest]:

@@ -36,7 +36,14 @@ PAGES = {
 }
 
 
-SUPERUSERS = {"accounts_user", "rules_ratelimit", "alerts_alert", "alerts_channel", "alerts_incident"}
+SUPERUSERS = {
+    "accounts_user",
+    "rules_ratelimit",
+    "rules_routingrule",
+    "alerts_alert",
+    "alerts_channel",
+    "alerts_incident",
+}
 """The pages that no one else sees."""
 
 

@@ -46,7 +46,12 @@ def test_the_table_names_every_page_that_changes_a_row() -> None:
         for model, page in admin.site._registry.items()
         if issubclass(model, Announced) and "change" in page.superuser_rights
     }
-    assert pages == {*CHANGES, "accounts_user", "rules_ratelimit"}  # one form for both kinds of rules
+    assert pages == {
+        *CHANGES,
+        "accounts_user",
+        "rules_ratelimit",
+        "rules_routingrule",
+    }  # one form for both kinds of rules
 
 
 @pytest.mark.parametrize("base", CHANGES)

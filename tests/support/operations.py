@@ -35,7 +35,7 @@ from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
 from providers.vendors import VENDORS
-from rules.models import Budget, RateLimit
+from rules.models import Budget, RateLimit, RoutingRule
 from usage.models import LoggedCall, UsageRecord
 from usage.request_log import unseal
 
@@ -158,6 +158,10 @@ def role_objects(role: str, manager: str, member: str) -> dict[str, dict[str, An
         limit.save()
         names = {"model_name": rows["model"].public_name, "user": _user(f"{role}-{which}@example.com").pk}
         names["limit"], names["request"] = limit.pk, rows["usage"].request_id
+        routing = RoutingRule(form="gateway-fallback-config", group="walk", name=f"{role}-{which}")
+        routing.effect = {"fallback": {"models": [{"target": "nowhere/m"}]}}
+        routing.save()
+        names["routing"] = routing.pk
         names["channel"] = Channel.objects.create(name=f"{role}-{which}", kind="email", channel_address="a@x.com").pk
         alert = Alert.objects.create(name=f"{role}-{which}", kind="spool", threshold=1)
         names["alert"], names["incident"] = alert.pk, Incident.objects.create(alert=alert, subject="x", value=1).pk

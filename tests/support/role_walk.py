@@ -40,6 +40,7 @@ KEYS = {
     "usage/usagerecord": "usage",
     "rules/budget": "budget",
     "rules/ratelimit": "limit",
+    "rules/routingrule": "routing",
     "alerts/alert": "alert",
     "alerts/channel": "channel",
     "alerts/incident": "incident",

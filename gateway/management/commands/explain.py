@@ -16,9 +16,9 @@ from usage.words import amount
 
 
 class Command(GatehouseCommand):
-    """Say which rules count a call of a caller to a model, and what budgets have left."""
+    """Say which rules route and count a call of a caller to a model, and what budgets have left."""
 
-    help = "Say which limits and budgets would count a call, and what is left of the budgets."
+    help = "Say which rules would send a call elsewhere and count it, and what is left of the budgets."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--as", required=True, dest="caller", help="an e-mail address, or virtualaccount:NAME")
@@ -45,8 +45,25 @@ class Command(GatehouseCommand):
         for rule in rules.budgets.fitting(asked):
             if rule not in deciding:
                 self.stdout.write(f"budget {rule.label}: is charged; another of its configuration decides")
+        for line in _routes(rules, asked):
+            self.stdout.write(line)
         if not counting:
             self.stdout.write("No rate limit and no budget counts such a call.")
+
+
+def _routes(rules: RuleSet, asked: Asked) -> Iterator[str]:
+    spread = False
+    for rule in rules.routes.fitting(asked):
+        route = rule.route
+        assert route is not None  # they are the routing rules
+        if route.routing is not None and not spread:
+            spread = rule.mode != "audit"
+            names = ", ".join(target.name for target in route.routing.targets)
+            yield f"routing rule {rule.label} ({rule.mode}): {route.routing.type} over {names}"
+        elif route.fallbacks:
+            names = ", ".join(target.name for target in route.fallbacks)
+            statuses = ", ".join(map(str, sorted(route.statuses)))
+            yield f"fallback rule {rule.label} ({rule.mode}): after {statuses} goes on to {names}"
 
 
 def _budget(rule: CompiledRule, unit: Unit, limit: int, entity: str, held: spending.Held | None, now: float) -> str:

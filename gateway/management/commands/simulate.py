@@ -56,7 +56,7 @@ class Command(GatehouseCommand):
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from None
         rules = compiled.load(self._proposed(options["files"]) if options["files"] else None)
-        if not rules:
+        if not rules.counts:
             raise CommandError("There are no rate limits or budgets to simulate.")
         found = replay(rules, _records(since))
         for line in _lines(

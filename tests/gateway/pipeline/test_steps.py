@@ -87,6 +87,6 @@ def test_only_a_virtual_models_call_is_a_probe(monkeypatch: pytest.MonkeyPatch, 
     assert target.usable(now)
     call = Upstreams(monkeypatch, first=[200]).call()
     if virtual:
-        call.plan = Plan(call.plan.targets, virtual=ModelSnapshot("smart", "chat", "", frozenset()))
+        call.plan = Plan(call.plan.targets, routed=True)
     assert asyncio.run(run.deliver(call)).status == 200
     assert target.usable(now) is not virtual

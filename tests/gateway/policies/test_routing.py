@@ -30,7 +30,7 @@ def attempted(
     account: Any = SimpleNamespace(name="x")
     target = Target(account, ModelSnapshot("x", "m", "m", frozenset()))
     call = Call(cast(Caller, None), CHAT, Options(), "req_1")
-    call.plan = Plan((PlannedTarget(target),), virtual=ModelSnapshot("smart", "chat", "", frozenset()))
+    call.plan = Plan((PlannedTarget(target),), routed=True)
     call.body = body or Body()
     ended = AttemptRecord("1", "req_1", 0, **record)
     attempt: Any = SimpleNamespace(

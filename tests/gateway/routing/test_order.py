@@ -109,7 +109,7 @@ def test_what_no_virtual_model_names_is_forgotten(health: Health, monkeypatch: p
         "smart": SimpleNamespace(name="smart", vendor=VENDORS["virtual-model"], models={"chat": virtual}),
     }
     monkeypatch.setattr(plan, "health", health)
-    monkeypatch.setattr(plan.state, "directory", SimpleNamespace(accounts=accounts), raising=False)
+    monkeypatch.setattr(plan.state, "directory", SimpleNamespace(accounts=accounts, rules=None), raising=False)
     kept, gone = health.of("x/m0"), health.of("x/m1")
     plan.forget_targets()
     assert health.of("x/m1") is not gone

@@ -1,0 +1,22 @@
+"""A call as rules see it."""
+
+from gateway.call.call import Call
+from providers.snapshot import Target, former_names
+from rules import compiled
+from rules.compiled import RuleSet
+
+
+def asked_of(rules: RuleSet, call: Call, target: Target) -> compiled.Asked:
+    """Return what ``rules`` see of a call that goes to ``target``."""
+    caller, model, account = call.caller, target.model, target.account
+    accounts = (account.name, *account.aliases)
+    return compiled.asked_by(
+        caller.subject_type,
+        caller.subject_name,
+        caller.teams,
+        token=caller.prefix,
+        models=(model.public_name if model.name else "", *former_names(target), call.model_asked),
+        accounts=accounts,
+        metadata={**call.options.metadata, **caller.tags},
+        variant_of=() if model.listed else rules.named.meant_by(accounts, model.name, account.vendor.price_source),
+    )

@@ -1,0 +1,178 @@
+"""Rules that send calls elsewhere than they ask for, with the SDK, against a server with upstreams that tests play."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from openai import InternalServerError, OpenAI
+
+from tests.support.fixtures import USER
+from tests.support.installation import Gateway, Installation
+from tests.support.manifests import chat_model, provider
+from tests.support.stage import Stage, completion
+
+NAMES = ("one", "two", "three")
+MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
+SPREAD = {
+    "type": "gateway-load-balancing-config",
+    "name": "spread",
+    "rules": [
+        {
+            "id": "audited",
+            "mode": "audit",
+            "type": "priority-based-routing",
+            "when": {"models": ["one/moved"]},
+            "load_balance_targets": [{"target": "three/m"}],
+        },
+        {
+            "id": "moves",
+            "type": "priority-based-routing",
+            "when": {"models": ["one/moved"], "metadata": {"env": "prod"}},
+            "load_balance_targets": [
+                {"target": "three/m", "priority": 0, "metadata_match": {"never": "so"}},
+                {"target": "two/m", "priority": 1, "override_params": {"temperature": 0.5}},
+                {"target": "one/m", "priority": 2},
+            ],
+        },
+        {
+            "id": "nowhere",
+            "type": "weight-based-routing",
+            "when": {"models": ["one/lost"]},
+            "load_balance_targets": [{"target": "nobody/m", "weight": 1}],
+        },
+    ],
+}
+FALLBACK = {
+    "type": "gateway-fallback-config",
+    "name": "backup",
+    "rules": [
+        {
+            "id": "limits",
+            "when": {"models": ["one/kept"], "response_status_codes": ["429"]},
+            "fallback_models": [{"target": "two/m", "override_params": {"temperature": 0.25}}],
+        },
+        {
+            "id": "faults",
+            "when": {"models": ["one/kept"], "response_status_codes": [429, 500]},
+            "fallback_models": [{"target": "three/m"}],
+        },
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def stages() -> Iterator[list[Stage]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(Stage()) for _ in NAMES]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
+    """Three accounts, of which callers may use the first."""
+    with Installation(tmp_path_factory.mktemp("rules") / "data", migrated_data) as installation:
+        names = ("m", "moved", "lost", "kept")
+        models = [chat_model(name, model_id="gpt-4o-mini") for name in names]
+        accounts = [
+            provider(name, stage.url, models=models, access=(f"user:{USER}",) if name == "one" else ())
+            for name, stage in zip(NAMES, stages, strict=True)
+        ]
+        installation.apply(*accounts, SPREAD, FALLBACK)
+        yield installation.gateway()
+
+
+@pytest.fixture(scope="module")
+def client(server: Gateway) -> Iterator[OpenAI]:
+    with server.sdk(server.token("ruled", user=USER), max_retries=0) as sdk:
+        yield sdk
+
+
+@pytest.fixture(autouse=True)
+def _all_answer(stages: list[Stage]) -> None:
+    for name, stage in zip(NAMES, stages, strict=True):
+        stage.play(lambda turn, name=name: turn.answer(completion(name, 5, 7)))
+
+
+def refuse(status: int) -> Any:
+    return lambda turn: turn.answer({"error": {"message": "no", "type": "server_error", "code": None}}, status)
+
+
+def asked(client: OpenAI, model: str, **options: Any) -> tuple[str, Any]:
+    """Return who answered, and the answer's headers."""
+    raw = client.chat.completions.with_raw_response.create(model=model, messages=MESSAGES, **options)
+    return raw.parse().choices[0].message.content or "", raw.headers
+
+
+def test_a_rule_sends_what_it_fits_to_its_targets(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    assert asked(client, "one/moved")[0] == "one"
+    prod = {"extra_headers": {"x-tfy-metadata": '{"env": "prod"}'}}
+    who, headers = asked(client, "one/moved", **prod)
+    assert who == "two"
+    assert headers["x-tfy-resolved-model"] == "two/m"
+    assert msgspec.json.decode(headers["x-tfy-applied-rules"]) == {"routing": ["spread/moves"]}
+    assert msgspec.json.decode(stages[1].turns[0].body)["temperature"] == 0.5
+    stages[1].play(refuse(503))
+    who, headers = asked(client, "one/moved", **prod)
+    assert who == "one"
+    records = server.installation.records(2, request_id=headers["x-request-id"])
+    assert [(each["model_asked"], each["model_resolved"]) for each in records] == [
+        ("one/moved", "two/m"),
+        ("one/moved", "one/m"),
+    ]
+
+
+def test_a_rule_without_a_target_that_is_there_says_so(client: OpenAI) -> None:
+    with pytest.raises(InternalServerError) as caught:
+        asked(client, "one/lost")
+    assert caught.value.code == "no_target_available"
+    assert "the rule 'spread/nowhere'" in caught.value.message
+    assert "nobody/m: is not there" in caught.value.message
+
+
+@pytest.mark.parametrize(("status", "who"), [(429, "two"), (500, "three")])
+def test_the_first_fallback_with_the_status_answers(client: OpenAI, stages: list[Stage], status: int, who: str) -> None:
+    stages[0].play(refuse(status))
+    said, headers = asked(client, "one/kept")
+    assert said == who
+    assert msgspec.json.decode(headers["x-tfy-applied-rules"]) == {"routing": ["backup/limits", "backup/faults"]}
+    assert len(stages[0].turns) == 1
+
+
+def test_other_statuses_are_the_calls_answer(client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(refuse(503))
+    with pytest.raises(InternalServerError):
+        asked(client, "one/kept")
+    assert not stages[1].turns
+    assert not stages[2].turns
+
+
+def test_a_fallback_stays_with_its_rule(client: OpenAI, stages: list[Stage]) -> None:
+    """What was chosen for a 429 and fails with a 500 does not go on to the rule for a 500."""
+    stages[0].play(refuse(429))
+    stages[1].play(refuse(500))
+    with pytest.raises(InternalServerError):
+        asked(client, "one/kept")
+    assert msgspec.json.decode(stages[1].turns[0].body)["temperature"] == 0.25
+    assert not stages[2].turns
+
+
+def test_an_address_that_names_its_account_stays_there(server: Gateway) -> None:
+    answer = server.post(
+        server.token("bound", user=USER),
+        "/v1/accounts/one/chat/completions",
+        {"model": "moved", "messages": MESSAGES},
+        headers={"x-tfy-metadata": '{"env": "prod"}'},
+    )
+    assert answer.json()["choices"][0]["message"]["content"] == "one"
+
+
+def test_why_and_explain_say_it(server: Gateway, client: OpenAI) -> None:
+    _, headers = asked(client, "one/moved", extra_headers={"x-tfy-metadata": '{"env": "prod"}'})
+    server.installation.records(1, request_id=headers["x-request-id"])
+    why = server.installation.command("why", headers["x-request-id"]).stdout
+    assert "routing: spread/audited (audit); spread/moves" in why
+    assert "skipped: three/m: is for other metadata" in why
+    explain = server.installation.command("explain", "--as", USER, "--model", "one/kept").stdout
+    assert "fallback rule backup/limits (enforce): after 429 goes on to two/m" in explain
