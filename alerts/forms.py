@@ -9,7 +9,7 @@ from accounts.fields import LinesField
 from alerts.channels import CHANNELS, address_fault, secret_fault
 from alerts.kinds import KINDS
 from alerts.models import Alert, Channel
-from providers.forms import secret_input
+from providers.secret_inputs import secret_input
 
 KEEPS = "Stored encrypted and never shown. Empty keeps what is stored."
 

@@ -16,7 +16,7 @@ from django.utils.http import urlencode
 from fernet_fields import DecryptionError
 from unfold.decorators import action, display
 
-from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
+from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
 from accounts.words import counted
 from providers import admin_views
 from providers.admin_filters import AccountFilter, DeprecatedFilter, TypeFilter
@@ -27,13 +27,12 @@ from providers.forms import (
     CapabilitiesForm,
     GrantForm,
     ProviderAccountForm,
-    SubjectFormSet,
     former_name,
-    stored_header_names,
-    stored_key,
 )
-from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
+from providers.inlines import AliasInline, GrantInline, ModelInline, ModelSubjectInline, without_secrets
+from providers.models import Grant, Model, ModelSubject, ProviderAccount, keep_former_name
 from providers.origins import origin
+from providers.secret_inputs import stored_header_names, stored_key
 
 KEY_COLUMNS = ("credentials", "seal")
 KEY_COLOURS = {
@@ -53,75 +52,6 @@ def account_managers_choices(scope: Scope, source: Any, targets: QuerySet[Any]) 
     if source.name == "account":
         return targets.filter(pk__in=scope.accounts)
     return targets if scope.accounts else targets.none()
-
-
-class ModelInline(ReadOnlyInline):
-    """The account's models at a glance; each is edited on its own page."""
-
-    model = Model
-    fields = ("link", "types", "price", "enabled")
-    per_page = 25
-    verbose_name_plural = "Models"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        return without_secrets(super().get_queryset(request), "account").order_by("name")
-
-    @display(description="types")
-    def types(self, model: Model) -> str:
-        return ", ".join(model.model_types)
-
-    @display(description="price per million tokens")
-    def price(self, model: Model) -> str:
-        return price_summary(model)
-
-
-class AliasInline(ReadOnlyInline):
-    """Former names that still work. They come with a rename and go here."""
-
-    model = Alias
-    fields = ("name", "means")
-    verbose_name_plural = "Former names that calls may still use"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
-        return super().get_queryset(request).select_related("model").order_by("name")
-
-    def has_delete_permission(self, request: HttpRequest, obj: DjangoModel | None = None) -> bool:
-        return self._parent_allows(request, obj)
-
-    @display(description="means")
-    def means(self, alias: Alias) -> str:
-        return f"the model {alias.model.name}" if alias.model else "the account"
-
-
-class GrantInline(ScopedInline):
-    model = Grant
-    formset = SubjectFormSet
-    fields = ("role", "everyone", "user", "team", "virtual_account")
-    autocomplete_fields = ("user", "team", "virtual_account")
-    verbose_name = "role"
-    verbose_name_plural = "Access: who manages it, who may call its models"
-    ordering = ("role", "key")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Grant]:
-        return super().get_queryset(request).select_related("user", "team", "virtual_account")
-
-
-class ModelSubjectInline(ScopedInline):
-    model = ModelSubject
-    formset = SubjectFormSet
-    fields = ("everyone", "user", "team", "virtual_account")
-    autocomplete_fields = ("user", "team", "virtual_account")
-    verbose_name = "subject"
-    verbose_name_plural = "Only for: narrows the model to these, among those who may use the account"
-    ordering = ("key",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelSubject]:
-        return super().get_queryset(request).select_related("user", "team", "virtual_account")
-
-
-def without_secrets(queryset: QuerySet[Any], relation: str) -> QuerySet[Any]:
-    """Return ``queryset`` joined with its account, but not with the account's secrets: no page needs them decrypted."""
-    return queryset.select_related(relation).defer(*(f"{relation}__{name}" for name in ENCRYPTED))
 
 
 @admin.register(ProviderAccount)

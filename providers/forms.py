@@ -7,11 +7,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from fernet_fields import DecryptionError
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminExpandableTextareaWidget,
-    UnfoldAdminPasswordWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
@@ -25,6 +23,7 @@ from providers.models import Grant, Model, ProviderAccount
 from providers.origins import origin
 from providers.pricing.public import private_price_fault
 from providers.routing.shape import target_names
+from providers.secret_inputs import WriteOnlyTextarea, secret_input, stored_header_names, stored_key, stored_key_names
 from providers.vendors import base_url_choices
 
 MORE_KEYS = (
@@ -56,30 +55,6 @@ class SuggestingTextInput(UnfoldAdminTextInputWidget):
         )
 
 
-def stored_key(account: ProviderAccount) -> bool | None:
-    """Whether a key or other credentials are stored for ``account``; ``None`` when that can't be decrypted."""
-    try:
-        return bool(account.credentials)
-    except DecryptionError:
-        return None
-
-
-def stored_key_names(account: ProviderAccount) -> list[str]:
-    """Return the names of the stored keys; none when they can't be decrypted."""
-    try:
-        return list(account.keys)
-    except DecryptionError:
-        return []
-
-
-def stored_header_names(account: ProviderAccount) -> list[str] | None:
-    """Return the names of the stored extra headers; ``None`` when they can't be decrypted."""
-    try:
-        return list(account.extra_headers)
-    except DecryptionError:
-        return None
-
-
 def keep_old_name_field() -> forms.BooleanField:
     """Return the tick that keeps the former name of what is renamed as an alias."""
     return forms.BooleanField(
@@ -95,20 +70,6 @@ def former_name(form: forms.ModelForm) -> str:
     """Return the name that the form's row had before and is to keep as an alias; empty when it keeps none."""
     kept = form.cleaned_data.get("keep_old_name") and "name" in form.changed_data
     return form.initial.get("name", "") if kept else ""
-
-
-class WriteOnlyTextarea(UnfoldAdminExpandableTextareaWidget):
-    """A text area that never shows what was entered, like an input for passwords."""
-
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(name, None, attrs)
-        return context
-
-
-def secret_input() -> forms.Widget:
-    """Return the input for a secret of one line."""
-    widget: forms.Widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "spellcheck": "false"})
-    return widget
 
 
 class ProviderAccountForm(forms.ModelForm):

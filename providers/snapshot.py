@@ -14,7 +14,7 @@ from providers.origins import Origin
 from providers.pricing.current import Prices
 from providers.pricing.sheet import PriceSheet
 from providers.routing.compiled import Routing
-from providers.vendors import Vendor
+from providers.vendor_row import Vendor
 
 Row = TypeVar("Row")
 

@@ -6,7 +6,7 @@ Names are matched as rules write them: ``user:ada@example.com``, ``team:search``
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
 from operator import attrgetter
@@ -16,6 +16,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Count, Max, Sum
 
 from rules import names, shape
+from rules.asked import Asked, values_of
 from rules.models import Rule
 from rules.names import ModelNames
 from rules.routes import Route, compile_route
@@ -34,64 +35,6 @@ UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 Limits = Mapping[str, int]
 """Amounts by unit; money in pico-dollars."""
 Revision = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A call as rules see it.
-
-    ``models`` are the names that it goes by: the one it asked for, the one that answers, which is ``model``, and that
-    one's former names; ``accounts`` likewise. ``variant_of`` are models that rules name, of which ``model`` may be a
-    variant that no one listed: rules that name one of them count the call, and none leaves it out for that.
-    """
-
-    subjects: frozenset[str]
-    user: str = ""
-    virtualaccount: str = ""
-    teams: tuple[str, ...] = ()
-    token: str = ""
-    models: tuple[str, ...] = ()
-    model: str = ""
-    variant_of: tuple[str, ...] = ()
-    account: str = ""
-    accounts: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-def asked_by(
-    subject_type: str,
-    subject_name: str,
-    teams: Iterable[str],
-    *,
-    token: str,
-    models: tuple[str, ...],
-    accounts: tuple[str, ...],
-    metadata: Mapping[str, str],
-    variant_of: tuple[str, ...] = (),
-) -> Asked:
-    """Return what rules see of a call; of a live one, or of the record that it left.
-
-    ``models`` and ``accounts`` are the name of each and then whatever else it goes by, as its former names that are
-    kept as aliases: a rule that names one of them goes on to hold.
-    """
-    teams = tuple(teams)
-    user = subject_name if subject_type == "user" else ""
-    subjects = {f"{subject_type}:{subject_name}", *(f"team:{team}" for team in teams)}
-    if user:
-        subjects.add(shape.EVERYONE)
-    return Asked(
-        subjects=frozenset(subjects),
-        user=user,
-        virtualaccount="" if user else subject_name,
-        teams=teams,
-        token=token,
-        models=models,
-        model=models[0],
-        variant_of=variant_of,
-        account=accounts[0],
-        accounts=accounts,
-        metadata=metadata,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +93,7 @@ class CompiledRule:
         return among.union(self.overrides, *(raised.values or () for raised in self.raises))
 
     def may_name(self, accounts: tuple[str, ...]) -> bool:
-        """Whether the rule tells models of the account apart."""
+        """Whether the rule distinguishes models of the account."""
         if self.models is not None and self.models.among is not None:
             return any(name.partition("/")[0] in accounts for name in self.models.among)
         return self.models is not None or "model" in self.per
@@ -184,7 +127,7 @@ class CompiledRule:
     def _values(self, dimension: str, asked: Asked) -> tuple[str, ...]:
         if dimension == "model" and asked.variant_of and asked.model not in (named := self.named_models):
             return (next((name for name in asked.variant_of if name in named), asked.model),)
-        return _values(dimension, asked)
+        return values_of(dimension, asked)
 
     def limits_of(self, entity: tuple[str, ...], now: float) -> Limits:
         """Return the limits that hold for an entity now."""
@@ -198,24 +141,6 @@ class CompiledRule:
             if now < raised.until and (raised.values is None or first in raised.values):
                 limits = {**limits, **raised.limits}
         return limits
-
-
-def _values(dimension: str, asked: Asked) -> tuple[str, ...]:
-    match dimension:
-        case "user":
-            return (asked.user,) if asked.user else ()
-        case "virtualaccount":
-            return (asked.virtualaccount,) if asked.virtualaccount else ()
-        case "team":
-            return asked.teams
-        case "token":
-            return (asked.token,)
-        case "model":
-            return (asked.model,)
-        case "account":
-            return (asked.account,)
-        case _:
-            return (asked.metadata.get(dimension.removeprefix(shape.METADATA), ""),)
 
 
 Key = tuple[str, ...]

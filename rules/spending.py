@@ -18,7 +18,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from rules import compiled, periods
-from rules.compiled import SEPARATOR, Asked, CompiledRule, RuleSet, asked_by
+from rules.asked import Asked, asked_by
+from rules.compiled import SEPARATOR, CompiledRule, RuleSet
 from rules.models import BUDGET_FORMS, BudgetCounter, Rule
 from rules.shape import PERIODS
 from usage.rollups import SPLIT, model_name

@@ -19,7 +19,8 @@ from providers.dialects.anthropic import writing as anthropic_writing  # noqa: E
 from providers.dialects.conversions import ESTIMATED, counts, passes  # noqa: E402
 from providers.dialects.gemini import writing as gemini_writing  # noqa: E402
 from providers.dialects.rerank import STYLES  # noqa: E402
-from providers.vendors import VENDORS, Vendor  # noqa: E402
+from providers.vendor_row import Vendor  # noqa: E402
+from providers.vendors import VENDORS  # noqa: E402
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "providers.md"
 OPERATIONS: tuple[tuple[str, Operation], ...] = (

@@ -17,7 +17,8 @@ from providers.models import Model
 from rules.models import Budget, RateLimit
 from rules.shape import BUDGET_UNITS
 from usage import words
-from usage.admin import NEWER, OLDER, UsageAdmin
+from usage.admin import UsageAdmin
+from usage.change_list import NEWER, OLDER
 from usage.decisions import limit_rows, other_lines
 from usage.models import UsageRecord
 

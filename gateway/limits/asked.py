@@ -2,15 +2,15 @@
 
 from gateway.call.call import Call
 from providers.snapshot import Target, former_names
-from rules import compiled
+from rules.asked import Asked, asked_by
 from rules.compiled import RuleSet
 
 
-def asked_of(rules: RuleSet, call: Call, target: Target) -> compiled.Asked:
+def asked_of(rules: RuleSet, call: Call, target: Target) -> Asked:
     """Return what ``rules`` see of a call that goes to ``target``."""
     caller, model, account = call.caller, target.model, target.account
     accounts = (account.name, *account.aliases)
-    return compiled.asked_by(
+    return asked_by(
         caller.subject_type,
         caller.subject_name,
         caller.teams,

@@ -21,7 +21,7 @@ from providers.dialects.neutral import Request, Settings
 from providers.dialects.rerank import STYLES, Rerank
 from providers.dialects.token_counts import CountConversion, anthropic_to_gemini, gemini_to_anthropic
 from providers.dialects.wire import Fields, plain
-from providers.vendors import Vendor
+from providers.vendor_row import Vendor
 
 Maker = Callable[[Ask], Conversion]
 

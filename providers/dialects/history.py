@@ -10,7 +10,7 @@ import msgspec
 
 from providers.dialects.base import Fields
 from providers.dialects.wire import decode, encode
-from providers.vendors import Vendor
+from providers.vendor_row import Vendor
 
 CACHE, SIGNED = "cache_control", "extra_content"
 REASONING = ("reasoning_content", "reasoning_details", "thinking_blocks")

@@ -35,7 +35,7 @@ from providers.upstream.sync_client import (
     resolve,
 )
 from providers.upstream.sync_tokens import authorization
-from providers.vendors import Vendor
+from providers.vendor_row import Vendor
 
 Via = Literal["call", "list", "nothing"]
 WORKERS = 4

@@ -21,7 +21,8 @@ from providers.discovery import PAGE_SIZES
 from providers.models import ProviderAccount
 from providers.probe.run import CALLS, LISTS
 from providers.snapshot import Target
-from providers.vendors import USAGE_SEMANTICS, VENDORS, Vendor, vendor_of
+from providers.vendor_row import USAGE_SEMANTICS, Vendor
+from providers.vendors import VENDORS, vendor_of
 
 KEY = "sk-of-the-vendor-0123456789"
 PARAMETER = re.compile(r"[a-z][a-z_]*")

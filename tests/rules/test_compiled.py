@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.compiled import Asked, CompiledRule, RuleIndex, RuleSet, asked_by, compile_rule, load
+from rules.asked import Asked, asked_by
+from rules.compiled import CompiledRule, RuleIndex, RuleSet, compile_rule, load
 from rules.models import Rule
 from rules.names import ModelNames
 

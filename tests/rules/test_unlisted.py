@@ -6,7 +6,8 @@ import pytest
 
 from providers.models import Model, ProviderAccount
 from rules import compiled
-from rules.compiled import Asked, RuleIndex, RuleSet, asked_by, compile_rule
+from rules.asked import Asked, asked_by
+from rules.compiled import RuleIndex, RuleSet, compile_rule
 from rules.unlisted import NamedModels
 from tests.rules.test_compiled import rule
 

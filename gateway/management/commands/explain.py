@@ -10,7 +10,8 @@ from accounts.command import GatehouseCommand
 from accounts.models import Team, User, VirtualAccount
 from providers.models import Model
 from rules import compiled, periods, spending
-from rules.compiled import Asked, CompiledRule, RuleSet, asked_by
+from rules.asked import Asked, asked_by
+from rules.compiled import CompiledRule, RuleSet
 from rules.shape import Unit
 from usage.words import amount
 

@@ -11,7 +11,8 @@ from providers.dialects.failures import DialectError
 from providers.dialects.families import claude, effort_of, gemini
 from providers.dialects.neutral import Settings
 from providers.dialects.params import adapt
-from providers.vendors import USAGE_SEMANTICS, VENDORS
+from providers.vendor_row import USAGE_SEMANTICS
+from providers.vendors import VENDORS
 from tests.support.dialect_cases import TALK_FIELDS, ask
 from tests.support.openapi import assert_valid
 
