@@ -1,7 +1,9 @@
 """Manifests of channels and alerts: ``gatehouse-channel`` and ``gatehouse-alert``. Secrets are variables."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 from alerts.channels import CHANNELS, address_fault, secret_fault
@@ -70,17 +72,8 @@ def _read(place: Place, manifest: Any) -> tuple[str, Asked]:
 
 
 # --- channels ---
-def _write_channels(run: Run, wanted: list[Asked], prune: bool) -> None:
-    for one in wanted:
-        _write_channel(run, one)
-    if prune:
-        _prune(run, Channel, "channel", {one.fields.name for one in wanted})
-
-
 def _write_channel(run: Run, asked: Asked) -> None:
     fields = asked.fields
-    if not fields.name or not fields.kind:
-        return
     row = Channel.objects.filter(name=fields.name).first() or Channel(name=fields.name, kind=fields.kind)
     new, moved = row.pk is None, row.kind != fields.kind
     changes = changed_fields(row, {"kind": fields.kind, "enabled": fields.enabled})
@@ -102,9 +95,7 @@ def _write_channel(run: Run, asked: Asked) -> None:
     ):
         if fault and not run.reading.faults:
             asked.where.get(name).fault(fault)
-    if new or changes:
-        run.save(row, asked.where)
-    run.plan.add("add" if new else "change" if changes else "keep", "channel", row.name, *(() if new else changes))
+    _save(run, asked.where, row, changes)
 
 
 def _export_channels() -> list[dict[str, Any]]:
@@ -122,17 +113,8 @@ def _export_channels() -> list[dict[str, Any]]:
 
 
 # --- alerts ---
-def _write_alerts(run: Run, wanted: list[Asked], prune: bool) -> None:
-    for one in wanted:
-        _write_alert(run, one)
-    if prune:
-        _prune(run, Alert, "alert", {one.fields.name for one in wanted})
-
-
 def _write_alert(run: Run, asked: Asked) -> None:
     given = asked.fields
-    if not given.name or not given.kind:
-        return
     fields = {
         "kind": given.kind,
         "threshold": float(given.threshold),
@@ -145,11 +127,7 @@ def _write_alert(run: Run, asked: Asked) -> None:
         "enabled": given.enabled,
     }
     row = Alert.objects.filter(name=given.name).first() or Alert(name=given.name)
-    new = row.pk is None
-    changes = changed_fields(row, fields)
-    if new or changes:
-        run.save(row, asked.where)
-    run.plan.add("add" if new else "change" if changes else "keep", "alert", row.name, *(() if new else changes))
+    _save(run, asked.where, row, changed_fields(row, fields))
 
 
 def _export_alerts() -> list[dict[str, Any]]:
@@ -169,12 +147,31 @@ def _export_alerts() -> list[dict[str, Any]]:
     return found
 
 
-def _prune(run: Run, rows: type[Channel] | type[Alert], kind: str, named: set[str]) -> None:
-    for row in rows.objects.exclude(name__in=named).order_by("name"):
-        run.plan.add("remove", kind, row.name)
-        if not run.reading.faults:
-            row.delete()
+# --- both ---
+Row = Channel | Alert
 
 
-add(ManifestKind(CHANNEL, ChannelFields, _read, _write_channels, _export_channels))
-add(ManifestKind(ALERT, AlertFields, _read, _write_alerts, _export_alerts))
+def _write(rows: type[Row], write: Callable[[Run, Asked], None], run: Run, wanted: list[Asked], prune: bool) -> None:
+    for one in wanted:
+        if one.fields.name and one.fields.kind:
+            write(run, one)
+    if prune:
+        for row in rows.objects.exclude(name__in={one.fields.name for one in wanted}).order_by("name"):
+            run.plan.add("remove", _kind(row), row.name)
+            if not run.reading.faults:
+                row.delete()
+
+
+def _save(run: Run, where: Place, row: Row, changes: list[Change]) -> None:
+    new = row.pk is None
+    if new or changes:
+        run.save(row, where)
+    run.plan.add("add" if new else "change" if changes else "keep", _kind(row), row.name, *(() if new else changes))
+
+
+def _kind(row: Row) -> str:
+    return str(row._meta.verbose_name)
+
+
+add(ManifestKind(CHANNEL, ChannelFields, _read, partial(_write, Channel, _write_channel), _export_channels))
+add(ManifestKind(ALERT, AlertFields, _read, partial(_write, Alert, _write_alert), _export_alerts))

@@ -26,7 +26,7 @@ class NoInvoice(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of an invoice. ``cost`` is in US dollars; tokens are none where the line does not say them."""
+    """A line of an invoice. ``cost`` is in US dollars; tokens are ``None`` where the line does not say them."""
 
     day: date
     model: str
@@ -58,7 +58,13 @@ def fetch(account: ProviderAccount, key: str, asked: Asked) -> list[Line]:
     else:
         asker = account
     with account_client(asker, max_bytes=MAX_REPORT_BYTES) as client:
-        return list(report(client, asked))
+        try:
+            return list(report(client, asked))
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as fault:
+            raise NoInvoice(
+                f"The provider's answer is not a report that can be read ({type(fault).__name__}). Is the account's "
+                "address the provider's own?"
+            ) from None
 
 
 def _openai(client: CheckedClient, asked: Asked) -> Iterator[Line]:
@@ -114,12 +120,9 @@ def _buckets(client: CheckedClient, path: str, query: Iterable[tuple[str, Any]])
             )
         if reply.status != 200:
             raise NoInvoice(f"{path} answered {reply.status}. Is the account's address the provider's own?")
-        try:
-            body = json.loads(reply.body)
-            yield from body["data"]
-            page, more = body.get("next_page") or "", body.get("has_more")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise NoInvoice(f"{path} answered something else than a report.") from None
+        body = json.loads(reply.body)
+        yield from body["data"]
+        page, more = body.get("next_page") or "", body.get("has_more")
         if not more or not page:
             return
     raise NoInvoice(f"{path} has more than {MOST_PAGES} pages. Ask for fewer days.")

@@ -1,6 +1,6 @@
 """Writing provider accounts as manifests want them: their fields, secrets, models and grants."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db.models import Prefetch
@@ -132,7 +132,7 @@ def _write_keys(account: ProviderAccount, wanted: WantedKey, moved: bool) -> lis
     it was entered for the address."""
     stored = account.keys
     unbound = "" if moved else account.secret_fault("credentials")
-    keys, changes = {}, []
+    keys = {}
     for name, secret in wanted.keys.items():
         if secret.value is not None:
             keys[name] = secret.value
@@ -141,16 +141,24 @@ def _write_keys(account: ProviderAccount, wanted: WantedKey, moved: bool) -> lis
         else:
             why = unbound or ("the address gets another host." if moved else "no such key is stored.")
             wanted.where.get(name).fault(f"the environment variable {secret.variable} is not set, and {why}")
-        if name not in stored:
-            changes.append(Change("credentials", note=f"+ {name}"))
-        elif keys.get(name) != stored[name]:
-            changes.append(Change("credentials", note=f"~ {name}"))
-    changes += [Change("credentials", note=f"- {name}") for name in stored if name not in wanted.keys]
+    changes = _named_changes("credentials", stored, keys, wanted.keys)
     if unbound and not changes:
         changes.append(Change("credentials", note="bound to the address"))
     if changes or moved or list(keys) != list(stored):
         account.keys = keys
     return changes
+
+
+def _named_changes(
+    field: str, stored: Mapping[str, str], kept: Mapping[str, str], wanted: Iterable[str]
+) -> list[Change]:
+    """Return what changes among named secrets: ``+`` for a new one, ``~`` for another value, ``-`` for a removal."""
+    changes = [
+        Change(field, note=f"{'~' if name in stored else '+'} {name}")
+        for name in wanted
+        if name not in stored or kept.get(name) != stored[name]
+    ]
+    return changes + [Change(field, note=f"- {name}") for name in stored if name not in wanted]
 
 
 def _store(account: ProviderAccount, wanted: WantedKey, value: str) -> None:
@@ -181,7 +189,7 @@ def _other_application(account: ProviderAccount, wanted: WantedKey) -> bool:
 def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool) -> list[Change]:
     stored = account.extra_headers
     unbound = "" if moved else account.secret_fault("extra_headers_json")
-    headers, changes = {}, []
+    headers = {}
     for name, secret in wanted.headers.items():
         if secret.value is not None:
             headers[name] = secret.value
@@ -189,11 +197,7 @@ def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool)
             headers[name] = stored[name]
         else:
             _header_fault(wanted.where.get("extra_headers").get(name), secret, moved and name in stored)
-        if name not in stored:
-            changes.append(Change("extra_headers", note=f"+ {name}"))
-        elif headers.get(name) != stored[name]:
-            changes.append(Change("extra_headers", note=f"~ {name}"))
-    changes += [Change("extra_headers", note=f"- {name}") for name in stored if name not in wanted.headers]
+    changes = _named_changes("extra_headers", stored, headers, wanted.headers)
     if unbound and any(secret.value is None for secret in wanted.headers.values()):
         wanted.where.get("extra_headers").note(f"calls fail: {unbound}")
     elif unbound and not changes:

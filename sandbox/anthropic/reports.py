@@ -1,4 +1,4 @@
-"""`/v1/organizations/cost_report` and `/v1/organizations/usage_report/messages`: the bill that the sandbox was told.
+"""`/v1/organizations/cost_report` and `/v1/organizations/usage_report/messages`: the bill that the sandbox was given.
 
 Anthropic takes an admin key here; the sandbox takes any of its keys.
 """
@@ -69,12 +69,8 @@ def _answer(buckets: list[Bucket], following: str | None, results: Any) -> Answe
 
 def _costs(lines: list[Line], groups: list[str]) -> list[dict[str, Any]]:
     """Amounts are in cents, as decimal strings; a model's cost is half for its input, half for its output."""
-
-    def key(line: Line) -> tuple[str | None, str | None]:
-        return (line.project if "workspace_id" in groups else None, line.model if "description" in groups else None)
-
     found = []
-    for (workspace, model), some in invoice.grouped(lines, key).items():
+    for (workspace, model), some in invoice.grouped(lines, "workspace_id" in groups, "description" in groups):
         cents = sum((line.cost for line in some), Decimal(0)) * 100
         for kind, amount in [(kind, cents / 2) for kind in COST_TYPES] if model else [(None, cents)]:
             found.append(
@@ -94,11 +90,8 @@ def _costs(lines: list[Line], groups: list[str]) -> list[dict[str, Any]]:
 
 
 def _usage(lines: list[Line], groups: list[str]) -> list[dict[str, Any]]:
-    def key(line: Line) -> tuple[str | None, str | None]:
-        return (line.project if "workspace_id" in groups else None, line.model if "model" in groups else None)
-
     found = []
-    for (workspace, model), some in invoice.grouped(lines, key).items():
+    for (workspace, model), some in invoice.grouped(lines, "workspace_id" in groups, "model" in groups):
         cached = sum(line.cached_tokens for line in some)
         found.append(
             {

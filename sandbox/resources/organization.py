@@ -1,4 +1,4 @@
-"""`/v1/organization/costs` and `/v1/organization/usage/completions`: the bill that the sandbox was told.
+"""`/v1/organization/costs` and `/v1/organization/usage/completions`: the bill that the sandbox was given.
 
 OpenAI takes an admin key here; the sandbox takes any of its keys.
 """
@@ -31,7 +31,7 @@ async def completions(request: Request) -> Answer:
     return _answer(buckets, following, lambda lines: _usage(lines, groups))
 
 
-async def told(request: Request) -> Answer:
+async def set_invoice(request: Request) -> Answer:
     return json_response({"lines": invoice.replace(request.app.state, request.json())})
 
 
@@ -80,12 +80,8 @@ def _answer(buckets: list[Bucket], following: str | None, results: Any) -> Answe
 
 def _costs(lines: list[Line], groups: list[str]) -> list[dict[str, Any]]:
     """One result for each group; as line items a model's cost is half for its input, half for its output."""
-
-    def key(line: Line) -> tuple[str | None, str | None]:
-        return (line.project if "project_id" in groups else None, line.model if "line_item" in groups else None)
-
     found = []
-    for (project, model), some in invoice.grouped(lines, key).items():
+    for (project, model), some in invoice.grouped(lines, "project_id" in groups, "line_item" in groups):
         total = sum((line.cost for line in some), Decimal(0))
         parts = [(f"{model}, {kind}", total / 2) for kind in KINDS] if model else [(None, total)]
         for item, cost in parts:
@@ -104,11 +100,8 @@ def _costs(lines: list[Line], groups: list[str]) -> list[dict[str, Any]]:
 
 
 def _usage(lines: list[Line], groups: list[str]) -> list[dict[str, Any]]:
-    def key(line: Line) -> tuple[str | None, str | None]:
-        return (line.project if "project_id" in groups else None, line.model if "model" in groups else None)
-
     found = []
-    for (project, model), some in invoice.grouped(lines, key).items():
+    for (project, model), some in invoice.grouped(lines, "project_id" in groups, "model" in groups):
         given, cached = sum(line.input_tokens for line in some), sum(line.cached_tokens for line in some)
         found.append(
             {
@@ -132,6 +125,6 @@ def _usage(lines: list[Line], groups: list[str]) -> list[dict[str, Any]]:
 ROUTES = (
     Route("GET", "/v1/organization/costs", costs),
     Route("GET", "/v1/organization/usage/completions", completions),
-    Route("POST", "/sandbox/invoice", told, authenticated=False),
+    Route("POST", "/sandbox/invoice", set_invoice, authenticated=False),
 )
 """The last one is the test's own: `{"lines": [{"day", "model", "cost_usd", "input_tokens", ...}]}`."""

@@ -1,10 +1,10 @@
-"""What the sandbox bills, by day: what it was told with `POST /sandbox/invoice`, for the reports of both vendors."""
+"""What the sandbox bills, by day, as `POST /sandbox/invoice` sets it, for the reports of both vendors."""
 
 import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from sandbox.errors import ApiError
@@ -13,6 +13,7 @@ from sandbox.store import params
 from sandbox.wire.numbers import whole_number
 
 DAY = 86_400
+Group = tuple[str | None, str | None]
 
 
 class Line(NamedTuple):
@@ -83,12 +84,13 @@ def page(
     return buckets, f"page_{days[limit]}" if len(days) > limit else None
 
 
-def grouped(lines: Iterable[Line], key: Any) -> dict[Any, list[Line]]:
-    """Lines by what `key` says of each, in the order of their coming."""
-    groups: dict[Any, list[Line]] = {}
+def grouped(lines: Iterable[Line], by_project: bool, by_model: bool) -> Iterable[tuple[Group, list[Line]]]:
+    """Lines by project and model, `None` where they are not grouped by it, in the order of their coming."""
+    groups: dict[Group, list[Line]] = {}
     for line in lines:
-        groups.setdefault(key(line), []).append(line)
-    return groups
+        key = (line.project if by_project else None, line.model if by_model else None)
+        groups.setdefault(key, []).append(line)
+    return groups.items()
 
 
 def iso(start: int) -> str:

@@ -1,4 +1,4 @@
-"""What the tests of alerts share: a receiver, and alerts whose time passes when it is told to."""
+"""What the tests of alerts share: a receiver, and alerts whose time the test moves."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,7 +10,7 @@ from django.db.models import F
 
 from alerts.models import NEVER, Alert, Incident, Turn
 from alerts.rounds import evaluate
-from tests.support.http_receiver import HttpReceiver, http_receiver
+from tests.support.http_receiver import HttpReceiver
 from tests.support.usage_factory import attempt
 from usage import rows
 
@@ -40,5 +40,5 @@ def look(minutes: float = 0) -> int:
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[HttpReceiver]:
     settings.EGRESS_ALLOW = ["127.0.0.1"]
-    with http_receiver() as made:
+    with HttpReceiver() as made:
         yield made

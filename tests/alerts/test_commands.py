@@ -73,5 +73,5 @@ def test_a_channel_is_tested(receiver: HttpReceiver) -> None:
     receiver.status = 404
     with pytest.raises(CommandError, match="it answered 404"):
         run("test_channel", "chat")
-    with pytest.raises(CommandError, match="There are: chat"):
+    with pytest.raises(CommandError, match="Valid values: chat"):
         run("test_channel", "other")

@@ -15,7 +15,7 @@ from batches.models import Notice
 from rules.models import Budget
 from tests.alerts.conftest import look, make_alert, store
 from tests.support.http_receiver import HttpReceiver
-from tests.support.mail_server import mail_server
+from tests.support.mail_server import MailServer
 from tests.support.servers import free_port
 from usage.models import UsageRecord
 
@@ -100,7 +100,7 @@ def test_mail(settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_USE_TLS = False
     to = channel("email", "ops@example.com, boss@example.com")
-    with mail_server() as server:
+    with MailServer() as server:
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.address
         raise_and_end(to)
         (recipients, first), (_, over) = server.got
@@ -120,7 +120,7 @@ def test_a_line_break_in_a_subject_makes_no_header(settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_USE_TLS = False
     event = {"type": "alert.opened", "data": {"summary": "a\nBcc: thief@example.com"}}
-    with mail_server() as server:
+    with MailServer() as server:
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.address
         assert delivery.mail(["ops@example.com"], event) == ""
         ((recipients, message),) = server.got
@@ -148,7 +148,7 @@ def test_what_is_not_accepted_is_tried_again_and_delays_no_other(receiver: HttpR
     assert all(one.due_at for one in Notice.objects.filter(to="dead"))
     Channel.objects.filter(name="dead").delete()
     notices.deliver_due()
-    assert Notice.objects.filter(to="dead", fault__contains="no channel").exists()
+    assert Notice.objects.filter(to="dead", fault__contains="does not exist").exists()
 
 
 def test_a_dead_receiver_delays_no_other_however_much_waits_for_it(receiver: HttpReceiver) -> None:
@@ -177,7 +177,7 @@ def test_budgets_notify_through_the_channels_that_they_name(receiver: HttpReceiv
     store(cost_pico=6 * 10**11)
     assert budget_alerts.announce() == 1
     assert budget_alerts.announce() == 1
-    with mail_server() as server:
+    with MailServer() as server:
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.address
         assert notices.deliver_due() == 2
         ((recipients, message),) = server.got

@@ -76,7 +76,7 @@ def test_faults() -> None:
         apply(MANIFESTS, environment={"CHANNEL_ON_CALL_SECRET": "R0123456789abcdef"})
     with pytest.raises(ManifestError, match="Plain http is refused"):
         apply(MANIFESTS, environment={**SET, "CHANNEL_CHAT_ADDRESS": "http://hooks.slack.com/x"})
-    with pytest.raises(ManifestError, match="There is no channel chat, on-call"):
+    with pytest.raises(ManifestError, match="These channels do not exist: chat, on-call"):
         apply(MANIFESTS.replace("[on-call, chat]", "[chat, on-call]").partition("---\n")[2].partition("---\n")[2])
     with pytest.raises(ManifestError, match="Key refused by the provider is counted by provider account only"):
         apply(MANIFESTS.replace("kind: failing_key", "kind: failing_key\nper: model"), environment=SET)

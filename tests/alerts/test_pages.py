@@ -122,7 +122,7 @@ def test_an_alert_is_made_silenced_and_seen(as_root: Client, installation: Insta
         "enabled": "on",
     }
     answer = as_root.post(page, data)
-    assert "There is no channel nowhere" in str(answer.context["adminform"].form.errors["channels"])
+    assert "These channels do not exist: nowhere" in str(answer.context["adminform"].form.errors["channels"])
     assert as_root.post(page, {**data, "channels": "chat"}).status_code == 302
     alert = Alert.objects.get()
     assert (alert.per, alert.channels) == ("account", ["chat"])

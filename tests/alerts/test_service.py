@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.calls import CHAT_PATH, chat
 from tests.support.fixtures import ACCOUNT, USER, seed
-from tests.support.http_receiver import http_receiver
+from tests.support.http_receiver import HttpReceiver
 from tests.support.installation import Installation
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
@@ -17,7 +17,7 @@ MANIFESTS = """
 
 
 def test_it_sends_one_notice(tmp_path: Path, migrated_data: Path, running_upstream: SandboxProcess) -> None:
-    with http_receiver() as receiver:
+    with HttpReceiver() as receiver:
         env = {"GATEHOUSE_ALERT_SECONDS": "1", "HOOK": f"{receiver.url}/hook"}
         with Installation(tmp_path / "installation", migrated_data, env) as installation:
             seed(installation, running_upstream.url)

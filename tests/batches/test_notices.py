@@ -1,9 +1,7 @@
 """Webhooks that report a job's end: signed as the SDK checks it, retried, once."""
 
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from batches import notices
 from batches.models import Notice
 from tests.support.batch_inputs import HEADERS, QUICK, submit
 from tests.support.fixtures import USER, seed
+from tests.support.http_receiver import HttpReceiver
 from tests.support.installation import Installation
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import free_port, wait_until
@@ -22,56 +21,26 @@ from tests.support.servers import free_port, wait_until
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-class Receiver:
-    """Takes webhooks, after it refused the first."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(500 if len(receiver.got) == 1 else 204)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/hook?x=1"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join(5)
-        self.server.server_close()
-
-
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
+def receiver() -> Iterator[HttpReceiver]:
+    """Takes webhooks, after it refused the first."""
+    with HttpReceiver() as made:
+        made.first = [500]
+        yield made
 
 
 def test_a_webhook_tells_when_a_job_has_ended(
-    tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess, receiver: Receiver
+    tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess, receiver: HttpReceiver
 ) -> None:
-    env = {**QUICK, "GATEHOUSE_JOB_WEBHOOK_URL": receiver.url, "GATEHOUSE_JOB_WEBHOOK_SECRET": SECRET}
+    env = {**QUICK, "GATEHOUSE_JOB_WEBHOOK_URL": f"{receiver.url}/hook?x=1", "GATEHOUSE_JOB_WEBHOOK_SECRET": SECRET}
     with Installation(tmp_path / "installation", migrated_data, env) as installation:
         seed(installation, quick_upstream.url)
         gateway = installation.gateway()
         client: OpenAI = gateway.sdk(gateway.token("hooks", user=USER), default_headers=HEADERS)
         batch = submit(client, 1)
         wait_until(lambda: len(receiver.got) >= 2, 30)
-        (refused, _), (headers, body) = receiver.got[:2]
+        (_, refused, _), (path, headers, body) = receiver.got[:2]
+        assert path == "/hook?x=1"
         assert refused["webhook-id"] == headers["webhook-id"]
         event = client.webhooks.unwrap(body, headers, secret=SECRET)
         assert (event.type, event.data.id) == ("batch.completed", batch.id)

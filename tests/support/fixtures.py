@@ -18,6 +18,7 @@ from tests.support.installation import Gateway, Installation
 from tests.support.manifests import chat_model, provider
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import PostgresServer
+from tests.support.stage import Stage
 
 USER = "ada@example.com"
 ACCOUNT = "openai-main"
@@ -177,3 +178,10 @@ def tight_installation(
 def tight_token(tight_installation: Installation) -> str:
     token: str = tight_installation.do("token", "tight", user=USER)
     return token
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """An upstream whose every answer the test scripts."""
+    with Stage() as stage:
+        yield stage

@@ -1,15 +1,13 @@
 """A mail server that speaks SMTP over real sockets: as much of RFC 5321 as a client without extensions needs."""
 
 import socketserver
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import Message
-from typing import Any
+
+from tests.support.server_thread import ServerThread
 
 
-class MailServer:
+class MailServer(ServerThread):
     """What was delivered: pairs of recipients and the message. ``refusing`` answers 550 to every recipient."""
 
     def __init__(self) -> None:
@@ -46,28 +44,4 @@ class MailServer:
             def say(self, text: str) -> None:
                 self.wfile.write(f"{text}\r\n".encode())
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    @property
-    def address(self) -> tuple[Any, int]:
-        """Host and port."""
-        host, port = self._server.server_address[:2]
-        return host, port
-
-    def close(self) -> None:
-        """End."""
-        self._server.shutdown()
-        self._thread.join(5)
-        self._server.server_close()
-
-
-@contextmanager
-def mail_server() -> Iterator[MailServer]:
-    """Run a mail server."""
-    server = MailServer()
-    try:
-        yield server
-    finally:
-        server.close()
+        super().__init__(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))

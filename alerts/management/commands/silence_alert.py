@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 from accounts.audited_command import AuditedCommand
 from accounts.database_clock import database_now
 from accounts.issuing import parse_expiry
+from alerts.management.named import find
 from alerts.models import Alert
 
 
@@ -21,10 +22,7 @@ class Command(AuditedCommand):
         when.add_argument("--end", action="store_true", help="end the silence")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        alert = Alert.objects.filter(name=options["name"]).first()
-        if alert is None:
-            names = ", ".join(Alert.objects.values_list("name", flat=True)) or "none"
-            raise CommandError(f"There is no alert {options['name']!r}. There are: {names}.")
+        alert = find(Alert, options["name"])
         try:
             alert.silenced_until = None if options["end"] else parse_expiry(options["until"], database_now())
         except ValueError as error:

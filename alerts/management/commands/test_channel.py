@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from accounts.command import GatehouseCommand
 from alerts.delivery import send_test
+from alerts.management.named import find
 from alerts.models import Channel
 
 
@@ -17,10 +18,7 @@ class Command(GatehouseCommand):
         parser.add_argument("name", help="the channel's name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        channel = Channel.objects.filter(name=options["name"]).first()
-        if channel is None:
-            names = ", ".join(Channel.objects.values_list("name", flat=True)) or "none"
-            raise CommandError(f"There is no channel {options['name']!r}. There are: {names}.")
+        channel = find(Channel, options["name"])
         fault = send_test(channel)
         if fault:
             raise CommandError(f"It was not accepted: {fault}.")

@@ -14,12 +14,6 @@ from tests.support.stage import Stage, Turn
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Stage() as stage:
-        yield stage
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stage: Stage) -> Iterator[Gateway]:
     with Installation(tmp_path_factory.mktemp("cut") / "data", migrated_data) as installation:
         installation.apply(provider("cutting", stage.url, models=["gpt-4o-mini"]))

@@ -42,12 +42,6 @@ AT_ONCE = 0.5
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Stage() as stage:
-        yield stage
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stage: Stage) -> Iterator[Gateway]:
     """A gateway with the accounts ``hasty``, whose calls end with their client, and ``patient``, whose vendor may
     finish.

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from providers.models import ProviderAccount
 from tests.support.sandbox_process import KEY, SandboxProcess
+from tests.support.stage import Stage
 from tests.support.usage_factory import attempt
 from usage import rows
 
@@ -167,6 +168,21 @@ def test_broken_files(bills: SandboxProcess, tmp_path: Path, text: str, said: st
     (tmp_path / "invoice.csv").write_text(text)
     with pytest.raises(CommandError, match=said):
         run(f"--csv={tmp_path / 'invoice.csv'}")
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+@pytest.mark.parametrize(
+    "answer", ["", "[]", "{}", '{"data": [{}]}', '{"data": [{"start_time": 1, "starting_at": "x", "results": [{}]}]}']
+)
+def test_answers_that_are_not_reports(kind: str, answer: str) -> None:
+    with Stage() as stage:
+        stage.play(lambda turn: turn.whole(answer.encode()))
+        made = ProviderAccount(kind=kind, name="main", base_url=stage.url)
+        made.api_key = KEY
+        made.save()
+        with pytest.raises(CommandError, match="not a report that can be read"):
+            run()
+    assert "/organization" in stage.turn().path
 
 
 def test_what_can_not_be_asked(bills: SandboxProcess, settings: Any, tmp_path: Path) -> None:

@@ -31,12 +31,6 @@ FILE = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Stage() as stage:
-        yield stage
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stage: Stage) -> Iterator[Gateway]:
     with Installation(tmp_path_factory.mktemp("bounds") / "data", migrated_data, ENV) as installation:
         installation.apply(provider("openai-main", stage.url, models=["gpt-4o-mini", "whisper-1"]))
