@@ -20,7 +20,7 @@ class GatehouseCommand(BaseCommand):
         """Run the command. Raises ``CommandError`` for a database that is not ready."""
         try:
             return super().execute(*args, **options)
-        except BaseException as error:
+        except BaseException as error:  # the command's boundary: whatever ends it, its rows must end first
             _end_generators(error)
             if not isinstance(error, DatabaseError) or options.get("traceback"):
                 raise

@@ -23,7 +23,7 @@ def send(notice: Notice, now: datetime) -> str:
         return mail(recipients_of(notice.to.removeprefix(MAILTO)), event)
     channel = Channel.objects.defer(*SECRET_COLUMNS).filter(name=notice.to).first()
     if channel is None:
-        return f"there is no channel {notice.to!r}"
+        return f"the channel {notice.to!r} does not exist"
     return send_to(channel, event, notice.body.encode(), now) if channel.enabled else "the channel is disabled"
 
 

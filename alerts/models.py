@@ -97,7 +97,7 @@ class Alert(Announced):
             there = set(Channel.objects.filter(name__in=self.channels).values_list("name", flat=True))
             missing = [name for name in self.channels if name not in there]
             if missing:
-                faults["channels"] = f"There is no channel {', '.join(missing)}. Add it first."
+                faults["channels"] = f"These channels do not exist: {', '.join(missing)}. Add them first."
         if faults:
             raise ValidationError(faults)
 

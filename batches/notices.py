@@ -101,7 +101,7 @@ def send(notice: Notice, now: datetime) -> str:
 
 
 def _no_channels(notice: Notice, now: datetime) -> str:
-    return "there are no channels"
+    return "the app for channels is not installed"
 
 
 send_to_channel: Callable[[Notice, datetime], str] = _no_channels

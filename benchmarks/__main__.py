@@ -76,7 +76,7 @@ def chosen(rows: Sequence[Any], keys: str | None) -> list[Any]:
     unknown = set(names) - {row.key for row in rows}
     if unknown or not names:
         known = ", ".join(row.key for row in rows)
-        raise BenchmarkError(f"Unknown: {', '.join(sorted(unknown)) or 'nothing named'}. There are: {known}.")
+        raise BenchmarkError(f"Unknown: {', '.join(sorted(unknown)) or 'nothing named'}. Valid values: {known}.")
     return [row for row in rows if row.key in names]
 
 

@@ -54,7 +54,7 @@ def chat_body(model: str, *, stream: bool = False, image_bytes: int = 0) -> byte
     if image_bytes:
         data = base64.b64encode(bytes(range(256)) * (image_bytes * 3 // 4 // 256)).decode()
         messages[-1]["content"] = [
-            {"type": "text", "text": "What is in this picture?"},
+            {"type": "text", "text": "What is in this image?"},
             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
         ]
     body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0.7, "max_tokens": 256}

@@ -107,7 +107,7 @@ class BoundSecrets(Announced):
 
     @property
     def api_key(self) -> str:
-        """The stored key, the first of several; empty when there is none, or other credentials."""
+        """The stored key, the first of several; empty without one, and with other credentials."""
         return next(iter(self.keys.values()), "")
 
     @api_key.setter

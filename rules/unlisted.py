@@ -14,7 +14,7 @@ WORDS = re.compile(r"[a-z0-9]+")
 
 
 def words_of(name: str) -> tuple[str, ...]:
-    """Return the words of a model's name: what stands between its marks, in lower case."""
+    """Return the words of a model's name: what is between its marks, in lower case."""
     return tuple(WORDS.findall(name.lower()))
 
 
@@ -25,7 +25,7 @@ class NamedModels:
         self._filed: dict[tuple[str, str], list[tuple[tuple[str, ...], str]]] = {}
         for name in names:
             account, _, model = name.partition("/")
-            words = words_of(model.rpartition("/")[2])  # whatever maker's name stands before it
+            words = words_of(model.rpartition("/")[2])  # without a maker's name before it
             if words:
                 self._filed.setdefault((account, words[0]), []).append((words, name))
 

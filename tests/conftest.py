@@ -17,7 +17,7 @@ from tests.support import servers
 pytest.register_assert_rewrite("tests.support.calls")
 pytest_plugins = ["tests.support.fixtures", "tests.support.surface", "tests.support.vendor_accounts"]
 
-# Hundreds of processes start; where Python is told to keep no bytecode, each would compile all of Gatehouse again.
+# Hundreds of processes start; where Python may keep no bytecode, each would compile all of Gatehouse again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -222,15 +222,15 @@ def test_files_and_functions_stay_readable() -> None:
 
 def test_nothing_is_left_to_do() -> None:
     """No unfinished work in the code, and no way around a test."""
-    # The words are here to be looked for, not as marks of their own.
-    marks = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")  # these promise work that is not done
-    skips = re.compile(r"pytest\.(?:mark\.)?(skip|xfail)|type: ignore(?!\[)")  # these hide a case, or any error
-    own = Path(__file__)
+    # These promise work that is not done.
+    marks = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
+    # These hide a case, or any error of types: a bracket in each word, so that the pattern does not find itself.
+    skips = re.compile(r"pytes[t]\.(?:mark\.)?(skip|xfail)|type: ignor[e](?!\[)")
     for path in python_files():
         assert not marks.search(path.read_text()), path
         assert not skips.search(path.read_text()), path
     for path in (ROOT / "tests").rglob("*.py"):
-        assert path == own or not skips.search(path.read_text()), path
+        assert not skips.search(path.read_text()), path
 
 
 def test_no_test_checks_only_in_a_loop_that_may_not_run() -> None:

@@ -245,7 +245,7 @@ def check(content: bytes, secrets: Mapping[str, str], where: str) -> None:
 
 
 def around(content: bytes, form: bytes) -> bytes:
-    """Return a found secret with what is before and behind it, for the developer who looks for the leak."""
+    """Return a found secret with what is before and behind it, for the developer who searches for the leak."""
     start = content.index(form)
     return content[max(0, start - 80) : start + len(form) + 20]
 

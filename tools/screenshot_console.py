@@ -1,4 +1,4 @@
-"""Makes the pictures of ``docs/console.md`` from a fresh demo: ``python -m tools.screenshot_console ORIGIN PASSWORD``.
+"""Makes the screenshots of ``docs/console.md`` in a fresh demo: ``python -m tools.screenshot_console ORIGIN PASSWORD``.
 
 They are 1440 pixels wide, with few colours: small files.
 """
@@ -18,7 +18,7 @@ COLOURS = 96
 
 
 def main(origin: str, password: str) -> None:
-    """Sign in as the demo's superuser and write every picture."""
+    """Sign in as the demo's superuser and write every screenshot."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_context(viewport=WINDOW, base_url=origin, color_scheme="light").new_page()
@@ -53,8 +53,8 @@ def _keep(page: Page, address: str, name: str, ticked: str = "") -> None:
     if ticked:
         page.get_by_label(ticked).check()
     page.wait_for_timeout(500)  # charts and local times
-    picture = Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    picture.save(FOLDER / f"{name}.png", optimize=True)
+    image = Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    image.save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ COLUMNS = tuple(field.name for field in UsageRecord._meta.concrete_fields if fie
 HEADER = (*COLUMNS, "cost_usd")
 # A spreadsheet would run a string that begins like this as a formula.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-# A cost below zero, of a correction, is none.
+# A cost below zero, of a correction, is not a formula.
 NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 

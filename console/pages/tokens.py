@@ -116,7 +116,7 @@ def _make(request: HttpRequest, token_admin: TokenAdmin, errors: dict[str, str])
     if request.POST.get("scope") == "some" and not limits:
         errors["limits"] = "Choose what the token may call, or let it call everything that you may call."
     if len(limits) > MOST_LIMITS:
-        errors["limits"] = f"Choose {MOST_LIMITS} at most: an account stands for all its models."
+        errors["limits"] = f"Choose {MOST_LIMITS} at most: an account includes all its models."
     if errors:
         return None
     end = None if expiry == "never" else timezone.now() + timedelta(days=int(expiry))

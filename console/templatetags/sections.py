@@ -1,4 +1,4 @@
-"""Breadcrumbs by the side bar: a page is called as its entry there, in the section where that stands."""
+"""Breadcrumbs by the side bar: a page is called as its entry there, in the section of that entry."""
 
 from typing import Any
 

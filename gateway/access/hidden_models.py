@@ -13,7 +13,7 @@ from providers.snapshot import AccountSnapshot
 def looked_for(caller: Caller, account: AccountSnapshot) -> re.Pattern[bytes] | None:
     """Return what finds the stems of the models that the caller may not call, in text in lower case.
 
-    ``None``: there are none.
+    ``None``: it hides none.
     """
     hidden = [model for model in account.models.values() if not grants.may_call(caller, account, model)]
     stems = {stem(name) for model in hidden for name in (model.upstream_id, model.name) if name}

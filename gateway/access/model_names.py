@@ -1,7 +1,7 @@
 """Forms of a model's name: vendors accept many for one model, and a check must not be passed by writing another.
 
 Pure functions over names, which callers make up: each takes time in proportion to a name's length. What is longer than
-any name is none, and is never kept. :mod:`gateway.access.models` says who may call what.
+any name is not valid, and is never kept. :mod:`gateway.access.models` says who may call what.
 """
 
 import re

@@ -20,7 +20,7 @@ def form_as_json(body: bytes, content_type: str) -> dict[str, Any]:
     """Return the fields of a whole form that ``PartScanner`` took: the files ``image`` as ``images``, any other file
     under its name, each with a data URI as ``image_url``.
 
-    A number or flag that is none stays text: who reads the field says what is wrong with it.
+    What is not a valid number or flag stays a string: who reads the field says what is wrong with it.
     """
     fields: dict[str, Any] = {}
     images: list[dict[str, str]] = []

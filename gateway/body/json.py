@@ -124,8 +124,8 @@ def _duplicate(name: str) -> InvalidRequest:
 def decode_nested(raw: bytes, name: str) -> Any:
     """Return the whole value of the field ``name``.
 
-    Raises :class:`InvalidRequest` for what is no JSON, and for a name that is given twice in one object, however deep:
-    another reader could see the other value.
+    Raises :class:`InvalidRequest` for what is not valid JSON, and for a name that is given twice in one object, however
+    deep: another reader could see the other value.
     """
     try:
         value = _any.decode(raw)

@@ -1,7 +1,7 @@
 """Everything that a call of an unknown operation mentions: words that could be ids, and names of models.
 
-Only what can be read is taken: JSON, lines of it, forms, and files that are no fields of a call. A vendor may still
-read a body in other ways than we do, so nothing here depends on one reading: words are looked for in the bytes, too,
+Only what can be read is taken: JSON, lines of it, forms, and files that are not fields of a call. A vendor may still
+read a body in other ways than we do, so nothing here depends on one reading: words are searched in the bytes, too,
 and in what they are behind every common escape. What could be read as JSON, and as something else by another parser, is
 refused. Pure.
 """

@@ -167,7 +167,7 @@ def routing_words(value: Any) -> Iterator[str]:
 
 
 def tools_without_model(value: Any) -> Iterator[str]:
-    """Yield the types of the tools in ``value`` that use a model and name none. A choice among tools is no tool."""
+    """Yield the types of the tools in ``value`` that use a model and don't name it. A choice among tools is not one."""
     pending = [value]
     while pending:
         node = pending.pop()

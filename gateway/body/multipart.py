@@ -24,8 +24,8 @@ class PartScanner:
     delimiter itself. ``on_file`` gets the content of the part ``file`` as it comes, whose file's name is in
     ``file_name`` (``None`` before the part, empty when it has none); ``hears`` gets it, too, and makes no demands on
     the form. A wanted part that is given twice is refused unless its name ends in ``[]``: all of its values are in
-    ``lists``. ``keeps_texts`` keeps every other part without a file, too, in ``texts``, up to 1 MiB together, and lets
-    no part be of a type that can't be read. Raises :class:`InvalidRequest` for what is not a valid multipart body.
+    ``lists``. ``keeps_others`` keeps every other part without a file in ``others``, too, up to 1 MiB together, and
+    lets no part be of a type that can't be read. Raises :class:`InvalidRequest` for what is not a valid multipart body.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class PartScanner:
         boundary: bytes,
         wanted: Iterable[str] | Callable[[str], bool] = (),
         on_file: Callable[[bytes], None] | None = None,
-        keeps_texts: bool = False,
+        keeps_others: bool = False,
         max_field_bytes: int = MAX_FIELD_BYTES,
         hears: Callable[[bytes], None] | None = None,
     ) -> None:
-        self.texts: list[tuple[str, bytes]] = []
-        self._keeps_texts = keeps_texts
+        self.others: list[tuple[str, bytes]] = []
+        self._keeps_others = keeps_others
         self._text_room = MAX_TEXT_BYTES
         self._max_field_bytes = max_field_bytes
         self.values: dict[str, bytes] = {}
@@ -126,7 +126,7 @@ class PartScanner:
             raise malformed(f"The multipart body has more than {MAX_PARTS} parts.")
         headers = part_headers(block)
         name, is_file = part_name(headers)
-        if self._keeps_texts:
+        if self._keeps_others:
             check_part_type(headers.get(b"content-type", b""), name, is_file=is_file)
         if name == "model" and is_file:
             raise malformed("The part 'model' must be one text.", "model")
@@ -136,7 +136,7 @@ class PartScanner:
             self.file_name = part_file_name(headers)
         self._listens = self._hears is not None and name == FILE_PART
         self._wanted = name == "model" or self._is_wanted(name)
-        self._field = name if not is_file and (self._wanted or self._keeps_texts) else None
+        self._field = name if not is_file and (self._wanted or self._keeps_others) else None
         self._value.clear()
         self._declared, self._size = part_length(headers), 0
 
@@ -182,8 +182,8 @@ class PartScanner:
         if self._field is None:
             return
         value = bytes(self._value)
-        if self._keeps_texts:
-            self.texts.append((self._field, value))
+        if self._keeps_others:
+            self.others.append((self._field, value))
             self._text_room -= len(value)
         if not self._wanted:
             self._field = None

@@ -60,13 +60,13 @@ NATIVE_MARKS = (b"ileUri", b"ile_uri", b"toreNames", b"store_names", b"agCorpus"
 _begins_like_id = re.compile(rb'"(?:vs|resp|conv|batch|asst|thread|cntr|video|skill)_').search
 
 
-def may_mention(texts: bytes) -> bool:
+def may_mention(strings: bytes) -> bool:
     """Whether some of a body has strings that begin as ids do, or an address of Google's."""
-    return _begins_like_id(texts) is not None or b"googleapis" in texts.lower()
+    return _begins_like_id(strings) is not None or b"googleapis" in strings.lower()
 
 
 def normal_id(value: str) -> str:
-    """Return an id as the records have it: without blanks around it, and without the path or address before it.
+    """Return an id as the records have it: without whitespace around it, and without the path or address before it.
 
     ``files/abc``, ``/v1beta/files/abc?alt=media`` and ``https://host/v1beta/files/abc:download`` are ``abc``.
     """

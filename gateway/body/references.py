@@ -200,7 +200,7 @@ def find_references(
     if operation == EVENTS and bytes(fields.get("type", b"")).strip(b'"').decode() not in reference_table.TYPES:
         tree = None  # an event of another kind of socket
     marked = len(body) > SEARCHED_BYTES or (_has_mark(body, hints) and _has_mark(body, marks)) or may_mention(body)
-    listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in short_texts(bytes(fields[name]))]
+    listed = [name for name in ITEM_LISTS if name in fields and b'"id"' in short_strings(bytes(fields[name]))]
     listed += [name for name in fields if tree is not None and name in tree and LEAF in tree[name]]
     if not marked and not listed:
         return []
@@ -209,8 +209,8 @@ def find_references(
     for name, raw in fields.items():
         if name in LABELS:
             continue
-        texts = short_texts(bytes(raw)) if marked else b""
-        mentions = marked and (names_object(name) or _has_mark(texts, marks) or may_mention(texts))
+        strings = short_strings(bytes(raw)) if marked else b""
+        mentions = marked and (names_object(name) or _has_mark(strings, marks) or may_mention(strings))
         if not (mentions or name in names or name in listed):
             continue
         value = _value(raw)
@@ -252,7 +252,7 @@ def _has_mark(value: bytes, marks: tuple[bytes, ...]) -> bool:
     return False
 
 
-def short_texts(value: bytes) -> bytes:
+def short_strings(value: bytes) -> bytes:
     """Return a long JSON value without its long strings: images and documents, which hold no name and no id.
 
     What lies between two quotes is short where it is a name, however the quotes before it pair up. A value of short

@@ -80,7 +80,7 @@ class Events:
 class Splitter:
     """Cuts a stream into whole events: :meth:`feed` returns those that a piece completes, and keeps the rest.
 
-    A byte order mark before the first is no part of it, and left out.
+    A byte order mark before the first does not belong to it, and is left out.
     """
 
     __slots__ = ("_fresh", "_mark", "_rest", "_rest_bytes", "_tail")

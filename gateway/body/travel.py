@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from gateway.body import reference_table
-from gateway.body.references import is_reference, operation_key, short_texts
+from gateway.body.references import is_reference, operation_key, short_strings
 
 REASONING = "reasoning"
 # Its answer names it by its id.
@@ -38,7 +38,7 @@ def carried_ids(fields: Mapping[str, msgspec.Raw], operation: str) -> set[str]:
     return {
         found.decode()
         for name in _item_lists(fields, operation)
-        for found in _carried(short_texts(bytes(fields[name])))
+        for found in _carried(short_strings(bytes(fields[name])))
     }
 
 

@@ -31,7 +31,7 @@ class MultipartUpload:
     """The body of a multipart request; :meth:`open` reads it up to the model, :meth:`body` sends it on.
 
     ``wanted`` are the parts whose text is kept, ``refers`` those that name other objects, beside the usual ones;
-    ``keeps_texts`` keeps every part without a file. ``on_file`` and ``audio`` get the file's content as it comes.
+    ``keeps_others`` keeps every part without a file. ``on_file`` and ``audio`` get the file's content as it comes.
     ``unnamed`` says that the form may name no model.
     """
 
@@ -41,7 +41,7 @@ class MultipartUpload:
         wanted: Iterable[str] = (),
         on_file: Callable[[bytes], None] | None = None,
         refers: frozenset[str] = frozenset(),
-        keeps_texts: bool = False,
+        keeps_others: bool = False,
         unnamed: bool = False,
         audio: AudioMeter | None = None,
     ) -> None:
@@ -60,7 +60,7 @@ class MultipartUpload:
             boundary,
             lambda name: name in names or is_naming(name, top=True) or bool(self._reference(name)),
             on_file,
-            keeps_texts,
+            keeps_others,
             hears=audio.feed if audio is not None else None,
         )
         self._sent_references: int | None = None
@@ -75,9 +75,9 @@ class MultipartUpload:
         return {name: value.decode("utf-8", "replace") for name, value in self._scanner.values.items()}
 
     @property
-    def texts(self) -> list[tuple[str, bytes]]:
+    def others(self) -> list[tuple[str, bytes]]:
         """Name and value of every text part, as far as they are kept."""
-        return self._scanner.texts
+        return self._scanner.others
 
     @property
     def file_name(self) -> str | None:

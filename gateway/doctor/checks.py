@@ -113,7 +113,7 @@ def check_redis() -> Iterator[Finding]:
     ) as client:
         client.ping()
         policy = ""
-        with contextlib.suppress(redis.ResponseError):  # services that run Redis for others do not tell
+        with contextlib.suppress(redis.ResponseError):  # services that run Redis for others do not say
             policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "")
     if policy.startswith("allkeys"):
         yield Finding(

@@ -51,7 +51,7 @@ class OpenView(APIView):
         return reply
 
     def admit(self, request: InferenceRequest) -> Caller | None:
-        """Let everyone in, whoever it is."""
+        """Let every request in, with or without a token."""
         return None
 
     @classmethod

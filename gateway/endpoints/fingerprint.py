@@ -16,7 +16,7 @@ IN_PLACE_OF_BOUNDARY: Final = b"\0"
 
 
 class Fingerprint:
-    """Follows a request's body while it is read, whoever reads it, in constant memory.
+    """Follows a request's body while any endpoint reads it, in constant memory.
 
     A form's boundary is new with every try of a client, so it does not count. Raises
     :class:`~gateway.call.errors.InvalidRequest` for a form without a valid one.

@@ -39,7 +39,7 @@ RENEW_SECONDS: Final = LEASE.total_seconds() / 4
 PIECE_BYTES: Final = 2**16
 REPLAYED: Final[Header] = (b"idempotency-replayed", b"true")
 FIRST_ID: Final = b"x-gatehouse-replayed-request-id"
-# Refusals that say the same tomorrow; the others may pass, or are the operator's to mend.
+# Refusals that say the same tomorrow; the others may pass, or are the operator's to fix.
 FINAL_REFUSALS: Final = frozenset({400, 413, 415, 422})
 # What is true of the first call only.
 OF_ONE_CALL: Final = (

@@ -89,12 +89,12 @@ class ProxyView(InferenceView):
     ) -> Reply:
         if b"content-encoding" in request.raw_headers:
             raise errors.UnsupportedMedia("A form can't be packed here: send it without Content-Encoding.")
-        upload = MultipartUpload(request, ("model",), keeps_texts=True)
+        upload = MultipartUpload(request, ("model",), keeps_others=True)
         with closing_on_error(upload):
             while await upload.keep():
                 continue
             call.references = upload.references
-            for name, value in upload.texts:
+            for name, value in upload.others:
                 mentions.add_text(value)
                 mentions.add_pairs([(name, value.decode("utf-8", "replace"))])
             selection.check_path(self.caller, account, call.path, {})

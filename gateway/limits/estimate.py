@@ -126,7 +126,7 @@ def _asked_output(operation: Operation, fields: Mapping[str, msgspec.Raw]) -> tu
 
 
 def _choices(raw: msgspec.Raw) -> int:
-    """Return how many answers are asked for: the most that OpenAI allows where it is no plain number, as ``2.0``."""
+    """Return how many answers are asked for: the most that OpenAI allows where it is not a plain number, as ``2.0``."""
     text = bytes(raw)
     return 1 if text == b"null" else whole_number(text, MOST_TOKENS) or MOST_CHOICES
 

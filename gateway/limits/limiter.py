@@ -149,7 +149,7 @@ class Limiter:
             if amount:
                 self.memory.put(key, name, amount)
                 if self.shared is not None:
-                    self.shared.tell(messages.put(key, name, amount))
+                    self.shared.report(messages.put(key, name, amount))
 
     def release(self, receipt: str, asked: Sequence[Asked], corrections: Sequence[tuple[Asked, int, int]]) -> None:
         """End what a call holds; ``corrections`` are checks with the slot they were counted in and the change."""
@@ -165,7 +165,7 @@ class Limiter:
                 self.memory.leave(one.key, receipt)
                 changes.append(messages.left(one.key, receipt))
         if self.shared is not None and changes:
-            self.shared.tell(*changes)
+            self.shared.report(*changes)
 
     def _held(self) -> list[Message]:
         """Return what must not end in Redis, and whatever is reported again there."""
@@ -194,7 +194,7 @@ class Limiter:
                 self.memory.drop(key, plain)
                 changes.append(messages.dropped(key, plain))
         if self.shared is not None and changes:
-            self.shared.tell(*changes)
+            self.shared.report(*changes)
 
     def _learn(self, held: Sequence[Held]) -> list[Message]:
         changes: list[Message] = []

@@ -49,7 +49,7 @@ class SharedCounters:
         self._take = self._redis.register_script(TAKE)
         self._tell = self._redis.register_script(TELL)
         self._waiting: list[Message] = []
-        self._telling: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._name = secrets.token_hex(8)
         self._away_until = 0.0
@@ -86,17 +86,17 @@ class SharedCounters:
         except FAULTS as error:
             self._failed(error)
             # It may have been taken all the same.
-            self.tell(*(_undone(receipt, one) for one in asked if one.check.is_budget or not one.check.unit.seconds))
+            self.report(*(_undone(receipt, one) for one in asked if one.check.is_budget or not one.check.unit.seconds))
             raise
         self._answered()
         outcomes = [_outcome(answer[begin : begin + 5]) for begin in range(1, len(answer), 5)]
         return outcomes, blocked(asked, outcomes) if answer[0] else []
 
-    def tell(self, *messages: Message) -> None:
+    def report(self, *messages: Message) -> None:
         """Send messages to the counters, in the background."""
         self._waiting += messages
-        if self._waiting and (self._telling is None or self._telling.done()):
-            self._telling = self._loop.create_task(self._flush())
+        if self._waiting and (self._sending is None or self._sending.done()):
+            self._sending = self._loop.create_task(self._flush())
 
     async def _flush(self) -> None:
         while self._waiting and not self.away:
@@ -126,7 +126,7 @@ class SharedCounters:
                 self._answered()
             except FAULTS as error:
                 self._failed(error)
-            self.tell()
+            self.report()
             await asyncio.sleep(AWAY_SECONDS if self.fault else RENEW_SECONDS)
 
     def _failed(self, error: BaseException) -> None:

@@ -1,7 +1,7 @@
 """First answers to calls with an idempotency key, as the database has them: whose turn it is, and what was answered.
 
 The database, and not Redis, because every installation has one, all workers share it, and it forgets nothing before
-its time: who asks twice must not pay twice because a cache was full, or began anew. Calls without a key never come
+its time: who asks twice must not pay twice because a cache was full, or began again. Calls without a key never come
 here. A claim is a row with a lease, which its worker renews; one that dies lets it run out. All moments are the
 database's.
 """
@@ -24,7 +24,7 @@ LEASE: Final = timedelta(seconds=60)
 ROOM_SECONDS: Final = 10.0
 """How long this process takes the room that it found for granted."""
 FREED_SHARE: Final = 0.9
-"""When there is no room, the oldest bodies go until so much of the bound is used."""
+"""When the room is used up, the oldest bodies go until so much of the bound is used."""
 ROWS_AT_ONCE: Final = 1000
 
 Header = tuple[bytes, bytes]

@@ -117,7 +117,7 @@ class Objects:
             self._commit_waiting([])
         if self._late:
             objects = counted(len(self._late), "object")
-            logger.error("The database is unavailable: there is no record of %s at work.", objects)
+            logger.error("The database is unavailable: the work on %s is not recorded.", objects)
 
     def _commit(self, groups: list[Group]) -> None:
         try:

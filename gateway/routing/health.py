@@ -26,8 +26,8 @@ LATENCY_SECONDS: Final = 1200.0
 SLA_SECONDS: Final = 180.0
 SLA_SAMPLES: Final = 3
 KEPT_SAMPLES: Final = 200
-TELL_SECONDS: Final = 1.0
-"""How often other workers are told of a target that fails again and again."""
+REPORT_SECONDS: Final = 1.0
+"""How often other workers hear of a target that fails again and again."""
 REFUSED_KEY_SECONDS: Final = 300.0
 """How long a key rests that the provider does not know, of several that an account has."""
 MOST_KEYS: Final = 10_000
@@ -35,7 +35,7 @@ FAILURE, SUCCESS, PROBE, PROBE_ENDED, KEY = "failure", "success", "probe", "prob
 
 
 class Event(NamedTuple):
-    """What a worker tells the others of a target: a failure, with its status and how long to rest (0: as always); that
+    """What a worker reports of a target: a failure, with its status and how long to rest (0: as always); that
     it is back; that it is tried again, or that this ended without saying how it does; or that one of an account's keys
     rests."""
 
@@ -65,8 +65,8 @@ class TargetHealth:
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT_SAMPLES))
     cause: int = 0
     """The status that it failed with last."""
-    told_at: float = -TELL_SECONDS
-    """When other workers were told of a failure."""
+    reported_at: float = -REPORT_SECONDS
+    """When other workers last heard of a failure."""
 
     def note_failure(self, status: int, now: float, rest: float | None) -> bool:
         """Take a failure; return whether the target is ejected by it."""
@@ -113,12 +113,12 @@ class TargetHealth:
 
 
 class Health:
-    """The targets by public name. Used in the event loop only. ``tell`` has other workers hear of events."""
+    """The targets by public name. Used in the event loop only. ``report`` sends events to other workers."""
 
     def __init__(self) -> None:
         self._targets: dict[str, TargetHealth] = {}
         self._keys: dict[str, float] = {}
-        self.tell: Callable[[Event], None] | None = None
+        self.report: Callable[[Event], None] | None = None
 
     def of(self, name: str) -> TargetHealth:
         """Return what is known of a target; begin to note it."""
@@ -133,16 +133,16 @@ class Health:
         ejected = target.note_failure(status, now, rest)
         if ejected:
             logger.warning("The target %s of virtual models rests: it failed with %d.", name, status)
-        if self.tell is not None and (ejected or now - target.told_at >= TELL_SECONDS):
-            target.told_at = now
-            self.tell(Event(name, FAILURE, status, rest or 0.0))
+        if self.report is not None and (ejected or now - target.reported_at >= REPORT_SECONDS):
+            target.reported_at = now
+            self.report(Event(name, FAILURE, status, rest or 0.0))
 
     def succeeded(self, name: str, sample: Sample) -> None:
         """Take a good answer that this worker saw."""
         if self.of(name).note_success(sample):
             logger.warning("The target %s of virtual models is back.", name)
-            if self.tell is not None:
-                self.tell(Event(name, SUCCESS))
+            if self.report is not None:
+                self.report(Event(name, SUCCESS))
 
     def begin_probe(self, name: str, now: float | None = None) -> bool:
         """Note that a call goes to a target that rested: no other is its probe meanwhile. Return whether it is one."""
@@ -150,8 +150,8 @@ class Health:
         if target is None or not target.ejected:
             return False
         target.probing_until = (monotonic() if now is None else now) + PROBE_SECONDS
-        if self.tell is not None:
-            self.tell(Event(name, PROBE))
+        if self.report is not None:
+            self.report(Event(name, PROBE))
         return True
 
     def end_probe(self, name: str) -> None:
@@ -159,8 +159,8 @@ class Health:
         target = self._targets.get(name)
         if target is not None and target.ejected:
             target.probing_until = 0.0
-            if self.tell is not None:
-                self.tell(Event(name, PROBE_ENDED))
+            if self.report is not None:
+                self.report(Event(name, PROBE_ENDED))
 
     def key_failed(self, name: str, status: int, rest: float | None) -> None:
         """Let one of an account's keys rest, which this worker saw refused with ``status``: as long as the provider
@@ -170,8 +170,8 @@ class Health:
         if len(self._keys) >= MOST_KEYS:  # those of former revisions of accounts are asked for no more
             self._keys = {each: until for each, until in self._keys.items() if until > now}
         self._keys[name] = now + seconds
-        if self.tell is not None:
-            self.tell(Event(name, KEY, status, seconds))
+        if self.report is not None:
+            self.report(Event(name, KEY, status, seconds))
 
     def key_rests(self, name: str, now: float) -> float:
         """Return how many seconds one of an account's keys is still to rest, 0 for one that may be used."""

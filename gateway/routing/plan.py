@@ -21,7 +21,7 @@ from providers.snapshot import ModelSnapshot, Target
 BYTES_A_TOKEN: Final = 8
 """More than the tokens of any text have on the average."""
 BINARY: Final = (b"base64", b"input_audio", b"file_data", b"inlineData", b"inline_data")
-"""What stands beside pictures and sound, whose bytes are no text: in OpenAI's, Anthropic's and Google's bodies."""
+"""What comes beside images and audio, whose bytes are not text: in OpenAI's, Anthropic's and Google's bodies."""
 ESCAPE: Final = b"\\u"
 ESCAPE_BYTES: Final = 6
 

@@ -1,4 +1,4 @@
-"""What workers tell each other of targets, by a stream in Redis: failures, recoveries, and which are being tried again.
+"""What workers report to each other of targets, by a stream in Redis: failures, recoveries, and what is tried again.
 
 A worker applies what others saw as if it had seen it itself, a moment later. One that starts, or that lost Redis for a
 while, reads what it missed. Nothing waits for Redis: without it each worker knows what it sees.
@@ -41,31 +41,31 @@ class SharedHealth:
         self._health = health
         self._name = secrets.token_hex(8)
         self._waiting: deque[Event] = deque(maxlen=KEPT_EVENTS)
-        self._telling: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._last = ""
         self._offset = 0.0
 
     def start(self) -> None:
-        """Begin to tell, and to listen."""
-        self._health.tell = self.tell
+        """Begin to report, and to listen."""
+        self._health.report = self.report
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
     async def stop(self) -> None:
         """End what :meth:`start` began."""
-        self._health.tell = None
-        for task in (self._following, self._telling):
+        self._health.report = None
+        for task in (self._following, self._sending):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         await self._redis.aclose()
 
-    def tell(self, event: Event) -> None:
-        """Tell the other workers, in the background."""
+    def report(self, event: Event) -> None:
+        """Send an event to the other workers, in the background."""
         self._waiting.append(event)
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.get_running_loop().create_task(self._send())
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.get_running_loop().create_task(self._send())
 
     async def _send(self) -> None:
         while self._waiting:
@@ -76,7 +76,7 @@ class SharedHealth:
                         fields = {"by": self._name, **{name: str(value) for name, value in event._asdict().items()}}
                         pipeline.xadd(STREAM, fields, maxlen=KEPT_EVENTS, approximate=True)
                     await pipeline.execute()
-            except FAULTS:  # what is too late to be told is seen by the others themselves
+            except FAULTS:  # what is too late to be sent is seen by the others themselves
                 self._waiting.clear()
                 await asyncio.sleep(AWAY_SECONDS)
 
@@ -94,7 +94,7 @@ class SharedHealth:
                         self._take(entry_id, fields)
             except FAULTS as error:
                 if not away:
-                    logger.warning("Workers can't tell each other of targets: Redis (%s).", type(error).__name__)
+                    logger.warning("Workers can't share how targets do: Redis (%s).", type(error).__name__)
                 away = True
                 await asyncio.sleep(AWAY_SECONDS)
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from gateway.config.log_format import LINES, moment
 
 if TYPE_CHECKING:
-    from gateway.call.call import Call
+    from gateway.call.call import Call  # a call writes its line here: at run time this would be a circle
 
 logger = logging.getLogger("gateway.calls")
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})

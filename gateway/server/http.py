@@ -244,7 +244,7 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._refused = True
         cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:  # what was wrong stands in the body of its request
+        if cycle is not None and not cycle.response_complete:  # what was wrong is in the body of its request
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 if TYPE_CHECKING:
-    from google.auth import crypt
+    from google.auth import crypt  # slow to import, and few have such an account
 
 ENTRA_AUTHORITY = "https://login.microsoftonline.com"
 ENTRA_SCOPES = {

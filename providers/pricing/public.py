@@ -14,7 +14,7 @@ from providers.pricing.units import VERSION as UNIT_PRICES_VERSION
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot  # slow: brings pydantic
-    from genai_prices.types import ModelInfo, ModelPrice, Provider
+    from genai_prices.types import ModelInfo, ModelPrice, Provider  # as above
 
 __all__ = ["PriceSheet", "private_price_fault", "private_sheet", "public_sheet"]
 

@@ -57,7 +57,7 @@ class LeanClient:
             except Disconnected as failure:
                 if not (again and failure.reused):
                     raise
-            except BaseException:  # whatever ends the request, also a call that is cancelled: its connection closes
+            except BaseException:  # the request's boundary: whatever ends it, also a cancel, its connection closes
                 answer.close()
                 raise
             else:

@@ -87,7 +87,7 @@ class Pool:
                 waits = False
                 try:
                     return (None if fresh else self._take_idle(origin)) or await self._connect(origin)
-                except BaseException:  # whatever ends the request, also a call that is cancelled: its permit goes back
+                except BaseException:  # the request's boundary: whatever ends it, its permit goes back
                     self._give_permit()
                     raise
         except TimeoutError:

@@ -53,7 +53,7 @@ _TEXT_NAMES = ("query", "q", "text", "question", "prompt", "input", "message", "
 
 _PROPER = r"[A-ZÀ-Þ][\w'’.-]*(?:,? [A-ZÀ-Þ][\w'’.-]*)*"
 _PLACES = re.compile(rf"\b(?:in|at|for|to|near|from|between) ({_PROPER}(?:,? and {_PROPER})*)")
-# A hyphen behind a letter or digit is no sign: "gpt-4", "10-20". Commas between three digits each separate thousands.
+# A hyphen behind a letter or digit is not a minus: "gpt-4", "10-20". Commas between three digits separate thousands.
 _DIGITS = r"(?:(?<![\w)])[-−])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 _NUMBER = re.compile(_DIGITS)
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")  # a zero in front is a code's, not a number's

@@ -79,7 +79,7 @@ def test_many_at_once_are_no_more_tries(gateway: Gateway) -> None:
 
 
 def test_an_address_is_bounded_over_all_people(gateway: Gateway) -> None:
-    answers = [tries(gateway, WRONG, email=f"nobody-{number}@example.com")[0] for number in range(6 * TRIES + 1)]
+    answers = [tries(gateway, WRONG, email=f"none-{number}@example.com")[0] for number in range(6 * TRIES + 1)]
     assert answers == [200] * (6 * TRIES) + [429]
     assert tries(gateway, PASSWORD) == [429]
     assert tries(gateway, PASSWORD, address="198.51.100.2") == [302]
@@ -106,8 +106,8 @@ def test_an_operator_ends_the_wait(gateway: Gateway) -> None:
     assert tries(gateway, WRONG, address="2001:db8::7", count=TRIES + 1)[-1] == 429
     assert installation.do("manage", "unlock", "--address", "2001:db8::9") == "unlocked\n"
     assert tries(gateway, PASSWORD, address="2001:db8::7") == [302]
-    nobody, wrong = installation.command("unlock"), installation.command("unlock", "--address", "here")
-    assert (nobody.returncode, wrong.returncode) == (2, 2)
+    none, wrong = installation.command("unlock"), installation.command("unlock", "--address", "here")
+    assert (none.returncode, wrong.returncode) == (2, 2)
     assert "'here' is not an IP address" in wrong.stderr
 
 

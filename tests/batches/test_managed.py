@@ -220,8 +220,8 @@ def assert_counted_once(installation: Any, batch_id: str, total: int) -> None:
         return Counter(each["error_class"] for each in installation.do("records", batch_key=f"openai-main/{batch_id}"))
 
     wait_until(lambda: kinds()[""] >= total and kinds()["interrupted"], 40, 0.2)
-    (told,) = map(json.loads, installation.command("batches", "watch", batch_id, "--json").stdout.splitlines())
-    assert (told["done"], told["charged_lines"], told["unpriced_lines"]) == (total, total, 0)
+    (row,) = map(json.loads, installation.command("batches", "watch", batch_id, "--json").stdout.splitlines())
+    assert (row["done"], row["charged_lines"], row["unpriced_lines"]) == (total, total, 0)
 
 
 def test_a_provider_of_another_dialect(quick: Gateway, quick_upstream: SandboxProcess) -> None:

@@ -32,7 +32,7 @@ def test_rows_are_chosen_by_key_and_keep_their_order() -> None:
 
 @pytest.mark.parametrize("keys", ["bifrost", "nginx,bifrost", "", ","])
 def test_an_unknown_row_is_refused_with_the_known_ones(keys: str) -> None:
-    known = r"There are: direct, nginx, envoy, gatehouse, gatehouse-2, ferro, tensorzero, portkey, litellm\."
+    known = r"Valid values: direct, nginx, envoy, gatehouse, gatehouse-2, ferro, tensorzero, portkey, litellm\."
     with pytest.raises(BenchmarkError, match=known):
         command.chosen(SERVERS, keys)
 

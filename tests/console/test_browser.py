@@ -95,7 +95,7 @@ def test_from_an_empty_installation_to_a_ready_account(page):
 
 
 def test_a_member_makes_rolls_and_revokes_a_token(live_server, transactional_db, settings, monkeypatch):
-    """As somebody with no right but to call two models: the token is seen once, in a snippet that has it."""
+    """As a person with no right but to call two models: the token is seen once, in a snippet that has it."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     ada = User.objects.create_user("ada@example.com", PASSWORD)

@@ -54,8 +54,8 @@ def test_calls_have_no_ids(sandbox: SandboxProcess, vertex: Client) -> None:
         return f"sunny in {city}"
 
     config = types.GenerateContentConfig(tools=[get_weather])
-    told = vertex.models.generate_content(model=SIGNED, contents="What's the weather in Paris?", config=config)
-    assert told.text == "get_weather says: sunny in Paris."
+    answer = vertex.models.generate_content(model=SIGNED, contents="What's the weather in Paris?", config=config)
+    assert answer.text == "get_weather says: sunny in Paris."
 
 
 def test_counts(sandbox: SandboxProcess, vertex: Client) -> None:

@@ -1,8 +1,8 @@
-// The page of live requests: htmx asks for its rows every two seconds; here it is told when not to, and what is there already.
+// The page of live requests: htmx asks for its rows every two seconds; this says when not to, and what is there already.
 
 const button = document.querySelector("[data-pause]");
 const state = document.querySelector("[data-live-state]");
-const LIVE = "Live: looks every 2 seconds.";
+const LIVE = "Live: polls every 2 seconds.";
 let paused = false;
 
 const rows = () => document.getElementById("live-rows");

@@ -51,7 +51,7 @@ def generate_body(fields: Mapping[str, msgspec.Raw], raw: bytes) -> bytes:
 
 
 def count_body(fields: Mapping[str, msgspec.Raw], raw: bytes) -> bytes:
-    """Return the body for ``countTokens``: what Gemini's API has in a request of its own stands alone here."""
+    """Return the body for ``countTokens``: what Gemini's API wraps in a request of its own is not wrapped here."""
     wrapped = next((fields[name] for name in _WRAPPERS if name in fields), None)
     if wrapped is None:
         return generate_body(fields, raw)

@@ -104,8 +104,8 @@ def test_narrowed_models_where_any_name_passes(db: None) -> None:
 def test_a_redis_that_does_not_tell_its_settings(settings: Any, redis_url: str) -> None:
     """As services that run it for others: it answers, and that is what counts."""
     with redis.Redis.from_url(redis_url) as admin:
-        admin.acl_setuser("guest", enabled=True, passwords=["+told"], commands=["+@all", "-config"], keys=["*"])
-        settings.REDIS_URL = redis_url.replace("redis://", "redis://guest:told@")
+        admin.acl_setuser("guest", enabled=True, passwords=["+guest"], commands=["+@all", "-config"], keys=["*"])
+        settings.REDIS_URL = redis_url.replace("redis://", "redis://guest:guest@")
         try:
             assert list(check_redis()) == []
         finally:

@@ -14,7 +14,7 @@ CALLER: Any = SimpleNamespace(key="user:1")
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def claims(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the table says, one after the other; the last again and again."""
     answers: list[Any] = []
 
@@ -27,13 +27,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.parametrize("end", [ANSWER, None])
-async def test_it_ends_with_the_answer_or_the_turn(told: list[Any], end: Kept | None) -> None:
-    told += [Busy(), Busy(), end]
+async def test_it_ends_with_the_answer_or_the_turn(claims: list[Any], end: Kept | None) -> None:
+    claims += [Busy(), Busy(), end]
     assert await idempotency._turn("s", CALLER, "n") == end
 
 
-async def test_it_is_bounded(told: list[Any]) -> None:
-    told.append(Busy())
+async def test_it_is_bounded(claims: list[Any]) -> None:
+    claims.append(Busy())
     with pytest.raises(errors.KeyInUse) as refused:
         await idempotency._turn("s", CALLER, "n")
     assert errors.status_of(refused.value) == 409

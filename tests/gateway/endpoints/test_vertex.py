@@ -93,8 +93,8 @@ def test_openais_tools_and_responses(openai: OpenAI, upstream: SandboxProcess) -
     assert said.tool_calls
     messages += [said.model_dump(exclude_none=True)]
     messages += [{"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": "sunny"}]
-    told = openai.chat.completions.create(model=CHAT, messages=messages, tools=[tool])
-    assert told.choices[0].message.content == "get_weather says: sunny."
+    answer = openai.chat.completions.create(model=CHAT, messages=messages, tools=[tool])
+    assert answer.choices[0].message.content == "get_weather says: sunny."
     body = sent(upstream, "gemini-3.8-flash:generateContent")
     assert_vertex("GenerateContentRequest", body)
     assert body["contents"][1]["parts"][0]["thoughtSignature"]
@@ -146,8 +146,8 @@ def test_googles_own_words(google: genai.Client, upstream: SandboxProcess) -> No
         return f"sunny in {city}"
 
     tools = types.GenerateContentConfig(tools=[get_weather])
-    told = google.models.generate_content(model=CHAT, contents="What's the weather in Paris?", config=tools)
-    assert told.text == "get_weather says: sunny in Paris."
+    answer = google.models.generate_content(model=CHAT, contents="What's the weather in Paris?", config=tools)
+    assert answer.text == "get_weather says: sunny in Paris."
 
 
 def test_bodies_of_geminis_api_work(running: Gateway, user_token: str, upstream: SandboxProcess) -> None:

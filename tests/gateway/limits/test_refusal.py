@@ -1,4 +1,4 @@
-"""What a refused call is told."""
+"""What the answer to a refused call says."""
 
 import pytest
 

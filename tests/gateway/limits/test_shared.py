@@ -121,10 +121,10 @@ def test_the_ledgers_sum_comes_with_the_end_of_its_entry(redis_url: str) -> None
             return replace(asks(100, amount, "cost_per_day", "b"), base=base, version=version)
 
         await shared.take("call", [ask(60)])
-        shared.tell(messages.put("b", "attempt", 25), messages.dropped("b", "call"))
+        shared.report(messages.put("b", "attempt", 25), messages.dropped("b", "call"))
         await asyncio.sleep(0.1)
         assert (await shared.take("look", [ask(1000)]))[0][0].used == 25
-        shared.tell(messages.learned("b", 25, 3), messages.dropped("b", "attempt"))
+        shared.report(messages.learned("b", 25, 3), messages.dropped("b", "attempt"))
         await asyncio.sleep(0.1)
         assert (await shared.take("look", [ask(1000)]))[0][0].used == 25
         # Another worker knows an older sum, then a newer one.

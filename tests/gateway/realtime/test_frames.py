@@ -73,7 +73,7 @@ def test_junk_and_escapes_together_hide_nothing(before: str, name: str, encoding
 
 @pytest.mark.parametrize("message", [b"", b"\x00\x01\xff", b"\xff" + os.urandom(1000), b"1", b'"type"', b"[]", b"null"])
 def test_what_is_no_object_is_refused(message: bytes) -> None:
-    """None of the APIs has messages that are not events: sound comes within them, as base64."""
+    """None of the APIs has messages that are not events: audio comes within them, as base64."""
     with pytest.raises(InvalidRequest):
         fields_of(message)
 

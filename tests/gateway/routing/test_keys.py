@@ -186,13 +186,13 @@ def test_callers_spread_over_the_keys(health: Health, pool: Target) -> None:
 
 
 def test_what_other_workers_saw_counts(health: Health, pool: Target) -> None:
-    told: list[Event] = []
-    health.tell = told.append
+    reported: list[Event] = []
+    health.report = reported.append
     first, spare = keys.choose(pool, "user:1")
     assert spare
     keys.refused(first, 429, 60.0)
     other = Health()
-    other.hear(told[0], time.monotonic())
+    other.hear(reported[0], time.monotonic())
     assert keys.choose(pool, "user:1")[0].account.key != first.account.key
     health._keys.clear()
     assert keys.choose(pool, "user:1")[0].account.key == first.account.key

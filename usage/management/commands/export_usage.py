@@ -64,7 +64,7 @@ class Command(GatehouseCommand):
         else:
             rows = plain_rows(_records(since, until, options["account"]))
             number = write_csv(out, HEADER, rows) if options["format"] == "csv" else _write_lines(out, rows)
-        out.flush()  # a full disk is told now, not at the interpreter's end
+        out.flush()  # a full disk is reported now, not at the interpreter's end
         return number
 
 
