@@ -5,14 +5,12 @@ import contextlib
 import logging
 import sys
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
 
+from gateway.call.call import Call
 from gateway.config.log_format import LINES, moment
-
-if TYPE_CHECKING:
-    from gateway.call.call import Call  # a call writes its line here: at run time this would be a circle
 
 logger = logging.getLogger("gateway.calls")
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
@@ -24,7 +22,7 @@ class Logged(Protocol):
 
     path: str
     request_id: str
-    call: "Call | None"
+    call: Call | None
 
     @property
     def asked_method(self) -> str:
