@@ -82,7 +82,7 @@ class BudgetAdmin(RuleAdmin):
     fieldsets = (
         (None, {"fields": ("name", "form", "team", "group", "position", "enabled", "mode")}),
         ("Which calls", {"fields": (*RuleAdmin.choosing, "metadata")}),
-        ("Limits", {"fields": ("limits", "per", "overrides", "raises", "alerts")}),
+        ("Limits", {"fields": ("limits", "per", "overrides", "raises", "cheaper", "alerts")}),
         ("State", {"fields": RuleAdmin.readonly_fields}),
     )
     add_fieldsets = fieldsets[:-1]

@@ -62,7 +62,8 @@ class Raised:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRule:
-    """A rule, ready to be matched. ``order`` is its position among all of its kind."""
+    """A rule, ready to be matched. ``order`` is its position among all of its kind, ``cheaper`` from how many percent
+    on a budget sends calls where."""
 
     id: int
     label: str
@@ -83,6 +84,7 @@ class CompiledRule:
     raises: tuple[Raised, ...]
     thresholds: tuple[float, ...]
     route: Route | None = None
+    cheaper: tuple[float, str] | None = None
 
     @property
     def named_models(self) -> Set[str]:
@@ -220,7 +222,7 @@ class RuleIndex:
 class RuleSet:
     """All rules that are enabled. ``metadata_keys`` are those of calls' metadata that any of them looks at, ``names``
     those by which they may know what records name otherwise, ``named`` the models that they name. ``counts`` says that
-    there are limits or budgets, ``routes`` are the routing rules.
+    there are limits or budgets, ``routes`` are the routing rules, ``cheaper`` that a budget has a cheaper target.
     """
 
     def __init__(
@@ -236,6 +238,7 @@ class RuleSet:
         self.budgets = RuleIndex(rule for rule in rules if FORMS[rule.form].kind == "budget")
         self.routes = RuleIndex(rule for rule in rules if rule.route is not None)
         self.counts = bool(self.limits.rules or self.budgets.rules)
+        self.cheaper = any(rule.cheaper is not None for rule in rules)
         self.revision = revision
         keys = {key for rule in rules for key, _ in rule.metadata}
         keys |= {one.removeprefix(shape.METADATA) for rule in rules for one in rule.per if "." in one}
@@ -299,6 +302,9 @@ def compile_rule(rule: Rule, order: int = 0) -> CompiledRule:
         },
         raises=tuple(_raised(one, units) for one in effect.get("raises", ())),
         thresholds=tuple(sorted(effect.get("alerts", {}).get("thresholds", ()))),
+        cheaper=(float(effect["cheaper"]["from_percent"]), effect["cheaper"]["target"])
+        if "cheaper" in effect
+        else None,
         route=compile_route(effect) if kind == "routing" else None,
         **choices,
     )

@@ -148,8 +148,12 @@ class BudgetForm(CountingForm):
     """Edits a budget."""
 
     kind: shape.Kind = "budget"
-    effect_fields = ("overrides", "alerts", "raises")
+    effect_fields = ("overrides", "alerts", "raises", "cheaper")
     alerts = _json('As JSON: {"thresholds": [75, 100], "notification_target": [{"type": "webhook"}]}.')
+    cheaper = _json(
+        'Where calls go from how many percent on, as JSON: {"from_percent": 80, "target": "account/model"}. '
+        "Only those who may use that model move."
+    )
     raises = _json('More until a moment: [{"limits": {"cost_per_day": 20}, "until": "2027-01-31T00:00:00Z"}].')
 
     class Meta:

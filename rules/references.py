@@ -87,6 +87,8 @@ def missing_of(rule: Rule, names: Names) -> Missing | None:
     per = rule.effect.get("per") or [""]
     for override in rule.effect.get("overrides", []):
         problems += [_said(per[0], value, names) for value in override["values"] if not _has(per[0], value, names)]
+    if "cheaper" in rule.effect and not names.has_model(rule.effect["cheaper"]["target"]):
+        problems.append(_said("model", rule.effect["cheaper"]["target"], names))
     targets = routes.target_names(rule.effect)
     gone = [name for name in targets if not names.has_model(name) or name.partition("/")[0] in names.virtual_accounts]
     problems += [_said_of_target(name, names) for name in gone]

@@ -8,8 +8,8 @@
      "metadata": {"env": {"in": ["prod"]}}}
 
 ``effect`` of limits and budgets: ``limits`` by unit, ``per`` (what is counted apart, at most two), ``overrides`` (other
-limits for some values of the first of ``per``), and for budgets ``alerts`` and ``raises`` (more until a moment); that
-of routing rules is in :mod:`rules.routes`::
+limits for some values of the first of ``per``), and for budgets ``alerts``, ``raises`` (more until a moment)
+and ``cheaper`` (where calls go from how many percent of it on); that of routing rules is in :mod:`rules.routes`::
 
     {"limits": {"requests_per_minute": 100, "tokens_per_day": 2000000}, "per": ["user", "model"],
      "overrides": [{"values": ["vip@example.com"], "limits": {"requests_per_minute": 1000}}]}
@@ -200,7 +200,7 @@ def _choice_faults(path: str, choice: Any, *, subjects: bool = False) -> Iterato
 
 EFFECT_FIELDS: Final[dict[Kind, tuple[str, ...]]] = {
     "limit": ("limits", "per", "overrides"),
-    "budget": ("limits", "per", "overrides", "alerts", "raises"),
+    "budget": ("limits", "per", "overrides", "alerts", "raises", "cheaper"),
 }
 
 
@@ -218,6 +218,7 @@ def _effect_faults(kind: Kind, effect: Any) -> Iterator[Fault]:
     if kind == "budget":
         yield from _alerts_faults(effect.get("alerts"))
         yield from _raises_faults(effect.get("raises", []))
+        yield from _cheaper_faults(effect.get("cheaper"))
 
 
 def _limits_faults(kind: Kind, path: str, limits: Any) -> Iterator[Fault]:
@@ -299,6 +300,21 @@ def _alerts_faults(alerts: Any) -> Iterator[Fault]:
                 yield f"{path}.{name}", "is missing."
 
 
+def _cheaper_faults(cheaper: Any) -> Iterator[Fault]:
+    if cheaper is None:
+        return
+    if not isinstance(cheaper, dict) or set(cheaper) != {"from_percent", "target"}:
+        yield (
+            ".cheaper",
+            'Write {"from_percent": 80, "target": "account/model"}: from how many percent of the budget on.',
+        )
+        return
+    if not _is_amount(cheaper["from_percent"]) or not 0 < cheaper["from_percent"] <= 100:
+        yield ".cheaper.from_percent", "Write a percentage above 0, 100 at most."
+    if not isinstance(cheaper["target"], str) or not all(cheaper["target"].partition("/")):
+        yield ".cheaper.target", "Write account/model."
+
+
 def _raises_faults(raises: Any) -> Iterator[Fault]:
     if not isinstance(raises, list):
         yield ".raises", "Write a list."
@@ -365,8 +381,9 @@ def normal_effect(effect: dict[str, Any]) -> dict[str, Any]:
                 {**one, "limits": {unit: plain(amount) for unit, amount in one["limits"].items()}}
                 for one in effect[name]
             ]
-    if effect.get("alerts"):
-        normal["alerts"] = effect["alerts"]
+    for name in ("alerts", "cheaper"):
+        if effect.get(name):
+            normal[name] = effect[name]
     return normal
 
 

@@ -1,12 +1,12 @@
 """What rules would have done to calls that were recorded: the same counters, run through the past.
 
 A record is admitted with what it used in the end, and its concurrent calls are those that overlapped it. A call that
-would have been refused counts nowhere after. Budgets begin at the start of their period only if the records go back
-that far.
+would have been refused counts nowhere after; one that a budget would have sent to a cheaper target counts at
+that one's price. Budgets begin at the start of their period only if the records go back that far.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
@@ -22,7 +22,8 @@ from rules.periods import day_of, start_of
 class Replayed:
     """What came of a replay: how many calls, how many would be refused, by rule and by caller; what that would save.
 
-    ``audited`` counts what rules in audit mode would have refused. ``saved`` is in pico-dollars.
+    ``audited`` counts what rules in audit mode would have refused, ``moved`` what budgets would have sent to their
+    cheaper target. ``saved`` is in pico-dollars.
     """
 
     calls: int = 0
@@ -32,6 +33,11 @@ class Replayed:
     by_caller: Counter[str] = field(default_factory=Counter)
     audited: Counter[str] = field(default_factory=Counter)
     matched: Counter[str] = field(default_factory=Counter)
+    moved: Counter[str] = field(default_factory=Counter)
+
+
+Price = Callable[[Mapping[str, Any], str], int | None]
+"""What a record would have cost at a model, in pico-dollars; ``None`` where that is not known."""
 
 
 class _Clock:
@@ -42,8 +48,9 @@ class _Clock:
         return self.now
 
 
-def replay(rules: RuleSet, records: Iterable[Mapping[str, Any]]) -> Replayed:
+def replay(rules: RuleSet, records: Iterable[Mapping[str, Any]], price: Price = lambda record, model: None) -> Replayed:
     """Run records (columns by name, in the order of their time) through rules."""
+    levels: dict[str, float] = {}
     found = Replayed()
     clock = _Clock()
     counters = MemoryCounters(clock)
@@ -61,7 +68,17 @@ def replay(rules: RuleSet, records: Iterable[Mapping[str, Any]]) -> Replayed:
             continue
         found.matched.update({one.check.rule.label for one in asked})
         receipt = str(record["id"])
+        check = _full(asked, levels)
+        if check is not None:
+            record, asked = _moved(rules, record, asked, check, price, found)
         outcomes, refusing = counters.take(receipt, asked)
+        check = _cheaper([asked[number].check for number in refusing]) if check is None else None
+        if check is not None:
+            record, asked = _moved(rules, record, asked, check, price, found)
+            outcomes, refusing = counters.take(receipt, asked)
+        for one, came in zip(asked, outcomes, strict=True):
+            if one.check.rule.cheaper is not None:
+                levels[one.key] = came.used / one.check.limit if one.check.limit else 1.0
         if not refusing:
             over = {one.check.rule.label for one, came in zip(asked, outcomes, strict=True) if not came.fits}
             found.audited.update(over)
@@ -73,6 +90,36 @@ def replay(rules: RuleSet, records: Iterable[Mapping[str, Any]]) -> Replayed:
         elif held := [one.key for one in asked if one.check.unit.counts == "concurrent"]:
             heappush(ends, (began + record["latency_us"] / 1e6, receipt, held))
     return found
+
+
+def _cheaper(checks: Iterable[Check]) -> Check | None:
+    return next((one for one in checks if one.is_budget and one.rule.cheaper and one.rule.mode != "audit"), None)
+
+
+def _full(asked: Iterable[Asked], levels: Mapping[str, float]) -> Check | None:
+    """Return the first check of a budget that is used up to the share from which calls go to its cheaper target."""
+    return _cheaper(
+        one.check
+        for one in asked
+        if one.check.rule.cheaper is not None and levels.get(one.key, 0.0) * 100 >= one.check.rule.cheaper[0]
+    )
+
+
+def _moved(
+    rules: RuleSet, record: Mapping[str, Any], asked: list[Asked], check: Check, price: Price, found: Replayed
+) -> tuple[Mapping[str, Any], list[Asked]]:
+    """Return the record, and what it asks for, as they would be at the budget's cheaper target."""
+    assert check.rule.cheaper is not None  # the caller looked
+    name = check.rule.cheaper[1]
+    if name in (record["model_asked"], record["model_resolved"]):
+        return record, asked
+    cost, now = price(record, name), record["cost_pico"] or 0
+    cost = now if cost is None else cost
+    found.moved[check.rule.label] += 1
+    found.saved += max(0, now - cost)
+    account = name.partition("/")[0]
+    moved = {**record, "account": account, "model_asked": name, "model_resolved": name, "cost_pico": cost}
+    return moved, _asked(rules, moved, record["created_at"].timestamp())
 
 
 def _asked(rules: RuleSet, record: Mapping[str, Any], moment: float) -> list[Asked]:

@@ -4,9 +4,7 @@ What a call will use is estimated before (:mod:`gateway.limits.estimate`) and co
 that were used, budgets by what the ledger stores. Without rules a call pays for reading one attribute.
 """
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -17,29 +15,16 @@ from gateway.limits import metrics
 from gateway.limits.asked import asked_of
 from gateway.limits.checks import Asked, Check, Outcome
 from gateway.limits.estimate import Estimate, estimate_of
-from gateway.limits.limiter import budget_key
+from gateway.limits.matching import matches
 from gateway.limits.refusal import refusal
 from gateway.limits.remaining import limit_headers
+from gateway.policies import cheaper
 from gateway.state import state
 from providers.snapshot import Target
 from rules import compiled, spending
 from rules.compiled import RuleSet
 
-MOST_MATCHES: Final = 10_000
 APPLIED: Final = b"x-tfy-applied-rules"
-Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Matched:
-    """The checks that a call of this caller to this target must pass. ``applied`` is the header that names the
-    rules."""
-
-    checks: tuple[Check, ...]
-    applied: bytes
-
-
-NOTHING: Final = Matched((), b"")
 
 
 class Receipt:
@@ -66,31 +51,6 @@ class Receipt:
         return [(APPLIED, self.applied), *limit_headers(self.asked, self.outcomes)]
 
 
-class Matches:
-    """Remembers what was matched, for as long as the rules stay the same."""
-
-    def __init__(self) -> None:
-        self._rules: RuleSet | None = None
-        self._found: dict[Key, Matched] = {}
-        self._until = 0.0
-
-    def of(self, rules: RuleSet, call: Call, target: Target) -> Matched:
-        """Return the checks for a call to a target."""
-        metadata = call.options.metadata
-        tags = call.caller.tags
-        values = [tags.get(key) or metadata.get(key, "") for key in rules.metadata_keys]
-        key = (call.caller, call.model_asked, target.account.name, target.model.name, *values)
-        if rules is not self._rules or len(self._found) >= MOST_MATCHES or self._until < time.time():
-            self._rules, self._found, self._until = rules, {}, rules.stable_until(time.time())
-        found = self._found.get(key)
-        if found is None:
-            found = self._found[key] = _match(rules, call, target)
-        return found
-
-
-_matches = Matches()
-
-
 async def admit(call: Call) -> None:
     """Count the call in every limit and budget that fits it; refuse it, and count it nowhere, where one has no room.
 
@@ -99,6 +59,14 @@ async def admit(call: Call) -> None:
     rules = state.directory.rules
     if rules is None or not rules.counts or not (call.operation.model_type or call.method == "POST"):
         return
+    moved = rules.cheaper and await cheaper.move_early(call, rules)
+    if await _take(rules, call, final=moved or not rules.cheaper):
+        await _take(rules, call, final=True)
+
+
+async def _take(rules: RuleSet, call: Call, *, final: bool) -> bool:
+    """Take what the call asks for of all that count it. Where that is refused, raise, or, unless it is ``final``, move
+    the call to a cheaper target; return whether it was."""
     checks: dict[str, Check] = {}
     checks_of: dict[str, frozenset[str]] = {}
     applied = b""
@@ -106,22 +74,27 @@ async def admit(call: Call) -> None:
         target = planned.target
         if not target.model.name and call.operation.model_type == "responses":
             _refuse_unnamed(rules, call, target)
-        matched = _matches.of(rules, call, target)
+        matched = matches.of(rules, call, target)
         applied = applied or matched.applied
         checks.update((check.key, check) for check in matched.checks)
         checks_of[target.model.public_name] = frozenset(check.key for check in matched.checks)
     if not checks:
-        return
+        return False
     if call.plan.rules:
         applied = msgspec.json.encode({**msgspec.json.decode(applied or b"{}"), **by_routing(call)})
     estimate = estimate_of(call, checks.values())
     asked = _asked(list(checks.values()), estimate)
     outcomes, refusing = await state.limiter.take(call.request_id, asked)
     metrics.note(asked, outcomes)
+    if rules.cheaper:
+        cheaper.note(asked, outcomes)
+    if refusing and not final and await cheaper.move_refused(call, [asked[number] for number in refusing]):
+        return True
     call.decision = _decision(call.decision, asked, outcomes, refusing, estimate)
     if refusing:
         raise refusal(call, asked, outcomes, refusing, applied)
     call.limits = Receipt(asked, outcomes, checks_of, applied)
+    return False
 
 
 def by_routing(call: Call) -> dict[str, list[str]]:
@@ -197,22 +170,6 @@ def _asked(checks: Sequence[Check], estimate: Estimate) -> list[Asked]:
         key = state.limiter.key_now(check.key, unit.period)[0] if unit.period else check.key
         asked.append(Asked(check, estimate.amount(unit), key))
     return asked
-
-
-def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
-    asked = asked_of(rules, call, target)
-    checks: list[Check] = []
-    labels: dict[str, dict[str, None]] = {}
-    for rule, values, unit, limit in rules.counting(asked, time.time()):
-        entity = spending.entity_name(values)
-        if unit.period:
-            key = budget_key(rule.id, unit.period, unit.counts, entity)
-        else:
-            key = f"l:{rule.id}:{unit.name}:{entity}"
-        checks.append(Check(rule, unit, limit, key, entity))
-        labels.setdefault("budget" if unit.period else "rate_limit", {})[rule.label] = None
-    applied = {kind: list(names) for kind, names in labels.items()}
-    return Matched(tuple(checks), msgspec.json.encode(applied)) if checks else NOTHING
 
 
 def _decision(

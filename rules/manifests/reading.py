@@ -137,6 +137,10 @@ def _effect(limits: dict[str, float], per: Iterable[str], overrides: Iterable[An
         effect["alerts"] = _alerts(alerts)
     if made := [_raise(one) for one in getattr(rule, "raises", [])]:
         effect["raises"] = made
+    cheaper = getattr(rule, "cheaper", None)
+    if cheaper is not None:
+        share = shape.plain(cheaper.from_percent) if cheaper.from_percent is not None else None
+        effect["cheaper"] = {"from_percent": share, "target": cheaper.target}
     return effect
 
 

@@ -134,6 +134,13 @@ class Raise(Fields):
     values: Annotated[list[Entry], AS_LIST] = []
 
 
+class Cheaper(Fields):
+    """From how many percent of a budget on calls go to which model."""
+
+    from_percent: Number | None = None
+    target: Required
+
+
 class GatewayRule(Fields):
     """What limits and budgets of the first form share."""
 
@@ -165,6 +172,7 @@ class GatewayBudget(GatewayRule):
     audit_mode: Flag = False
     mode: Annotated[String, one_of(shape.MODES["budget"])] = ""
     raises: Annotated[list[Raise], AS_LIST] = []
+    cheaper: Cheaper | None = None
 
 
 class GatewayLimits(Fields):
@@ -239,6 +247,7 @@ class TenantBudget(Fields):
     alerts: Alerts | None = None
     enabled: Flag = True
     raises: Annotated[list[Raise], AS_LIST] = []
+    cheaper: Cheaper | None = None
 
 
 class TeamSubjects(Fields):

@@ -106,6 +106,8 @@ def _rest(rule: Rule) -> Manifest:
             }
             for one in rule.effect["raises"]
         ]
+    if cheaper := rule.effect.get("cheaper"):
+        made["cheaper"] = {"from_percent": _number(cheaper["from_percent"]), "target": escape(cheaper["target"])}
     if not rule.enabled:
         made["enabled"] = False
     return made

@@ -85,6 +85,7 @@ name: pilot
 limits: {cost_per_lifetime: 0.5}
 applies_to: {type: aggregate}
 mode: enforce
+cheaper: {from_percent: 82.5, target: openai-main/gpt-4o}
 """
 TEAM_BUDGET = """
 type: team-budget-config

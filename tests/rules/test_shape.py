@@ -15,6 +15,9 @@ UNTIL = "2099-01-01T00:00:00Z"
         ({"raises": [{"limits": {"cost_per_day": 2}, "until": UNTIL, "values": "a@x.com"}]}, ".raises[0].values"),
         ({"raises": [{"limits": {"cost_per_day": 2}, "until": UNTIL, "values": []}]}, ".raises[0].values"),
         ({"raises": [{"limits": {"cost_per_day": 2}, "until": "tomorrow"}]}, ".raises[0].until"),
+        ({"cheaper": {"from_percent": 0, "target": "a/m"}}, ".cheaper.from_percent"),
+        ({"cheaper": {"from_percent": 80, "target": "m"}}, ".cheaper.target"),
+        ({"cheaper": "a/m"}, ".cheaper"),
         ({"overrides": [{"values": [1], "limits": {"cost_per_day": 2}}]}, ".overrides[0].values"),
         (
             {"alerts": {"thresholds": [75], "notification_target": [{"type": ["email"]}]}},

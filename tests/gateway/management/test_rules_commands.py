@@ -128,7 +128,10 @@ def test_simulate_replays_what_was_recorded(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(PROPOSED)
     text = said("simulate", "-f", str(file), "--since", "7d")
-    assert "6 calls; 2 would have been refused, which would have saved $0.000000000002." in text
+    assert (
+        "6 calls; 2 would have been refused and 0 moved to a cheaper target, which would have saved $0.000000000002."
+        in text
+    )
     assert "rule proposed: counts 6 calls, refuses 2" in text
     assert "rule watched: counts 6 calls, would refuse 1 (audit)" in text
     assert f"caller {ADA}: 2 refused" in text
@@ -138,6 +141,32 @@ def test_simulate_replays_what_was_recorded(tmp_path: Path) -> None:
         said("simulate", "-f", str(file))
     with pytest.raises(CommandError, match="no rate limits or budgets"):
         said("simulate")
+
+
+CHEAPER = """
+type: tenant-budget-config
+name: thrifty
+limits: {cost_per_day: 0.01}
+applies_to: {type: aggregate}
+mode: enforce
+cheaper: {from_percent: 50, target: openai-main/gpt-4o-mini}
+"""
+
+
+def test_simulate_says_what_a_cheaper_target_would_have_saved(tmp_path: Path) -> None:
+    """Two calls of 3 m$ each fill 60 % of 10 m$; the two after them cost 0.09 m$ each at gpt-4o-mini's price."""
+    began = timezone.now().replace(hour=12, minute=0, second=0) - timedelta(days=1)
+    moment = int(began.timestamp() * 1_000_000)
+    used = {"input_tokens": 200, "cached_tokens": 0, "output_tokens": 100, "cost_pico": 3 * 10**9}
+    dear = {"model_asked": "openai-main/gpt-4o", "model_resolved": "openai-main/gpt-4o"}
+    store(*({"started_at": moment + n, **dear, **used} for n in range(4)))
+    file = tmp_path / "rules.yaml"
+    file.write_text(CHEAPER)
+    text = said("simulate", "-f", str(file), "--since", "7d")
+    assert (
+        "4 calls; 0 would have been refused and 2 moved to a cheaper target, which would have saved $0.00582." in text
+    )
+    assert "rule thrifty: counts 4 calls, refuses 0, moves 2" in text
 
 
 def test_check_budgets_finds_and_fixes() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from openai import InternalServerError, OpenAI
+from openai import InternalServerError, OpenAI, RateLimitError
 
 from tests.support.fixtures import USER
 from tests.support.installation import Gateway, Installation
@@ -63,6 +63,27 @@ FALLBACK = {
 }
 
 
+def budget(name: str, models: list[str], cheaper: str, limit: float, mode: str = "enforce") -> dict[str, Any]:
+    """A budget of each user that sends calls to a cheaper model from half of it on. A call costs 5 µ$ or more."""
+    return {
+        "type": "tenant-budget-config",
+        "name": name,
+        "when": {"models": {"in": models}},
+        "limits": {"cost_per_day": limit},
+        "applies_to": {"type": "per-user"},
+        "mode": mode,
+        "cheaper": {"from_percent": 50, "target": cheaper},
+    }
+
+
+BUDGETS = [
+    budget("thrifty", ["one/dear"], "one/cheap", 0.02),
+    budget("small", ["one/tiny"], "one/cheap", 0.02),
+    budget("foreign", ["one/strange"], "two/m", 0.0001),
+    budget("watching", ["one/watched"], "one/cheap", 0.0001, mode="audit"),
+]
+
+
 @pytest.fixture(scope="module")
 def stages() -> Iterator[list[Stage]]:
     with ExitStack() as stack:
@@ -73,13 +94,13 @@ def stages() -> Iterator[list[Stage]]:
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
     """Three accounts, of which callers may use the first."""
     with Installation(tmp_path_factory.mktemp("rules") / "data", migrated_data) as installation:
-        names = ("m", "moved", "lost", "kept")
-        models = [chat_model(name, model_id="gpt-4o-mini") for name in names]
+        names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched")
+        models = [chat_model(name, model_id="gpt-4o" if name == "tiny" else "gpt-4o-mini") for name in names]
         accounts = [
             provider(name, stage.url, models=models, access=(f"user:{USER}",) if name == "one" else ())
             for name, stage in zip(NAMES, stages, strict=True)
         ]
-        installation.apply(*accounts, SPREAD, FALLBACK)
+        installation.apply(*accounts, SPREAD, FALLBACK, *BUDGETS)
         yield installation.gateway()
 
 
@@ -176,3 +197,40 @@ def test_why_and_explain_say_it(server: Gateway, client: OpenAI) -> None:
     assert "skipped: three/m: is for other metadata" in why
     explain = server.installation.command("explain", "--as", USER, "--model", "one/kept").stdout
     assert "fallback rule backup/limits (enforce): after 429 goes on to two/m" in explain
+
+
+def test_from_a_share_of_the_budget_on_calls_go_to_the_cheaper_target(server: Gateway, client: OpenAI) -> None:
+    """20 m$ a day; a call reserves 6 m$ (10,000 tokens of output at 0.6 µ$), and costs some µ$ in the end."""
+    options = {"max_tokens": 10_000}
+    _, headers = asked(client, "one/dear", **options)
+    assert headers["x-tfy-resolved-model"] == "one/dear"
+    _, headers = asked(client, "one/dear", max_tokens=20_000)  # with its reservation of 12 m$ more than half is used
+    assert headers["x-tfy-resolved-model"] == "one/dear"
+    _, headers = asked(client, "one/dear", **options)
+    assert headers["x-tfy-resolved-model"] == "one/cheap"
+    assert "thrifty" in headers["x-tfy-applied-rules"]
+    (record,) = server.installation.records(1, request_id=headers["x-request-id"])
+    assert (record["model_asked"], record["model_resolved"]) == ("one/dear", "one/cheap")
+    assert record["decision"]["cheaper"] == "thrifty moved it from one/dear to one/cheap at 60% of cost_per_day"
+
+
+def test_what_the_budget_has_no_room_for_moves_at_once(server: Gateway, client: OpenAI) -> None:
+    """gpt-4o could cost 50 m$ of the 20, gpt-4o-mini 3."""
+    _, headers = asked(client, "one/tiny", max_tokens=5_000)
+    assert headers["x-tfy-resolved-model"] == "one/cheap"
+    (record,) = server.installation.records(1, request_id=headers["x-request-id"])
+    assert record["decision"]["cheaper"] == "small moved it from one/tiny to one/cheap without room in cost_per_day"
+
+
+def test_who_may_not_use_the_cheaper_target_is_refused_as_before(client: OpenAI) -> None:
+    with pytest.raises(RateLimitError) as caught:
+        asked(client, "one/strange")
+    assert caught.value.code == "budget_exceeded"
+
+
+def test_an_audit_only_says_what_it_would_do(server: Gateway, client: OpenAI) -> None:
+    for _ in range(2):
+        _, headers = asked(client, "one/watched")
+        assert headers["x-tfy-resolved-model"] == "one/watched"
+    (record,) = server.installation.records(1, request_id=headers["x-request-id"])
+    assert record["decision"]["cheaper"].endswith("(audit)")
