@@ -8,6 +8,8 @@ from gateway.pipeline.attempt import Attempt
 from providers.dialects.base import Dialect
 
 DONE = b"[DONE]"
+LAST = b"\n\ndata: [DONE]\n\n"
+"""How most streams end: no event has to be looked at to know it."""
 NO_REASON = (b'"finish_reason":null', b'"finish_reason": null')
 MAX_CHOICES = 128
 
@@ -29,7 +31,8 @@ class EndCheck:
         row = self._row
         if row is None or self.complete:
             return
-        if row.done and DONE in events.raw and any(event.data == DONE for event in events):
+        raw = events.raw
+        if row.done and raw.find(DONE) >= 0 and (raw.endswith(LAST) or any(event.data == DONE for event in events)):
             self.complete = True
         elif row.choices:
             self._see_choices(events, row.reasons)

@@ -6,7 +6,7 @@ and without an error of the vendor's own, gets an ``error`` event and no ``[DONE
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from gateway.billing import usage as metering
 from gateway.billing.audio_length import AudioMeter
@@ -28,11 +28,13 @@ from providers.dialects.failures import DialectError
 from providers.dialects.openai import USAGE_OPERATIONS, only_usage
 from providers.dialects.reported import error_in
 from providers.dialects.responses import StreamWriter as ResponseWriter
-from providers.redaction import redactor
+from providers.redaction import TURN_BYTES, redactor
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 
 UPSTREAM_ERROR = "upstream_error"
+ERROR_WORDS = (b"rror", b'"detail"', b'"message"')
+"""An event of which :func:`error_in` says that it is an error has one of these."""
 FINISH_REASON = re.compile(rb'"finish_reason": ?"([a-z_]{1,40})"')
 
 
@@ -199,11 +201,13 @@ class EventStream:
             if self._end.complete:
                 self._attempt.finish_reasons = [reason.decode() for reason in FINISH_REASON.findall(raw)]
         if (early or b"rror" in raw) and not record.error_class:
-            self._read_errors(events)
+            self._read_errors(self._suspects(events, early=early))
         passed = self._read_usage(events) if b'"usage' in raw and self._conversion is None else raw
         if not whole and not self._end.complete:
             return b""  # half an event: the client gets our error instead
-        clean = await cleaned(self._attempt.target.account, passed)
+        # What is small, as events are, needs no turns for others, and so no two coroutines.
+        small = len(passed) <= TURN_BYTES
+        clean = self._clean.whole(passed) if small else await cleaned(self._attempt.target.account, passed)
         if self._recorder is not None:
             await self._recorder.hear(events if clean == passed else sse.Events(clean))
         passed = clean
@@ -213,11 +217,11 @@ class EventStream:
     def _sees_output(self, events: sse.Events) -> bool:
         if self._conversion is not None:
             return self._conversion.spoke
+        return any(map(self._shows_output, events))
+
+    def _shows_output(self, event: sse.Event) -> bool:
         spoken = self._attempt.spoken  # that an error is none is asked of the one event that looks like output
-        return any(
-            event.data and event.data != DONE and spoken.is_output(event.fields) and self._found(event) is None
-            for event in events
-        )
+        return bool(event.data and event.data != DONE and spoken.is_output(event.fields) and self._found(event) is None)
 
     def _found(self, event: sse.Event) -> ReportedError | None:
         return error_in(self._attempt.spoken, event.data, event.fields, event.name, due=True)
@@ -228,7 +232,17 @@ class EventStream:
         failure = self._conversion.failure if self._conversion is not None else None
         return ReportedError(failure.status, failure.message) if found is not None and failure is not None else found
 
-    def _read_errors(self, events: sse.Events) -> None:
+    def _suspects(self, events: sse.Events, *, early: bool) -> Iterator[sse.Event]:
+        """Yield the events that may report an error: all up to the first output, those behind it with an error's word.
+
+        ``early`` says that no output came before.
+        """
+        for event in events:
+            if early or any(event.raw.find(word) >= 0 for word in ERROR_WORDS):
+                yield event
+            early = early and not self._shows_output(event)
+
+    def _read_errors(self, events: Iterable[sse.Event]) -> None:
         """Note the vendor's own end of the stream: nothing is added to it."""
         for event in events:
             error = self._error_in(event)
