@@ -79,8 +79,17 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("email", "full_name", "team_names", "is_active", "is_staff", "is_superuser", "last_login")
-    list_filter = ("is_active", "is_staff", "is_superuser", "teams")
+    list_display = (
+        "email",
+        "full_name",
+        "team_names",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "is_auditor",
+        "last_login",
+    )
+    list_filter = ("is_active", "is_staff", "is_superuser", "is_auditor", "teams")
     search_fields = ("email", "first_name", "last_name")
     search_help_text = "E-mail address or name"
     ordering = ("email",)
@@ -94,7 +103,7 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
         (
             "Rights",
             {
-                "fields": ("is_active", "is_staff", "is_superuser"),
+                "fields": ("is_active", "is_staff", "is_superuser", "is_auditor"),
                 "description": "Managers of an account or a team enter this console without staff status.",
             },
         ),
@@ -188,7 +197,7 @@ class TeamFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         scope = model_admin.scope(request)
-        teams = Team.objects.all() if scope.everything else Team.objects.filter(pk__in=scope.teams)
+        teams = Team.objects.all() if scope.sees_all else Team.objects.filter(pk__in=scope.teams)
         return [(str(pk), name) for pk, name in teams.values_list("pk", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -232,7 +241,8 @@ class VirtualAccountAdmin(ScopedAdmin):
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         # Without a team the account would vanish from its maker's own list.
-        form.base_fields["team"].required = not self.scope(request).everything
+        if "team" in form.base_fields:
+            form.base_fields["team"].required = not self.scope(request).everything
         return form
 
     def get_inlines(self, request: HttpRequest, obj: Model | None) -> tuple[Any, ...]:

@@ -50,6 +50,7 @@ NAMES = {
     "is_active": "active",
     "is_staff": "staff status",
     "is_superuser": "superuser status",
+    "is_auditor": "auditor",
     "revoked_at": "revocation",
     "expires_at": "expiry",
 }

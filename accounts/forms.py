@@ -36,11 +36,12 @@ class UserChangeForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ("email", "first_name", "last_name", "is_active", "is_staff", "is_superuser")
+        fields = ("email", "first_name", "last_name", "is_active", "is_staff", "is_superuser", "is_auditor")
         help_texts = {
             "is_active": "Off: no sign-in, and no call with any of their tokens.",
             "is_staff": "May enter this console without managing anything, to make tokens of their own.",
             "is_superuser": "Sees and may do everything, in this console and in calls.",
+            "is_auditor": "Sees everything in this console and changes nothing, whatever other roles they have.",
         }
 
     def clean(self) -> dict[str, Any]:
@@ -49,6 +50,8 @@ class UserChangeForm(forms.ModelForm):
         others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=self.instance.pk)
         if self.initial.get("is_superuser") and self.initial.get("is_active") and not stays and not others.exists():
             raise ValidationError("This is the last active superuser. Make another one first.")
+        if cleaned.get("is_superuser") and cleaned.get("is_auditor"):
+            raise ValidationError({"is_auditor": "A superuser changes things: choose one of the two."})
         return cleaned
 
 

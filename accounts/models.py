@@ -47,10 +47,12 @@ class UserManager(BaseUserManager.from_queryset(AnnouncedQuerySet)):  # type: ig
 
 
 class User(Announced, AbstractUser):
-    """A person, known by e-mail address. Superusers see and may call everything."""
+    """A person, known by e-mail address. Superusers see and may call everything; auditors see everything in the console
+    and change nothing there."""
 
     username = None  # type: ignore[assignment]
     email = models.EmailField(unique=True)
+    is_auditor = models.BooleanField("auditor", default=False, db_default=False)
 
     class Meta:
         verbose_name = "person"

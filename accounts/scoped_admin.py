@@ -44,20 +44,27 @@ VIEW_ONLY = frozenset({"view"})
 class Scope:
     """What one person may see: ``everything``, or the provider accounts (id to name) and the teams (ids) they manage.
 
-    ``enters`` is whether they may enter the console at all; without it they have no right anywhere.
+    ``enters`` is whether they may enter the console at all; without it they have no right anywhere. ``audits`` is for
+    those who see everything and change nothing.
     """
 
     user_id: int
     user_name: str = ""
     enters: bool = True
     everything: bool = False
+    audits: bool = False
     accounts: dict[int, str] = field(default_factory=dict)
     teams: frozenset[int] = frozenset()
 
     @property
+    def sees_all(self) -> bool:
+        """Whether no row is hidden from the person."""
+        return self.everything or self.audits
+
+    @property
     def manages(self) -> bool:
-        """Whether the person has anything to manage at all."""
-        return self.everything or bool(self.accounts) or bool(self.teams)
+        """Whether the person has anything to manage at all, or sees what others manage."""
+        return self.sees_all or bool(self.accounts) or bool(self.teams)
 
 
 OUTSIDER = Scope(user_id=0, enters=False)
@@ -190,7 +197,7 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset = super().get_queryset(request)
         scope = self.scope(request)
-        return queryset if scope.everything else self.narrow(queryset, scope)
+        return queryset if scope.sees_all else self.narrow(queryset, scope)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row. When a form is saved it is locked first, and the form must have been opened in its present
@@ -262,6 +269,8 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
         scope = self.scope(request)
         if scope.everything:
             return right in self.superuser_rights
+        if scope.audits:
+            return right == "view"
         if not scope.enters or right not in self.rights or not self.concerns(scope):
             return False
         return obj is None or self.narrow(type(obj)._default_manager.filter(pk=obj.pk), scope).exists()

@@ -85,4 +85,5 @@ class AlertForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         units = "; ".join(f"{kind.label}: {kind.unit}, for example {kind.usual:g}" for kind in KINDS.values())
-        self.fields["threshold"].help_text = f"{units}."
+        if "threshold" in self.fields:  # not where the page is only to be read
+            self.fields["threshold"].help_text = f"{units}."

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import (
     Http404,
@@ -172,6 +173,8 @@ class JobAdmin(OwnedAdmin):
 
     @action(description="Poll now", url_path="poll", icon="refresh")
     def poll_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if self.scope(request).audits:
+            raise PermissionDenied
         job = self.seen_or_404(request, object_id)
         steering.poll_now([job.pk])
         messages.success(request, "It will be polled in a moment.")

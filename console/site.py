@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
 from django.contrib.auth.views import PasswordChangeView
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.templatetags.static import static
@@ -75,6 +75,11 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 
 ALSO_AT = {"usage.usagerecord": "requests/", "tokens": "accounts/apitoken/"}
 """Where pages of an entry are beside those below its own address."""
+SAFE = ("GET", "HEAD", "OPTIONS")
+OWN_SIGN_IN = frozenset({"/admin/logout/", "/admin/password_change/"})
+"""What auditors may change all the same: how they sign in themselves."""
+CALLS = frozenset({"playground"})
+"""Entries for people who may call models from here."""
 # Tailwind's teal, which unfold's own purple gives way to.
 ACCENT = {
     "50": "oklch(98.4% .014 180.7)",
@@ -100,6 +105,8 @@ def scope_of(user: Any) -> Scope:
         return OUTSIDER
     if user.is_superuser:
         return Scope(user_id=user.pk, user_name=user.email, everything=True)
+    if user.is_auditor:
+        return Scope(user_id=user.pk, user_name=user.email, audits=True)
     managed = Membership.objects.filter(user=user, role=Membership.Role.MANAGER)
     scope = Scope(
         user_id=user.pk,
@@ -152,7 +159,7 @@ class ScopedChoices(AutocompleteJsonView):
 
     def has_perm(self, request: HttpRequest, obj: Any = None) -> bool:
         scope: Scope = self.admin_site.scope(request)
-        return scope.everything or scope.manages
+        return scope.manages and not scope.audits
 
     def get_queryset(self) -> QuerySet[Any]:
         scope: Scope = self.admin_site.scope(self.request)
@@ -179,7 +186,7 @@ class ConsoleSite(UnfoldAdminSite):
     def account_names(self, request: HttpRequest) -> list[str]:
         """Return the names of the provider accounts that the person manages."""
         scope = self.scope(request)
-        if scope.everything:
+        if scope.sees_all:
             return list(ProviderAccount.objects.order_by("name").values_list("name", flat=True))
         return sorted(scope.accounts.values())
 
@@ -208,6 +215,8 @@ class ConsoleSite(UnfoldAdminSite):
         """Wrap a page: only who may enter sees it, and what it changes is recorded as theirs."""
 
         def acted(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if self.scope(request).audits and request.method not in SAFE and request.path_info not in OWN_SIGN_IN:
+                raise PermissionDenied
             with acting(str(request.user), "console"):
                 return view(request, *args, **kwargs)
 
@@ -235,6 +244,8 @@ def _entry(title: str, icon: str, name: str) -> dict[str, Any]:
     entry: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}")}
     if "." in name:
         entry["permission"] = lambda request: _may_see(request, name)
+    if name in CALLS:
+        entry["permission"] = lambda request: not admin.site.scope(request).audits  # type: ignore[attr-defined]
     if name in ALSO_AT:
         parts = (str(entry["link"]), f"{reverse_lazy('admin:index')}{ALSO_AT[name]}")
         entry["active"] = lambda request: request.path.startswith(parts)

@@ -95,13 +95,14 @@ class BudgetAdmin(RuleAdmin):
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
-        if not self.scope(request).everything:  # without a team the budget would vanish from its maker's own list
+        scope = self.scope(request)
+        if "team" in form.base_fields and not scope.everything:  # else it would vanish from its maker's own list
             form.base_fields["team"].required = True
         return form
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         sets = super().get_fieldsets(request, obj)
-        if self.scope(request).everything:
+        if self.scope(request).sees_all:
             return sets
         left_out = {"form", "group", "position"}
         return [

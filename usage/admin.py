@@ -153,9 +153,9 @@ class UsageAdmin(ScopedAdmin):
         return (*fieldsets, ("Bodies, as far as they were kept", {"fields": ("request_body", "response_body")}))
 
     def _sees_bodies(self, request: HttpRequest, record: UsageRecord) -> bool:
-        """Whether bodies of the call were kept and are the person's to see: superusers, and the caller."""
+        """Whether bodies of the call were kept and are the person's to see: superusers, auditors and the caller."""
         own = record.subject_type == "user" and record.subject_id == request.user.pk
-        if not own and not self.scope(request).everything:
+        if not own and not self.scope(request).sees_all:
             return False
         return LoggedCall.objects.filter(pk=record.request_id).exists()
 
@@ -173,7 +173,7 @@ class UsageAdmin(ScopedAdmin):
         """Return ``queryset`` in parts that each walk one index: see ``usage.keyset.fetch``."""
         scope = self.scope(request)
         one_index = any(request.GET.get(name) for name in ONE_INDEX)
-        if scope.everything or one_index:
+        if scope.sees_all or one_index:
             return [queryset]
         names = list(scope.accounts.values())
         own = queryset.filter(self._own(scope)).exclude(account__in=names)

@@ -46,6 +46,7 @@ def models(request: HttpRequest) -> HttpResponse:
         "hidden": max(0, len(found) - SHOWN),
         "q": asked,
         "manages": admin.site.scope(request).manages,  # type: ignore[attr-defined]
+        "may_edit": not admin.site.scope(request).audits,  # type: ignore[attr-defined]
         "may_add": admin.site.get_model_admin(ProviderAccount).has_add_permission(request),
         "is_fullwidth": True,
     }
@@ -58,7 +59,7 @@ def drawer(request: HttpRequest, name: str) -> HttpResponse:
     if model is None:
         raise Http404
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
-    manages = scope.everything or model.account_id in scope.accounts
+    manages = scope.sees_all or model.account_id in scope.accounts
     now = timezone.now()
     narrowed = Q(model=name) if manages else Q(model=name, subject_type="user", subject_name=scope.user_name)
     total = figures.totals(figures.last(168, now), narrowed)
@@ -70,6 +71,7 @@ def drawer(request: HttpRequest, name: str) -> HttpResponse:
         "base_url": base_url(request),
         "access": _access(model) if manages else [],
         "manages": manages,
+        "may_edit": manages and not scope.audits,
         "total": total,
         "cost": words.short_money(total.cost),
         "exact": words.money(total.cost),
@@ -87,7 +89,7 @@ def _seen(request: HttpRequest) -> list[Model]:
     person: Any = request.user
     own = {model.pk: model for entry in reach(principals_of(person)) for model in _with(entry.account, entry.models)}
     managed = Model.objects.select_related("account").defer(*(f"account__{name}" for name in ENCRYPTED))
-    if not scope.everything:
+    if not scope.sees_all:
         managed = managed.filter(account__in=scope.accounts)
     found = own | {model.pk: model for model in managed}
     return sorted(found.values(), key=lambda model: (model.account.name, model.name))

@@ -45,6 +45,7 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "steps": steps,
         "set_up": all(step["done"] for step in steps),
         "manages": scope.manages,
+        "calls": not scope.audits,
         "asked": asked,
         "cards": [
             *cards(asked.total, figures.totals(asked.span.before, asked.narrowed)),
@@ -60,11 +61,14 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def checklist(request: HttpRequest, scope: Scope) -> list[dict[str, Any]]:
-    """Return the steps to a first call, and which are done. People who manage nothing have their own two."""
+    """Return the steps to a first call, and which are done. People who manage nothing have their own two,
+    auditors none."""
+    if scope.audits:
+        return []
     called = UsageRecord.objects.filter(_records(scope)).exists()
     mine = ApiToken.objects.filter(user=scope.user_id, revoked_at=None).exists()
     first = {"text": "Make a first call", "link": reverse("admin:playground"), "done": called}
-    if not scope.everything:
+    if not scope.sees_all:
         person: Any = request.user
         able = any(entry.models or entry.account.any_model for entry in reach(principals_of(person)))
         return [
@@ -105,7 +109,7 @@ def _passes_on_any() -> bool:
 
 
 def _records(scope: Scope) -> Q:
-    if scope.everything:
+    if scope.sees_all:
         return Q()
     own = Q(subject_name=scope.user_name, subject_type="user", subject_id=scope.user_id)
     return Q(account__in=scope.accounts.values()) | own
@@ -164,7 +168,7 @@ def _attention(scope: Scope) -> Iterator[dict[str, str]]:
         return
     week = figures.last(168, timezone.now())
     accounts = (
-        ProviderAccount.objects.all() if scope.everything else ProviderAccount.objects.filter(pk__in=scope.accounts)
+        ProviderAccount.objects.all() if scope.sees_all else ProviderAccount.objects.filter(pk__in=scope.accounts)
     )
     for name in _refused_keys(scope, week)[:FEW]:
         yield {"text": f"{name}: the provider refuses the key", "link": _account_link(accounts, name)}

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -24,7 +25,9 @@ COOKIE = "gatehouse_playground"
 
 
 def playground(request: HttpRequest) -> HttpResponse:
-    """Show the page; its script asks for the token and for the models."""
+    """Show the page; its script asks for the token and for the models. Auditors get 403: they make no calls here."""
+    if admin.site.scope(request).audits:  # type: ignore[attr-defined]
+        raise PermissionDenied
     return page(
         request,
         "console/playground.html",
@@ -69,7 +72,7 @@ def record(request: HttpRequest) -> HttpResponse:
     request_id = request.GET.get("request", "")[:64]
     scope = admin.site.scope(request)  # type: ignore[attr-defined]
     rows = UsageRecord.objects.filter(request_id=request_id)
-    if not scope.everything:
+    if not scope.sees_all:
         rows = rows.filter(Q(subject_type="user", subject_id=scope.user_id) | Q(account__in=scope.accounts.values()))
     attempts = list(rows[:50])
     if not attempts:

@@ -32,7 +32,7 @@ MOST_DAYS = 400
 
 def narrowed_to(scope: Scope) -> Q:
     """Return the condition for the hours that the person may see: of the accounts they manage, and their own."""
-    if scope.everything:
+    if scope.sees_all:
         return Q()
     return Q(account__in=scope.accounts.values()) | Q(subject_type="user", subject_name=scope.user_name)
 

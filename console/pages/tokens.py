@@ -46,6 +46,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
         "shown": SHOWN if len(found) == SHOWN else 0,
         "partly": f"{SPEND_RECORDS:,}" if partly else "",
         "manages": admin.site.scope(request).manages,  # type: ignore[attr-defined]
+        "may_add": admin.site.get_model_admin(ApiToken).has_add_permission(request),
         "is_fullwidth": True,
     }
     return page(request, "console/tokens.html", "Tokens", context)

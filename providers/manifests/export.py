@@ -103,7 +103,7 @@ def _accounts() -> Iterable[ProviderAccount]:
 
 
 def _notable(user: User) -> bool:
-    return user.is_superuser or user.is_staff or not user.is_active
+    return user.is_superuser or user.is_auditor or user.is_staff or not user.is_active
 
 
 def _user(user: User) -> Manifest:
@@ -112,6 +112,7 @@ def _user(user: User) -> Manifest:
         "email": escape(user.email),
         "is_superuser": user.is_superuser,
         "is_staff": user.is_staff,
+        "is_auditor": user.is_auditor,
         "is_active": user.is_active,
     }
 

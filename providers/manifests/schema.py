@@ -59,6 +59,7 @@ class UserManifest(Fields):
     is_active: Flag = False
     is_staff: Flag = False
     is_superuser: Flag = False
+    is_auditor: Flag = False
     first_name: String = ""
     last_name: String = ""
 

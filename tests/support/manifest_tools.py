@@ -48,7 +48,8 @@ def snapshot():
     """Return everything that manifests write, secrets included, in a form that can be compared."""
     return {
         "users": sorted(
-            (u.email, u.is_superuser, u.is_staff, u.is_active, u.has_usable_password()) for u in User.objects.all()
+            (u.email, u.is_superuser, u.is_staff, u.is_active, u.has_usable_password(), u.is_auditor)
+            for u in User.objects.all()
         ),
         "teams": sorted((t.name, t.display_name, t.description) for t in Team.objects.all()),
         "members": sorted((m.team.name, m.user.email, m.role) for m in Membership.objects.all()),

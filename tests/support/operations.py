@@ -142,7 +142,7 @@ def stored_address(name: str) -> tuple[str, str]:
 def people(emails: dict[str, str], password: str) -> None:
     """Make the people of the walk over roles."""
     for role, email in emails.items():
-        User.objects.create_user(email, password, is_superuser=role == "superuser")
+        User.objects.create_user(email, password, is_superuser=role == "superuser", is_auditor=role == "auditor")
 
 
 def role_objects(role: str, manager: str, member: str) -> dict[str, dict[str, Any]]:

@@ -14,9 +14,10 @@ HEADING = """\
 # whether to delete. Where a place names an object there are two: one that the manager manages, and one that they don't.
 # "member" belongs to the teams of both objects, and may call the models of both.
 # "application" has an API token and no session: the console knows no tokens.
+# "auditor" sees everything and changes nothing.
 # python -m tests.support.role_rows prints what is so now.
 #
-# method and route {} anonymous member  manager  superuser application"""
+# method and route {} anonymous member  manager  auditor  superuser application"""
 
 
 def main() -> None:

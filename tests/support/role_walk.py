@@ -18,8 +18,13 @@ from gateway.urls import GOOGLE_PREFIX, api
 from tests.support.console_session import LOGIN, ConsoleSession
 
 TABLE = Path(__file__).with_name("role_table.txt")
-ROLES = ("anonymous", "member", "manager", "superuser", "application")
-PEOPLE = {"member": "paul@example.com", "manager": "mia@example.com", "superuser": "root@example.com"}
+ROLES = ("anonymous", "member", "manager", "auditor", "superuser", "application")
+PEOPLE = {
+    "member": "paul@example.com",
+    "manager": "mia@example.com",
+    "auditor": "ada@example.com",
+    "superuser": "root@example.com",
+}
 PASSWORD = "an-Obvious-password-7"
 SIGN_IN = "in"
 """How the table writes a redirect to the sign-in page."""

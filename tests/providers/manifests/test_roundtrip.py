@@ -108,7 +108,7 @@ def configurations(draw):
         ["everyone", "user0", "user1", "user2", "team0", "team1", "application0", "application1"]
     )
     return {
-        "users": [draw(st.tuples(st.booleans(), st.booleans(), st.booleans())) for _ in PEOPLE],
+        "users": [draw(st.tuples(*[st.booleans()] * 4)) for _ in PEOPLE],
         "teams": draw(st.lists(st.tuples(SLUGS, TEXTS, TEXTS), unique_by=lambda row: row[0], max_size=2)),
         "members": draw(some([(t, u, role) for t in (0, 1) for u in (0, 1, 2) for role in ("member", "manager")])),
         "applications": draw(
@@ -129,8 +129,8 @@ def configurations(draw):
 def build(configuration):
     """Write a configuration into the tables."""
     users = [
-        User.objects.create_user(email, is_superuser=superuser, is_staff=staff, is_active=active)
-        for email, (superuser, staff, active) in zip(PEOPLE, configuration["users"], strict=True)
+        User.objects.create_user(email, is_superuser=superuser, is_staff=staff, is_active=active, is_auditor=auditor)
+        for email, (superuser, staff, active, auditor) in zip(PEOPLE, configuration["users"], strict=True)
     ]
     teams = [
         Team.objects.create(name=name, display_name=shown, description=text)
@@ -202,7 +202,9 @@ def test_an_export_with_its_secrets_restores_everything_on_an_empty_database(con
         apply_manifests([("export.yaml", text)], environment)
         after = snapshot()
         named = {email for email, *_ in after["users"]}
-        before["users"] = [row for row in before["users"] if row[0] in named or row[1:4] != (False, False, True)]
+        before["users"] = [
+            row for row in before["users"] if row[0] in named or (*row[1:4], row[5]) != (False, False, True, False)
+        ]
         for model in before["models"].values():
             if model["price_source"] == "public":
                 model["private_price"] = {}
