@@ -7,7 +7,8 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from tests.support.installation import ROOT, Installation, environment
+from tests.support.forked import ROOT, Forked
+from tests.support.installation import Installation, environment
 
 
 class CeleryProcess:
@@ -19,16 +20,17 @@ class CeleryProcess:
         self.log = installation.data / f"celery-{arguments[0]}-{id(self)}.log"
 
     def __enter__(self) -> Self:
+        env = environment(self.installation.data, self.installation.env)
+        command = ["celery", "-A", "gateway", *self.arguments]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "gateway", *self.arguments],
-                cwd=ROOT,
-                env=environment(self.installation.data, self.installation.env),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self.process: subprocess.Popen[bytes] | Forked
+            if "PYTHONPATH" in env:
+                given = {"cwd": ROOT, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", *command], env=env, **given, start_new_session=True
+                )
+            else:
+                self.process = Forked(command, env, log.fileno(), session=True)
         return self
 
     def __exit__(

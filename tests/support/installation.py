@@ -23,7 +23,7 @@ import httpx
 from openai import AsyncOpenAI, OpenAI
 
 from tests.support import operator_process, servers
-from tests.support.operator_process import ROOT
+from tests.support.forked import ROOT, Forked
 from tests.support.servers import free_port, wait_until
 
 START_SECONDS = 60
@@ -133,7 +133,8 @@ class Installation:
     ) -> "Gateway":
         """Start a server process that ends with the installation, and wait until its path ``awaits`` answers 200.
 
-        ``options`` are those of ``manage.py serve``, or of ``demo`` or ``daphne``, which ``server`` may be.
+        ``options`` are those of ``manage.py serve``, or of ``demo`` or ``daphne``, which ``server`` may be. ``serve``
+        is a fork (``tests.support.forked``) unless a clock is to be skewed; the others are new interpreters.
         """
         made = Gateway(self, *options, env=env, server=server, awaits=awaits)
         return self._exits.enter_context(made)
@@ -252,14 +253,13 @@ class Gateway:
         self.origin = f"http://127.0.0.1:{port}"
         self._log = self.installation.data / f"server-{port}.log"
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                self._command(port),
-                cwd=ROOT,
-                env=environment(self.installation.data, self.env),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            env = environment(self.installation.data, self.env)
+            self.process: subprocess.Popen[bytes] | Forked
+            if self.server != "serve" or "PYTHONPATH" in env:
+                given = {"cwd": ROOT, "env": env, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+                self.process = subprocess.Popen(self._command(port), **given)
+            else:
+                self.process = Forked(self._command(port)[1:], env, log.fileno())
 
     def _command(self, port: int) -> list[str]:
         if self.server == "daphne":
