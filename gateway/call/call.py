@@ -36,6 +36,7 @@ class CallAttempt(Protocol):
     spare_key: bool
     probes: bool
     upstream_ms: float
+    complete: bool
 
     @property
     def seconds_without_client(self) -> float:
@@ -186,6 +187,14 @@ class Call:
     def is_overdue(self) -> bool:
         """Whether the call takes longer than the operator allows."""
         return perf_counter_ns() - self.started_ns > settings.CALL_MAX_SECONDS * 1e9
+
+    def forget_attempt(self) -> None:
+        """Let go of the attempt when all is over: each knows the other, which only the collector of cycles would end.
+
+        An attempt that completes later, as its usage is still estimated, is needed until then.
+        """
+        if self.attempt is not None and self.attempt.complete:
+            self.attempt = None
 
     def end(self, error: CallError) -> None:
         """End the running call from outside: a revoked token, a disabled account.

@@ -35,6 +35,11 @@ class OpenView(APIView):
     door: ClassVar[str] = "openai"
     """The dialect that errors are written in."""
 
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Take the request, without Django's ``head``: a bound method of its own would make each view a cycle."""
+        self.request: HttpRequest = request  # type: ignore[assignment]  # Django's own, not REST framework's
+        self.args, self.kwargs = args, kwargs
+
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Reply:  # type: ignore[override]
         assert isinstance(request, InferenceRequest)  # these views are served by the lean handler only
         method = request.method or ""

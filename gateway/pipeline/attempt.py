@@ -35,15 +35,16 @@ class Attempt:
     ``spare_key`` says that another of the account's keys follows one that is refused, ``probes`` that it tries a target
     which rested. ``replied`` says that the
     answer's head goes to the client. ``failure`` is what ended the attempt; ``free`` says that there is nothing to pay,
-    whatever was used. ``ended`` says that a stream's whole output came, ``output`` keeps
-    the beginning of it. ``dialect`` is the upstream's, ``spoken`` the one that the client gets its answer in: where
-    they differ, ``conversion`` is between them, and ``streamed`` converts the answer's events. ``dropped`` names what
-    the model does not take. ``response`` are fields of the answer, for its span.
+    whatever was used. ``complete`` says that its record is written and settled. ``ended`` says that a stream's whole
+    output came, ``output`` keeps the beginning of it. ``dialect`` is the upstream's, ``spoken`` the one that the client
+    gets its answer in: where they differ, ``conversion`` is between them, and ``streamed`` converts the answer's
+    events. ``dropped`` names what the model does not take. ``response`` are fields of the answer, for its span.
     """
 
     __slots__ = (
         "answer",
         "call",
+        "complete",
         "conversion",
         "dialect",
         "dropped",
@@ -90,7 +91,7 @@ class Attempt:
         self.spare_key = False
         self.probes = False
         self.failure: BaseException | None = None
-        self.finished = False
+        self.finished = self.complete = False
         self.ended = False
         self.output: KeptOutput | None = None
         self.free = False
@@ -176,6 +177,7 @@ class Attempt:
         settle(self.call, self)
         if tracing.tracer is not None:
             self._trace(tracing.tracer)
+        self.complete = True
 
     def _trace(self, tracer: tracing.Tracer) -> None:
         self.settled_ns = perf_counter_ns()

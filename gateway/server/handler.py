@@ -64,6 +64,7 @@ async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             call_ended(request.call, sending.status)
             if sending.capture is not None:
                 body_log.add(request.call, sending.capture)
+            request.call.forget_attempt()
 
 
 async def _respond(request: InferenceRequest) -> Reply:
