@@ -1,5 +1,7 @@
 """Pages of a provider account: choosing models of the catalogue or of what its server offers, and testing its key."""
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +15,7 @@ from providers.catalogue.models import KnownModel, Seeded, choose, kind_of, know
 from providers.discovery import DiscoveryFailed, discover
 from providers.lookup import undecryptable
 from providers.models import Model, ProviderAccount
+from providers.pricing.private import private_periods
 from providers.pricing.public import private_sheet, public_sheet
 from providers.pricing.surcharges import surcharge_bp
 from providers.pricing.text import sheet_text
@@ -126,7 +129,12 @@ def price_summary(model: Model) -> str:
     """Return a model's price as a call would be billed now, before the account's discount."""
     if model.price_source == Model.PriceSource.PRIVATE:
         try:
-            return f"{sheet_text(private_sheet(model.private_price))} (private)"
+            later = [(start, sheet) for start, sheet in private_periods(model.private_price) if start > time.time()]
+            changes = [
+                f"; {sheet_text(sheet)} from {datetime.fromtimestamp(start, UTC):%Y-%m-%d %H:%M} UTC"
+                for start, sheet in later
+            ]
+            return f"{sheet_text(private_sheet(model.private_price))} (private){''.join(changes)}"
         except ValueError as fault:
             return f"private price is wrong: {fault}"
     listed = sheet_text(public_sheet(model.account.vendor.price_source, model.upstream_id))

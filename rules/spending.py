@@ -134,8 +134,26 @@ def _current_rules(using: str) -> RuleSet:
     return known
 
 
+def recount(changed: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], using: str) -> None:
+    """Bring the counters of present periods in step with records that changed: columns by name, before and after.
+
+    Call it in the transaction that changed them.
+    """
+    rules = _current_rules(using)
+    sums: Sums = {}
+    for before, after in changed:
+        (old, had), (new, has) = _amounts(before), _amounts(after)
+        _add(rules, after, new - old, has - had, sums)
+    present = present_starts()
+    held = write({place: total for place, total in sums.items() if place.start in present}, using)
+    transaction.on_commit(lambda: _tell(held, []), using=using)
+
+
 def _add_record(rules: RuleSet, record: Mapping[str, Any], sums: Sums) -> None:
-    cost, tokens = _amounts(record)
+    _add(rules, record, *_amounts(record), sums)
+
+
+def _add(rules: RuleSet, record: Mapping[str, Any], cost: int, tokens: int, sums: Sums) -> None:
     if not cost and not tokens:
         return
     asked = asked_of(record, rules)

@@ -6,9 +6,10 @@ from django.db import models
 
 from usage.feedback_table import Feedback
 from usage.logged_calls import LoggedCall
+from usage.rerating_table import Rerating
 from usage.rollups import UsageHour
 
-__all__ = ["PICO", "Feedback", "LoggedCall", "UsageHour", "UsageRecord"]
+__all__ = ["PICO", "Feedback", "LoggedCall", "Rerating", "UsageHour", "UsageRecord"]
 
 PICO = Decimal("1e-12")
 
@@ -16,8 +17,9 @@ PICO = Decimal("1e-12")
 class UsageRecord(models.Model):
     """One attempt to have a call answered by one target, as ``usage.records.AttemptRecord`` describes it.
 
-    Rows are written by the ledger only, in bulk, and never changed. No column refers to another table: names are text,
-    so history survives deletions. Costs are whole pico-dollars (1e-12 USD); ``NULL`` means unpriced.
+    Rows are written by the ledger only, in bulk; only their price may change later (``usage.ratings``). No column
+    refers to another table: names are text, so history survives deletions. Costs are whole pico-dollars (1e-12 USD);
+    ``NULL`` means unpriced.
     """
 
     id = models.UUIDField("attempt", primary_key=True, editable=False)

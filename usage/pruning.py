@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from usage.models import LoggedCall, UsageRecord
+from usage.models import LoggedCall, Rerating, UsageRecord
 from usage.rollups import UsageHour, floor
 
 BATCH = 5000
@@ -18,6 +18,7 @@ def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Itera
     """
     before = floor(before)  # sums by the hour go with all of their records
     UsageHour.objects.using(using).filter(hour__lt=before).delete()
+    Rerating.objects.using(using).filter(record_at__lt=before)._raw_delete(using)
     records = UsageRecord.objects.using(using)
     while True:
         oldest = records.filter(created_at__lt=before).order_by("created_at").values("pk")[:batch]

@@ -94,18 +94,33 @@ def add(records: Iterable[dict[str, Any]], using: str) -> None:
     """
     sums: dict[tuple[str, ...], Sums] = {}
     for record in records:
-        dimensions = (
-            f"{record['created_at'][:13]}:00:00",
-            record["account"],
-            model_name(record["account"], record["model_asked"]),
-            record["subject_type"],
-            record["subject_name"],
-            record["teams"],
-        )
-        total = sums.setdefault(dimensions, [0] * len(SUMS))
-        for place, amount in enumerate(_amounts(record)):
-            total[place] += amount
+        _sum(sums, record, _amounts(record))
     _write(sums.items(), using)
+
+
+def adjust(changed: Iterable[tuple[dict[str, Any], dict[str, Any]]], using: str) -> None:
+    """Bring hours in step with records that changed: column values by name, before and after.
+
+    Call it in the transaction that changed them.
+    """
+    sums: dict[tuple[str, ...], Sums] = {}
+    for before, after in changed:
+        _sum(sums, after, [new - old for old, new in zip(_amounts(before), _amounts(after), strict=True)])
+    _write(sums.items(), using)
+
+
+def _sum(sums: dict[tuple[str, ...], Sums], record: dict[str, Any], amounts: Iterable[int]) -> None:
+    dimensions = (
+        f"{record['created_at'][:13]}:00:00",
+        record["account"],
+        model_name(record["account"], record["model_asked"]),
+        record["subject_type"],
+        record["subject_name"],
+        record["teams"],
+    )
+    total = sums.setdefault(dimensions, [0] * len(SUMS))
+    for place, amount in enumerate(amounts):
+        total[place] += amount
 
 
 def _amounts(record: dict[str, Any]) -> tuple[int, ...]:

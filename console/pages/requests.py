@@ -21,6 +21,7 @@ from usage.admin import UsageAdmin
 from usage.change_list import NEWER, OLDER
 from usage.decisions import limit_rows, other_lines
 from usage.models import UsageRecord
+from usage.ratings import earlier_costs
 
 MOST_ATTEMPTS = 50
 KINDS = {
@@ -58,7 +59,7 @@ def detail(request: HttpRequest, request_id: str) -> HttpResponse:
     records = list(found.order_by("attempt_number", "created_at", "id")[:MOST_ATTEMPTS])
     if not records:
         raise Http404
-    last = records[-1]
+    last, kinds, earlier = records[-1], _kinds(records), earlier_costs(records)
     costs = [record.cost for record in records if record.cost is not None]
     total = sum(costs[1:], costs[0]) if costs else None
     context = {
@@ -70,8 +71,8 @@ def detail(request: HttpRequest, request_id: str) -> HttpResponse:
         "error": last.error_message,
         "timeline": timeline(records),
         "hidden": max(record.attempt_number for record in records) > len(records),
-        "kinds": _kinds(records),
-        "rows": [_row(record, _kinds(records)) for record in records],
+        "kinds": kinds,
+        "rows": [_row(record, kinds) | {"earlier": earlier.get(record.pk, [])} for record in records],
         "cost": words.short_money(total),
         "exact": words.money(total),
         "limits": _limits(request, last.decision),

@@ -15,8 +15,7 @@ from providers.account import request_headers
 from providers.credentials.held import held
 from providers.models import Alias, Grant, Model, ProviderAccount
 from providers.origins import origin
-from providers.pricing.current import Prices, fixed_prices, public_prices
-from providers.pricing.private import private_sheet
+from providers.pricing.current import Prices, private_prices, public_prices
 from providers.pricing.surcharges import surcharge_bp
 from providers.routing.compiled import compile_routing
 from providers.snapshot import AccountSnapshot, ByName, ModelSnapshot
@@ -212,7 +211,7 @@ def _prices(account: ProviderAccount, model: Model) -> Prices | None:
         prices.now()  # made here, lest the first call has to
         return prices
     try:
-        return fixed_prices(private_sheet(model.private_price))
+        return private_prices(model.private_price)
     except ValueError as error:
         logger.error("Model %s/%s has a bad private price: %s", account.name, model.name, error)
         return None

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from providers.pricing.private import private_periods
 from providers.pricing.public import sheet_and_end
 from providers.pricing.sheet import PriceSheet
 from providers.pricing.text import price_fields
@@ -53,8 +54,19 @@ class Prices:
 
 
 def fixed_prices(sheet: PriceSheet | None) -> Prices:
-    """Return prices that never change: private ones."""
+    """Return prices that never change."""
     return Prices(lambda moment: (sheet, None))
+
+
+def private_prices(spec: Mapping[str, Any]) -> Prices:
+    """Return the prices of a private price. Raises ``ValueError`` with the fault when it is not valid."""
+    periods = private_periods(spec)
+
+    def compile_at(moment: float) -> Compiled:
+        number = max(place for place, (start, _) in enumerate(periods) if start <= moment)
+        return periods[number][1], (periods[number + 1][0] if number + 1 < len(periods) else None)
+
+    return Prices(compile_at)
 
 
 @lru_cache(maxsize=8192)

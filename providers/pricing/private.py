@@ -12,10 +12,17 @@ A private price is a JSON object of amounts in US dollars, as strings or numbers
 
 A price per tokens may have tiers by the size of the whole call, in input tokens:
 ``{"base": "1.25", "tiers": [{"start": 200000, "price": "2.50"}]}`` holds 2.50 for calls of more than 200,000.
+
+A price may change on a day: ``changes`` lists whole prices with the day (midnight in UTC) or the time in ISO 8601 from
+which each holds; before the first one holds what stands beside the list:
+``{"input_mtok": "2", "changes": [{"from": "2027-01-01", "input_mtok": "1.50"}]}``.
 """
 
 import hashlib
+import math
+import time
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from fractions import Fraction
@@ -30,24 +37,72 @@ VARIANT_KEYS: Final = {"image": "images", "video_second": "video_seconds"}
 VERSION: Final = "private/"
 """How the version of a private price begins."""
 COMMON_KEYS: Final = ("input_mtok", "output_mtok", "cache_read_mtok", "audio_minute", "image", "request")
+CHANGES: Final = "changes"
+FROM: Final = "from"
+DAY_CHARACTERS: Final = 10
 DECIMALS: Final = 18
 HIGHEST: Final = Decimal(1_000_000)
 
 
-def private_sheet(spec: Mapping[str, Any]) -> PriceSheet:
-    """Return the sheet of a private price. Raises ``ValueError`` with the fault when it is not valid."""
-    rates = _rates(spec)
-    digest = hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()
-    return compile_sheet(f"{VERSION}{digest[:8]}", rates)
+def private_sheet(spec: Mapping[str, Any], at: float | None = None) -> PriceSheet:
+    """Return the sheet of a private price as it is at ``at`` (unix seconds; default: now).
+
+    Raises ``ValueError`` with the fault when it is not valid.
+    """
+    moment = time.time() if at is None else at
+    return next(sheet for start, sheet in reversed(private_periods(spec)) if start <= moment)
+
+
+def private_periods(spec: Mapping[str, Any]) -> list[tuple[float, PriceSheet]]:
+    """Return a private price's sheets, each with when it begins in unix seconds, in order; the first has always held.
+
+    Raises ``ValueError`` with the fault when it is not valid.
+    """
+    return [(start, _sheet(prices)) for start, prices in _periods(spec)]
+
+
+def _sheet(prices: Mapping[str, Any]) -> PriceSheet:
+    digest = hashlib.sha256(msgspec.json.encode(prices, order="deterministic")).hexdigest()
+    return compile_sheet(f"{VERSION}{digest[:8]}", _rates(prices))
 
 
 def private_price_fault(spec: object) -> str | None:
     """Say what is wrong with a private price, or ``None``."""
     try:
-        _rates(spec)
+        for _, prices in _periods(spec):
+            _rates(prices)
     except ValueError as error:
         return str(error)
     return None
+
+
+def _periods(spec: object) -> list[tuple[float, Any]]:
+    if not isinstance(spec, Mapping) or CHANGES not in spec:
+        return [(-math.inf, spec)]
+    periods: list[tuple[float, Any]] = [(-math.inf, _without(spec, CHANGES))]
+    if not isinstance(spec[CHANGES], list):
+        raise ValueError(f'{CHANGES}: give a list like [{{"{FROM}": "2027-01-01", "input_mtok": "1.50"}}].')
+    for change in spec[CHANGES]:
+        start = _moment(change.get(FROM) if isinstance(change, Mapping) else None)
+        if start <= periods[-1][0]:
+            raise ValueError(f"{CHANGES}: list each with a later {FROM!r} than the one before.")
+        periods.append((start, _without(change, FROM)))
+    return periods
+
+
+def _without(prices: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in prices.items() if key != name}
+
+
+def _moment(value: object) -> float:
+    try:
+        day = date.fromisoformat(str(value)) if len(str(value)) <= DAY_CHARACTERS else None
+        moment = datetime.fromisoformat(str(value)) if day is None else datetime(day.year, day.month, day.day)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{CHANGES}: {FROM!r} is a day like 2027-01-01 or a time like 2027-01-01T12:00:00Z, not {value!r}."
+        ) from None
 
 
 def _rates(spec: object) -> dict[str, Rate]:

@@ -1,6 +1,7 @@
 """Budgets' counters: at any time what the records say, to the last digit, on SQLite and PostgreSQL."""
 
 import threading
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,10 +20,22 @@ from rules import compiled, spending
 from rules.models import BudgetCounter, Rule
 from tests.support import databases
 from tests.support.usage_factory import attempt
-from usage import rows
-from usage.models import UsageHour, UsageRecord
+from usage import ratings, rows
+from usage.models import Rerating, UsageHour, UsageRecord
 
-TABLES = (ProviderAccount, Model, Alias, Team, Change, AuditEntry, UsageRecord, UsageHour, Rule, BudgetCounter)
+TABLES = (
+    ProviderAccount,
+    Model,
+    Alias,
+    Team,
+    Change,
+    AuditEntry,
+    UsageRecord,
+    UsageHour,
+    Rerating,
+    Rule,
+    BudgetCounter,
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -72,7 +85,7 @@ CALLS = st.lists(
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_counters_are_what_the_records_say(database: str, before: Any, after: Any) -> None:
     """For budgets that were there before the records, that came between, and that were changed between."""
-    for table in (BudgetCounter, UsageRecord, UsageHour, Rule):
+    for table in (BudgetCounter, UsageRecord, UsageHour, Rerating, Rule):
         table.objects.using(database).all().delete()
     budget(database, "first", effect={"limits": {"cost_per_day": 1}, "per": ["team"]})
     changed = budget(database, "changed", when={"subjects": {"in": ["team:eng"]}})
@@ -206,3 +219,19 @@ def test_a_variant_that_no_one_listed_is_summed_like_it_is_counted(database: str
     assert counted["day", ""][0] == 7
     spending.rebuild([rule.pk], database)
     assert held(database, "b") == counted
+
+
+def test_counters_follow_records_that_are_rated_again(database: str) -> None:
+    budget(database, "all")
+    month = timezone.now() - timedelta(days=31)
+    store(database, {"cost_pico": 5}, {"cost_pico": None, "decision": {"reserved_pico": 100}})
+    store(database, {"cost_pico": 5, "started_at": int(month.timestamp() * 1_000_000)})
+    changes = [
+        ratings.Change(record.pk, ratings.price_of(record), ratings.Price(7, "new", ""))
+        for record in UsageRecord.objects.using(database)
+    ]
+    before = held(database, "all")
+    assert ratings.change(changes, uuid.uuid4(), "a test", database) == 3
+    assert [cost for (period, _), (cost, _) in held(database, "all").items() if period == "day"] == [14]
+    assert spending.compare(database)[1] == []
+    assert before != held(database, "all")

@@ -10,9 +10,9 @@ from accounts.models import Team
 from providers.models import Alias, Model, ProviderAccount
 from rules.models import BudgetCounter, Rule
 from tests.support import databases
-from usage.models import Feedback, UsageHour, UsageRecord
+from usage.models import Feedback, Rerating, UsageHour, UsageRecord
 
-TABLES = (UsageRecord, UsageHour, Feedback, ProviderAccount, Model, Alias, Team, Rule, BudgetCounter)
+TABLES = (UsageRecord, UsageHour, Rerating, Feedback, ProviderAccount, Model, Alias, Team, Rule, BudgetCounter)
 """The accounts and what follows are there for budgets, which count what is stored."""
 
 

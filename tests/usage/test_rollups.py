@@ -1,14 +1,16 @@
 """Sums by the hour agree with the records to the last digit, whatever happens on the way."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from tests.support.usage_factory import attempt
-from usage import rollups, rows
-from usage.models import UsageHour, UsageRecord
+from usage import ratings, rollups, rows
+from usage.models import Rerating, UsageHour, UsageRecord
 from usage.pruning import prune
+from usage.ratings import Price
 from usage.records import new_id
 from usage.report import report
 
@@ -112,3 +114,25 @@ def test_pruning_takes_records_and_sums_by_whole_hours(database):
     hours, records = sums(database)
     assert hours == records
     assert hours["attempts"] == 8
+
+
+def test_hours_follow_records_that_are_rated_again(database):
+    rows.store(lines(), database)
+    records = list(UsageRecord.objects.using(database).order_by("created_at"))
+    prices = [Price(7, "new", ""), Price(None, "", "tokens"), Price(0, "new", ""), Price(2**61 + 1, "new", "")]
+    wanted = [
+        ratings.Change(record.pk, ratings.price_of(record), price)
+        for record, price in zip(records, prices * 2, strict=True)
+    ]
+    run, before = uuid.uuid4(), sums(database)
+    assert ratings.change(wanted, run, "a test", database) == len(records)
+    hours, recorded = sums(database)
+    assert hours == recorded != before[1]
+    assert ratings.change(wanted, uuid.uuid4(), "again", database) == 0  # they cost something else by now
+    assert ratings.change(ratings.undone(run, database), uuid.uuid4(), "undone", database) == len(records)
+    assert sums(database) == before
+    assert [ratings.price_of(record) for record in UsageRecord.objects.using(database).order_by("created_at")] == [
+        change.before for change in wanted
+    ]
+    assert sum(prune(NOON + timedelta(days=1), using=database)) == len(records)
+    assert not Rerating.objects.using(database).exists()

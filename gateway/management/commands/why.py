@@ -5,8 +5,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.command import GatehouseCommand
+from accounts.printable import printable
 from usage.decisions import decision_lines
 from usage.models import UsageRecord
+from usage.ratings import earlier_costs
 from usage.words import money
 
 
@@ -27,8 +29,11 @@ class Command(GatehouseCommand):
             f"{first.created_at:%Y-%m-%d %H:%M:%S} UTC: {first.subject_name} ({first.subject_type}, token "
             f"{first.token_prefix}) asked for {first.model_asked or 'no model'} ({first.operation})"
         )
+        earlier = earlier_costs(records)
         for record in records:
             self.stdout.write(_attempt(record))
+            for cost in earlier.get(record.pk, ()):
+                self.stdout.write(f"  it cost {printable(cost)}")
         for line in decision_lines(records[-1].decision):
             self.stdout.write(line)
 

@@ -194,6 +194,11 @@ integrations:
          {"input_mtok": "1", "output_mtok": {"base": "10", "tiers": [{"start": 200000, "price": "20"}]}}),
         ("{metric: per_unit, value: {image: [{size: 1024x1024, price: 0.04}, {price: '0.02'}]}}",
          {"image": [{"size": "1024x1024", "price": "0.04"}, {"price": "0.02"}]}),
+        ("{metric: per_unit, value: {request: 1, changes: [{from: 2027-01-01, request: 2}, {from: 2027-02-01T12:00:00Z"
+", "
+"request: 3}]}}",
+         {"request": 1, "changes": [{"from": "2027-01-01", "request": 2},
+                                    {"from": "2027-02-01T12:00:00Z", "request": 3}]}),
         ("{metric: per_1000_pages, value: {pages: 1.5, annotated_pages: 3}}",
          {"input_document_kpages": "1.5", "input_annotated_document_kpages": "3"}),
     ],
@@ -201,6 +206,7 @@ integrations:
 def test_the_contracts_private_prices(cost, price):
     apply(SMALL + f"integrations: [{{name: m, model_types: [chat], cost: {cost}}}]")
     assert account().models.get().private_price == price
+    assert not apply(SMALL + f"integrations: [{{name: m, model_types: [chat], cost: {cost}}}]").changed
 
 
 def test_back_to_the_public_price():

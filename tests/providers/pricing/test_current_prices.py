@@ -1,5 +1,6 @@
 """A price that depends on the time of day, or begins on a day, is right on both sides of its boundary, in UTC."""
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ from gateway.billing import pricing
 from gateway.directory.accounts import account_snapshot
 from providers.models import ProviderAccount
 from providers.pricing import current
-from providers.pricing.current import Prices, fixed_prices, public_prices
-from providers.pricing.private import private_sheet
+from providers.pricing.current import Prices, fixed_prices, private_prices, public_prices
+from providers.pricing.private import private_periods, private_sheet
 from providers.pricing.sheet import PriceSheet
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 from usage.records import AttemptRecord
@@ -107,3 +108,18 @@ def test_private_and_unlisted_prices_have_no_end() -> None:
 def account() -> AccountSnapshot:
 
     return account_snapshot(ProviderAccount(pk=1, name="ds", kind="deepseek"), [], [])
+
+
+def test_a_private_price_changes_on_its_day() -> None:
+    spec = {
+        "input_mtok": "1",
+        "changes": [{"from": "2027-01-01", "input_mtok": "2"}, {"from": "2027-02-01T12:00:00+01:00", "input_mtok": 3}],
+    }
+    prices, new_year = private_prices(spec), datetime(2027, 1, 1, tzinfo=UTC).timestamp()
+    second = datetime(2027, 2, 1, 11, tzinfo=UTC).timestamp()
+    moments = [0, new_year - 0.001, new_year, second - 0.001, second, 2 * second]
+    assert [cost(prices.at(moment).sheet) for moment in moments] == [n * DOLLAR for n in (1, 1, 2, 2, 3, 3)]
+    assert (prices.at(0).until, prices.at(new_year).until, prices.at(second).until) == (new_year, second, math.inf)
+    assert [private_sheet(spec, moment) for moment in moments] == [prices.at(moment).sheet for moment in moments]
+    plain, _, _ = (sheet.version for _, sheet in private_periods(spec))
+    assert plain == private_sheet({"input_mtok": "1"}).version  # a change to come changes nothing now

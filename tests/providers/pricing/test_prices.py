@@ -344,6 +344,17 @@ FAULTS = [
     ({"image": [{"size": "1024x1024"}]}, "an entry is"),
     ({"image": [{"size": "a:b", "price": 1}]}, "without a colon"),
     ({"image": [{"price": 1}, {"price": 2}]}, "given twice"),
+    ({"request": 1, "changes": {}}, "changes: give a list"),
+    ({"request": 1, "changes": [{"request": 2}]}, "'from' is a day like 2027-01-01"),
+    ({"request": 1, "changes": [{"from": "soon", "request": 2}]}, "not 'soon'"),
+    ({"request": 1, "changes": [{"from": 2027, "request": 2}]}, "not 2027"),
+    ({"request": 1, "changes": [{"from": "2027-01-01"}]}, "Give prices in US dollars"),
+    ({"request": 1, "changes": [{"from": "2027-01-01", "reqest": 2}]}, "Did you mean request"),
+    ({"changes": [{"from": "2027-01-01", "request": 2}]}, "Give prices in US dollars"),
+    (
+        {"request": 1, "changes": [{"from": "2027-01-02", "request": 2}, {"from": "2027-01-01", "request": 3}]},
+        "each with a later 'from'",
+    ),
 ]
 
 
