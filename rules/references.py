@@ -13,6 +13,8 @@ from rules import routes, shape
 from rules.models import Rule
 
 ANY = "*"
+MIRROR = "gatehouse/mirror"
+"""The built-in application that calls of mirrors are charged to; no other can have a name like it."""
 
 
 class Names:
@@ -28,7 +30,7 @@ class Names:
 
     @cached_property
     def virtualaccount(self) -> frozenset[str]:
-        return frozenset(VirtualAccount.objects.filter(enabled=True).values_list("name", flat=True))
+        return frozenset(VirtualAccount.objects.filter(enabled=True).values_list("name", flat=True)) | {MIRROR}
 
     @cached_property
     def accounts(self) -> frozenset[str]:

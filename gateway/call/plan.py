@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.call.headers import RETRY_STATUSES
+from providers.routing.compiled import RoutedTarget
 from providers.snapshot import Target
 
 RETRY_DELAY_SECONDS = 0.1
@@ -43,12 +44,13 @@ class Plan(msgspec.Struct, frozen=True):
     """Where a call may go, the preferred target first. A call that names a model or an account has a plan of one.
 
     ``routed``: it was made of a virtual model's targets or a routing rule's, whose health is followed. ``rules`` are
-    the routing rules that made it.
+    the routing rules that made it. ``mirror`` is the target that gets a copy of the call.
     """
 
     targets: tuple[PlannedTarget, ...] = ()
     routed: bool = False
     rules: tuple[str, ...] = ()
+    mirror: RoutedTarget | None = None
 
     @property
     def first(self) -> Target:

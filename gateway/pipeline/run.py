@@ -13,7 +13,7 @@ from gateway.call import errors
 from gateway.call.call import Call
 from gateway.call.plan import PlannedTarget
 from gateway.call.reply import Reply
-from gateway.pipeline import stream_usage
+from gateway.pipeline import mirrors, stream_usage
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.exchange import exchange
 from gateway.policies import access, admit, ownership
@@ -33,6 +33,8 @@ async def run(call: Call) -> Reply:
     call.trace.described_ns = perf_counter_ns()
     await admit(call)
     call.trace.admitted_ns = perf_counter_ns()
+    if call.plan.mirror is not None:
+        mirrors.begin(call, run)
     return await deliver(call)
 
 

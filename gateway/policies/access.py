@@ -28,7 +28,12 @@ async def admit(call: Call) -> None:
         rules = state.directory.rules
         if rules is not None and rules.routes.rules:
             call.plan = await plan_by_rules(call, target, call.plan, rules)
-    if len(call.plan.targets) > 1 or (state.directory.rules is not None and state.directory.rules.cheaper):
+    plan = call.plan
+    if (
+        len(plan.targets) > 1
+        or plan.mirror is not None
+        or (state.directory.rules is not None and state.directory.rules.cheaper)
+    ):
         call.as_asked = (call.body.copy(), list(call.references))  # for another target, if it comes to that
     await fit(call, call.plan.targets[0])
 

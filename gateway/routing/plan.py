@@ -3,6 +3,7 @@
 A caller of the virtual model reaches its targets through it; who writes its routing must manage their accounts.
 """
 
+import random
 from dataclasses import replace
 from typing import Final
 
@@ -65,7 +66,10 @@ async def plan_of_routing(call: Call, routing: Routing, whose: str) -> Plan:
     planned = tuple(planned_target(call, routed, found[routed.name][1]) for routed in order)
     if skipped:
         call.decision = {**call.decision, "skipped": skipped}
-    return Plan(planned, routed=True)
+    mirror = routing.mirror
+    if mirror is not None and (home or random.random() * 100 >= routing.mirror_percent):
+        mirror = None
+    return Plan(planned, routed=True, mirror=mirror)
 
 
 def target_of(routed: RoutedTarget) -> Target | None:

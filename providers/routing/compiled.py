@@ -44,17 +44,20 @@ class RoutedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """How a virtual model spreads its calls. ``sticky`` are the sources and keys of what makes a session."""
+    """How a virtual model spreads its calls. ``sticky`` are the sources and keys of what makes a session; ``mirror`` is
+    the target that gets copies of ``mirror_percent`` of the calls."""
 
     type: str
     targets: tuple[RoutedTarget, ...]
     sticky: tuple[tuple[str, str], ...] = ()
+    mirror: RoutedTarget | None = None
+    mirror_percent: float = 0.0
 
 
 def compile_routing(config: Mapping[str, Any]) -> Routing:
     """Return a checked configuration as calls use it. Raises ``LookupError``, ``TypeError`` or ``ValueError`` for one
     that this version does not understand."""
-    sticky = config.get("sticky_routing") or {}
+    sticky, mirror = config.get("sticky_routing") or {}, config.get("mirror")
     return Routing(
         type=config["type"],
         targets=tuple(compile_target(target) for target in config["load_balance_targets"]),
@@ -62,6 +65,8 @@ def compile_routing(config: Mapping[str, Any]) -> Routing:
             (part["source"], part["key"].lower() if part["source"] == "headers" else part["key"])
             for part in sticky.get("session_identifiers", ())
         ),
+        mirror=compile_target(mirror) if mirror else None,
+        mirror_percent=float(mirror["percent"]) if mirror else 0.0,
     )
 
 

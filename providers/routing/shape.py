@@ -8,6 +8,8 @@
 
 A target may have ``retry_config``, ``fallback_status_codes``, ``fallback_candidate``, ``override_params``,
 ``headers_override``, ``metadata_match``; by type ``weight``, ``priority`` with ``sla_cutoff``, or ``tier``.
+
+Ours is ``mirror``, the target that gets copies: ``{"target": "new/model", "percent": 5}``.
 """
 
 import difflib
@@ -56,6 +58,7 @@ COMMON_FIELDS: Final = (
     "metadata_match",
 )
 FIELDS: Final = {WEIGHT: ("weight",), LATENCY: (), PRIORITY: ("priority", "sla_cutoff"), COMPLEXITY: ("tier",)}
+MIRROR_FIELDS: Final = ("target", "percent", "override_params", "headers_override", "metadata_match")
 SLA_FIELDS: Final = ("time_per_output_token_ms", "time_to_first_token_ms")
 # Ours to set: the model is the target's own, and a stream must be what the caller reads.
 FORBIDDEN_PARAMS: Final = frozenset({"model", "stream"})
@@ -79,7 +82,7 @@ def faults_of(config: Any, model_types: Iterable[str]) -> list[Fault]:
 
 
 def _faults(kind: str, config: dict[str, Any], model_types: frozenset[str]) -> Iterator[Fault]:
-    known = ["type", "load_balance_targets"]
+    known = ["type", "load_balance_targets", "mirror"]
     known += ["sticky_routing"] if kind == WEIGHT else ["classification_strategy"] if kind == COMPLEXITY else []
     for name in config:
         if name not in known:
@@ -96,6 +99,7 @@ def _faults(kind: str, config: dict[str, Any], model_types: frozenset[str]) -> I
     yield from _over_all(kind, [target for target in targets if isinstance(target, dict)])
     if kind == WEIGHT and config.get("sticky_routing") is not None:
         yield from _sticky_faults(config["sticky_routing"])
+    yield from _mirror_faults(config.get("mirror"))
     if kind == COMPLEXITY:
         yield from _strategy_faults(config.get("classification_strategy", {"type": "heuristic"}))
 
@@ -210,6 +214,15 @@ def _sticky_faults(sticky: Any) -> Iterator[Fault]:
             yield f"sticky_routing.session_identifiers[{number}]", "Write source (headers or metadata) and key."
 
 
+def _mirror_faults(mirror: Any) -> Iterator[Fault]:
+    if mirror is None:
+        return
+    for path, problem in target_faults(mirror, MIRROR_FIELDS):
+        yield f"mirror{path}", problem
+    if isinstance(mirror, dict) and not _number(mirror.get("percent"), 0.001, 100):
+        yield "mirror.percent", "Write of how many percent of the calls it gets copies: above 0, 100 at most."
+
+
 def _strategy_faults(strategy: Any) -> Iterator[Fault]:
     if strategy != {"type": "heuristic"}:
         yield "classification_strategy", 'Only {"type": "heuristic"} is supported: no model is asked about a call.'
@@ -224,9 +237,12 @@ def statuses(codes: Any) -> frozenset[int] | None:
 
 
 def target_names(config: Any) -> list[str]:
-    """Return the names of a configuration's targets, as ``account/model``."""
-    targets = config.get("load_balance_targets") if isinstance(config, dict) else None
-    found = [target.get("target") for target in targets or [] if isinstance(target, dict)]
+    """Return the names of a configuration's targets and of its mirror, as ``account/model``."""
+    if not isinstance(config, dict):
+        return []
+    targets = config.get("load_balance_targets")
+    targets = [*(targets if isinstance(targets, list) else ()), config.get("mirror")]
+    found = [target.get("target") for target in targets if isinstance(target, dict)]
     return [name for name in found if isinstance(name, str)]
 
 

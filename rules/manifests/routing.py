@@ -31,6 +31,7 @@ class SpreadRule(Fields):
     load_balance_targets: Any = None
     sticky_routing: Any = None
     classification_strategy: Any = None
+    mirror: Any = None
     enabled: Flag = True
     mode: Annotated[String, MODE] = "enforce"
     max_failures: Annotated[Any, ELSEWHERE] = None
@@ -104,7 +105,7 @@ def _spread(rule: SpreadRule, where: Place) -> dict[str, Any]:
                 del target[name]
                 where.get("load_balance_targets", number, name).note(f"passed over: {ELSEWHERE.why}")
     routing = {"type": rule.type, "load_balance_targets": targets}
-    for name in ("sticky_routing", "classification_strategy"):
+    for name in ("sticky_routing", "classification_strategy", "mirror"):
         if (value := getattr(rule, name)) is not None:
             routing[name] = _json(value)
     return {"routing": routing}

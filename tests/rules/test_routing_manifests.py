@@ -50,6 +50,7 @@ rules:
   - target: openai-main/gpt-4o
     priority: 1
     fallback_candidate: false
+  mirror: {target: openai-main/gpt-4o-mini, percent: 2.5}
 """
 FALLBACK = """
 name: model-fallback-config
@@ -153,6 +154,7 @@ def test_targets_that_can_not_answer_are_said() -> None:
         ("target: azure/gpt-4o\n    weight", "target: gpt-4o\n    weight", "rules[0].load_balance_targets[0].target"),
         ("type: latency-based-routing", "type: random", "rules[1].type"),
         ("id: latency", "id: gpt4-weight", "rules[1].id"),
+        ("percent: 2.5", "percent: 200", "rules[2].mirror.percent"),
         ("response_status_codes: [429", "response_status_codes: [200", "rules[0].when.response_status_codes"),
         ("    override_params: {temperature: 0.9", "    retries: {a: 0.9", "rules[0].fallback_models[0].retries"),
     ],

@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.command import GatehouseCommand
 from accounts.models import Team, User, VirtualAccount
 from providers.models import Model
+from providers.routing.compiled import Routing, compile_routing
 from rules import compiled, periods, spending
 from rules.asked import Asked, asked_by
 from rules.compiled import CompiledRule, RuleSet
@@ -46,10 +47,19 @@ class Command(GatehouseCommand):
         for rule in rules.budgets.fitting(asked):
             if rule not in deciding:
                 self.stdout.write(f"budget {rule.label}: is charged; another of its configuration decides")
+        if known is not None and known.routing:
+            self.stdout.write(_virtual(asked.model, compile_routing(known.routing)))
         for line in _routes(rules, asked):
             self.stdout.write(line)
         if not counting:
             self.stdout.write("No rate limit and no budget counts such a call.")
+
+
+def _virtual(model: str, routing: Routing) -> str:
+    said = f"virtual model {model}: {routing.type} over {', '.join(target.name for target in routing.targets)}"
+    if routing.mirror is not None:
+        said += f"; copies of {routing.mirror_percent:g}% of the calls go to {routing.mirror.name}"
+    return said
 
 
 def _routes(rules: RuleSet, asked: Asked) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Rules that send calls elsewhere than they ask for, with the SDK, against a server with upstreams that tests play."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,10 +12,11 @@ from openai import InternalServerError, OpenAI, RateLimitError
 
 from tests.support.fixtures import USER
 from tests.support.installation import Gateway, Installation
-from tests.support.manifests import chat_model, provider
-from tests.support.stage import Stage, completion
+from tests.support.manifests import ACCESS, chat_model, provider
+from tests.support.stage import Stage, Turn, completion
 
 NAMES = ("one", "two", "three")
+RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": [], "usage": None}
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 SPREAD = {
     "type": "gateway-load-balancing-config",
@@ -84,6 +86,33 @@ BUDGETS = [
 ]
 
 
+def virtual(name: str, *targets: str, **fields: Any) -> dict[str, Any]:
+    """A model of the account ``smart`` over ``targets``, by priority."""
+    listed = [{"target": target, "priority": number} for number, target in enumerate(targets)]
+    routing = {"type": "priority-based-routing", "load_balance_targets": listed, **fields}
+    types = ["chat", "responses"]
+    return {"type": "integration/model/virtual", "name": name, "model_types": types, "routing_config": routing}
+
+
+SMART = {
+    "type": "provider-account/virtual-model",
+    "name": "smart",
+    "collaborators": [{"subject": f"user:{USER}", "role_id": ACCESS}],
+    "integrations": [
+        virtual("mirrored", "one/m", mirror={"target": "three/m", "percent": 100, "override_params": {"seed": 7}}),
+        virtual("capped", "one/m", mirror={"target": "three/kept", "percent": 100}),
+    ],
+}
+MIRROR_BUDGET = {
+    **budget("shadows", ["three/kept"], "one/cheap", 0.0001),
+    "when": {
+        "models": {"in": ["three/kept"]},
+        "subjects": {"virtual_accounts": {"in": ["gatehouse/mirror"]}},
+    },
+    "applies_to": {"type": "aggregate"},
+}
+
+
 @pytest.fixture(scope="module")
 def stages() -> Iterator[list[Stage]]:
     with ExitStack() as stack:
@@ -95,12 +124,15 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages
     """Three accounts, of which callers may use the first."""
     with Installation(tmp_path_factory.mktemp("rules") / "data", migrated_data) as installation:
         names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched")
-        models = [chat_model(name, model_id="gpt-4o" if name == "tiny" else "gpt-4o-mini") for name in names]
+        models = [
+            chat_model(name, model_types=["chat", "responses"], model_id="gpt-4o" if name == "tiny" else "gpt-4o-mini")
+            for name in names
+        ]
         accounts = [
             provider(name, stage.url, models=models, access=(f"user:{USER}",) if name == "one" else ())
             for name, stage in zip(NAMES, stages, strict=True)
         ]
-        installation.apply(*accounts, SPREAD, FALLBACK, *BUDGETS)
+        installation.apply(*accounts, SPREAD, FALLBACK, *BUDGETS, SMART, MIRROR_BUDGET)
         yield installation.gateway()
 
 
@@ -195,6 +227,8 @@ def test_why_and_explain_say_it(server: Gateway, client: OpenAI) -> None:
     why = server.installation.command("why", headers["x-request-id"]).stdout
     assert "routing: spread/audited (audit); spread/moves" in why
     assert "skipped: three/m: is for other metadata" in why
+    explain = server.installation.command("explain", "--as", USER, "--model", "smart/mirrored").stdout
+    assert "priority-based-routing over one/m; copies of 100% of the calls go to three/m" in explain
     explain = server.installation.command("explain", "--as", USER, "--model", "one/kept").stdout
     assert "fallback rule backup/limits (enforce): after 429 goes on to two/m" in explain
 
@@ -234,3 +268,68 @@ def test_an_audit_only_says_what_it_would_do(server: Gateway, client: OpenAI) ->
         assert headers["x-tfy-resolved-model"] == "one/watched"
     (record,) = server.installation.records(1, request_id=headers["x-request-id"])
     assert record["decision"]["cheaper"].endswith("(audit)")
+
+
+def test_a_mirror_gets_a_copy_that_is_recorded_apart(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    who, headers = asked(client, "smart/mirrored", max_tokens=50)
+    assert who == "one"
+    sent = [msgspec.json.decode(stage.turn().body) for stage in (stages[0], stages[2])]
+    assert sent[1] == {**sent[0], "seed": 7}
+    (record,) = server.installation.records(1, request_id=headers["x-request-id"])
+    model, _, shadow_id = record["decision"]["mirrored"].partition(" as ")
+    assert (record["account"], model) == ("one", "three/m")
+    (shadow,) = server.installation.records(1, request_id=shadow_id)
+    assert (shadow["subject_type"], shadow["subject_name"]) == ("virtualaccount", "gatehouse/mirror")
+    assert (shadow["model_asked"], shadow["model_resolved"], shadow["status"]) == ("three/m", "three/m", 200)
+    assert shadow["cost_pico"] == record["cost_pico"] > 0
+    assert shadow["decision"]["mirror_of"] == headers["x-request-id"]
+
+
+def test_no_caller_waits_for_a_mirror_or_sees_it_fail(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    stages[2].play(lambda turn: turn.wait_until_left(2.0))
+    began = time.monotonic()
+    assert asked(client, "smart/mirrored")[0] == "one"
+    assert time.monotonic() - began < 1.5
+    stages[2].turn()
+    stages[2].play(refuse(500))
+    _, headers = asked(client, "smart/mirrored")
+    (record,) = server.installation.records(1, request_id=headers["x-request-id"])
+    (shadow,) = server.installation.records(1, request_id=record["decision"]["mirrored"].partition(" as ")[2])
+    assert shadow["status"] == 500
+
+
+def test_a_stream_is_mirrored_as_one(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    def story(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.text("a")
+        turn.text("", finish_reason="stop")
+        turn.usage(5, 7)
+        turn.event("[DONE]")
+
+    stages[0].play(story)
+    stages[2].play(story)
+    stream = client.chat.completions.create(model="smart/mirrored", messages=MESSAGES, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == "a"
+    shadows = {"subject_name": "gatehouse/mirror", "stream": True}
+    (shadow,) = server.installation.records(1, **shadows)
+    assert (shadow["output_tokens"], shadow["ttft_us"] is not None) == (7, True)
+
+
+def test_what_would_happen_twice_is_not_mirrored(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    """A mirror must neither act, nor leave a stored response behind."""
+    for stage in stages:
+        stage.play(lambda turn: turn.answer(RESPONSE))
+    client.responses.create(model="smart/mirrored", input="hi", tools=[{"type": "web_search"}])
+    client.responses.create(model="smart/mirrored", input="hi")
+    assert msgspec.json.decode(stages[2].turn().body)["store"] is False
+    assert "store" not in msgspec.json.decode(stages[0].turn(1).body)
+    assert len(stages[2].turns) == 1
+
+
+def test_a_budget_of_the_mirrors_own_bounds_it(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    who, headers = asked(client, "smart/capped")
+    assert who == "one"
+    (record,) = server.installation.records(1, request_id=headers["x-request-id"])
+    (shadow,) = server.installation.records(1, request_id=record["decision"]["mirrored"].partition(" as ")[2])
+    assert (shadow["status"], shadow["error_class"], shadow["attempt_number"]) == (429, "budget_exceeded", 0)
+    assert not stages[2].turns
