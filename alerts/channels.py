@@ -48,7 +48,7 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class ChannelKind:
-    """A kind of channel. ``secret`` says what its secret is, empty: it has none. ``post`` is none for e-mail.
+    """A kind of channel. ``secret`` says what its secret is, empty: it has none. ``post`` is ``None`` for e-mail.
 
     ``usual`` is the address where none is given.
     """

@@ -21,7 +21,7 @@ EVERYTHING = "all calls"
 FAILED: Final = Q(client_gone=False) & (
     Q(status__gte=500) | (~Q(error_class="") & Q(status__lt=400)) | Q(upstream_status__in=(401, 403, 408, 429))
 )
-"""Attempts that the provider or the gateway failed; what callers did wrong is none of them."""
+"""Attempts that the provider or the gateway failed; what callers did wrong does not count."""
 KEY_REFUSED: Final = Q(upstream_status__in=(401, 403))
 COLUMNS: Final = {ALL: (), ACCOUNT: ("account",), MODEL: ("account", "model_asked", "model_resolved")}
 

@@ -353,7 +353,7 @@ LOGGING: dict[str, Any] = {
             for name in ("accounts", "providers", "usage", "gateway", "batches", "alerts", "console")
         },
         "django.request": {"level": "ERROR"},
-        # What clients got wrong is no error, and needs no traceback: console.errors writes a line.
+        # What clients got wrong is not an error, and needs no traceback: console.errors writes a line.
         "django.security": {"level": "CRITICAL"},
         "django.security.csrf": {"level": "WARNING"},
         "django.server": {"level": "WARNING"},

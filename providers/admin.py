@@ -20,7 +20,6 @@ from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
 from accounts.words import counted
 from providers import admin_views
 from providers.admin_filters import AccountFilter, DeprecatedFilter, TypeFilter
-from providers.admin_views import price_summary
 from providers.bound_secrets import ENCRYPTED
 from providers.credentials.kinds import FIELDS
 from providers.forms import (
@@ -29,7 +28,7 @@ from providers.forms import (
     ProviderAccountForm,
     former_name,
 )
-from providers.inlines import AliasInline, GrantInline, ModelInline, ModelSubjectInline, without_secrets
+from providers.inlines import AliasInline, GrantInline, ModelColumns, ModelInline, ModelSubjectInline, without_secrets
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, keep_former_name
 from providers.origins import origin
 from providers.secret_inputs import stored_header_names, stored_key
@@ -235,7 +234,7 @@ def usage_link(filters: dict[str, str], text: str) -> str:
 
 
 @admin.register(Model)
-class ModelPage(ScopedAdmin):
+class ModelPage(ModelColumns, ScopedAdmin):
     """Models of the accounts one manages."""
 
     rights = frozenset({"view", "add", "change", "delete"})
@@ -287,14 +286,6 @@ class ModelPage(ScopedAdmin):
     @display(description="name", ordering="name")
     def public_name(self, model: Model) -> str:
         return model.public_name
-
-    @display(description="types")
-    def types(self, model: Model) -> str:
-        return ", ".join(model.model_types)
-
-    @display(description="price per million tokens")
-    def price(self, model: Model) -> str:
-        return price_summary(model)
 
     @display(description="usage")
     def usage(self, model: Model) -> str:

@@ -14,7 +14,19 @@ from providers.forms import SubjectFormSet
 from providers.models import Alias, Grant, Model, ModelSubject
 
 
-class ModelInline(ReadOnlyInline):
+class ModelColumns:
+    """What is shown of a model in their list and on their account's page."""
+
+    @display(description="types")
+    def types(self, model: Model) -> str:
+        return ", ".join(model.model_types)
+
+    @display(description="price per million tokens")
+    def price(self, model: Model) -> str:
+        return price_summary(model)
+
+
+class ModelInline(ModelColumns, ReadOnlyInline):
     """The account's models at a glance; each is edited on its own page."""
 
     model = Model
@@ -24,14 +36,6 @@ class ModelInline(ReadOnlyInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         return without_secrets(super().get_queryset(request), "account").order_by("name")
-
-    @display(description="types")
-    def types(self, model: Model) -> str:
-        return ", ".join(model.model_types)
-
-    @display(description="price per million tokens")
-    def price(self, model: Model) -> str:
-        return price_summary(model)
 
 
 class AliasInline(ReadOnlyInline):

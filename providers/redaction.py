@@ -138,16 +138,16 @@ class Redactor:
     def _behind_escapes(self, body: bytes, escape: re.Pattern[bytes]) -> Spans:
         """Return where in ``body`` secrets are that have escapes in them."""
         found: Spans = []
-        texts = [body]
+        layers = [body]
         for _ in range(ROUNDS):
-            text, escapes = escape.subn(_unescaped, texts[-1])
+            text, escapes = escape.subn(_unescaped, layers[-1])
             if not escapes:
                 break
             spans = _merged(_spans(text, self._forms) + self._between_unseen(text))
-            for before in reversed(texts if spans else ()):
+            for before in reversed(layers if spans else ()):
                 spans = _spans_before(before, spans, escape)
             found += spans
-            texts.append(text)
+            layers.append(text)
         return found
 
     def _between_unseen(self, text: bytes) -> Spans:
@@ -202,17 +202,17 @@ class Redactor:
         text = tail = tail[len(tail.rstrip(self._alphabet)) :]
         if not tail.strip(self._never_first):
             return 0  # as behind most events
-        texts: list[bytes] = []
+        layers: list[bytes] = []
         most = 0
         for _ in range(ROUNDS):
             unfinished = _unfinished.search(text, max(0, len(text) - UNFINISHED_BYTES))
             if unfinished is not None:
                 text = text[: unfinished.start()]
             start = self._begun(text)
-            for before in reversed(texts):
+            for before in reversed(layers):
                 ((start, _),) = _spans_before(before, [(start, start)], self._escape)
             most = max(most, len(tail) - start)
-            texts.append(text)
+            layers.append(text)
             text, escapes = self._escape.subn(_unescaped, text)
             if not escapes:
                 break

@@ -113,7 +113,7 @@ class CountingForm(RuleForm):
 
 
 def _number(written: str) -> Any:
-    """Return the number that was written; what is none stays as it is, for the validation to name."""
+    """Return the number that was written; what is not a number stays as it is, for the validation to name."""
     try:
         return shape.plain(float(written))
     except (ValueError, OverflowError):

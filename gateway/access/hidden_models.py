@@ -1,4 +1,4 @@
-"""Which words could mean a model that a caller may not call, wherever they stand in a call."""
+"""Which words could mean a model that a caller may not call, wherever they are in a call."""
 
 import re
 

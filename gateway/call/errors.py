@@ -176,7 +176,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
 
 
 def unknown_path(path: str) -> NotFound:
-    """Return the error of a client whose address is none of ours."""
+    """Return the error of a client whose address is not one of ours."""
     return NotFound(
         f"Unknown path {path[:200]!r}. The OpenAI-compatible endpoints are under /v1, /api/llm and "
         "/api/llm/api/inference/openai, for example /v1/chat/completions.",

@@ -220,7 +220,7 @@ class EventStream:
         return any(map(self._shows_output, events))
 
     def _shows_output(self, event: sse.Event) -> bool:
-        spoken = self._attempt.spoken  # that an error is none is asked of the one event that looks like output
+        spoken = self._attempt.spoken  # only an event that looks like output is examined for an error
         return bool(event.data and event.data != DONE and spoken.is_output(event.fields) and self._found(event) is None)
 
     def _found(self, event: sse.Event) -> ReportedError | None:

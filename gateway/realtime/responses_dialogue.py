@@ -1,5 +1,5 @@
-"""Responses over a socket: every ``response.create`` is checked, owned, metered and recorded like the request it stands
-for.
+"""Responses over a socket: every ``response.create`` is checked, owned, metered and recorded like the request it
+replaces.
 """
 
 from collections import deque

@@ -4,9 +4,7 @@ llhttp is strict here (no leniency flag): what servers and proxies could read di
 """
 
 import asyncio
-import select
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 import httptools
 
@@ -15,7 +13,8 @@ from providers.upstream.decoding import decoder_of
 from providers.upstream.failures import BrokenAnswer, Disconnected, ReadTimedOut, UpstreamFailure
 from providers.upstream.head import Origin
 from providers.upstream.headers import Headers
-from providers.upstream.keeping import KEEPALIVE_SECONDS, close_source, idle_seconds
+from providers.upstream.keeping import KEEPALIVE_SECONDS, Keeper, has_news, idle_seconds
+from providers.upstream.uploading import Parts, Upload
 
 MAX_HEAD_BYTES = 2**16
 # Below this size a copy is cheaper than a second system call.
@@ -28,17 +27,6 @@ BROKE = "The connection to the upstream broke."
 NOT_HTTP = "The upstream's answer is not valid HTTP."
 SLOW = "The upstream did not answer in time."
 NOTED = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"})
-Parts = AsyncIterator[bytes]
-
-
-class Keeper(Protocol):
-    """What a connection belongs to."""
-
-    def freed(self, connection: "Connection", *, reusable: bool) -> None:
-        """Take the connection back: called once for every call that used it."""
-
-    def forget(self, connection: "Connection") -> None:
-        """Drop the connection, which closed, from those that wait for a call."""
 
 
 class Connection(asyncio.Protocol):
@@ -62,7 +50,6 @@ class Connection(asyncio.Protocol):
         "_noted",
         "_parser",
         "_read_timeout",
-        "_room",
         "_timer",
         "_timer_at",
         "_total",
@@ -70,14 +57,14 @@ class Connection(asyncio.Protocol):
         "_unsent",
         "_until_eof",
         "_upload",
-        "_writable",
         "idle_until",
         "origin",
         "paused",
         "served",
+        "writable",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin, keeper: Keeper) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin, keeper: "Keeper[Connection]") -> None:
         self.origin = origin
         self.served = 0
         self.idle_until = 0.0
@@ -102,9 +89,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._unsent = 0
-        self._upload: asyncio.Task[None] | None = None
-        self._writable = True
-        self._room: asyncio.Future[None] | None = None  # what an upload waits for
+        self._upload: Upload | None = None
+        self.writable = True
 
     # --- a call ---------------------------------------------------------------------------------------------
 
@@ -130,7 +116,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(head)
         elif not isinstance(body, bytes):
             self._transport.write(head)
-            self._upload = self._loop.create_task(self._pump(body, length))
+            self._upload = Upload(self._loop, self._transport, self, body, length)
         elif len(body) <= JOINED_BYTES:
             self._transport.write(head + body)
         else:
@@ -149,15 +135,7 @@ class Connection(asyncio.Protocol):
         if now >= self.idle_until or self.gone:
             return False
         rested = now - (self.idle_until - self._idle_seconds)
-        return rested < CHECKED_SECONDS or not self._has_news()
-
-    def _has_news(self) -> bool:
-        """Whether the socket has something to read, which on an idle connection is its end: the loop has not seen it
-        yet.
-        """
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return rested < CHECKED_SECONDS or not has_news(self._transport)
 
     @property
     def gone(self) -> bool:
@@ -222,13 +200,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Stop the upload."""
-        self._writable = False
+        self.writable = False
 
     def resume_writing(self) -> None:
         """Let the upload go on."""
-        self._writable = True
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self.writable = True
+        if self._upload is not None:
+            self._upload.resume()
 
     # --- llhttp ---------------------------------------------------------------------------------------------
 
@@ -386,7 +364,7 @@ class Connection(asyncio.Protocol):
     def _waits(self, answer: LeanAnswer) -> bool:
         """Whether it is the upstream's turn, not that of our reader or of the source of the body to send."""
         if self._upload is not None and not answer.status:
-            return self._room is not None
+            return self._upload.waits
         return answer.waiter is not None
 
     def _sends(self) -> bool:
@@ -397,51 +375,24 @@ class Connection(asyncio.Protocol):
 
     # --- uploads --------------------------------------------------------------------------------------------
 
-    async def _pump(self, body: Parts, length: int | None) -> None:
-        """Send a body in pieces, as fast as the upstream takes them.
+    def moved(self) -> None:
+        """Let the read timeout run from now on."""
+        self._heard = self._loop.time()
 
-        ``length`` is what the head says, ``None``: chunked.
-        """
-        left = length
-        try:
-            async for piece in body:
-                if self._transport.is_closing():  # writing failed; what was read, perhaps an early answer, comes first
-                    return
-                if left is None:
-                    if piece:  # an empty chunk would end the body
-                        self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-                else:
-                    left -= len(piece)
-                    if left < 0:
-                        break
-                    self._transport.write(piece)
-                if not self._writable:
-                    await self._drained()
-            if left:
-                raise ValueError("The body is not as long as its content-length says.")
-        except Exception as error:  # the upload task's boundary: the body's source failed, half a request is on its way
-            self._upload = None
-            failure = Disconnected(BROKE)
-            failure.__cause__ = error
-            self._end(failure)
-            return
-        finally:
-            await close_source(body)
-        if left is None:
-            self._transport.write(b"0\r\n\r\n")
+    def uploaded(self) -> None:
+        """Wait for the answer: the body has been sent."""
         self._upload = None
         self._heard = self._loop.time()
 
-    async def _drained(self) -> None:
-        self._heard = self._loop.time()
-        self._room = self._loop.create_future()
-        try:
-            await self._room
-        finally:
-            self._room = None
+    def upload_failed(self, error: Exception) -> None:
+        """End: the body's source failed with ``error``."""
+        self._upload = None
+        failure = Disconnected(BROKE)
+        failure.__cause__ = error
+        self._end(failure)
 
     def _stop_upload(self) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
             self._dirty = True
-            upload.cancel()
+            upload.stop()

@@ -369,7 +369,7 @@ function showPeople() {
   $("sentence").textContent = callers
     ? `${callers} will be able to call ${what}` + (draft.managers.length ? `; ${names("managers")} will also be able to change the account, its models and its access.` : ". Only superusers can change the account.")
     : "";
-  $("nobody").hidden = Boolean(callers);
+  $("no-callers").hidden = Boolean(callers);
 }
 
 // --- the whole ---------------------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def _write_choice(choice: Choice, index: int, thinking_in_content: bool) -> Fiel
     thoughts = [part for part in choice.parts if isinstance(part, Reasoning)]
     refusals = [part.text for part in choice.parts if isinstance(part, Refusal)]
     calls = [part for part in choice.parts if isinstance(part, ToolCall)]
-    pictures = [part for part in choice.parts if isinstance(part, Media)]
+    media = [part for part in choice.parts if isinstance(part, Media)]
     text = "".join(part.text for part in texts)
     message: Fields = {"role": "assistant", "content": text or None, "refusal": "".join(refusals) or None}
     if not text and not calls and not refusals and choice.finish != "content_filter":
@@ -165,19 +165,19 @@ def _write_choice(choice: Choice, index: int, thinking_in_content: bool) -> Fiel
     notes = [note for part in texts for note in part.annotations]
     if notes:
         message["annotations"] = notes
-    _write_media(message, pictures)
+    _write_media(message, media)
     message.update(signature_fields(next((part.signature for part in reversed(texts) if part.signature), "")))
     logprobs = None if choice.logprobs is None else {"content": choice.logprobs, "refusal": None}
     return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": SAID[choice.finish]}
 
 
-def _write_media(message: Fields, pictures: list[Media]) -> None:
+def _write_media(message: Fields, media: list[Media]) -> None:
     images = [
-        {"type": "image_url", "image_url": {"url": medias.data_uri(part)}} for part in pictures if part.kind == "image"
+        {"type": "image_url", "image_url": {"url": medias.data_uri(part)}} for part in media if part.kind == "image"
     ]
     if images:
         message["images"] = images
-    sounds = [part.data for part in pictures if part.kind == "audio"]
+    sounds = [part.data for part in media if part.kind == "audio"]
     if sounds:
         transcript = message.get("content") or ""
         message["audio"] = {"id": new_id("audio_"), "expires_at": 0, "data": "".join(sounds), "transcript": transcript}

@@ -180,12 +180,12 @@ def _results(message: Message, settings: Settings, marks: bool) -> list[Fields]:
         if not isinstance(result, ToolResult):
             continue
         texts = [part.text for part in result.parts if isinstance(part, Text) and part.text]
-        pictures = [part for part in result.parts if isinstance(part, Media)]
+        media = [part for part in result.parts if isinstance(part, Media)]
         text = "\n".join(texts)
         if result.is_error:
             text = f"Error: {text}" if text else "Error"
-        if pictures:
-            shown.extend([Text(f"Media of the tool result {result.call_id}:"), *pictures])
+        if media:
+            shown.extend([Text(f"Media of the tool result {result.call_id}:"), *media])
             text = text or "The result is in the next message."
         mark = cache_fields(result.cache) if marks else {}
         found.append({"role": "tool", "tool_call_id": result.call_id, "content": text, **mark})

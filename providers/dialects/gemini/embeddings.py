@@ -10,7 +10,7 @@ from providers.dialects.wire import Fields, answer_fields, count, encode, invali
 
 
 def write_request(request: EmbeddingRequest, model: str, *, strict: bool = False) -> tuple[str, bytes, list[str]]:
-    """Return the action and the JSON that embed all texts together, and what had to be dropped."""
+    """Return the action and the JSON that embed all inputs together, and what had to be dropped."""
     dropped = [*(["user"] if request.user is not None else []), *request.extra]
     if dropped and strict:
         raise unsupported(dropped[0], f"is not supported by the model '{model}'.")

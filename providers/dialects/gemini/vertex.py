@@ -92,7 +92,7 @@ def _unnamed(request: Mapping[str, Any]) -> Fields:
 
 
 def embed_requests(request: EmbeddingRequest) -> Fields:
-    """Return the body of a batch for texts."""
+    """Return the body of a batch of strings."""
     config: Fields = {}
     if request.dimensions is not None:
         config["outputDimensionality"] = request.dimensions
@@ -112,7 +112,7 @@ def predict_body(request: EmbeddingRequest) -> bytes:
 
 
 def write_embeddings(request: EmbeddingRequest, model: str, *, strict: bool = False) -> tuple[str, bytes, list[str]]:
-    """Return the action and the JSON that embed texts, and what had to be dropped."""
+    """Return the action and the JSON that embed the inputs, and what had to be dropped."""
     dropped = [*(["user"] if request.user is not None else []), *request.extra]
     if dropped and strict:
         raise unsupported(dropped[0], f"is not supported by the model '{model}'.")

@@ -1,4 +1,4 @@
-"""Models that a call through ``/proxy/`` names are found wherever they stand, and checked by any of their names."""
+"""Models that a call through ``/proxy/`` names are found wherever they are, and checked by any of their names."""
 
 import json
 from typing import Any

@@ -205,7 +205,7 @@ def test_our_own_refusal_is_not_kept(running: Workers, upstream: SandboxProcess,
 
 def test_a_form_is_the_same_with_another_boundary(running: Workers, upstream: SandboxProcess, key: str) -> None:
     """Its clients make a new one for every try; the file is compared all the same."""
-    sound, other = b"RIFF" + b"\0" * 200_000, b"RIFF" + b"\1" * 200_000
+    audio, other = b"RIFF" + b"\0" * 200_000, b"RIFF" + b"\1" * 200_000
 
     def transcribe(data: bytes) -> Any:
         with running.one.sdk(running.token) as client:
@@ -213,7 +213,7 @@ def test_a_form_is_the_same_with_another_boundary(running: Workers, upstream: Sa
                 model="openai-main/whisper-1", file=("a.wav", io.BytesIO(data)), extra_headers=named(key)
             )
 
-    first, again = transcribe(sound), transcribe(sound)
+    first, again = transcribe(audio), transcribe(audio)
     assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
     with pytest.raises(UnprocessableEntityError):
         transcribe(other)

@@ -66,8 +66,8 @@ def test_edits(sdk: OpenAI, vendor: VendorUpstream) -> None:
     edited = content({"inlineData": {"mimeType": "image/png", "data": PIXEL}})
     vendor.answer(f"/models/{PAINTER}:generateContent", edited)
     model, first, second = f"internal-google/{PAINTER}", base64.b64decode(PIXEL), b"\xff\xd8\xff\r\n--x\r\n\r\n"
-    pictures = [("a.png", first, "image/png"), ("b.jpg", second, "application/octet-stream")]
-    made = sdk.images.edit(model=model, image=pictures, prompt="Add a hat.", n=1, size="1024x1536")
+    images = [("a.png", first, "image/png"), ("b.jpg", second, "application/octet-stream")]
+    made = sdk.images.edit(model=model, image=images, prompt="Add a hat.", n=1, size="1024x1536")
     assert made.data is not None
     assert made.data[0].b64_json == PIXEL
     assert made.usage is not None
@@ -86,10 +86,10 @@ def test_edits(sdk: OpenAI, vendor: VendorUpstream) -> None:
 
 def test_edits_that_can_not_be_converted(sdk: OpenAI, vendor: VendorUpstream) -> None:
     asked: dict[str, Any] = {"model": f"internal-google/{PAINTER}", "prompt": "Add a hat."}
-    picture = ("a.png", base64.b64decode(PIXEL), "image/png")
+    image = ("a.png", base64.b64decode(PIXEL), "image/png")
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"image": picture, "mask": picture}, "mask"),
-        ({"image": picture, "n": 2}, "n"),
+        ({"image": image, "mask": image}, "mask"),
+        ({"image": image, "n": 2}, "n"),
         ({"image": ("a.txt", b"text", "text/plain")}, "images[0].image_url"),
         ({"image": ("a", b"\x00\x01", "application/octet-stream")}, "images[0].image_url"),
         ({"image": []}, "images"),

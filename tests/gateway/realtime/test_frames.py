@@ -14,19 +14,19 @@ from gateway.realtime.frames import fields_of
 EVENT = b'{"type":"session.update","session":{"model":"gpt-realtime-2"}}'
 
 
-@pytest.mark.parametrize("blanks", [0, 1, 63, 64, 65, 4096, 1_000_000])
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 4096, 1_000_000])
 @pytest.mark.parametrize("blank", [b" ", b"\t", b"\r\n"])
-def test_whitespace_before_an_event_hide_nothing(blanks: int, blank: bytes) -> None:
-    fields = fields_of(blank * blanks + EVENT)
+def test_whitespace_before_an_event_hide_nothing(count: int, blank: bytes) -> None:
+    fields = fields_of(blank * count + EVENT)
     assert fields is not None
     assert bytes(fields["type"]) == b'"session.update"'
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "utf-8-sig"])
-@pytest.mark.parametrize("blanks", [0, 64, 5000])
-def test_another_encoding_is_refused(encoding: str, blanks: int) -> None:
+@pytest.mark.parametrize("count", [0, 64, 5000])
+def test_another_encoding_is_refused(encoding: str, count: int) -> None:
     with pytest.raises(InvalidRequest):
-        fields_of((" " * blanks + EVENT.decode()).encode(encoding))
+        fields_of((" " * count + EVENT.decode()).encode(encoding))
 
 
 @pytest.mark.parametrize("before", [b"\x00", b"\x0b", b"[", b"// ", b"garbage ", b"\xff\xfe ", b"\xc2\xa0"])

@@ -305,8 +305,8 @@ def test_a_fault_of_the_callers_does_not_make_a_target_rest(client: OpenAI, stag
 
 
 def test_what_can_not_hold_the_text_is_skipped(client: OpenAI) -> None:
-    sound = {"type": "input_audio", "input_audio": {"data": "A" * 1_100_000, "format": "wav"}}
-    heard: Any = [{"role": "user", "content": [sound]}]
+    audio = {"type": "input_audio", "input_audio": {"data": "A" * 1_100_000, "format": "wav"}}
+    heard: Any = [{"role": "user", "content": [audio]}]
     assert client.chat.completions.create(model="smart/chat", messages=heard).choices[0].message.content == "one"
     escaped = json.dumps({"model": "smart/chat", "messages": [{"role": "user", "content": "水" * 190_000}]}).encode()
     assert len(escaped) > 1_100_000

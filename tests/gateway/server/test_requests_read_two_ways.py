@@ -1,4 +1,4 @@
-"""What a proxy before the server may read in another way: trailers, headers that stand twice, other versions."""
+"""What a proxy before the server may read in another way: trailers, headers that appear twice, other versions."""
 
 import asyncio
 from typing import Any
