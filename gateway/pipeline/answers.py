@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.billing import usage as metering
 from gateway.body import sse
+from gateway.call.operation import HEARD
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.cleaning import cleaned
 from gateway.pipeline.kinds import is_due, may_stream, starts_events
@@ -17,11 +18,12 @@ from gateway.pipeline.replies import NO_BODY, is_json
 from providers.dialects.base import ReportedError
 from providers.dialects.conversion import JSON, Converted
 from providers.dialects.openai import failed_response
-from providers.dialects.reported import RESULTS, WORDS, error_in
+from providers.dialects.reported import WORDS, error_in, has_result
 from providers.redaction import redactor
 from providers.upstream.failures import BrokenAnswer
 
 UPSTREAM_ERROR = "upstream_error"
+SHOWN = frozenset({"null", "{}", "[]"})
 NOT_JSON = "The upstream's answer is not valid JSON."
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -51,17 +53,19 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         refusal = error_in(attempt.spoken, body, fields, due=True) or ReportedError(
             status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
         )
-        _note_error(attempt, refusal)
+        note_error(attempt, refusal)
         return ReadAnswer(status, await cleaned(account, body), fields)
-    if (b"rror" in body or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
-        _note_error(attempt, error)
-        if fields.keys().isdisjoint(RESULTS):
-            return ReadAnswer(error.status, await cleaned(account, body), fields)
     if fields:
-        metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
+        metering.read_fields(attempt.record, fields, account.vendor.usage)
+    if (b"rror" in body or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
+        note_error(attempt, error)
+        if not has_result(fields):
+            return ReadAnswer(error.status, await cleaned(account, body), fields)
+    if not fields and status not in NO_BODY:
+        _check_something(attempt, body)
     failed = _failed_response(attempt, fields)
     if failed is not None:
-        _note_error(attempt, failed)
+        note_error(attempt, failed)
     outcome = failed.status if failed is not None else status
     whole = _with_provider(attempt, body, fields)
     passed = await cleaned(account, whole)
@@ -99,7 +103,7 @@ async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     """Read an answer that was converted, whose usage is in the record already."""
     account = attempt.target.account
     if converted.failure is not None:
-        _note_error(attempt, ReportedError(converted.status, converted.failure.message))
+        note_error(attempt, ReportedError(converted.status, converted.failure.message))
     body = converted.body
     fields: Mapping[str, msgspec.Raw] = {}
     if converted.failure is None and converted.media_type == JSON:
@@ -123,14 +127,25 @@ def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msg
     words = body.strip()
     if not words and due:
         raise BrokenAnswer("The upstream answered with a success and an empty body.")
-    if words == b"null" and due:
-        raise BrokenAnswer("The upstream answered with a success and nothing but null.")
     if words and not sse.is_json(body) and attempt.answer is not None and is_json(attempt.answer):
         raise BrokenAnswer(NOT_JSON)
     return fields
 
 
-def _note_error(attempt: Attempt, error: ReportedError) -> None:
+def _check_something(attempt: Attempt, body: bytes) -> None:
+    """Raise ``BrokenAnswer`` for JSON without a field where a result is due. Only a transcript may be any text."""
+    call = attempt.call
+    if is_due(call) and call.operation.audio != HEARD and sse.is_json(body):
+        raise BrokenAnswer(f"The upstream answered with a success and nothing but {_shown(body)}.")
+
+
+def _shown(body: bytes) -> str:
+    text = body.decode("utf-8", "replace").strip()
+    return text if text in SHOWN else "JSON that is not an object"
+
+
+def note_error(attempt: Attempt, error: ReportedError) -> None:
+    """Note an error that the upstream reported in the attempt's record."""
     record = attempt.record
     record.error_class = UPSTREAM_ERROR
     record.error_message = redactor(attempt.target.account.secrets).beginning(error.message, MESSAGE_CHARACTERS)

@@ -17,6 +17,7 @@ from gateway.call import errors
 from gateway.call.body import JSON, Body, Upload
 from gateway.call.call import Call
 from gateway.objects import kept_responses
+from gateway.pipeline.answers import note_error
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.cleaning import cleaned
 from gateway.state import state
@@ -24,7 +25,7 @@ from providers.dialects.conversion import Ask, Conversion, Converted
 from providers.dialects.conversions import RESPONSES, maker_of
 from providers.dialects.failures import DialectError, unsupported
 from providers.dialects.neutral import Media, Settings
-from providers.dialects.reported import RESULTS, error_in
+from providers.dialects.reported import error_in, has_result
 from providers.dialects.wire import plain
 from providers.media.fetcher import FetchFailed
 from providers.snapshot import Target
@@ -199,7 +200,8 @@ def whole(attempt: Attempt, conversion: Conversion, status: int, body: bytes) ->
         return conversion.failed(status, body)
     fields = sse.fields_of(body)
     reported = error_in(attempt.dialect, body, fields, due=True)
-    if reported is not None and fields.keys().isdisjoint(RESULTS):
+    if reported is not None and not has_result(fields):
+        metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
         return conversion.failed(reported.status, body)
     try:
         converted = conversion.answer(body)
@@ -209,4 +211,6 @@ def whole(attempt: Attempt, conversion: Conversion, status: int, body: bytes) ->
         failure = error.failure()
         return Converted(status=failure.status, body=conversion.refused(failure), failure=failure)
     metering.take(attempt.record, converted.usage, converted.model)
+    if reported is not None:
+        note_error(attempt, reported)
     return converted

@@ -139,6 +139,8 @@ class EventStream:
             written = b"".join([self._converted(self._conversion, event) for event in events])
         except DialectError as error:
             raise BrokenAnswer(error.message) from None
+        if self._conversion.failure is not None:
+            written = doors.with_request_id(written, self._call.request_id)
         return sse.Events(written) if written else None
 
     def _converted(self, conversion: StreamConversion, event: sse.Event) -> bytes:
@@ -190,19 +192,20 @@ class EventStream:
         raw = events.raw
         record = self._record
         self._last = events
+        ended = self._end.complete
         early = record.ttft_us is None  # all is read that comes before the first output
         if early and self._sees_output(events):
             self._attempt.first_output()
             self._attempt.response = next((event.fields for event in events if event.data), {})
         self._output.keep(raw)
-        if not self._end.complete:
+        if not ended:
             self._end.see(events)
             self._attempt.ended = self._end.complete
             if self._end.complete:
                 self._attempt.finish_reasons = [reason.decode() for reason in FINISH_REASON.findall(raw)]
         if (early or b"rror" in raw) and not record.error_class:
             self._read_errors(self._suspects(events, early=early))
-        passed = self._read_usage(events) if b'"usage' in raw and self._conversion is None else raw
+        passed = self._read_usage(events, ended) if b'"usage' in raw and self._conversion is None else raw
         if not whole and not self._end.complete:
             return b""  # half an event: the client gets our error instead
         # What is small, as events are, needs no turns for others, and so no two coroutines.
@@ -255,13 +258,16 @@ class EventStream:
         self._record.error_class = UPSTREAM_ERROR
         self._record.error_message = self._clean.beginning(error.message, MESSAGE_CHARACTERS)
 
-    def _read_usage(self, events: sse.Events) -> bytes:
-        """Meter events with usage; return what is left without the chunk that only carries usage no one asked for."""
-        passed = []
+    def _read_usage(self, events: sse.Events, ended: bool) -> bytes:
+        """Meter events with usage; return what is left without the chunk that only carries usage no one asked for.
+
+        ``ended``: the stream's end came before; then a chunk that has but a role says nothing either.
+        """
+        passed: list[bytes] = []
         unasked = self._call.operation.path in USAGE_OPERATIONS and not self._call.wants_usage
         for event in events:
             metered = b'"usage' in event.raw and metering.read_fields(self._record, event.fields, self._semantics)
-            if metered and unasked and only_usage(event.fields):
+            if metered and unasked and only_usage(event.fields, but_role=ended or _finishes(passed, event)):
                 continue
             passed.append(event.raw)
         return b"".join(passed)
@@ -269,6 +275,11 @@ class EventStream:
     @property
     def _semantics(self) -> str:
         return self._attempt.target.account.vendor.usage
+
+
+def _finishes(before: list[bytes], event: sse.Event) -> bool:
+    """Whether one of the events ``before`` an event with a role has a choice's end."""
+    return b'"role"' in event.raw and any(FINISH_REASON.search(raw) for raw in before)
 
 
 async def raw_bytes(attempt: Attempt, answer: UpstreamAnswer, start: bytes = b"") -> AsyncIterator[bytes]:

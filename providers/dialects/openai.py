@@ -129,24 +129,26 @@ def failed_response(response: Fields) -> ReportedError | None:
     return read_error(decoded(said)) if failed else None
 
 
-def only_usage(fields: Fields) -> bool:
-    """Whether a chunk of a chat's stream, which has usage, says nothing else."""
+def only_usage(fields: Fields, *, but_role: bool = False) -> bool:
+    """Whether a chunk of a chat's stream, which has usage, says nothing else; ``but_role``, nothing but a role."""
     raw = fields.get("choices")
     if raw is None:
         return fields.keys() <= CHUNK
     if bytes(raw).replace(b" ", b"") in EMPTY:
         return True
     try:
-        return not any(_says(choice) for choice in _bare_choices.decode(raw))
+        return not any(_says(choice, but_role) for choice in _bare_choices.decode(raw))
     except (ValueError, RecursionError):
         return False
 
 
-def _says(choice: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether a choice has anything but its number and an empty delta."""
+def _says(choice: Mapping[str, msgspec.Raw], but_role: bool) -> bool:
+    """Whether a choice has anything but its number and an empty delta, or one with a role."""
     delta = object_of(choice.get("delta"))
     given = {name for name, raw in choice.items() if bytes(raw) not in EMPTY}
-    return bool(given - {"index", "delta"}) or any(bytes(raw) not in EMPTY for raw in delta.values())
+    return bool(given - {"index", "delta"}) or any(
+        bytes(raw) not in EMPTY for name, raw in delta.items() if not (but_role and name == "role")
+    )
 
 
 def _choices_of(fields: Fields) -> list[Choice]:

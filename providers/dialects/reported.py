@@ -16,8 +16,8 @@ from providers.dialects.failures import unwrapped
 
 # Objects whose own "error" is a field like any other: a job or response that failed is a good answer.
 NOT_BESIDE = ("id", "data", "output", "choices")
-# What an answer to a call has that came about in spite of the error beside it.
-RESULTS = frozenset({*NOT_BESIDE, "candidates", "content"})
+# What an answer to a call has that came about in spite of the error beside it. An id alone is no result.
+RESULTS = frozenset({*NOT_BESIDE, "candidates", "content"} - {"id"})
 # An answer that says one of these, and nothing but the words of errors, has no result.
 SAYING = frozenset({"errors", "detail", "message"})
 WORDS = SAYING | {"code", "error_code", "instance", "messages", "object", "param", "path", "request_id", "status"}
@@ -83,6 +83,11 @@ def error_in(
     if found is None and due and has_only_words(fields):
         return read_error(decoded(_encode(fields)))
     return found
+
+
+def has_result(fields: Fields) -> bool:
+    """Whether an answer that reports an error has something for the caller, too: empty choices are nothing."""
+    return any(name in fields and bytes(fields[name]).replace(b" ", b"") not in EMPTY for name in RESULTS)
 
 
 def has_only_words(fields: Fields) -> bool:

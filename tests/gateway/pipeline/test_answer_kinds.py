@@ -157,6 +157,61 @@ def test_an_error_in_a_200_is_one_at_every_door(
     assert (record["error_class"], record["error_message"], record["ttft_us"]) == ("upstream_error", message, None)
 
 
+BESIDE = b'"id":"x","error":{"code":503,"message":"cut short"},"usage":{"prompt_tokens":3,"completion_tokens":2}'
+HALF = b'{"index":0,"message":{"role":"assistant","content":"half"},"finish_reason":"stop"}'
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("half", [HALF, b""])
+def test_an_error_beside_a_result_is_recorded_at_every_door(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, model: str, door: str, half: bytes
+) -> None:
+    """What came goes on; an empty list of choices is nothing that came."""
+    answer(scripted, b'{%b,"choices":[%b]}' % (BESIDE, half))
+    response = call(gateway, token, door, model, stream=False)
+    assert (response.status_code, "half" in response.text) == (200 if half else 503, bool(half))
+    record = recorded(gateway, response)
+    assert (record["error_class"], record["error_message"]) == ("upstream_error", "cut short")
+    assert (record["status"], record["input_tokens"], record["output_tokens"]) == (response.status_code, 3, 2)
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b"{}", b"5"])
+@pytest.mark.parametrize("door", DOORS)
+def test_json_without_a_field_is_no_answer_at_any_door(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, model: str, door: str, body: bytes
+) -> None:
+    answer(scripted, body)
+    response = call(gateway, token, door, model, stream=False)
+    assert response.status_code == 502
+    assert recorded(gateway, response)["error_class"] == "upstream_broken_answer"
+
+
+def test_an_error_amid_a_stream_has_the_calls_id_for_anthropics_clients(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, model: str
+) -> None:
+    answer(scripted, TEXT + b'data: {"error":{"message":"cut short","code":503}}\n\n', SSE)
+    response = call(gateway, token, "messages", model, stream=True)
+    last = json.loads(response.text.strip().rpartition("data: ")[2])
+    assert last["error"]["message"] == "cut short"
+    assert last["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1], ids=["together", "apart"])
+def test_usage_behind_the_end_is_withheld_even_with_a_role(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, model: str, pause: float
+) -> None:
+    """Behind the end a role says nothing; at the beginning it does."""
+    role = (
+        b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":%b}\n\n'
+    )
+    first, last = (role % (b'{"prompt_tokens":3,"completion_tokens":%d}' % made) for made in (0, 2))
+    head = f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {SSE}\r\n\r\n".encode()
+    scripted.answer(head + first + TEXT, last + DONE, pause=pause)
+    response = call(gateway, token, "chat", model, stream=True)
+    assert response.content == first + TEXT + DONE
+    assert recorded(gateway, response)["output_tokens"] == 2
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_plain_text_in_an_error_event_is_its_message(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, model: str, door: str

@@ -160,16 +160,15 @@ def test_a_key_repeated_with_nul_between(gateway: Gateway, token: str, scripted:
     assert record["error_message"].replace("\0", "") == "[redacted]"
 
 
+NOTHING = (b"", b"null", b"[]", b"[1, 2]", b"{}", b"5", b"true", b'"text"')
+
+
 def test_a_success_that_is_not_json(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
 ) -> None:
-    """JSON that is not an object goes on as it came; nothing at all is of no use to a client."""
-    scripted.answer(OK_HEAD + b"content-length: 6\r\n\r\n[1, 2]")
-    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
-    assert (response.status_code, response.content) == (200, b"[1, 2]")
+    """Nothing at all, and JSON without a field, are of no use to a client."""
     for answer in (
-        OK_HEAD + b"content-length: 0\r\n\r\n",
-        OK_HEAD + b"content-length: 4\r\n\r\nnull",
+        *(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body for body in NOTHING),
         b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n",
         EVENTS_HEAD.replace(b"text/event-stream", b"text/plain"),
     ):
@@ -211,6 +210,19 @@ def test_an_error_beside_choices_is_recorded_and_passed(
     assert (response.status_code, response.content) == (200, body[:-1] + b',"provider":"openai"}')
     (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
     assert (record["error_class"], record["error_message"]) == ("upstream_error", "cut")
+
+
+def test_an_error_beside_no_choices_is_an_error(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, scripted_model: str
+) -> None:
+    """What it says it used is recorded all the same."""
+    usage = b'{"prompt_tokens":3,"completion_tokens":0}'
+    body = b'{"id":"x","error":{"code":429,"message":"no"},"choices":[ ],"usage":%b}' % usage
+    scripted.answer(OK_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+    response = gateway.post(token, CHAT_PATH, chat(model=scripted_model))
+    assert (response.status_code, response.content) == (429, body)
+    (record,) = gateway.installation.records(1, request_id=response.headers["x-request-id"])
+    assert (record["error_class"], record["error_message"], record["input_tokens"]) == ("upstream_error", "no", 3)
 
 
 def test_an_answer_with_half_a_character(
