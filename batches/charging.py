@@ -25,6 +25,7 @@ from gateway.telemetry import meter
 from gateway.telemetry.tracer import charged
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
 from usage import rows
+from usage.models import UsageRecord
 from usage.records import AttemptRecord
 
 logger = logging.getLogger("batches")
@@ -220,8 +221,12 @@ def ended_at(row: OwnedObject) -> datetime:
 def _store(row: OwnedObject, chunk: list[AttemptRecord]) -> None:
     if not chunk:
         return
+    # What was counted before a crash is not counted again; the job's lease lets no one else charge the batch meanwhile.
+    found = UsageRecord.objects.filter(pk__in=[record.attempt_id for record in chunk])
+    stored = {str(pk) for pk in found.values_list("pk", flat=True)}
     if rejected := rows.store([_encode(record) for record in chunk], DEFAULT_DB_ALIAS):
         logger.error("Batch %s: %s can't be stored.", row.object_id, counted(len(rejected), "usage record"))
     for record in chunk:
-        meter.attempt_ended(record, record.model_asked)
-        charged(record)
+        if record.attempt_id not in stored:
+            meter.attempt_ended(record, record.model_asked)
+            charged(record)

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts.database_clock import database_now
-from batches import budget_alerts, notices, table
+from batches import budget_alerts, notices, table, telemetry
 from gateway.celery import BACKGROUND_SECONDS, DAY_SECONDS, HOUR_SECONDS
 from gateway.jobs import engine, leases, retention
 from gateway.jobs import table as gateway_table
@@ -16,6 +16,8 @@ from usage import feedback, pruning
 
 SWEEP_LIMIT = 500
 _last: dict[str, float] = {}
+
+telemetry.connect()
 
 
 def skips(name: str, seconds: float) -> bool:

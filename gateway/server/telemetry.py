@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from importlib.util import find_spec
 from urllib.parse import unquote
 
@@ -17,11 +18,33 @@ from gateway.telemetry.push import Pusher
 from gateway.telemetry.tracer import Tracer
 from usage import request_log
 
+_starting = threading.Lock()
+_users = 0
 NEEDED = {"http/protobuf": ("opentelemetry.proto",), "grpc": ("opentelemetry.proto", "grpc")}
 
 
 def start() -> None:
-    """Begin to count and to trace what the settings ask for: nothing by default."""
+    """Begin to count and to trace what the settings ask for: nothing by default.
+
+    A worker that runs calls starts it twice, for its tasks and for them; it ends with the last :func:`stop`.
+    """
+    global _users
+    with _starting:
+        _users += 1
+        if _users == 1:
+            _start()
+
+
+def stop() -> None:
+    """Send what is there, within some seconds, and end."""
+    global _users
+    with _starting:
+        _users -= 1
+        if _users == 0:
+            _stop()
+
+
+def _start() -> None:
     meter.meter = _make_meter()
     tracer.tracer = _make_tracer()
     request_log.log = body_log.make()
@@ -30,8 +53,7 @@ def start() -> None:
             each.start()
 
 
-def stop() -> None:
-    """Send what is there, within some seconds, and end."""
+def _stop() -> None:
     for each in (request_log.log, tracer.tracer, meter.meter):
         if each is not None:
             each.stop()

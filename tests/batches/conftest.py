@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from tests.gateway.telemetry.test_exporter import TOKEN, Scraper
 from tests.support.batch_inputs import HEADERS, QUICK
 from tests.support.celery_processes import clock, worker
 from tests.support.fixtures import USER, seed
 from tests.support.halting_storage import Gate
 from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import free_port
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,8 @@ def other(quick: Gateway) -> OpenAI:
 class Embedded:
     """The gateway that does the work itself, on SQLite."""
 
+    scraper: Scraper
+
     def __init__(self, installation: Installation, _: ExitStack) -> None:
         self.installation = installation
         self.gate = Gate(installation.data)
@@ -59,6 +63,8 @@ class Embedded:
 
 class Brokered:
     """Two workers and a clock of Celery's own, over Valkey, on PostgreSQL."""
+
+    scraper: Scraper
 
     def __init__(self, installation: Installation, stack: ExitStack) -> None:
         self.installation = installation
@@ -76,10 +82,15 @@ class Brokered:
 
 @pytest.fixture
 def jobs(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path, quick_upstream: SandboxProcess) -> Any:
-    """The parties of a test: ``embedded`` or ``brokered``. Their files can halt half-way (``jobs.gate``)."""
+    """The parties of a test: ``embedded`` or ``brokered``. Their files can halt half-way (``jobs.gate``);
+    ``jobs.scraper`` reads their metrics.
+    """
     data = tmp_path / "installation"
+    port = free_port()
     env = {
         **QUICK,
+        "GATEHOUSE_METRICS_PORT": str(port),
+        "GATEHOUSE_METRICS_TOKEN": TOKEN,
         "GATEHOUSE_FILE_STORAGE": "tests.support.halting_storage.HaltingStorage",
         "GATEHOUSE_FILE_STORAGE_OPTIONS": json.dumps({"location": str(data / "files"), "gate": str(data / "gate")}),
     }
@@ -91,4 +102,6 @@ def jobs(request: pytest.FixtureRequest, tmp_path: Path, migrated_data: Path, qu
             env["REDIS_URL"] = request.getfixturevalue("redis_url")
             installation = stack.enter_context(Installation(data, None, env))
         seed(installation, quick_upstream.url)
-        yield (Embedded if request.param == "embedded" else Brokered)(installation, stack)
+        jobs = (Embedded if request.param == "embedded" else Brokered)(installation, stack)
+        jobs.scraper = Scraper(port)
+        yield jobs

@@ -54,6 +54,25 @@ def test_a_worker_killed_again_and_again_changes_nothing(jobs: Any, quick_upstre
     again: OpenAI = jobs.gateway.sdk(token, default_headers=HEADERS)
     done = again.batches.retrieve(batch.id)
     assert done.status == "completed"
+    assert_metrics_count_what_is_charged(jobs, again)
+
+
+def assert_metrics_count_what_is_charged(jobs: Any, client: OpenAI) -> None:
+    """Whichever process charges a line, the installation's one port counts it, once."""
+
+    def lines() -> float:
+        found: float = jobs.scraper.total("ai_gateway_requests_total", operation="chat", status="200")
+        return found
+
+    wait_until(jobs.scraper.answers, 20)
+    before, settled = -1.0, lines()
+    while before != settled:
+        time.sleep(1.5)
+        before, settled = settled, lines()
+    batch = submit(client, 3)
+    wait_until(lambda: charged(jobs.installation, batch.id) == 3, 40, 0.1)
+    wait_until(lambda: lines() >= settled + 3, 20, 0.1)
+    assert lines() == settled + 3
 
 
 def test_many_lines_in_bounded_memory(quick: Gateway, client: OpenAI) -> None:
