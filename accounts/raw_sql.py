@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,4 +18,10 @@ def execute(cursor: Any, connection: BaseDatabaseWrapper, statement: str, values
         cursor.execute(statement, values)
         return
     with connection.wrap_database_errors:
-        sqlite3.Cursor.execute(cursor.cursor, statement.replace("%s", "?"), values)
+        sqlite3.Cursor.execute(cursor.cursor, _in_sqlite(statement), values)
+
+
+@lru_cache(maxsize=256)
+def _in_sqlite(statement: str) -> str:
+    """Return the statement with SQLite's own places; the same each time, so that it is found among the prepared."""
+    return statement.replace("%s", "?")

@@ -6,6 +6,7 @@ them again from the records.
 """
 
 import hashlib
+import operator
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +30,15 @@ SUMS: Final = (
     "cost_low",
 )
 DIMENSIONS: Final = ("hour", "account", "model", "subject_type", "subject_name", "teams")
+READ: Final = (
+    *("created_at", "account", "model_asked", "subject_type", "subject_name", "teams"),
+    *("attempt_number", "error_class", "status", "cost_pico", "price_gaps"),
+    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"),
+)
+"""The columns of a record that :func:`add` reads, in this order."""
+GROUPED: Final = 6
+"""How many of them say what a record counts for."""
+HOUR_CHARACTERS: Final = 13
 KEY_SEPARATOR: Final = "\x1f"
 
 
@@ -80,6 +90,8 @@ _UPSERT: Final = (
 )
 
 Sums = list[int]
+Groups = dict[tuple[str, ...], Sums]
+_read: Final = operator.itemgetter(*READ)
 
 
 def model_name(account: str, asked: str) -> str:
@@ -87,15 +99,15 @@ def model_name(account: str, asked: str) -> str:
     return asked if not asked or not account or asked.startswith(f"{account}/") else f"{account}/{asked}"
 
 
-def add(records: Iterable[dict[str, Any]], using: str) -> None:
-    """Add records that were stored now, as column values by name, to their hours.
+def add(records: Iterable[tuple[Any, ...]], using: str) -> None:
+    """Add records that were stored now, each as the values of its columns :data:`READ`, to their hours.
 
     Call it in the transaction that stored them.
     """
-    sums: dict[tuple[str, ...], Sums] = {}
-    for record in records:
-        _sum(sums, record, _amounts(record))
-    _write(sums.items(), using)
+    groups: Groups = {}
+    for values in records:
+        _count(groups, values)
+    _write(_by_model(groups), using)
 
 
 def adjust(changed: Iterable[tuple[dict[str, Any], dict[str, Any]]], using: str) -> None:
@@ -103,42 +115,41 @@ def adjust(changed: Iterable[tuple[dict[str, Any], dict[str, Any]]], using: str)
 
     Call it in the transaction that changed them.
     """
-    sums: dict[tuple[str, ...], Sums] = {}
+    groups: Groups = {}
     for before, after in changed:
-        _sum(sums, after, [new - old for old, new in zip(_amounts(before), _amounts(after), strict=True)])
-    _write(sums.items(), using)
+        values = _read(after)
+        _count(groups, values)
+        _count(groups, (*values[:GROUPED], *_read(before)[GROUPED:]), -1)
+    _write(_by_model(groups), using)
 
 
-def _sum(sums: dict[tuple[str, ...], Sums], record: dict[str, Any], amounts: Iterable[int]) -> None:
-    dimensions = (
-        f"{record['created_at'][:13]}:00:00",
-        record["account"],
-        model_name(record["account"], record["model_asked"]),
-        record["subject_type"],
-        record["subject_name"],
-        record["teams"],
-    )
-    total = sums.setdefault(dimensions, [0] * len(SUMS))
-    for place, amount in enumerate(amounts):
-        total[place] += amount
+def _count(groups: Groups, values: tuple[Any, ...], sign: int = 1) -> None:
+    """Add a record's amounts to its group, each by a statement: all calls come here, beside the event loop."""
+    *group, number, error, status, cost, gaps, given, cached, made, reasoned = values
+    group[0] = group[0][:HOUR_CHARACTERS]
+    total = groups.setdefault(tuple(group), [0] * len(SUMS))
+    high, low = divmod(cost or 0, SPLIT)
+    total[0] += sign * (number <= 1)
+    total[1] += sign
+    total[2] += sign * (bool(error) or status >= 400)
+    total[3] += sign * (400 <= status < 500)
+    total[4] += sign * (cost is None)
+    total[5] += sign * bool(gaps)
+    total[6] += sign * given
+    total[7] += sign * cached
+    total[8] += sign * made
+    total[9] += sign * reasoned
+    total[10] += sign * high
+    total[11] += sign * low
 
 
-def _amounts(record: dict[str, Any]) -> tuple[int, ...]:
-    cost = record["cost_pico"]
-    wrong = bool(record["error_class"]) or record["status"] >= 400
-    return (
-        int(record["attempt_number"] <= 1),
-        1,
-        int(wrong),
-        int(400 <= record["status"] < 500),
-        int(cost is None),
-        int(bool(record["price_gaps"])),
-        record["input_tokens"],
-        record["cached_tokens"],
-        record["output_tokens"],
-        record["reasoning_tokens"],
-        *divmod(cost or 0, SPLIT),
-    )
+def _by_model(groups: Groups) -> Iterable[tuple[tuple[str, ...], Sums]]:
+    """Return the sums by :data:`DIMENSIONS`: several names may be of one model."""
+    sums: dict[tuple[str, ...], Sums] = {}
+    for (hour, account, asked, *others), total in groups.items():
+        dimensions = (f"{hour}:00:00", account, model_name(account, asked), *others)
+        sums[dimensions] = list(map(operator.add, sums.get(dimensions, [0] * len(SUMS)), total))
+    return sums.items()
 
 
 def _write(sums: Iterable[tuple[tuple[str, ...], Sums]], using: str) -> None:
