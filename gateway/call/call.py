@@ -16,7 +16,7 @@ from gateway.call.errors import CallError
 from gateway.call.headers import Options
 from gateway.call.load import Ticket
 from gateway.call.operation import Operation
-from gateway.call.plan import Plan
+from gateway.call.plan import Plan, PlannedTarget
 from gateway.models import Owned
 from gateway.telemetry.context import Trace
 from providers.snapshot import ModelSnapshot, Target
@@ -27,7 +27,9 @@ from usage.records import AttemptRecord
 class CallAttempt(Protocol):
     """What a call knows of an attempt to have it answered (``gateway.pipeline.attempt.Attempt``)."""
 
+    call: "Call"
     target: Target
+    planned: PlannedTarget | None
     number: int
     record: AttemptRecord
     failure: BaseException | None
@@ -88,7 +90,8 @@ class Call:
     call which names none itself. ``wants_usage``: the caller asks for a stream's usage; ``asks_usage``: we do.
     ``audio`` measures what is heard or spoken. ``head_only``: the client sent HEAD, which is answered as GET without
     the body. ``decision`` is what was decided about the call and why, for its records; ``limits`` what it holds of
-    rate limits and budgets.
+    rate limits and budgets. ``begun`` counts the attempts that were begun; a copy that makes a second request shares
+    it.
     """
 
     __slots__ = (
@@ -100,6 +103,7 @@ class Call:
         "audio",
         "base_url",
         "batch_line",
+        "begun",
         "body",
         "caller",
         "client_gone",
@@ -167,6 +171,7 @@ class Call:
         self.batch_line: BatchLine | None = None
         self.plan = Plan()
         self.attempt: CallAttempt | None = None
+        self.begun = [0]
         self.error = ""
         self.client_gone = False
         self.decision: dict[str, Any] = {}

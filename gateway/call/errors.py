@@ -119,6 +119,10 @@ class ClientGone(CallError):
     """The client closed the connection; no one reads this."""
 
 
+class HedgeLost(CallError):
+    """Another request of the call was answered first; no one reads this."""
+
+
 class TruncatedStream(CallError):
     """The upstream's stream ended before it was complete."""
 
@@ -158,6 +162,7 @@ TABLE: tuple[tuple[type[BaseException], Row], ...] = (
     (BudgetExceeded, Row(429, "insufficient_quota", "budget_exceeded", "limits")),
     (TooManyRequests, Row(429, "rate_limit_error", "rate_limit_exceeded", "limits")),
     (ClientGone, Row(499, "invalid_request_error", "client_closed_request", "request")),
+    (HedgeLost, Row(499, "server_error", "hedge_lost", "gateway")),
     (InvalidRequest, Row(400, "invalid_request_error", "invalid_request", "request")),
     (TruncatedStream, Row(502, "server_error", "upstream_stream_truncated", "model")),
     (Unavailable, Row(503, "server_error", "unavailable", "gateway")),

@@ -44,13 +44,15 @@ class Plan(msgspec.Struct, frozen=True):
     """Where a call may go, the preferred target first. A call that names a model or an account has a plan of one.
 
     ``routed``: it was made of a virtual model's targets or a routing rule's, whose health is followed. ``rules`` are
-    the routing rules that made it. ``mirror`` is the target that gets a copy of the call.
+    the routing rules that made it. ``mirror`` is the target that gets a copy of the call. ``hedge``: the second
+    target is asked, too, when the first takes longer than this share of its answers.
     """
 
     targets: tuple[PlannedTarget, ...] = ()
     routed: bool = False
     rules: tuple[str, ...] = ()
     mirror: RoutedTarget | None = None
+    hedge: float | None = None
 
     @property
     def first(self) -> Target:

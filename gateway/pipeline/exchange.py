@@ -196,7 +196,7 @@ async def _stream_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes, 
     call = attempt.call
     call.stream = attempt.record.stream = True  # a multipart body may ask for it after the model, unseen until now
     stream = EventStream(attempt, answer, first)
-    until_output = call.options.first_token_timeout is not None
+    until_output = call.options.first_token_timeout is not None or call.plan.hedge is not None
     if until_output or wait_for_first_event:
         await stream.prime(until_output=until_output)
     elif attempt.conversion is not None:

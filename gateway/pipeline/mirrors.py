@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from accounts.caller import Caller
-from gateway.body.json import flag
+from gateway.body.acting import acts, stores
 from gateway.call import errors
 from gateway.call.call import Call, new_request_id
 from gateway.call.plan import Plan
@@ -29,9 +29,6 @@ logger = logging.getLogger("gateway.pipeline")
 
 MOST_AT_ONCE: Final = 100
 """Shadows under way in this process; beyond that calls are not mirrored."""
-OURS: Final = frozenset({"function", "custom"})
-"""The types of tools that the caller runs."""
-KEPT_BY_DEFAULT: Final = frozenset({"responses"})
 SHADOW: Final = Caller(
     token_id=0,
     prefix="",
@@ -48,7 +45,6 @@ SHADOW: Final = Caller(
     expires_at=None,
 )
 
-_tools = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _under_way = 0
 
 
@@ -76,23 +72,11 @@ def shadow_of(call: Call) -> Call | None:
         setattr(shadow, name, getattr(call, name))
     shadow.model_asked = target.model.public_name
     shadow.body = asked[0].copy()
-    if call.operation.model_type in KEPT_BY_DEFAULT or "store" in shadow.body.fields:
+    if stores(shadow.body.fields, call.operation.model_type):
         shadow.body.replace({**shadow.body.fields, "store": msgspec.Raw(b"false")})
     shadow.plan = Plan((planned_target(shadow, mirror, target),))
     shadow.decision = {"mirror_of": call.request_id}
     return shadow
-
-
-def acts(fields: dict[str, msgspec.Raw]) -> bool:
-    """Whether a call does more than to answer: it has the provider run tools, or go on in the background."""
-    if "mcp_servers" in fields or flag(fields, "background"):
-        return True
-    try:
-        tools = _tools.decode(fields.get("tools", b"[]"))
-    except msgspec.DecodeError:
-        return True
-    kinds = [tool["type"] for tool in tools if "type" in tool]
-    return any(bytes(kind).strip(b'"').decode("utf-8", "replace") not in OURS for kind in kinds)
 
 
 async def _run(shadow: Call, run: Callable[[Call], Awaitable[Reply]]) -> None:

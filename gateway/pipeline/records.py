@@ -162,6 +162,8 @@ def redact(record: AttemptRecord, account: AccountSnapshot) -> None:
 
 def _note_error(record: AttemptRecord, call: Call, target: Target, error: BaseException, *, replied: bool) -> None:
     cause = cause_of(call, error)
+    if isinstance(cause, errors.HedgeLost):  # nothing went wrong: the decision says it
+        return
     if not record.error_class:  # what the vendor said itself stays
         record.error_class = errors.code_of(cause)
         clean = redactor(target.account.secrets)

@@ -6,18 +6,17 @@ nothing is tried again.
 
 import asyncio
 import random
-from collections.abc import Sequence
 from time import perf_counter_ns
 
 from gateway.call import errors
 from gateway.call.call import Call
 from gateway.call.plan import PlannedTarget
 from gateway.call.reply import Reply
-from gateway.pipeline import mirrors, stream_usage
+from gateway.pipeline import hedged, mirrors, stream_usage
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.exchange import exchange
 from gateway.policies import access, admit, ownership
-from gateway.routing import keys
+from gateway.routing import hedging, keys
 from gateway.routing.health import health
 from gateway.telemetry import meter
 from providers.upstream.failures import UpstreamFailure
@@ -40,27 +39,36 @@ async def run(call: Call) -> Reply:
 
 async def deliver(call: Call) -> Reply:
     """Try the call's planned targets in order until one answers; the last attempt's failure is the call's."""
-    targets = call.plan.targets
+    if call.plan.hedge is not None:
+        seconds = hedging.seconds(call)
+        if seconds is not None:
+            return await hedged.deliver(call, seconds, _deliver, retarget)
+    return await _deliver(call)
+
+
+async def _deliver(call: Call) -> Reply:
     place = 0
     while True:
-        reply = await _ask(call, targets[place], targets[place + 1 :])
+        reply = await _ask(call, place)
         if isinstance(reply, Reply):
             return reply
-        place += 1 + reply
-        await retarget(call, targets[place])
+        place = reply
+        await retarget(call, call.plan.targets[place])
 
 
-async def _ask(call: Call, planned: PlannedTarget, others: Sequence[PlannedTarget]) -> Reply | int:
-    """Try one target, as often as it may be; return the reply, or the position of that of the ``others`` which the call
+async def _ask(call: Call, place: int) -> Reply | int:
+    """Try one target of the plan, as often as it may be; return the reply, or the place of the target which the call
     goes on to."""
+    planned = call.plan.targets[place]
     for retry in range(planned.retries + 1):
         may_retry = retry < planned.retries
-        last = not may_retry and not others
+        last = not may_retry and place + 1 == len(call.plan.targets)
         attempt, answered, failure = await _with_keys(call, planned, last=last)
         if last and failure is not None:
             raise failure
         status = (attempt.outcome or 200) if getattr(failure, "sent", True) else UNSENT
-        following = next((n for n, other in enumerate(others) if other.follows(status, planned)), None)
+        others = enumerate(call.plan.targets[place + 1 :], place + 1)  # a second request may have taken one of them
+        following = next((n for n, other in others if other.follows(status, planned)), None)
         step = None if last else next_step(call, planned, status, retry=may_retry, failover=following is not None)
         if step is None and failure is not None:
             raise failure
@@ -68,7 +76,7 @@ async def _ask(call: Call, planned: PlannedTarget, others: Sequence[PlannedTarge
             assert answered is not None  # an attempt ends in a reply or a failure
             return answered
         delay = _give_up(attempt, answered)
-        target = planned if step == RETRY or following is None else others[following]
+        target = planned if step == RETRY or following is None else call.plan.targets[following]
         meter.tried_again(step, planned.target.model.public_name, target.target.model.public_name)
         if step == FAILOVER and following is not None:
             return following
@@ -88,12 +96,12 @@ async def _with_keys(
         target, spare = keys.choose(planned.target, call.caller.key, tried)
         if target.account.key:
             call.decision = {**call.decision, "key": target.account.key}
-        number = 1 if call.attempt is None else call.attempt.number + 1
-        attempt = call.attempt = Attempt(call, target, number, planned)
+        call.begun[0] += 1
+        attempt = call.attempt = Attempt(call, target, call.begun[0], planned)
         attempt.spare_key = spare
         attempt.probes = call.plan.routed and health.begin_probe(target.model.public_name)
         if last and not spare:
-            attempt, reply = await _exchange(call, attempt, wait_for_first_event=False)
+            attempt, reply = await _exchange(call, attempt, wait_for_first_event=call.plan.hedge is not None)
             done: tuple[Attempt, Reply | None, Exception | None] = attempt, reply, None
         else:
             done = await _try(call, attempt)
@@ -164,7 +172,8 @@ async def _exchange(call: Call, attempt: Attempt, *, wait_for_first_event: bool)
     _give_up(attempt, reply)
     call.asks_usage = False
     spare = attempt.spare_key
-    attempt = call.attempt = Attempt(call, attempt.target, attempt.number + 1, attempt.planned)
+    call.begun[0] += 1
+    attempt = call.attempt = Attempt(call, attempt.target, call.begun[0], attempt.planned)
     attempt.spare_key = spare
     reply = await exchange(attempt, wait_for_first_event=wait_for_first_event)
     stream_usage.learn(account, reply)

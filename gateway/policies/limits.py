@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.call.call import Call, CallAttempt
 from gateway.call.errors import InvalidRequest
+from gateway.call.plan import PlannedTarget
 from gateway.limits import metrics
 from gateway.limits.asked import asked_of
 from gateway.limits.checks import Asked, Check, Outcome
@@ -30,10 +31,11 @@ APPLIED: Final = b"x-tfy-applied-rules"
 class Receipt:
     """What a call holds of the limits that it passed: until it is ``over``, and all its attempts are ``settled``.
 
-    A call may be over before its last attempt is settled: what it used is estimated then.
+    A call may be over before its last attempt is settled: what it used is estimated then. ``again`` is what a second
+    request beside the first has reserved.
     """
 
-    __slots__ = ("applied", "asked", "checks_of", "ended", "outcomes", "over", "settled", "used")
+    __slots__ = ("again", "applied", "asked", "checks_of", "ended", "outcomes", "over", "settled", "used")
 
     def __init__(
         self, asked: list[Asked], outcomes: list[Outcome], checks_of: dict[str, frozenset[str]], applied: bytes
@@ -44,6 +46,7 @@ class Receipt:
         self.applied = applied
         self.used = {"input": 0, "output": 0, "total": 0}
         self.settled = 0
+        self.again: list[Asked] = []
         self.over = self.ended = False
 
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -140,6 +143,30 @@ def settle(call: Call, attempt: CallAttempt) -> None:
         _end(call, receipt)
 
 
+async def reserve_again(call: Call, planned: PlannedTarget) -> bool:
+    """Reserve what a second request beside the first may cost in the budgets that count it; return whether they had
+    room. Windows count the call once, and what both used when it is over."""
+    receipt = call.limits
+    if not isinstance(receipt, Receipt):
+        return True
+    counted = receipt.checks_of.get(planned.target.model.public_name, frozenset())
+    again = [one for one in receipt.asked if one.check.is_budget and one.check.key in counted]
+    again = [Asked(one.check, one.amount, one.key) for one in again]
+    if again:
+        _, refusing = await state.limiter.take(_again(call), again)
+        if refusing:
+            return False
+    if receipt.ended:  # the call ended meanwhile
+        state.limiter.release(_again(call), again, [])
+        return False
+    receipt.again = again
+    return True
+
+
+def _again(call: Call) -> str:
+    return f"{call.request_id}~2"
+
+
 def release(call: Call) -> None:
     """Give back what the call holds: its place, its reservations, the tokens that it did not use."""
     receipt = call.limits
@@ -149,10 +176,12 @@ def release(call: Call) -> None:
 
 
 def _end(call: Call, receipt: Receipt) -> None:
-    begun = call.attempt.number if call.attempt is not None else 0
+    begun = max(call.begun[0], call.attempt.number if call.attempt is not None else 0)
     if receipt.ended or receipt.settled < begun:
         return
     receipt.ended = True
+    if receipt.again:
+        state.limiter.release(_again(call), receipt.again, [])
     corrections = [
         (one, outcome.slot, change)
         for one, outcome in zip(receipt.asked, receipt.outcomes, strict=True)

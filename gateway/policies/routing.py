@@ -44,5 +44,5 @@ def _sample(record: AttemptRecord, now: float) -> Sample:
     first = record.ttft_us / 1000 if record.ttft_us is not None else None
     whole, tokens = record.latency_us / 1000, record.output_tokens or 0
     if first is not None and tokens > 1:
-        return Sample(now, first, (whole - first) / (tokens - 1))
-    return Sample(now, first, whole / tokens if tokens else None)
+        return Sample(now, first, (whole - first) / (tokens - 1), whole)
+    return Sample(now, first, whole / tokens if tokens else None, whole)

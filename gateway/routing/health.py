@@ -47,11 +47,13 @@ class Event(NamedTuple):
 
 @dataclass(slots=True)
 class Sample:
-    """One answer: when it ended (monotonic seconds), milliseconds to its first token and for each output token."""
+    """One answer: when it ended (monotonic seconds), milliseconds to its first token, for each output token, and to its
+    end."""
 
     at: float
     first_ms: float | None
     token_ms: float | None
+    whole_ms: float = 0.0
 
 
 @dataclass(slots=True)
@@ -101,6 +103,14 @@ class TargetHealth:
             if now - sample.at <= seconds and (value := sample.first_ms if first else sample.token_ms) is not None
         )
         return (values[len(values) // 2] if values else None), len(values)
+
+    def slow(self, now: float, seconds: float, share: float, *, first: bool, least: int) -> float | None:
+        """Return how many milliseconds a ``share`` of the answers of the last ``seconds`` took at most, to the first
+        token or to the end; ``None`` with fewer than ``least``."""
+        recent = [sample for sample in self.samples if now - sample.at <= seconds]
+        known = [sample.first_ms if first else sample.whole_ms for sample in recent]
+        values = sorted(value for value in known if value)
+        return values[min(len(values) - 1, int(len(values) * share))] if len(values) >= least else None
 
     def keeps(self, sla: tuple[float | None, float | None], now: float) -> bool:
         """Whether the target kept its bounds over the last minutes; with few samples it is taken to."""

@@ -13,7 +13,9 @@ from gateway.call.call import Call
 from gateway.call.plan import Plan, PlannedTarget
 from gateway.directory.accounts import unlisted_model
 from gateway.objects import ownership
+from gateway.routing import hedging
 from gateway.routing.health import KEY_REFUSED, health
+from gateway.routing.hedging import may_hedge
 from gateway.routing.order import ordered
 from gateway.state import state
 from providers.routing.compiled import RoutedTarget, Routing
@@ -69,7 +71,8 @@ async def plan_of_routing(call: Call, routing: Routing, whose: str) -> Plan:
     mirror = routing.mirror
     if mirror is not None and (home or random.random() * 100 >= routing.mirror_percent):
         mirror = None
-    return Plan(planned, routed=True, mirror=mirror)
+    hedge = routing.hedge if routing.hedge is not None and may_hedge(call, home) else None
+    return Plan(planned, routed=True, mirror=mirror, hedge=hedge)
 
 
 def target_of(routed: RoutedTarget) -> Target | None:
@@ -96,7 +99,9 @@ def forget_targets() -> None:
     for route in routes:
         routed += [*route.fallbacks, *(route.routing.targets if route.routing is not None else ())]
     targets = [target_of(each) for each in routed]
-    health.forget({target.model.public_name for target in targets if target is not None})
+    kept = {target.model.public_name for target in targets if target is not None}
+    health.forget(kept)
+    hedging.forget(kept)
 
 
 def _renamed(routed: RoutedTarget, target: Target) -> RoutedTarget:

@@ -145,7 +145,7 @@ FAMILIES: Final = (
     Family(
         "gatehouse_tried_again_total",
         COUNTER,
-        "Retries, failovers and other keys, from the model that failed to the one that was tried next.",
+        "Retries, failovers, other keys and second requests, from one model to the next one tried.",
         TRIED_AGAIN,
         _plain("count"),
     ),

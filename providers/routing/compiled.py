@@ -45,13 +45,15 @@ class RoutedTarget:
 @dataclass(frozen=True, slots=True)
 class Routing:
     """How a virtual model spreads its calls. ``sticky`` are the sources and keys of what makes a session; ``mirror`` is
-    the target that gets copies of ``mirror_percent`` of the calls."""
+    the target that gets copies of ``mirror_percent`` of the calls. ``hedge``: the second target is asked, too, when
+    the first takes longer than this share of its answers."""
 
     type: str
     targets: tuple[RoutedTarget, ...]
     sticky: tuple[tuple[str, str], ...] = ()
     mirror: RoutedTarget | None = None
     mirror_percent: float = 0.0
+    hedge: float | None = None
 
 
 def compile_routing(config: Mapping[str, Any]) -> Routing:
@@ -66,6 +68,7 @@ def compile_routing(config: Mapping[str, Any]) -> Routing:
             for part in sticky.get("session_identifiers", ())
         ),
         mirror=compile_target(mirror) if mirror else None,
+        hedge=config["hedge"]["percentile"] / 100 if config.get("hedge") else None,
         mirror_percent=float(mirror["percent"]) if mirror else 0.0,
     )
 

@@ -9,7 +9,8 @@
 A target may have ``retry_config``, ``fallback_status_codes``, ``fallback_candidate``, ``override_params``,
 ``headers_override``, ``metadata_match``; by type ``weight``, ``priority`` with ``sla_cutoff``, or ``tier``.
 
-Ours is ``mirror``, the target that gets copies: ``{"target": "new/model", "percent": 5}``.
+Ours are ``mirror``, the target that gets copies: ``{"target": "new/model", "percent": 5}``, and ``hedge``, a second
+request beside a slow one: ``{"percentile": 95, "pays_twice": true}``.
 """
 
 import difflib
@@ -82,7 +83,7 @@ def faults_of(config: Any, model_types: Iterable[str]) -> list[Fault]:
 
 
 def _faults(kind: str, config: dict[str, Any], model_types: frozenset[str]) -> Iterator[Fault]:
-    known = ["type", "load_balance_targets", "mirror"]
+    known = ["type", "load_balance_targets", "mirror", "hedge"]
     known += ["sticky_routing"] if kind == WEIGHT else ["classification_strategy"] if kind == COMPLEXITY else []
     for name in config:
         if name not in known:
@@ -100,6 +101,7 @@ def _faults(kind: str, config: dict[str, Any], model_types: frozenset[str]) -> I
     if kind == WEIGHT and config.get("sticky_routing") is not None:
         yield from _sticky_faults(config["sticky_routing"])
     yield from _mirror_faults(config.get("mirror"))
+    yield from _hedge_faults(config.get("hedge"))
     if kind == COMPLEXITY:
         yield from _strategy_faults(config.get("classification_strategy", {"type": "heuristic"}))
 
@@ -221,6 +223,18 @@ def _mirror_faults(mirror: Any) -> Iterator[Fault]:
         yield f"mirror{path}", problem
     if isinstance(mirror, dict) and not _number(mirror.get("percent"), 0.001, 100):
         yield "mirror.percent", "Write of how many percent of the calls it gets copies: above 0, 100 at most."
+
+
+def _hedge_faults(hedge: Any) -> Iterator[Fault]:
+    if hedge is None:
+        return
+    if not isinstance(hedge, dict) or set(hedge) != {"percentile", "pays_twice"}:
+        yield "hedge", 'Write {"percentile": 95, "pays_twice": true}.'
+        return
+    if not _number(hedge["percentile"], 50, 99.9):
+        yield "hedge.percentile", "Write a number from 50 to 99.9."
+    if hedge["pays_twice"] is not True:
+        yield "hedge.pays_twice", "Both requests are paid for: write true to allow that, or leave hedge out."
 
 
 def _strategy_faults(strategy: Any) -> Iterator[Fault]:

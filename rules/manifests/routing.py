@@ -32,6 +32,7 @@ class SpreadRule(Fields):
     sticky_routing: Any = None
     classification_strategy: Any = None
     mirror: Any = None
+    hedge: Any = None
     enabled: Flag = True
     mode: Annotated[String, MODE] = "enforce"
     max_failures: Annotated[Any, ELSEWHERE] = None
@@ -105,7 +106,7 @@ def _spread(rule: SpreadRule, where: Place) -> dict[str, Any]:
                 del target[name]
                 where.get("load_balance_targets", number, name).note(f"passed over: {ELSEWHERE.why}")
     routing = {"type": rule.type, "load_balance_targets": targets}
-    for name in ("sticky_routing", "classification_strategy", "mirror"):
+    for name in ("sticky_routing", "classification_strategy", "mirror", "hedge"):
         if (value := getattr(rule, name)) is not None:
             routing[name] = _json(value)
     return {"routing": routing}

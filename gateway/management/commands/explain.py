@@ -59,6 +59,8 @@ def _virtual(model: str, routing: Routing) -> str:
     said = f"virtual model {model}: {routing.type} over {', '.join(target.name for target in routing.targets)}"
     if routing.mirror is not None:
         said += f"; copies of {routing.mirror_percent:g}% of the calls go to {routing.mirror.name}"
+    if routing.hedge is not None:
+        said += f"; a second request goes out where the first is slower than {routing.hedge:.1%} of its answers"
     return said
 
 

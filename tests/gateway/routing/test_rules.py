@@ -82,6 +82,7 @@ BUDGETS = [
     budget("thrifty", ["one/dear"], "one/cheap", 0.02),
     budget("small", ["one/tiny"], "one/cheap", 0.02),
     budget("foreign", ["one/strange"], "two/m", 0.0001),
+    {**budget("hedges", ["smart/hedged"], "one/cheap", 0.01), "cheaper": None},
     budget("watching", ["one/watched"], "one/cheap", 0.0001, mode="audit"),
 ]
 
@@ -100,6 +101,7 @@ SMART = {
     "collaborators": [{"subject": f"user:{USER}", "role_id": ACCESS}],
     "integrations": [
         virtual("mirrored", "one/m", mirror={"target": "three/m", "percent": 100, "override_params": {"seed": 7}}),
+        virtual("hedged", "one/h", "two/h", "three/h", hedge={"percentile": 95, "pays_twice": True}),
         virtual("capped", "one/m", mirror={"target": "three/kept", "percent": 100}),
     ],
 }
@@ -123,7 +125,7 @@ def stages() -> Iterator[list[Stage]]:
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
     """Three accounts, of which callers may use the first."""
     with Installation(tmp_path_factory.mktemp("rules") / "data", migrated_data) as installation:
-        names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched")
+        names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched", "h")
         models = [
             chat_model(name, model_types=["chat", "responses"], model_id="gpt-4o" if name == "tiny" else "gpt-4o-mini")
             for name in names
@@ -333,3 +335,105 @@ def test_a_budget_of_the_mirrors_own_bounds_it(server: Gateway, client: OpenAI, 
     (shadow,) = server.installation.records(1, request_id=record["decision"]["mirrored"].partition(" as ")[2])
     assert (shadow["status"], shadow["error_class"], shadow["attempt_number"]) == (429, "budget_exceeded", 0)
     assert not stages[2].turns
+
+
+@pytest.fixture(scope="module")
+def quick(client: OpenAI, stages: list[Stage]) -> None:
+    """The first target is known to be quick, whole and streamed, by more answers than the tests make slow ones."""
+    stages[0].play(lambda turn: turn.answer(completion("one", 5, 7)))
+    for _ in range(30):
+        assert asked(client, "smart/hedged", max_tokens=1)[0] == "one"
+    stages[0].play(story("one"))
+    for _ in range(30):
+        told(client)
+
+
+def story(name: str) -> Any:
+    def play(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.text(name)
+        turn.text("", finish_reason="stop")
+        turn.usage(5, 7)
+        turn.event("[DONE]")
+
+    return play
+
+
+def told(client: OpenAI) -> str:
+    stream = client.chat.completions.create(model="smart/hedged", messages=MESSAGES, stream=True, max_tokens=1)
+    return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+
+
+def slowly(script: Any, seconds: float = 0.6) -> Any:
+    def play(turn: Turn) -> None:
+        if turn.wait_until_left(seconds) is None:
+            script(turn)
+
+    return play
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_slow_answer_gets_company_and_the_first_one_counts(
+    server: Gateway, client: OpenAI, stages: list[Stage]
+) -> None:
+    stages[0].play(slowly(lambda turn: turn.answer(completion("one", 5, 7)), 5.0))
+    stages[1].play(lambda turn: turn.answer(completion("two", 5, 7)))
+    began = time.monotonic()
+    who, headers = asked(client, "smart/hedged", max_tokens=10)
+    assert (who, headers["x-tfy-resolved-model"]) == ("two", "two/h")
+    assert time.monotonic() - began < 2.0
+    assert stages[0].ended().left_at is not None, "the slow one was not given up"
+    records = server.installation.records(2, request_id=headers["x-request-id"])
+    lost, won = sorted(records, key=lambda each: str(each["attempt_number"]))
+    assert (lost["account"], won["account"], lost["attempt_number"], won["attempt_number"]) == ("one", "two", 1, 2)
+    assert (lost["error_class"], lost["estimated"], lost["client_gone"]) == ("", True, False)
+    assert lost["cost_pico"] > 0, "the provider may bill it"
+    assert won["cost_pico"] > lost["cost_pico"]
+    assert lost["decision"]["hedge"] == "another target answered first"
+    assert won["decision"]["hedge"].startswith("second request, ")
+    why = server.installation.command("why", headers["x-request-id"]).stdout
+    assert "attempt 1 at one/h" in why
+    assert "attempt 2 at two/h" in why
+    assert "1 counter" not in server.installation.command("check_budgets").stderr  # nothing differs
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_stream_is_taken_from_who_begins_first(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(slowly(story("one"), 5.0))
+    stages[1].play(story("two"))
+    assert told(client) == "two"
+    stages[0].play(slowly(story("one"), 0.3))
+    stages[1].play(slowly(story("two"), 5.0))
+    assert told(client) == "one"
+    assert stages[1].ended().left_at is not None
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_second_request_that_fails_leaves_the_first(client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(slowly(lambda turn: turn.answer(completion("one", 5, 7))))
+    stages[1].play(refuse(503))
+    assert asked(client, "smart/hedged", max_tokens=10)[0] == "one"
+    assert len(stages[1].turns) == 1
+    stages[0].play(slowly(refuse(503), 0.3))
+    stages[1].play(slowly(lambda turn: turn.answer(completion("two", 5, 7))))
+    stages[2].play(refuse(503))
+    assert asked(client, "smart/hedged", max_tokens=10)[0] == "two"
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_a_budget_has_no_room_for_is_not_asked_twice(client: OpenAI, stages: list[Stage]) -> None:
+    """10 m$ a day: a reservation of 6 m$ fits once."""
+    stages[0].play(slowly(lambda turn: turn.answer(completion("one", 5, 7)), 0.4))
+    stages[1].play(lambda turn: turn.answer(completion("two", 5, 7)))
+    assert asked(client, "smart/hedged", max_tokens=10_000)[0] == "one"
+    assert not stages[1].turns
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_must_not_happen_twice_is_not_hedged(client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(slowly(lambda turn: turn.answer(RESPONSE), 0.4))
+    client.responses.create(model="smart/hedged", input="hi", max_output_tokens=16)  # a stored one
+    search: Any = [{"type": "web_search"}]
+    client.responses.create(model="smart/hedged", input="hi", max_output_tokens=16, store=False, tools=search)
+    assert len(stages[0].turns) == 2
+    assert not stages[1].turns
