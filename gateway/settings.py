@@ -273,6 +273,7 @@ STATIC_URL = f"{BASE_PATH}/static/"
 STATIC_ROOT = text("GATEHOUSE_STATIC_ROOT") or None
 FOLDER_STORAGE = "django.core.files.storage.FileSystemStorage"
 FILE_STORAGE = text("GATEHOUSE_FILE_STORAGE") or FOLDER_STORAGE
+REQUEST_LOG_STORAGE = text("GATEHOUSE_REQUEST_LOG_STORAGE")
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": FOLDER_STORAGE},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -284,6 +285,11 @@ STORAGES: dict[str, Any] = {
         ),
     },
 }
+if REQUEST_LOG_STORAGE:
+    STORAGES["bodies"] = {
+        "BACKEND": REQUEST_LOG_STORAGE,
+        "OPTIONS": json_object("GATEHOUSE_REQUEST_LOG_STORAGE_OPTIONS", {}),
+    }
 MANAGED_CONCURRENCY = whole("GATEHOUSE_MANAGED_CONCURRENCY", 8, least=1, most=256)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False

@@ -4,6 +4,7 @@ Nothing can be changed.
 """
 
 import json
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +34,9 @@ from usage.filters import (
 from usage.keyset import walk
 from usage.links import request_link
 from usage.models import LoggedCall, UsageRecord
-from usage.request_log import unseal
+from usage.request_log import sealed_body, unseal
+
+logger = logging.getLogger(__name__)
 
 EXPORT_LIMIT = 50_000
 ONE_INDEX = ("account", "model_asked", "subject_name", "token", "batch_key", "q")
@@ -333,10 +336,14 @@ class UsageAdmin(ScopedAdmin):
 
 
 def _body(record: UsageRecord, side: str) -> str:
-    row = LoggedCall.objects.filter(pk=record.request_id).values(side, f"{side}_bytes").first()
+    row = LoggedCall.objects.filter(pk=record.request_id).first()
     if row is None:
         return ""
-    text, whole = unseal(row[side]), row[f"{side}_bytes"]
+    try:
+        text, whole = unseal(sealed_body(row, side)), getattr(row, f"{side}_bytes")
+    except Exception as error:  # each storage has errors of its own
+        logger.warning("Object %s of the request log can't be read: %s.", row.object_name, type(error).__name__)
+        return "It is in the object store, which can't be read now, or does not have it any more."
     if text is None:
         return "It was encrypted with a key that is not configured any more."
     shown = f"{words.size(whole)} in all" if text else "empty, or not kept: a form or a file"

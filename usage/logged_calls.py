@@ -6,7 +6,9 @@ from django.db import models
 class LoggedCall(models.Model):
     """What a call said and was answered, where the request log keeps bodies: redacted, cut, compressed and encrypted.
 
-    ``request_bytes`` and ``response_bytes`` are the sizes of the whole bodies. See ``usage.request_log``.
+    ``request_bytes`` and ``response_bytes`` are the sizes of the whole bodies. See ``usage.request_log``. Where they
+    are in an object (``usage.body_store``), the row only says in which: the request ``request_kept`` bytes from
+    ``object_start`` on, the answer ``response_kept`` behind it.
     """
 
     request_id = models.CharField(max_length=64, primary_key=True)
@@ -18,6 +20,10 @@ class LoggedCall(models.Model):
     request_bytes = models.BigIntegerField()
     response = models.BinaryField()
     response_bytes = models.BigIntegerField()
+    object_name = models.CharField(max_length=200, default="", db_default="")
+    object_start = models.BigIntegerField(default=0, db_default=0)
+    request_kept = models.IntegerField(default=0, db_default=0)
+    response_kept = models.IntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:
         return self.request_id

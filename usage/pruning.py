@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from django.conf import settings
+
+from usage import body_store
 from usage.models import LoggedCall, Rerating, UsageRecord
 from usage.rollups import UsageHour, floor
 
@@ -30,11 +33,16 @@ def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Itera
 
 
 def prune_bodies(before: datetime, batch: int = BODY_BATCH, using: str = "default") -> Iterator[int]:
-    """Delete logged bodies from before ``before``, oldest first, ``batch`` a transaction; yield how many each time."""
+    """Delete logged bodies from before ``before``, oldest first, ``batch`` a transaction; yield how many each time.
+
+    Objects go after their rows. Raises whatever the storage of bodies does; the next time goes on.
+    """
     rows = LoggedCall.objects.using(using)
     while True:
         oldest = rows.filter(created_at__lt=before).order_by("created_at").values("pk")[:batch]
         deleted = rows.filter(pk__in=oldest)._raw_delete(using)
         if not deleted:
-            return
+            break
         yield deleted
+    if body_store.ALIAS in settings.STORAGES:
+        body_store.prune(before)

@@ -1,8 +1,8 @@
 """The request log: bodies of calls, kept where the operator asks for it. Off by default.
 
 Calls only put references into a queue of bounded size. A thread redacts, cuts, compresses and encrypts the bodies and
-stores them beside the usage records. While the database is unavailable, they wait; when they are too many, they are
-dropped and counted. No call ever waits for it.
+stores them beside the usage records, or in an object store with an index there. While that is unavailable, they wait;
+when they are too many, they are dropped and counted. No call ever waits for it.
 """
 
 import logging
@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from cryptography.fernet import InvalidToken
-from django.db import Error, connection
+from django.db import connection
 from fernet_fields import EncryptedTextField
 
 from accounts.backoff import backoff
 from accounts.worker_thread import WorkerThread
+from usage import body_store
 from usage.models import LoggedCall
 from usage.redacting import Redactor
 from usage.rows import give_way
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 50
 ROUND_SECONDS = 1.0
+STORE_BATCH = 200
+STORE_ROUND_SECONDS = 5.0
+"""Objects cost by the piece: they are fewer, and larger."""
 LONGEST_PAUSE_SECONDS = 15.0
 SPARE_BYTES = 4096
 """Beyond the limit, so that what would be cut in the middle is still recognized by the redaction."""
@@ -71,10 +75,12 @@ class Capture:
 
 
 class RequestLog:
-    """Keeps ``limit`` bytes of each body; up to ``memory`` bytes wait."""
+    """Keeps ``limit`` bytes of each body; up to ``memory`` bytes wait. ``in_store`` says that they go into objects."""
 
-    def __init__(self, redactor: Redactor, *, limit: int, memory: int) -> None:
+    def __init__(self, redactor: Redactor, *, limit: int, memory: int, in_store: bool = False) -> None:
         self.limit = limit
+        self._in_store = in_store
+        self._batch, self._pause = (STORE_BATCH, STORE_ROUND_SECONDS) if in_store else (BATCH, ROUND_SECONDS)
         self.dropped = 0
         self._redactor = redactor
         self._memory = memory
@@ -110,10 +116,13 @@ class RequestLog:
 
     def _round(self) -> float:
         while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            batch = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
             try:
-                LoggedCall.objects.bulk_create([self._row(bodies) for bodies in batch], ignore_conflicts=True)
-            except Error:
+                rows = [self._row(bodies) for bodies in batch]
+                if self._in_store:
+                    _move_into_object(rows)
+                LoggedCall.objects.bulk_create(rows, ignore_conflicts=True)
+            except Exception:  # each storage has errors of its own
                 self._queue.extendleft(reversed(batch))
                 raise
             with self._lock:
@@ -121,7 +130,7 @@ class RequestLog:
         if self._failed:
             logger.info("Bodies are stored again.")
             self._failed = ""
-        return ROUND_SECONDS
+        return self._pause
 
     def _row(self, bodies: Bodies) -> LoggedCall:
         row = LoggedCall(
@@ -153,8 +162,28 @@ class RequestLog:
     def _finish(self) -> None:
         try:
             self._round()
-        except Error as error:
+        except Exception as error:  # nothing is left to do but to say so
             self._note_failure(error, 0)
+
+
+def _move_into_object(rows: Sequence[LoggedCall]) -> None:
+    """Put the bodies of rows into an object. Raises whatever the storage does; then nothing has changed."""
+    bodies = [bytes(body) for row in rows for body in (row.request, row.response)]
+    name, start = body_store.put(bodies), 0
+    for row in rows:
+        row.object_name, row.object_start = name, start
+        row.request_kept, row.response_kept = len(row.request), len(row.response)
+        start += row.request_kept + row.response_kept
+        row.request = row.response = b""
+
+
+def sealed_body(row: LoggedCall, side: str) -> bytes:
+    """Return a sealed body of a row (``request`` or ``response``), wherever it is. Raises whatever the storage does."""
+    if not row.object_name:
+        return bytes(getattr(row, side))
+    if side == "request":
+        return body_store.get(row.object_name, row.object_start, row.request_kept)
+    return body_store.get(row.object_name, row.object_start + row.request_kept, row.response_kept)
 
 
 def seal(body: bytes) -> bytes:

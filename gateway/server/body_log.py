@@ -15,7 +15,12 @@ def make() -> RequestLog | None:
     if settings.REQUEST_LOG == NEVER:
         return None
     redactor = Redactor(settings.REQUEST_LOG_REDACT, settings.REQUEST_LOG_PATTERNS)
-    return RequestLog(redactor, limit=settings.REQUEST_LOG_MAX_BYTES, memory=settings.REQUEST_LOG_BUFFER_BYTES)
+    return RequestLog(
+        redactor,
+        limit=settings.REQUEST_LOG_MAX_BYTES,
+        memory=settings.REQUEST_LOG_BUFFER_BYTES,
+        in_store=bool(settings.REQUEST_LOG_STORAGE),
+    )
 
 
 def wanted(call: Call) -> bool:

@@ -1,6 +1,7 @@
 """What must be right before a server starts. Each fault names the setting and the fix."""
 
 import tempfile
+from typing import Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -9,6 +10,7 @@ from django.core.files.storage.handler import InvalidStorageError
 
 from gateway.managed import files as own_files
 from gateway.server import telemetry
+from usage import body_store
 
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 WEAK_KEY_CHARACTERS = 32
@@ -63,13 +65,22 @@ def folder_faults() -> list[str]:
     return faults
 
 
+STORAGES: Final = {own_files.ALIAS: "GATEHOUSE_FILE_STORAGE", body_store.ALIAS: "GATEHOUSE_REQUEST_LOG_STORAGE"}
+"""The variables that name storage classes, by the storages' names in the settings."""
+
+
 def storage_faults() -> list[str]:
-    """Return why files of our own can't be kept where the settings say."""
-    try:
-        storages[own_files.ALIAS]
-    except (InvalidStorageError, ImproperlyConfigured, ImportError, TypeError) as error:
-        return [f"GATEHOUSE_FILE_STORAGE: can't be used with its options ({error}). Name an installed storage class."]
-    return []
+    """Return why what Gatehouse keeps itself can't be kept where the settings say."""
+    faults = []
+    for alias, variable in STORAGES.items():
+        if alias not in settings.STORAGES:
+            continue
+        try:
+            storages[alias]
+        except (InvalidStorageError, ImproperlyConfigured, ImportError, TypeError) as error:
+            fix = "Name an installed storage class; those for S3 come with pip install 'gatehouse[s3]'."
+            faults.append(f"{variable}: can't be used with its options ({error}). {fix}")
+    return faults
 
 
 def weak_key(key: str) -> bool:

@@ -37,7 +37,7 @@ from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount,
 from providers.vendors import VENDORS
 from rules.models import Budget, RateLimit, RoutingRule
 from usage.models import LoggedCall, UsageRecord
-from usage.request_log import unseal
+from usage.request_log import sealed_body, unseal
 
 
 def manage(*arguments: str) -> str:
@@ -359,12 +359,13 @@ def records(**filters: Any) -> list[dict[str, Any]]:
 
 def logged_bodies(request_id: str) -> dict[str, Any] | None:
     """Return what the request log has of a call."""
-    row = LoggedCall.objects.filter(pk=request_id).values().first()
+    row = LoggedCall.objects.filter(pk=request_id).first()
     if row is None:
         return None
-    sealed = {side: bytes(row[side]) for side in ("request", "response")}
+    sealed = {side: sealed_body(row, side) for side in ("request", "response")}
     return {
-        **{name: row[name] for name in ("account", "subject_type", "request_bytes", "response_bytes")},
+        **{name: getattr(row, name) for name in ("account", "subject_type", "request_bytes", "response_bytes")},
+        "object": row.object_name,
         **{side: unseal(each) for side, each in sealed.items()},
         "sealed": sealed["request"].hex(),
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import DatabaseError
 
 from accounts.command import GatehouseCommand
 from accounts.words import counted
@@ -26,5 +27,10 @@ class Command(GatehouseCommand):
         days = settings.REQUEST_LOG_RETENTION_DAYS if options["days"] is None else options["days"]
         if days < 0 or options["batch"] < 1:
             raise CommandError("--days has to be at least 0, --batch at least 1.", returncode=2)
-        deleted = sum(prune_bodies(datetime.now(UTC) - timedelta(days=days), options["batch"]))
+        try:
+            deleted = sum(prune_bodies(datetime.now(UTC) - timedelta(days=days), options["batch"]))
+        except DatabaseError:
+            raise
+        except Exception as error:  # each storage has errors of its own
+            raise CommandError(f"The store of the bodies can't be used: {error}. Their rows are deleted.") from None
         self.stdout.write(f"Deleted the bodies of {counted(deleted, 'call')} older than {counted(days, 'day')}.")
