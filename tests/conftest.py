@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import servers
+from tests.support import schedule, servers
 
 pytest.register_assert_rewrite("tests.support.calls")
 pytest_plugins = ["tests.support.fixtures", "tests.support.surface", "tests.support.vendor_accounts"]
@@ -39,6 +39,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--fuzz"):
         items[:] = [item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)]
+    if hasattr(config, "workerinput"):
+        items[:] = schedule.in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return schedule.LongestFirst(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,10 +19,10 @@ from psycopg import sql
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect as websocket
 
-from tests.batches.test_notices import Receiver
 from tests.support.batch_inputs import QUICK, jsonl, line
 from tests.support.console_session import ConsoleSession
 from tests.support.echo_host import SPELLINGS, echo_host
+from tests.support.http_receiver import HttpReceiver
 from tests.support.installation import Gateway, Installation, migrated_postgres_url
 from tests.support.manifests import provider
 from tests.support.sandbox_process import SandboxProcess
@@ -81,7 +81,7 @@ class Scene:
     """The servers and the secrets; ``answers`` is all that callers got."""
 
     gateway: Gateway
-    hooks: Receiver
+    hooks: HttpReceiver
     database: str
     secrets: dict[str, str]
     answers: list[bytes] = field(default_factory=list)
@@ -105,19 +105,12 @@ class Scene:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def scene(request, tmp_path_factory, migrated_data: Path) -> Iterator[Scene]:
     database = migrated_postgres_url() if request.param == "postgresql" else ""
-    hooks = Receiver()
-    env = {
-        **QUICK,
-        "GATEHOUSE_LOG_LEVEL": "DEBUG",
-        "GATEHOUSE_JOB_WEBHOOK_URL": hooks.url,
-        "GATEHOUSE_JOB_WEBHOOK_SECRET": WEBHOOK_SECRET,
-        **({"DATABASE_URL": database} if database else {}),
-    }
     data = tmp_path_factory.mktemp("canary") / "data"
     with (
+        HttpReceiver() as hooks,
         SandboxProcess("--job-seconds", "0.5", "--key", PROVIDER_KEY) as upstream,
         echo_host() as echo,
-        Installation(data, None if database else migrated_data, env) as installation,
+        Installation(data, None if database else migrated_data, settings(hooks, database)) as installation,
     ):
         secret = {"key": PROVIDER_KEY, "extra_headers": {"X-Canary-Secret": HEADER}}
         everything = {"open_resources": ["*"], "proxy_paths": ["v1/*", "echo/*"]}
@@ -144,9 +137,19 @@ def scene(request, tmp_path_factory, migrated_data: Path) -> Iterator[Scene]:
             **{name: value.rpartition("=")[2] for name, value in OWN_HEADERS.items()},
         }
         made = Scene(gateway, hooks, database, secrets)
+        hooks.first = [500]  # the second try is a webhook too
         drive(made)
         yield made
-    hooks.close()
+
+
+def settings(hooks: HttpReceiver, database: str) -> dict[str, str]:
+    return {
+        **QUICK,
+        "GATEHOUSE_LOG_LEVEL": "DEBUG",
+        "GATEHOUSE_JOB_WEBHOOK_URL": hooks.url,
+        "GATEHOUSE_JOB_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        **({"DATABASE_URL": database} if database else {}),
+    }
 
 
 def drive(scene: Scene) -> None:
@@ -275,7 +278,7 @@ def test_records_have_none(scene: Scene) -> None:
 
 def test_webhooks_have_none(scene: Scene) -> None:
     assert scene.hooks.got
-    for headers, body in scene.hooks.got:
+    for _, headers, body in scene.hooks.got:
         check(json.dumps(headers).encode() + body, scene.secrets, "a webhook")
 
 

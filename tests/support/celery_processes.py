@@ -30,7 +30,7 @@ class CeleryProcess:
                     [sys.executable, "-m", *command], env=env, **given, start_new_session=True
                 )
             else:
-                self.process = Forked(command, env, log.fileno(), session=True)
+                self.process = Forked(command, env, log.fileno(), log.fileno(), session=True)
         return self
 
     def __exit__(

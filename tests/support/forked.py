@@ -40,7 +40,8 @@ MODULES = (
     "django.forms",
     "django.template.defaulttags",
     "django.views.debug",
-    "drf_spectacular",
+    "django.db.backends.sqlite3.base",
+    "drf_spectacular.utils",
     "google.oauth2.service_account",
     "httptools",
     "httpx",
@@ -50,29 +51,45 @@ MODULES = (
     "pydantic.dataclasses",
     "redis.asyncio",
     "requests",
-    "rest_framework",
+    "rest_framework.mixins",
     "sqlparse",
     "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
     "uvicorn.supervisors.multiprocess",
     "uvloop",
     "yaml",
+    "providers.media.fetcher",
+    "providers.dialects.conversions",
+    "providers.probe.vertex",
+    "gateway.access.listings",
+    "gateway.billing.estimate",
+    "gateway.billing.pricing",
+    "gateway.body.travel",
+    "gateway.call.doors",
+    "gateway.objects.selection",
+    "gateway.openapi.components",
+    "gateway.pipeline.cleaning",
+    "gateway.realtime.frames",
+    "gateway.realtime.slots",
+    "gateway.server.http",
 )
 
 
 class Forked:
     """A program in a fork: ``manage.py`` or the name of a module, and its arguments.
 
-    It has what tests use of ``subprocess.Popen``: both outputs go to the file ``log``, and ``session`` makes it the
-    leader of a process group of its own.
+    It has what tests use of ``subprocess.Popen``: ``out`` and ``err`` are the numbers of files for its two outputs, and
+    ``session`` makes it the leader of a process group of its own.
     """
 
-    def __init__(self, arguments: list[str], env: Mapping[str, str], log: int, session: bool = False) -> None:
+    def __init__(
+        self, arguments: list[str], env: Mapping[str, str], out: int, err: int, *, session: bool = False
+    ) -> None:
         self.args = arguments
         self.returncode: int | None = None
         self._said, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
-            ask(PROGRAM, [theirs.fileno(), log])
+            ask(PROGRAM, [theirs.fileno(), out, err])
         self._said.send(json.dumps([arguments, dict(env), session]).encode())
         self.pid = int(self._said.recv(16))
 
@@ -111,6 +128,19 @@ class Forked:
         self._said.close()
 
 
+def finished(arguments: list[str], env: Mapping[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
+    """Return how a program went in a fork. Raises ``subprocess.TimeoutExpired`` after so many seconds, and ends it."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = Forked(arguments, env, out.fileno(), err.fileno())
+        try:
+            code = process.wait(seconds)
+        finally:
+            process.kill()
+        for file in (out, err):
+            file.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read().decode(), err.read().decode())
+
+
 def ask(kind: bytes, files: list[int]) -> None:
     """Have a process forked that gets these files; what it needs to know is sent to the first."""
     socket.send_fds(_forking(), [kind], files)
@@ -135,7 +165,7 @@ def fork(control: socket.socket) -> None:
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for these: they close their sockets
     while True:
-        kind, files, _, _ = socket.recv_fds(control, 1, 2)
+        kind, files, _, _ = socket.recv_fds(control, 1, 3)
         if not files:
             return None
         if os.fork() == 0:
@@ -153,13 +183,14 @@ def operate(channel: int) -> None:
     operator_process.serve(channel)
 
 
-def run(channel: int, log: int) -> None:
+def run(channel: int, out: int, err: int) -> None:
     """Run a program in one more fork, and tell its process id, then its exit code."""
     with socket.socket(fileno=channel) as said:
         arguments, env, session = json.loads(said.recv(LONGEST_REQUEST))
         child = os.fork()
         if child:
-            os.close(log)
+            os.close(out)
+            os.close(err)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child ends by it, or does not
             said.send(b"%d" % child)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -170,9 +201,9 @@ def run(channel: int, log: int) -> None:
         os.setsid()
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    os.close(log)
+    for stream, file in ((1, out), (2, err)):
+        os.dup2(file, stream)
+        os.close(file)
     os.environ.clear()
     os.environ.update(env)
     time.tzset()

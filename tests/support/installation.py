@@ -22,7 +22,7 @@ from typing import IO, Any, Self
 import httpx
 from openai import AsyncOpenAI, OpenAI
 
-from tests.support import operator_process, servers
+from tests.support import forked, operator_process, servers
 from tests.support.forked import ROOT, Forked
 from tests.support.servers import free_port, wait_until
 
@@ -47,9 +47,8 @@ def migrated_postgres_url() -> str:
 
     def migrate(url: str) -> None:
         with tempfile.TemporaryDirectory() as data:
-            command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
             env = environment(Path(data), {"DATABASE_URL": url})
-            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+            done = forked.finished(["manage.py", "migrate", "--verbosity=0"], env, 120)
         assert done.returncode == 0, done.stderr
 
     return servers.migrated_postgres_url(migrate)
@@ -118,15 +117,7 @@ class Installation:
 
     def manage(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run ``manage.py`` in a process of its own and return how it went."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=environment(self.data, {**self.env, **(env or {})}),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return forked.finished(["manage.py", *arguments], environment(self.data, {**self.env, **(env or {})}), 120)
 
     def gateway(
         self, *options: str, env: Mapping[str, str] | None = None, server: str = "serve", awaits: str = "/readyz"
@@ -259,7 +250,7 @@ class Gateway:
                 given = {"cwd": ROOT, "env": env, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
                 self.process = subprocess.Popen(self._command(port), **given)
             else:
-                self.process = Forked(self._command(port)[1:], env, log.fileno())
+                self.process = Forked(self._command(port)[1:], env, log.fileno(), log.fileno())
 
     def _command(self, port: int) -> list[str]:
         if self.server == "daphne":
