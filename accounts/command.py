@@ -4,6 +4,7 @@ from traceback import clear_frames
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -14,7 +15,13 @@ NOT_MIGRATED: Final = 2
 
 
 class GatehouseCommand(BaseCommand):
-    """A command that ends with 2 and what to do when the database lacks migrations, with 1 when it can't be used."""
+    """A command that ends with 2 and what to do when the database lacks migrations, with 1 when it can't be used.
+
+    Of Django's checks it makes those of settings and keys: the others, for which all addresses and pages would be
+    loaded, are of the code.
+    """
+
+    requires_system_checks: tuple[str, ...] = (Tags.security,)
 
     def execute(self, *args: Any, **options: Any) -> Any:
         """Run the command. Raises ``CommandError`` for a database that is not ready."""

@@ -53,6 +53,9 @@ DEPLOYMENT_PREFIX = rf"^(?P<azure>openai)/deployments/(?P<deployment>.+?)/(?=(?:
 AZURE_PREFIX = r"^(?P<azure>openai)/(?:v1/)?"
 
 
+admin.autodiscover()
+
+
 class Root(RedirectView):
     """Leads browsers to the console. A call that comes here has a wrong base URL; the answer says so."""
 

@@ -6,10 +6,11 @@ million tokens, per hour, per thousand pages. All in US dollars, exact.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import partial, reduce
+from functools import lru_cache, partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, create_model
 
 from providers.manifests import values
@@ -56,7 +57,7 @@ def write_cost(price: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def same_price(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two private prices say the same: ``0.15``, ``"0.150"`` and ``0.15`` as a float do."""
-    return _comparable(one) == _comparable(other)
+    return one == other or _comparable(one) == _comparable(other)
 
 
 def _metric(value: Any) -> str | None:
@@ -94,7 +95,16 @@ def _contract(fields: Fields, value: Any) -> dict[str, Any]:
         if steps:
             tiers = [{"start": step.start, "price": _text(step.cost_per_token * THOUSAND)} for step in steps]
             price[unit] = {"base": price[unit], "tiers": tiers}
-    return _valid(price)
+    fault = _fault_of(msgspec.json.encode(price))
+    if fault:
+        raise wrong(fault)
+    return price
+
+
+@lru_cache(maxsize=4096)
+def _fault_of(price: bytes) -> str | None:
+    """Say what is wrong with a private price, as JSON: many models have the same."""
+    return private_price_fault(msgspec.json.decode(price))
 
 
 def _valid(price: dict[str, Any]) -> dict[str, Any]:

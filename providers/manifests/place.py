@@ -87,28 +87,46 @@ class Broken:
     """Replaces a string that is a fault already."""
 
 
-def filled(value: Any, place: Place, memo: dict[int, Any] | None = None) -> Any:
-    """Return ``value`` (a document, or what it holds) with the variables of its strings filled in.
+Steps = tuple["Steps", str | int] | None
+"""The way to a value, from its end: where it is, and its name or number there."""
+
+
+def filled(value: Any, place: Place, memo: dict[int, Any] | None = None, steps: Steps = None) -> Any:
+    """Return ``value`` (a document, or what it holds, at ``steps`` below ``place``) with the variables of its strings
+    filled in.
 
     A string with an unset variable becomes :class:`Unset`, one with a faulty variable :class:`Broken`; names of fields
     are strings afterwards. What an anchor repeats is filled once, so that a few lines can't grow without bound.
     """
     memo = {} if memo is None else memo
     if isinstance(value, str):
-        return _filled(value, place) if "${" in value else value
-    if id(value) in memo:
-        return memo[id(value)]
+        return _filled(value, _at(place, steps)) if "${" in value else value
     if isinstance(value, dict):
+        if id(value) in memo:
+            return memo[id(value)]
         mapping: dict[str, Any] = {}
         memo[id(value)] = mapping
-        mapping.update((str(name), filled(entry, place.get(str(name)), memo)) for name, entry in value.items())
+        for name, entry in value.items():
+            mapping[str(name)] = filled(entry, place, memo, (steps, str(name)))
         return mapping
     if isinstance(value, list):
+        if id(value) in memo:
+            return memo[id(value)]
         entries: list[Any] = []
         memo[id(value)] = entries
-        entries.extend(filled(entry, place.get(number), memo) for number, entry in enumerate(value))
+        for number, entry in enumerate(value):
+            entries.append(filled(entry, place, memo, (steps, number)))
         return entries
     return value
+
+
+def _at(place: Place, steps: Steps) -> Place:
+    """Return the place at ``steps`` below ``place``."""
+    names: list[str | int] = []
+    while steps is not None:
+        steps, name = steps
+        names.append(name)
+    return place.get(*reversed(names))
 
 
 def _filled(text: str, place: Place) -> str | Unset | Broken:

@@ -60,9 +60,21 @@ _Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Safe):  # type: ignore[misc]
-    """PyYAML's safe loader with the core types of YAML 1.2 and without duplicate keys."""
+    """PyYAML's safe loader with the core types of YAML 1.2, without duplicate keys and deep nesting.
+
+    Raises ``RecursionError`` for what is nested too deeply: the loader in C would take the process down.
+    """
 
     yaml_implicit_resolvers: dict[str, Any] = {}
+    _depth = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:  # the value within counts as well
+            raise RecursionError
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -103,12 +115,13 @@ def read_documents(sources: Iterable[tuple[str, str]]) -> list[Document]:
         except (ValueError, yaml.YAMLError, RecursionError) as error:
             faults.append(Fault(source, 0, "", _problem(error)))
             continue
+        plain = "\\" not in text and UNSTORABLE.search(text) is None  # what is odd is escaped, or there
         for index, body in enumerate(bodies, 1):
-            odd = [
-                Fault(source, index, path, f"holds {spelled}, which no string may hold.")
-                for path, spelled in _odd_texts(body)
-            ]
-            faults.extend(odd)
+            if not plain:
+                faults.extend(
+                    Fault(source, index, path, f"holds {spelled}, which no string may hold.")
+                    for path, spelled in _odd_texts(body)
+                )
             if isinstance(body, dict):
                 documents.append(Document(source, index, body))
             else:
@@ -149,24 +162,11 @@ def _bodies(text: str) -> list[Any]:
         except json.JSONDecodeError:
             pass  # YAML in one line looks alike
     if loaded is None:
-        _check_depth(text)
         loaded = list(yaml.load_all(text, Loader=_Loader))
     bodies: list[Any] = []
     for body in loaded:
         bodies.extend(body if isinstance(body, list) else [body])
     return [body for body in bodies if body is not None]
-
-
-def _check_depth(text: str) -> None:
-    """Raise ``RecursionError`` for what is nested too deeply: the loader in C would take the process down."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Safe):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise RecursionError
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What all commands say of a database that is not ready, and that rows are let go of when a command fails."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from django.db import IntegrityError
 
 from accounts.command import GatehouseCommand
 from tests.support.installation import Installation
+from tests.support.sandbox_process import ROOT
 from tests.test_roles import OURS
 
 # Each command with arguments that let it begin. "FILE" is a manifest.
@@ -60,6 +63,19 @@ def test_all_commands_are_ours_and_here() -> None:
     assert set(ours) == {*ARGUMENTS, *WITHOUT}
     for name, app in ours.items():
         assert isinstance(load_command_class(app, name), GatehouseCommand), name
+
+
+def test_a_command_loads_no_pages() -> None:
+    """The console's pages and all addresses take half of the time in which a command starts."""
+    program = (
+        "import sys, django; django.setup()\n"
+        "from django.core import checks\n"
+        "from accounts.command import GatehouseCommand\n"
+        "checks.run_checks(tags=GatehouseCommand.requires_system_checks)\n"
+        "print(*{'gateway.urls', 'usage.admin', 'unfold.admin'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

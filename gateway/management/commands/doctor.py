@@ -20,7 +20,7 @@ class Command(GatehouseCommand):
         "prices and models that are shut down, and say what to do. Ends with 0 when all is well, 3 with warnings "
         "only, 1 with errors."
     )
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
