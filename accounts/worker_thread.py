@@ -14,6 +14,17 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 
 
+def renew_connections() -> None:
+    """Let Django renew this thread's connections that are old or dead: at the beginning of a round.
+
+    One to SQLite is neither, and stays unless something failed: a file has to be opened, read and set up again for some
+    2 ms, in which the event loop waits for the interpreter.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.vendor != "sqlite" or connection.errors_occurred:
+            connection.close_if_unusable_or_obsolete()
+
+
 class WorkerThread:
     """A daemon thread that calls ``work`` again and again.
 

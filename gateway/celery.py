@@ -33,7 +33,7 @@ app.conf.update(
     worker_enable_remote_control=False,
     worker_prefetch_multiplier=1,
     # Every entry runs at short intervals or at a time of day, so nothing needs to be remembered between starts.
-    beat_scheduler="celery.beat:Scheduler",
+    beat_scheduler="gateway.jobs.clock:Clock",
     # Nothing expires: that would compare the clock's host with the worker's. What piled up is skipped
     # (``batches.tasks``).
     beat_schedule={

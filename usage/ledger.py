@@ -19,7 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from accounts.backoff import backoff
 from accounts.words import counted
-from accounts.worker_thread import WorkerThread
+from accounts.worker_thread import WorkerThread, renew_connections
 from usage import recovery, rows
 from usage.spool import Spool, remove_folder, segments
 
@@ -121,7 +121,7 @@ class Ledger:
         if segment is not None:
             self._closed.append(segment)
         if self._closed or self.spool.in_memory:
-            self._refresh_connection()
+            renew_connections()
         while self._closed:
             try:
                 self.spool.settle(self._move(self._closed[0][0]))
@@ -158,19 +158,13 @@ class Ledger:
                 logger.error("The spool folder %s can't be brought in: %s.", folder.name, error.strerror)
 
     def _bring_in(self, folder: Path) -> None:
-        self._refresh_connection()
+        renew_connections()
         for segment in segments(folder):
             self.recovered += self._move(segment)
         for batch in recovery.interrupted(folder):
             self._store(batch)
         remove_folder(folder)
         logger.info("Brought in the usage records that process %s left.", folder.name.partition("-")[0])
-
-    def _refresh_connection(self) -> None:
-        """Let Django renew a connection that is old or dead. A file is neither, and opening it again costs more."""
-        connection = connections[self.using]
-        if connection.vendor != "sqlite":
-            connection.close_if_unusable_or_obsolete()
 
     def _move(self, path: Path) -> int:
         """Store a segment's records, delete it, and return how many it had."""

@@ -13,7 +13,7 @@ from django.db import close_old_connections, connection
 
 from accounts.backoff import spread
 from accounts.database_clock import database_now
-from accounts.worker_thread import WorkerThread
+from accounts.worker_thread import WorkerThread, renew_connections
 from gateway.jobs import abandoned, charge, correction, engine
 from gateway.jobs.engine import Job
 from gateway.jobs.upstream import Answer
@@ -71,7 +71,7 @@ def poller(seconds: float) -> WorkerThread:
     """Return a thread, not started, that does so about every ``seconds``: for where no Celery worker does."""
 
     def work() -> float:
-        close_old_connections()
+        renew_connections()
         run_due()
         return spread(seconds, 0.25)
 

@@ -53,10 +53,11 @@ class EmbeddedCelery:
 
     def _work(self) -> None:
         # Slow to import, and of no use to an installation that has workers of its own.
-        from celery.beat import EmbeddedService, Scheduler  # slow
+        from celery.beat import EmbeddedService  # slow
         from celery.worker import WorkController  # slow
 
         from gateway.celery import app  # brings Celery
+        from gateway.jobs.clock import Clock  # brings Celery
 
         app.finalize()
         app.loader.import_default_modules()
@@ -70,7 +71,7 @@ class EmbeddedCelery:
             without_mingle=True,
             without_gossip=True,
         )
-        clock = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)  # nothing on disk: processes would share it
+        clock = EmbeddedService(app, thread=True, scheduler_cls=Clock)  # nothing on disk: processes would share it
         if stopping.is_set():
             return
         self._clock = clock
