@@ -112,7 +112,7 @@ class BoundSecrets(Announced):
 
     @api_key.setter
     def api_key(self, value: str) -> None:
-        self.credentials = value.strip()
+        self.credentials = kinds.write_keys({kinds.MAIN_KEY: value.strip()})
         self._entered |= {"credentials"}
         self._key_changes = None
 

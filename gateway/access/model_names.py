@@ -35,7 +35,8 @@ def plain(name: str) -> str:
     """Return the name without what says nothing: whitespace and slashes around it, case, ``models/`` before and
     ``:latest`` behind it.
     """
-    return name.strip().strip(BLANK).lower().removeprefix("models/").removesuffix(":latest").strip(BLANK)
+    bare = name.strip().strip(BLANK).lower().removeprefix("models/").removesuffix(":latest").strip(BLANK)
+    return bare or name.strip().lower()
 
 
 def stem(name: str) -> str:

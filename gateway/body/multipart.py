@@ -124,6 +124,8 @@ class PartScanner:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise malformed(f"The multipart body has more than {MAX_PARTS} parts.")
+        if self.dashes in block:
+            raise malformed("A multipart part has the boundary in its headers.")
         headers = part_headers(block)
         name, is_file = part_name(headers)
         if self._keeps_others:

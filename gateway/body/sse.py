@@ -48,7 +48,7 @@ class Event:
         if self._data is None:
             raw = self.raw
             if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2:
-                self._data = raw[6:-2].rstrip(b"\r")
+                self._data = raw[6:-2].strip()
             else:
                 lines = [line[5:].strip() for line in raw.splitlines() if line.startswith(b"data:")]
                 self._data = b"\n".join(lines)

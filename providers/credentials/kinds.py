@@ -129,19 +129,26 @@ def read_keys(stored: str) -> dict[str, str]:
 
 
 def write_keys(keys: Mapping[str, str]) -> str:
-    """Return keys as they are stored: a single :data:`MAIN_KEY` as it is, as every release reads it."""
-    if set(keys) <= {MAIN_KEY}:
-        return keys.get(MAIN_KEY, "")
+    """Return keys as they are stored: a single :data:`MAIN_KEY` as it is, as every release reads it, unless it looks
+    like other credentials.
+    """
+    single = keys.get(MAIN_KEY, "")
+    if set(keys) <= {MAIN_KEY} and not _is_structured(single):
+        return single
     return msgspec.json.encode(Keys(dict(keys))).decode()
 
 
 def _read(stored: str) -> Credential | Keys | None:
-    if not stored.lstrip().startswith("{"):
+    if not _is_structured(stored):
         return None
     try:
         return _decoder.decode(stored)
     except msgspec.DecodeError:
         raise BadCredentials("credentials", "The stored credentials can't be read: enter them again.") from None
+
+
+def _is_structured(stored: str) -> bool:
+    return stored.lstrip().startswith("{")
 
 
 def write(credential: Credential) -> str:

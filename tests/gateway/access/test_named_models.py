@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.access import models as access
@@ -147,6 +147,9 @@ def test_a_name_that_holds_a_narrowed_models_is_refused(name: str, opened: bool)
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40))
+@example("/")
+@example("Models/")
+@example(":latest")
 def test_stems_are_stable(name: str) -> None:
     assert stem(name)
     assert stem(stem(name)) == stem(name) or name.lower().startswith(("ft:", "models/"))

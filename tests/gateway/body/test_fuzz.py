@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.body import sse
@@ -63,6 +63,8 @@ def _has_data(event: sse.Event) -> bool:
 
 
 @given(streams, st.lists(st.integers(0, 200), max_size=8))
+@example(b"data: [DONE] \n\n", [])
+@example(b'data:  {"usage":{}}\n\n', [])
 def test_events_are_those_of_the_standard_in_whatever_pieces(stream: bytes, cuts: list[int]) -> None:
     splitter = sse.Splitter()
     fed = [events for piece in pieces(stream, cuts) if (events := splitter.feed(piece)) is not None]

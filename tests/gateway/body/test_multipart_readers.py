@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.body.multipart import PartScanner
@@ -205,5 +205,7 @@ pieces = st.sampled_from(
 
 
 @given(st.lists(pieces, max_size=14))
+@example([N, b"\r\n--XbX", N, b"\r\n\r\n"])
+@example([N, b"\r\nX-Other: 1\r\n--XbX-Other: 1\r\n\r\nvalue"])
 def test_no_frame_is_read_differently(shards: list[bytes]) -> None:
     check(b"--XbX\r\n" + b"".join(shards) + b"\r\n--XbX--\r\n")

@@ -6,6 +6,7 @@ import pytest
 
 from providers.credentials import kinds
 from providers.credentials.kinds import BadCredentials, Entra, ServiceAccount
+from providers.models import ProviderAccount
 from tests.support.token_server import EMAIL, PEM
 
 KEY_FILE = {"type": "service_account", "client_email": EMAIL, "private_key": PEM, "universe_domain": "googleapis.com"}
@@ -21,6 +22,14 @@ def test_what_is_stored_is_read_again() -> None:
     assert kinds.read("") is None
     with pytest.raises(BadCredentials):
         kinds.read('{"type": "other"}')
+
+
+@pytest.mark.parametrize("key", ["{", " {", json.dumps(KEY_FILE), "sk-1"])
+def test_a_key_is_a_key_whatever_it_looks_like(key: str) -> None:
+    """Neither can it be read as a credential, whose tokens come from an address of its own, nor does it break a page."""
+    account = ProviderAccount(name="a", kind="openai")
+    account.api_key = key
+    assert (account.keys, account.api_key, account.credential) == ({kinds.MAIN_KEY: key.strip()}, key.strip(), None)
 
 
 def test_an_application_of_a_tenant() -> None:
