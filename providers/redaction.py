@@ -9,11 +9,13 @@ controls and line ends, which base64 in mails has, and those without a width. Wh
 import asyncio
 import base64
 import html.entities
+import io
 import re
 import string
 from collections.abc import Iterator
 from functools import lru_cache
 from time import perf_counter
+from weakref import WeakKeyDictionary
 
 from providers import unseen
 from providers.unseen import AMPERSAND, BACKSLASH, PERCENT
@@ -43,7 +45,10 @@ _unfinished = re.compile(
 )
 
 TURN_BYTES = 2**15
-"""How much is searched before others have their turn: a few milliseconds of work at the worst."""
+"""How much is searched at most before others have their turn."""
+LEAST_TURN_BYTES = 2**13
+TURN_SECONDS = 0.004
+"""How long a turn should take: where escapes make the search slow, turns become smaller."""
 MOST_SECONDS = 10.0
 """How much work one answer may make. The worst of 30 MB, escapes of escapes, would take more than that."""
 
@@ -112,15 +117,21 @@ class Redactor:
         """
         if len(body) <= TURN_BYTES or self._escape is None:
             return self.whole(body)
-        pieces, parts, spent = self.pieces(), [], 0.0
-        for start in range(0, len(body), TURN_BYTES):
-            began = perf_counter()
-            parts.append(pieces.feed(body[start : start + TURN_BYTES]))
-            spent += perf_counter() - began
+        pieces, held, spent = self.pieces(), io.BytesIO(), 0.0
+        turn, size, start = _turn_of_loop(), TURN_BYTES, 0
+        while start < len(body):
+            async with turn:
+                began = perf_counter()
+                held.write(pieces.feed(body[start : start + size]))
+                took = perf_counter() - began
+                await asyncio.sleep(0)
+            start += size
+            spent += took
             if spent > MOST_SECONDS:
                 raise TooManyEscapes("The upstream's answer has so many escapes that it can't be searched for secrets.")
-            await asyncio.sleep(0)
-        return b"".join([*parts, pieces.end()])
+            size = max(LEAST_TURN_BYTES, size // 2) if took > TURN_SECONDS else min(TURN_BYTES, size * 2)
+        held.write(pieces.end())
+        return held.getvalue()
 
     def _has_needle(self, bare: bytes) -> bool:
         """Whether a secret may be in what is without the characters that no one sees."""
@@ -249,6 +260,15 @@ class PieceRedactor:
         """Return what is left at the end of the stream."""
         held, self._held = self._held, b""
         return held
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+def _turn_of_loop() -> asyncio.Lock:
+    """Return what large answers take turns by: one searches between two rounds of the loop, however many there are."""
+    loop = asyncio.get_running_loop()
+    return _turns.get(loop) or _turns.setdefault(loop, asyncio.Lock())
 
 
 @lru_cache(maxsize=4096)

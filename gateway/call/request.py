@@ -15,6 +15,7 @@ from django.utils.functional import cached_property
 
 from accounts.numbers import whole_number
 from gateway.call import errors
+from gateway.call.by_size import by_size
 from gateway.call.call import Call, new_request_id
 from gateway.call.discard import DISCARD_BYTES, DISCARD_SECONDS
 from gateway.call.load import Ticket
@@ -107,7 +108,7 @@ class InferenceRequest(ASGIRequest):
                         raise errors.TooLarge(message)
         except TimeoutError:
             raise errors.BodyTimedOut(f"The body did not arrive within {timeout:g} seconds.") from None
-        return b"".join(parts)
+        return await by_size(size, b"".join, parts)
 
     def _whole_body(self, event: MutableMapping[str, Any], limit: int, message: str) -> bytes:
         self._body_complete()

@@ -9,7 +9,7 @@ from accounts.caller import Caller
 from gateway.body.encoding import unpack
 from gateway.body.json import check_json_type
 from gateway.body.model_fields import is_naming
-from gateway.call.by_size import by_size
+from gateway.call.by_size import aside, by_size
 from gateway.call.call import Call
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
@@ -67,13 +67,25 @@ async def read_json_body(request: InferenceRequest, call: Call, *, may_be_empty:
     content_type = request.raw_headers.get(b"content-type", b"")
     if not may_be_empty:
         check_json_type(content_type)
-    raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
-    encoding = request.raw_headers.get(b"content-encoding")
-    if encoding is not None:
-        raw = await by_size(len(raw), unpack, raw, encoding, settings.MAX_BODY_BYTES)
+    raw = await read_unpacked_body(request)
     if raw or not may_be_empty:
         check_json_type(content_type)
         await by_size(len(raw), describe.read_json, call, raw)
+
+
+async def read_unpacked_body(request: InferenceRequest) -> bytes:
+    """Return the request's body as it was before it was packed.
+
+    Raises what its bounds are refused with; what it unpacks to counts as bytes in flight, like any body's.
+    """
+    raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
+    encoding = request.raw_headers.get(b"content-encoding")
+    if encoding is None:
+        return raw
+    unpacked = await aside(unpack, raw, encoding, settings.MAX_BODY_BYTES)
+    if request.ticket is not None:
+        request.ticket.take(max(0, len(unpacked) - len(raw)))
+    return unpacked
 
 
 def json_reply(content: object, status: int = 200) -> Reply:

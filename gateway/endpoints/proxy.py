@@ -9,12 +9,10 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import msgspec
-from django.conf import settings
 
 from gateway.access import accounts as access_accounts
 from gateway.access import hidden_models, named_models, proxied_models
 from gateway.body import json as json_body
-from gateway.body.encoding import unpack
 from gateway.body.mentions import Mentions, read_body
 from gateway.body.object_names import normal_id
 from gateway.body.readable_types import FORM
@@ -27,7 +25,7 @@ from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
-from gateway.endpoints.describe import begin_call
+from gateway.endpoints.describe import begin_call, read_unpacked_body
 from gateway.endpoints.resources import BODY_METHODS, MULTIPART
 from gateway.endpoints.uploading import closing_on_error, send_upload
 from gateway.objects import operations, ownership, selection
@@ -73,10 +71,7 @@ class ProxyView(InferenceView):
         content_type = request.raw_headers.get(b"content-type", b"")
         if content_type.lower().startswith(MULTIPART):
             return await self._send_upload(request, call, account, mentions)
-        raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
-        encoding = request.raw_headers.get(b"content-encoding")
-        if encoding is not None:
-            raw = await by_size(len(raw), unpack, raw, encoding, settings.MAX_BODY_BYTES)
+        raw = await read_unpacked_body(request)
         call.body = Body(raw, content_type=content_type.decode("latin1"))
         await by_size(len(raw), read_any_body, call, content_type, mentions)
         if raw:

@@ -15,7 +15,6 @@ from django.conf import settings
 from gateway.access import accounts as access_accounts
 from gateway.access import default_models, grants
 from gateway.body import json as json_body
-from gateway.body.encoding import unpack
 from gateway.body.offer import read_offer, read_settings, write_offer
 from gateway.body.references import find_references
 from gateway.call import errors
@@ -24,7 +23,7 @@ from gateway.call.call import Call
 from gateway.call.operation import Operation
 from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
-from gateway.endpoints.describe import begin_call, read_json_body
+from gateway.endpoints.describe import begin_call, read_json_body, read_unpacked_body
 from gateway.endpoints.realtime import BrowserView
 from gateway.objects import calls as call_records
 from gateway.objects import operations, ownership
@@ -116,7 +115,7 @@ class Calls(CallView):
     async def post(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Send an SDP offer up; return the answer, and the call's id in the header ``Location``."""
         call = begin_call(request, self.caller, self.operation)
-        offer, given = read_offer(request.raw_headers.get(b"content-type", b""), await _body(request))
+        offer, given = read_offer(request.raw_headers.get(b"content-type", b""), await read_unpacked_body(request))
         asked = await self.ask(call, given, str(request.GET.get("model") or ""), "session.")
         raw = msgspec.json.encode(asked.session)
         call.references += find_references(raw, {"session": msgspec.Raw(raw)}, call.endpoint)
@@ -275,12 +274,6 @@ async def check_incoming(call: Call, account: AccountSnapshot, call_id: str) -> 
     if visible(call.caller, found[0], account.isolation):
         raise errors.InvalidRequest("The call was accepted before.", param="call_id", code="call_already_accepted")
     raise ownership.unknown(call_id)
-
-
-async def _body(request: InferenceRequest) -> bytes:
-    raw = await request.read_body(settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT)
-    encoding = request.raw_headers.get(b"content-encoding")
-    return unpack(raw, encoding, settings.MAX_BODY_BYTES) if encoding is not None else raw
 
 
 async def _whole(reply: Reply) -> Reply:

@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.billing import usage as metering
 from gateway.body import sse
+from gateway.call.by_size import by_size
 from gateway.call.operation import HEARD
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.cleaning import cleaned
@@ -47,31 +48,41 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
 
     An error inside a 200 has the status that it should have had, unless a result is beside it.
     """
+    read = await by_size(len(body), _read, attempt, status, body)
+    return await _without_secrets(attempt, read)
+
+
+def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
+    """Do what :func:`read_answer` does, but for the secrets."""
     fields = _read_fields(attempt, status, body)
-    account = attempt.target.account
     if status >= 300:
         refusal = error_in(attempt.spoken, body, fields, due=True) or ReportedError(
             status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
         )
         note_error(attempt, refusal)
-        return ReadAnswer(status, await cleaned(account, body), fields)
+        return ReadAnswer(status, body, fields)
     if fields:
-        metering.read_fields(attempt.record, fields, account.vendor.usage)
+        metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
     if (b"rror" in body or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
         note_error(attempt, error)
         if not has_result(fields):
-            return ReadAnswer(error.status, await cleaned(account, body), fields)
+            return ReadAnswer(error.status, body, fields)
     if not fields and status not in NO_BODY:
         _check_something(attempt, body)
     failed = _failed_response(attempt, fields)
     if failed is not None:
         note_error(attempt, failed)
     outcome = failed.status if failed is not None else status
-    whole = _with_provider(attempt, body, fields)
-    passed = await cleaned(account, whole)
-    if fields and passed != whole:  # what is kept of the answer has no secrets either
-        fields = sse.fields_of(passed)
-    return ReadAnswer(status, passed, fields, outcome)
+    return ReadAnswer(status, _with_provider(attempt, body, fields), fields, outcome)
+
+
+async def _without_secrets(attempt: Attempt, read: ReadAnswer) -> ReadAnswer:
+    """Return ``read`` without the account's secrets: what is kept of an answer has none either."""
+    passed = await cleaned(attempt.target.account, read.body)
+    if read.fields and passed != read.body:
+        read.fields = await by_size(len(passed), sse.fields_of, passed)
+    read.body = passed
+    return read
 
 
 def without_events(attempt: Attempt, body: bytes) -> bytes:
@@ -101,7 +112,11 @@ def _failed_response(attempt: Attempt, fields: Mapping[str, msgspec.Raw]) -> Rep
 
 async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     """Read an answer that was converted, whose usage is in the record already."""
-    account = attempt.target.account
+    read = await by_size(len(converted.body), _read_converted, attempt, converted)
+    return await _without_secrets(attempt, read)
+
+
+def _read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     if converted.failure is not None:
         note_error(attempt, ReportedError(converted.status, converted.failure.message))
     body = converted.body
@@ -109,10 +124,7 @@ async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     if converted.failure is None and converted.media_type == JSON:
         fields = _fields.decode(body)
         body = _with_provider(attempt, body, fields)
-    passed = await cleaned(account, body)
-    if fields and passed != body:
-        fields = sse.fields_of(passed)
-    return ReadAnswer(converted.status, passed, fields)
+    return ReadAnswer(converted.status, body, fields)
 
 
 def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msgspec.Raw]:

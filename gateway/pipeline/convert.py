@@ -2,7 +2,6 @@
 the way back of a whole answer.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from gateway.body import sse
 from gateway.body.form_as_json import form_as_json
 from gateway.call import errors
 from gateway.call.body import JSON, Body, Upload
+from gateway.call.by_size import aside, by_size
 from gateway.call.call import Call
 from gateway.objects import kept_responses
 from gateway.pipeline.answers import note_error
@@ -47,14 +47,14 @@ async def build_request(attempt: Attempt) -> UpstreamRequest:
     maker = maker_of(call.operation.path, call.operation.door, target.account.vendor)
     try:
         if maker is None:
-            request = attempt.dialect.request(call, target)
+            request = await by_size(call.body.size, attempt.dialect.request, call, target)
             attempt.dropped = request.dropped
             return request
         if call.operation.path == RESPONSES:
             await _read_history(call, target)
         if call.body.upload is not None:
             await _read_form(call, call.body.upload)
-        conversion = attempt.conversion = maker(_ask(call))
+        conversion = attempt.conversion = await by_size(call.body.size, maker, _ask(call))
         return await _converted_request(attempt, conversion)
     except DialectError as error:
         attempt.free = True
@@ -98,7 +98,7 @@ async def _read_form(call: Call, upload: Upload) -> None:
             )
     if call.ticket is not None:
         call.ticket.count(2 * len(held))
-    raw = await asyncio.to_thread(_as_json, bytes(held), upload.content_type, call.model_asked)
+    raw = await aside(_as_json, bytes(held), upload.content_type, call.model_asked)
     call.body = Body(raw, json_body.decode_fields(raw))
     if call.as_asked is not None:
         call.as_asked = (call.body.copy(), call.as_asked[1])
@@ -131,7 +131,7 @@ async def _converted_request(attempt: Attempt, conversion: Conversion) -> Upstre
     urls = conversion.urls(settings)
     if urls:
         settings.media = await _fetched(call, urls)
-    written = conversion.write(settings)
+    written = await by_size(call.body.size, conversion.write, settings)
     attempt.dropped = conversion.dropped
     forwarded = [pair for pair in call.forwarded if pair[0] not in OF_DIALECTS]
     headers = attempt.dialect.headers(target.account, forwarded)

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from gateway.call import errors
 from gateway.call.body import JSON
+from gateway.call.by_size import by_size
 from gateway.call.call import Call
 from gateway.call.reply import Reply
 from gateway.objects.recording import record_answer
@@ -36,7 +37,7 @@ from providers.dialects.conversions import RESPONSES
 from providers.dialects.neutral import Failure
 from providers.dialects.wire import plain
 from providers.redaction import redactor
-from providers.upstream.client import UpstreamAnswer, UpstreamRequest
+from providers.upstream.client import UpstreamAnswer, UpstreamRequest, no_count
 
 OVERLOADED, ANTHROPICS_OVERLOADED = 503, 529
 
@@ -139,13 +140,14 @@ def _outcome(status: int) -> int:
 
 
 async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -> Reply:
-    body = first + await answer.read(settings.MAX_ANSWER_BYTES)
+    ticket = attempt.call.ticket
+    count = ticket.count if ticket is not None else no_count
+    count(len(first))
+    body = first + await answer.read(settings.MAX_ANSWER_BYTES, count)
     answer.close()
-    if attempt.call.ticket is not None:
-        attempt.call.ticket.count(len(body))
     attempt.head_arrived()
     if body[:1] != b"{" and answer.status < 300:
-        body = without_events(attempt, body)
+        body = await by_size(len(body), without_events, attempt, body)
     if attempt.conversion is not None:
         return await _converted_reply(attempt, answer, attempt.conversion, body)
     read = await read_answer(attempt, answer.status, body)
@@ -158,7 +160,7 @@ async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -
 
 
 async def _converted_reply(attempt: Attempt, answer: UpstreamAnswer, conversion: Conversion, body: bytes) -> Reply:
-    converted = convert.whole(attempt, conversion, answer.status, body)
+    converted = await by_size(len(body), convert.whole, attempt, conversion, answer.status, body)
     read = await read_converted(attempt, converted)
     _note_reply(attempt, read)
     if read.fields and attempt.call.operation.path == RESPONSES:

@@ -6,6 +6,7 @@ cost twice.
 """
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -13,7 +14,7 @@ from yarl import URL
 
 from providers.snapshot import AccountSnapshot
 from providers.upstream.bounds import check_account, check_origin
-from providers.upstream.client import Connections, UpstreamRequest
+from providers.upstream.client import Connections, Count, UpstreamRequest, no_count
 from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, classify
 from providers.upstream.guard import Guard
 from providers.upstream.head import split_url
@@ -36,21 +37,25 @@ class AiohttpAnswer:
         self.status = response.status
         self.headers = Headers([(name.lower(), value) for name, value in response.raw_headers])
 
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body; raise :class:`BrokenAnswer` when it is larger than ``limit`` bytes."""
+    async def read(self, limit: int, count: Count = no_count) -> bytes:
+        """Return the whole body; raise :class:`BrokenAnswer` when it is larger than ``limit`` bytes.
+
+        ``count`` is given the number of bytes that came since the last time, while there are more to come.
+        """
         response = self._response
         if (response.content_length or 0) > limit:
             raise BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")
         try:
             if response.content_length is not None and "content-encoding" not in response.headers:
+                count(response.content_length)
                 return await response.read()
-            parts, size = [], 0
+            held, size = io.BytesIO(), 0
             async for part in response.content.iter_any():
-                size += len(part)
+                size += held.write(part)
                 if size > limit:
                     raise BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")
-                parts.append(part)
-            return b"".join(parts)
+                count(len(part))
+            return held.getvalue()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise classify(error) from error
 

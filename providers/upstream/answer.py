@@ -7,11 +7,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
+from providers.upstream.client import Count, no_count
 from providers.upstream.decoding import Decoder
 from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 from providers.upstream.headers import Headers
 
 READ_BUFFER_BYTES = 2**18
+COUNTED_BYTES = 2**22
+# Below this size a thread takes longer to begin than the parts to be joined.
+JOINED_BYTES = 2**20
 
 
 class Source(Protocol):
@@ -74,22 +78,31 @@ class LeanAnswer:
         if self.error is not None and not self.status:
             raise self.error
 
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body; raise :class:`BrokenAnswer` when it is larger than ``limit`` bytes."""
+    async def read(self, limit: int, count: Count = no_count) -> bytes:
+        """Return the whole body; raise :class:`BrokenAnswer` when it is larger than ``limit`` bytes.
+
+        ``count`` is given the number of bytes that came since the last time, while there are more to come.
+        """
         if self.length > limit:
             raise _too_large(limit)
         if self.decoder is not None:
-            return await self._read_decoded(limit)
+            return await self._read_decoded(limit, count)
+        counted = 0
         if not self.complete:
-            self.collecting, self.bound = True, limit
-            self._resume()
+            self.collecting = True
             while not self.complete and self.error is None and self.size <= limit:
+                self.bound = min(limit, self.size + COUNTED_BYTES)
+                self._resume()
                 await self._wait()
+                count(self.size - counted)
+                counted = self.size
         if self.size > limit:
             raise _too_large(limit)
         if self.error is not None:
             raise self.error
-        return self._take()
+        count(self.size - counted)
+        parts, self.parts = self.parts, []
+        return await _joined(parts, self.size)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""
@@ -153,14 +166,21 @@ class LeanAnswer:
         finally:
             self.waiter = None
 
-    async def _read_decoded(self, limit: int) -> bytes:
+    async def _read_decoded(self, limit: int, count: Count) -> bytes:
         parts, size = [], 0
         async for piece in self.chunks():
             size += len(piece)
             if size > limit:
                 raise _too_large(limit)
             parts.append(piece)
-        return b"".join(parts)
+            count(len(piece))
+        return await _joined(parts, size)
+
+
+async def _joined(parts: list[bytes], size: int) -> bytes:
+    if len(parts) == 1:
+        return parts[0]
+    return b"".join(parts) if size <= JOINED_BYTES else await asyncio.to_thread(b"".join, parts)
 
 
 def _too_large(limit: int) -> BrokenAnswer:

@@ -1,6 +1,6 @@
 """What every upstream client takes and gives back."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,6 +8,12 @@ from multidict import CIMultiDict
 
 from providers.snapshot import AccountSnapshot
 from providers.upstream.headers import Headers
+
+Count = Callable[[int], None]
+
+
+def no_count(size: int) -> None:
+    """Count nothing: for answers that no bound of what is in flight is for."""
 
 
 @dataclass(slots=True)
@@ -38,8 +44,11 @@ class UpstreamAnswer(Protocol):
     def headers(self) -> Headers:
         """The head's fields. Names are found in any case; ``items()`` and ``raw`` have those that come twice twice."""
 
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body; raise ``BrokenAnswer`` when it is larger than ``limit`` bytes."""
+    async def read(self, limit: int, count: Count = no_count) -> bytes:
+        """Return the whole body; raise ``BrokenAnswer`` when it is larger than ``limit`` bytes.
+
+        ``count`` is given the number of bytes that came since the last time, while there are more to come.
+        """
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""

@@ -27,3 +27,27 @@ async def test_others_go_on_meanwhile() -> None:
 async def test_what_it_raises_is_raised() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         await by_size(AT_ONCE_BYTES + 1, int, "x")
+
+
+async def test_one_thread_does_it_for_all() -> None:
+    threads = await asyncio.gather(*(by_size(AT_ONCE_BYTES + 1, threading.current_thread) for _ in range(8)))
+    assert len(set(threads)) == 1
+
+
+async def test_a_cancelled_caller_waits_for_what_has_begun() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        time.sleep(0.1)
+        ended.set()
+
+    working = asyncio.create_task(by_size(AT_ONCE_BYTES + 1, work))
+    waiting = asyncio.create_task(by_size(AT_ONCE_BYTES + 1, pytest.fail, "what has not begun is left out"))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    for task in (waiting, working):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert ended.is_set()

@@ -1,5 +1,7 @@
 """What is in flight is bounded, for everyone and for each caller, and every share comes back."""
 
+import gzip
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -67,6 +69,14 @@ def test_bodies_beyond_the_bound_are_refused_before_they_are_read(bounded: Gatew
     while (answered := bounded.post(token, CHAT_PATH, chat())).status_code != 200 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert answered.status_code == 200  # the shares of those who left came back
+
+
+def test_what_a_body_unpacks_to_counts(bounded: Gateway) -> None:
+    token = bounded.token("packed", user=USER)
+    packed = gzip.compress(json.dumps(chat("x" * (2 * MB + 1000))).encode())
+    answer = bounded.post(token, CHAT_PATH, content=packed, headers={"content-encoding": "gzip"})
+    assert_ours(answer, 429, "too_many_bytes_in_flight")
+    assert bounded.post(token, CHAT_PATH, chat()).status_code == 200
 
 
 def test_calls_beyond_the_bound_are_refused(bounded: Gateway) -> None:

@@ -26,7 +26,7 @@ def test_what_is_stored_is_read_again() -> None:
 
 @pytest.mark.parametrize("key", ["{", " {", json.dumps(KEY_FILE), "sk-1"])
 def test_a_key_is_a_key_whatever_it_looks_like(key: str) -> None:
-    """Neither can it be read as a credential, whose tokens come from an address of its own, nor does it break a page."""
+    """It is not read as a credential, whose tokens come from an address of its own, and breaks no page."""
     account = ProviderAccount(name="a", kind="openai")
     account.api_key = key
     assert (account.keys, account.api_key, account.credential) == ({kinds.MAIN_KEY: key.strip()}, key.strip(), None)

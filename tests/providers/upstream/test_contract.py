@@ -214,6 +214,20 @@ async def test_an_answer_as_large_as_the_limit(client: UpstreamClient) -> None:
         answer.close()
 
 
+@pytest.mark.parametrize("coding", [b"identity", b"gzip"])
+async def test_the_bytes_of_an_answer_are_counted_as_they_come(client: UpstreamClient, coding: bytes) -> None:
+    """Many answers of which nobody knows before they are whole would be in memory, and in no count."""
+    body = bytes(12_000_000)
+    sent = gzip.compress(body) if coding == b"gzip" else body
+    async with serving(answering(CLOSE + b"content-encoding: %b\r\n\r\n" % coding + sent)) as server:
+        answer = await client.send(account(server.origin), request(server.origin))
+        counts: list[int] = []
+        assert await answer.read(20_000_000, counts.append) == body
+        answer.close()
+    assert sum(counts) == len(body)
+    assert len(counts) > 2
+
+
 async def test_an_answer_that_unpacks_to_too_much(client: UpstreamClient) -> None:
     packed = gzip.compress(bytes(50_000_000))
     async with serving(
