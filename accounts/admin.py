@@ -2,15 +2,23 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, Model, Prefetch, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.html import format_html
-from unfold.decorators import display
+from django.utils.http import urlencode
+from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm
 
+from accounts import two_factor
 from accounts.forms import UserChangeForm, UserCreationForm, VirtualAccountForm
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from accounts.numbers import whole_number
@@ -21,6 +29,10 @@ __all__ = ["TeamAdmin", "TokenAdmin", "UserAdmin", "VirtualAccountAdmin"]
 
 # Rights come from roles on accounts and teams; Django's groups and model permissions have no say here.
 admin.site.unregister(Group)
+# How people sign in is on their own pages.
+for model in (EmailAddress, SocialAccount, SocialApp, SocialToken, Authenticator):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
 
 
 @choices_for(Membership)
@@ -94,11 +106,13 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
     search_help_text = "E-mail address or name"
     ordering = ("email",)
     filter_horizontal = ()
-    readonly_fields = ("password_state", "last_login", "date_joined", "access")
+    readonly_fields = ("password_state", "two_factor_state", "last_login", "date_joined", "access")
     secret_lookups = ("password",)
     inlines = (TeamsOfUserInline, TokenInline)
+    actions_list = ("invite_someone",)
+    actions_detail = ("reset_two_factor",)
     fieldsets = (
-        (None, {"fields": ("email", "password_state")}),
+        (None, {"fields": ("email", "password_state", "two_factor_state")}),
         ("Person", {"fields": (("first_name", "last_name"),)}),
         (
             "Rights",
@@ -129,7 +143,36 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
         said, offer = (
             ("Set", "change it") if user.has_usable_password() else ("None: no sign-in with a password", "set one")
         )
-        return format_html('{} (<a class="text-link" href="../password/">{}</a>)', said, offer)
+        invite = f"{reverse('admin:invite')}?{urlencode({'email': user.email})}"
+        links = '{} (<a class="text-link" href="../password/">{}</a>, or <a class="text-link" href="{}">by a link</a>)'
+        return format_html(links, said, offer, invite)
+
+    @display(description="two-factor sign-in")
+    def two_factor_state(self, user: User) -> str:
+        return "On" if two_factor.is_on(user) else "Off"
+
+    @action(description="Invite someone", url_path="invite", icon="person_add", permissions=["add"])
+    def invite_someone(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:invite")
+
+    @action(description="Turn two-factor sign-in off", url_path="two-factor", icon="phonelink_erase")
+    def reset_two_factor(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, and on POST let someone in without a code who lost theirs."""
+        user: User = self.found_or_404(request, object_id)
+        back = reverse("admin:accounts_user_change", args=[user.pk])
+        if request.method == "POST":
+            two_factor.turn_off(user)
+            return redirect(back)
+        question = f"Let {user.email} sign in without a code? Do so when they lost their phone and recovery codes."
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Two-factor sign-in of {user.email}",
+            "opts": self.opts,
+            "question": question,
+            "button": "Turn it off",
+            "back": back,
+        }
+        return TemplateResponse(request, "console/confirm.html", context)
 
     @display(description="access")
     def access(self, user: User) -> str:

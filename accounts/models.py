@@ -16,9 +16,10 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.audit import AuditEntry
 from accounts.changes import Announced, AnnouncedQuerySet, Change
+from accounts.invitations import Invitation
 from accounts.token_limits import limits_fault
 
-__all__ = ["ApiToken", "AuditEntry", "Change", "Membership", "Team", "User", "VirtualAccount"]
+__all__ = ["ApiToken", "AuditEntry", "Change", "Invitation", "Membership", "Team", "User", "VirtualAccount"]
 
 slug_validator = RegexValidator(
     r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$",

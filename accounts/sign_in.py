@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import audit
-from accounts.client_address import addresses_are_known
+from accounts.client_address import addresses_are_known, client_address
 from accounts.models import User
 from accounts.words import counted
 
@@ -70,6 +70,25 @@ def is_own_password(request: HttpRequest, password: str) -> bool:
     return True
 
 
+def may_try(request: HttpRequest, name: str = "") -> bool:
+    """Count a try of ``name``, or of someone not known yet, before what they send is looked at; return whether it may
+    be. A sign-in that comes of it takes the tries back."""
+    address = client_address(request)
+    tries = settings.SIGN_IN_TRIES if name else settings.SIGN_IN_TRIES * OF_AN_ADDRESS
+    if _too_many(name, address, tries) if name else _too_many_at(address):
+        return False
+    request.sign_in = (name, address, _count(name, address, timezone.now()))  # type: ignore[attr-defined]
+    made: int = request.sign_in[2]  # type: ignore[attr-defined]
+    if name and made == tries:
+        _report(name, address)
+    return made <= tries
+
+
+def forget_tries(request: HttpRequest) -> None:
+    """Take back the tries that :func:`may_try` counted: what was sent was right."""
+    _forget(request)
+
+
 def take_back(request: HttpRequest) -> None:
     """Take back the try of ``request``, whose password was not looked at."""
     tried = getattr(request, "sign_in", None)
@@ -112,6 +131,13 @@ def _too_many(name: str, address: str, tries: int) -> bool:
     if addresses_are_known():
         bounds.append(({"ip_address": address}, tries * OF_AN_ADDRESS))
     return any(_sum(recent.filter(**of)) >= most for of, most in bounds)
+
+
+def _too_many_at(address: str) -> bool:
+    if not addresses_are_known():
+        return False
+    recent = AccessAttempt.objects.filter(attempt_time__gte=timezone.now() - pause(), ip_address=address)
+    return _sum(recent) >= settings.SIGN_IN_TRIES * OF_AN_ADDRESS
 
 
 def _sum(rows: "QuerySet[AccessAttempt]") -> int:

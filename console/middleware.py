@@ -36,7 +36,17 @@ POLICY = "; ".join(
 DOCS = "/api/docs"
 """The API's description has a page of its own maker's, with a script in the markup."""
 
-PASSWORD_PAGES: Final = frozenset({"/admin/login/", "/admin/password_change/"})
+PASSWORD_PAGES: Final = frozenset(
+    {
+        "/admin/login/",
+        "/admin/password_change/",
+        "/admin/two-factor/",
+        "/admin/sign-in/code/",
+        "/admin/sign-in/invitation/",
+    }
+)
+OPENID_PAGES: Final = frozenset({"/admin/sign-in/openid/", "/admin/sign-in/openid/callback/"})
+"""They wait for a provider, and so have turns of their own: a slow one must not keep passwords out."""
 PASSWORD_PAGES_AT_ONCE: Final = 2
 PASSWORD_PAGES_WAITING: Final = 32
 
@@ -80,17 +90,18 @@ def few_sign_ins(get_response: Any) -> Callable[[HttpRequest], Any]:
     wait for long: they are open to everyone, cost a page and a hash, and share the interpreter with calls."""
     if not iscoroutinefunction(get_response):  # Django's test client has one thread anyway
         return get_response  # type: ignore[no-any-return]
-    return _in_turns(get_response, asyncio.Semaphore(PASSWORD_PAGES_AT_ONCE))
+    return _in_turns(_in_turns(get_response, PASSWORD_PAGES), OPENID_PAGES)
 
 
 def _in_turns(
-    get_response: Callable[[HttpRequest], Awaitable[HttpResponse]], turns: asyncio.Semaphore
+    get_response: Callable[[HttpRequest], Awaitable[HttpResponse]], pages: frozenset[str]
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    turns = asyncio.Semaphore(PASSWORD_PAGES_AT_ONCE)
     waiting = 0
 
     async def answer(request: HttpRequest) -> HttpResponse:
         nonlocal waiting
-        if request.path_info not in PASSWORD_PAGES:
+        if request.path_info not in pages:
             return await get_response(request)
         if waiting >= PASSWORD_PAGES_WAITING:
             return too_many_sign_ins()

@@ -13,6 +13,7 @@ from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse_lazy
 from django.views.decorators.debug import sensitive_variables
@@ -76,7 +77,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 ALSO_AT = {"usage.usagerecord": "requests/", "tokens": "accounts/apitoken/"}
 """Where pages of an entry are beside those below its own address."""
 SAFE = ("GET", "HEAD", "OPTIONS")
-OWN_SIGN_IN = frozenset({"/admin/logout/", "/admin/password_change/"})
+OWN_SIGN_IN = frozenset({"/admin/logout/", "/admin/password_change/", "/admin/two-factor/"})
 """What auditors may change all the same: how they sign in themselves."""
 CALLS = frozenset({"playground"})
 """Entries for people who may call models from here."""
@@ -222,6 +223,25 @@ class ConsoleSite(UnfoldAdminSite):
 
         return super().admin_view(update_wrapper(acted, view), cacheable)
 
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the sign-in page; see :mod:`console.pages.sign_in`."""
+        from console.pages.sign_in import SignIn, openid_link  # the pages need the models' admins, and those this site
+
+        if request.method == "GET" and self.has_permission(request):
+            return redirect("admin:index")
+        request.current_app = self.name  # type: ignore[attr-defined]
+        context = {
+            **self.each_context(request),
+            **openid_link(request),
+            "title": "Sign in",
+            "app_path": request.get_full_path(),
+            **(extra_context or {}),
+        }
+        form = self.login_form
+        return SignIn.as_view(
+            extra_context=context, authentication_form=form, template_name="admin/login.html", next_page="admin:index"
+        )(request)
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         request.current_app = self.name  # type: ignore[attr-defined]
         context = {**self.each_context(request), **(extra_context or {})}
@@ -229,6 +249,16 @@ class ConsoleSite(UnfoldAdminSite):
 
     def autocomplete_view(self, request: HttpRequest) -> Any:
         return ScopedChoices.as_view(admin_site=self)(request)
+
+
+def own_links(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the entries of the person's own menu."""
+    if not request.user.is_authenticated:
+        return []
+    links = [{"title": "Two-factor sign-in", "link": reverse_lazy("admin:two_factor")}]
+    if request.user.has_usable_password():
+        links.insert(0, {"title": "Change password", "link": reverse_lazy("admin:password_change")})
+    return links
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ from gateway.config.env import (
     whole,
 )
 from gateway.config.keyfiles import data_directory, key_from_file
+from gateway.config.openid import openid_app, openid_provider
 from providers.egress import parse_allow_list
 
 # --- where state lives ------------------------------------------------------------------------------------------------
@@ -201,6 +202,11 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
     "channels",
     "rest_framework",
     "drf_spectacular",
@@ -227,6 +233,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "console.middleware.TooManySignIns",
     "axes.middleware.AxesMiddleware",
 ]
@@ -263,6 +270,27 @@ AXES_USERNAME_FORM_FIELD = "username"
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+OIDC_ISSUER = web_address("GATEHOUSE_OIDC_ISSUER", "https://login.example.com").rstrip("/")
+OIDC_CLIENT_ID = text("GATEHOUSE_OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = text("GATEHOUSE_OIDC_CLIENT_SECRET")
+OIDC_NAME = text("GATEHOUSE_OIDC_NAME") or "single sign-on"
+OIDC_DOMAINS = [name.lower().removeprefix("@") for name in names("GATEHOUSE_OIDC_DOMAINS")]
+OIDC_TRUST_EMAIL = flag("GATEHOUSE_OIDC_TRUST_EMAIL", False)
+OIDC_PROVIDER = openid_provider(OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET)
+SOCIALACCOUNT_PROVIDERS = openid_app(OIDC_PROVIDER, OIDC_NAME, OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET)
+SOCIALACCOUNT_ADAPTER = "accounts.openid.OpenId"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form could not lead elsewhere: the pages' policy forbids it
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
+ACCOUNT_ADAPTER = "accounts.entering.Entering"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False  # accounts.sign_in has the bounds
+MFA_ADAPTER = "accounts.two_factor.Adapter"
+MFA_TOTP_ISSUER = "Gatehouse"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"
@@ -306,6 +334,7 @@ UNFOLD: dict[str, Any] = {
     "STYLES": ["console.site.stylesheet"],
     "SCRIPTS": ["console.site.script"],
     "COLORS": {"primary": "console.site.accent"},
+    "ACCOUNT": {"navigation": "console.site.own_links"},
     "DASHBOARD_CALLBACK": "console.pages.overview.overview",
     "SIDEBAR": {"navigation": "console.site.navigation"},
 }

@@ -168,6 +168,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/svc/v1/llm-gateway/metrics/query", queries.MetricsQuery.as_view(), name="metrics-query"),
     path("api/schema/", generator.SchemaView.as_view(), name="schema"),
     path("api/docs/", generator.DocsView.as_view(), name="docs"),
+    path("admin/sign-in/", include("console.urls")),
     path("admin/", admin.site.urls),
     path("", csrf_exempt(Root.as_view(pattern_name="admin:index")), name="root"),
 ]

@@ -32,6 +32,7 @@ COMMANDS = {
     "create_token": "changes",
     "revoke_token": "changes",
     "unlock": "changes",
+    "reset_two_factor": "changes",
     "apply": "changes",
     "seed_catalogue": "changes",
     "bind_key": "changes",

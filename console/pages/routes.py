@@ -3,7 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from console.pages import models, overview, playground, requests, spend, tokens, wizard
+from console.pages import (
+    invitations,
+    models,
+    overview,
+    playground,
+    requests,
+    spend,
+    tokens,
+    two_factor,
+    wizard,
+)
 
 ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("overview/steps/", overview.steps, "overview_steps"),
@@ -17,6 +27,8 @@ ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("requests/<path:request_id>/", requests.detail, "request"),
     ("tokens/", tokens.tokens, "tokens"),
     ("tokens/new/", tokens.new, "token_new"),
+    ("people/invite/", invitations.new, "invite"),
+    ("two-factor/", two_factor.own, "two_factor"),
     ("spend/", spend.spend, "spend"),
     ("spend/export/", spend.export, "spend_export"),
     ("providers/add/", wizard.wizard, "wizard"),

@@ -6,7 +6,13 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from console.middleware import PASSWORD_PAGES, PASSWORD_PAGES_AT_ONCE, PASSWORD_PAGES_WAITING, few_sign_ins
+from console.middleware import (
+    OPENID_PAGES,
+    PASSWORD_PAGES,
+    PASSWORD_PAGES_AT_ONCE,
+    PASSWORD_PAGES_WAITING,
+    few_sign_ins,
+)
 
 FITS = PASSWORD_PAGES_AT_ONCE + PASSWORD_PAGES_WAITING
 
@@ -30,7 +36,7 @@ class Pages:
         return HttpResponse(status=200)
 
 
-@pytest.mark.parametrize("page", sorted(PASSWORD_PAGES))
+@pytest.mark.parametrize("page", sorted(PASSWORD_PAGES | OPENID_PAGES))
 async def test_few_at_a_time(page: str) -> None:
     pages = Pages()
     answer = few_sign_ins(pages.answer)

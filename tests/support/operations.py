@@ -14,6 +14,7 @@ from ipaddress import ip_network
 from threading import Barrier
 from typing import Any
 
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.core.management import call_command, execute_from_command_line
@@ -22,6 +23,7 @@ from django.db.models import F, QuerySet
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
+from accounts import two_factor as app_codes
 from accounts.changes import announce
 from accounts.database_clock import database_now
 from accounts.models import ApiToken, AuditEntry, Membership, Team, User, VirtualAccount
@@ -185,6 +187,12 @@ def changes_by(email: str) -> list[dict[str, Any]]:
 def person(email: str, password: str, **fields: Any) -> None:
     """Make a user who may sign in with a password."""
     User.objects.create_user(email, password, **fields)
+
+
+def two_factor(email: str) -> list[str]:
+    """Turn a person's two-factor sign-in on; return their recovery codes."""
+    person, seed = User.objects.get(email=email), app_codes.new_seed()
+    return app_codes.turn_on(person, seed, format_hotp_value(hotp_value(seed, int(time.time()) // 30))) or []
 
 
 def wrong_passwords(email: str, network: str, count: int) -> None:

@@ -1,0 +1,62 @@
+"""Inviting people: superusers make a link, and give it to whom it is for."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from accounts.invitations import LIFETIME, invite
+from accounts.models import Membership, Team, User
+from console.pages.base import page
+
+
+def new(request: HttpRequest) -> HttpResponse:
+    """Show the form; on POST add the person, if there is none with the address, and show the link once."""
+    if not admin.site.get_model_admin(User).has_add_permission(request):
+        raise PermissionDenied
+    email = request.POST.get("email", request.GET.get("email", "")).strip().lower()
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        team = Team.objects.filter(name=request.POST.get("team", "")).first()
+        role = Membership.Role.MANAGER if request.POST.get("role") == "manager" else Membership.Role.MEMBER
+        person = _person(email, errors)
+        if person is not None:
+            with transaction.atomic():
+                if person.pk is None:
+                    person.set_unusable_password()
+                    person.save()
+                if team is not None:
+                    Membership.objects.get_or_create(team=team, user=person, defaults={"role": role})
+                return _link(request, person, invite(person))
+    context = {"email": email, "errors": errors, "teams": list(Team.objects.values_list("name", flat=True)[:500])}
+    return page(request, "console/invite.html", "Invite someone", context)
+
+
+def _person(email: str, errors: dict[str, str]) -> User | None:
+    """Return the person to invite, a new one where none has the address; put into ``errors`` what forbids it."""
+    try:
+        validate_email(email)
+    except ValidationError:
+        errors["email"] = "Give a valid e-mail address."
+        return None
+    person = User.objects.filter(email=email).first()
+    if person is not None and not person.is_active:
+        errors["email"] = "This person is not active: their page says so."
+        return None
+    return person or User(email=email)
+
+
+def _link(request: HttpRequest, person: User, key: str) -> HttpResponse:
+    address = f"{reverse('invitation')}?{urlencode({'key': key})}"
+    if settings.PUBLIC_URL:
+        link = f"{settings.PUBLIC_URL.removesuffix(settings.BASE_PATH)}{address}"
+    else:
+        link = request.build_absolute_uri(address)
+    context: dict[str, Any] = {"person": person, "link": link, "days": LIFETIME.days}
+    return page(request, "console/invited.html", f"Invitation for {person.email}", context)

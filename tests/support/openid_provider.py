@@ -1,0 +1,111 @@
+"""A small OpenID Connect provider: discovery, authorization code with PKCE, signed id tokens and user info."""
+
+import base64
+import hashlib
+import json
+import secrets
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+CLIENT, SECRET = "gatehouse", "secret-of-the-client"
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+class OpenIdProvider:
+    """Whoever is sent to it comes back as ``person``: the claims of the next sign-in. ``faults`` change its answers:
+    ``audience``, ``issuer`` and ``subject`` (of the user info) by another, ``deny`` by a refusal."""
+
+    def __init__(self) -> None:
+        self.person: dict[str, Any] = {}
+        self.faults: dict[str, str] = {}
+        self.granted: dict[str, dict[str, str]] = {}
+        self.told: dict[str, dict[str, Any]] = {}
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.issuer = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                address = urlsplit(self.path)
+                asked = {name: values[0] for name, values in parse_qs(address.query).items()}
+                if address.path == "/.well-known/openid-configuration":
+                    self._json(200, provider.configuration())
+                elif address.path == "/authorize":
+                    self.send_response(302)
+                    self.send_header("location", provider.authorize(asked))
+                    self.end_headers()
+                elif address.path == "/userinfo":
+                    told = provider.told.get(self.headers.get("authorization", "").removeprefix("Bearer "))
+                    self._json(200 if told else 401, told or {})
+                else:
+                    self._json(404, {})
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+                asked = {name: values[0] for name, values in parse_qs(body).items()}
+                answer = provider.token(asked)
+                self._json(200 if answer else 400, answer or {"error": "invalid_grant"})
+
+            def _json(self, status: int, answer: dict[str, Any]) -> None:
+                body = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        return Handler
+
+    def configuration(self) -> dict[str, Any]:
+        return {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "userinfo_endpoint": f"{self.issuer}/userinfo",
+            "jwks_uri": f"{self.issuer}/keys",
+            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        }
+
+    def authorize(self, asked: dict[str, str]) -> str:
+        if "deny" in self.faults:
+            return f"{asked['redirect_uri']}?{urlencode({'error': 'access_denied', 'state': asked['state']})}"
+        code = secrets.token_hex(8)
+        self.granted[code] = asked
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+
+    def token(self, asked: dict[str, str]) -> dict[str, Any] | None:
+        granted = self.granted.pop(asked.get("code", ""), None)
+        verifier = asked.get("code_verifier", "").encode()
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
+        if granted is None or challenge != granted["code_challenge"] or asked["client_secret"] != SECRET:
+            return None
+        if asked["redirect_uri"] != granted["redirect_uri"] or asked["client_id"] != CLIENT:
+            return None
+        now = int(time.time())
+        claims = {
+            "iss": self.faults.get("issuer", self.issuer),
+            "aud": self.faults.get("audience", CLIENT),
+            "iat": now,
+            "exp": now + 60,
+            "sub": self.person["sub"],
+        }
+        access = secrets.token_hex(8)
+        self.told[access] = {**self.person, "sub": self.faults.get("subject", self.person["sub"])}
+        id_token = jwt.encode(claims, KEY, algorithm="RS256")
+        return {"access_token": access, "token_type": "Bearer", "id_token": id_token}
