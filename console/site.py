@@ -242,6 +242,12 @@ class ConsoleSite(UnfoldAdminSite):
             extra_context=context, authentication_form=form, template_name="admin/login.html", next_page="admin:index"
         )(request)
 
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Answer the search over everything; unfold's own would remember what it found when rights are taken away."""
+        from console.pages.find import find  # as above
+
+        return find(request)
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         request.current_app = self.name  # type: ignore[attr-defined]
         context = {**self.each_context(request), **(extra_context or {})}
@@ -307,6 +313,11 @@ def stylesheet(request: HttpRequest) -> str:
 def script(request: HttpRequest) -> str:
     """Return the address of what every page of the console runs."""
     return static("console/shell.js")
+
+
+def find_script(request: HttpRequest) -> str:
+    """Return the address of the search over everything."""
+    return static("console/find.js")
 
 
 def accent(request: HttpRequest) -> dict[str, str]:

@@ -332,11 +332,11 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": None,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "console.site.icon"}],
     "STYLES": ["console.site.stylesheet"],
-    "SCRIPTS": ["console.site.script"],
+    "SCRIPTS": ["console.site.script", "console.site.find_script"],
     "COLORS": {"primary": "console.site.accent"},
     "ACCOUNT": {"navigation": "console.site.own_links"},
     "DASHBOARD_CALLBACK": "console.pages.overview.overview",
-    "SIDEBAR": {"navigation": "console.site.navigation"},
+    "SIDEBAR": {"show_search": True, "navigation": "console.site.navigation"},
 }
 
 REST_FRAMEWORK = {

@@ -34,7 +34,7 @@ def models(request: HttpRequest) -> HttpResponse:
     """Show the list: names that hold every word of ``q``, and of one account with ``account``."""
     asked = request.GET.get("q", "").strip().lower()[:200]
     account = request.GET.get("account", "").strip()
-    found = [model for model in _seen(request) if all(word in _text(model) for word in asked.split())]
+    found = [model for model in seen(request) if all(word in _text(model) for word in asked.split())]
     found = [model for model in found if not account or model.account.name == account]
     calls = _calls({model.public_name for model in found[:SHOWN]})
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -55,7 +55,7 @@ def models(request: HttpRequest) -> HttpResponse:
 
 def drawer(request: HttpRequest, name: str) -> HttpResponse:
     """Show one model: alone, or as a part of the list's page when its script asks."""
-    model = next((model for model in _seen(request) if model.public_name == name), None)
+    model = next((model for model in seen(request) if model.public_name == name), None)
     if model is None:
         raise Http404
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def drawer(request: HttpRequest, name: str) -> HttpResponse:
     return page(request, "console/model.html", name, context)
 
 
-def _seen(request: HttpRequest) -> list[Model]:
+def seen(request: HttpRequest) -> list[Model]:
     """Return the models that the person may call, and those of the accounts they manage, disabled ones among them."""
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
     person: Any = request.user
