@@ -14,7 +14,7 @@ from gateway.celery import BACKGROUND_SECONDS, DAY_SECONDS, HOUR_SECONDS
 from gateway.jobs import engine, leases, retention
 from gateway.jobs import table as gateway_table
 from gateway.objects.job_kinds import STEERED
-from usage import feedback, pruning
+from usage import feedback, pruning, scheduled_exports
 
 logger = logging.getLogger("batches")
 
@@ -87,6 +87,14 @@ def tidy() -> dict[str, int]:
         "objects": sum(retention.prune_objects(now)),
         "notices": notices.prune(now, budget_alerts.announced_now()),
     }
+
+
+@shared_task(name="batches.exports")
+def export_days() -> int:
+    """Write the days of usage that are due into the export store; return how many files."""
+    if not settings.EXPORT_STORAGE or skips("exports", HOUR_SECONDS):
+        return 0
+    return scheduled_exports.run()[0]
 
 
 def _prune_bodies(before: datetime) -> int:

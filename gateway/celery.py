@@ -40,6 +40,7 @@ app.conf.update(
         "sweep": {"task": "batches.sweep", "schedule": settings.JOB_SWEEP_SECONDS},
         "notify": {"task": "batches.notify", "schedule": settings.JOB_SWEEP_SECONDS},
         "alerts": {"task": "alerts.evaluate", "schedule": settings.ALERT_SECONDS},
+        "exports": {"task": "batches.exports", "schedule": HOUR_SECONDS},
         "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS},
         "budgets": {"task": "batches.check_budgets", "schedule": crontab(hour="3", minute="20")},
     },

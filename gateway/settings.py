@@ -302,6 +302,9 @@ STATIC_ROOT = text("GATEHOUSE_STATIC_ROOT") or None
 FOLDER_STORAGE = "django.core.files.storage.FileSystemStorage"
 FILE_STORAGE = text("GATEHOUSE_FILE_STORAGE") or FOLDER_STORAGE
 REQUEST_LOG_STORAGE = text("GATEHOUSE_REQUEST_LOG_STORAGE")
+EXPORT_STORAGE = text("GATEHOUSE_EXPORT_STORAGE")
+EXPORT_FORMATS = several("GATEHOUSE_EXPORT_FORMATS", ("jsonl", "csv", "focus", "parquet"), default=("jsonl",))
+EXPORT_DAYS = whole("GATEHOUSE_EXPORT_DAYS", 7, least=1, most=400)
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": FOLDER_STORAGE},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -317,6 +320,11 @@ if REQUEST_LOG_STORAGE:
     STORAGES["bodies"] = {
         "BACKEND": REQUEST_LOG_STORAGE,
         "OPTIONS": json_object("GATEHOUSE_REQUEST_LOG_STORAGE_OPTIONS", {}),
+    }
+if EXPORT_STORAGE:
+    STORAGES["exports"] = {
+        "BACKEND": EXPORT_STORAGE,
+        "OPTIONS": json_object("GATEHOUSE_EXPORT_STORAGE_OPTIONS", {}),
     }
 MANAGED_CONCURRENCY = whole("GATEHOUSE_MANAGED_CONCURRENCY", 8, least=1, most=256)
 WHITENOISE_USE_FINDERS = True

@@ -4,12 +4,13 @@ from decimal import Decimal
 
 from django.db import models
 
+from usage.export_table import ExportedFile
 from usage.feedback_table import Feedback
 from usage.logged_calls import LoggedCall
 from usage.rerating_table import Rerating
 from usage.rollups import UsageHour
 
-__all__ = ["PICO", "Feedback", "LoggedCall", "Rerating", "UsageHour", "UsageRecord"]
+__all__ = ["PICO", "ExportedFile", "Feedback", "LoggedCall", "Rerating", "UsageHour", "UsageRecord"]
 
 PICO = Decimal("1e-12")
 

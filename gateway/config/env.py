@@ -95,14 +95,14 @@ def choice(name: str, default: str, options: tuple[str, ...]) -> str:
     return value
 
 
-def several(name: str, options: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the variable ``name``, some of ``options`` separated by commas, all of them where it is not set; raise for
-    others."""
+def several(name: str, options: tuple[str, ...], default: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the variable ``name``, some of ``options`` separated by commas, where it is not set ``default`` or all of
+    them; raise for others."""
     given = names(name)
     for entry in given:
         if entry not in options:
             raise fail(name, f"{entry!r} is not known.", f"Use some of: {', '.join(options)}.")
-    return tuple(given) or options
+    return tuple(given) or default or options
 
 
 def metric_labels(name: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from gateway.server.preflight import start_faults
 from providers import egress
 from providers.models import Grant, Model, ProviderAccount
 from providers.pricing.current import public_prices
-from usage import recovery
+from usage import recovery, scheduled_exports
 from usage.ledger import REJECTED_NAME, spool_directory
 from usage.models import UsageRecord
 
@@ -262,6 +262,19 @@ def check_models() -> Iterator[Finding]:
         )
 
 
+def check_exports() -> Iterator[Finding]:
+    """Days that the schedule could not export."""
+    if not settings.EXPORT_STORAGE:
+        return
+    if failed := scheduled_exports.failed(datetime.now(UTC)):
+        yield Finding(
+            "exports",
+            ERROR,
+            f"{counted(len(failed), 'file')} can't be exported, first {failed[0].name}: {failed[0].fault}",
+            "Check GATEHOUSE_EXPORT_STORAGE and its options; manage.py scheduled_exports --run tries again.",
+        )
+
+
 def check_narrowed() -> Iterator[Finding]:
     """Accounts that pass any name on and keep some models for some callers: what an upstream's alias means, no one
     knows.
@@ -288,10 +301,11 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("rules", check_rules),
     ("prices", check_prices),
     ("models", check_models),
+    ("exports", check_exports),
     ("narrowed models", check_narrowed),
 )
 NEEDS_DATABASE: Final = frozenset(
-    {"database", "clock", "keys", "egress", "rules", "prices", "models", "narrowed models"}
+    {"database", "clock", "keys", "egress", "rules", "prices", "models", "exports", "narrowed models"}
 )
 
 

@@ -10,7 +10,7 @@ from django.core.files.storage.handler import InvalidStorageError
 
 from gateway.managed import files as own_files
 from gateway.server import telemetry
-from usage import body_store
+from usage import body_store, parquet, scheduled_exports
 
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 WEAK_KEY_CHARACTERS = 32
@@ -65,7 +65,11 @@ def folder_faults() -> list[str]:
     return faults
 
 
-STORAGES: Final = {own_files.ALIAS: "GATEHOUSE_FILE_STORAGE", body_store.ALIAS: "GATEHOUSE_REQUEST_LOG_STORAGE"}
+STORAGES: Final = {
+    own_files.ALIAS: "GATEHOUSE_FILE_STORAGE",
+    body_store.ALIAS: "GATEHOUSE_REQUEST_LOG_STORAGE",
+    scheduled_exports.ALIAS: "GATEHOUSE_EXPORT_STORAGE",
+}
 """The variables that name storage classes, by the storages' names in the settings."""
 
 
@@ -80,6 +84,8 @@ def storage_faults() -> list[str]:
         except (InvalidStorageError, ImproperlyConfigured, ImportError, TypeError) as error:
             fix = "Name an installed storage class; those for S3 come with pip install 'gatehouse[s3]'."
             faults.append(f"{variable}: can't be used with its options ({error}). {fix}")
+    if settings.EXPORT_STORAGE and "parquet" in settings.EXPORT_FORMATS and (why := parquet.fault()):
+        faults.append(f"GATEHOUSE_EXPORT_FORMATS: {why}")
     return faults
 
 
