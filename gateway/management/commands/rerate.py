@@ -83,7 +83,7 @@ class Command(GatehouseCommand):
             raise CommandError("--undo: give a run as --list shows it.", returncode=WRONG_ARGUMENTS) from None
         changes = undone(run)
         if not changes:
-            raise CommandError(f"There is no run {run}. --list shows the last ones.", returncode=WRONG_ARGUMENTS)
+            raise CommandError(f"The run {run} does not exist. --list shows the last ones.", returncode=WRONG_ARGUMENTS)
         back, changed = uuid.uuid4(), 0
         if options["apply"]:
             for start in range(0, len(changes), CHUNK):

@@ -181,7 +181,7 @@ def test_a_correction_follows_what_it_takes_back() -> None:
         (["--account=main", "--since=tomorrow"], "'tomorrow' is not a valid time"),
         (["--account=main", "--since=1h", "--until=2h"], "--since must lie before --until"),
         (["--undo=x"], "give a run as --list shows it"),
-        (["--undo=6f0d6a5e-3f57-4f4e-9b0c-5f1c2f6f2a10"], "There is no run"),
+        (["--undo=6f0d6a5e-3f57-4f4e-9b0c-5f1c2f6f2a10"], "does not exist"),
     ],
 )
 def test_wrong_options_are_2(options: list[str], message: str) -> None:
