@@ -21,6 +21,7 @@ from usage import request_log
 _starting = threading.Lock()
 _users = 0
 NEEDED = {"http/protobuf": ("opentelemetry.proto",), "grpc": ("opentelemetry.proto", "grpc")}
+PACKAGES = "pip install 'opentelemetry-proto>=1.40', and 'grpcio>=1.60' for gRPC"
 
 
 def start() -> None:
@@ -68,8 +69,8 @@ def faults() -> list[str]:
         missing = [error.name or "opentelemetry"]
     if settings.OTLP_ENDPOINTS and missing:
         return [
-            "OTEL_EXPORTER_OTLP_ENDPOINT: is set, and OpenTelemetry is not installed. Install it with the extra otel: "
-            "pip install 'gatehouse[otel]'."
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: is set, and the module {missing[0]} is not installed. Install it: "
+            f"{PACKAGES}."
         ]
     return []
 

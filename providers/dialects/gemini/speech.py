@@ -65,11 +65,11 @@ def read_answer(body: bytes, request: SpeechRequest) -> tuple[bytes, str, Usage 
     if not parts:
         code = "content_filter" if answer.choices[0].finish == "content_filter" else "no_audio"
         status = 400 if code == "content_filter" else 502
-        raise DialectError("The model answered without sound.", code=code, status=status)
+        raise DialectError("The model answered without audio.", code=code, status=status)
     try:
         sound = b"".join(base64.b64decode(part.data) for part in parts)
     except binascii.Error as error:
-        raise DialectError("The model's sound is not valid base64.", code="no_audio", status=502) from error
+        raise DialectError("The model's audio is not valid base64.", code="no_audio", status=502) from error
     found = _RATE.search(parts[0].mime)
     if request.format == "wav" and not sound.startswith(b"RIFF"):
         sound = wav(sound, int(found[1]) if found else RATE)

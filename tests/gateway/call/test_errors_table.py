@@ -1,8 +1,10 @@
 """The error table is whole: each row is shown by a test through the front door, or says why it can't be."""
 
+import ast
 import importlib
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,7 @@ from gateway.call.errors import (
 )
 from providers.upstream import failures
 
+ROOT = Path(__file__).parents[3]
 REQUEST, UPSTREAM = "call.test_errors_request", "pipeline.test_errors_upstream"
 CONNECTION = "pipeline.test_errors_connection"
 
@@ -57,7 +60,8 @@ SHOWN_BY: dict[str, str] = {
     "KeyInUse": "endpoints.test_idempotency.test_an_answer_that_is_too_large_is_not_paid_twice",
     "KeyReused": "endpoints.test_idempotency.test_another_request_is_refused",
     "BadRange": "managed.test_files.test_ranges_of_a_file",
-    "TooManyRequests": "not reachable yet: no policy limits calls; its form is checked below",
+    "TooManyRequests": "policies.test_limits.test_a_limit_refuses_in_openais_shape_and_counts_users_apart",
+    "HedgeLost": "not an answer: only the record of a request that another one overtook has it",
     "ClientGone": f"{REQUEST}.test_a_client_that_leaves_before_its_body_is_whole",
     "InvalidRequest": f"{REQUEST}.test_a_bad_body",
     "TruncatedStream": f"{UPSTREAM}.test_a_stream_that_ends_properly_but_too_early",
@@ -117,6 +121,23 @@ def test_every_row_is_shown() -> None:
 def test_the_test_that_shows_a_row_exists(place: str) -> None:
     module, _, name = place.rpartition(".")
     assert callable(getattr(importlib.import_module(f"tests.gateway.{module}"), name))
+
+
+def codes() -> set[str]:
+    """Every code that an error of ours may have: the table's, and those that the code gives an error itself."""
+    found = {row.code for _, row in errors.TABLE}
+    for package in ("accounts", "batches", "gateway", "providers", "rules", "usage"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
+                    found.add(node.value.value)
+    return {code for code in found if code and isinstance(code, str)}
+
+
+def test_the_page_of_errors_has_every_code() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text()
+    assert len(codes()) > 80
+    assert sorted(code for code in codes() if f"`{code}`" not in page) == []
 
 
 def test_every_class_of_ours_has_a_row_of_its_own() -> None:
