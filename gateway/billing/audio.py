@@ -33,16 +33,19 @@ def estimate_speech(record: AttemptRecord, sheet: PriceSheet | None, meter: Audi
 def estimate_transcript(record: AttemptRecord, sheet: PriceSheet | None, meter: AudioMeter) -> None:
     """Fill in what a transcript used that was made of the file which went through ``meter``.
 
-    The transcript's characters are about the bytes of its answer.
+    The transcript's characters are about the bytes of its answer. A length that the vendor reports is used, too, where
+    it has no price of its own.
     """
-    if _has_tokens(record) or "input_audio_ms" in record.units:
+    reported = record.units.get("input_audio_ms", 0)
+    priced = sheet is not None and "input_audio_ms" in sheet.covered
+    if _has_tokens(record) or (reported and (priced or sheet is None)):
         return
-    heard = meter.milliseconds
+    heard = reported or meter.milliseconds
     if not heard:
         return
     record.units = {**record.units, "input_audio_ms": heard}
     record.estimated = True
-    if sheet is None or "input_audio_ms" not in sheet.covered:
+    if not priced:
         record.input_tokens = record.audio_input_tokens = heard_tokens(heard)
         record.output_tokens = text_tokens(record.bytes_out)
 
