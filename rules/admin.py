@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from unfold.decorators import display
 
 from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
@@ -24,7 +25,10 @@ def budget_choices(scope: Scope, source: Any, targets: QuerySet[Any]) -> QuerySe
 
 
 class RuleAdmin(ScopedAdmin):
-    """What the pages share."""
+    """What the pages share. ``what_if`` names the page that tries a rule on what was recorded."""
+
+    what_if = ""
+    change_form_after_template = "console/what_if_button.html"
 
     list_display: tuple[str, ...] = ("rule_name", "form", "mode", "enabled", "limits", "changed_by", "updated_at")
     list_filter = ("enabled", "mode")
@@ -33,6 +37,13 @@ class RuleAdmin(ScopedAdmin):
     ordering = ("form", "group", "position", "name")
     readonly_fields = ("changed_by", "updated_at", "unknown_names")
     choosing = ("subjects_in", "subjects_not_in", "models_in", "models_not_in", "accounts_in", "accounts_not_in")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        row = kwargs.get("obj")
+        if self.what_if and self.allows(request, "change" if row is not None else "add", row):
+            number = f"?rule={row.pk}" if row is not None else ""
+            context["what_if"] = reverse(f"admin:{self.what_if}") + number
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -61,6 +72,7 @@ class RateLimitAdmin(RuleAdmin):
     """Superusers' page: rate limits hold for everyone."""
 
     form = RateLimitForm
+    what_if = "what_if_rate_limit"
     fieldsets = (
         (None, {"fields": ("name", "form", "group", "position", "enabled", "mode")}),
         ("Which calls", {"fields": (*RuleAdmin.choosing, "metadata")}),
@@ -76,6 +88,7 @@ class BudgetAdmin(RuleAdmin):
 
     rights = frozenset({"view", "add", "change", "delete"})
     form = BudgetForm
+    what_if = "what_if_budget"
     list_display = (*RuleAdmin.list_display[:2], "team", *RuleAdmin.list_display[2:])
     list_select_related = ("team",)
     autocomplete_fields = ("team",)

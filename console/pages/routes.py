@@ -12,6 +12,7 @@ from console.pages import (
     spend,
     tokens,
     two_factor,
+    what_if,
     wizard,
 )
 
@@ -31,6 +32,8 @@ ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("two-factor/", two_factor.own, "two_factor"),
     ("spend/", spend.spend, "spend"),
     ("spend/export/", spend.export, "spend_export"),
+    ("what-if/limit/", what_if.rate_limit, "what_if_rate_limit"),
+    ("what-if/budget/", what_if.budget, "what_if_budget"),
     ("providers/add/", wizard.wizard, "wizard"),
     ("providers/add/catalogue/", wizard.catalogue, "wizard_catalogue"),
     ("providers/add/subjects/", wizard.subjects, "wizard_subjects"),

@@ -1,13 +1,19 @@
 """The pages of rate limits and budgets: faults beside their fields, names that are not there, teams' own budgets."""
 
+import json
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import AuditEntry
-from rules.models import Budget, RateLimit
+from rules.models import Budget, RateLimit, RoutingRule
 from tests.console.conftest import Installation, form_data, messages
+from tests.support.usage_factory import attempt
+from usage import rows
 
 ADD_LIMIT, ADD_BUDGET = reverse("admin:rules_ratelimit_add"), reverse("admin:rules_budget_add")
 LIMIT = {
@@ -70,3 +76,74 @@ def test_a_teams_manager_makes_budgets_of_that_team_only(installation: Installat
     assert budget.effect["limits"] == {"cost_per_day": 2.5}
     assert as_mia.get(ADD_LIMIT).status_code in (403, 404)
     AuditEntry.objects.get(object_type="rules.budget", object_id=str(budget.pk), team=mine.name)
+
+
+def recorded(*users: str) -> None:
+    """Store a call of an hour ago of each of ``users``, which cost 1 m$."""
+    moment = int((timezone.now() - timedelta(hours=1)).timestamp() * 1_000_000)
+    made = [attempt(started_at=moment + n, subject_name=user, cost_pico=10**9) for n, user in enumerate(users)]
+    assert rows.store([msgspec.json.encode(one) for one in made], "default", lambda: None) == []
+
+
+def test_a_rule_is_tried_on_what_was_recorded_before_it_is_saved(installation: Installation, as_root: Client) -> None:
+    recorded("zoe@example.com", "zoe@example.com", "zoe@example.com", "yan@example.com")
+    page = as_root.get(ADD_LIMIT)
+    what_if = page.context["what_if"]
+    assert f'formaction="{what_if}"' in page.content.decode()
+    whose = {"subjects_in": "user:zoe@example.com\nuser:yan@example.com"}
+    data = {**LIMIT, **whose, "limits": "requests_per_hour: 1", "per": "user"}
+    answer = as_root.post(what_if, data)
+    told = answer.context
+    assert (told["counted"], told["refused"], told["saved"]) == (4, 2, "$0.002")
+    assert told["callers"] == [("zoe@example.com", 2)]
+    shown = answer.content.decode()
+    assert "<td>zoe@example.com</td>" in shown
+    assert not RateLimit.objects.exists()
+    broken = as_root.post(what_if, {**data, "limits": "requests_per_hour: many"})
+    assert broken.status_code == 422
+    assert "Write a number" in broken.content.decode()
+
+
+def test_a_stored_budget_is_tried_as_the_form_says_and_stays(installation: Installation, as_root: Client) -> None:
+    recorded("zoe@example.com", "zoe@example.com")
+    row = Budget(form="tenant-budget-config", name="daily", effect={"limits": {"cost_per_day": 5}})
+    row.save()
+    page = as_root.get(reverse("admin:rules_budget_change", args=[row.pk]))
+    data = {**form_data(page), "limits": "cost_per_day: 0.0015", "mode": "audit"}
+    data["subjects_in"] = "user:zoe@example.com"
+    answer = as_root.post(page.context["what_if"], data)
+    assert (answer.context["counted"], answer.context["refused"], answer.context["audits"]) == (2, 1, True)
+    row.refresh_from_db()
+    assert row.effect == {"limits": {"cost_per_day": 5}}
+
+
+def test_who_may_not_edit_a_rule_may_not_try_it(installation: Installation, as_mia: Client) -> None:
+    """A team's manager tries that team's budgets; whose calls others make is not theirs to learn."""
+    recorded("zoe@example.com")
+    mine, other = installation.mine["team"], installation.other["team"]
+    assert as_mia.post(reverse("admin:what_if_rate_limit"), LIMIT).status_code == 403
+    given = {"name": "own", "enabled": "on", "mode": "enforce", "limits": "cost_per_day: 0.0001", "team": str(mine.pk)}
+    what_if = reverse("admin:what_if_budget")
+    assert as_mia.post(what_if, given).context["counted"] == 0
+    assert as_mia.post(what_if, {**given, "team": str(other.pk)}).status_code == 422
+    foreign = Budget(form="tenant-budget-config", name="all", effect={"limits": {"cost_per_day": 5}})
+    foreign.save()
+    assert as_mia.post(f"{what_if}?rule={foreign.pk}", given).status_code == 404
+
+
+def test_a_routing_rule_is_made_and_its_faults_are_named(installation: Installation, as_root: Client) -> None:
+    add = reverse("admin:rules_routingrule_add")
+    assert "what_if" not in as_root.get(add).context
+    data = {"name": "spread", "form": "gateway-load-balancing-config", "group": "all", "position": "0"}
+    data |= {"enabled": "on", "mode": "enforce", "models_in": installation.mine["model"].public_name}
+    routing: dict[str, Any] = {"type": "weight-based-routing"}
+    targets = [{"target": installation.mine["model"].public_name, "weight": -1}]
+    broken = as_root.post(add, {**data, "routing": json.dumps({**routing, "load_balance_targets": targets})})
+    (fault,) = [each for each in broken.context["adminform"].form.errors["routing"] if "weight" in each][:1]
+    assert "load_balance_targets[0].weight" in fault
+    targets[0]["weight"] = 1
+    made = as_root.post(add, {**data, "routing": json.dumps({**routing, "load_balance_targets": targets})})
+    assert made.status_code == 302, made.context["adminform"].form.errors
+    assert RoutingRule.objects.get().effect == {"routing": {**routing, "load_balance_targets": targets}}
+    listed = as_root.get(reverse("admin:rules_routingrule_changelist")).content.decode()
+    assert targets[0]["target"] in listed
