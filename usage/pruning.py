@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
+from django.db import models
 
 from usage import body_store
 from usage.models import LoggedCall, Rerating, UsageRecord
@@ -21,15 +23,9 @@ def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Itera
     """
     before = floor(before)  # sums by the hour go with all of their records
     UsageHour.objects.using(using).filter(hour__lt=before).delete()
-    Rerating.objects.using(using).filter(record_at__lt=before)._raw_delete(using)
-    records = UsageRecord.objects.using(using)
-    while True:
-        oldest = records.filter(created_at__lt=before).order_by("created_at").values("pk")[:batch]
-        # Not delete(): it would load every row for receivers of the deletion signal, and none means these.
-        deleted = records.filter(pk__in=oldest)._raw_delete(using)
-        if not deleted:
-            return
-        yield deleted
+    for _ in _batches(Rerating.objects.using(using), "record_at", before, batch):
+        pass
+    yield from _batches(UsageRecord.objects.using(using), "created_at", before, batch)
 
 
 def prune_bodies(before: datetime, batch: int = BODY_BATCH, using: str = "default") -> Iterator[int]:
@@ -37,12 +33,17 @@ def prune_bodies(before: datetime, batch: int = BODY_BATCH, using: str = "defaul
 
     Objects go after their rows. Raises whatever the storage of bodies does; the next time goes on.
     """
-    rows = LoggedCall.objects.using(using)
-    while True:
-        oldest = rows.filter(created_at__lt=before).order_by("created_at").values("pk")[:batch]
-        deleted = rows.filter(pk__in=oldest)._raw_delete(using)
-        if not deleted:
-            break
-        yield deleted
+    yield from _batches(LoggedCall.objects.using(using), "created_at", before, batch)
     if body_store.ALIAS in settings.STORAGES:
         body_store.prune(before)
+
+
+def _batches(rows: models.QuerySet[Any], moment: str, before: datetime, batch: int) -> Iterator[int]:
+    """Delete the rows whose column ``moment`` is before ``before``, oldest first; yield how many a transaction."""
+    while True:
+        oldest = rows.filter(**{f"{moment}__lt": before}).order_by(moment).values("pk")[:batch]
+        # Not delete(): it would load every row for receivers of the deletion signal, and none means these.
+        deleted = rows.filter(pk__in=oldest)._raw_delete(rows.db)
+        if not deleted:
+            return
+        yield deleted
