@@ -1,7 +1,9 @@
-"""Processes that begin as forks of one that has imported already what needs no settings: a start in half the time.
+"""Processes that begin as forks of one that has imported already what takes long: a start in a fraction of the time.
 
-This file, run as a program, is the process that forks; each test process has one. A fork sets Django up by itself, in
-an environment of its own. What a new interpreter does at its start is what a fork leaves out: tests of that start one.
+This file, run as a program, is the process that forks; each test process has one. It begins as two: one has Django set
+up already (``tests.support.set_up``). Where its forks are of no use, because the settings of an installation are others
+than what was read already, the other has imported at least what needs no settings. What a new interpreter does at its
+start is what a fork leaves out: tests of that start one.
 """
 
 import gc
@@ -19,10 +21,9 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-OPERATOR = b"o"
-PROGRAM = b"p"
 LONGEST_REQUEST = 1 << 17
 # What takes long to import and needs no settings: of others, then of Gatehouse's own.
 MODULES = (
@@ -89,8 +90,7 @@ class Forked:
         self.returncode: int | None = None
         self._said, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
-            ask(PROGRAM, [theirs.fileno(), out, err])
-        self._said.send(json.dumps([arguments, dict(env), session]).encode())
+            ask([theirs.fileno(), out, err], env, arguments=arguments, session=session)
         self.pid = int(self._said.recv(16))
 
     def poll(self) -> int | None:
@@ -141,15 +141,15 @@ def finished(arguments: list[str], env: Mapping[str, str], seconds: float) -> su
         return subprocess.CompletedProcess(arguments, code, out.read().decode(), err.read().decode())
 
 
-def ask(kind: bytes, files: list[int]) -> None:
-    """Have a process forked that gets these files; what it needs to know is sent to the first."""
-    socket.send_fds(_forking(), [kind], files)
+def ask(files: list[int], env: Mapping[str, str], **wanted: Any) -> None:
+    """Have a process forked that gets these files and this environment: an operator, or a program with arguments."""
+    socket.send_fds(_forking(), [json.dumps({"env": dict(env), **wanted}).encode()], files)
 
 
 @cache
 def _forking() -> socket.socket:
     """Return the socket of the process that forks; it ends when this one does."""
-    ours, theirs = socket.socketpair()
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with theirs:
         # Without ours: what asks for settings before a fork has its own must fail.
         env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
@@ -159,34 +159,63 @@ def _forking() -> socket.socket:
 
 
 def fork(control: socket.socket) -> None:
-    """Fork for each message that arrives, until the other end is closed; return in each fork when it is to end."""
+    """Become the two processes that fork for each message that arrives, until the other end is closed."""
     for name in MODULES:
         import_module(name)
-    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for these: they close their sockets
+    plain, passed_on = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        plain.close()
+        from tests.support import set_up  # the other process's forks choose their settings first
+
+        set_up.set_up()
+        listen(control, passed_on)
+    else:
+        control.close()
+        passed_on.close()
+        listen(plain)
+
+
+def listen(control: socket.socket, passed_on: socket.socket | None = None) -> None:
+    """Fork for each message, until the other end is closed; return in each fork when it is to end."""
+    gc.freeze()
     while True:
-        kind, files, _, _ = socket.recv_fds(control, 1, 3)
-        if not files:
+        message, files, _, _ = socket.recv_fds(control, LONGEST_REQUEST, 3)
+        if not message:
             return None
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             control.close()
-            tempfile.tempdir = None
-            return operate(*files) if kind == OPERATOR else run(*files)
+            return begin(message, files, passed_on)
         for file in files:
             os.close(file)
 
 
-def operate(channel: int) -> None:
-    from tests.support import operator_process  # a fork's own
+def begin(message: bytes, files: list[int], passed_on: socket.socket | None) -> None:
+    """Be what a message wants, or have it passed on to the process whose forks set up Django by themselves."""
+    wanted = json.loads(message)
+    os.environ.clear()
+    os.environ.update({"DJANGO_SETTINGS_MODULE": "gateway.settings", **wanted["env"]})
+    time.tzset()
+    tempfile.tempdir = None
+    if passed_on is not None:
+        from tests.support import set_up  # as above
 
-    operator_process.serve(channel)
+        if not set_up.take_over():
+            socket.send_fds(passed_on, [message], files)
+            return
+        passed_on.close()
+    if "arguments" in wanted:
+        run(*files, wanted["arguments"], wanted["session"])
+    else:
+        from tests.support import operator_process  # it imports this file
+
+        operator_process.serve(*files)
 
 
-def run(channel: int, out: int, err: int) -> None:
+def run(channel: int, out: int, err: int, arguments: list[str], session: bool) -> None:
     """Run a program in one more fork, and tell its process id, then its exit code."""
     with socket.socket(fileno=channel) as said:
-        arguments, env, session = json.loads(said.recv(LONGEST_REQUEST))
         child = os.fork()
         if child:
             os.close(out)
@@ -204,9 +233,6 @@ def run(channel: int, out: int, err: int) -> None:
     for stream, file in ((1, out), (2, err)):
         os.dup2(file, stream)
         os.close(file)
-    os.environ.clear()
-    os.environ.update(env)
-    time.tzset()
     sys.argv = arguments
     if arguments[0].endswith(".py"):
         runpy.run_path(arguments[0], run_name="__main__")

@@ -5,7 +5,6 @@ are forks (``tests.support.forked``), or, with ``PYTHONPATH``, new interpreters.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -21,22 +20,20 @@ COMMAND = [sys.executable, "-m", "tests.support.operator_process"]
 
 
 def start(env: Mapping[str, str]) -> socket.socket:
-    """Start an operator in this environment; it ends when the socket is closed for writing."""
+    """Start an operator with this environment; it ends when the returned socket is closed for writing."""
     ours, theirs = socket.socketpair()
+    env = {**env, "DJANGO_SETTINGS_MODULE": "gateway.settings"}
     with theirs:
         if "PYTHONPATH" in env:
             subprocess.Popen([*COMMAND, str(theirs.fileno())], cwd=ROOT, env=env, pass_fds=[theirs.fileno()])
         else:
-            forked.ask(b"o", [theirs.fileno()])
-    ours.sendall(json.dumps(dict(env)).encode() + b"\n")
+            forked.ask([theirs.fileno()], env)
     return ours
 
 
 def serve(channel: int) -> None:
-    """Carry out operations until the other end is closed. The first line is the environment."""
+    """Carry out operations until the other end is closed."""
     asked, answers = open(channel, closefd=False), open(channel, "w", closefd=False)  # noqa: SIM115 open until we end
-    os.environ.clear()
-    os.environ.update(json.loads(asked.readline()), DJANGO_SETTINGS_MODULE="gateway.settings")
     django.setup()
     from tests.support import operations  # needs Django set up
 
