@@ -55,6 +55,23 @@
     });
   }
 
+  // Search fields are select2's, which names them after what is chosen: nothing, as long as nothing is.
+  function nameSearchFields(root) {
+    root.querySelectorAll(".select2-selection[role=combobox]").forEach((box) => {
+      const select = box.closest(".select2")?.previousElementSibling;
+      if (!select?.matches("select") || box.getAttribute("aria-label")) return;
+      const label = select.labels?.[0]?.textContent.trim() || select.getAttribute("aria-label") || labelNear(select);
+      box.setAttribute("aria-label", label);
+      const chosen = box.querySelector(".select2-selection__rendered");
+      if (chosen) {
+        box.removeAttribute("aria-labelledby");
+        box.setAttribute("aria-describedby", chosen.id);
+        chosen.removeAttribute("role");
+        chosen.removeAttribute("aria-readonly");
+      }
+    });
+  }
+
   // A field of a filter or an inline row has its name above it: as the column's head or the filter's title.
   function labelNear(field) {
     const cell = field.closest("td");
@@ -113,6 +130,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     addSkipLink();
     makeReachable(document);
+    nameSearchFields(document);
     showLocalTimes(document);
     document.querySelectorAll("datalist[data-depends-on]").forEach(suggestByOtherField);
     new MutationObserver((changes) => {
@@ -120,6 +138,7 @@
         for (const node of change.addedNodes) {
           if (node.nodeType === Node.ELEMENT_NODE && node.parentElement) {
             makeReachable(node.parentElement);
+            nameSearchFields(node.parentElement);
             showLocalTimes(node.parentElement);
           }
         }
