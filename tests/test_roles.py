@@ -52,6 +52,7 @@ COMMANDS = {
     "alerts": "reads",
     "test_channel": "reads",
     "silence_alert": "changes",
+    "scheduled_exports": "runs",
     "rerate": "rates",  # each run, its reason and what records cost before are kept as rows of their own
     "prune_usage": "tidies",
     "prune_objects": "tidies",

@@ -1,6 +1,7 @@
 """The pages on manifests and commands are complete, and their examples work."""
 
 import re
+import textwrap
 from importlib import import_module
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from django.core.management import get_commands, load_command_class
 from providers.choices import FEATURES, MODEL_TYPES
 from providers.manifests.cost import METRICS
 from providers.manifests.schema import SCHEMAS, Integration, known_fields, passed_over
-from providers.models import ProviderAccount
+from providers.models import Model, ProviderAccount
 from providers.probe.verdict import LABELS
 from providers.vendors import VENDORS
 from tests.support.manifest_tools import apply
@@ -27,8 +28,12 @@ DJANGOS_OPTIONS |= {"--force-color", "--skip-checks"}
 
 @pytest.mark.django_db
 def test_the_example_on_manifests_applies():
-    example, vertex = re.findall(r"```yaml\n(.*?)```", MANIFESTS, re.S)
+    example, vertex, price = re.findall(r"```yaml\n(.*?)```", MANIFESTS, re.S)
     assert apply(example).count("add") == 10
+    priced = example.replace("    cost: {metric: public_cost}\n", textwrap.indent(price, "    "))
+    assert apply(priced).count("change") == 1
+    assert Model.objects.get(name="gpt-4o-mini").private_price["changes"]
+    assert apply(example).count("change") == 1
     assert apply(vertex, environment={"GOOGLE_KEY_FILE": key_file("https://oauth2.googleapis.com")}).count("add") == 4
     assert ProviderAccount.objects.get(name="vertex").vendor.vertex
     assert not apply(example, environment={}).changed
