@@ -16,6 +16,8 @@ from providers.dialects.failures import unwrapped
 
 # Objects whose own "error" is a field like any other: a job or response that failed is a good answer.
 NOT_BESIDE = ("id", "data", "output", "choices")
+# Fields of such an object, which no other result has.
+OWN = frozenset({"id", "status"})
 # What an answer to a call has that came about in spite of the error beside it. An id alone is no result.
 RESULTS = frozenset({*NOT_BESIDE, "candidates", "content"} - {"id"})
 # An answer that says one of these, and nothing but the words of errors, has no result.
@@ -73,7 +75,7 @@ def error_in(
     """Return the error that an answer, or the data of an event of the name ``event``, reports; ``None`` for any other.
 
     ``fields`` are its top-level fields, none where it is not an object. ``due`` says that a result is due: an answer
-    that only has words of errors is one then.
+    that only has words of errors is one then, and any field ``error`` is, but for that of a job or response.
     """
     if not fields:
         fields = _first_of(data)
@@ -82,6 +84,9 @@ def error_in(
     found = dialect.error(fields, event)
     if found is None and due and has_only_words(fields):
         return read_error(decoded(_encode(fields)))
+    said = bytes(fields.get("error", b"null"))
+    if found is None and due and said not in EMPTY and not fields.keys() >= OWN:
+        return read_error(decoded(said), fields)
     return found
 
 

@@ -124,6 +124,7 @@ ERRORS: list[tuple[bytes, int, str]] = [
     (b'{"error":"bad thing"}', 502, "bad thing"),
     (b'{"error":"bad thing","code":503}', 503, "bad thing"),
     (b'{"object":"error","message":"boom"}', 502, "boom"),
+    (b'{"id":"c","error":{"message":"slow down","code":429}}', 429, "slow down"),
     (b'{"detail":"Not authenticated"}', 502, "Not authenticated"),
     (b'{"errors":[{"message":"no model","code":7003}],"success":false,"result":null,"messages":[]}', 502, "no model"),
 ]

@@ -181,6 +181,8 @@ INSIDE_200: list[tuple[bytes, int]] = [
     (b'{"object":"error","message":"too long","code":400}', 400),
     (b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', 503),
     (b'{"error":{"message":"slow down","code":429}}', 429),
+    (b'{"id":"x","error":{"message":"slow down","code":429}}', 429),
+    (b'{"object":"list","data":[],"error":{"message":"slow down","code":429}}', 429),
 ]
 
 
