@@ -1,6 +1,7 @@
 """Which account a call goes to that names no model, and what an account must have for it."""
 
 from collections.abc import Callable
+from itertools import islice
 
 from accounts.caller import Caller
 from gateway.access import grants
@@ -62,6 +63,13 @@ def able(caller: Caller, operation: Operation) -> list[AccountSnapshot]:
         and not (operation.resource and not is_open(account, operation.resource))
         and not (operation.ability_required and lacks(account, operation))
     ]
+
+
+def only_one(caller: Caller) -> AccountSnapshot | None:
+    """Return the account of a caller who may use one alone; ``None`` for all others."""
+    usable = (account for account in state.directory.accounts.values() if may_use(caller, account))
+    found = list(islice(usable, 2))
+    return found[0] if len(found) == 1 and found[0].enabled and not found[0].vendor.virtual else None
 
 
 def lacks(account: AccountSnapshot, operation: Operation) -> bool:

@@ -45,7 +45,8 @@ async def locate(
     """Return the account that ``object_id`` lives on, and its record, for a caller who may know of it.
 
     A record knows better than ``provider_name``, which only chooses where several accounts know the id. The record is
-    ``None`` for an id that was made outside the gateway, on an account that shares everything. Raises :class:`NotFound`
+    ``None`` for an id that was made outside the gateway, on an account that shares everything and is the one that is
+    named, or the caller's only one. Raises :class:`NotFound`
     (with ``param``, the field that named the id), or :class:`InvalidRequest` when the id does not say the account.
     """
     if not is_id(object_id):
@@ -56,6 +57,7 @@ async def locate(
     if asked is not None:
         candidates = [entry for entry in candidates if entry[0] is asked] or candidates
     if not candidates:
+        asked = asked or access_accounts.only_one(caller)
         if asked is not None and not records and asked.isolation == "account":
             return asked, None
         raise unknown(object_id, param)

@@ -217,6 +217,10 @@ def test_an_account_that_shares_everything(surface: Surface) -> None:
             )
         )
         assert made_outside in [each.id for each in ada.vector_stores.list()]
+        alone = surface.gateway.token("alone", ["wide"], user="ada@example.com")  # needs no header
+        assert surface.sdk(alone).vector_stores.retrieve(made_outside).id == made_outside
+        with pytest.raises(NotFoundError, match="No object with id"):
+            surface.sdk().vector_stores.retrieve(made_outside)
     finally:
         surface.installation.do("change_account", "wide", isolation="owner")
         wait_until(
