@@ -22,7 +22,8 @@ from accounts import two_factor
 from accounts.forms import UserChangeForm, UserCreationForm, VirtualAccountForm
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from accounts.numbers import whole_number
-from accounts.scoped_admin import ReadOnlyInline, Scope, ScopedAdmin, ScopedInline, choices_for
+from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
+from accounts.scoped_inlines import ReadOnlyInline, ScopedInline
 from accounts.token_admin import TokenAdmin, state_label
 
 __all__ = ["TeamAdmin", "TokenAdmin", "UserAdmin", "VirtualAccountAdmin"]

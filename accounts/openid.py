@@ -28,17 +28,17 @@ class OpenId(DefaultSocialAccountAdapter):  # type: ignore[misc]
     """What django-allauth asks about who comes from the provider."""
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
-        return False  # whoever is let in has been linked before this is asked
+        return False  # a person who is let in has been linked before this is asked
 
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         """Link a person whom nothing links yet. Raises ``ImmediateHttpResponse`` with the page of a refusal."""
         claims = sociallogin.account.extra_data
-        told, asked = claims.get("id_token") or {}, claims.get("userinfo") or {}
-        if not told or asked.get("sub", told["sub"]) != told["sub"]:
+        token, asked = claims.get("id_token") or {}, claims.get("userinfo") or {}
+        if not token or asked.get("sub", token["sub"]) != token["sub"]:
             raise _refused("Its answer does not say for certain who you are.", "no id token, or of someone else")
         if sociallogin.is_existing:
             return
-        said = {**told, **asked}
+        said = {**token, **asked}
         email = str(said.get("email") or "").strip().lower()
         if not email or (said.get("email_verified") is not True and not settings.OIDC_TRUST_EMAIL):
             raise _refused("It did not say that your e-mail address is verified.", f"unverified address {email!r}")

@@ -46,7 +46,7 @@ def new_seed() -> str:
     return seed
 
 
-def picture(user: Any, seed: str) -> str:
+def qr_code(user: Any, seed: str) -> str:
     """Return the code for an app's camera, as an SVG."""
     adapter = Adapter()
     return str(adapter.build_totp_svg(adapter.build_totp_url(user, seed)))
@@ -66,7 +66,7 @@ def turn_on(user: Any, seed: str, code: str) -> list[str] | None:
 
 
 def check(user: Any, code: str) -> str:
-    """Return what ``code`` is of ``user``'s, used up by this: ``code`` or ``recovery code``; empty when it is none."""
+    """Return what ``code`` is of ``user``'s, used up by this: ``code`` or ``recovery code``; else empty."""
     for kept in Authenticator.objects.filter(user=user).order_by("-type"):
         try:
             right = bool(kept.wrap().validate_code(code))

@@ -36,6 +36,7 @@ from gateway.config.env import (
     whole,
 )
 from gateway.config.keyfiles import data_directory, key_from_file
+from gateway.config.logging_of import logging_of
 from gateway.config.openid import openid_app, openid_provider
 from providers.egress import parse_allow_list
 
@@ -383,27 +384,4 @@ CELERY_BROKER_URL = (
 # --- logs -------------------------------------------------------------------------------------------------------------
 LOG_FORMAT = choice("GATEHOUSE_LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = choice("GATEHOUSE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "gateway.config.log_format.LineFormatter", "style_name": LOG_FORMAT}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    # DEBUG is for our own lines: libraries then print whole heads, with tokens and keys in them.
-    "root": {"handlers": ["stderr"], "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL},
-    "loggers": {
-        **{
-            name: {"level": LOG_LEVEL}
-            for name in ("accounts", "providers", "usage", "gateway", "batches", "alerts", "console")
-        },
-        "django.request": {"level": "ERROR"},
-        # What clients got wrong is not an error, and needs no traceback: console.errors writes a line.
-        "django.security": {"level": "CRITICAL"},
-        "django.security.csrf": {"level": "WARNING"},
-        "django.server": {"level": "WARNING"},
-        "uvicorn.access": {"level": "WARNING"},
-        "gateway.sockets": {"level": "WARNING"},  # uvicorn's lines on sockets hold whole addresses, with queries
-        "aiohttp": {"level": "WARNING"},
-        "celery": {"level": "WARNING"},  # it would report every look for work that is due
-        "httpx": {"level": "WARNING"},
-    },
-}
+LOGGING = logging_of(LOG_FORMAT, LOG_LEVEL)

@@ -15,7 +15,7 @@ from unfold.widgets import (
 )
 
 from accounts.fields import LinesField, PairsField
-from accounts.scoped_admin import RowsFormSet
+from accounts.scoped_inlines import RowsFormSet
 from providers.bound_secrets import SECRETS
 from providers.choices import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES
 from providers.credentials.kinds import ENTRA_AUTHORITY, FIELDS, BadCredentials, described, entered

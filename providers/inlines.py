@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from accounts.scoped_admin import ReadOnlyInline, ScopedInline
+from accounts.scoped_inlines import ReadOnlyInline, ScopedInline
 from providers.admin_views import price_summary
 from providers.bound_secrets import ENCRYPTED
 from providers.forms import SubjectFormSet

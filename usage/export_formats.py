@@ -54,7 +54,7 @@ def _as_text(out: IO[bytes], writing: Callable[[Any], int]) -> int:
     text = io.TextIOWrapper(out, encoding="utf-8", newline="")
     try:
         number = writing(text)
-        text.flush()  # a full disk is told now, not at the interpreter's end
+        text.flush()  # a full disk is reported now, not at the interpreter's end
     finally:
         text.detach()
     return number

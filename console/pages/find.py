@@ -1,7 +1,7 @@
 """What the search over everything finds (Ctrl-K): pages, models, accounts, people, teams, applications, tokens and
 requests.
 
-Each kind is looked for where its own page looks: nobody finds what they may not open.
+Each kind is looked for where its own page looks: no one finds what they may not open.
 """
 
 from collections.abc import Iterator

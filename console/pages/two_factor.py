@@ -52,7 +52,7 @@ def _set_up(request: HttpRequest, seed: str, fault: str = "") -> HttpResponse:
     person: Any = request.user
     context = {
         "seed": seed,
-        "picture": mark_safe(two_factor.picture(person, seed)),
+        "qr_code": mark_safe(two_factor.qr_code(person, seed)),
         "sealed": seal(f"{person.pk} {seed}"),
         "fault": fault,
     }

@@ -93,9 +93,9 @@ def test_a_rule_is_tried_on_what_was_recorded_before_it_is_saved(installation: I
     whose = {"subjects_in": "user:zoe@example.com\nuser:yan@example.com"}
     data = {**LIMIT, **whose, "limits": "requests_per_hour: 1", "per": "user"}
     answer = as_root.post(what_if, data)
-    told = answer.context
-    assert (told["counted"], told["refused"], told["saved"]) == (4, 2, "$0.002")
-    assert told["callers"] == [("zoe@example.com", 2)]
+    shown = answer.context
+    assert (shown["counted"], shown["refused"], shown["saved"]) == (4, 2, "$0.002")
+    assert shown["callers"] == [("zoe@example.com", 2)]
     shown = answer.content.decode()
     assert "<td>zoe@example.com</td>" in shown
     assert not RateLimit.objects.exists()

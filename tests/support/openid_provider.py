@@ -25,7 +25,7 @@ class OpenIdProvider:
         self.person: dict[str, Any] = {}
         self.faults: dict[str, str] = {}
         self.granted: dict[str, dict[str, str]] = {}
-        self.told: dict[str, dict[str, Any]] = {}
+        self.claims: dict[str, dict[str, Any]] = {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.issuer = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -48,8 +48,8 @@ class OpenIdProvider:
                     self.send_header("location", provider.authorize(asked))
                     self.end_headers()
                 elif address.path == "/userinfo":
-                    told = provider.told.get(self.headers.get("authorization", "").removeprefix("Bearer "))
-                    self._json(200 if told else 401, told or {})
+                    claims = provider.claims.get(self.headers.get("authorization", "").removeprefix("Bearer "))
+                    self._json(200 if claims else 401, claims or {})
                 else:
                     self._json(404, {})
 
@@ -106,6 +106,6 @@ class OpenIdProvider:
             "sub": self.person["sub"],
         }
         access = secrets.token_hex(8)
-        self.told[access] = {**self.person, "sub": self.faults.get("subject", self.person["sub"])}
+        self.claims[access] = {**self.person, "sub": self.faults.get("subject", self.person["sub"])}
         id_token = jwt.encode(claims, KEY, algorithm="RS256")
         return {"access_token": access, "token_type": "Bearer", "id_token": id_token}

@@ -44,7 +44,7 @@ LONGEST = (
     "batches/test_clocks.py",
     "gateway/pipeline/test_sign_in.py",
 )
-"""The files under ``tests/`` that take half a minute or more, about in this order (``--durations`` tells)."""
+"""The files under ``tests/`` that take half a minute or more, about in this order (``--durations`` says)."""
 
 # Their fixtures make an installation for each of the two databases: two workers may have one each.
 BY_DATABASE = (

@@ -216,7 +216,7 @@ async def test_an_answer_as_large_as_the_limit(client: UpstreamClient) -> None:
 
 @pytest.mark.parametrize("coding", [b"identity", b"gzip"])
 async def test_the_bytes_of_an_answer_are_counted_as_they_come(client: UpstreamClient, coding: bytes) -> None:
-    """Many answers of which nobody knows before they are whole would be in memory, and in no count."""
+    """Many answers of which no one knows before they are whole would be in memory, and in no count."""
     body = bytes(12_000_000)
     sent = gzip.compress(body) if coding == b"gzip" else body
     async with serving(answering(CLOSE + b"content-encoding: %b\r\n\r\n" % coding + sent)) as server:
