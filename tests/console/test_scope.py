@@ -337,6 +337,10 @@ OWN_PAGES = {
     "request": 404,
     "tokens": 200,
     "token_new": 200,
+    "two_factor": 200,
+    "invite": 403,
+    "what_if_rate_limit": 405,
+    "what_if_budget": 405,
 }
 """What a member gets from the console's own pages."""
 
