@@ -12,8 +12,8 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.db import IntegrityError
 
 from accounts.command import GatehouseCommand
+from tests.support.forked import ROOT
 from tests.support.installation import Installation
-from tests.support.sandbox_process import ROOT
 from tests.test_roles import OURS
 
 # Each command with arguments that let it begin. "FILE" is a manifest.

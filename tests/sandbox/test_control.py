@@ -14,7 +14,8 @@ import pytest
 
 from sandbox.state import State, Store
 from sandbox.wire.recorder import MAX_BODY, MAX_REQUESTS, Record, Recorder
-from tests.support.sandbox_process import ROOT, SandboxProcess
+from tests.support.forked import ROOT
+from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
 
 CHAT = "/chat/completions"

@@ -12,8 +12,9 @@ from openai import APIStatusError, InternalServerError, OpenAI, RateLimitError
 
 from sandbox.errors import ApiError
 from sandbox.misbehaviour.faults import Faults, from_body, parse
+from tests.support.forked import ROOT
 from tests.support.openapi import assert_valid
-from tests.support.sandbox_process import ROOT, SandboxProcess
+from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
 
 CHAT = "/chat/completions"

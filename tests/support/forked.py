@@ -73,6 +73,7 @@ MODULES = (
     "gateway.realtime.frames",
     "gateway.realtime.slots",
     "gateway.server.http",
+    "sandbox.__main__",
 )
 
 

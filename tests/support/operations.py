@@ -51,13 +51,15 @@ def manage(*arguments: str) -> str:
 
 def command(*arguments: str) -> tuple[int, str, str]:
     """Run ``manage.py`` with these arguments; return its exit code, and what it wrote on standard output and error."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    code = 0
     with redirect_stdout(out), redirect_stderr(err):
         try:
             execute_from_command_line(["manage.py", *arguments])
         except SystemExit as end:
             code = int(end.code or 0)
-    return code, out.getvalue(), err.getvalue()
+    written, complained = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return code, written, complained
 
 
 def token(name: str, limits: list[str] | None = None, **owner: str) -> str:

@@ -2,17 +2,17 @@
 
 import base64
 import json
-import subprocess
-import sys
-from pathlib import Path
+import os
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 from openai import AsyncOpenAI, OpenAI
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.forked import Forked
+
 KEY = "sk-sandbox"
+STDERR = 2
 
 
 class SandboxProcess:
@@ -22,12 +22,14 @@ class SandboxProcess:
     """
 
     def __init__(self, *options: str) -> None:
-        self.command = [sys.executable, "-m", "sandbox", "--port", "0", *options]
+        self.command = ["sandbox", "--port", "0", *options]
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        out, writable = os.pipe()
+        self.process = Forked(self.command, os.environ, writable, STDERR)
+        os.close(writable)
+        self._stdout = open(out)
+        line = self._stdout.readline()
         if "listening on" not in line:
             raise RuntimeError(f"the sandbox did not start: {line!r}")
         self.url = line.split()[-1]
@@ -41,8 +43,7 @@ class SandboxProcess:
         self.http.close()
         self.process.terminate()
         self.process.wait(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._stdout.close()
 
     def client(self, **options: Any) -> OpenAI:
         return OpenAI(**{"base_url": self.url, "api_key": KEY, "max_retries": 0, **options})

@@ -12,6 +12,7 @@ from importlib import import_module
 import django
 from asgiref.local import Local
 from django.conf import Settings, settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connections
 from django.test.signals import storages_changed
 from django.urls import get_resolver
@@ -22,7 +23,12 @@ READ_AGAIN = {"DATABASES", "STORAGES", "LOGGING"}
 
 
 def set_up() -> None:
-    """Set Django up with a data folder of its own, which is gone afterwards, and import what servers need."""
+    """Set Django up with a data folder of its own, which is gone afterwards, and import what servers need.
+
+    A password is hashed quickly in the forks. Workers of a server of several are new interpreters, with the slow hash:
+    what bounds sign-ins is tested there.
+    """
+    PBKDF2PasswordHasher.iterations = 1
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(DJANGO_SETTINGS_MODULE=MODULE, GATEHOUSE_DATA_DIR=folder, GATEHOUSE_EGRESS_ALLOW="127.0.0.1")
         django.setup()
