@@ -33,8 +33,11 @@ ARGUMENTS = {
     "prune_request_log": (),
     "prune_usage": (),
     "rebuild_usage_hours": (),
+    "rerate": ("--list",),
+    "reset_two_factor": ("ada@example.com",),
     "reconcile": ("--account=openai-main", "--since=2026-11-01"),
     "revoke_token": ("gh-4fK2c9a",),
+    "scheduled_exports": (),
     "seed_catalogue": ("openai-main", "--all"),
     "serve": (),
     "silence_alert": ("slow", "--until=1h"),
@@ -53,7 +56,8 @@ TEAM = '{"type": "team", "name": "red", "members": ["a@example.com"]}'
 @pytest.fixture(scope="module")
 def unmigrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation whose database has no table."""
-    with Installation(tmp_path_factory.mktemp("new") / "data") as installation:
+    env = {"GATEHOUSE_EXPORT_STORAGE": "django.core.files.storage.FileSystemStorage"}
+    with Installation(tmp_path_factory.mktemp("new") / "data", env=env) as installation:
         (installation.data / "team.yaml").write_text(TEAM)
         yield installation
 
