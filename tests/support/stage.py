@@ -93,7 +93,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
-        self._script: Script = lambda turn: turn.answer({})
+        self._script: Script = lambda turn: turn.answer({"choices": []})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._server.block_on_close = False

@@ -12,7 +12,7 @@ from tests.support.manifests import chat_model, provider
 from tests.support.scripted import ScriptedUpstream
 from tests.support.servers import wait_until
 
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
+ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{"choices":[]}'
 
 
 @pytest.fixture(scope="module")
