@@ -176,13 +176,12 @@ class Redactor:
     def text(self, value: str) -> str:
         """Return a string without the secrets: a header's value, an error's message."""
         escaped = "\\" in value or "%" in value or "&" in value
-        if (
-            not escaped
-            and value.isascii()
-            and value.isprintable()
-            and not any(needle in value for needle in self._needles_text)
-        ):
-            return value
+        if not escaped and value.isascii() and value.isprintable():
+            for needle in self._needles_text:
+                if needle in value:
+                    break
+            else:
+                return value
         clean = self.whole(value.encode("utf-8", "surrogatepass"))
         return clean.decode("utf-8", "surrogatepass")
 

@@ -32,6 +32,7 @@ TOKENS = {
     "image_input": "image_input_tokens",
     "image_output": "image_output_tokens",
 }
+_COUNTED = tuple(TOKENS.items())
 
 
 class OutputItem(msgspec.Struct):
@@ -88,12 +89,12 @@ def read_usage(record: AttemptRecord, raw: bytes | msgspec.Raw, semantics: str =
     counts = usage.read(raw, semantics)
     if counts is None:
         return False
-    record.units = {**record.units, **counts.units}
+    if counts.units:
+        record.units = {**record.units, **counts.units}
     if counts.input + counts.output < record.input_tokens + record.output_tokens:
         return True
-    for name, count in msgspec.structs.asdict(counts).items():
-        if name in TOKENS:
-            setattr(record, TOKENS[name], count)
+    for name, field in _COUNTED:
+        setattr(record, field, getattr(counts, name))
     record.price_gaps = counts.gap
     if counts.cost_pico is not None:
         record.cost_pico, record.price_version = counts.cost_pico, REPORTED

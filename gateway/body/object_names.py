@@ -62,7 +62,7 @@ _begins_like_id = re.compile(rb'"(?:vs|resp|conv|batch|asst|thread|cntr|video|sk
 
 def may_mention(strings: bytes) -> bool:
     """Whether some of a body has strings that begin as ids do, or an address of Google's."""
-    return _begins_like_id(strings) is not None or b"googleapis" in strings.lower()
+    return _begins_like_id(strings) is not None or strings.lower().find(b"googleapis") >= 0
 
 
 def normal_id(value: str) -> str:

@@ -245,9 +245,9 @@ def _value(raw: msgspec.Raw) -> Any:
 
 
 def _has_mark(value: bytes, marks: tuple[bytes, ...]) -> bool:
-    # A loop, as any() with a generator takes twice as long, and every body comes here.
+    # Every body comes here: no generator for any(), and find() instead of in, which tries a number first.
     for mark in marks:  # noqa: SIM110
-        if mark in value:
+        if value.find(mark) >= 0:
             return True
     return False
 

@@ -37,7 +37,7 @@ class Event:
     @property
     def name(self) -> bytes:
         """The value of its last ``event:`` line, empty without one."""
-        if b"event" not in self.raw:
+        if self.raw.find(b"event") < 0:
             return b""
         names = [line[6:].strip() for line in self.raw.splitlines() if line.startswith(b"event:")]
         return names[-1] if names else b""

@@ -41,7 +41,8 @@ def json_line(fields: Mapping[str, Any]) -> str:
 
 def text_line(fields: Mapping[str, Any]) -> str:
     """Return a line for people; a traceback follows it."""
-    words = [f"{name}={value}" for name, value in fields.items() if value not in EMPTY and name not in HEAD]
+    # What is true says something: only of the rest is more asked, as the log has a line for every call.
+    words = [f"{name}={value}" for name, value in fields.items() if (value or value not in EMPTY) and name not in HEAD]
     said = " ".join(words)
     if not _is_plain(said, len(words)):
         values = {name: str(value) for name, value in fields.items() if value not in EMPTY and name not in HEAD}

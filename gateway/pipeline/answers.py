@@ -20,7 +20,7 @@ from providers.dialects.base import ReportedError
 from providers.dialects.conversion import JSON, Converted
 from providers.dialects.openai import failed_response
 from providers.dialects.reported import WORDS, error_in, has_result
-from providers.redaction import redactor
+from providers.redaction import TURN_BYTES, redactor
 from providers.upstream.failures import BrokenAnswer
 
 UPSTREAM_ERROR = "upstream_error"
@@ -48,8 +48,15 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
 
     An error inside a 200 has the status that it should have had, unless a result is beside it.
     """
-    read = await by_size(len(body), _read, attempt, status, body)
-    return await _without_secrets(attempt, read)
+    if len(body) > TURN_BYTES:
+        return await _without_secrets(attempt, await by_size(len(body), _read, attempt, status, body))
+    # What is small, as most answers are, needs neither a thread nor turns for others.
+    read = _read(attempt, status, body)
+    passed = redactor(attempt.target.account.secrets).whole(read.body)
+    if read.fields and passed != read.body:
+        read.fields = sse.fields_of(passed)
+    read.body = passed
+    return read
 
 
 def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
@@ -63,7 +70,7 @@ def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         return ReadAnswer(status, body, fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
-    if (b"rror" in body or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
+    if (body.find(b"rror") >= 0 or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
         note_error(attempt, error)
         if not has_result(fields):
             return ReadAnswer(error.status, body, fields)

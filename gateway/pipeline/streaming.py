@@ -203,9 +203,9 @@ class EventStream:
             self._attempt.ended = self._end.complete
             if self._end.complete:
                 self._attempt.finish_reasons = [reason.decode() for reason in FINISH_REASON.findall(raw)]
-        if (early or b"rror" in raw) and not record.error_class:
+        if (early or raw.find(b"rror") >= 0) and not record.error_class:
             self._read_errors(self._suspects(events, early=early))
-        passed = self._read_usage(events, ended) if b'"usage' in raw and self._conversion is None else raw
+        passed = self._read_usage(events, ended) if raw.find(b'"usage') >= 0 and self._conversion is None else raw
         if not whole and not self._end.complete:
             return b""  # half an event: the client gets our error instead
         # What is small, as events are, needs no turns for others, and so no two coroutines.

@@ -49,24 +49,25 @@ class Cycle(RequestResponseCycle):
         pairs = [*self.default_headers, *headers]
         chunked: bool | None = None
         for index, (name, value) in enumerate(pairs):
-            if name.lower() not in FRAMING:
+            lower = name.lower()
+            if lower not in FRAMING:
                 continue
-            if name.lower() == b"connection":
+            if lower == b"connection":
                 self.keep_alive = self.keep_alive and b"close" not in value.lower()
                 pairs[index] = KEPT_ALIVE
-            elif name.lower() == b"content-length" and chunked is None:
+            elif lower == b"content-length" and chunked is None:
                 self.expected_content_length, chunked = int(value), False
-            elif name.lower() == b"transfer-encoding" and value.lower() == b"chunked":
+            elif lower == b"transfer-encoding" and value.lower() == b"chunked":
                 self.expected_content_length, chunked = 0, True
         if not self.keep_alive:
             pairs.append(CLOSED)
         if chunked is None and self.scope["method"] != "HEAD" and status not in BODILESS:
             chunked = True
             pairs.append(CHUNKED)
-        head = STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+        head = STATUS_LINE[status] + b"".join([name + b": " + value + b"\r\n" for name, value in pairs])
         # A line break inside a value would be a header of its own, or another answer.
         lines = len(pairs) + 1
-        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+        if head.count(b"\n") != lines or head.count(b"\r") != lines or head.find(b"\0") >= 0:
             raise RuntimeError("A header of the answer has a character that no header may have.")
         self.response_started = True
         self.waiting_for_100_continue = False

@@ -81,7 +81,7 @@ class BoundedHttp(HttpToolsProtocol):
                 self.transport.abort()
             return
         cycle = self.cycle
-        if (cycle is None or not cycle.more_body) and b"h2c" in data:
+        if (cycle is None or not cycle.more_body) and data.find(b"h2c") >= 0:
             data = _without_offer(data)
         # A head that begins in the middle of this piece, behind another request's body, is counted from the next one
         # on.
@@ -110,8 +110,13 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it is a trailer
-            super().on_header(name, value)
+        if not self._in_head:  # it is a trailer
+            return
+        # As uvicorn does, without a call to it for each header.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_chunk_header(self) -> None:
         """A chunk begins. The last has no body: behind it are the trailers, until the message is complete."""
@@ -266,11 +271,10 @@ def _without_offer(data: bytes) -> bytes:
 
 def repeated(headers: list[tuple[bytes, bytes]]) -> bytes | None:
     """Return a name that ``headers`` have twice, of those that must be there once at the most."""
-    names = [name for name, _ in headers]
-    if len(set(names)) == len(names):
+    if len(dict(headers)) == len(headers):
         return None
     seen: set[bytes] = set()
-    for name in names:
+    for name, _ in headers:
         if name in seen and name in SINGLE:
             return name
         seen.add(name)

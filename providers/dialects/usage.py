@@ -168,7 +168,9 @@ def _units(usage: Usage, cached: CachedDetails) -> dict[str, int]:
 
 def _count(tokens: int | None) -> int:
     """Return a reported count; less than nothing is nothing: no answer may earn money."""
-    return min(max(tokens, 0), MAX_COUNT) if tokens else 0
+    if not tokens:
+        return 0
+    return tokens if 0 < tokens <= MAX_COUNT else min(max(tokens, 0), MAX_COUNT)
 
 
 def parts_fit(found: Any) -> bool:
