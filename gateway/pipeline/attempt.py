@@ -12,6 +12,7 @@ from gateway.call.plan import PlannedTarget
 from gateway.pipeline import records
 from gateway.pipeline.unmetered import KeptOutput, estimate_usage, is_metered, needs_estimate
 from gateway.policies import settle
+from gateway.routing.health import health
 from gateway.state import state
 from gateway.telemetry import meter
 from gateway.telemetry import tracer as tracing
@@ -104,6 +105,8 @@ class Attempt:
 
     def begin(self) -> None:
         """Note that the attempt begins, so that a killed process still leaves its record."""
+        if self.call.plan.routed:
+            health.began(self.target.model.public_name)
         state.spool.begin(self.record)
 
     def head_arrived(self) -> None:

@@ -18,6 +18,7 @@ def settle(call: Call, attempt: CallAttempt) -> None:
     if not call.plan.routed:
         return
     name, status = attempt.target.model.public_name, _status(attempt)
+    health.ended(name)
     targets = _is_the_targets(call, attempt, status)
     if targets and status in FAILED:
         health.failed(name, status, retry_after(attempt.answer.headers.raw) if attempt.answer is not None else None)

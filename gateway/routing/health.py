@@ -67,6 +67,8 @@ class TargetHealth:
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT_SAMPLES))
     cause: int = 0
     """The status that it failed with last."""
+    running: int = 0
+    """How many attempts of virtual models' calls are under way there, in this worker."""
     reported_at: float = -REPORT_SECONDS
     """When other workers last heard of a failure."""
 
@@ -136,6 +138,16 @@ class Health:
         if found is None:
             found = self._targets[name] = TargetHealth()
         return found
+
+    def began(self, name: str) -> None:
+        """Note that an attempt goes to a target."""
+        self.of(name).running += 1
+
+    def ended(self, name: str) -> None:
+        """Note that an attempt ended; its target may have been forgotten meanwhile."""
+        target = self._targets.get(name)
+        if target is not None and target.running:
+            target.running -= 1
 
     def failed(self, name: str, status: int, rest: float | None) -> None:
         """Take a failure that this worker saw; ``rest`` is how many seconds the target asks to stay away."""

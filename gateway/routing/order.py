@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, time
 from typing import Final
 
+from gateway.body.json import text_of
 from gateway.call.call import Call
 from gateway.routing.complexity import tier_of
 from gateway.routing.health import LATENCY_SECONDS, health
@@ -15,6 +16,19 @@ from providers.routing.compiled import RoutedTarget, Routing
 
 EPOCH_SECONDS: Final = 600
 """How long a caller stays with one of several targets that are as fast."""
+PREFIX_BYTES: Final = 4_096
+"""About the 1,024 tokens from which on providers keep prompts."""
+PROMPT_FIELDS: Final = (
+    "tools",
+    "system",
+    "systemInstruction",
+    "instructions",
+    "messages",
+    "input",
+    "contents",
+    "prompt",
+)
+"""The fields that a prompt is made of at the provider, in its order."""
 AS_FAST: Final = 1.2
 """Targets whose median is up to so many times the best one's are as fast as it."""
 
@@ -78,23 +92,46 @@ def _by_complexity(routing: Routing, targets: Targets, call: Call) -> list[Route
     return sorted(targets, key=rank)
 
 
+def _by_load(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+    """The one with the fewest calls of virtual models under way in this worker."""
+    return sorted(targets, key=lambda target: (health.of(target.name).running, random.random()))
+
+
+def _by_cost(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+    """The cheapest for the call; those without a known price last."""
+    return sorted(targets, key=lambda target: (target.price, random.random()))
+
+
 ORDERS: Final[Mapping[str, Callable[[Routing, Targets, Call], list[RoutedTarget]]]] = {
     shape.WEIGHT: _by_weight,
     shape.LATENCY: _by_latency,
     shape.PRIORITY: _by_priority,
     shape.COMPLEXITY: _by_complexity,
+    shape.LEAST_BUSY: _by_load,
+    shape.COST: _by_cost,
 }
 
 
 def session_of(routing: Routing, call: Call) -> str:
     """Return what makes the call one of a session, empty when it says none of it."""
-    parts = [
-        call.session_headers.get(key.encode("latin1", "replace"), b"").decode("latin1")
-        if source == "headers"
-        else call.options.metadata.get(key, "")
-        for source, key in routing.sticky
-    ]
+    parts = [_identifier(source, key, call) for source, key in routing.sticky]
     return "\0".join(parts) if any(parts) else ""
+
+
+def _identifier(source: str, key: str, call: Call) -> str:
+    if source == "headers":
+        return call.session_headers.get(key.encode("latin1", "replace"), b"").decode("latin1")
+    if source == shape.PROMPT:
+        return _beginning(call) if key == "prefix" else text_of(call.body.fields.get(key)) or ""
+    return call.options.metadata.get(key, "")
+
+
+def _beginning(call: Call) -> str:
+    """Return a digest of how the call's prompt begins: what providers' caches of prompts go by. Calls whose prompt is
+    shorter than they keep are no session."""
+    said = [call.body.fields[name] for name in PROMPT_FIELDS if name in call.body.fields]
+    begins = b"".join(bytes(memoryview(raw)[:PREFIX_BYTES]) for raw in said)[:PREFIX_BYTES]
+    return hashlib.blake2b(begins, digest_size=16).hexdigest() if len(begins) == PREFIX_BYTES else ""
 
 
 def _hashed(session: str) -> Callable[[str], float]:

@@ -3,6 +3,7 @@
 A caller of the virtual model reaches its targets through it; who writes its routing must manage their accounts.
 """
 
+import math
 import random
 from dataclasses import replace
 from typing import Final
@@ -18,11 +19,16 @@ from gateway.routing.health import KEY_REFUSED, health
 from gateway.routing.hedging import may_hedge
 from gateway.routing.order import ordered
 from gateway.state import state
+from providers.pricing.sheet import BASIS_POINTS
 from providers.routing.compiled import RoutedTarget, Routing
+from providers.routing.shape import COST
 from providers.snapshot import ModelSnapshot, Target
 
 BYTES_A_TOKEN: Final = 8
 """More than the tokens of any text have on the average."""
+TEXT_BYTES_A_TOKEN: Final = 4
+ANSWER_TOKENS: Final = 300
+WRITING: Final = frozenset({"chat", "completion", "responses"})
 BINARY: Final = (b"base64", b"input_audio", b"file_data", b"inlineData", b"inline_data")
 """What comes beside images and audio, whose bytes are not text: in OpenAI's, Anthropic's and Google's bodies."""
 ESCAPE: Final = b"\\u"
@@ -58,6 +64,8 @@ async def plan_of_routing(call: Call, routing: Routing, whose: str) -> Plan:
             skipped.append(f"{routed.name}: {reason}")
         else:
             routed = _renamed(routed, target)
+            if routing.type == COST:
+                routed = replace(routed, price=_price(call, target))
             found.setdefault(routed.name, (routed, target))
     if not found:
         raise errors.Unavailable(
@@ -136,6 +144,17 @@ def _too_long(call: Call, model: ModelSnapshot) -> bool:
         return False
     length = len(raw) - raw.count(ESCAPE) * (ESCAPE_BYTES - 1)
     return length > window * BYTES_A_TOKEN and not any(mark in raw for mark in BINARY)
+
+
+def _price(call: Call, target: Target) -> float:
+    """Return what the call's input and a middling answer would cost there, in pico-dollars; infinity: not known."""
+    sheet, size = target.model.sheet, len(call.body.raw) // TEXT_BYTES_A_TOKEN
+    units = {"input_tokens": max(1, size)}
+    if call.operation.model_type in WRITING:
+        units["output_tokens"] = ANSWER_TOKENS
+    factor = (BASIS_POINTS + target.model.surcharge_bp, BASIS_POINTS)
+    cost = sheet.cost(units, target.account.discount_bp, factor) if sheet is not None else None
+    return math.inf if cost is None else cost
 
 
 def planned_target(call: Call, routed: RoutedTarget, target: Target) -> PlannedTarget:

@@ -1,5 +1,6 @@
 """A virtual model's routing as calls use it: frozen, in memory."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,7 +18,8 @@ RETRY_DELAY_MS: Final = 100
 class RoutedTarget:
     """One target of a virtual model. ``retries`` follow its first attempt, ``delay`` seconds apart at first.
 
-    ``sla`` are the most milliseconds to the first token and for each output token, ``None`` without a bound.
+    ``price`` is what a call would cost there, in pico-dollars, where its order goes by that. ``sla`` are the most
+    milliseconds to the first token and for each output token, ``None`` without a bound.
     """
 
     account: str
@@ -25,6 +27,7 @@ class RoutedTarget:
     weight: float = 0.0
     priority: int = 0
     tier: str = ""
+    price: float = math.inf
     sla: tuple[float | None, float | None] = (None, None)
     retries: int | None = None
     retry_statuses: frozenset[int] = RETRY_STATUSES

@@ -22,13 +22,16 @@ from typing import Any, Final
 Fault = tuple[str, str]
 """Where in the configuration, as a path, and what is wrong there."""
 
-WEIGHT, LATENCY, PRIORITY, COMPLEXITY = (
+WEIGHT, LATENCY, PRIORITY, COMPLEXITY, LEAST_BUSY, COST = (
     "weight-based-routing",
     "latency-based-routing",
     "priority-based-routing",
     "complexity-based-routing",
+    "least-busy-routing",
+    "cost-based-routing",
 )
-TYPES: Final = (WEIGHT, LATENCY, PRIORITY, COMPLEXITY)
+TYPES: Final = (WEIGHT, LATENCY, PRIORITY, COMPLEXITY, LEAST_BUSY, COST)
+"""The last two are ours."""
 TIERS: Final = ("simple", "medium", "complex")
 MODEL_TYPES: Final = frozenset(
     {
@@ -58,8 +61,19 @@ COMMON_FIELDS: Final = (
     "headers_override",
     "metadata_match",
 )
-FIELDS: Final = {WEIGHT: ("weight",), LATENCY: (), PRIORITY: ("priority", "sla_cutoff"), COMPLEXITY: ("tier",)}
+FIELDS: Final = {
+    WEIGHT: ("weight",),
+    LATENCY: (),
+    PRIORITY: ("priority", "sla_cutoff"),
+    COMPLEXITY: ("tier",),
+    LEAST_BUSY: (),
+    COST: (),
+}
 MIRROR_FIELDS: Final = ("target", "percent", "override_params", "headers_override", "metadata_match")
+PROMPT: Final = "prompt"
+PROMPT_KEYS: Final = ("prefix", "prompt_cache_key")
+SESSION_SOURCES: Final = ("headers", "metadata", PROMPT)
+"""Where a session's identifiers come from. The prompt is ours: its beginning, or the key that a call gives it."""
 SLA_FIELDS: Final = ("time_per_output_token_ms", "time_to_first_token_ms")
 # Ours to set: the model is the target's own, and a stream must be what the caller reads.
 FORBIDDEN_PARAMS: Final = frozenset({"model", "stream"})
@@ -211,9 +225,12 @@ def _sticky_faults(sticky: Any) -> Iterator[Fault]:
         yield "sticky_routing.session_identifiers", fix
         return
     for number, part in enumerate(parts):
-        valid = isinstance(part, dict) and set(part) == {"source", "key"} and part["source"] in ("headers", "metadata")
+        valid = isinstance(part, dict) and set(part) == {"source", "key"} and part["source"] in SESSION_SOURCES
         if not valid or not isinstance(part["key"], str) or not part["key"]:
-            yield f"sticky_routing.session_identifiers[{number}]", "Write source (headers or metadata) and key."
+            yield f"sticky_routing.session_identifiers[{number}]", "Write source (headers, metadata or prompt) and key."
+        elif part["source"] == PROMPT and part["key"] not in PROMPT_KEYS:
+            fix = f"Valid keys of a prompt: {', '.join(PROMPT_KEYS)}."
+            yield f"sticky_routing.session_identifiers[{number}].key", fix
 
 
 def _mirror_faults(mirror: Any) -> Iterator[Fault]:

@@ -175,3 +175,40 @@ def test_tiers(fields: dict[str, Any], tier: str) -> None:
     found = names({"type": "complexity-based-routing", "load_balance_targets": targets}, call(**fields))
     assert found[0] == tier
     assert sorted(found) == ["complex", "medium", "simple"]
+
+
+def test_the_least_busy_is_first(health: Health) -> None:
+    config = {"type": "least-busy-routing", "load_balance_targets": [{"target": f"x/m{n}"} for n in range(3)]}
+    for name in ("x/m0", "x/m0", "x/m1"):
+        health.began(name)
+    assert names(config) == ["m2", "m1", "m0"]
+    health.ended("x/m0")
+    health.ended("x/m0")
+    health.ended("x/m0")  # one too many
+    health.began("x/m2")
+    assert names(config)[0] == "m0"
+    assert health.of("x/m0").running == 0
+
+
+def test_a_prompt_that_begins_alike_stays_with_one_target() -> None:
+    """The key of a provider's cache: tools and system prompt, whatever is asked then."""
+    config = weighted(
+        *[1] * 8,
+        sticky_routing={"ttl_seconds": 600, "session_identifiers": [{"source": "prompt", "key": "prefix"}]},
+    )
+    long = [{"role": "system", "content": "x" * 5_000}]
+    asked = [names(config, call(messages=[*long, {"role": "user", "content": str(n)}]))[0] for n in range(20)]
+    assert len(set(asked)) == 1
+    others = {names(config, call(messages=[{"role": "system", "content": str(n) * 5_000}]))[0] for n in range(40)}
+    assert len(others) > 3
+    short = {names(config, call(messages=[{"role": "user", "content": "hi"}]))[0] for n in range(60)}
+    assert len(short) > 3, "what no provider keeps needs no home"
+
+
+def test_a_prompts_own_key_is_a_session() -> None:
+    config = weighted(
+        *[1] * 8,
+        sticky_routing={"ttl_seconds": 600, "session_identifiers": [{"source": "prompt", "key": "prompt_cache_key"}]},
+    )
+    assert len({names(config, call(prompt_cache_key="k"))[0] for _ in range(20)}) == 1
+    assert len({names(config, call())[0] for _ in range(60)}) > 3

@@ -89,8 +89,11 @@ BUDGETS = [
 
 def virtual(name: str, *targets: str, **fields: Any) -> dict[str, Any]:
     """A model of the account ``smart`` over ``targets``, by priority."""
-    listed = [{"target": target, "priority": number} for number, target in enumerate(targets)]
-    routing = {"type": "priority-based-routing", "load_balance_targets": listed, **fields}
+    kind = fields.pop("kind", "priority-based-routing")
+    listed: list[dict[str, Any]] = [{"target": target} for target in targets]
+    if kind == "priority-based-routing":
+        listed = [{**target, "priority": number} for number, target in enumerate(listed)]
+    routing = {"type": kind, "load_balance_targets": listed, **fields}
     types = ["chat", "responses"]
     return {"type": "integration/model/virtual", "name": name, "model_types": types, "routing_config": routing}
 
@@ -101,6 +104,7 @@ SMART = {
     "collaborators": [{"subject": f"user:{USER}", "role_id": ACCESS}],
     "integrations": [
         virtual("mirrored", "one/m", mirror={"target": "three/m", "percent": 100, "override_params": {"seed": 7}}),
+        virtual("cheapest", "one/costly", "two/m", kind="cost-based-routing"),
         virtual("hedged", "one/h", "two/h", "three/h", hedge={"percentile": 95, "pays_twice": True}),
         virtual("capped", "one/m", mirror={"target": "three/kept", "percent": 100}),
     ],
@@ -125,9 +129,13 @@ def stages() -> Iterator[list[Stage]]:
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
     """Three accounts, of which callers may use the first."""
     with Installation(tmp_path_factory.mktemp("rules") / "data", migrated_data) as installation:
-        names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched", "h")
+        names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched", "h", "costly")
         models = [
-            chat_model(name, model_types=["chat", "responses"], model_id="gpt-4o" if name == "tiny" else "gpt-4o-mini")
+            chat_model(
+                name,
+                model_types=["chat", "responses"],
+                model_id="gpt-4o" if name in ("tiny", "costly") else "gpt-4o-mini",
+            )
             for name in names
         ]
         accounts = [
@@ -221,6 +229,13 @@ def test_an_address_that_names_its_account_stays_there(server: Gateway) -> None:
         headers={"x-tfy-metadata": '{"env": "prod"}'},
     )
     assert answer.json()["choices"][0]["message"]["content"] == "one"
+
+
+def test_the_cheapest_target_that_does_well_answers(client: OpenAI, stages: list[Stage]) -> None:
+    """gpt-4o costs sixteen times as much as gpt-4o-mini."""
+    assert {asked(client, "smart/cheapest")[0] for _ in range(8)} == {"two"}
+    stages[1].play(refuse(503))
+    assert asked(client, "smart/cheapest")[0] == "one"
 
 
 def test_why_and_explain_say_it(server: Gateway, client: OpenAI) -> None:

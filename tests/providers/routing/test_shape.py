@@ -57,6 +57,11 @@ def test_a_good_one_compiles() -> None:
         ({}, "", "Write an object"),
         ({"type": "weight-based"}, "type", "Did you mean 'weight-based-routing'?"),
         (changed(sticky={}), "sticky", "Did you mean 'sticky_routing'?"),
+        (
+            {**GOOD, "sticky_routing": {"ttl_seconds": 1, "session_identifiers": [{"source": "prompt", "key": "end"}]}},
+            "sticky_routing.session_identifiers[0].key",
+            "prefix, prompt_cache_key",
+        ),
         ({**GOOD, "hedge": {"percentile": 95}}, "hedge", "pays_twice"),
         ({**GOOD, "hedge": {"percentile": 95, "pays_twice": False}}, "hedge.pays_twice", "paid for"),
         ({**GOOD, "hedge": {"percentile": 20, "pays_twice": True}}, "hedge.percentile", "50 to 99.9"),
