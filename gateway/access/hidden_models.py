@@ -6,7 +6,7 @@ from accounts.caller import Caller
 from gateway.access import grants
 from gateway.access import models as access
 from gateway.access.listings import listings
-from gateway.access.model_names import stem
+from gateway.access.model_names import base_of, stem
 from providers.snapshot import AccountSnapshot
 
 
@@ -29,11 +29,14 @@ def is_callable(caller: Caller, account: AccountSnapshot, name: str) -> bool:
 
 
 def is_hidden(caller: Caller, account: AccountSnapshot, name: str) -> bool:
-    """Whether ``name``, or what is left without our account before it, could mean a model of others."""
+    """Whether ``name``, or what is left without our account before it, could mean a model of others, or one that was
+    made of theirs.
+    """
     ours = listings(account).lowered
+    forms = {form for form in (name, name.removeprefix(f"{account.name}/")) if not is_callable(caller, account, form)}
+    bases = {base for form in forms if (base := base_of(form)) and not is_callable(caller, account, base)}
     return any(
         access.is_narrowed(caller, account, form)
         or any(not grants.may_call(caller, account, entry) for entry in ours.get(form.lower(), ()))
-        for form in {name, name.removeprefix(f"{account.name}/")}
-        if not is_callable(caller, account, form)
+        for form in forms | bases
     )

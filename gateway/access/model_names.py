@@ -80,3 +80,9 @@ def is_fine_tuned(name: str) -> bool:
     """Whether a vendor's name is that of a model that someone had made: ``ft:...``, ``tunedModels/...``."""
     *parents, last = name.strip().lower().split("/")
     return last.startswith(FINE_TUNED) or any(parent in OF_SOMEONE for parent in parents)
+
+
+def base_of(name: str) -> str:
+    """Return what a fine-tuned model was made of: ``gpt-4o`` for ``ft:gpt-4o:org::id``, else nothing."""
+    tuned, _, rest = plain(name).rpartition("/")[2].partition(":")
+    return rest.partition(":")[0] if f"{tuned}:" == FINE_TUNED else ""

@@ -9,8 +9,15 @@ from accounts.caller import Caller
 from gateway.access import grants
 from gateway.access import models as access
 from gateway.access.hidden_models import is_callable, is_hidden, looked_for
+from gateway.call.errors import ModelNotFound
 from providers.snapshot import AccountSnapshot
 
+# How paths end at which the vendor takes a model of its own choice, or that of a stored prompt, for a body without one.
+UNNAMED_ENDS = (
+    *("/responses", "/moderations", "/images/generations", "/images/edits", "/images/variations"),
+    *("/videos", "/videos/edits", "/videos/extensions", "/remix"),
+    *("/realtime/calls", "/realtime/client_secrets", "/realtime/sessions"),
+)
 PATTERN = re.compile(r"[*?|\[\]{}^$%]")
 
 
@@ -43,6 +50,20 @@ def check(
     for word in words:
         if is_hidden(caller, account, word):
             raise access.not_found(word, f" on provider account {account.name!r}")
+
+
+def check_unnamed(caller: Caller, account: AccountSnapshot, path: str, models: Iterable[str]) -> None:
+    """Raise :class:`~gateway.call.errors.ModelNotFound` for a call that names no model, at a ``path`` where the vendor
+    then takes one, when some model of the account is not the caller's to call.
+    """
+    if any(models) or grants.may_call_all(caller, account):
+        return
+    if f"/{path.lower()}".endswith(UNNAMED_ENDS):
+        raise ModelNotFound(
+            f"Which model this would take is not known, and some models of the provider account {account.name!r} are "
+            "not yours to call. Name a 'model'.",
+            param="model",
+        )
 
 
 def _may_mean_hidden(caller: Caller, account: AccountSnapshot, name: str) -> bool:

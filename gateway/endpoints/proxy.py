@@ -118,6 +118,8 @@ def _check_models(call: Call, account: AccountSnapshot, mentions: Mentions) -> N
     words = chain(mentions.words, mentions.routing)
     proxied_models.check(call.caller, account, mentions.models, words, mentions.in_path)
     named_models.check_configuration(call.caller, account, call.body.fields)
+    if call.method in BODY_METHODS:
+        proxied_models.check_unnamed(call.caller, account, call.path, mentions.models)
 
 
 async def check_mentions(call: Call, account: AccountSnapshot, mentions: Mentions) -> None:

@@ -85,6 +85,7 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "model_names.plain": names.plain,
     "model_names.stem": names.stem,
     "model_names.is_fine_tuned": names.is_fine_tuned,
+    "model_names.base_of": names.base_of,
     "models.resolve": lambda text: models.resolve(ME, text, ""),
     "models.not_found": models.not_found,
     "models._of_account": lambda text: models._of_account(ME, HERE, text, text),
@@ -108,6 +109,7 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "named_models._check_words": lambda text: named_models._check_words(ME, HERE, text, json.dumps(text).encode()),
     "proxied_models._may_mean_hidden": lambda text: proxied_models._may_mean_hidden(ME, HERE, text),
     "proxied_models.check": lambda text: proxied_models.check(ME, HERE, [text], [text]),
+    "proxied_models.check_unnamed": lambda text: proxied_models.check_unnamed(ME, HERE, text, [text]),
     "hidden_models.is_callable": lambda text: hidden_models.is_callable(ME, HERE, text),
     "hidden_models.is_hidden": lambda text: hidden_models.is_hidden(ME, HERE, text),
     "named_models.check_configuration": lambda text: named_models.check_configuration(

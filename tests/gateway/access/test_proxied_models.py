@@ -8,6 +8,9 @@ import pytest
 from gateway.access import hidden_models, proxied_models
 from gateway.body.mentions import Mentions, read_body
 from gateway.call.errors import InvalidRequest, ModelNotFound
+from gateway.call.operation import Operation
+from gateway.objects import operations
+from gateway.objects.resource_table import RESOURCES
 from tests.support.snapshots import account, caller, model
 
 CLOSED = frozenset({"user:2"})
@@ -89,3 +92,38 @@ def test_a_form_is_read_with_both_kinds_of_marks_between() -> None:
 
 def test_what_is_said_of_a_model_passes() -> None:
     check(json.dumps({"prompt": "Compare gpt-4o with others.", "model": "gpt-4o-mini"}).encode())
+
+
+@pytest.mark.parametrize(
+    "name", ["ft:gpt-4o:org::x", "FT:GPT-4O", "models/ft:gpt-4o-2024-08-06:org::x", "acme/ft:gpt-4o:o"]
+)
+def test_what_was_made_of_a_model_of_others_is_refused(name: str) -> None:
+    for body, path in ((json.dumps({"model": name}).encode(), ""), (b"", f"v1/models/{name}")):
+        with pytest.raises(ModelNotFound):
+            check(body, path)
+    check(json.dumps({"model": "ft:gpt-4o-mini:org::x"}).encode())
+    tuned = account(model("gpt-4o", subjects=CLOSED), model("tuned", "ft:gpt-4o:org::mine"), any_model=True)
+    proxied_models.check(caller(), tuned, ["ft:gpt-4o:org::mine"], ["ft:gpt-4o:org::mine"])
+
+
+UNNAMED = [
+    *(each.path for each in vars(operations).values() if isinstance(each, Operation) and each.unnamed),
+    *(
+        f"{row.path}{action}"
+        for row in RESOURCES
+        if row.unnamed
+        for action in ("", "/edits", "/extensions", "/v1/remix")
+    ),
+    *("realtime/client_secrets", "realtime/calls", "realtime/sessions"),
+]
+
+
+@pytest.mark.parametrize("path", [path for path in UNNAMED if path != "realtime"])
+def test_where_the_vendor_takes_a_model_of_its_own(path: str) -> None:
+    """A stored prompt, or the vendor's default, could be a model of others."""
+    for address in (f"v1/{path}", path, f"V1/{path.title()}"):
+        with pytest.raises(ModelNotFound, match="Name a 'model'"):
+            proxied_models.check_unnamed(caller(), HERE, address, [""])
+        proxied_models.check_unnamed(caller(), HERE, address, ["gpt-4o-mini"])
+        proxied_models.check_unnamed(caller(principals=frozenset({"user:1", "user:2"})), HERE, address, [])
+    proxied_models.check_unnamed(caller(), HERE, "v1/responses/resp_1/cancel", [])
