@@ -8,6 +8,7 @@ from accounts import tokens
 from accounts.caller import Caller
 from gateway.call import errors
 from gateway.call.request import InferenceRequest
+from gateway.call.single_headers import SINGLE
 from gateway.state import state
 
 BEARER = b"bearer "
@@ -35,7 +36,7 @@ def refuse_duplicate_headers(scope: Mapping[str, Any]) -> None:
     """Raise when a header that we act on came twice: a proxy before us may have read the other one."""
     seen: set[bytes] = set()
     for name, _ in scope["headers"]:
-        if name in seen and (name in CREDENTIAL_HEADERS or name.startswith(b"x-tfy-")):
+        if name in seen and (name in CREDENTIAL_HEADERS or name in SINGLE or name.startswith(b"x-tfy-")):
             header = name.decode("latin1")
             raise errors.InvalidRequest(f"The header {header} was sent twice. Send it once.", param=header)
         seen.add(name)

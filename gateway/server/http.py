@@ -18,15 +18,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.call import errors
 from gateway.call.discard import DISCARD_BYTES, DISCARD_SECONDS
+from gateway.call.single_headers import SINGLE
 from gateway.server.cycle import Cycle, fill_scope
 
 HEAD_BYTES = 2**16
 HEAD_SECONDS = 30.0
 TRAILER_BYTES = 2**14
 VERSIONS = frozenset({"1.0", "1.1"})
-SINGLE = frozenset({b"host", b"content-type", b"content-encoding", b"idempotency-key", b"x-request-timeout"})
-"""Headers of which a proxy might read the first and we the last: a request has one at the most. Of tokens and of
-``x-tfy-`` headers the calls see to that, with an error that is recorded (:mod:`gateway.access.authentication`)."""
 LINGER_ZERO = struct.pack("ii", 1, 0)
 _offer = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c[ \t]*(?:\r\n|\Z))", re.IGNORECASE).sub
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.call.single_headers import SINGLE
 from tests.gateway.realtime.conftest import Scripted, scripted_behind
 from tests.gateway.realtime.test_records import Ledger
 from tests.support.installation import Gateway, Installation
@@ -112,3 +114,16 @@ async def test_the_standards_close_codes_leave_no_traceback(
     line = next(line for line in reversed(daphne.log.splitlines()) if path in line)
     assert "internal_error" not in line
     assert ended_well(daphne)
+
+
+@pytest.mark.parametrize("name", sorted({*SINGLE, b"authorization", b"x-tfy-provider-name"}), ids=bytes.decode)
+def test_a_header_that_a_call_has_twice(daphne: Gateway, voice_token: str, name: bytes) -> None:
+    """``manage.py serve`` refuses it with the head; daphne passes both on, and a proxy may have read the other one."""
+    head = {b"host": b"localhost", b"authorization": b"Bearer " + voice_token.encode(), b"connection": b"close"}
+    lines = [b"%b: %b" % pair for pair in {**head, name: head.get(name, b"1")}.items()]
+    sent = b"\r\n".join([b"GET /v1/models HTTP/1.1", *lines, b"%b: %b" % (name.title(), head.get(name, b"1"))])
+    with socket.create_connection(("127.0.0.1", daphne.port), 10) as connection:
+        connection.sendall(sent + b"\r\n\r\n")
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:300]
+    assert b"sent twice" in answer

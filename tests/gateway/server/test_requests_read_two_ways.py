@@ -8,7 +8,8 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from gateway.server.http import SINGLE, TRAILER_BYTES, BoundedHttp
+from gateway.call.single_headers import SINGLE
+from gateway.server.http import TRAILER_BYTES, BoundedHttp
 from tests.gateway.server.test_head_limits import answer_to
 from tests.support.installation import Gateway
 
