@@ -21,7 +21,7 @@ def execute(cursor: Any, connection: BaseDatabaseWrapper, statement: str, values
         sqlite3.Cursor.execute(cursor.cursor, _in_sqlite(statement), values)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _in_sqlite(statement: str) -> str:
     """Return the statement with SQLite's own places; the same each time, so that it is found among the prepared."""
     return statement.replace("%s", "?")

@@ -24,7 +24,11 @@ STATEMENT_ROWS: Final = 500
 """Rows a statement: SQLite takes 32,766 values in one, PostgreSQL 65,535."""
 CHECK_SECONDS: Final = 5.0
 
+OWNED: Final = tuple(field.name for field in fields(Owned))
+
 Key = tuple[str, str]
+Written = dict[tuple[str, datetime | None], Any]
+"""Values as the database takes them, by column, and by moment or ``None`` for what is empty."""
 
 
 class Connection:
@@ -70,13 +74,13 @@ class Connection:
 
 def found(object_ids: Sequence[str], using: str = DEFAULT_DB_ALIAS) -> list[Owned]:
     """Return the records of ``object_ids``, of all accounts, but for deleted ones."""
-    names = [column.name for column in fields(Owned)]
-    rows = OwnedObject.objects.using(using).filter(object_id__in=object_ids, deleted_at=None).values(*names)
+    rows = OwnedObject.objects.using(using).filter(object_id__in=object_ids, deleted_at=None).values(*OWNED)
     return [Owned(**{**row, "team_keys": tuple(row["team_keys"])}) for row in rows]
 
 
 def _store(objects: Sequence[NewObject], connection: BaseDatabaseWrapper, now: datetime) -> dict[Key, Owned]:
-    rows = [_row(entry, now, connection) for entry in objects]
+    written: Written = {}
+    rows = [_row(entry, now, connection, written) for entry in objects]
     whole: AbstractContextManager[Any] = nullcontext()  # one statement is a transaction of its own
     if len(rows) > STATEMENT_ROWS:
         whole = transaction.atomic(using=connection.alias)
@@ -98,16 +102,27 @@ def _insert(rows: int) -> str:
     return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {places} ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours only
 
 
-def _row(entry: NewObject, now: datetime, connection: BaseDatabaseWrapper) -> list[Any]:
+def _row(entry: NewObject, now: datetime, connection: BaseDatabaseWrapper, written: Written) -> list[Any]:
     values, moments = [], entry.moments(now)
     for field, default in _columns(connection.alias, connection.vendor):
         value: Any = default
         if field is not None:
             value = moments[field.name] if field.name in moments else getattr(entry, field.name)
             if value is not None and type(value) not in (str, int):  # those every database takes as they are
-                value = field.get_db_prep_save(value, connection)
+                value = _written(field, value, connection, written)
         values.append(value)
     return values
+
+
+def _written(field: "models.Field[Any, Any]", value: Any, connection: BaseDatabaseWrapper, written: Written) -> Any:
+    """Return a value as the database takes it: the moments of one commit, and what is empty, are written once for
+    all."""
+    if value and not isinstance(value, datetime):
+        return field.get_db_prep_save(value, connection)
+    key = field.name, value or None
+    if key not in written:
+        written[key] = field.get_db_prep_save(value, connection)
+    return written[key]
 
 
 @lru_cache(maxsize=8)
@@ -123,4 +138,4 @@ def _columns(using: str, vendor: str) -> list[tuple["models.Field[Any, Any] | No
 
 
 def _owned(entry: NewObject) -> Owned:
-    return Owned(**{field.name: getattr(entry, field.name) for field in fields(Owned)})
+    return Owned(**{name: getattr(entry, name) for name in OWNED})
