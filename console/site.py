@@ -58,7 +58,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Rate limits", "speed", "rules.ratelimit"),
             ("Budgets", "savings", "rules.budget"),
-            ("Routing", "alt_route", "rules.routingrule"),
+            ("Routing rules", "alt_route", "rules.routingrule"),
             ("Alerts", "notifications", "alerts.alert"),
         ),
     ),
