@@ -15,8 +15,11 @@ BOM = b"\xef\xbb\xbf"
 MAX_EVENT_BYTES = 16 * 2**20
 TAIL_BYTES = 3  # of a blank line that is cut in two, at most so much came before the cut
 _end = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+LENIENT_BYTES = 2**24
+"""What is larger is read as strict JSON alone: the lenient parser holds up every other call for half a second."""
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
+_raw = msgspec.json.Decoder(msgspec.Raw)
 _NONE: Mapping[str, msgspec.Raw] = {}
 
 
@@ -154,6 +157,8 @@ def fields_of(data: bytes) -> Mapping[str, msgspec.Raw]:
         return _fields.decode(data)
     except (ValueError, RecursionError):
         pass
+    if len(data) > LENIENT_BYTES:
+        return _NONE
     try:
         decoded = json.loads(data)  # takes lone surrogates and NaN, as clients' parsers do
     except (ValueError, RecursionError):
@@ -164,9 +169,19 @@ def fields_of(data: bytes) -> Mapping[str, msgspec.Raw]:
 
 
 def is_json(data: bytes) -> bool:
-    """Whether a client's JSON parser takes ``data``."""
+    """Whether a client's JSON parser takes ``data``; of more than ``LENIENT_BYTES`` only what is strictly JSON."""
+    if len(data) > LENIENT_BYTES:
+        return _is_strict(data)
     try:
         json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_strict(data: bytes) -> bool:
+    try:
+        _raw.decode(data)
     except (ValueError, RecursionError):
         return False
     return True

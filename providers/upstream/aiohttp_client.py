@@ -15,6 +15,7 @@ from yarl import URL
 from providers.snapshot import AccountSnapshot
 from providers.upstream.bounds import check_account, check_origin
 from providers.upstream.client import Connections, Count, UpstreamRequest, no_count
+from providers.upstream.decoding import check_ratio
 from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, classify
 from providers.upstream.guard import Guard
 from providers.upstream.head import split_url
@@ -55,6 +56,7 @@ class AiohttpAnswer:
                 if size > limit:
                     raise BrokenAnswer(f"The upstream's answer is larger than {limit} bytes.")
                 count(len(part))
+                check_ratio(response.content.total_raw_bytes, size)
             return held.getvalue()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise classify(error) from error

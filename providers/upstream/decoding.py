@@ -12,6 +12,9 @@ PIECE_BYTES = 2**18
 GZIP = frozenset({b"gzip", b"x-gzip"})
 DEFLATE = b"deflate"
 GZIP_MAGIC = b"\x1f"
+# JSON and text unpack to tens of times their size at the most; gzip can make it a thousand, for whoever wants to
+# fill the memory of others.
+BOMB_BYTES, BOMB_RATIO = 2**26, 200
 UNREADABLE = frozenset({b"br", b"zstd", b"compress", b"x-compress"})
 
 
@@ -28,22 +31,32 @@ def decoder_of(coding: bytes) -> "Decoder | None":
     return None
 
 
+def check_ratio(packed: int, unpacked: int) -> None:
+    """Raise ``BrokenAnswer`` for so many bytes from so few that no answer is meant."""
+    if unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * packed:
+        raise BrokenAnswer(f"The upstream's answer unpacks to more than {BOMB_RATIO} times its size.")
+
+
 class Decoder:
     """Unpacks one body. Gzip may come in several members, deflate with zlib's header or bare: servers do both."""
 
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
         self._unpack: zlib._Decompress | None = None
+        self._came = self._made = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what ``data`` unpacks to, in pieces of at most ``PIECE_BYTES``. Raises ``BrokenAnswer``."""
         piece = b""
+        self._came += len(data)
         try:
             while (data or len(piece) == PIECE_BYTES) and not self._over(data):
                 if self._unpack is None or self._unpack.eof:
                     self._unpack = self._begin(data[0])
                 piece = self._unpack.decompress(data, PIECE_BYTES)
                 data = self._unpack.unconsumed_tail or self._unpack.unused_data
+                self._made += len(piece)
+                check_ratio(self._came, self._made)
                 if piece:
                     yield piece
         except zlib.error:

@@ -75,6 +75,16 @@ def test_events_are_those_of_the_standard_in_whatever_pieces(stream: bytes, cuts
     assert not standard(rest) or rest.endswith(b"\r\n\r")  # its LF may be still to come
 
 
+@pytest.mark.parametrize("text", ['{"a":NaN}', '{"a":1}', "[1]", "{", ""])
+def test_what_is_large_is_read_strictly(text: str) -> None:
+    large = text.encode() + b" " * sse.LENIENT_BYTES
+    strict = text in ('{"a":1}', "[1]")
+    assert sse.is_json(large) == strict
+    assert bool(sse.fields_of(large)) == (text == '{"a":1}')
+    assert sse.is_json(text.encode()) == (strict or text == '{"a":NaN}')
+    assert bool(sse.fields_of(text.encode())) == (text in ('{"a":1}', '{"a":NaN}'))
+
+
 # --- JSON bodies ------------------------------------------------------------------------------------------------------
 
 names = st.sampled_from(["a", "model", "é", "", '"', "\\", "a\x00", "\U0001f600", "\ud800"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from providers.upstream.client import UpstreamClient
+from providers.upstream.decoding import BOMB_BYTES, BOMB_RATIO
 from providers.upstream.failures import BrokenAnswer, Disconnected, UpstreamFailure
 from tests.support.raw_upstream import Peer, account, answering, keeping, request, serving
 
@@ -226,6 +227,17 @@ async def test_the_bytes_of_an_answer_are_counted_as_they_come(client: UpstreamC
         answer.close()
     assert sum(counts) == len(body)
     assert len(counts) > 2
+
+
+async def test_an_answer_that_unpacks_to_hundreds_of_times_its_size(client: UpstreamClient) -> None:
+    packed = gzip.compress(bytes(BOMB_BYTES + 2**20))
+    assert BOMB_RATIO * len(packed) < BOMB_BYTES
+    head = CLOSE + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+    async with serving(answering(head + packed)) as server:
+        answer = await client.send(account(server.origin), request(server.origin))
+        with pytest.raises(BrokenAnswer, match="200 times its size"):
+            await answer.read(2 * BOMB_BYTES)
+        answer.close()
 
 
 async def test_an_answer_that_unpacks_to_too_much(client: UpstreamClient) -> None:
