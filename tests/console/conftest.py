@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.test import Client
 
 from accounts.models import ApiToken, AuditEntry, Membership, Team, User, VirtualAccount
@@ -12,6 +13,8 @@ from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from rules.models import Budget
 from tests.support.usage_rows import record
 from usage.models import UsageRecord
+
+admin.autodiscover()  # a server loads the pages with its addresses; the tests list them before
 
 PASSWORD = "an-Obvious-password-7"
 KEY = "sk-provider-key-0123456789"
