@@ -45,7 +45,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     ``routed``: it was made of a virtual model's targets or a routing rule's, whose health is followed. ``rules`` are
     the routing rules that made it. ``mirror`` is the target that gets a copy of the call. ``hedge``: the second
-    target is asked, too, when the first takes longer than this share of its answers.
+    target is asked, too, when the first takes longer than this share of its answers. ``retry_share`` bounds
+    retries to so many of a target's calls.
     """
 
     targets: tuple[PlannedTarget, ...] = ()
@@ -53,6 +54,7 @@ class Plan(msgspec.Struct, frozen=True):
     rules: tuple[str, ...] = ()
     mirror: RoutedTarget | None = None
     hedge: float | None = None
+    retry_share: float | None = None
 
     @property
     def first(self) -> Target:

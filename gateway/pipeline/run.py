@@ -17,6 +17,7 @@ from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.exchange import exchange
 from gateway.policies import access, admit, ownership
 from gateway.routing import hedging, keys
+from gateway.routing.allowance import retries
 from gateway.routing.health import health
 from gateway.telemetry import meter
 from providers.upstream.failures import UpstreamFailure
@@ -59,7 +60,9 @@ async def _deliver(call: Call) -> Reply:
 async def _ask(call: Call, place: int) -> Reply | int:
     """Try one target of the plan, as often as it may be; return the reply, or the place of the target which the call
     goes on to."""
-    planned = call.plan.targets[place]
+    planned, share = call.plan.targets[place], call.plan.retry_share
+    if share is not None:
+        retries.earn(planned.target.model.public_name, share)
     for retry in range(planned.retries + 1):
         may_retry = retry < planned.retries
         last = not may_retry and place + 1 == len(call.plan.targets)
@@ -70,6 +73,8 @@ async def _ask(call: Call, place: int) -> Reply | int:
         others = enumerate(call.plan.targets[place + 1 :], place + 1)  # a second request may have taken one of them
         following = next((n for n, other in others if other.follows(status, planned)), None)
         step = None if last else next_step(call, planned, status, retry=may_retry, failover=following is not None)
+        if step == RETRY and share is not None and not retries.take(planned.target.model.public_name):
+            step = next_step(call, planned, status, retry=False, failover=following is not None)
         if step is None and failure is not None:
             raise failure
         if step is None:

@@ -9,16 +9,13 @@ from typing import Final
 
 from gateway.body.acting import acts, stores
 from gateway.call.call import Call
+from gateway.routing.allowance import hedges
 from gateway.routing.health import LATENCY_SECONDS, health
 
 TYPES: Final = frozenset({"chat", "completion", "responses", "embedding", "rerank", "moderation"})
 LEAST_SAMPLES: Final = 20
 """How many answers of the last minutes must be known before any is called slow."""
 LEAST_SECONDS: Final = 0.05
-MOST_SAVED: Final = 5.0
-
-_saved: dict[str, float] = {}
-"""How many second requests may be made now beside those of each target. Bounded by the configuration."""
 
 
 def may_hedge(call: Call, home: str) -> bool:
@@ -35,22 +32,11 @@ def seconds(call: Call) -> float | None:
     if share is None or len(call.plan.targets) < 2 or call.plan.targets[1].stage:
         return None
     name = call.plan.first.model.public_name
-    _saved[name] = min(MOST_SAVED, _saved.get(name, MOST_SAVED) + 2 * (1 - share))
+    hedges.earn(name, 2 * (1 - share))
     slow = health.of(name).slow(monotonic(), LATENCY_SECONDS, share, first=call.stream, least=LEAST_SAMPLES)
     return None if slow is None else max(LEAST_SECONDS, slow / 1000)
 
 
 def take(call: Call) -> bool:
     """Take one of the second requests that may be made beside this target's; return whether there was one."""
-    name = call.plan.first.model.public_name
-    saved = _saved.get(name, MOST_SAVED)
-    if saved < 1:
-        return False
-    _saved[name] = saved - 1
-    return True
-
-
-def forget(kept: set[str]) -> None:
-    """Drop what is known of targets that are not ``kept``."""
-    for name in _saved.keys() - kept:
-        del _saved[name]
+    return hedges.take(call.plan.first.model.public_name)

@@ -14,7 +14,7 @@ from gateway.call.call import Call
 from gateway.call.plan import Plan, PlannedTarget
 from gateway.directory.accounts import unlisted_model
 from gateway.objects import ownership
-from gateway.routing import hedging
+from gateway.routing.allowance import hedges, retries
 from gateway.routing.health import KEY_REFUSED, health
 from gateway.routing.hedging import may_hedge
 from gateway.routing.order import ordered
@@ -80,7 +80,7 @@ async def plan_of_routing(call: Call, routing: Routing, whose: str) -> Plan:
     if mirror is not None and (home or random.random() * 100 >= routing.mirror_percent):
         mirror = None
     hedge = routing.hedge if routing.hedge is not None and may_hedge(call, home) else None
-    return Plan(planned, routed=True, mirror=mirror, hedge=hedge)
+    return Plan(planned, routed=True, mirror=mirror, hedge=hedge, retry_share=routing.retry_share)
 
 
 def target_of(routed: RoutedTarget) -> Target | None:
@@ -109,7 +109,8 @@ def forget_targets() -> None:
     targets = [target_of(each) for each in routed]
     kept = {target.model.public_name for target in targets if target is not None}
     health.forget(kept)
-    hedging.forget(kept)
+    hedges.forget(kept)
+    retries.forget(kept)
 
 
 def _renamed(routed: RoutedTarget, target: Target) -> RoutedTarget:

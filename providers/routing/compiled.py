@@ -49,7 +49,8 @@ class RoutedTarget:
 class Routing:
     """How a virtual model spreads its calls. ``sticky`` are the sources and keys of what makes a session; ``mirror`` is
     the target that gets copies of ``mirror_percent`` of the calls. ``hedge``: the second target is asked, too, when
-    the first takes longer than this share of its answers."""
+    the first takes longer than this share of its answers. ``retry_share`` bounds retries to so many of a target's
+    calls."""
 
     type: str
     targets: tuple[RoutedTarget, ...]
@@ -57,6 +58,7 @@ class Routing:
     mirror: RoutedTarget | None = None
     mirror_percent: float = 0.0
     hedge: float | None = None
+    retry_share: float | None = None
 
 
 def compile_routing(config: Mapping[str, Any]) -> Routing:
@@ -72,6 +74,7 @@ def compile_routing(config: Mapping[str, Any]) -> Routing:
         ),
         mirror=compile_target(mirror) if mirror else None,
         hedge=config["hedge"]["percentile"] / 100 if config.get("hedge") else None,
+        retry_share=config["retry_budget"]["percent"] / 100 if config.get("retry_budget") else None,
         mirror_percent=float(mirror["percent"]) if mirror else 0.0,
     )
 

@@ -10,7 +10,7 @@ A target may have ``retry_config``, ``fallback_status_codes``, ``fallback_candid
 ``headers_override``, ``metadata_match``; by type ``weight``, ``priority`` with ``sla_cutoff``, or ``tier``.
 
 Ours are ``mirror``, the target that gets copies: ``{"target": "new/model", "percent": 5}``, and ``hedge``, a second
-request beside a slow one: ``{"percentile": 95, "pays_twice": true}``.
+request beside a slow one: ``{"percentile": 95, "pays_twice": true}``; and ``retry_budget``: ``{"percent": 20}``.
 """
 
 import difflib
@@ -97,7 +97,7 @@ def faults_of(config: Any, model_types: Iterable[str]) -> list[Fault]:
 
 
 def _faults(kind: str, config: dict[str, Any], model_types: frozenset[str]) -> Iterator[Fault]:
-    known = ["type", "load_balance_targets", "mirror", "hedge"]
+    known = ["type", "load_balance_targets", "mirror", "hedge", "retry_budget"]
     known += ["sticky_routing"] if kind == WEIGHT else ["classification_strategy"] if kind == COMPLEXITY else []
     for name in config:
         if name not in known:
@@ -116,6 +116,11 @@ def _faults(kind: str, config: dict[str, Any], model_types: frozenset[str]) -> I
         yield from _sticky_faults(config["sticky_routing"])
     yield from _mirror_faults(config.get("mirror"))
     yield from _hedge_faults(config.get("hedge"))
+    budget = config.get("retry_budget")
+    if budget is not None and not (isinstance(budget, dict) and set(budget) == {"percent"}):
+        yield "retry_budget", 'Write {"percent": 20}.'
+    elif budget is not None and not _number(budget["percent"], 0, 100):
+        yield "retry_budget.percent", "Write of how many percent of a target's calls there may be retries: 0 to 100."
     if kind == COMPLEXITY:
         yield from _strategy_faults(config.get("classification_strategy", {"type": "heuristic"}))
 

@@ -33,6 +33,7 @@ class SpreadRule(Fields):
     classification_strategy: Any = None
     mirror: Any = None
     hedge: Any = None
+    retry_budget: Any = None
     enabled: Flag = True
     mode: Annotated[String, MODE] = "enforce"
     max_failures: Annotated[Any, ELSEWHERE] = None
@@ -106,7 +107,7 @@ def _spread(rule: SpreadRule, where: Place) -> dict[str, Any]:
                 del target[name]
                 where.get("load_balance_targets", number, name).note(f"passed over: {ELSEWHERE.why}")
     routing = {"type": rule.type, "load_balance_targets": targets}
-    for name in ("sticky_routing", "classification_strategy", "mirror", "hedge"):
+    for name in ("sticky_routing", "classification_strategy", "mirror", "hedge", "retry_budget"):
         if (value := getattr(rule, name)) is not None:
             routing[name] = _json(value)
     return {"routing": routing}

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.call.call import Call
 from gateway.call.headers import Options
@@ -13,6 +14,7 @@ from gateway.call.plan import Plan, PlannedTarget
 from gateway.call.reply import Reply
 from gateway.objects.operations import CHAT
 from gateway.pipeline import run
+from gateway.routing.allowance import Allowance
 from gateway.routing.health import Health
 from providers.snapshot import ModelSnapshot, Target
 from providers.upstream.failures import ConnectFailed, Disconnected, UpstreamFailure
@@ -90,3 +92,15 @@ def test_only_a_virtual_models_call_is_a_probe(monkeypatch: pytest.MonkeyPatch, 
         call.plan = Plan(call.plan.targets, routed=True)
     assert asyncio.run(run.deliver(call)).status == 200
     assert target.usable(now) is not virtual
+
+
+def test_retries_stay_within_their_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a target is down, a share of its calls is tried again, and the others go on at once."""
+    monkeypatch.setattr(run, "retries", Allowance(2.0))
+    upstreams = Upstreams(monkeypatch, first=[503] * 40, second=[200] * 20)
+    for _ in range(20):
+        call = upstreams.call(retries=1)
+        call.plan = replace(call.plan, retry_share=0.25)
+        assert asyncio.run(run.deliver(call)).status == 200
+    assert upstreams.tried.count("first") == 20 + 2 + 4  # what is there at first, and a quarter of the others
+    assert upstreams.tried.count("second") == 20

@@ -104,6 +104,7 @@ SMART = {
     "collaborators": [{"subject": f"user:{USER}", "role_id": ACCESS}],
     "integrations": [
         virtual("mirrored", "one/m", mirror={"target": "three/m", "percent": 100, "override_params": {"seed": 7}}),
+        virtual("chaos", "one/chaos", "two/chaos", "three/chaos"),
         virtual("cheapest", "one/costly", "two/m", kind="cost-based-routing"),
         virtual("hedged", "one/h", "two/h", "three/h", hedge={"percentile": 95, "pays_twice": True}),
         virtual("capped", "one/m", mirror={"target": "three/kept", "percent": 100}),
@@ -129,7 +130,7 @@ def stages() -> Iterator[list[Stage]]:
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
     """Three accounts, of which callers may use the first."""
     with Installation(tmp_path_factory.mktemp("rules") / "data", migrated_data) as installation:
-        names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched", "h", "costly")
+        names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched", "h", "costly", "chaos")
         models = [
             chat_model(
                 name,
@@ -236,6 +237,29 @@ def test_the_cheapest_target_that_does_well_answers(client: OpenAI, stages: list
     assert {asked(client, "smart/cheapest")[0] for _ in range(8)} == {"two"}
     stages[1].play(refuse(503))
     assert asked(client, "smart/cheapest")[0] == "one"
+
+
+def test_callers_see_nothing_of_targets_that_fail_in_turn(client: OpenAI, stages: list[Stage]) -> None:
+    """Two of three fail at any time, each in its own way: by status, by hanging up, by a stream that begins with an
+    error."""
+
+    def hangs_up(turn: Turn) -> None:
+        turn.begin_answer(100)
+
+    def breaks(turn: Turn) -> None:
+        turn.begin_stream()
+        turn.event({"error": {"message": "overloaded", "type": "server_error", "code": None}})
+
+    faults = [refuse(503), hangs_up, breaks, refuse(429), refuse(500), refuse(401)]
+    answered = set()
+    for number in range(12):
+        up = number % 3
+        for place, stage in enumerate(stages):
+            stage.play(faults[(number + place) % len(faults)])
+        stages[up].play(lambda turn, name=NAMES[up]: turn.answer(completion(name, 5, 7)))
+        for _ in range(4):
+            answered.add(asked(client, "smart/chaos")[0])
+    assert answered == set(NAMES)
 
 
 def test_why_and_explain_say_it(server: Gateway, client: OpenAI) -> None:

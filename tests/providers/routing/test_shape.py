@@ -62,6 +62,8 @@ def test_a_good_one_compiles() -> None:
             "sticky_routing.session_identifiers[0].key",
             "prefix, prompt_cache_key",
         ),
+        ({**GOOD, "retry_budget": {"percent": 101}}, "retry_budget.percent", "0 to 100"),
+        ({**GOOD, "retry_budget": 20}, "retry_budget", "percent"),
         ({**GOOD, "hedge": {"percentile": 95}}, "hedge", "pays_twice"),
         ({**GOOD, "hedge": {"percentile": 95, "pays_twice": False}}, "hedge.pays_twice", "paid for"),
         ({**GOOD, "hedge": {"percentile": 20, "pays_twice": True}}, "hedge.percentile", "50 to 99.9"),
