@@ -127,8 +127,9 @@ class Installation:
         ``options`` are those of ``manage.py serve``, or of ``demo`` or ``daphne``, which ``server`` may be. ``serve``
         is a fork (``tests.support.forked``) unless a clock is to be skewed; the others are new interpreters.
         """
-        made = Gateway(self, *options, env=env, server=server, awaits=awaits)
-        return self._exits.enter_context(made)
+        made = Gateway(self, *options, env=env, server=server, awaits=awaits).__enter__()
+        self._exits.callback(made.end)
+        return made
 
     def records(self, count: int = 0, seconds: float = 10, **filters: Any) -> list[dict[str, Any]]:
         """Return exactly ``count`` usage records (columns of ``UsageRecord``) once they are there; fail when there are
@@ -191,6 +192,14 @@ class Gateway:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def end(self) -> None:
+        """End it with its installation, of which no one asks anything more: at once, unless others depend on it."""
+        if self.server == "serve" and "--workers" not in self.options:
+            self.http.close()
+            self.kill()
+        else:
+            self.__exit__(None, None, None)
 
     @property
     def log(self) -> str:
