@@ -11,7 +11,8 @@ SECRET = b"sk-upstream-0123456789"
 
 def passed(*headers: tuple[bytes, bytes]) -> dict[bytes, bytes]:
     """What of an answer's headers the client gets."""
-    call = SimpleNamespace(limits=None, started_ns=0, operation=SimpleNamespace(raw=False))
+    plan = SimpleNamespace(rules=())
+    call = SimpleNamespace(limits=None, plan=plan, started_ns=0, operation=SimpleNamespace(raw=False))
     target = SimpleNamespace(
         model=SimpleNamespace(public_name="a/m"), account=SimpleNamespace(secrets=(SECRET, b"two\nlines"))
     )
