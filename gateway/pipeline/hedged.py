@@ -35,7 +35,7 @@ async def deliver(call: Call, seconds: float, ask: Deliver, retarget: Retarget) 
     twin = call
     try:
         done, _ = await asyncio.wait({first}, timeout=seconds)
-        if not done and await _may_begin(call):
+        if not done and await _may_begin(call) and not first.done() and _waits_for_first(call):
             twin = _twin(call, seconds)
             second = asyncio.ensure_future(_ask_second(twin, ask, retarget))
             return await _first_good(call, twin, first, second)
@@ -51,10 +51,14 @@ async def deliver(call: Call, seconds: float, ask: Deliver, retarget: Retarget) 
 
 
 async def _may_begin(call: Call) -> bool:
-    attempt, plan = call.attempt, call.plan
-    if attempt is None or call.client_gone or attempt.target.model.public_name != plan.first.model.public_name:
-        return False  # it went on to another target already
-    return hedging.take(call) and await limits.reserve_again(call, plan.targets[1])
+    return _waits_for_first(call) and hedging.take(call) and await limits.reserve_again(call, call.plan.targets[1])
+
+
+def _waits_for_first(call: Call) -> bool:
+    """Whether the call is still at its first target: it may have gone on to the next one already."""
+    attempt = call.attempt
+    there = attempt is not None and attempt.target.model.public_name == call.plan.first.model.public_name
+    return there and not call.client_gone
 
 
 def _twin(call: Call, seconds: float) -> Call:
