@@ -225,6 +225,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "console.middleware.ContentSecurityPolicy",
+    "console.slim.Slim",
     "console.middleware.few_sign_ins",
     "console.middleware.RefuseNul",
     "console.middleware.RefuseUnstorable",

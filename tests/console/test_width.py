@@ -48,7 +48,7 @@ def test_lists_fit_a_screen(page):  # noqa: F811
             left[address] = found
     assert (over, left) == ({}, {})
     page.goto("/admin/providers/model/")
-    page.add_style_tag(content="td { min-width: 400px }")
+    page.add_style_tag(content="td { min-width: 400px !important }")
     assert page.evaluate(OVER), "a list that is too wide is seen"
     page.goto("/admin/accounts/team/")
     page.add_style_tag(content="#result_list td, #result_list th { text-align: left !important }")
