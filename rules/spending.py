@@ -286,6 +286,7 @@ GROUPED: Final = (
     "model_resolved",
     "metadata",
 )
+"""What rules see of a record."""
 
 
 def _grouped(since: date, using: str) -> Iterator[tuple[dict[str, Any], date, int, int]]:

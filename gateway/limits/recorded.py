@@ -10,6 +10,7 @@ from gateway.directory.accounts import account_snapshots, unlisted_model
 from gateway.limits.simulation import Replayed, replay
 from providers.snapshot import Target
 from rules.compiled import RuleSet
+from rules.spending import GROUPED
 from usage.models import UsageRecord
 from usage.records import AttemptRecord
 from usage.words import money_of_pico
@@ -18,14 +19,7 @@ SHOWN: Final = 20
 COLUMNS: Final = (
     "id",
     "created_at",
-    "subject_type",
-    "subject_name",
-    "teams",
-    "token_prefix",
-    "account",
-    "model_asked",
-    "model_resolved",
-    "metadata",
+    *GROUPED,
     "operation",
     "units",
     "cost_pico",

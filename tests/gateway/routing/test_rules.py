@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import msgspec
 import pytest
 from openai import InternalServerError, OpenAI, RateLimitError
 
+from tests.gateway.routing.conftest import NAMES
 from tests.support.fixtures import USER
 from tests.support.installation import Gateway, Installation
 from tests.support.manifests import ACCESS, chat_model, provider
 from tests.support.stage import Stage, Turn, completion
 
-NAMES = ("one", "two", "three")
 RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": [], "usage": None}
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 SPREAD = {
@@ -118,12 +117,6 @@ MIRROR_BUDGET = {
     },
     "applies_to": {"type": "aggregate"},
 }
-
-
-@pytest.fixture(scope="module")
-def stages() -> Iterator[list[Stage]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(Stage()) for _ in NAMES]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,13 @@ from openai import (
     PermissionDeniedError,
 )
 
+from tests.gateway.routing.conftest import NAMES
 from tests.support.fixtures import USER
 from tests.support.installation import Gateway, Installation
 from tests.support.manifests import ACCESS, chat_model, provider
 from tests.support.servers import wait_until
 from tests.support.stage import Stage, Turn, completion
 
-NAMES = ("one", "two", "three")
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 
 
@@ -87,12 +86,6 @@ CLAUDES = {
     "usage": {"input_tokens": 5, "output_tokens": 7},
 }
 """An answer in Anthropic's dialect."""
-
-
-@pytest.fixture(scope="module")
-def stages() -> Iterator[list[Stage]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(Stage()) for _ in NAMES]
 
 
 @pytest.fixture(scope="module")
