@@ -6,12 +6,13 @@ Nothing here walks the records.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDay
 
 from usage.models import PICO
 from usage.rollups import SPLIT, SUMS, UsageHour, floor
@@ -97,10 +98,6 @@ class Span:
             first += step
         return found
 
-    def step_of(self, hour: datetime) -> datetime:
-        """Return the step that ``hour`` belongs to."""
-        return hour.replace(hour=0) if self.by_day else hour
-
 
 @dataclass(slots=True)
 class Row:
@@ -138,12 +135,15 @@ def rows(span: Span, group: str, narrowed: Q) -> list[Row]:
     kinds = {"user": Q(subject_type="user"), "application": Q(subject_type="virtualaccount")}
     chosen = narrowed & kinds.get(group, Q())
     sums = {name: Sum(name) for name in SUMS}
-    for values in hours_of(span, chosen).values(column, "hour").annotate(**sums).order_by():
-        step, amount = span.step_of(values["hour"]), _totals(values)
+    # By the step already there: a month has 720 hours, and as many rows for each name.
+    step = TruncDay("hour", tzinfo=UTC) if span.by_day else F("hour")
+    stepped = hours_of(span, chosen).annotate(step=step)
+    for values in stepped.values(column, "step").annotate(**sums).order_by():
+        amount = _totals(values)
         for name in _names(values[column], group):
             row = found.setdefault(name, Row(name))
             row.totals.add(amount)
-            row.steps[step].add(amount)
+            row.steps[values["step"]].add(amount)
     for values in hours_of(span.before, chosen).values(column).annotate(**sums).order_by():
         for name in _names(values[column], group):
             if name in found:
