@@ -42,5 +42,5 @@ if __name__ == "__main__":
     except BrokenPipeError:
         # "manage.py export | head", or ">&-": what reads us has enough. Nothing may be written at the interpreter's end
         # either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # sys.stdout may be closed by now
         sys.exit(128 + signal.SIGPIPE)

@@ -27,9 +27,12 @@ def sandbox():
 def account(sandbox, settings):
     settings.EGRESS_ALLOW = ["127.0.0.1"]
 
-    def make(kind: str = "self-hosted-model", url: str = sandbox.url, key: str = KEY) -> ProviderAccount:
+    def make(
+        kind: str = "self-hosted-model", url: str = sandbox.url, key: str = KEY, stored: str = ""
+    ) -> ProviderAccount:
         made = ProviderAccount(name="acme", kind=kind, base_url=url)
         made.api_key = key
+        made.credentials = stored or made.credentials
         made.save()
         return made
 
@@ -120,7 +123,7 @@ def test_what_a_name_says(name, types) -> None:
 def test_why_there_is_no_list(account, sandbox) -> None:
     for made, said in (
         ({"key": "sk-wrong-key"}, "refused the key"),
-        ({"key": '{"type": "of another release"}'}, "credentials can't be read"),
+        ({"stored": '{"type": "of another release"}'}, "credentials can't be read"),
         ({"url": f"{sandbox.url}/nowhere"}, "has no list of models"),
         ({"url": "http://127.0.0.1:9"}, "can't be reached"),
     ):

@@ -196,5 +196,7 @@ async def test_each_response_counts_in_limits_and_budgets(voices: Gateway) -> No
         assert (refused["type"], refused["status"]) == ("error", 429)
         assert refused["error"]["code"] == "rate_limit_exceeded"
         assert "'three'" in refused["error"]["message"]
+    own = {"operation__exact": "responses", "token_prefix": token[:10]}
+    await asyncio.to_thread(voices.installation.records, 2, **own)
     checked = await asyncio.to_thread(voices.installation.manage, "check_budgets")
     assert "1 counter agrees" in checked.stdout, checked.stdout + checked.stderr
