@@ -19,7 +19,7 @@ class Missing(Exception):
 
 def fault() -> str | None:
     """Say why no file can be written, or ``None``."""
-    return None if find_spec("pyarrow") else "Parquet needs pyarrow: pip install 'gatehouse[parquet]'."
+    return None if find_spec("pyarrow") else "Parquet needs pyarrow: pip install pyarrow."
 
 
 def write(out: IO[bytes], records: Iterable[UsageRecord]) -> int:

@@ -82,7 +82,7 @@ def storage_faults() -> list[str]:
         try:
             storages[alias]
         except (InvalidStorageError, ImproperlyConfigured, ImportError, TypeError) as error:
-            fix = "Name an installed storage class; those for S3 come with pip install 'gatehouse[s3]'."
+            fix = "Name an installed storage class; those for S3 come with pip install 'django-storages[s3]'."
             faults.append(f"{variable}: can't be used with its options ({error}). {fix}")
     if settings.EXPORT_STORAGE and "parquet" in settings.EXPORT_FORMATS and (why := parquet.fault()):
         faults.append(f"GATEHOUSE_EXPORT_FORMATS: {why}")

@@ -129,4 +129,4 @@ def test_a_storage_that_is_not_there_is_said_at_the_start(settings: Any) -> None
     settings.STORAGES = {**settings.STORAGES, "bodies": {"BACKEND": "storages.backends.nothing.Storage", "OPTIONS": {}}}
     (fault,) = storage_faults()
     assert fault.startswith("GATEHOUSE_REQUEST_LOG_STORAGE: can't be used with its options")
-    assert "gatehouse[s3]" in fault
+    assert "django-storages[s3]" in fault
