@@ -167,6 +167,6 @@ def test_parquet_without_its_package_is_said(s3: S3Server, settings: Any, monkey
     assert storage_faults() == []
     monkeypatch.setattr(own_parquet, "find_spec", lambda name: None)
     assert storage_faults() == ["GATEHOUSE_EXPORT_FORMATS: Parquet needs pyarrow: pip install pyarrow."]
-    with pytest.raises(CommandError, match="gatehouse\\[parquet\\]") as refused:
+    with pytest.raises(CommandError, match="pip install pyarrow") as refused:
         call_command("export_usage", "--format", "parquet")
     assert refused.value.returncode == 2
