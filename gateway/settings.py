@@ -4,6 +4,7 @@ It starts with nothing set. Every variable is described in ``docs/settings.md``;
 the variable's name and the fix.
 """
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ except OSError as error:
         "GATEHOUSE_DATA_DIR", f"{DATA_DIR / 'tmp'} can't be made ({error.strerror}).", "Name a writable folder."
     ) from None
 tempfile.tempdir = str(TEMP_DIR)
+os.environ.setdefault("SQLITE_TMPDIR", str(TEMP_DIR))  # read when sqlite3 is imported: before the first connection
 BASE_DIR = Path(__file__).resolve().parents[1]
 ENVIRONMENT = choice("GATEHOUSE_ENV", "production", ("production", "development"))
 DEBUG = flag("DEBUG", False)

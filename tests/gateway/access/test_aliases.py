@@ -59,7 +59,7 @@ def test_an_account_under_its_former_name(server: Gateway) -> None:
     inside = OpenAI(base_url=f"{server.origin}/v1/accounts/old", api_key=token)
     assert inside.chat.completions.create(model="gpt-4o-mini", messages=HI).choices  # type: ignore[call-overload]
     assert inside.chat.completions.create(model="new/gpt-4o-mini", messages=HI).choices  # type: ignore[call-overload]
-    assert server.installation.records(account="old"), "history keeps the names of its time"
+    wait_until(lambda: server.installation.records(account="old"))  # history keeps the names of its time
 
     server.installation.do("forget_name", "old")
     reachable(server, token, "old/gpt-4o-mini", status=404)

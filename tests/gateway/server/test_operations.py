@@ -168,6 +168,20 @@ def test_large_bodies_wait_in_the_data_folder(make_installation: InstallationMak
     assert not list((installation.data / "tmp").iterdir())
 
 
+def test_sqlite_sorts_in_the_data_folder(tmp_path: Path) -> None:
+    """Where no system folder can be written, SQLite's temporary files would be a "disk I/O error" in any command."""
+    code = (
+        "import os; from django.db import connection; c = connection.cursor(); c.execute('PRAGMA temp_store = FILE'); "
+        "c.execute('CREATE TEMP TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 30000) "
+        "SELECT i, hex(randomblob(100)) FROM n'); "
+        "print([os.readlink(entry.path) for entry in os.scandir('/proc/self/fd') if os.path.lexists(entry.path)])"
+    )
+    env = {name: value for name, value in environment(tmp_path, {}).items() if name != "SQLITE_TMPDIR"}
+    command = [sys.executable, "manage.py", "shell", "-v0", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert f"'{tmp_path}/tmp/etilqs_" in done.stdout
+
+
 def wav(size: int) -> bytes:
     """Silence as a WAV file of about ``size`` bytes."""
     head = b"RIFF" + (size + 36).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
