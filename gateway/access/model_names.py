@@ -18,11 +18,11 @@ PREFIXES = re.compile(
     r"(?:(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen)\.)?"
 )
 # The words at a name's end that say which version of the model it is, with how many they are: words for "the newest", a
-# version or a date by any vendor's custom.
+# version or a date by any vendor's custom. Anthropic serves claude-sonnet-4-20250514 as claude-sonnet-4-0, too.
 ENDINGS = (
     (3, re.compile(r"(?:20)?\d\d-\d\d-(?:20)?\d\d")),
     (2, re.compile(r"(?:20)?\d\d-\d\d|\d\d-20\d\d")),
-    (1, re.compile(r"latest|preview|exp|experimental|stable|beta|ga|default|v\d+|(?:19|20)\d{6}|\d{3,4}")),
+    (1, re.compile(r"latest|preview|exp|experimental|stable|beta|ga|default|v\d+|0|(?:19|20)\d{6}|\d{3,4}")),
 )
 SEPARATORS = re.compile(r"[._\s-]+")
 TAGS = re.compile(r"[:@]")
