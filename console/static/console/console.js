@@ -53,3 +53,8 @@ document.querySelectorAll("[data-picker]").forEach((form) => {
   form.addEventListener("change", refresh);
   refresh();
 });
+
+// Browsers drop `autofocus` where the field can't be seen yet when they come to it.
+window.addEventListener("load", () => {
+  if (document.activeElement === document.body) document.querySelector("[autofocus]")?.focus();
+});
