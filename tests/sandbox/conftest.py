@@ -18,10 +18,12 @@ def running_sandbox() -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def sandbox(running_sandbox: SandboxProcess) -> SandboxProcess:
-    """The session's process with nothing recorded yet."""
+def sandbox(running_sandbox: SandboxProcess) -> Iterator[SandboxProcess]:
+    """The session's process with nothing recorded yet, whose clock is right again afterwards."""
     running_sandbox.clear()
-    return running_sandbox
+    yield running_sandbox
+    if running_sandbox.ahead:
+        running_sandbox.advance(-running_sandbox.ahead)
 
 
 @pytest.fixture(scope="session")

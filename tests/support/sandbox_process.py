@@ -23,6 +23,8 @@ class SandboxProcess:
 
     def __init__(self, *options: str) -> None:
         self.command = ["sandbox", "--port", "0", *options]
+        self.ahead = 0.0
+        """Seconds that its clock was moved forward."""
 
     def __enter__(self) -> Self:
         out, writable = os.pipe()
@@ -77,6 +79,7 @@ class SandboxProcess:
     def advance(self, seconds: float) -> None:
         """Moves the sandbox's clock forward."""
         self.http.post(f"{self.origin}/sandbox/clock", json={"seconds": seconds}).raise_for_status()
+        self.ahead += seconds
 
     def sent_model(self) -> str:
         """Return the model of the one request that was received, from its JSON or its form."""

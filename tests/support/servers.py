@@ -42,7 +42,7 @@ POSTGRES_OPTIONS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
-    "max_connections": "80",
+    "max_connections": "200",
     "max_wal_size": "128MB",
 }
 _held: list[IO[str]] = []
