@@ -208,7 +208,7 @@ def _prices(account: ProviderAccount, model: Model) -> Prices | None:
         return None  # each target has its own
     if model.price_source != Model.PriceSource.PRIVATE:
         prices = public_prices(account.vendor.price_source, model.upstream_id)
-        prices.now()  # made here, lest the first call has to
+        prices.now()  # read here, so that the first call does not have to
         return prices
     try:
         return private_prices(model.private_price)

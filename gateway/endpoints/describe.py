@@ -52,12 +52,12 @@ def without_models(query: str) -> str:
 
 
 def account_of_header(request: InferenceRequest) -> str:
-    """Return the present name of the account that a request's header names, for what begins no call; else empty."""
+    """Return the present name of the account that the header of a request without a call names; empty without one."""
     return state.directory.current_name(request.raw_headers.get(PROVIDER_NAME, b"").decode("latin1").strip())
 
 
 def account_of_address(request: InferenceRequest) -> str:
-    """Return the present name of the account that a request's address names, for what begins no call; else empty."""
+    """Return the present name of the account that the address of a request without a call names; empty without one."""
     place = request.resolver_match.kwargs if request.resolver_match is not None else {}
     return state.directory.current_name(place.get("account", ""))
 

@@ -1,6 +1,6 @@
-"""Celery's clock, without its last hundredth of a second before each task: it spends that turning in circles.
+"""Celery's scheduler without its busy wait before each task.
 
-Beat wakes up 10 ms before a task is due, finds that it is not, and looks again at once until it is. Inside a server
+Beat wakes up 10 ms before a task is due, finds that it is not, and checks again at once until it is. Inside a server
 process that keeps the interpreter from the event loop.
 """
 
@@ -11,5 +11,5 @@ class Clock(Scheduler):
     """Beat's scheduler in memory, which wakes up when something is due."""
 
     def adjust(self, n: float | None, drift: float = 0.0) -> float | None:
-        """Return when to look again, ``n`` seconds from now, no earlier."""
+        """Return when to check again, ``n`` seconds from now, no earlier."""
         return n + max(drift, 0.0) if n and n > 0 else n

@@ -44,7 +44,7 @@ class Job:
     ``pace`` returns, by a job's age in seconds, when to poll it again, in seconds. ``note`` stores what a poll brought
     and returns the record as it is then (``None``: it is gone). ``finish`` does what follows on a job's end, and
     releases the lease; its upstream is ``None`` where the answer was kept. ``lost`` does the same for a job that the
-    upstream does not know any more, or that no answer came about for ``give_up``. ``headers`` go with every request.
+    upstream does not know any more, or of which no answer came for ``give_up``. ``headers`` go with every request.
     ``even_disabled``: also while its account is disabled. ``run`` replaces all of this for work that is not polled but
     done here."""
 

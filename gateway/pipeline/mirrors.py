@@ -1,7 +1,7 @@
 """Shadows: copies of calls that a virtual model mirrors to another target, to see how that one does.
 
 A shadow is a call of its own behind the caller's: it has its own id and record, is charged to the built-in application
-``gatehouse/mirror``, and must pass the limits and budgets that count that one. Nothing waits for it, and nobody reads
+``gatehouse/mirror``, and must pass the limits and budgets that count that one. Nothing waits for it, and no one reads
 its answer. Left out is what must not happen twice: tools that the provider runs, and what it would keep.
 """
 
@@ -90,7 +90,7 @@ async def _run(shadow: Call, run: Callable[[Call], Awaitable[Reply]]) -> None:
                 pass
     except (errors.CallError, UpstreamFailure) as error:
         records.record_refusal(shadow, error)
-    except Exception:  # the boundary of a task that nobody waits for
+    except Exception:  # the boundary of a task that no one waits for
         logger.exception("The shadow %s failed.", shadow.request_id)
     finally:
         _under_way -= 1

@@ -26,7 +26,7 @@ from usage.records import AttemptRecord
 logger = logging.getLogger("gateway.pipeline")
 
 KEPT_BYTES = 2**16
-"""How much of a stream is kept to be counted: what is longer is taken to go on alike."""
+"""How much of a stream is kept to be counted: what is longer is taken to go on in the same way."""
 WAITING_BYTES = 64 * 2**20
 """How many bytes of bodies may wait to be counted. Beyond them records stay unpriced: callers who only leave must not
 fill the memory."""

@@ -18,8 +18,8 @@ from providers.dialects.failures import unwrapped
 NOT_BESIDE = ("id", "data", "output", "choices")
 # Fields of such an object, which no other result has.
 OWN = frozenset({"id", "status"})
-# What an answer to a call has that came about in spite of the error beside it. An id alone is no result.
-RESULTS = frozenset({*NOT_BESIDE, "candidates", "content"} - {"id"})
+# What an answer has that the caller can use although an error is beside it. An id alone is not a result.
+RESULTS = frozenset({"data", "output", "choices", "candidates", "content"})
 # An answer that says one of these, and nothing but the words of errors, has no result.
 SAYING = frozenset({"errors", "detail", "message"})
 WORDS = SAYING | {"code", "error_code", "instance", "messages", "object", "param", "path", "request_id", "status"}

@@ -12,8 +12,8 @@ PIECE_BYTES = 2**18
 GZIP = frozenset({b"gzip", b"x-gzip"})
 DEFLATE = b"deflate"
 GZIP_MAGIC = b"\x1f"
-# JSON and text unpack to tens of times their size at the most; gzip can make it a thousand, for whoever wants to
-# fill the memory of others.
+# JSON and text unpack to some tens of times their size at the most; a server that wants to fill our memory can have
+# gzip make it a thousand.
 BOMB_BYTES, BOMB_RATIO = 2**26, 200
 UNREADABLE = frozenset({b"br", b"zstd", b"compress", b"x-compress"})
 
