@@ -330,6 +330,7 @@ def test_no_caller_waits_for_a_mirror_or_sees_it_fail(server: Gateway, client: O
     (record,) = server.installation.records(1, request_id=headers["x-request-id"])
     (shadow,) = server.installation.records(1, request_id=record["decision"]["mirrored"].partition(" as ")[2])
     assert shadow["status"] == 500
+    assert asked(client, "smart/mirrored", extra_body={"background": "dark"})[0] == "one"
 
 
 def test_a_stream_is_mirrored_as_one(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
