@@ -35,7 +35,7 @@ async def test_one_thread_does_it_for_all() -> None:
 
 
 async def test_a_cancelled_caller_waits_for_what_has_begun() -> None:
-    begun, ended = threading.Event(), threading.Event()
+    begun, ended, left_out = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
         begun.set()
@@ -43,7 +43,7 @@ async def test_a_cancelled_caller_waits_for_what_has_begun() -> None:
         ended.set()
 
     working = asyncio.create_task(by_size(AT_ONCE_BYTES + 1, work))
-    waiting = asyncio.create_task(by_size(AT_ONCE_BYTES + 1, pytest.fail, "what has not begun is left out"))
+    waiting = asyncio.create_task(by_size(AT_ONCE_BYTES + 1, left_out.set))
     while not begun.is_set():
         await asyncio.sleep(0.001)
     for task in (waiting, working):
@@ -51,3 +51,4 @@ async def test_a_cancelled_caller_waits_for_what_has_begun() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert ended.is_set()
+    assert not left_out.is_set(), "what has not begun is left out"
