@@ -6,7 +6,7 @@ end one.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -170,18 +170,9 @@ def fields_of(data: bytes) -> Mapping[str, msgspec.Raw]:
 
 def is_json(data: bytes) -> bool:
     """Whether a client's JSON parser takes ``data``; of more than ``LENIENT_BYTES`` only what is strictly JSON."""
-    if len(data) > LENIENT_BYTES:
-        return _is_strict(data)
+    read: Callable[[bytes], object] = json.loads if len(data) <= LENIENT_BYTES else _raw.decode
     try:
-        json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _is_strict(data: bytes) -> bool:
-    try:
-        _raw.decode(data)
+        read(data)
     except (ValueError, RecursionError):
         return False
     return True

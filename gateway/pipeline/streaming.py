@@ -14,10 +14,10 @@ from gateway.body import sse
 from gateway.call import doors, errors
 from gateway.call.operation import SPOKEN
 from gateway.objects.recording import StreamRecorder
+from gateway.pipeline.answers import note_error
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.cleaning import cleaned
 from gateway.pipeline.convert import keep_response
-from gateway.pipeline.records import MESSAGE_CHARACTERS
 from gateway.pipeline.stream_end import DONE, end_check
 from gateway.pipeline.unmetered import KeptOutput
 from providers.dialects.base import ReportedError
@@ -32,7 +32,6 @@ from providers.redaction import TURN_BYTES, redactor
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 
-UPSTREAM_ERROR = "upstream_error"
 ERROR_WORDS = (b"rror", b'"detail"', b'"message"')
 """An event of which :func:`error_in` says that it is an error has one of these."""
 FINISH_REASON = re.compile(rb'"finish_reason": ?"([a-z_]{1,40})"')
@@ -255,8 +254,7 @@ class EventStream:
     def _note_error(self, error: ReportedError) -> None:
         self._end.close()
         self._attempt.outcome = error.status
-        self._record.error_class = UPSTREAM_ERROR
-        self._record.error_message = self._clean.beginning(error.message, MESSAGE_CHARACTERS)
+        note_error(self._attempt, error)
 
     def _read_usage(self, events: sse.Events, ended: bool) -> bytes:
         """Meter events with usage; return what is left without the chunk that only carries usage no one asked for.
