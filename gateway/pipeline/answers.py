@@ -60,7 +60,7 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
 
 
 def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
-    """Do what :func:`read_answer` does, but for the secrets."""
+    """Do what :func:`read_answer` does, except for the secrets."""
     fields = _read_fields(attempt, status, body)
     if status >= 300:
         refusal = error_in(attempt.spoken, body, fields, due=True) or ReportedError(

@@ -28,8 +28,8 @@ MOVED = ("attempt", "body", "references", "stream", "asks_usage", "audio", "deci
 
 
 async def deliver(call: Call, seconds: float, ask: Deliver, retarget: Retarget) -> Reply:
-    """Return what :func:`gateway.pipeline.run.deliver` would, which is ``ask``; after ``seconds`` without an answer of
-    the first target the next one is asked, too."""
+    """Return the reply of ``ask``, which tries the call's targets in order; after ``seconds`` without an answer of the
+    first target, ask the next one, too. ``retarget`` makes a call what another target takes."""
     first = asyncio.ensure_future(ask(call))
     second: asyncio.Future[Reply] | None = None
     twin = call

@@ -67,11 +67,8 @@ async def _ask(call: Call, place: int) -> Reply | int:
         may_retry = retry < planned.retries
         last = not may_retry and place + 1 == len(call.plan.targets)
         attempt, answered, failure = await _with_keys(call, planned, last=last)
-        if last and failure is not None:
-            raise failure
         status = (attempt.outcome or 200) if getattr(failure, "sent", True) else UNSENT
-        others = enumerate(call.plan.targets[place + 1 :], place + 1)  # a second request may have taken one of them
-        following = next((n for n, other in others if other.follows(status, planned)), None)
+        following = None if last else _following(call, place, status)
         step = None if last else next_step(call, planned, status, retry=may_retry, failover=following is not None)
         if step == RETRY and share is not None and not retries.take(planned.target.model.public_name):
             step = next_step(call, planned, status, retry=False, failover=following is not None)
@@ -87,6 +84,13 @@ async def _ask(call: Call, place: int) -> Reply | int:
             return following
         await asyncio.sleep(_delay(planned.delay, retry + 1, delay))
     raise AssertionError("the last attempt returns or raises")
+
+
+def _following(call: Call, place: int, status: int) -> int | None:
+    """Return the place of the next target that takes over after such a failure. A second request may have taken one."""
+    targets = call.plan.targets
+    later = range(place + 1, len(targets))
+    return next((n for n in later if targets[n].follows(status, targets[place])), None)
 
 
 async def _with_keys(
