@@ -101,8 +101,10 @@ class LeanAnswer:
         if self.error is not None:
             raise self.error
         count(self.size - counted)
+        if self.size <= JOINED_BYTES:
+            return self._take()
         parts, self.parts = self.parts, []
-        return await _joined(parts, self.size)
+        return await asyncio.to_thread(b"".join, parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""
@@ -174,13 +176,7 @@ class LeanAnswer:
                 raise _too_large(limit)
             parts.append(piece)
             count(len(piece))
-        return await _joined(parts, size)
-
-
-async def _joined(parts: list[bytes], size: int) -> bytes:
-    if len(parts) == 1:
-        return parts[0]
-    return b"".join(parts) if size <= JOINED_BYTES else await asyncio.to_thread(b"".join, parts)
+        return b"".join(parts) if size <= JOINED_BYTES else await asyncio.to_thread(b"".join, parts)
 
 
 def _too_large(limit: int) -> BrokenAnswer:
