@@ -98,14 +98,14 @@ async def _read_form(call: Call, upload: Upload) -> None:
             )
     if call.ticket is not None:
         call.ticket.count(2 * len(held))
-    raw = await aside(_as_json, bytes(held), upload.content_type, call.model_asked)
-    call.body = Body(raw, json_body.decode_fields(raw))
+    call.body = await aside(_as_json, bytes(held), upload.content_type, call.model_asked)
     if call.as_asked is not None:
         call.as_asked = (call.body.copy(), call.as_asked[1])
 
 
-def _as_json(form: bytes, content_type: str, model: str) -> bytes:
-    return msgspec.json.encode({**form_as_json(form, content_type), "model": model})
+def _as_json(form: bytes, content_type: str, model: str) -> Body:
+    raw = msgspec.json.encode({**form_as_json(form, content_type), "model": model})
+    return Body(raw, json_body.decode_fields(raw))
 
 
 async def keep_response(call: Call, target: Target, response: Mapping[str, Any]) -> None:
