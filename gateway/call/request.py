@@ -15,7 +15,7 @@ from django.utils.functional import cached_property
 
 from accounts.numbers import whole_number
 from gateway.call import errors
-from gateway.call.by_size import by_size
+from gateway.call.by_size import aside
 from gateway.call.call import Call, new_request_id
 from gateway.call.discard import DISCARD_BYTES, DISCARD_SECONDS
 from gateway.call.load import Ticket
@@ -24,6 +24,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 WATCH_AFTER_SECONDS = 0.05
+JOINED_BYTES = 2**20
+"""Below this size to join the pieces takes up to 35 µs, and a thread 50 more; above it the loop goes on meanwhile."""
 
 
 class InferenceRequest(ASGIRequest):
@@ -108,7 +110,7 @@ class InferenceRequest(ASGIRequest):
                         raise errors.TooLarge(message)
         except TimeoutError:
             raise errors.BodyTimedOut(f"The body did not arrive within {timeout:g} seconds.") from None
-        return await by_size(size, b"".join, parts)
+        return b"".join(parts) if size <= JOINED_BYTES else await aside(b"".join, parts)
 
     def _whole_body(self, event: MutableMapping[str, Any], limit: int, message: str) -> bytes:
         self._body_complete()
