@@ -37,12 +37,13 @@ def prune(before: datetime) -> int:
     for day in sorted(_days(storage)):
         if day > before.date():
             break
-        old = [name for name in storage.listdir(day.isoformat())[1] if _made(day, name) < before]
+        folders, names = storage.listdir(day.isoformat())
+        old = [name for name in names if _made(day, name) < before]
         for name in old:
             storage.delete(f"{day}/{name}")
         deleted += len(old)
-        if day < before.date():
-            storage.delete(day.isoformat())  # a folder; object stores have none
+        if day < before.date() and not folders and len(old) == len(names):
+            storage.delete(day.isoformat())  # an empty folder; object stores have none
     return deleted
 
 

@@ -97,6 +97,17 @@ def test_old_objects_go_and_so_do_those_without_rows(store: Any) -> None:
     assert store.exists("notes/by-hand")
 
 
+def test_what_others_put_there_stays_and_stops_nothing(store: Any) -> None:
+    now = datetime.now(UTC)
+    ours = [f"{now - timedelta(days=ago):%Y-%m-%d/%H%M%S%f}-a" for ago in (31, 30)]
+    theirs = f"{now - timedelta(days=31):%Y-%m-%d}/by-hand"
+    for name in (*ours, theirs):
+        store.save(name, body_store.ContentFile(b"x"))
+    assert body_store.prune(now - timedelta(days=7)) == 2
+    assert [store.exists(name) for name in (*ours, theirs)] == [False, False, True]
+    assert body_store.prune(now - timedelta(days=7)) == 0
+
+
 def test_nothing_was_stored_yet(store: Any) -> None:
     assert body_store.prune(datetime.now(UTC)) == 0
 
