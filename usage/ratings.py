@@ -25,8 +25,7 @@ COST_MAX: Final = 2**63 - 1
 STORED_AS: Final = {attempt: column for column, attempt in rows.RENAMED.items()}
 PRICED: Final = ("cost_pico", "price_version", "price_gaps")
 
-Columns = dict[str, Any]
-RECOUNTED: list[Callable[[Sequence[tuple[Columns, Columns]], str], None]] = []
+RECOUNTED: list[Callable[[Sequence[tuple[rows.Columns, rows.Columns]], str], None]] = []
 """What else counts costs: called in the transaction that changes records, with the columns of each before and after."""
 
 
@@ -73,7 +72,7 @@ def change(changes: Iterable[Change], run: uuid.UUID, reason: str, using: str = 
     with transaction.atomic(using=using):
         found = UsageRecord.objects.using(using).filter(pk__in=wanted).order_by("pk").select_for_update()
         records = [record for record in found if price_of(record) == wanted[record.pk].before]
-        pairs: list[tuple[Columns, Columns]] = []
+        pairs: list[tuple[rows.Columns, rows.Columns]] = []
         for record in records:
             before = _columns(record)
             after = wanted[record.pk].after
@@ -90,8 +89,8 @@ def change(changes: Iterable[Change], run: uuid.UUID, reason: str, using: str = 
     return len(records)
 
 
-def _columns(record: UsageRecord) -> Columns:
-    return dict(zip(rows.NAMES, rows.row(attempt_of(record)), strict=True))
+def _columns(record: UsageRecord) -> rows.Columns:
+    return rows.Columns(rows.row(attempt_of(record)))
 
 
 def _kept(change: Change, record: UsageRecord, run: uuid.UUID, reason: str, now: datetime) -> Rerating:

@@ -7,7 +7,7 @@ them again from the records.
 
 import hashlib
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -110,7 +110,7 @@ def add(records: Iterable[tuple[Any, ...]], using: str) -> None:
     _write(_by_model(groups), using)
 
 
-def adjust(changed: Iterable[tuple[dict[str, Any], dict[str, Any]]], using: str) -> None:
+def adjust(changed: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], using: str) -> None:
     """Bring hours in step with records that changed: column values by name, before and after.
 
     Call it in the transaction that changed them.
