@@ -11,6 +11,7 @@ from usage.models import UsageRecord
 
 GROUP: Final = 20_000
 """Records of a row group: some ten megabytes in memory."""
+KINDS: Final = {name: UsageRecord._meta.get_field(name).get_internal_type() for name in COLUMNS}
 
 
 class Missing(Exception):
@@ -39,7 +40,7 @@ def write(out: IO[bytes], records: Iterable[UsageRecord]) -> int:
         "IntegerField": pyarrow.int32(),
         "BigIntegerField": pyarrow.int64(),
     }
-    fields = [(name, kinds.get(_kind(name), pyarrow.string())) for name in COLUMNS]
+    fields = [(name, kinds.get(kind, pyarrow.string())) for name, kind in KINDS.items()]
     schema = pyarrow.schema([*fields, ("cost_usd", pyarrow.decimal128(38, 12))])
     number, rest = 0, iter(records)
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
@@ -49,16 +50,11 @@ def write(out: IO[bytes], records: Iterable[UsageRecord]) -> int:
     return number
 
 
-def _kind(name: str) -> str:
-    return UsageRecord._meta.get_field(name).get_internal_type()
-
-
 def _row(record: UsageRecord) -> dict[str, Any]:
-    return {name: _plain(name, getattr(record, name)) for name in COLUMNS} | {"cost_usd": record.cost}
+    return {name: _plain(kind, getattr(record, name)) for name, kind in KINDS.items()} | {"cost_usd": record.cost}
 
 
-def _plain(name: str, value: Any) -> Any:
-    kind = _kind(name)
+def _plain(kind: str, value: Any) -> Any:
     if kind == "JSONField":
         return json.dumps(value, ensure_ascii=False)
     return str(value) if kind == "UUIDField" else value
