@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from accounts.printable import printable
 from accounts.words import counted
 from usage import words
 from usage.models import ExportedFile
-from usage.scheduled_exports import failed, forget, listed, run
+from usage.scheduled_exports import days, failed, forget, listed, run
 
 WRONG_ARGUMENTS = 2
 
@@ -51,7 +51,7 @@ class Command(GatehouseCommand):
             day = date.fromisoformat(given)
         except ValueError:
             raise CommandError(f"--again: write a day like 2026-11-01, not {given!r}.", returncode=2) from None
-        oldest = datetime.now(UTC).date() - timedelta(days=settings.EXPORT_DAYS)
+        oldest = days(datetime.now(UTC))[0]
         if day < oldest:
             fix = f"It looks at days from {oldest} on (GATEHOUSE_EXPORT_DAYS). Use export_usage for older ones."
             raise CommandError(f"--again: {day} is before what the schedule looks at. {fix}", returncode=2)
