@@ -18,9 +18,8 @@ BACK = "/admin/sign-in/openid/callback/"
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[OpenIdProvider]:
-    made = OpenIdProvider()
-    yield made
-    made.close()
+    with OpenIdProvider() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

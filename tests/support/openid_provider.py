@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import secrets
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,11 +12,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.server_thread import ServerThread
+
 CLIENT, SECRET = "gatehouse", "secret-of-the-client"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-class OpenIdProvider:
+class OpenIdProvider(ServerThread):
     """Whoever is sent to it comes back as ``person``: the claims of the next sign-in. ``faults`` change its answers:
     ``audience``, ``issuer`` and ``subject`` (of the user info) by another, ``deny`` by a refusal."""
 
@@ -26,13 +27,8 @@ class OpenIdProvider:
         self.faults: dict[str, str] = {}
         self.granted: dict[str, dict[str, str]] = {}
         self.claims: dict[str, dict[str, Any]] = {}
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.issuer = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), self._handler()))
+        self.issuer = f"http://127.0.0.1:{self.address[1]}"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         provider = self
