@@ -202,15 +202,19 @@ def test_adapters_are_pure() -> None:
             assert not [name for name in names if name.split(".")[0] in {"django", "aiohttp", "httpx"}], path
 
 
-# Made by a tool, as the specification has its rows: no one reads them from the first to the last.
-TABLES = ("reference_table.py",)
+# Made by a tool, which the first line names, from a specification with as many rows: no one writes them, or reads them
+# from the first to the last.
+GENERATED = {ROOT / "gateway" / "body" / "reference_table.py"}
 
 
 def test_files_and_functions_stay_readable() -> None:
     for path in python_files():
         text = path.read_text()
         lines = text.splitlines()
-        assert len(lines) <= 450 or path.name.endswith(TABLES), f"{path} is long"
+        if path in GENERATED:
+            assert "Made by ``tools/" in lines[0], f"{path} does not say what makes it"
+        else:
+            assert len(lines) <= 450, f"{path} is long"
         assert [number for number, line in enumerate(lines, 1) if len(line) > 120] == [], f"{path} is wide"
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -222,14 +226,12 @@ def test_files_and_functions_stay_readable() -> None:
 
 def test_nothing_is_left_to_do() -> None:
     """No unfinished work in the code, and no way around a test."""
-    # These promise work that is not done.
-    marks = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
-    # These hide a case, or any error of types: a bracket in each word, so that the pattern does not find itself.
-    skips = re.compile(r"pytes[t]\.(?:mark\.)?(skip|xfail)|type: ignor[e](?!\[)")
-    for path in python_files():
+    # The words are here because these are the patterns that forbid them, in this file, too: a bracket in each keeps it
+    # from finding itself. The first promise work that is not done; the others hide a case, or any error of types.
+    marks = re.compile(r"\b(TOD[O]|FIXM[E]|XX[X])\b|NotImplementedErro[r]")
+    skips = re.compile(r"pytes[t]\.(?:mark\.)?(skip|xfail|importorskip)|type: ignor[e](?!\[)")
+    for path in (*python_files(), *(ROOT / "tests").rglob("*.py")):
         assert not marks.search(path.read_text()), path
-        assert not skips.search(path.read_text()), path
-    for path in (ROOT / "tests").rglob("*.py"):
         assert not skips.search(path.read_text()), path
 
 
