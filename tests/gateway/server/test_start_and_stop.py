@@ -193,7 +193,7 @@ for name, value in json.load(sys.stdin):
     try:
         importlib.import_module("gateway.settings")
         print("started")
-    except Exception as error:
+    except Exception as error:  # its type is what is tested
         print(type(error).__name__, str(error).replace("\\n", " "))
     os.environ.pop(name) if kept is None else os.environ.update({name: kept})
     sys.modules.pop("gateway.settings", None)
