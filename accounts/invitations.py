@@ -49,14 +49,14 @@ def open_invitation(key: str) -> Invitation | None:
 def accept(invitation: Invitation, password: str, **names: str) -> bool:
     """Give the invited person this password; return whether no one else was faster."""
     person = invitation.user
+    person.set_password(password)  # before the transaction: hashing waits its turn, and SQLite has one writer
     with transaction.atomic():
         used, _ = Invitation.objects.filter(pk=invitation.pk, digest=invitation.digest).delete()
         if not used:
             return False
         for name, value in names.items():
             setattr(person, name, value)
-        person.set_password(password)
-        person.save()
+        person.save(update_fields=["password", *names])  # what was changed since the page was opened stays
         audit.note(person, "accepted the invitation")
     return True
 

@@ -4,10 +4,11 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts.invitations import Invitation, invite, open_invitation
+from accounts.invitations import Invitation, accept, invite, open_invitation
 from accounts.models import AuditEntry, Membership, User
 from tests.console.conftest import PASSWORD
 
@@ -49,6 +50,22 @@ def test_a_link_works_once_and_the_newest_only(installation, as_root) -> None:
     assert Client().post(second, FORM).status_code == 302
     assert Client().post(second, FORM).status_code == 404
     assert not Invitation.objects.exists()
+
+
+def test_what_was_changed_since_the_page_was_opened_stays(installation):
+    found = open_invitation(invite(installation.paul))
+    User.objects.filter(pk=installation.paul.pk).update(is_active=False, is_staff=True)
+    assert accept(found, CHOSEN, first_name="Nia")
+    person = User.objects.get(pk=installation.paul.pk)
+    assert (person.is_active, person.is_staff, person.first_name) == (False, True, "Nia")
+
+
+def test_no_transaction_waits_for_a_hash(installation, monkeypatch):
+    found, depths = open_invitation(invite(installation.paul)), []
+    before = len(connection.savepoint_ids)
+    monkeypatch.setattr(User, "set_password", lambda person, password: depths.append(len(connection.savepoint_ids)))
+    assert accept(found, CHOSEN)
+    assert depths == [before]
 
 
 @pytest.mark.parametrize("end", ["expired", "inactive"])
