@@ -52,7 +52,7 @@ class SignIns(AxesDatabaseHandler):  # type: ignore[misc]
 
     def user_logged_in(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         """Forget the wrong tries before the right one."""
-        _forget(request)
+        forget_tries(request)
 
     def user_logged_out(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         """Nothing is kept of signing out."""
@@ -66,7 +66,7 @@ def is_own_password(request: HttpRequest, password: str) -> bool:
     found = authenticate(request, username=request.user.get_username(), password=password)
     if found is None:
         return False
-    _forget(request)
+    forget_tries(request)
     return True
 
 
@@ -84,9 +84,11 @@ def may_try(request: HttpRequest, name: str = "") -> bool:
     return made <= tries
 
 
-def forget_tries(request: HttpRequest) -> None:
-    """Take back the tries that :func:`may_try` counted: what was sent was right."""
-    _forget(request)
+def forget_tries(request: Any) -> None:
+    """Take back the tries of the person of ``request``, if it was one: what was sent was right."""
+    tried = getattr(request, "sign_in", None)
+    if tried is not None:
+        _rows(tried[0], tried[1]).delete()
 
 
 def take_back(request: HttpRequest) -> None:
@@ -105,12 +107,6 @@ def unlock(*, name: str = "", address: str = "") -> int:
 def pause() -> timedelta:
     """Return how long a person has to wait, from the last try that was counted."""
     return timedelta(minutes=settings.SIGN_IN_PAUSE_MINUTES)
-
-
-def _forget(request: Any) -> None:
-    tried = getattr(request, "sign_in", None)
-    if tried is not None:
-        _rows(tried[0], tried[1]).delete()
 
 
 def _name(credentials: dict[str, Any] | None) -> str:
