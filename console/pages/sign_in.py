@@ -1,5 +1,6 @@
 """The ways in: a password, OpenID Connect, an invitation; and the code that some are asked for behind each."""
 
+import logging
 from typing import Any
 
 from allauth.account.internal.stagekit import clear_login
@@ -9,7 +10,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,6 +26,8 @@ from accounts.entering import enter
 from accounts.invitations import accept, open_invitation
 from accounts.sign_in import may_try
 from console.errors import error_page, locked_out
+
+logger = logging.getLogger("console.sign_in")
 
 CODE_STAGE = "mfa_authenticate"
 CODE_CHARACTERS = 40
@@ -75,11 +78,13 @@ def code(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 @never_cache
 def openid(request: HttpRequest, provider_id: str) -> HttpResponseBase:
-    """Lead to the provider."""
+    """Lead to the provider, to sign in: what else django-allauth reads from the address has no pages here."""
     from allauth.socialaccount.providers.openid_connect.views import login  # brings much that starting needs not
 
-    answer: HttpResponseBase = login(request, provider_id) if settings.OIDC_PROVIDER else _none()
-    return answer
+    if not settings.OIDC_PROVIDER:
+        return _none()
+    request.GET = QueryDict()
+    return _asking_provider(login, request, provider_id)
 
 
 @require_safe
@@ -92,8 +97,7 @@ def openid_callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
         return _none()
     if not may_try(request):
         return locked_out(request)
-    answer: HttpResponseBase = callback(request, provider_id)
-    return answer
+    return _asking_provider(callback, request, provider_id)
 
 
 class InvitationForm(SetPasswordForm):
@@ -135,6 +139,17 @@ def invitation(request: HttpRequest) -> HttpResponseBase:
 def _outside(request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
     shared = {**admin.site.each_context(request), **openid_link(request), "title": title, **context}
     return TemplateResponse(request, template, shared)
+
+
+def _asking_provider(view: Any, request: HttpRequest, provider_id: str) -> HttpResponseBase:
+    """Return django-allauth's answer. Its views let through that the provider's own description can't be read."""
+    try:
+        answer: HttpResponseBase = view(request, provider_id)
+    except OSError as error:  # what requests raises
+        logger.warning("The OpenID Connect provider can't be asked how to sign in: %s", type(error).__name__)
+        text = f"{settings.OIDC_NAME} can't be reached. Try again in a moment, or sign in with a password."
+        return error_page(502, "No sign-in there now", text)
+    return answer
 
 
 def _none() -> HttpResponse:

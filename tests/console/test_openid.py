@@ -1,7 +1,9 @@
 """Sign-in by OpenID Connect: a real server, a real provider, and a browser's cookies between them."""
 
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -45,9 +47,9 @@ def gateway(running: Gateway, provider: OpenIdProvider) -> Gateway:
     return running
 
 
-def come(gateway: Gateway, session: ConsoleSession) -> httpx.Response:
+def come(gateway: Gateway, session: ConsoleSession, query: str = "") -> httpx.Response:
     """Follow the way to the provider and back; return the answer to that."""
-    there = session.get(BEGIN)
+    there = session.get(BEGIN + query)
     assert there.status_code == 302, there.text[:500]
     back = httpx.get(there.headers["location"], trust_env=False).headers["location"]
     assert back.startswith(f"{gateway.origin}{BACK}")
@@ -122,6 +124,27 @@ def test_an_answer_that_no_one_asked_for_is_refused(gateway: Gateway, provider: 
         assert not is_in(mine)
         assert other.get(back.removeprefix(gateway.origin)).status_code == 302
         assert other.get(back.removeprefix(gateway.origin)).status_code == 403  # a code works once
+
+
+@pytest.mark.parametrize("when", ["going", "coming back"])
+def test_a_provider_that_is_down_is_said(gateway: Gateway, provider: OpenIdProvider, when: str) -> None:
+    with ConsoleSession(gateway.origin) as session:
+        back = session.get(BEGIN).headers["location"]
+        provider.faults = {"down": "1"}
+        answer = session.get(BEGIN)
+        if when == "coming back":
+            state = parse_qs(urlsplit(back).query)["state"][0]
+            answer = session.get(f"{BACK}?code=any&state={state}")
+        assert (answer.status_code, "Example ID can't be reached" in unescape(answer.text)) == (502, True)
+
+
+@pytest.mark.parametrize("process", ["connect", "redirect"])
+def test_the_address_chooses_nothing_else(gateway: Gateway, provider: OpenIdProvider, process: str) -> None:
+    """django-allauth would link an account to who is signed in, or lead on without a sign-in."""
+    provider.person = person("5", "bea@new.example.com")
+    with ConsoleSession(gateway.origin) as session:
+        assert come(gateway, session, f"?process={process}").headers["location"] == "/admin/"
+        assert is_in(session)
 
 
 def test_failed_answers_are_bounded(gateway: Gateway) -> None:

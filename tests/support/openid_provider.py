@@ -20,7 +20,8 @@ KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 class OpenIdProvider(ServerThread):
     """Whoever is sent to it comes back as ``person``: the claims of the next sign-in. ``faults`` change its answers:
-    ``audience``, ``issuer`` and ``subject`` (of the user info) by another, ``deny`` by a refusal."""
+    ``audience``, ``issuer`` and ``subject`` (of the user info) by another, ``deny`` by a refusal,
+    ``down`` its description by a 503."""
 
     def __init__(self) -> None:
         self.person: dict[str, Any] = {}
@@ -38,7 +39,7 @@ class OpenIdProvider(ServerThread):
                 address = urlsplit(self.path)
                 asked = {name: values[0] for name, values in parse_qs(address.query).items()}
                 if address.path == "/.well-known/openid-configuration":
-                    self._json(200, provider.configuration())
+                    self._json(503 if "down" in provider.faults else 200, provider.configuration())
                 elif address.path == "/authorize":
                     self.send_response(302)
                     self.send_header("location", provider.authorize(asked))
