@@ -16,9 +16,3 @@ class ConsoleConfig(AppConfig):
 
     name = "console"
     default = True
-
-    def ready(self) -> None:
-        """Shorten what unfold writes into every list."""
-        from console.slim import shorten_classes  # unfold's tags need loaded apps
-
-        shorten_classes()

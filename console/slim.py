@@ -1,7 +1,7 @@
 """Pages a third of the size: without the indentation of their templates, and a short name for many classes."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
@@ -9,19 +9,19 @@ from unfold.templatetags import unfold_list
 
 # What keeps its blanks. Scripts hold JSON here, whose strings have no line breaks.
 KEPT: Final = re.compile(rb"(<(?:textarea|pre)\b.*?</(?:textarea|pre)>)", re.DOTALL)
-INDENTATION: Final = re.compile(rb"\s*\n\s*")
+INDENTATION: Final = re.compile(rb"(?<!\s)\s*\n\s*")
+"""Begins at the first of several blanks only: at each of them, many blanks without a line break would take long."""
 CELL: Final = "gh-cell"
 """Stands in ``console.css`` for unfold's two dozen classes of every cell of every list."""
 
 
-def shorten_classes() -> None:
-    """Let unfold's lists write one class for a cell."""
-    unfold_list.ROW_CLASSES[:] = [CELL]
-    unfold_list.CHECKBOX_CLASSES[:] = ["action-checkbox", CELL]
-
-
 class Slim(MiddlewareMixin):
-    """Takes the indentation out of pages."""
+    """Takes the indentation out of pages. Made with the server's other middleware: commands need no lists."""
+
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        unfold_list.ROW_CLASSES[:] = [CELL]
+        unfold_list.CHECKBOX_CLASSES[:] = ["action-checkbox", CELL]
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Return the response with a shorter body, where it is a page."""

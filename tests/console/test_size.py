@@ -1,5 +1,7 @@
 """No list is over 150 kB of HTML, however many rows there are; and what is typed keeps its blanks."""
 
+from time import process_time
+
 import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
@@ -29,6 +31,13 @@ def test_what_was_typed_keeps_its_blanks(installation, as_root, text) -> None:
     team.save()
     page = as_root.get(reverse("admin:accounts_team_change", args=[team.pk])).content.decode()
     assert f">{text}</textarea>" in page
+
+
+def test_many_blanks_take_no_long_time() -> None:
+    page = HttpResponse(b"<p>" + b" " * 1_000_000 + b"</p>")
+    began = process_time()
+    assert len(Slim(lambda request: None).process_response(RequestFactory().get("/"), page).content) == 1_000_007
+    assert process_time() - began < 5
 
 
 def test_other_answers_stay_as_they_are() -> None:
