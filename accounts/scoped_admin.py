@@ -165,11 +165,13 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
 
     ``rights`` is what someone who is not a superuser may do with the rows that :meth:`narrow` leaves;
     ``superuser_rights`` what a superuser may do with any. Rows outside answer 404, like rows that don't exist.
+    ``reading_actions`` are the paths of a page's buttons that change nothing.
     """
 
     rights: frozenset[str] = frozenset()
     superuser_rights: frozenset[str] = ALL_RIGHTS
     secret_lookups: tuple[str, ...] = ()
+    reading_actions: tuple[str, ...] = ()
     formfield_overrides = {TextField: {"widget": UnfoldAdminExpandableTextareaWidget}}
     list_per_page = 50
     view_on_site = False
@@ -295,6 +297,16 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self.allows(request, "delete", obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what a list can do with its rows: nothing for auditors, who send no forms."""
+        found: dict[str, Any] = super().get_actions(request)
+        return {} if self.scope(request).audits else found
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """Return the buttons of a row's page; for auditors those that change nothing."""
+        found: list[Any] = super().get_actions_detail(request, object_id)
+        return [each for each in found if not self.scope(request).audits or each.path in self.reading_actions]
 
     def found_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """Return the row with this id if the person may change it; raise ``Http404`` otherwise."""

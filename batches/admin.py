@@ -101,6 +101,7 @@ class JobAdmin(OwnedAdmin):
     search_help_text = "Id or owner, whole"
     actions = ("poll_selected",)
     actions_detail = ("poll_now", "cancel_job", "download_output")
+    reading_actions = ("output",)
     fieldsets = (
         ("Job", {"fields": ("object_id", "kind", "account_name", "model_name", "owner_name", "metadata")}),
         ("Progress", {"fields": ("status", "done", "states", "faults", "trouble", "next_poll")}),

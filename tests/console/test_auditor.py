@@ -44,6 +44,20 @@ def test_pages_offer_them_nothing_to_change(installation, as_ada):
     assert reverse("admin:token_new") not in as_ada.get(reverse("admin:tokens")).content.decode()
 
 
+def test_no_row_has_a_button_that_is_refused(installation, as_ada, as_root):
+    pages = {
+        "providers_provideraccount": installation.mine["account"],
+        "accounts_apitoken": installation.mine["token"],
+        "accounts_user": installation.paul,
+    }
+    for name, row in pages.items():
+        page, listed = reverse(f"admin:{name}_change", args=[row.pk]), reverse(f"admin:{name}_changelist")
+        assert as_root.get(page).context["actions_detail"], name
+        assert not as_ada.get(page).context["actions_detail"], name
+        assert 'name="action"' in as_root.get(listed).content.decode(), name
+        assert 'name="action"' not in as_ada.get(listed).content.decode(), name
+
+
 def test_they_change_their_own_password_and_sign_out(installation, as_ada):
     new = "another-Obvious-password-8"
     data = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
