@@ -52,6 +52,7 @@ async def run_line(row: OwnedObject, caller: Caller, line: Line, key: str) -> tu
     options = Options(row.account_name, dict(row.metadata), retries=RETRIES)
     call = describe.begin(caller, BATCH_LINES[line.url], options=options)
     status = 0
+    call.account_binds = True  # neither routing rules nor budgets send a line to another account
     call.batch_line = BatchLine(row.object_id, key, line_key(line.custom_id))
     try:
         status, body = await _answer(row, call, line)

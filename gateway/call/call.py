@@ -81,13 +81,13 @@ class Call:
     """One call on its way: what is true for the whole of it. The describing stage fills it, policies and pipeline read
     it.
 
-    ``account_name`` is the account that was named or chosen: binding where no model is named, or where the address
-    names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address names,
-    whatever the body does. ``history`` are the items of earlier responses that the call goes on from. ``references``
-    are ids of objects that the request mentions, with the field that did; ``as_asked`` are body and references
-    before they were made to fit the first of several targets. ``session_headers`` are the request's own, for what
-    makes a session. ``parent`` is the record of the object that the path names; ``payer`` the model that pays for a
-    call which names none itself. ``wants_usage``: the caller asks for a stream's usage; ``asks_usage``: we do.
+    ``account_name`` is the account that was named or chosen: binding where no model is named, or where the address or
+    a batch names it (``account_binds``), a preference otherwise. ``model_of_path`` is the model that the address
+    names, whatever the body does. ``history`` are the items of earlier responses that the call goes on from.
+    ``references`` are ids of objects that the request mentions, with the field that did; ``as_asked`` are body and
+    references before they were made to fit the first of several targets. ``session_headers`` are the request's own,
+    for what makes a session. ``parent`` is the record of the object that the path names; ``payer`` the model that pays
+    for a call which names none itself. ``wants_usage``: the caller asks for a stream's usage; ``asks_usage``: we do.
     ``audio`` measures what is heard or spoken. ``head_only``: the client sent HEAD, which is answered as GET without
     the body. ``decision`` is what was decided about the call and why, for its records; ``limits`` what it holds of
     rate limits and budgets. ``begun`` counts the attempts that were begun; a copy that makes a second request shares

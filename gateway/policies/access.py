@@ -14,7 +14,8 @@ from providers.snapshot import Target
 
 
 async def admit(call: Call) -> None:
-    """Make the call's plan. A plan that the describing stage made already, of targets that it resolved, stays.
+    """Make the call's plan. A plan that the describing stage made already, of targets that it resolved, stays: a
+    socket's goes to no other target.
 
     Other models that the body names become the preferred target's own.
 
@@ -28,13 +29,8 @@ async def admit(call: Call) -> None:
         rules = state.directory.rules
         if rules is not None and rules.routes.rules:
             call.plan = await plan_by_rules(call, target, call.plan, rules)
-    plan = call.plan
-    if (
-        len(plan.targets) > 1
-        or plan.mirror is not None
-        or (state.directory.rules is not None and state.directory.rules.cheaper)
-    ):
-        call.as_asked = (call.body.copy(), list(call.references))  # for another target, if it comes to that
+        if len(call.plan.targets) > 1 or call.plan.mirror is not None or (rules is not None and rules.cheaper):
+            call.as_asked = (call.body.copy(), list(call.references))  # for another target, if it comes to that
     await fit(call, call.plan.targets[0])
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
@@ -20,6 +21,21 @@ ACCOUNT = "plain"
 MODEL = "gpt-4o-mini"
 ENDPOINT = "/v1/chat/completions"
 BAD = "[[sandbox: status=400 message=no]]"
+RULE = {
+    "id": "always",
+    "type": "weight-based-routing",
+    "when": {"models": ["openai-main/gpt-4o"]},
+    "load_balance_targets": [{"target": f"openai-main/{MODEL}", "weight": 1}],
+}
+BUDGET = {
+    "type": "tenant-budget-config",
+    "name": "thrifty",
+    "when": {"models": {"in": ["openai-main/o4-mini"]}},
+    "limits": {"cost_per_day": 10},
+    "applies_to": {"type": "per-user"},
+    "mode": "enforce",
+    "cheaper": {"from_percent": 0.0001, "target": f"openai-main/{MODEL}"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +55,11 @@ def sdk(gateway: Gateway, name: str, account: str = ACCOUNT, **headers: str) -> 
 
 
 def begin(client: OpenAI, *prompts: str) -> Any:
-    content = jsonl(line(number, prompt) for number, prompt in enumerate(prompts))
-    uploaded = client.files.create(file=("in.jsonl", content), purpose="batch")
+    return begin_lines(client, (line(number, prompt) for number, prompt in enumerate(prompts)))
+
+
+def begin_lines(client: OpenAI, lines: Iterable[dict[str, Any]]) -> Any:
+    uploaded = client.files.create(file=("in.jsonl", jsonl(lines)), purpose="batch")
     assert uploaded.id.startswith("file-gh")
     return client.batches.create(
         input_file_id=uploaded.id, endpoint=ENDPOINT, completion_window="24h", metadata={"a": "b"}
@@ -107,6 +126,25 @@ def test_on_demand_where_the_provider_has_batches(plain: Gateway) -> None:
     headers = {"authorization": f"Bearer {client.api_key}", "range": "bytes=0-0"}
     part = httpx.get(f"{plain.origin}/v1/files/{batch.output_file_id}/content", headers=headers)
     assert (part.status_code, part.content) == (206, b"{")
+
+
+def test_lines_go_where_their_batch_does(plain: Gateway) -> None:
+    """Neither a routing rule nor a budget's cheaper target moves a line, as they do other calls of the same models."""
+    plain.installation.apply({"type": "gateway-load-balancing-config", "name": "moves", "rules": [RULE]}, BUDGET)
+    client = sdk(plain, "stays", "openai-main", **{"x-gatehouse-batch": "managed"})
+
+    def answers(model: str) -> str | None:
+        call = client.chat.completions.with_raw_response.create
+        raw = call(model=f"openai-main/{model}", messages=[{"role": "user", "content": "hi"}])
+        return raw.headers["x-tfy-resolved-model"]
+
+    models = ("gpt-4o", "o4-mini")
+    for model in models:
+        wait_until(lambda model=model: answers(model) == f"openai-main/{MODEL}")
+    batch = ended(client, begin_lines(client, (line(n, model=model) for n, model in enumerate(models))).id)
+    assert batch.request_counts.completed == 2
+    records = plain.installation.records(2, batch_key=f"openai-main/{batch.id}")
+    assert {each["model_resolved"] for each in records} == {f"openai-main/{model}" for model in models}
 
 
 def test_the_files_and_batches_have_an_owner(plain: Gateway) -> None:

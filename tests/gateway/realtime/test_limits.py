@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.gateway.realtime.conftest import Scripted, seed
-from tests.support.fixtures import USER
+from tests.support.fixtures import ACCOUNT, USER
 from tests.support.installation import Installation
 from tests.support.sandbox_process import SandboxProcess
+from tests.support.servers import wait_until
 from tests.support.talk import MODEL, client, dial, events_until, refusal, say, text_session
 
 BOUNDS = {
@@ -157,3 +158,30 @@ async def test_the_upstreams_close_goes_on(
     scripted.close = (code, reason)
     async with dial(scripted.gateway, voice_token, scripted.path) as socket:
         assert await socket.closed() == (1000 if code is None else code, reason)
+
+
+async def test_no_budget_moves_a_response_to_another_account(bounded: Bounded) -> None:
+    """Its cheaper target gets the same caller's calls over HTTP, but a socket is one account's."""
+    user, asked = "thrifty@example.com", f"{ACCOUNT}/gpt-4o-mini"
+    cheaper = "other/gpt-4o-mini"
+    bounded.installation.apply(
+        {
+            "type": "tenant-budget-config",
+            "name": "thrifty",
+            "when": {"subjects": {"users": {"in": [user]}}},
+            "limits": {"cost_per_day": 10},
+            "applies_to": {"type": "aggregate"},
+            "mode": "enforce",
+            "cheaper": {"from_percent": 0.0001, "target": cheaper},
+        }
+    )
+    with bounded.first.sdk(bounded.first.token("thrifty-http", user=user)) as sdk:
+        call = sdk.responses.with_raw_response.create
+        wait_until(lambda: call(model=asked, input="hi").headers["x-tfy-resolved-model"] == cheaper)
+    token = bounded.first.token("thrifty-socket", user=user)
+    async with dial(bounded.first, token, f"/live/{ACCOUNT}/responses") as socket:
+        for _ in range(2):
+            await socket.send("response.create", model=asked, input="hi")
+            await socket.until("response.completed")
+    rows = bounded.installation.records(2, token_prefix=token[:10], operation__exact="responses")
+    assert {row["account"] for row in rows} == {ACCOUNT}
