@@ -47,9 +47,10 @@ class Command(GatehouseCommand):
         for rule in rules.budgets.fitting(asked):
             if rule not in deciding:
                 self.stdout.write(f"budget {rule.label}: is charged; another of its configuration decides")
-        if known is not None and known.routing:
-            self.stdout.write(_virtual(asked.model, compile_routing(known.routing)))
-        for line in _routes(rules, asked):
+        virtual = compile_routing(known.routing) if known is not None and known.routing else None
+        if virtual is not None:
+            self.stdout.write(_virtual(asked.model, virtual))
+        for line in _routes(rules, asked, routed=virtual is not None):
             self.stdout.write(line)
         if not counting:
             self.stdout.write("No rate limit and no budget counts such a call.")
@@ -64,13 +65,13 @@ def _virtual(model: str, routing: Routing) -> str:
     return said
 
 
-def _routes(rules: RuleSet, asked: Asked) -> Iterator[str]:
-    spread = False
+def _routes(rules: RuleSet, asked: Asked, *, routed: bool) -> Iterator[str]:
+    """Yield which routing rules hold for a call; ``routed``: its model is virtual, and keeps its own routing."""
     for rule in rules.routes.fitting(asked):
         route = rule.route
         assert route is not None  # they are the routing rules
-        if route.routing is not None and not spread:
-            spread = rule.mode != "audit"
+        if route.routing is not None and not routed:
+            routed = rule.mode != "audit"
             names = ", ".join(target.name for target in route.routing.targets)
             yield f"routing rule {rule.label} ({rule.mode}): {route.routing.type} over {names}"
         elif route.fallbacks:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Membership, Team, User
 from providers.models import Model, ProviderAccount, keep_former_name
-from rules.models import Budget, BudgetCounter, RateLimit
+from rules.models import Budget, BudgetCounter, RateLimit, RoutingRule
 from tests.support.usage_factory import attempt
 from usage import rows
 
@@ -97,6 +97,22 @@ def test_explain_says_what_would_count_a_call() -> None:
     assert "rate limit former" in said("explain", "--as", ADA, "--model", MODEL)
     with pytest.raises(CommandError, match="does not exist"):
         said("explain", "--as", "nobody@example.com", "--model", MODEL)
+
+
+def test_explain_says_which_rules_route_a_call() -> None:
+    """A virtual model keeps its own routing; fallbacks come behind its targets all the same."""
+    routing = {"type": "weight-based-routing", "load_balance_targets": [{"target": MODEL, "weight": 1}]}
+    fallback = {"models": [{"target": MODEL}], "statuses": ["503"]}
+    smart = ProviderAccount.objects.create(kind="virtual-model", name="smart")
+    Model.objects.create(account=smart, name="chat", model_types=["chat"], routing=routing)
+    RoutingRule(form="gateway-load-balancing-config", group="all", name="a", effect={"routing": routing}).save()
+    RoutingRule(form="gateway-fallback-config", group="all", name="b", effect={"fallback": fallback}).save()
+    plain, virtual = (said("explain", "--as", ADA, "--model", name) for name in (MODEL, "smart/chat"))
+    assert f"routing rule all/a (enforce): weight-based-routing over {MODEL}" in plain
+    assert "routing rule" not in virtual
+    assert f"virtual model smart/chat: weight-based-routing over {MODEL}" in virtual
+    for text in (plain, virtual):
+        assert f"fallback rule all/b (enforce): after 503 goes on to {MODEL}" in text
 
 
 PROPOSED = """
