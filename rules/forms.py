@@ -1,6 +1,7 @@
 """The console's forms for rate limits, budgets and routing rules: lists as lines, limits as ``unit: amount``, the rest
 as JSON."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -8,7 +9,7 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminTextI
 
 from accounts.fields import LinesField, PairsField
 from rules import shape
-from rules.models import BUDGET_FORMS, LIMIT_FORMS, ROUTING_FORMS, Budget, RateLimit, RoutingRule
+from rules.models import Budget, RateLimit, RoutingRule
 
 SUBJECTS_HELP = "One a line: user:EMAIL, team:NAME, virtualaccount:NAME or team:everyone. Empty: all."
 MODELS_HELP = "One account/model a line. Empty: all."
@@ -40,6 +41,7 @@ class RuleForm(forms.ModelForm):
     accounts_not_in = LinesField(required=False, label="Not these accounts", help_text=CHOICES["accounts_not_in"][2])
     metadata = _json('As JSON: {"env": {"in": ["prod"]}}.')
 
+    kind: shape.Kind
     effect_fields: tuple[str, ...] = ()
     """The parts of the effect that are written as JSON."""
 
@@ -51,6 +53,13 @@ class RuleForm(forms.ModelForm):
         self.initial.setdefault("metadata", when.get("metadata"))
         for name in self.effect_fields:
             self.initial.setdefault(name, effect.get(name))
+        valid: dict[str, Collection[str]] = {
+            "form": {name for name, form in shape.FORMS.items() if form.kind == self.kind},
+            "mode": shape.MODES[self.kind],
+        }
+        for name in self.fields.keys() & valid:
+            field: Any = self.fields[name]
+            field.choices = [choice for choice in field.choices if choice[0] in valid[name]]
 
     def made_effect(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         """Return the effect that the fields say."""
@@ -136,18 +145,11 @@ class RateLimitForm(CountingForm):
         model = RateLimit
         fields = ("form", "group", "name", "position", "enabled", "mode")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "form" in self.fields:
-            self.fields["form"].choices = [(name, name) for name in LIMIT_FORMS]  # type: ignore[attr-defined]
-        if "mode" in self.fields:
-            self.fields["mode"].choices = [("enforce", "Enforce"), ("audit", "Audit")]  # type: ignore[attr-defined]
-
 
 class BudgetForm(CountingForm):
     """Edits a budget."""
 
-    kind: shape.Kind = "budget"
+    kind = "budget"
     effect_fields = ("overrides", "alerts", "raises", "cheaper")
     alerts = _json('As JSON: {"thresholds": [75, 100], "notification_target": [{"type": "webhook"}]}.')
     cheaper = _json(
@@ -162,15 +164,14 @@ class BudgetForm(CountingForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "form" in self.fields:
-            self.fields["form"].choices = [(name, name) for name in BUDGET_FORMS]  # type: ignore[attr-defined]
-        elif self.instance.pk is None:
+        if "form" not in self.fields and self.instance.pk is None:
             self.instance.form = TEAM_FORM  # a team's manager can make no other
 
 
 class RoutingForm(RuleForm):
     """Edits a routing rule."""
 
+    kind = "routing"
     effect_fields = ("routing", "fallback")
     routing = _json(
         "Of a gateway-load-balancing-config, as in a virtual model's routing: "
@@ -184,10 +185,3 @@ class RoutingForm(RuleForm):
     class Meta:
         model = RoutingRule
         fields = ("form", "group", "name", "position", "enabled", "mode")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "form" in self.fields:
-            self.fields["form"].choices = [(name, name) for name in ROUTING_FORMS]  # type: ignore[attr-defined]
-        if "mode" in self.fields:
-            self.fields["mode"].choices = [("enforce", "Enforce"), ("audit", "Audit")]  # type: ignore[attr-defined]
