@@ -74,13 +74,18 @@ async def plan_of_routing(call: Call, routing: Routing, whose: str) -> Plan:
         )
     order = ordered(routing, [routed for routed, _ in found.values()], call)
     planned = tuple(planned_target(call, routed, found[routed.name][1]) for routed in order)
-    if skipped:
-        call.decision = {**call.decision, "skipped": skipped}
+    note_skipped(call, skipped)
     mirror = routing.mirror
     if mirror is not None and (home or random.random() * 100 >= routing.mirror_percent):
         mirror = None
     hedge = routing.hedge if routing.hedge is not None and may_hedge(call, home) else None
     return Plan(planned, routed=True, mirror=mirror, hedge=hedge, retry_share=routing.retry_share)
+
+
+def note_skipped(call: Call, skipped: list[str]) -> None:
+    """Let the call's records say which targets were left out, each with the reason."""
+    if skipped:
+        call.decision = {**call.decision, "skipped": [*call.decision.get("skipped", ()), *skipped]}
 
 
 def target_of(routed: RoutedTarget) -> Target | None:

@@ -10,7 +10,7 @@ from gateway.call.call import Call
 from gateway.call.plan import Plan
 from gateway.limits.asked import asked_of
 from gateway.objects import ownership
-from gateway.routing.plan import plan_of_routing, planned_target, target_of, unfit
+from gateway.routing.plan import note_skipped, plan_of_routing, planned_target, target_of, unfit
 from providers.routing.shape import MODEL_TYPES
 from providers.snapshot import Target
 from rules.compiled import CompiledRule, RuleSet
@@ -47,7 +47,7 @@ async def _with_fallbacks(call: Call, plan: Plan, rules: list[CompiledRule]) -> 
     home = await ownership.home_of(call)
     planned = list(plan.targets)
     taken = {each.target.model.public_name for each in planned}
-    used, seen = [], frozenset[int]()
+    used, skipped, seen = list[CompiledRule](), list[str](), frozenset[int]()
     for rule in rules:
         route = rule.route
         assert route is not None  # the caller looked
@@ -58,11 +58,16 @@ async def _with_fallbacks(call: Call, plan: Plan, rules: list[CompiledRule]) -> 
         statuses, seen = route.statuses - seen, seen | route.statuses
         for routed in route.fallbacks:
             target = target_of(routed)
-            if target is None or unfit(call, routed, target, home) or target.model.public_name in taken:
+            reason = unfit(call, routed, target, home)
+            if target is None or reason:
+                skipped.append(f"{routed.name}: {reason}")
+                continue
+            if target.model.public_name in taken:
                 continue
             taken.add(target.model.public_name)
             made = planned_target(call, routed, target)
             planned.append(replace(made, stage=rule.label, failover_statuses=statuses))
+    note_skipped(call, skipped)
     return replace(plan, targets=tuple(planned)), used
 
 

@@ -58,7 +58,7 @@ FALLBACK = {
         {
             "id": "faults",
             "when": {"models": ["one/kept"], "response_status_codes": [429, 500]},
-            "fallback_models": [{"target": "three/m"}],
+            "fallback_models": [{"target": "nobody/m"}, {"target": "three/m"}],
         },
     ],
 }
@@ -261,6 +261,9 @@ def test_why_and_explain_say_it(server: Gateway, client: OpenAI) -> None:
     why = server.installation.command("why", headers["x-request-id"]).stdout
     assert "routing: spread/audited (audit); spread/moves" in why
     assert "skipped: three/m: is for other metadata" in why
+    _, headers = asked(client, "one/kept")
+    server.installation.records(1, request_id=headers["x-request-id"])
+    assert "skipped: nobody/m: is not there" in server.installation.command("why", headers["x-request-id"]).stdout
     explain = server.installation.command("explain", "--as", USER, "--model", "smart/mirrored").stdout
     assert "priority-based-routing over one/m; copies of 100% of the calls go to three/m" in explain
     explain = server.installation.command("explain", "--as", USER, "--model", "one/kept").stdout
