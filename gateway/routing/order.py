@@ -128,7 +128,7 @@ def _identifier(source: str, key: str, call: Call) -> str:
 
 def _beginning(call: Call) -> str:
     """Return a digest of how the call's prompt begins: what providers' caches of prompts go by. Calls whose prompt is
-    shorter than they keep are no session."""
+    shorter than they keep are not of a session."""
     said = [call.body.fields[name] for name in PROMPT_FIELDS if name in call.body.fields]
     begins = b"".join(bytes(memoryview(raw)[:PREFIX_BYTES]) for raw in said)[:PREFIX_BYTES]
     return hashlib.blake2b(begins, digest_size=16).hexdigest() if len(begins) == PREFIX_BYTES else ""

@@ -95,7 +95,7 @@ def test_they_go_around_word_for_word() -> None:
     text = exported()
     spread, fallback = yaml.safe_load_all(text)
     wanted_spread, wanted_fallback = yaml.safe_load(SPREAD), yaml.safe_load(FALLBACK)
-    del wanted_spread["rules"][2]["when"]  # an empty one is none
+    del wanted_spread["rules"][2]["when"]  # an empty one is left out
     assert [dict(rule, when=None) for rule in spread["rules"]] == [
         dict(rule, when=None) for rule in wanted_spread["rules"]
     ]
