@@ -381,7 +381,7 @@ def quick(client: OpenAI, stages: list[Stage]) -> None:
         assert asked(client, "smart/hedged", max_tokens=1)[0] == "one"
     stages[0].play(story("one"))
     for _ in range(30):
-        told(client)
+        streamed(client)
 
 
 def story(name: str) -> Any:
@@ -395,7 +395,7 @@ def story(name: str) -> Any:
     return play
 
 
-def told(client: OpenAI) -> str:
+def streamed(client: OpenAI) -> str:
     stream = client.chat.completions.create(model="smart/hedged", messages=MESSAGES, stream=True, max_tokens=1)
     return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
@@ -430,17 +430,17 @@ def test_a_slow_answer_gets_company_and_the_first_one_counts(
     why = server.installation.command("why", headers["x-request-id"]).stdout
     assert "attempt 1 at one/h" in why
     assert "attempt 2 at two/h" in why
-    assert "1 counter" not in server.installation.command("check_budgets").stderr  # nothing differs
+    assert server.installation.command("check_budgets").returncode == 0  # nothing differs
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_stream_is_taken_from_who_begins_first(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
     stages[0].play(slowly(story("one"), 5.0))
     stages[1].play(story("two"))
-    assert told(client) == "two"
+    assert streamed(client) == "two"
     stages[0].play(slowly(story("one"), 0.3))
     stages[1].play(slowly(story("two"), 5.0))
-    assert told(client) == "one"
+    assert streamed(client) == "one"
     assert stages[1].ended().left_at is not None
 
 
