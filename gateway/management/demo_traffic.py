@@ -6,7 +6,6 @@ for good as soon as an account is not the sandbox's any more.
 
 import contextlib
 import json
-import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from accounts.worker_thread import WorkerThread
-from gateway.server.access_log import logger as calls_logger
+from gateway.server.access_log import buffer as lines
 from providers.models import Grant, ProviderAccount
 from rules.models import RateLimit
 from usage.models import UsageRecord
@@ -111,14 +110,17 @@ def _make_callers(accounts: list[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _without_lines() -> Iterator[None]:
-    """Leave calls out of the log meanwhile: the address, the password and the token would scroll out of sight."""
-    before = calls_logger.level
-    calls_logger.setLevel(logging.WARNING)
+    """Leave calls out of the log meanwhile: the address, the password and the token would scroll out of sight.
+
+    Not by the logger's level: the embedded Celery worker sets Django up once more a moment after the start, and with it
+    the levels of all loggers.
+    """
+    lines.muted = True
     try:
         yield
         time.sleep(LINE_SECONDS)
     finally:
-        calls_logger.setLevel(before)
+        lines.muted = False
 
 
 class Traffic:

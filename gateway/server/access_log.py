@@ -30,11 +30,15 @@ class Logged(Protocol):
 
 
 class LineBuffer:
-    """Collects the lines of calls and writes them a few times a second: one write for many calls, off their path."""
+    """Collects the lines of calls and writes them a few times a second: one write for many calls, off their path.
+
+    While it is ``muted``, calls leave no line.
+    """
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
+        self.muted = False
 
     def add(self, line: bytes) -> None:
         """Take a line; call it in the event loop."""
@@ -57,7 +61,7 @@ buffer = LineBuffer()
 
 def log_call(request: Logged, status: int) -> None:
     """Log one finished call."""
-    if request.path in QUIET_PATHS or not logger.isEnabledFor(logging.INFO):
+    if buffer.muted or request.path in QUIET_PATHS or not logger.isEnabledFor(logging.INFO):
         return
     fields: dict[str, Any] = {
         "time": moment(),
