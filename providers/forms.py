@@ -19,10 +19,13 @@ from accounts.scoped_inlines import RowsFormSet
 from providers.bound_secrets import SECRETS
 from providers.choices import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES
 from providers.credentials.kinds import ENTRA_AUTHORITY, FIELDS, BadCredentials, described, entered
-from providers.models import Grant, Model, ProviderAccount
+from providers.models import Grant, Model, ProviderAccount, stored_virtual_models
 from providers.origins import origin
 from providers.pricing.public import private_price_fault
+from providers.routing.compiled import compile_routing
+from providers.routing.nesting import nested
 from providers.routing.shape import target_names
+from providers.routing.words import routing_lines
 from providers.secret_inputs import WriteOnlyTextarea, secret_input, stored_header_names, stored_key, stored_key_names
 from providers.vendors import base_url_choices
 
@@ -323,6 +326,18 @@ class CapabilitiesForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if not self.instance.pk:
             self.fields["keep_old_name"].widget = forms.HiddenInput()
+        elif self.instance.routing and "routing" in self.fields:
+            self.fields["routing"].help_text = format_html("Now: <pre>{}</pre>", self._ways())
+
+    def _ways(self) -> str:
+        """Return what calls of the virtual model go to, through other virtual models, too, as far as the person may see
+        those; nothing for what a newer version wrote."""
+        name = self.instance.public_name
+        try:
+            routing = nested(compile_routing(self.instance.routing), stored_virtual_models(self.targets), name)
+        except (LookupError, TypeError, ValueError):
+            return ""
+        return "\n".join(routing_lines(name, routing))
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

@@ -1,5 +1,6 @@
 """Where answers come from: provider accounts, their models, and who may use or manage them."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,6 +13,9 @@ from accounts.models import Team, User, VirtualAccount
 from providers.account import ACCOUNT_KIND, ProviderAccount
 from providers.choices import FEATURES, MODEL_TYPES
 from providers.routing import shape as routing_shape
+from providers.routing.compiled import compile_routing
+from providers.routing.nesting import Find, Inner
+from providers.routing.targets import Known, target_faults
 from providers.vendors import VENDORS
 
 __all__ = [
@@ -83,6 +87,9 @@ class Model(Announced):
     announced_as = ACCOUNT_KIND
     announced_key = "account_id"
 
+    targets_are_judged = True
+    """Not of rows that are saved with others, among which their targets may be: who saves them judges all at once."""
+
     @property
     def public_name(self) -> str:
         """The name that callers send: ``account/name``."""
@@ -125,25 +132,10 @@ class Model(Announced):
         self._check_targets()
 
     def _check_targets(self) -> None:
-        names = routing_shape.target_names(self.routing)
-        accounts = ProviderAccount.objects.filter(name__in={name.partition("/")[0] for name in names})
-        kinds = dict(accounts.values_list("name", "kind"))
-        listed = {
-            f"{account}/{name}"
-            for account, name in Model.objects.filter(account__name__in=kinds).values_list("account__name", "name")
-        }
-        open_ones = set(accounts.filter(any_model=True).values_list("name", flat=True))
-        faults = []
-        for name in names:
-            account = name.partition("/")[0]
-            if account not in kinds:
-                faults.append(f"{name}: the provider account {account!r} does not exist.")
-            elif VENDORS[kinds[account]].virtual:
-                faults.append(f"{name}: a virtual model can't be a target of another one.")
-            elif name not in listed and account not in open_ones:
-                faults.append(f"{name}: the account has no such model.")
-        if faults:
-            raise ValidationError({"routing": faults})
+        if self.targets_are_judged:
+            faults = target_faults(self.public_name, self.routing, known_targets())
+            if faults:
+                raise ValidationError({"routing": faults})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.upstream_id:
@@ -158,6 +150,42 @@ class Model(Announced):
 
     def __str__(self) -> str:
         return self.public_name
+
+
+def known_targets() -> Known:
+    """Return what targets of virtual models may name now."""
+    accounts = ProviderAccount.objects.values_list("name", "kind", "any_model")
+    virtual = _virtual_kinds()
+    names = Model.objects.values_list("account__name", "name")
+    routed = Model.objects.filter(account__kind__in=virtual).values_list("account__name", "name", "routing")
+    return Known(
+        accounts={name: kind in virtual for name, kind, _ in accounts},
+        models={f"{account}/{name}" for account, name in names},
+        open_accounts={name for name, _, any_model in accounts if any_model},
+        targets={f"{account}/{name}": routing_shape.routed_names(routing) for account, name, routing in routed},
+    )
+
+
+def stored_virtual_models(accounts: Collection[str] | None = None) -> Find:
+    """Return what says which virtual model a target names now, of ``accounts`` only, where they are given.
+
+    Raises as :func:`~providers.routing.compiled.compile_routing` does.
+    """
+    rows = Model.objects.filter(account__kind__in=_virtual_kinds()).exclude(routing={})
+    if accounts is not None:
+        rows = rows.filter(account__name__in=accounts)
+    columns = ("account__name", "name", "account__enabled", "enabled", "model_types", "routing")
+    found = {
+        f"{account}/{name}": Inner(
+            f"{account}/{name}", account_enabled and enabled, frozenset(types), compile_routing(routing)
+        )
+        for account, name, account_enabled, enabled, types, routing in rows.values_list(*columns)
+    }
+    return lambda target: found.get(target.name)
+
+
+def _virtual_kinds() -> list[str]:
+    return [kind for kind, vendor in VENDORS.items() if vendor.virtual]
 
 
 class Alias(Announced):

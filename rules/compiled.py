@@ -4,8 +4,9 @@ that may be for it, however many there are.
 Names are matched as rules write them: ``user:ada@example.com``, ``team:search``, ``openai-main/gpt-4o``.
 """
 
+import copy
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
@@ -269,6 +270,19 @@ class RuleSet:
         if found is None or model in found.listed:
             return ()
         return self.named.meant_by((account, *self.names.of_account(account)), model, found.price_source)
+
+    def with_routes(self, change: Callable[[Route], Route]) -> "RuleSet":
+        """Return the rules with what ``change`` makes of each routing rule's effect; itself where that is the same."""
+        changed = {}
+        for rule in self.routes.rules.values():
+            route = change(rule.route) if rule.route is not None else None
+            if route != rule.route:
+                changed[rule.id] = replace(rule, route=route)
+        if not changed:
+            return self
+        made = copy.copy(self)
+        made.routes = RuleIndex(changed.get(rule.id, rule) for rule in self.routes.rules.values())
+        return made
 
     def stable_until(self, now: float) -> float:
         """Return until when limits stay as they are at ``now``: the end of the next raise, in unix seconds."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from accounts.models import Team, User, VirtualAccount
 from providers.access import knows_limit
 from providers.models import Alias, Model, ProviderAccount
+from providers.routing.shape import mirror_name
 from providers.vendors import VENDORS
 from rules import routes, shape
 from rules.models import Rule
@@ -92,16 +93,13 @@ def missing_of(rule: Rule, names: Names) -> Missing | None:
     if "cheaper" in rule.effect and not names.has_model(rule.effect["cheaper"]["target"]):
         problems.append(_said("model", rule.effect["cheaper"]["target"], names))
     targets = routes.target_names(rule.effect)
-    gone = [name for name in targets if not names.has_model(name) or name.partition("/")[0] in names.virtual_accounts]
-    problems += [_said_of_target(name, names) for name in gone]
+    gone = [name for name in targets if not names.has_model(name)]
+    problems += [_said("model", name, names) for name in gone]
     dead = dead or (bool(gone) and len(gone) == len(set(targets)))
+    mirror = mirror_name(rule.effect.get("routing"))
+    if mirror is not None and mirror.partition("/")[0] in names.virtual_accounts:
+        problems.append(f"mirror {mirror!r} (a virtual model can't be one)")
     return Missing(str(rule), tuple(dict.fromkeys(problems)), dead) if problems else None
-
-
-def _said_of_target(name: str, names: Names) -> str:
-    if name.partition("/")[0] in names.virtual_accounts:
-        return f"target {name!r} (a virtual model can't be one)"
-    return _said("model", name, names)
 
 
 def _exists(part: str, name: str, names: Names) -> bool:

@@ -29,6 +29,12 @@ class Route:
     fallbacks: tuple[RoutedTarget, ...] = ()
     statuses: frozenset[int] = frozenset()
 
+    @property
+    def leaves(self) -> list[RoutedTarget]:
+        """The models that calls may go to in the end, through virtual models or not."""
+        behind = [each for target in self.fallbacks for each in (target.inner.leaves if target.inner else (target,))]
+        return [*(self.routing.leaves if self.routing is not None else ()), *behind]
+
 
 def faults(form: str, effect: Any) -> Iterator[Fault]:
     """Yield what is wrong with the effect of a rule of ``form``, each with its path within the effect."""

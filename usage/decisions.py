@@ -5,6 +5,9 @@ from typing import Any
 
 from usage.words import money_of_pico
 
+VIA = "via"
+"""The entry with the virtual models that led to an attempt's target; empty after one that others led to."""
+
 
 def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
     """Yield what a record's decision says, in words: one line a limit."""
@@ -40,7 +43,7 @@ def other_lines(decision: dict[str, Any]) -> Iterator[str]:
     if "reserved_pico" in decision:
         yield f"reserved {money_of_pico(decision['reserved_pico'])}"
     for name, said in decision.items():
-        if name not in ("limits", "reserved_pico"):
+        if name not in ("limits", "reserved_pico", VIA):
             yield f"{name}: {'; '.join(map(str, said)) if isinstance(said, list) else said}"
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from usage import words
+from usage.decisions import VIA
 from usage.models import UsageRecord
 
 LONGEST_BEFORE = timedelta(hours=1)
@@ -71,7 +72,14 @@ def _attempt(record: UsageRecord, following: UsageRecord | None, start: datetime
     took = record.latency_us / 1e6
     first = (record.ttft_us or 0) / record.latency_us * 100 if record.latency_us else 0
     said = record.error_message if following else ""  # the last one's words are those of the whole request
-    notes = (_ending(record), said, _outputs(record, offset), _next(record, following))
+    via = record.decision.get(VIA)
+    notes = (
+        f"Reached through {via}." if via else "",
+        _ending(record),
+        said,
+        _outputs(record, offset),
+        _next(record, following),
+    )
     return {
         "title": f"Attempt {record.attempt_number} at {target_of(record)}",
         "at": words.duration(_micros(offset)),

@@ -19,7 +19,7 @@ class PlannedTarget(msgspec.Struct, frozen=True):
     the first retry waits, in seconds. ``params`` are fields of the body that the target gets instead of the caller's;
     ``set_headers`` and ``removed_headers`` change what goes up. ``stage`` is the fallback rule that it is of: such
     targets follow only failures with their own ``failover_statuses``, and only what was asked for, or others of that
-    rule.
+    rule. ``via`` are the virtual models between what the call asked for and the target.
     """
 
     target: Target
@@ -31,6 +31,7 @@ class PlannedTarget(msgspec.Struct, frozen=True):
     set_headers: tuple[tuple[str, str], ...] = ()
     removed_headers: frozenset[str] = frozenset()
     stage: str = ""
+    via: tuple[str, ...] = ()
 
     def follows(self, status: int, before: "PlannedTarget") -> bool:
         """Whether it may be tried after ``before`` failed with ``status`` (0: nothing was sent)."""

@@ -11,6 +11,7 @@ import msgspec
 from django.db.models import Q, QuerySet
 from fernet_fields.fields import DecryptionError
 
+from gateway.directory.nesting import nest
 from providers.account import request_headers
 from providers.credentials.held import held
 from providers.models import Alias, Grant, Model, ProviderAccount
@@ -61,7 +62,7 @@ def account_snapshots(
             )
         except UNREADABLE as error:
             _leave_out(account.name, error)
-    return ByName(snapshots, {alias: account for account in snapshots.values() for alias in account.aliases})
+    return nest(ByName(snapshots, {alias: account for account in snapshots.values() for alias in account.aliases}))
 
 
 def _readable(

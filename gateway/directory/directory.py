@@ -20,6 +20,7 @@ from accounts.models import ApiToken
 from accounts.worker_thread import WorkerThread, renew_connections
 from gateway.directory.accounts import account_snapshots
 from gateway.directory.callers import _token_rows, caller_of
+from gateway.directory.nesting import nest_rules
 from providers.account import ACCOUNT_KIND
 from providers.snapshot import AccountSnapshot, ByName
 from rules import compiled
@@ -178,6 +179,8 @@ class Directory:
             self.accounts = account_snapshots(self.accounts, accounts)
         if reload_rules:
             self._load_rules()
+        elif reload_accounts or accounts:
+            self.rules = nest_rules(self.rules, self.accounts)
         self._on_change()
 
     def _reload_all(self, now: float) -> None:
@@ -210,7 +213,7 @@ class Directory:
 
     def _load_rules(self) -> None:
         rules = compiled.load()
-        self.rules = rules or None
+        self.rules = nest_rules(rules, self.accounts) or None
 
     @staticmethod
     def _say_missing() -> None:

@@ -22,6 +22,7 @@ from gateway.routing.health import health
 from gateway.telemetry import meter
 from providers.upstream.failures import UpstreamFailure
 from providers.upstream.headers import retry_after
+from usage.decisions import VIA
 
 LONGEST_RETRY_DELAY_SECONDS = 10.0
 RETRY, FAILOVER, KEY = "retry", "failover", "key"
@@ -105,6 +106,8 @@ async def _with_keys(
         target, spare = keys.choose(planned.target, call.caller.key, tried)
         if target.account.key:
             call.decision = {**call.decision, "key": target.account.key}
+        if planned.via or VIA in call.decision:
+            call.decision = {**call.decision, VIA: " -> ".join(planned.via)}
         call.begun[0] += 1
         attempt = call.attempt = Attempt(call, target, call.begun[0], planned)
         attempt.spare_key = spare

@@ -4,6 +4,7 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic, time
 from typing import Final
 
@@ -36,17 +37,45 @@ Targets = Sequence[RoutedTarget]
 
 
 def ordered(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
-    """Return ``targets`` in the order in which the call tries them: those that fail behind those that don't, and behind
-    the first one only candidates for fallback."""
+    """Return ``targets``, which are of the routing's leaves, in the order in which the call tries them: those that fail
+    behind those that don't, and behind the first one only candidates for fallback."""
     now = monotonic()
+    if routing.leaves is routing.targets:
+        return _in_turn(routing, targets, call, now)
+    found = _grouped(routing, {target.place: target for target in targets}, call, now)
+    found.sort(key=lambda target: not _is_well(target, now))
+    return found
+
+
+def _in_turn(routing: Routing, targets: Targets, call: Call, now: float) -> list[RoutedTarget]:
     found = ORDERS[routing.type](routing, targets, call)
-    found.sort(key=lambda target: not (health.of(target.name).usable(now) and keeps_pace(target, now)))
+    found.sort(key=lambda target: not _is_well(target, now))
     return [*found[:1], *(target for target in found[1:] if target.fallback_candidate)]
+
+
+def _grouped(routing: Routing, left: Mapping[int, RoutedTarget], call: Call, now: float) -> list[RoutedTarget]:
+    """Return those of the targets that are ``left``, by place, which the routing leads to: an inner virtual model is as
+    one target, as quick, dear and well as the one of its own that it would ask first."""
+    heads: list[RoutedTarget] = []
+    groups: dict[str, list[RoutedTarget]] = {}
+    for entry in routing.targets:
+        if entry.inner is not None:
+            group = _grouped(entry.inner, left, call, now)
+        else:
+            group = [left[entry.place]] if entry.place in left else []
+        if group:
+            heads.append(replace(entry, head=group[0].name, price=group[0].price))
+            groups[entry.name] = group
+    return [target for head in _in_turn(routing, heads, call, now) for target in groups[head.name]]
+
+
+def _is_well(target: RoutedTarget, now: float) -> bool:
+    return health.of(target.asked).usable(now) and keeps_pace(target, now)
 
 
 def keeps_pace(target: RoutedTarget, now: float) -> bool:
     """Whether a target keeps the bounds that its configuration gives it."""
-    return target.sla == (None, None) or health.of(target.name).keeps(target.sla, now)
+    return target.sla == (None, None) or health.of(target.asked).keeps(target.sla, now)
 
 
 def _by_weight(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
@@ -64,7 +93,7 @@ def _score(drawn: float, weight: float) -> float:
 def _by_latency(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
     """The fastest by the median for an output token (without streams: to the whole answer), unknown ones first."""
     now = monotonic()
-    medians = {target.name: health.of(target.name).median(now, LATENCY_SECONDS, first=False)[0] for target in targets}
+    medians = {target.name: health.of(target.asked).median(now, LATENCY_SECONDS, first=False)[0] for target in targets}
     best = min((median for median in medians.values() if median is not None), default=0.0)
     draw = _hashed(f"{call.caller.key}\0{int(time() // EPOCH_SECONDS)}")
 
@@ -94,7 +123,7 @@ def _by_complexity(routing: Routing, targets: Targets, call: Call) -> list[Route
 
 def _by_load(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
     """The one with the fewest calls of virtual models under way in this worker."""
-    return sorted(targets, key=lambda target: (health.of(target.name).running, random.random()))
+    return sorted(targets, key=lambda target: (health.of(target.asked).running, random.random()))
 
 
 def _by_cost(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:

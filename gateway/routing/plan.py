@@ -20,7 +20,7 @@ from gateway.routing.hedging import may_hedge
 from gateway.routing.order import ordered
 from gateway.state import state
 from providers.pricing.sheet import BASIS_POINTS
-from providers.routing.compiled import RoutedTarget, Routing
+from providers.routing.compiled import FALLBACK_STATUSES, RoutedTarget, Routing
 from providers.routing.shape import COST
 from providers.snapshot import ModelSnapshot, Target
 
@@ -55,31 +55,40 @@ async def plan_of_routing(call: Call, routing: Routing, whose: str) -> Plan:
     ``whose`` says for messages what the routing belongs to. Raises :class:`~gateway.call.errors.Unavailable`.
     """
     home = await ownership.home_of(call)
-    found: dict[str, tuple[RoutedTarget, Target]] = {}
     skipped: list[str] = []
-    for routed in routing.targets:
-        target = target_of(routed)
-        reason = unfit(call, routed, target, home)
-        if target is None or reason:
-            skipped.append(f"{routed.name}: {reason}")
-        else:
-            routed = _renamed(routed, target)
-            if routing.type == COST:
-                routed = replace(routed, price=_price(call, target))
-            found.setdefault(routed.name, (routed, target))
-    if not found:
+    planned = planned_targets(call, routing, home, skipped)
+    if not planned:
         raise errors.Unavailable(
             f"No target of {whose} can take this call. {'; '.join(skipped)}.",
             code="no_target_available",
         )
-    order = ordered(routing, [routed for routed, _ in found.values()], call)
-    planned = tuple(planned_target(call, routed, found[routed.name][1]) for routed in order)
     note_skipped(call, skipped)
     mirror = routing.mirror
     if mirror is not None and (home or random.random() * 100 >= routing.mirror_percent):
         mirror = None
     hedge = routing.hedge if routing.hedge is not None and may_hedge(call, home) else None
-    return Plan(planned, routed=True, mirror=mirror, hedge=hedge, retry_share=routing.retry_share)
+    return Plan(planned, routed=True, mirror=mirror, hedge=hedge, retry_share=routing.retry_bound)
+
+
+def planned_targets(call: Call, routing: Routing, home: str, skipped: list[str]) -> tuple[PlannedTarget, ...]:
+    """Return the targets of ``routing`` that can take the call, each once, in its order; the others go to ``skipped``,
+    with why."""
+    fitting: list[RoutedTarget] = []
+    found: dict[int, Target] = {}
+    is_priced = routing.type == COST or routing.leaves is not routing.targets
+    for routed in routing.leaves:
+        target = target_of(routed)
+        reason = unfit(call, routed, target, home)
+        if target is None or reason:
+            skipped.append(f"{routed.way}: {reason}")
+            continue
+        routed = _renamed(routed, target)
+        fitting.append(replace(routed, price=_price(call, target)) if is_priced else routed)
+        found[routed.place] = target
+    once: dict[str, RoutedTarget] = {}
+    for routed in ordered(routing, fitting, call) if fitting else ():
+        once.setdefault(routed.name, routed)
+    return tuple(planned_target(call, routed, found[routed.place]) for routed in once.values())
 
 
 def note_skipped(call: Call, skipped: list[str]) -> None:
@@ -106,11 +115,11 @@ def forget_targets() -> None:
     """
     virtual = [account for account in state.directory.accounts.values() if account.vendor.virtual]
     routings = [model.routing for account in virtual for model in account.models.values() if model.routing is not None]
-    routed = [each for routing in routings for each in routing.targets]
+    routed = [each for routing in routings for each in routing.leaves]
     rules = state.directory.rules
     routes = [rule.route for rule in rules.routes.rules.values() if rule.route is not None] if rules is not None else []
     for route in routes:
-        routed += [*route.fallbacks, *(route.routing.targets if route.routing is not None else ())]
+        routed += route.leaves
     targets = [target_of(each) for each in routed]
     kept = {target.model.public_name for target in targets if target is not None}
     health.forget(kept)
@@ -127,6 +136,8 @@ def _renamed(routed: RoutedTarget, target: Target) -> RoutedTarget:
 
 def unfit(call: Call, routed: RoutedTarget, target: Target | None, home: str) -> str:
     """Return why a target can't take the call, empty when it can."""
+    if routed.fault:
+        return routed.fault
     if target is None:
         return "is not there"
     if not target.account.enabled or not target.model.enabled:
@@ -134,6 +145,8 @@ def unfit(call: Call, routed: RoutedTarget, target: Target | None, home: str) ->
     error = refusal(call.operation, target.account, target.model)
     if error is not None:
         return errors.message_of(error)
+    if routed.model_types is not None and call.operation.model_type not in routed.model_types:
+        return f"is reached through a virtual model that is not for {call.operation.model_type}"
     if any(call.options.metadata.get(key) != value for key, value in routed.metadata):
         return "is for other metadata"
     if home and home != target.account.name:
@@ -171,9 +184,10 @@ def planned_target(call: Call, routed: RoutedTarget, target: Target) -> PlannedT
         target,
         retries=routed.retries if routed.retries is not None else options.retries,
         retry_statuses=retry_statuses - KEY_REFUSED,  # a key that is refused stays so
-        failover_statuses=routed.fallback_statuses,
+        failover_statuses=FALLBACK_STATUSES if routed.fallback_statuses is None else routed.fallback_statuses,
         delay=routed.delay,
         params=routed.params,
         set_headers=routed.set_headers,
         removed_headers=routed.removed_headers,
+        via=routed.via,
     )

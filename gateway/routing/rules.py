@@ -4,16 +4,19 @@ The caller must have access to what the call names; the rule's targets are reach
 names its account stays there.
 """
 
+from collections.abc import Iterator
+
 from msgspec.structs import replace
 
 from gateway.call.call import Call
-from gateway.call.plan import Plan
+from gateway.call.plan import Plan, PlannedTarget
 from gateway.limits.asked import asked_of
 from gateway.objects import ownership
-from gateway.routing.plan import note_skipped, plan_of_routing, planned_target, target_of, unfit
+from gateway.routing.plan import note_skipped, plan_of_routing, planned_target, planned_targets, target_of, unfit
 from providers.routing.shape import MODEL_TYPES
 from providers.snapshot import Target
 from rules.compiled import CompiledRule, RuleSet
+from rules.routes import Route
 
 AUDIT = "audit"
 
@@ -56,19 +59,27 @@ async def _with_fallbacks(call: Call, plan: Plan, rules: list[CompiledRule]) -> 
             continue
         used.append(rule)
         statuses, seen = route.statuses - seen, seen | route.statuses
-        for routed in route.fallbacks:
-            target = target_of(routed)
-            reason = unfit(call, routed, target, home)
-            if target is None or reason:
-                skipped.append(f"{routed.name}: {reason}")
-                continue
-            if target.model.public_name in taken:
-                continue
-            taken.add(target.model.public_name)
-            made = planned_target(call, routed, target)
-            planned.append(replace(made, stage=rule.label, failover_statuses=statuses))
+        for made in _fallbacks(call, route, home, skipped):
+            if made.target.model.public_name not in taken:
+                taken.add(made.target.model.public_name)
+                planned.append(replace(made, stage=rule.label, failover_statuses=statuses))
     note_skipped(call, skipped)
     return replace(plan, targets=tuple(planned)), used
+
+
+def _fallbacks(call: Call, route: Route, home: str, skipped: list[str]) -> Iterator[PlannedTarget]:
+    """Yield the fallbacks that can take the call, of a virtual model all of its targets in its order; the others go to
+    ``skipped``."""
+    for routed in route.fallbacks:
+        if routed.inner is not None:
+            yield from planned_targets(call, routed.inner, home, skipped)
+            continue
+        target = target_of(routed)
+        reason = unfit(call, routed, target, home)
+        if target is None or reason:
+            skipped.append(f"{routed.way}: {reason}")
+        else:
+            yield planned_target(call, routed, target)
 
 
 def _note(call: Call, rule: CompiledRule) -> None:

@@ -16,7 +16,9 @@ from providers.manifests.people import Run, changed_fields
 from providers.manifests.place import Place, Secret
 from providers.manifests.plan import Change
 from providers.manifests.wanted import EVERYONE, GrantKey, Wanted, WantedAccount, WantedKey, WantedModel
-from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subject
+from providers.models import Grant, Model, ModelSubject, ProviderAccount, Subject, known_targets
+from providers.routing.shape import routed_names
+from providers.routing.targets import Known, target_faults
 from providers.vendors import VENDORS
 
 Stored = dict[str, tuple[ProviderAccount, bool]]
@@ -44,7 +46,28 @@ def write_accounts(run: Run, wanted: Wanted) -> None:
             spoken_for.add(account.name)
             grants = dict.fromkeys([*account.grants, *asked.get(account.name, ())])
             _write_grants(run, written, grants, account.where.get("collaborators"))
+    _judge_targets(run, wanted)
     _write_permissions(run, wanted, spoken_for)
+
+
+def _judge_targets(run: Run, wanted: Wanted) -> None:
+    """Find what is wrong with the targets of virtual models. With faults not all is saved that they may name."""
+    if not run.virtual_models:
+        return
+    known = known_targets()
+    if run.reading.faults:
+        coming = [(account.name, model) for account in wanted.accounts for model in account.models or ()]
+        routed = {f"{name}/{model.name}": routed_names(model.fields.get("routing")) for name, model in coming}
+        known = Known(
+            {**known.accounts, **{account.name: VENDORS[account.kind].virtual for account in wanted.accounts}},
+            known.models | routed.keys(),
+            known.open_accounts | {each.name for each in wanted.accounts if each.fields.get("any_model")},
+            {**known.targets, **{name: targets for name, targets in routed.items() if targets}},
+        )
+    for model, where in run.virtual_models:
+        faults = target_faults(model.public_name, model.routing, known)
+        if faults:
+            where.get("routing").fault(" ".join(faults))
 
 
 def _stored(names: list[str]) -> Stored:
@@ -222,7 +245,9 @@ def _write_models(run: Run, account: ProviderAccount, wanted: list[WantedModel],
         new = model.pk is None
         changes = changed_fields(model, entry.fields)
         if new or changes:
+            model.targets_are_judged = False
             run.save(model, entry.where, exclude={"account"})
+            run.virtual_models += [(model, entry.where)] if model.routing else []
         moves = _write_subjects(run, model, entry, subjects.get(model.pk, []))
         name = f"{account.name}/{entry.name}"
         if new:

@@ -13,6 +13,7 @@ from providers.manifests.cost import same_price
 from providers.manifests.place import Place, Reading
 from providers.manifests.plan import Change, Plan
 from providers.manifests.wanted import EVERYONE, Wanted, WantedTeam, WantedUser, WantedVirtualAccount
+from providers.models import Model
 
 UNORDERED = {"model_types", "features", "open_resources", "proxy_paths"}
 # Where a manifest writes what a table keeps under another name.
@@ -37,6 +38,8 @@ class Run:
     users: dict[str, User] = field(default_factory=dict)
     teams: dict[str, Team | None] = field(default_factory=dict)
     virtual_accounts: dict[str, VirtualAccount | None] = field(default_factory=dict)
+    virtual_models: list[tuple[Model, Place]] = field(default_factory=list)
+    """Those that are written, and where they are in the manifests: their targets are judged once all are."""
 
     def save(self, thing: DjangoModel, where: Place, *, exclude: set[str] | None = None) -> None:
         """Check ``thing`` and save it, unless there are faults."""

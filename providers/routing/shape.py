@@ -274,12 +274,24 @@ def statuses(codes: Any) -> frozenset[int] | None:
 
 def target_names(config: Any) -> list[str]:
     """Return the names of a configuration's targets and of its mirror, as ``account/model``."""
-    if not isinstance(config, dict):
-        return []
-    targets = config.get("load_balance_targets")
-    targets = [*(targets if isinstance(targets, list) else ()), config.get("mirror")]
-    found = [target.get("target") for target in targets if isinstance(target, dict)]
+    mirror = mirror_name(config)
+    return routed_names(config) + ([mirror] if mirror is not None else [])
+
+
+def routed_names(config: Any) -> list[str]:
+    """Return the names of a configuration's targets, as ``account/model``."""
+    targets = config.get("load_balance_targets") if isinstance(config, dict) else None
+    found = (
+        [target.get("target") for target in targets if isinstance(target, dict)] if isinstance(targets, list) else []
+    )
     return [name for name in found if isinstance(name, str)]
+
+
+def mirror_name(config: Any) -> str | None:
+    """Return the name of a configuration's mirror, as ``account/model``."""
+    mirror = config.get("mirror") if isinstance(config, dict) else None
+    name = mirror.get("target") if isinstance(mirror, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _known(name: object, known: Iterable[str]) -> str:

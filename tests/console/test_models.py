@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from providers.choices import MODEL_TYPES
-from providers.models import Model, ModelSubject
+from providers.models import Grant, Model, ModelSubject, ProviderAccount
 from tests.console.conftest import form_data, messages
 
 LIST = "/admin/providers/model/"
@@ -105,3 +105,29 @@ def test_the_page_leads_to_the_calls_of_the_model(installation, as_root):
     link = "/admin/usage/usagerecord/?model_asked=mine-openai%2Fgpt-4o-mini"
     assert link in page
     assert [row.account for row in as_root.get(link).context["cl"].result_list] == ["mine-openai"]
+
+
+def test_a_virtual_models_page_shows_the_way_and_refuses_a_cycle(installation, as_root, as_mia):
+    """What is behind a virtual model of an account that one does not manage stays out of sight."""
+    target = installation.mine["model"].public_name
+    smart, foreign = (ProviderAccount.objects.create(kind="virtual-model", name=name) for name in ("smart", "foreign"))
+    Grant.objects.create(account=smart, role="manager", user=installation.mia)
+
+    def virtual(account, name, *targets):
+        listed = [{"target": each, "priority": number} for number, each in enumerate(targets)]
+        routing = {"type": "priority-based-routing", "load_balance_targets": listed}
+        return Model.objects.create(account=account, name=name, model_types=["chat"], routing=routing)
+
+    virtual(foreign, "hidden", "other-openai/gpt-4o-mini")
+    virtual(smart, "inner", target)
+    outer = virtual(smart, "outer", "smart/inner", "foreign/hidden")
+    address = reverse("admin:providers_model_change", args=[outer.pk])
+    for client, sees in ((as_root, True), (as_mia, False)):
+        page = client.get(address).content.decode()
+        assert f"smart/inner: priority-based-routing over {target}" in page
+        assert ("foreign/hidden: priority-based-routing" in page) is sees
+    inner = reverse("admin:providers_model_change", args=[Model.objects.get(name="inner").pk])
+    routing = {"type": "least-busy-routing", "load_balance_targets": [{"target": "smart/outer"}, {"target": target}]}
+    data = form_data(as_root.get(inner)) | {"routing": json.dumps(routing)}
+    (fault,) = as_root.post(inner, data).context["adminform"].form.errors["routing"]
+    assert "smart/inner -> smart/outer -> smart/inner. Take one of them out." in fault

@@ -69,7 +69,7 @@ def test_the_timeline_says_what_took_how_long_and_why_the_next():
     shown = timeline(
         [
             attempt(1, 4, latency_us=100_000, ttft_us=None, **failed),
-            attempt(2, 204, latency_us=500_000, **timed_out),
+            attempt(2, 204, latency_us=500_000, decision={"via": "smart/inner"}, **timed_out),
             attempt(3, 704, latency_us=296_000, ttft_us=148_000, model_resolved="other/gpt-4o"),
         ]
     )
@@ -83,6 +83,7 @@ def test_the_timeline_says_what_took_how_long_and_why_the_next():
         "Tried again at the same target because of 503 upstream_error.",
     ]
     assert second["notes"] == [
+        "Reached through smart/inner.",
         "It ended with 504 timeout; the provider sent no status.",
         "Went on to other/gpt-4o because of 504 timeout.",
     ]

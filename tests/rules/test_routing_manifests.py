@@ -141,10 +141,15 @@ def test_what_others_write_is_passed_over_and_said() -> None:
 
 
 def test_targets_that_can_not_answer_are_said() -> None:
-    ProviderAccount.objects.create(kind="virtual-model", name="smart")
-    notes = apply(FALLBACK.replace("- target: azure/gpt-4o\n", "- target: smart/chat\n")).notes
-    assert any("Rule model-fallback-config/rest" in note and "can't be one" in note for note in notes), notes
+    smart = ProviderAccount.objects.create(kind="virtual-model", name="smart")
+    virtual = FALLBACK.replace("- target: azure/gpt-4o\n", "- target: smart/chat\n")
+    notes = apply(virtual).notes
+    assert any("Rule model-fallback-config/rest" in note and "model 'smart/chat'" in note for note in notes), notes
     assert "It can fit no call." in " ".join(note for note in notes if "rest" in note)
+    Model.objects.create(account=smart, name="chat", model_types=["chat"])
+    assert not [note for note in apply(virtual).notes if "rest" in note], "a virtual model may be one"
+    mirrored = SPREAD.replace("target: openai-main/gpt-4o-mini, percent", "target: smart/chat, percent")
+    assert any("mirror 'smart/chat' (a virtual model can't be one)" in note for note in apply(mirrored).notes)
 
 
 @pytest.mark.parametrize(

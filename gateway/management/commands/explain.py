@@ -8,8 +8,10 @@ from django.utils import timezone
 
 from accounts.command import GatehouseCommand
 from accounts.models import Team, User, VirtualAccount
+from gateway.directory.accounts import account_snapshots
+from gateway.directory.nesting import nest_rules
 from providers.models import Model
-from providers.routing.compiled import Routing, compile_routing
+from providers.routing.words import inner_lines, routing_lines
 from rules import compiled, periods, spending
 from rules.asked import Asked, asked_by
 from rules.compiled import CompiledRule, RuleSet
@@ -47,22 +49,21 @@ class Command(GatehouseCommand):
         for rule in rules.budgets.fitting(asked):
             if rule not in deciding:
                 self.stdout.write(f"budget {rule.label}: is charged; another of its configuration decides")
-        virtual = compile_routing(known.routing) if known is not None and known.routing else None
-        if virtual is not None:
-            self.stdout.write(_virtual(asked.model, virtual))
-        for line in _routes(rules, asked, routed=virtual is not None):
+        for line in _routing(rules, asked, known):
             self.stdout.write(line)
         if not counting:
             self.stdout.write("No rate limit and no budget counts such a call.")
 
 
-def _virtual(model: str, routing: Routing) -> str:
-    said = f"virtual model {model}: {routing.type} over {', '.join(target.name for target in routing.targets)}"
-    if routing.mirror is not None:
-        said += f"; copies of {routing.mirror_percent:g}% of the calls go to {routing.mirror.name}"
-    if routing.hedge is not None:
-        said += f"; a second request goes out where the first is slower than {routing.hedge:.1%} of its answers"
-    return said
+def _routing(rules: RuleSet, asked: Asked, known: Model | None) -> Iterator[str]:
+    """Yield where the model's own routing and routing rules would send a call."""
+    accounts = account_snapshots({})
+    virtual = known is not None and bool(known.routing)
+    account = accounts.get(asked.account) if virtual else None
+    routing = account.models[asked.model.partition("/")[2]].routing if account is not None else None
+    if routing is not None:
+        yield from routing_lines(f"virtual model {asked.model}", routing)
+    yield from _routes(nest_rules(rules, accounts) or rules, asked, routed=routing is not None)
 
 
 def _routes(rules: RuleSet, asked: Asked, *, routed: bool) -> Iterator[str]:
@@ -72,12 +73,12 @@ def _routes(rules: RuleSet, asked: Asked, *, routed: bool) -> Iterator[str]:
         assert route is not None  # they are the routing rules
         if route.routing is not None and not routed:
             routed = rule.mode != "audit"
-            names = ", ".join(target.name for target in route.routing.targets)
-            yield f"routing rule {rule.label} ({rule.mode}): {route.routing.type} over {names}"
+            yield from routing_lines(f"routing rule {rule.label} ({rule.mode})", route.routing)
         elif route.fallbacks:
             names = ", ".join(target.name for target in route.fallbacks)
             statuses = ", ".join(map(str, sorted(route.statuses)))
             yield f"fallback rule {rule.label} ({rule.mode}): after {statuses} goes on to {names}"
+            yield from inner_lines(route.fallbacks)
 
 
 def _budget(rule: CompiledRule, unit: Unit, limit: int, entity: str, held: spending.Held | None, now: float) -> str:

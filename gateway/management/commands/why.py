@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts.command import GatehouseCommand
 from accounts.printable import printable
-from usage.decisions import decision_lines
+from usage.decisions import VIA, decision_lines
 from usage.models import UsageRecord
 from usage.ratings import earlier_costs
 from usage.words import money
@@ -45,7 +45,8 @@ def _attempt(record: UsageRecord) -> str:
         return f"refused before any attempt: {record.status} {record.error_class}: {record.error_message}"
     cost = money(record.cost)
     end = f"{record.status}" + (f" {record.error_class}: {record.error_message}" if record.error_class else "")
-    where = record.model_resolved or record.account
+    via = record.decision.get(VIA)
+    where = (record.model_resolved or record.account) + (f" (via {via})" if via else "")
     tokens = f"{record.input_tokens} + {record.output_tokens} tokens"
     price = f", price {record.price_version}" if record.price_version else ""
     return (

@@ -60,6 +60,11 @@ FALLBACK = {
             "when": {"models": ["one/kept"], "response_status_codes": [429, 500]},
             "fallback_models": [{"target": "nobody/m"}, {"target": "three/m"}],
         },
+        {
+            "id": "virtual",
+            "when": {"models": ["one/through"], "response_status_codes": ["503"]},
+            "fallback_models": [{"target": "smart/chaos", "override_params": {"seed": 5}}],
+        },
     ],
 }
 
@@ -123,7 +128,21 @@ MIRROR_BUDGET = {
 def server(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Gateway]:
     """Three accounts, of which callers may use the first."""
     with Installation(tmp_path_factory.mktemp("rules") / "data", migrated_data) as installation:
-        names = ("m", "moved", "lost", "kept", "dear", "cheap", "tiny", "strange", "watched", "h", "costly", "chaos")
+        names = (
+            "m",
+            "moved",
+            "lost",
+            "kept",
+            "dear",
+            "cheap",
+            "tiny",
+            "strange",
+            "watched",
+            "h",
+            "costly",
+            "chaos",
+            "through",
+        )
         models = [
             chat_model(
                 name,
@@ -195,6 +214,19 @@ def test_the_first_fallback_with_the_status_answers(client: OpenAI, stages: list
     assert said == who
     assert msgspec.json.decode(headers["x-tfy-applied-rules"]) == {"routing": ["backup/limits", "backup/faults"]}
     assert len(stages[0].turns) == 1
+
+
+def test_a_fallback_may_be_a_virtual_model(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
+    stages[0].play(refuse(503))
+    said, headers = asked(client, "one/through")
+    assert said == "two"
+    assert msgspec.json.decode(stages[1].turns[0].body)["seed"] == 5
+    records = server.installation.records(3, request_id=headers["x-request-id"])
+    assert [(each["model_resolved"], each["decision"].get("via", "")) for each in records] == [
+        ("one/through", ""),
+        ("one/chaos", "smart/chaos"),
+        ("two/chaos", "smart/chaos"),
+    ]
 
 
 def test_other_statuses_are_the_calls_answer(client: OpenAI, stages: list[Stage]) -> None:

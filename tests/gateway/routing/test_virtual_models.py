@@ -74,6 +74,17 @@ SMART = {
         ),
         virtual("vectors", target(0), {"target": "two/e", "priority": 1}, model_types=["embedding"]),
         virtual("mixed", {"target": "claude/c", "priority": 0}, target(1)),
+        virtual(
+            "outer",
+            {
+                "target": "smart/inner",
+                "priority": 0,
+                "override_params": {"temperature": 0.75},
+                "headers_override": {"set": {"x-way": "outer"}},
+            },
+            target(2),
+        ),
+        virtual("inner", target(0, override_params={"temperature": 0.25, "seed": 3}), target(1)),
     ],
 }
 CLAUDES = {
@@ -395,6 +406,31 @@ def test_a_target_that_is_renamed_is_known_to_fail(server: Gateway, client: Open
     assert len(stages[0].turns) == 2
 
 
+def test_a_virtual_model_is_a_target_of_another(
+    server: Gateway, client: OpenAI, stages: list[Stage], token: str
+) -> None:
+    raw = client.chat.completions.with_raw_response.create(model="smart/outer", messages=MESSAGES)
+    assert raw.headers["x-tfy-resolved-model"] == "one/m"
+    body = json.loads(stages[0].turn().body)
+    assert (body["temperature"], body["seed"]) == (0.75, 3), "the outer one over the inner one"
+    assert stages[0].turn().headers["x-way"] == "outer"
+    stages[0].play(refuse(503))
+    stages[1].play(refuse(503))
+    raw = client.chat.completions.with_raw_response.create(model="smart/outer", messages=MESSAGES)
+    records = server.installation.records(3, request_id=raw.headers["x-request-id"])
+    assert [(each["model_resolved"], each["decision"].get("via")) for each in records] == [
+        ("one/m", "smart/inner"),
+        ("two/m", "smart/inner"),
+        ("three/m", ""),
+    ]
+    why = server.installation.command("why", raw.headers["x-request-id"]).stdout
+    assert "attempt 1 at one/m (via smart/inner): 503" in why
+    assert "attempt 3 at three/m: 200" in why
+    explain = server.installation.command("explain", "--as", USER, "--model", "smart/outer").stdout
+    assert "virtual model smart/outer: priority-based-routing over smart/inner, three/m" in explain
+    assert "\n  smart/inner: priority-based-routing over one/m, two/m\n" in explain
+
+
 def test_manifests_come_back_as_they_were(server: Gateway) -> None:
     done = server.installation.command("export", "--account", "smart")
     assert done.returncode == 0, done.stderr
@@ -410,7 +446,7 @@ def test_manifests_come_back_as_they_were(server: Gateway) -> None:
     [
         (virtual("x", {"target": "nowhere/m"}), "the provider account 'nowhere' does not exist"),
         (virtual("x", {"target": "one/other"}), "the account has no such model"),
-        (virtual("x", {"target": "smart/chat"}), "can't be a target"),
+        (virtual("x", {"target": "smart/x"}), "lead back to themselves: smart/x -> smart/x."),
         (virtual("x", {"target": "one/m", "weight": 1}), "weight: is not known"),
     ],
 )

@@ -1,0 +1,90 @@
+"""Resolves the virtual models that other virtual models, and routing rules, have as targets: in the snapshot, whenever
+accounts or rules change."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from providers.routing.compiled import RoutedTarget, Routing
+from providers.routing.nesting import Find, Inner, nested, nested_target
+from providers.snapshot import AccountSnapshot, ByName, ModelSnapshot
+from rules.compiled import RuleSet
+from rules.routes import Route
+
+logger = logging.getLogger("gateway.directory.directory")
+
+
+def find_in(accounts: ByName[AccountSnapshot]) -> Find:
+    """Return what says which virtual model a target names."""
+    virtual = {name for name, account in (*accounts.items(), *accounts.aliases.items()) if account.vendor.virtual}
+
+    def find(target: RoutedTarget) -> Inner | None:
+        if target.account not in virtual:
+            return None
+        account = accounts[target.account]
+        model: ModelSnapshot | None = account.models.get(target.model)
+        if model is None or model.routing is None:
+            return None
+        return Inner(model.public_name, account.enabled and model.enabled, model.model_types, model.routing)
+
+    return find
+
+
+def nest(accounts: ByName[AccountSnapshot]) -> ByName[AccountSnapshot]:
+    """Return the accounts with the targets of their virtual models resolved; the same object where nothing changes.
+
+    A target that leads back to itself, or that is too deep, stays out of every call, and is logged: it can only be
+    stored by two who save at once.
+    """
+    find = find_in(accounts)
+    changed = {
+        account.name: resolved
+        for account in accounts.values()
+        if account.vendor.virtual and (resolved := _resolved(account, find)) is not account
+    }
+    if not changed:
+        return accounts
+    return ByName(
+        {name: changed.get(name, account) for name, account in accounts.items()},
+        {alias: changed.get(account.name, account) for alias, account in accounts.aliases.items()},
+    )
+
+
+def _resolved(account: AccountSnapshot, find: Find) -> AccountSnapshot:
+    changed: dict[str, ModelSnapshot] = {}
+    for name, model in account.models.items():
+        routing = nested(model.routing, find, model.public_name) if model.routing is not None else None
+        if routing is not None and routing != model.routing:
+            changed[name] = replace(model, routing=routing)
+            _log_faults(model.public_name, routing)
+    if not changed:
+        return account
+    aliases: Mapping[str, ModelSnapshot] = getattr(account.models, "aliases", {})
+    return replace(
+        account,
+        models=ByName(
+            {name: changed.get(name, model) for name, model in account.models.items()},
+            {alias: changed.get(model.name, model) for alias, model in aliases.items()},
+        ),
+        upstream_ids={key: changed.get(model.name, model) for key, model in account.upstream_ids.items()},
+    )
+
+
+def nest_rules(rules: RuleSet | None, accounts: ByName[AccountSnapshot]) -> RuleSet | None:
+    """Return the rules with the targets of routing rules resolved; the same object where nothing changes."""
+    if rules is None or not rules.routes.rules:
+        return rules
+    find = find_in(accounts)
+
+    def resolved(route: Route) -> Route:
+        routing = nested(route.routing, find) if route.routing is not None else None
+        fallbacks = tuple(nested_target(target, find) for target in route.fallbacks)
+        return replace(route, routing=routing, fallbacks=fallbacks)
+
+    return rules.with_routes(resolved)
+
+
+def _log_faults(name: str, routing: Routing) -> None:
+    for leaf in routing.leaves:
+        if leaf.fault:
+            logger.error("A target of the virtual model %s is left out: %s %s.", name, leaf.way, leaf.fault)

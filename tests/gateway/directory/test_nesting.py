@@ -1,0 +1,95 @@
+"""Virtual models over virtual models in the snapshot: resolved whenever an account on the way changes."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from gateway.directory.accounts import account_snapshots
+from gateway.directory.nesting import nest, nest_rules
+from providers.models import Alias, Model, ProviderAccount
+from providers.snapshot import AccountSnapshot, ByName
+from rules import compiled
+from rules.models import RoutingRule
+from tests.providers.routing.test_nesting import priority
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def accounts() -> dict[str, ProviderAccount]:
+    made = {name: ProviderAccount.objects.create(kind="openai", name=name) for name in ("x", "y")}
+    made |= {name: ProviderAccount.objects.create(kind="virtual-model", name=name) for name in ("v", "w")}
+    for name in ("x", "y"):
+        Model.objects.create(account=made[name], name="m", model_types=["chat"])
+    virtual(made["w"], "inner", priority("x/m", "y/m"))
+    virtual(made["v"], "outer", priority("w/inner", {"target": "y/m", "override_params": {"seed": 1}}))
+    return made
+
+
+def virtual(account: ProviderAccount, name: str, routing: dict[str, Any]) -> Model:
+    return Model.objects.create(account=account, name=name, model_types=["chat"], routing=routing)
+
+
+def ways(accounts: ByName[AccountSnapshot], name: str = "outer") -> list[str]:
+    routing = accounts["v"].models[name].routing
+    assert routing is not None
+    return [f"{leaf.way}{' !' if leaf.fault else ''}" for leaf in routing.leaves]
+
+
+def test_the_outer_one_follows_the_inner_one(accounts: dict[str, ProviderAccount]) -> None:
+    found = account_snapshots({})
+    assert ways(found) == ["w/inner -> x/m", "w/inner -> y/m", "y/m"]
+    assert nest(found) is found, "nothing changed"
+    inner = Model.objects.get(name="inner")
+    inner.routing = priority("y/m")
+    inner.save()
+    later = account_snapshots(found, {accounts["w"].pk})
+    assert ways(later) == ["w/inner -> y/m", "y/m"]
+    assert later["v"].models["outer"] is later["v"].upstream_ids["outer"]
+    assert later["x"] is found["x"]
+    Model.objects.filter(name="inner").update(enabled=False)
+    assert ways(account_snapshots(later, {accounts["w"].pk})) == ["w/inner -> y/m !", "y/m"]
+    inner.delete()
+    assert ways(account_snapshots(later, {accounts["w"].pk})) == ["w/inner", "y/m"]
+
+
+def test_former_names_lead_there(accounts: dict[str, ProviderAccount]) -> None:
+    ProviderAccount.objects.filter(name="w").update(name="renamed")
+    Alias.objects.create(account=accounts["w"], name="w")
+    Alias.objects.create(account=accounts["v"], name="former", model=Model.objects.get(name="outer"))
+    found = account_snapshots({})
+    assert ways(found) == ["renamed/inner -> x/m", "renamed/inner -> y/m", "y/m"]
+    assert ways(found, "former") == ways(found)
+
+
+def test_a_cycle_that_two_made_at_once_is_said_and_left_out(
+    accounts: dict[str, ProviderAccount], caplog: pytest.LogCaptureFixture
+) -> None:
+    Model.objects.filter(name="inner").update(routing=priority("v/outer", "x/m"))
+    with caplog.at_level(logging.ERROR):
+        found = account_snapshots({})
+    assert ways(found) == ["w/inner -> v/outer !", "w/inner -> x/m", "y/m"]
+    said = "A target of the virtual model v/outer is left out: w/inner -> v/outer leads back to itself: "
+    assert f"{said}v/outer -> w/inner -> v/outer." in caplog.text
+
+
+def test_routing_rules_reach_them_and_follow(accounts: dict[str, ProviderAccount]) -> None:
+    spread = {"routing": priority("v/outer", "x/m")}
+    RoutingRule.objects.create(form="gateway-load-balancing-config", group="g", name="s", effect=spread)
+    fallback = {"fallback": {"models": [{"target": "w/inner"}]}}
+    RoutingRule.objects.create(form="gateway-fallback-config", group="g", name="f", effect=fallback)
+    found = account_snapshots({})
+    rules = nest_rules(compiled.load(), found)
+    assert rules is not None
+    assert nest_rules(rules, found) is rules
+    routes = {rule.name: rule.route for rule in rules.routes.rules.values()}
+    assert routes["s"] is not None
+    assert routes["f"] is not None
+    assert [leaf.way for leaf in routes["s"].leaves] == [
+        "v/outer -> w/inner -> x/m",
+        "v/outer -> w/inner -> y/m",
+        "v/outer -> y/m",
+        "x/m",
+    ]
+    assert [leaf.way for leaf in routes["f"].leaves] == ["w/inner -> x/m", "w/inner -> y/m"]
