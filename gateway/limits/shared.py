@@ -16,6 +16,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gateway.call.ending import end
 from gateway.limits.checks import NEVER, SLOTS, Asked, Outcome, blocked
 from gateway.limits.scripts import TAKE, TELL
 
@@ -62,8 +63,7 @@ class SharedCounters:
 
     async def stop(self) -> None:
         """Report what is waiting and close."""
-        if self._renewing is not None:
-            self._renewing.cancel()
+        await end(self._renewing)
         with contextlib.suppress(*FAULTS):
             await self._send(self._take_waiting())
         await self._redis.aclose()

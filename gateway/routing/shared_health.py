@@ -5,7 +5,6 @@ while, reads what it missed. Nothing waits for Redis: without it each worker kno
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections import deque
@@ -15,6 +14,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gateway.call.ending import end
 from gateway.routing.health import LONGEST_REST_SECONDS, Event, Health
 
 logger = logging.getLogger("gateway.routing")
@@ -55,10 +55,7 @@ class SharedHealth:
         """End what :meth:`start` began."""
         self._health.report = None
         for task in (self._following, self._sending):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await end(task)
         await self._redis.aclose()
 
     def report(self, event: Event) -> None:

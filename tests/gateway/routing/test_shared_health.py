@@ -1,9 +1,7 @@
-"""What one worker sees of a target, the others know a moment later: through a real Redis, in processes of their own."""
+"""What one worker sees of a target, the others know a moment later: through a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
 
@@ -12,12 +10,8 @@ import redis
 
 from gateway.routing.health import Health, Sample
 from gateway.routing.shared_health import STREAM, SharedHealth
-from tests.gateway.routing.test_virtual_models import MESSAGES, target, virtual
 from tests.support import servers
-from tests.support.fixtures import USER
-from tests.support.installation import Gateway, Installation, promised
-from tests.support.manifests import ACCESS, chat_model, provider
-from tests.support.stage import Stage, completion
+from tests.support.installation import promised
 
 GOOD = Sample(0.0, None, None)
 
@@ -119,49 +113,3 @@ async def test_without_redis_each_knows_its_own() -> None:
     await asyncio.sleep(0.1)
     assert worker.rests("a/m")
     await worker.shared.stop()
-
-
-@pytest.fixture(scope="module")
-def stages() -> Iterator[list[Stage]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(Stage()) for _ in range(2)]
-
-
-@pytest.fixture(scope="module")
-def gateways(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path, stages: list[Stage]) -> Iterator[Any]:
-    env = {"REDIS_URL": servers.redis_url()}
-    with Installation(tmp_path_factory.mktemp("shared-health") / "data", migrated_data, env) as installation:
-        stubborn = {"attempts": 2, "delay": 1, "on_status_codes": ["401", "503"]}
-        smart = {
-            "type": "provider-account/virtual-model",
-            "name": "smart",
-            "collaborators": [{"subject": f"user:{USER}", "role_id": ACCESS}],
-            "integrations": [virtual("chat", target(0, retry_config=stubborn), target(1))],
-        }
-        models = [chat_model("m", model_id="gpt-4o-mini")]
-        accounts = [
-            provider(name, stage.url, models=models, access=())
-            for name, stage in zip(("one", "two"), stages, strict=True)
-        ]
-        installation.apply(smart, *accounts)
-        token = installation.do("token", "router", user=USER)
-        yield [installation.gateway(), installation.gateway()], token
-
-
-def test_a_worker_spares_what_another_saw_refuse_its_key(
-    gateways: tuple[list[Gateway], str], stages: list[Stage]
-) -> None:
-    servers_, token = gateways
-    stages[0].play(lambda turn: turn.answer({"error": {"message": "no key"}}, 401))
-    stages[1].play(lambda turn: turn.answer(completion("two", 5, 7)))
-
-    def said(gateway: Gateway) -> str:
-        with gateway.sdk(token) as client:
-            answer = client.chat.completions.create(model="smart/chat", messages=MESSAGES)
-        return answer.choices[0].message.content or ""
-
-    assert said(servers_[0]) == "two"
-    assert len(stages[0].turns) == 1, "a key that is refused is not tried again"
-    servers.wait_until(lambda: "another worker saw it fail with 401" in servers_[1].log, seconds=promised(1))
-    assert [said(servers_[1]) for _ in range(3)] == ["two"] * 3
-    assert len(stages[0].turns) == 1
