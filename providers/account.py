@@ -5,12 +5,12 @@ from decimal import Decimal
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models import TextChoices
 from django.dispatch import Signal
 
-from providers import egress, headers
+from providers import azure, egress, headers
 from providers.bound_secrets import BoundSecrets
 from providers.choices import default_models_fault, resource_fault
 from providers.credentials import kinds
@@ -54,6 +54,16 @@ class ProviderAccount(BoundSecrets):
 
     organization = models.CharField(max_length=200, blank=True)
     project = models.CharField(max_length=200, blank=True)
+    api_version = models.CharField(
+        "API version",
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[RegexValidator(azure.VERSION, "Write it like 2024-10-21, 2025-04-01-preview, v1 or preview.")],
+        help_text="Azure only: the api-version that calls name. Empty: none below …/openai/v1, "
+        f"{azure.NEWEST_VERSION} below …/openai.",
+    )
     connect_timeout = models.FloatField(
         default=10, validators=[MinValueValidator(0.1), MaxValueValidator(300)], help_text="Seconds to connect."
     )
@@ -131,6 +141,11 @@ class ProviderAccount(BoundSecrets):
         return vendor_of(self.kind, self.url)
 
     @property
+    def called_version(self) -> str:
+        """The ``api-version`` of its calls; empty: they name none."""
+        return self.api_version or str(self.vendor.api_version)
+
+    @property
     def asks_stream_usage(self) -> bool:
         """Whether streams are asked for their token counts: as the account says, else as its vendor's row does."""
         if self.stream_usage == self.StreamUsage.AUTO:
@@ -152,6 +167,7 @@ class ProviderAccount(BoundSecrets):
         problem = egress.url_fault(self.url)
         if problem:
             raise ValidationError({"base_url": problem})
+        self._check_version()
         self._check_headers()
         for field in ("open_resources", "proxy_paths"):
             value = getattr(self, field)
@@ -166,13 +182,27 @@ class ProviderAccount(BoundSecrets):
 
     def _check_virtual(self) -> None:
         """Raise ``ValidationError`` for what only an account with a server has."""
-        given = {"base_url": self.base_url, "any_model": self.any_model, "open_resources": self.open_resources}
+        given = {"base_url": self.base_url, "api_version": self.api_version, "any_model": self.any_model}
+        given |= {"open_resources": self.open_resources}
         given |= {"proxy_paths": self.proxy_paths, "register_fine_tuned": self.register_fine_tuned}
         faults = {name: "Virtual models have no server of their own: leave it out." for name in given if given[name]}
         if faults:
             raise ValidationError(faults)
         if self.api_key or self.extra_headers:
             raise ValidationError("Virtual models have no server of their own: leave out the key and the headers.")
+
+    def _check_version(self) -> None:
+        """Raise ``ValidationError`` for an address or a version that no call to Azure could have."""
+        if not self.vendor.deployments:
+            if self.api_version:
+                raise ValidationError({"api_version": f"{VENDORS[self.kind].label} takes none: leave it out."})
+            return
+        fault = azure.address_fault(self.url)
+        if fault:
+            raise ValidationError({"base_url": fault})
+        if self.api_version and bool(self.vendor.api_version) != self.api_version.startswith("20"):
+            said = "like 2024-10-21 below …/openai" if self.vendor.api_version else "v1 or preview below …/openai/v1"
+            raise ValidationError({"api_version": f"Write one {said}, or leave it out."})
 
     def _check_headers(self) -> None:
         """Raise ``ValidationError`` for what no HTTP header can carry: a call that has it can't be sent at all."""

@@ -70,7 +70,10 @@ class ProviderAccountAdmin(ScopedAdmin):
     actions_detail = ("add_from_catalogue", "discover", "add_by_hand", "test_credentials")
     fieldsets = (
         (None, {"fields": ("kind", "name", "keep_old_name", "rename_anyway", "enabled")}),
-        ("Address and credentials", {"fields": ("base_url", "api_key", "clear_key", "organization", "project")}),
+        (
+            "Address and credentials",
+            {"fields": ("base_url", "api_version", "api_key", "clear_key", "organization", "project")},
+        ),
         (
             "Several keys",
             {

@@ -26,6 +26,9 @@ NO_LIST = (
     "Vertex AI lists no models below a project's location. Add the catalogue's (manage.py seed_catalogue ACCOUNT), "
     "or name them in the console or a manifest."
 )
+NO_DEPLOYMENTS = (
+    "Azure lists the models that could be deployed, not the deployments. Name these in the console or a manifest."
+)
 # What a name says of its model, where nothing else says it. The first that fits.
 TYPES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(pattern), types)
@@ -73,6 +76,8 @@ def discover(account: ProviderAccount) -> list[KnownModel]:
         raise DiscoveryFailed(f"The account can't be called: {fault}")
     if account.vendor.vertex:
         raise DiscoveryFailed(NO_LIST)
+    if account.vendor.deployments:
+        raise DiscoveryFailed(NO_DEPLOYMENTS)
     try:
         client = account_client(account, max_bytes=LARGEST_PAGE)
     except TokenRefused as refusal:

@@ -131,6 +131,7 @@ class ProviderAccountForm(forms.ModelForm):
             "kind",
             "name",
             "base_url",
+            "api_version",
             "organization",
             "project",
             "connect_timeout",

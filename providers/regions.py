@@ -15,15 +15,9 @@ OPENAI_REGIONS = (
     ("https://ae.api.openai.com/v1", "United Arab Emirates"),
 )
 
-BEDROCK_REGIONS = tuple(
-    (f"https://bedrock-runtime.{region}.amazonaws.com/openai/v1", region)
-    for region in (
-        "us-east-1",
-        "us-east-2",
-        "us-west-2",
-        "eu-central-1",
-        "eu-west-1",
-        "ap-northeast-1",
-        "ap-southeast-2",
-    )
-)
+_AWS = ("us-east-1", "us-east-2", "us-west-2", "eu-central-1", "eu-west-1", "ap-northeast-1", "ap-southeast-2")
+BEDROCK_REGIONS = tuple((f"https://bedrock-runtime.{region}.amazonaws.com/openai/v1", region) for region in _AWS)
+# Claude's own API on both of Bedrock's endpoints.
+BEDROCK_CLAUDE_REGIONS = tuple(
+    (f"https://bedrock-runtime.{region}.amazonaws.com/anthropic/v1", region) for region in _AWS
+) + tuple((f"https://bedrock-mantle.{region}.api.aws/anthropic/v1", f"{region}, mantle") for region in _AWS)

@@ -52,7 +52,7 @@ class AccountSnapshot:
     ``stream_usage`` says that streams are asked for their token counts. ``aliases`` are former names, which find the
     account and its models as well as their names do. ``token`` signs the calls of an
     account without a key. ``pool`` is the account with each of its keys, where it has several, ``key`` the name of the
-    one in ``headers``.
+    one in ``headers``. ``api_version`` is what every call names in its query, as Azure wants it.
 
     ``bound_to`` is the only origin that the account's secrets may go to, ``None`` for an account without any. ``fault``
     is what keeps it from being called, for callers to read: its secrets were entered for another origin, and are not
@@ -87,6 +87,7 @@ class AccountSnapshot:
     aliases: tuple[str, ...] = ()
     token: HeldToken | None = field(default=None, repr=False)
     key: str = ""
+    api_version: str = ""
     pool: tuple["AccountSnapshot", ...] = field(default=(), repr=False)
 
     @property

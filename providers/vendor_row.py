@@ -57,8 +57,19 @@ class Vendor:
     virtual: bool = False
     """Whether its accounts have no server: their models spread calls over models of other accounts."""
     vertex: bool = False
-    """Whether Gemini's dialect is that of Vertex AI (``providers.dialects.gemini.vertex``): models are a publisher's,
-    and none are listed beneath the account's address.
+    """Whether its dialect is as Vertex AI speaks it (``providers.dialects.gemini.vertex``,
+    ``providers.dialects.anthropic.vertex``): models are a publisher's, in the path, and none are listed beneath the
+    account's address.
+    """
+    deployments: bool = False
+    """Whether models are deployments, as at Azure: its list has what could be deployed, not what is."""
+    api_version: str = ""
+    """The dated version that calls name where the account says none: deployments are in their paths then
+    (``providers.azure``).
+    """
+    lacks: frozenset[str] = frozenset()
+    """Operations by their paths, and resources by their switches, that OpenAI has and it has not, whatever an account
+    opens.
     """
 
     def __post_init__(self) -> None:

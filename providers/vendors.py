@@ -2,7 +2,8 @@
 
 import re
 
-from providers.regions import BEDROCK_REGIONS, OPENAI_REGIONS
+from providers import azure
+from providers.regions import BEDROCK_CLAUDE_REGIONS, BEDROCK_REGIONS, OPENAI_REGIONS
 from providers.vendor_row import Vendor
 
 OLD_LIMIT = (("max_completion_tokens", "max_tokens"),)
@@ -19,6 +20,9 @@ OPENAI_UNNAMED = (
     ("realtime", "gpt-realtime"),
     ("video", "sora-2"),
 )
+
+ANTHROPIC_VERSION = (("anthropic-version", "2023-06-01"),)
+AZURE_ABILITIES = frozenset({"responses", "files", "batches", "fine_tuning", "realtime"})
 
 # Addresses and parameters as the vendors' documentation has them, November 2026.
 VENDORS: dict[str, Vendor] = {
@@ -48,12 +52,27 @@ VENDORS: dict[str, Vendor] = {
         ),
         Vendor(
             "azure-openai",
-            "Azure OpenAI (the resource's address)",
+            "Azure OpenAI (…/openai/v1)",
             auth="entra",
             auth_header="api-key",
             auth_prefix="",
             price_source="azure",
-            abilities=frozenset({"responses", "files", "batches", "fine_tuning", "realtime", "realtime_calls"}),
+            abilities=AZURE_ABILITIES | {"realtime_calls", "conversations"},
+            deployments=True,
+            lacks=azure.LACKS,
+        ),
+        Vendor(
+            "azure-openai-dated",
+            "Azure OpenAI (deployments and a dated API version, …/openai)",
+            provider="azure-openai",
+            auth="entra",
+            auth_header="api-key",
+            auth_prefix="",
+            price_source="azure",
+            abilities=AZURE_ABILITIES,
+            deployments=True,
+            api_version=azure.NEWEST_VERSION,
+            lacks=azure.DATED_LACKS,
         ),
         Vendor(
             "anthropic",
@@ -62,7 +81,44 @@ VENDORS: dict[str, Vendor] = {
             dialect="anthropic",
             auth_header="x-api-key",
             auth_prefix="",
-            headers=(("anthropic-version", "2023-06-01"),),
+            headers=ANTHROPIC_VERSION,
+            price_source="anthropic",
+            usage="anthropic",
+            default_models=("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
+        ),
+        Vendor(
+            "google-vertex-anthropic",
+            "Claude on Google Vertex AI (…/v1/projects/PROJECT/locations/LOCATION)",
+            provider="google-vertex",
+            dialect="anthropic",
+            auth="google",
+            auth_header="x-goog-api-key",
+            auth_prefix="",
+            price_source="google",
+            usage="anthropic",
+            default_models=("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
+            vertex=True,
+        ),
+        Vendor(
+            "aws-bedrock-anthropic",
+            "Claude on Amazon Bedrock (API key)",
+            "https://bedrock-runtime.us-east-1.amazonaws.com/anthropic/v1",
+            provider="aws-bedrock",
+            dialect="anthropic",
+            regions=BEDROCK_CLAUDE_REGIONS,
+            headers=ANTHROPIC_VERSION,
+            price_source="aws",
+            usage="anthropic",
+            default_models=("global.anthropic.claude-opus-5-5", "global.anthropic.claude-sonnet-5-5"),
+        ),
+        Vendor(
+            "azure-anthropic",
+            "Claude in Microsoft Foundry (…/anthropic/v1)",
+            dialect="anthropic",
+            auth="entra",
+            auth_header="x-api-key",
+            auth_prefix="",
+            headers=ANTHROPIC_VERSION,
             price_source="anthropic",
             usage="anthropic",
             default_models=("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
@@ -347,18 +403,21 @@ VENDORS: dict[str, Vendor] = {
 }
 
 
+AZURE_KINDS = frozenset({"azure-openai", "azure-openai-dated"})
 VERTEX_LOCATION = re.compile(r"/projects/[^/]+/locations/[^/]+/?$")
 """How an address ends below which Vertex AI is called in Google's own words."""
 
 
 def vendor_of(kind: str, url: str) -> Vendor:
     """Return the row of an account: of its kind, but for Google's OpenAI-compatible addresses, which older accounts of
-    its kinds have.
+    its kinds have, and for Azure's two surfaces.
     """
     if kind == "google-gemini" and url.endswith("/openai"):
         return VENDORS["google-gemini-openai"]
     if kind == "google-vertex" and not VERTEX_LOCATION.search(url):
         return VENDORS["google-vertex-openai"]
+    if kind in AZURE_KINDS and url.endswith(("/openai", "/openai/v1")):
+        return VENDORS["azure-openai" if url.endswith("/v1") else "azure-openai-dated"]
     return VENDORS[kind]
 
 

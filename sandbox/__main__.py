@@ -29,6 +29,7 @@ class Server(uvicorn.Server):
                 print(f"Anthropic's API is at {origin}/v1/messages, Gemini's at {origin}/v1beta", flush=True)
                 vertex = f"{origin}/v1/projects/PROJECT/locations/LOCATION"
                 print(f"Vertex AI's is at {vertex}, its tokens are at {origin}/token", flush=True)
+                print(f"Azure's are at {origin}/openai/v1 and {origin}/openai", flush=True)
 
 
 def server(app: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Server:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from sandbox import anthropic, gemini
+from sandbox import anthropic, azure, gemini
 from sandbox.errors import ApiError
 from sandbox.misbehaviour import faults as directives
 from sandbox.misbehaviour.faults import NO_FAULTS, Faults
@@ -101,7 +101,16 @@ class Sandbox:
         self.openai = Vendor(OPENAI, self.router)
         self.anthropic = Vendor(anthropic.SERVICE, Router(anthropic.ROUTES))
         self.gemini = Vendor(gemini.SERVICE, Router(gemini.ROUTES))
+        self.azure = Vendor(azure.SERVICE, Router(azure.routes(ROUTES)))
+        self.claude_elsewhere = Vendor(anthropic.SERVICE, Router(anthropic.ELSEWHERE))
         self.vertex = Vendor(gemini.VERTEX, Router(gemini.VERTEX_ROUTES))
+        self.places: tuple[tuple[tuple[str, ...], Vendor], ...] = (
+            (("/v1beta/",), self.gemini),
+            (("/v1/projects/", "/v1beta1/projects/", "/token"), self.vertex),
+            (("/openai/",), self.azure),
+            (("/anthropic/",), self.claude_elsewhere),
+            (("/v1/messages", "/v1/organizations/"), self.anthropic),
+        )
         self.max_body = max_body
         self.job_seconds = job_seconds
 
@@ -116,19 +125,14 @@ class Sandbox:
     def vendor(self, scope: Scope) -> Vendor:
         """Whose API a request is for: three have `/v1/models`, and a header or the method distinguishes them."""
         path: str = scope["path"]
-        if path.startswith("/v1beta/"):
-            return self.gemini
-        if path.startswith(("/v1/projects/", "/v1beta1/projects/")) or path == "/token":
-            return self.vertex
-        if path.startswith(("/v1/messages", "/v1/organizations/")):
-            return self.anthropic
         if path.startswith("/v1/models"):
             names = {name for name, _ in scope["headers"]}
             if anthropic.VERSION in names:
                 return self.anthropic
-            if gemini.KEY in names or scope["method"] == "POST":
-                return self.gemini
-        return self.openai
+            return self.gemini if gemini.KEY in names or scope.get("method") == "POST" else self.openai
+        if path.endswith("/oauth2/v2.0/token"):
+            return self.azure
+        return next((vendor for places, vendor in self.places if path.startswith(places)), self.openai)
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request whose `body` is complete, also one made by hand; never raises ApiError."""
@@ -240,16 +244,21 @@ class Sandbox:
         return tapped
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route, params = self.router.find("WEBSOCKET", scope["path"])
+        service, router = self.vendor(scope)
+        router = self.router if service is OPENAI else router
+        route, params = router.find("WEBSOCKET", scope["path"])
         socket = WebSocket(self, scope, receive, send, params)
         socket.record = socket.connection.record = self._record(scope)
-        delivery = Delivery(send, socket.connection, self.stats, socket.record, OPENAI)
+        delivery = Delivery(send, socket.connection, self.stats, socket.record, service)
         self.stats.open_websockets += 1
         self.stats.total_requests += 1
         try:
             if route is None:
                 raise ApiError(f"Invalid URL (GET {scope['path']})", status=404)
-            check_key(self.keys, socket.authorization())
+            if service is OPENAI:
+                check_key(self.keys, socket.authorization())  # which may be in a subprotocol
+            else:
+                service.check_key(self.keys, socket.headers, scope["query_string"])
             delivery.faults = socket.read_faults()
             instead = await delivery.instead()
             if isinstance(instead, Response):
@@ -259,7 +268,7 @@ class Sandbox:
             if socket.record is not None:
                 socket.record.completed_at = self.state.now()
         except ApiError as error:
-            await socket.refuse(error_response(error))
+            await socket.refuse(service.error_response(error))
         except (SocketClosed, ConnectionCut, OSError):
             # The client closed the socket or is gone (uvicorn says so with an OSError), or we cut it.
             if socket.record is not None and socket.connection.record is socket.record:

@@ -133,6 +133,13 @@ GEMINI_MEDIA: list[dict[str, Any]] = [
     {"name": "gemini-embedding-2", "model_types": ["embedding"], "features": [], "context_window": 8192},
     {"name": "gemini-3.1-flash-tts-preview", "model_types": ["text_to_speech"], "features": [], "context_window": 8192},
 ]
+# Models that Bedrock has under their plain names, behind a prefix; and what Vertex AI calls older ones.
+BEDROCK = ("claude-fable-5-2", "claude-haiku-5-5", "claude-opus-5", "claude-opus-5-5", "claude-sonnet-5-5")
+VERTEX_CLAUDE = {
+    "claude-haiku-4-5": "claude-haiku-4-5@20251001",
+    "claude-opus-4-5": "claude-opus-4-5@20251101",
+    "claude-sonnet-4-5": "claude-sonnet-4-5@20250929",
+}
 VERTEX_MEDIA = GEMINI_MEDIA[:-1]  # Vertex AI has other names for models that speak
 CLAUDE_FEATURES = ["streaming", "tools", "vision", "pdf", "json_schema", "reasoning", "prompt_caching"]
 GEMINI_FEATURES = ["streaming", "tools", "vision", "pdf", "audio_input", "json_schema", "reasoning", "prompt_caching"]
@@ -148,8 +155,14 @@ def others() -> dict[str, list[dict[str, Any]]]:
 
     old = [feature for feature in GEMINI_FEATURES if feature != "reasoning"]
     gemini = [chat(name, old if "2.0" in name else GEMINI_FEATURES, facts) for name, facts in GEMINI.items()]
+    claude = [chat(name, CLAUDE_FEATURES, facts) for name, facts in CLAUDE.items()]
     return {
-        "anthropic": [chat(name, CLAUDE_FEATURES, facts) for name, facts in CLAUDE.items()],
+        "anthropic": claude,
+        "azure-anthropic": claude,
+        "aws-bedrock-anthropic": [
+            {**row, "name": f"global.anthropic.{row['name']}"} for row in claude if row["name"] in BEDROCK
+        ],
+        "google-vertex-anthropic": [{**row, "name": VERTEX_CLAUDE.get(row["name"], row["name"])} for row in claude],
         "google-gemini": sorted([*gemini, *GEMINI_MEDIA], key=lambda made: str(made["name"])),
         "google-vertex": sorted([*gemini, *VERTEX_MEDIA], key=lambda made: str(made["name"])),
     }

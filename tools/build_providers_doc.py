@@ -14,6 +14,8 @@ django.setup(set_prefix=False)
 
 from gateway.call.operation import Operation  # noqa: E402
 from gateway.objects import operations  # noqa: E402
+from gateway.objects.resource_table import SWITCHES  # noqa: E402
+from providers import azure  # noqa: E402
 from providers.dialects.anthropic import blocks  # noqa: E402
 from providers.dialects.anthropic import writing as anthropic_writing  # noqa: E402
 from providers.dialects.conversions import ESTIMATED, counts, passes  # noqa: E402
@@ -48,6 +50,17 @@ LIKE: tuple[tuple[str, str], ...] = (
     ("Gemini's", "google-gemini"),
     ("Vertex AI's", "google-vertex"),
 )
+# What else of OpenAI's platform Azure has on one of its surfaces or on both: operations, and resources by their switch.
+OF_AZURE: tuple[tuple[str, str], ...] = (
+    *((f"`{each}`", each) for each in ("completions", "embeddings", "moderations", "rerank", "images/generations")),
+    *((f"`{each}`", each) for each in ("images/edits", "images/variations", "audio/transcriptions")),
+    *((f"`{each}`", each) for each in ("audio/translations", "audio/speech", "responses")),
+    ("`responses/{id}/cancel`", "responses/cancel"),
+    *((f"`{each}`", each) for each in ("responses/compact", "responses/input_tokens", "conversations")),
+    *((f"`{each}`", each) for each in ("files", "batches", "uploads", "fine_tuning", "realtime")),
+    ("`realtime/calls`", "realtime_calls"),
+    *((f"`{each}`", each) for each in SWITCHES if each != "*"),
+)
 INTRODUCTION = """# Providers
 
 This page is made from the tables that the code uses (`python -m tools.build_providers_doc`).
@@ -70,6 +83,20 @@ the caller's words. What the target does not take is left out and named in the h
 `x-gatehouse-strict: true` the call is refused with 400 instead, and the error names the field.
 
 """
+AZURE = """
+## Azure OpenAI
+
+A resource has two surfaces, and an account's address says which one is called: `https://NAME.openai.azure.com/openai/v1`
+(also `…services.ai.azure.com`, and Azure's clouds for governments and China), where an API version (`preview`) may be
+given, or `…/openai`, where every call names a dated one, by default VERSION, and the deployment in
+its path. A model's upstream name is the deployment's. Sign in with a key or an application of Entra. What content
+filters say goes through; errors get OpenAI's types and codes (`DeploymentNotFound` is `model_not_found`) and keep
+`innererror`. The list of models has what could be deployed, so deployments are named by hand; a price is looked up by
+the deployment's name, else give a private one. `—` is refused with 400 `unsupported_by_provider`; resources must be
+[opened](passthrough.md), too.
+
+""".replace("VERSION", azure.NEWEST_VERSION)
+ABILITIES = VENDORS["openai"].abilities
 LIMITS = """
 - Media by URL: Anthropic and servers of OpenAI's dialect fetch them themselves; for Gemini, Gatehouse does (public
   https addresses, see `GATEHOUSE_MEDIA_*` in [settings](settings.md)), but for YouTube and Google's own storage.
@@ -88,13 +115,17 @@ LIMITS = """
   (Gemini's and Imagen's models and those for text embeddings; tuned ones as `endpoints/ID`, other publishers' that take
   `generateContent` as `PUBLISHER/MODEL`), in OpenAI's at `…/endpoints/openapi`. It has no list of models.
   Text embedding models (`text-embedding-005`) take text only. Files of Gemini's API are not known there.
+- Claude on Vertex AI is an account of its own kind, at the same address as Gemini there (`us-east5`, `global` and the
+  others): a project with both has two. Claude on Bedrock and in Foundry is called in Anthropic's words, with an API
+  key; signatures of AWS (SigV4) and its `Converse` and `InvokeModel` are not spoken.
 - Sockets (`realtime`, responses over a socket), `responses/input_tokens` and `responses/compact` are not converted.
 """
 
 
 def page() -> str:
     """Return the whole page."""
-    parts = [INTRODUCTION, _endpoints(), CONVERSION, _parameters(), "\n## What is not supported\n", LIMITS, _vendors()]
+    parts = [INTRODUCTION, _endpoints(), CONVERSION, _parameters(), "\n## What is not supported\n", LIMITS]
+    parts += [AZURE, _azure(), _vendors()]
     return "".join(parts).rstrip() + "\n"
 
 
@@ -111,6 +142,18 @@ def _way(operation: Operation, vendor: Vendor) -> str:
     if counts(operation.path, operation.door, vendor):
         return "converted"
     return "estimated" if operation.path in ESTIMATED else "—"
+
+
+def _azure() -> str:
+    rows = [[name, *(_offered(each, VENDORS[kind]) for kind in ("azure-openai", "azure-openai-dated"))]
+            for name, each in (("`chat/completions`", "chat/completions"), *OF_AZURE)]  # fmt: skip
+    return _table(["endpoint", "`…/openai/v1`", "`…/openai`"], rows)
+
+
+def _offered(name: str, vendor: Vendor) -> str:
+    lacking = name in vendor.lacks or (name in ABILITIES and name not in vendor.abilities)
+    deployed = vendor.api_version and name in azure.DEPLOYED
+    return "—" if lacking else "`deployments/NAME/…`" if deployed else "yes"
 
 
 def _parameters() -> str:

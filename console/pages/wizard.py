@@ -34,7 +34,7 @@ MILLION = 1_000_000
 FOUND = 8
 MOST_MODELS = 2000
 MOST_SUBJECTS = 200
-TEXT_FIELDS = ("kind", "name", "base_url", "organization", "project")
+TEXT_FIELDS = ("kind", "name", "base_url", "api_version", "organization", "project")
 
 
 class Faults(Exception):

@@ -11,16 +11,22 @@ def refusal(operation: Operation, account: AccountSnapshot, model: ModelSnapshot
     words; ``None`` when the target can take it. A response of a provider without any is a chat.
     """
     wanted = operation.model_type
+    if operation.resource in account.vendor.lacks:
+        return _not_offered(operation, account, model)
     if not passes(operation.path, operation.door, account.vendor):
         if not operation.converts or not serves(operation.path, operation.door, account.vendor):
-            return InvalidRequest(
-                f"The provider account {account.name!r} ({account.vendor.label}) does not offer {operation.path!r}"
-                f"{'' if operation.converts else ' over a socket'}.",
-                param="model" if model.name else "x-tfy-provider-name",
-                code="unsupported_by_provider",
-            )
+            return _not_offered(operation, account, model)
         wanted = "chat" if wanted == "responses" else wanted
     return type_refusal(wanted, model)
+
+
+def _not_offered(operation: Operation, account: AccountSnapshot, model: ModelSnapshot) -> InvalidRequest:
+    return InvalidRequest(
+        f"The provider account {account.name!r} ({account.vendor.label}) does not offer {operation.path!r}"
+        f"{'' if operation.converts else ' over a socket'}.",
+        param="model" if model.name else "x-tfy-provider-name",
+        code="unsupported_by_provider",
+    )
 
 
 def type_refusal(wanted: str, model: ModelSnapshot) -> InvalidRequest | None:

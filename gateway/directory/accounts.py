@@ -135,6 +135,7 @@ def account_snapshot(
         stream_usage=account.asks_stream_usage,
         default_models=account.default_models,
         token=held(credential) if credential is not None and not fault else None,
+        api_version=account.called_version,
     )
     return _with_pool(snapshot, account)
 

@@ -10,6 +10,7 @@ from fernet_fields.fields import DecryptionError
 
 from gateway.directory.accounts import account_snapshot
 from gateway.objects.files import plain
+from providers import azure
 from providers.credentials.exchange import TokenRefused
 from providers.models import ProviderAccount
 from providers.redaction import redactor
@@ -116,7 +117,7 @@ def upstream_of(
     except TokenRefused as refusal:
         raise Unreachable("refused", str(refusal)) from None
     client = CheckedClient(
-        account.url + "/",
+        azure.base_url(account.url, account.api_version),
         {**(headers or {}), **{name.lower(): value for name, value in account.headers}, **signed},
         connect_timeout=min(account.connect_timeout, CONNECT_SECONDS),
         read_timeout=min(account.read_timeout, READ_SECONDS),

@@ -67,6 +67,8 @@ def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
             status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
         )
         note_error(attempt, refusal)
+        if attempt.call.operation.door:
+            body = attempt.dialect.error_body(attempt.target.account, status, body)
         return ReadAnswer(status, body, fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 from multidict import CIMultiDict
 
+from providers import azure
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
 
@@ -53,7 +54,13 @@ class Asked(Protocol):
 
 def address(target: Target, path: str, query: str = "", base_url: str = "") -> str:
     """Return the upstream address of a path below the account's own, or below ``base_url``."""
-    base = f"{base_url or target.account.url}/{path}"
+    account = target.account
+    if account.api_version and not base_url:
+        if account.vendor.api_version:
+            path, query = azure.placed(path, query, target.model.upstream_id)
+        named = azure.version_query(account.api_version)
+        query = f"{query}&{named}" if query else named
+    base = f"{base_url or account.url}/{path}"
     return f"{base}{'&' if '?' in path else '?'}{query}" if query else base
 
 
@@ -104,6 +111,9 @@ class Dialect(Protocol):
 
     def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
         """Return the error that an answer, or an event of the name ``event``, reports; ``None`` for any other."""
+
+    def error_body(self, account: AccountSnapshot, status: int, body: bytes) -> bytes:
+        """Return the body of an error that passes as callers of the dialect know it; as a rule as it came."""
 
     def is_output(self, fields: Fields) -> bool:
         """Whether an event has the first content, reasoning, tool call or audio of an answer."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from providers.dialects import anthropic, chat, gemini, responses
+from providers.dialects.anthropic import vertex as claude_vertex
 from providers.dialects.conversion import Ask, ChatConversion, Conversion, Door, Side
 from providers.dialects.gemini.dialect import model_path
 from providers.dialects.media_conversion import (
@@ -77,6 +78,10 @@ def _gemini_chat(settings: Settings, stream: bool) -> str:
     return model_path(settings.model, action, vertex=settings.vertex) + query
 
 
+def _anthropic_chat(settings: Settings, stream: bool) -> str:
+    return claude_vertex.placed("messages", settings.model, stream=stream) if settings.vertex else "messages"
+
+
 SIDES: dict[str, Side] = {
     "openai": Side(
         path=lambda settings, stream: "chat/completions",
@@ -87,7 +92,7 @@ SIDES: dict[str, Side] = {
         urls=_nothing,
     ),
     "anthropic": Side(
-        path=lambda settings, stream: "messages",
+        path=_anthropic_chat,
         write=anthropic.write_request,
         read=lambda body, written, semantics: anthropic.read_answer(body, written),
         reader=lambda written, semantics: anthropic.StreamReader(written),
@@ -137,7 +142,7 @@ def passes(operation: str, door: str, vendor: Vendor) -> bool:
     A vendor of OpenAI's dialect that has no Responses API gets chats instead; one that reranks in words of its own is
     asked in those, as is Vertex AI for embeddings.
     """
-    if (operation == RERANK and vendor.kind in STYLES) or (vendor.vertex and operation in VERTEX):
+    if (operation == RERANK and vendor.kind in STYLES) or operation in vendor.lacks or _own(operation, vendor):
         return False
     return not door or (door == vendor.dialect and (operation != RESPONSES or RESPONSES in vendor.abilities))
 
@@ -148,8 +153,13 @@ def maker_of(operation: str, door: str, vendor: Vendor) -> Maker | None:
 
 
 def _conversion(operation: str, vendor: Vendor) -> Maker | None:
-    own = VERTEX.get(operation) if vendor.vertex else None
-    return own or CONVERSIONS.get((operation, vendor.dialect))
+    if operation in vendor.lacks:
+        return None
+    return _own(operation, vendor) or CONVERSIONS.get((operation, vendor.dialect))
+
+
+def _own(operation: str, vendor: Vendor) -> Maker | None:
+    return VERTEX.get(operation) if vendor.vertex and vendor.dialect == "gemini" else None
 
 
 def serves(operation: str, door: str, vendor: Vendor) -> bool:

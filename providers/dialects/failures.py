@@ -75,9 +75,8 @@ _KEY = re.compile(
     r"api.?key not valid|invalid api.?key|api key expired|incorrect api key|unauthorized|invalid.{0,3}token", re.I
 )
 _MODEL = re.compile(
-    r"model_not_found|model.{0,80}(not found|does not exist|not exist|is not available)|(unknown|no such|unsupported) "
-    r"model"
-    r"|is not found for API version",
+    r"model_not_found|deploymentnotfound|deployment.{0,60}does not exist|(unknown|no such|unsupported) model"
+    r"|model.{0,80}(not found|does not exist|not exist|is not available)|is not found for API version",
     re.I,
 )
 

@@ -262,7 +262,7 @@ class Settings(msgspec.Struct, kw_only=True):
     marks the prompt for caching (``x-tfy-cache-control``), ``media`` maps a URL to what was fetched from it,
     ``hand_over_urls`` lets a vendor fetch URLs itself, ``vendor`` is the kind of the provider account and ``usage`` how
     it counts. ``stream_usage`` says whether a stream is asked for its usage; ``None``: as the vendor's row has it.
-    ``vertex``: Gemini's dialect is that of Vertex AI.
+    ``vertex``: the dialect is as Vertex AI speaks it.
     """
 
     model: str

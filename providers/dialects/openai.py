@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from multidict import CIMultiDict
 
+from providers.dialects.azure_errors import azure_error
 from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
 from providers.dialects.failures import unsupported
 from providers.dialects.history import clean
@@ -74,6 +75,10 @@ class OpenAI:
         if bytes(fields.get("type", b"")) == FAILED_EVENT:
             return failed_response(object_of(fields.get("response")))
         return reported(fields, event)
+
+    def error_body(self, account: AccountSnapshot, status: int, body: bytes) -> bytes:
+        """Return an error's body as it came, but for Azure's, whose words are not all OpenAI's."""
+        return azure_error(status, body) if account.vendor.deployments else body
 
     def is_output(self, fields: Fields) -> bool:
         """Whether an event has the first content, reasoning, tool call or audio of an answer."""

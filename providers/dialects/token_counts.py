@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from providers.dialects import anthropic, gemini
+from providers.dialects.anthropic import vertex
 from providers.dialects.conversion import Ask, Converted, Upstream
 from providers.dialects.gemini.dialect import model_path
 from providers.dialects.media_conversion import Whole
@@ -47,7 +48,7 @@ anthropic_to_gemini = CountRoute(
 gemini_to_anthropic = CountRoute(
     read_gemini,
     anthropic.write_count_request,
-    lambda settings: "messages/count_tokens",
+    lambda settings: vertex.placed(vertex.COUNT, settings.model) if settings.vertex else vertex.COUNT,
     anthropic.read_count,
     gemini.write_count,
     anthropic.read_error,

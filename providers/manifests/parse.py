@@ -224,7 +224,7 @@ def _virtual_account(place: Place, vendor: str, manifest: VirtualAccountManifest
     return manifest.name
 
 
-ACCOUNT_TEXTS = ("base_url", "organization", "project")
+ACCOUNT_TEXTS = ("base_url", "api_version", "organization", "project")
 ACCOUNT_FLAGS = ("enabled", "any_model", "register_fine_tuned")
 ACCOUNT_OTHERS = ("connection_limit", "discount_percent", "isolation", "default_models", "stream_usage")
 ACCOUNT_FIELDS = (*ACCOUNT_TEXTS, *ACCOUNT_FLAGS, *ACCOUNT_OTHERS)

@@ -165,6 +165,7 @@ class AccountManifest(Fields):
     name: Required
     auth_data: AuthData | None = None
     base_url: String = ""
+    api_version: String = ""
     organization: String = ""
     project: String = ""
     enabled: Flag = BLANK.enabled

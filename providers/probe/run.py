@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from accounts.words import counted
-from providers import egress
+from providers import azure, egress
 from providers import headers as header_rules
 from providers.account import request_headers
 from providers.credentials.exchange import TokenRefused
@@ -139,7 +139,7 @@ def account_client(
     bound = credential is not None and not account.secret_fault("credentials")
     signed = authorization(held(credential), resolve) if credential is not None and bound else {}
     return CheckedClient(
-        account.url + "/",
+        azure.base_url(account.url, account.called_version),
         request_headers(account, key) | signed,
         connect_timeout=min(account.connect_timeout, CONNECT_SECONDS),
         read_timeout=min(account.read_timeout, READ_SECONDS),
@@ -165,7 +165,8 @@ class _Plan:
 def _plan(model: Model, vendor: Vendor) -> _Plan:
     upstream_id, dialect = model.upstream_id or model.name, vendor.dialect
     if vendor.vertex:
-        test = vertex.test_of(upstream_id, model.model_types, vendor.default_models[0])
+        of = vertex.claude_test_of if dialect == "anthropic" else vertex.test_of
+        test = of(upstream_id, model.model_types, vendor.default_models[0])
         return _Plan(upstream_id, test.path, test.body, test.field, None, test.note)
     for model_type, path, body, field in CALLS[dialect]:
         if model_type in model.model_types:
@@ -173,8 +174,11 @@ def _plan(model: Model, vendor: Vendor) -> _Plan:
                 path = path.format(model=_place(upstream_id, dialect))
             else:
                 body = {"model": upstream_id, **body}
-            return _Plan(upstream_id, path, body, field, LISTS[dialect])
-    return _Plan(upstream_id, "", {}, "", LISTS[dialect])
+            if vendor.api_version:
+                path, _ = azure.placed(path, "", upstream_id)
+            return _Plan(upstream_id, path, body, field, None if vendor.deployments else LISTS[dialect])
+    # Of what could be deployed, Azure's list says no deployment: it shows that the key is good, and no more.
+    return _Plan("" if vendor.deployments else upstream_id, "", {}, "", LISTS[dialect])
 
 
 def _place(upstream_id: str, dialect: str) -> str:

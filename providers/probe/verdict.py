@@ -47,10 +47,10 @@ BAD_KEY = re.compile(
 )
 NO_MODEL = re.compile(
     r"model.{0,120}(not exist|not found|no access|not have access|not available|not allowed|unknown|invalid)"
-    r"|(unknown|invalid|unsupported).{0,20}model\b|no such model",
+    r"|(unknown|invalid|unsupported).{0,20}model\b|no such model|deployment.{0,60}not exist|DeploymentNotFound",
     re.I | re.S,
 )
-WRONG_PATH = re.compile(r"invalid url|unknown request url|no route|cannot (get|post)|^not found$", re.I)
+WRONG_PATH = re.compile(r"invalid url|unknown request url|no route|cannot (get|post)|^(resource )?not found$", re.I)
 NO_QUOTA = re.compile(r"insufficient.?(quota|balance|credit|funds)|exceeded your current quota|billing", re.I)
 # Vendors repeat the ends of a wrong key around stars: not even those belong on a page.
 MASKED_KEY = re.compile(r"[\w.-]*\*{2,}[\w-]*")

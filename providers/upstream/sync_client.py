@@ -64,7 +64,10 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class CheckedClient:
-    """A client for one upstream, and no other host. Use it as a context manager; calls may run in several threads."""
+    """A client for one upstream, and no other host. Use it as a context manager; calls may run in several threads.
+
+    The query of ``base_url``, where it has one, is what every call's address ends with.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class CheckedClient:
         verify: ssl.SSLContext | None = None,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
+        base_url, _, self._query = base_url.partition("?")
         self._max_bytes = max_bytes
         self._deadline = connect_timeout + read_timeout
         transport = _CheckedTransport(origin(base_url), resolve, verify or ssl.create_default_context())
@@ -111,7 +115,7 @@ class CheckedClient:
         """
         start = time.monotonic()
         try:
-            with self._client.stream(method, path, json=body, content=content) as response:
+            with self._client.stream(method, self._asked(path), json=body, content=content) as response:
                 content = self._read(response, start + self._deadline)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             raise _unreachable(error) from None
@@ -131,12 +135,15 @@ class CheckedClient:
         whole.
         """
         try:
-            with self._client.stream("GET", path) as response:
+            with self._client.stream("GET", self._asked(path)) as response:
                 if response.status_code != 200:
                     raise Refused(response.status_code, _retry_after(response.headers))
                 yield from response.iter_raw()  # without a size: with one, slow bytes wait until there are so many
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             raise _unreachable(error) from None
+
+    def _asked(self, path: str) -> str:
+        return f"{path}{'&' if '?' in path else '?'}{self._query}" if self._query else path
 
     def _read(self, response: httpx.Response, deadline: float) -> bytes:
         content = bytearray()

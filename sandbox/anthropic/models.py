@@ -76,7 +76,8 @@ def find(name: object) -> Model:
     """The row of a name; raises ApiError 404, or 400 without a name."""
     if name is None:
         raise invalid("model", "Field required")
-    model = MODELS.get(name) if isinstance(name, str) else None
+    # Bedrock has a region and the maker before a name.
+    model = MODELS.get(name.rpartition("anthropic.")[2]) if isinstance(name, str) else None
     if model is None:
         raise ApiError(f"model: {name}", status=404, param="model")
     return model

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from sandbox.errors import ApiError
 from sandbox.misbehaviour.faults import Faults
 from sandbox.store.auth import admit
-from sandbox.wire.messages import Headers, Response, error_response, named_event
+from sandbox.wire.messages import Headers, Response, named_event
+from sandbox.wire.messages import error_response as any_error_response
 from sandbox.wire.service import Service, retry_header, said
 
 VERSION = b"anthropic-version"
@@ -46,8 +47,8 @@ def error_event(error: ApiError, number: int) -> bytes:
     return named_event(error_body(error))
 
 
-def _error_response(error: ApiError) -> Response:
-    return error_response(error, error_body(error))
+def error_response(error: ApiError) -> Response:
+    return any_error_response(error, error_body(error))
 
 
 def _status_error(faults: Faults) -> ApiError:
@@ -86,4 +87,4 @@ def _headers(request_id: str, started: float) -> Headers:
     return [(b"request-id", request_id.encode()), *_HEADERS]
 
 
-SERVICE = Service(_check_key, _error_response, _status_error, _headers)
+SERVICE = Service(_check_key, error_response, _status_error, _headers)

@@ -1,4 +1,5 @@
-"""Gemini's models on Vertex AI, below `/v1/projects/{project}/locations/{location}/publishers/google/models`.
+"""Gemini's models on Vertex AI, below `/v1/projects/{project}/locations/{location}/publishers/google/models`; those of
+the publisher `anthropic` answer as `sandbox.anthropic.vertex` says.
 
 What differs from Gemini's API: tokens instead of keys, no model in a body, a role in each turn, counts without a
 request of their own, embeddings by `predict`, calls without ids, and no list of models.
@@ -7,6 +8,7 @@ request of their own, embeddings by `predict`, calls without ids, and no list of
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.anthropic import vertex as claude
 from sandbox.gemini import answer, embeddings, routes
 from sandbox.gemini.fields import Fields, closed, items, one_of, typed
 from sandbox.gemini.models import MODELS, Model
@@ -47,6 +49,10 @@ def check_token(keys: frozenset[bytes], headers: Mapping[bytes, bytes], query: b
 async def call(request: Request) -> Answer:
     """Finds the model, and the method behind the colon."""
     name, _, method = request.params["call"].partition(":")
+    if request.params["publisher"] == claude.PUBLISHER and method in claude.METHODS:
+        if not claude.knows(name):
+            raise _unknown(request.params, name)
+        return await claude.predict(request, name, method, request.json(routes.NOT_JSON))
     handler = METHODS.get(method)
     if handler is None:
         raise GoogleError("Requested entity was not found.", status=404)
@@ -56,17 +62,21 @@ async def call(request: Request) -> Answer:
 def _find(place: Mapping[str, str], name: str, method: str) -> Model:
     model = MODELS.get(name) or PREDICTED.get(name)
     if model is None or place["publisher"] != "google":
-        full = "projects/{project}/locations/{location}/publishers/{publisher}/models/".format_map(place) + name
-        raise GoogleError(
-            f"Publisher Model `{full}` was not found or your project does not have access to it. Please ensure you are "
-            "using a valid model version. For more information, see: "
-            "https://cloud.google.com/vertex-ai/generative-ai/docs/learn/model-versions",
-            status=404,
-        )
+        raise _unknown(place, name)
     plain = {"streamGenerateContent": "generateContent", "batchEmbedContents": "embedContent"}.get(method, method)
     if plain not in model.methods:
         raise invalid(f"{name} is not supported in the {method} API.")
     return model._replace(ids=False)
+
+
+def _unknown(place: Mapping[str, str], name: str) -> GoogleError:
+    full = "projects/{project}/locations/{location}/publishers/{publisher}/models/".format_map(place) + name
+    return GoogleError(
+        f"Publisher Model `{full}` was not found or your project does not have access to it. Please ensure you are "
+        "using a valid model version. For more information, see: "
+        "https://cloud.google.com/vertex-ai/generative-ai/docs/learn/model-versions",
+        status=404,
+    )
 
 
 def _roles(fields: Fields) -> None:

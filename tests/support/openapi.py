@@ -49,7 +49,7 @@ def _document() -> dict[str, Any]:
     path = load_spec_path("openai", "official")
     with open(path, encoding="utf-8") as file:
         document = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    schemas = _plain(document["components"]["schemas"])
+    schemas = plain_schema(document["components"]["schemas"])
     for name, properties in _NULLS.items():
         for key in properties:
             schemas[name]["properties"][key] = {"anyOf": [schemas[name]["properties"][key], {"type": "null"}]}
@@ -57,17 +57,17 @@ def _document() -> dict[str, Any]:
     return {"components": {"schemas": schemas}}
 
 
-def _plain(node: Any) -> Any:
+def plain_schema(node: Any) -> Any:
     """The description's OpenAPI habits as JSON Schema.
 
     `nullable` is OpenAPI 3.0's word for "or null", and `exclusiveMinimum` was a boolean there. The alternatives of many
     `oneOf` overlap, which a discriminator would distinguish: any of them will do.
     """
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return [plain_schema(item) for item in node]
     if not isinstance(node, dict):
         return node
-    plain = {("anyOf" if key == "oneOf" else key): _plain(value) for key, value in node.items()}
+    plain = {("anyOf" if key == "oneOf" else key): plain_schema(value) for key, value in node.items()}
     if plain.get("exclusiveMinimum") is True:
         plain["exclusiveMinimum"] = plain.pop("minimum")
     # A property may be called "nullable"; then it is a schema and no boolean.

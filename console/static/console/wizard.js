@@ -126,6 +126,7 @@ function entered() {
     kind: kind?.kind ?? "",
     name: fields.name ?? "",
     base_url: own && own !== kind?.base_url ? own : "",
+    api_version: fields.api_version ?? "",
     organization: fields.organization ?? "",
     project: fields.project ?? "",
     any_model: fields.any_model === true,

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from multidict import CIMultiDict
 
-from providers.dialects.anthropic.errors import from_fields
+from providers.dialects.anthropic import vertex
+from providers.dialects.anthropic.errors import from_fields, write_error
 from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
+from providers.dialects.failures import unwrapped
 from providers.dialects.reported import reported
-from providers.dialects.wire import encode, lenient_fields
+from providers.dialects.wire import encode, lenient, lenient_fields
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
 
@@ -44,14 +46,31 @@ class Anthropic:
         return made
 
     def request(self, asked: Asked, target: Target) -> UpstreamRequest:
-        """Return the request: the client's fields as they came, but for ``model``."""
+        """Return the request: the client's fields as they came, but for ``model`` and where Vertex AI has it."""
         headers = self.headers(target.account, asked.forwarded)
+        if target.account.vendor.vertex and asked.path in (vertex.MESSAGES, vertex.COUNT):
+            return self._vertex_request(asked, target, headers)
         if asked.model_asked:
             headers["content-type"] = "application/json"
             body: bytes | None = encode({**asked.body.fields, "model": target.model.upstream_id})
         else:
             body = passing_body(asked, headers)
         return UpstreamRequest(asked.method, self.url(target, asked.path, asked.query, asked.base_url), headers, body)
+
+    def _vertex_request(self, asked: Asked, target: Target, headers: CIMultiDict[str]) -> UpstreamRequest:
+        """Return the request for Vertex AI, which takes no query of Anthropic's, and no header with a version."""
+        model = target.model.upstream_id
+        body = vertex.body_fields(asked.body.fields, asked.path, model, headers.pop(VERSION, ""))
+        headers["content-type"] = "application/json"
+        url = self.url(target, vertex.placed(asked.path, model, stream=asked.stream), "", asked.base_url)
+        return UpstreamRequest(asked.method, url, headers, encode(body))
+
+    def error_body(self, account: AccountSnapshot, status: int, body: bytes) -> bytes:
+        """Return an error's body in Anthropic's form: Google's own comes from Vertex AI, too."""
+        fields = unwrapped(lenient(body)) if account.vendor.vertex else None
+        if not account.vendor.vertex or (isinstance(fields, dict) and fields.get("type") == "error"):
+            return body
+        return write_error(from_fields(status, fields, body))
 
     def error(self, fields: Fields, event: bytes = b"") -> ReportedError | None:
         """Return the error that an answer or an event reports."""

@@ -36,7 +36,8 @@ def from_fields(status: int, fields: Any, body: bytes = b"") -> Failure:
     if not 400 <= status <= 599:
         status = _TYPES.get(kind, 502)
     message = text_of(inner.get("message")) or message_of(body, fields)
-    return classify(status, message, {"not_found_error": "model_not_found"}.get(kind) if "model" in message else None)
+    missing = kind == "not_found_error" or inner.get("status") == "NOT_FOUND"  # as Google words it on Vertex AI
+    return classify(status, message, "model_not_found" if missing and "model" in message.lower() else None)
 
 
 def error_fields(failure: Failure) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from providers.dialects.anthropic import vertex
 from providers.dialects.anthropic.blocks import EMPTY, write_part
 from providers.dialects.anthropic.thinking import write_sampling, write_thinking
 from providers.dialects.failures import unsupported
@@ -60,7 +61,7 @@ def write_request(request: Request, settings: Settings) -> Written:
     if request.stream:
         body["stream"] = True
     _drop(request, settings, dropped)
-    return Written(encode(body), dropped, names.back(), json_tool)
+    return Written(_encoded(body, vertex.MESSAGES, settings), dropped, names.back(), json_tool)
 
 
 def write_count_request(request: Request, settings: Settings) -> Written:
@@ -68,7 +69,11 @@ def write_count_request(request: Request, settings: Settings) -> Written:
     family = claude(settings.rules_name)
     body, dropped, names, json_tool = _common(request, settings, family)
     write_thinking(request, settings, family, {"max_tokens": family.output, **body}, [], into=body)
-    return Written(encode(body), dropped, names.back(), json_tool)
+    return Written(_encoded(body, vertex.COUNT, settings), dropped, names.back(), json_tool)
+
+
+def _encoded(body: Fields, path: str, settings: Settings) -> bytes:
+    return encode(vertex.body_fields(body, path, settings.model) if settings.vertex else body)
 
 
 def _common(request: Request, settings: Settings, family: Claude) -> tuple[Fields, list[str], Names, str]:

@@ -69,6 +69,10 @@ class Gemini:
         failure = from_fields(200, lenient_fields(fields))
         return ReportedError(failure.status, failure.message, failure.type)
 
+    def error_body(self, account: AccountSnapshot, status: int, body: bytes) -> bytes:
+        """Return an error's body as it came."""
+        return body
+
     def is_output(self, fields: Fields) -> bool:
         """Whether an event has a part of an answer."""
         return any(content_parts(candidate) for candidate in _candidates(fields))

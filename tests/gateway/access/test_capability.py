@@ -26,6 +26,12 @@ from providers.vendors import VENDORS
         (operations.MODERATION, "google-gemini", "unsupported_by_provider"),
         (operations.FILE_LIST, "anthropic", "unsupported_by_provider"),
         (operations.PROXY_READ, "anthropic", ""),
+        (operations.MODERATION, "azure-openai", "unsupported_by_provider"),
+        (operations.RERANK, "azure-openai", "unsupported_by_provider"),
+        (operations.RESPONSE_CANCEL, "azure-openai", ""),
+        (operations.RESPONSE_CANCEL, "azure-openai-dated", "unsupported_by_provider"),
+        (operations.EMBED_CONTENT, "google-vertex-anthropic", "unsupported_by_provider"),
+        (operations.MESSAGES_COUNT, "google-vertex-anthropic", ""),
     ],
 )
 def test_a_chat_model(operation: Operation, kind: str, code: str) -> None:

@@ -45,7 +45,9 @@ def names(models):
     return [model.name for model in models]
 
 
-KNOWN = [known for kind in ("openai", "anthropic", "google-gemini", "google-vertex") for known in known_models(kind)]
+CLAUDES = ("anthropic", "azure-anthropic", "aws-bedrock-anthropic", "google-vertex-anthropic")
+KINDS = ("openai", *CLAUDES, "google-gemini", "google-vertex")
+KNOWN = [known for kind in KINDS for known in known_models(kind)]
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=names(KNOWN))
@@ -63,19 +65,19 @@ def test_every_row_is_whole(known):
     assert known.price != "unpriced"
 
 
-@pytest.mark.parametrize("kind", ["openai", "anthropic", "google-gemini", "google-vertex"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_names_are_unique_and_sorted(kind):
     assert names(known_models(kind)) == sorted(set(names(known_models(kind))))
 
 
 @pytest.mark.parametrize(
-    ("kind", "family"), [("anthropic", claude), ("google-gemini", gemini), ("google-vertex", gemini)]
+    ("kind", "family"), [*((kind, claude) for kind in CLAUDES), ("google-gemini", gemini), ("google-vertex", gemini)]
 )
 def test_what_the_catalogue_says_is_what_requests_are_written_by(kind, family):
     assert known_models(kind)
     for known in known_models(kind):
         row = family(known.name)
-        if kind == "anthropic":
+        if kind in CLAUDES:
             assert (known.max_output_tokens, "json_schema" in known.features) == (row.output, row.schemas), known.name
         elif "chat" in known.model_types:
             assert ("reasoning" in known.features) == bool(row.levels or row.budget), known.name

@@ -28,7 +28,7 @@ DJANGOS_OPTIONS |= {"--force-color", "--skip-checks"}
 
 @pytest.mark.django_db
 def test_the_example_on_manifests_applies():
-    example, vertex, price = re.findall(r"```yaml\n(.*?)```", MANIFESTS, re.S)
+    example, vertex, azure, price = re.findall(r"```yaml\n(.*?)```", MANIFESTS, re.S)
     assert apply(example).count("add") == 10
     priced = example.replace("    cost: {metric: public_cost}\n", textwrap.indent(price, "    "))
     assert apply(priced).count("change") == 1
@@ -36,6 +36,8 @@ def test_the_example_on_manifests_applies():
     assert apply(example).count("change") == 1
     assert apply(vertex, environment={"GOOGLE_KEY_FILE": key_file("https://oauth2.googleapis.com")}).count("add") == 4
     assert ProviderAccount.objects.get(name="vertex").vendor.vertex
+    assert apply(azure, environment={"AZURE_SECRET": "secret-of-azure"}).count("add") == 3
+    assert ProviderAccount.objects.get(name="azure").called_version == "2024-10-21"
     assert not apply(example, environment={}).changed
 
 
