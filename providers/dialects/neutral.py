@@ -105,7 +105,8 @@ class Tool(msgspec.Struct):
     """A function that the model may call.
 
     ``custom`` tools take free text instead of JSON: a vendor without them sees a function with one string, ``input``.
-    ``search`` is the vendor's own web search. ``schema`` is JSON Schema.
+    ``search`` is the vendor's own web search. ``schema`` is JSON Schema. ``namespace`` is the part of the name in front
+    that the caller knows as such, and ``item`` the type of its calls where the Responses API has one of their own.
     """
 
     name: str
@@ -114,6 +115,8 @@ class Tool(msgspec.Struct):
     strict: bool | None = None
     cache: Cache | None = None
     kind: Literal["function", "custom", "search"] = "function"
+    namespace: str = ""
+    item: str = ""
 
 
 class ToolChoice(msgspec.Struct):

@@ -59,6 +59,7 @@ class Faults:
     no_done: bool = False  # end a stream properly but without [DONE]
     tokens: int = -1  # the answer's length in tokens
     big: int = 0  # the answer's length in bytes
+    call: str = ""  # the model calls these of its tools (names with + between them), unless it has their results
     refusal: bool = False  # the model refuses
     blocked: bool = False  # Gemini blocks the prompt: an answer without candidates
     fail: bool = False  # a response ends as failed, with `code` and `message` if given

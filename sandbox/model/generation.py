@@ -88,7 +88,12 @@ def generate(prompt: Prompt, settings: Settings, faults: Faults, variant: int = 
         output.pieces = list(itertools.islice(itertools.cycle(_FILLER), faults.tokens))
     else:
         output.calls = tools.choose(
-            prompt, settings.tools, settings.tool_choice, named=settings.named_tool, parallel=settings.parallel
+            prompt,
+            settings.tools,
+            settings.tool_choice,
+            named=settings.named_tool,
+            wished=faults.call,
+            parallel=settings.parallel,
         )
         if output.calls:
             output.finish_reason = "stop" if settings.named_tool else "tool_calls"

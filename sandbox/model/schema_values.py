@@ -191,7 +191,7 @@ class Filler:
 
     def _is_number(self, name: str) -> bool:
         """Whether a property without a type is a number, by what the conversation says of it or by its name."""
-        said = self._said(name)
+        said = self.said(name)
         return _PLAIN_NUMBER.fullmatch(_plain(said)) is not None if said else _last_word(name) in _NUMBERS
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
@@ -217,7 +217,7 @@ class Filler:
         options = self._resolve(schema).get("enum") or []
         if any(_mentions(self.hint, option) for option in options):
             return True
-        return self._said(name) is not None or (name in _PLACE_NAMES and self.place != "")
+        return self.said(name) is not None or (name in _PLACE_NAMES and self.place != "")
 
     def _array(self, schema: Schema, name: str, depth: int) -> list[Any]:
         prefix = schema.get("prefixItems")
@@ -247,7 +247,7 @@ class Filler:
         return text if high is None else text[:high]
 
     def _text_for(self, name: str) -> str:
-        said = self._said(name)
+        said = self.said(name)
         if said:
             return said
         if name in _PLACE_NAMES and self.place:
@@ -266,7 +266,7 @@ class Filler:
         if "exclusiveMaximum" in schema:
             high = min(high, schema["exclusiveMaximum"] - nudge)
         # Numbers are taken in their order: "multiply 6 and 7" is x=6 and y=7.
-        said = self._said(name) or ""
+        said = self.said(name) or ""
         found = said if _NUMBER.fullmatch(said) else next(self._numbers, None)
         value: float = float(_plain(found)) if found else _NUMBERS.get(_last_word(name), 42)
         value = min(max(value, low), high)
@@ -275,7 +275,7 @@ class Filler:
             value = value + step if value < low else value
         return int(value) if kind == "integer" or float(value).is_integer() else value
 
-    def _said(self, name: str) -> str | None:
+    def said(self, name: str) -> str | None:
         """What the conversation gives a property by its name: "name: Bob", "named Bob", "age 30", "title 'A day'".
 
         A name may be in quotes; the one that closes them opens no value.

@@ -71,17 +71,23 @@ class Call:
         return decoded
 
 
-def choose(prompt: Prompt, tools: list[Tool], choice: str, *, named: str = "", parallel: bool = True) -> list[Call]:
+def choose(
+    prompt: Prompt, tools: list[Tool], choice: str, *, named: str = "", wished: str = "", parallel: bool = True
+) -> list[Call]:
     """The calls that an answer makes: none when it answers in words.
 
     `choice` is auto, none or required. With auto a tool is called when the user's words name it, and never right
-    after tool results. `named` is the tool that must be called, whatever was said.
+    after tool results. `named` is the tool that must be called, whatever was said; `wished` are names, with + between
+    them, that the user's words are taken to name.
     """
     if named:
         return [_call(tool, prompt.user_text, "") for tool in tools if tool.name == named][:1]
     if choice == "none" or not tools or (choice == "auto" and prompt.tool_results):
         return []
-    wanted = [tool for tool in tools if _is_asked_for(tool, prompt.user_text)]
+    if wished:
+        wanted = [tool for tool in tools if tool.name in wished.split("+")]
+    else:
+        wanted = [tool for tool in tools if _is_asked_for(tool, prompt.user_text)]
     if not wanted and choice == "required":
         wanted = tools[:1]
     calls = [call for tool in wanted for call in _calls(tool, prompt.user_text)]
@@ -101,7 +107,7 @@ def _calls(tool: Tool, text: str) -> Iterator[Call]:
 
 def _call(tool: Tool, text: str, place: str) -> Call:
     if tool.kind == "custom":
-        return Call(tool.name, text, "custom")
+        return Call(tool.name, Filler({}, text).said("input") or text, "custom")
     schema = tool.parameters or {"type": "object", "properties": {}}
     return Call(tool.name, encode(Filler(schema, text, place).value(schema)).decode())
 

@@ -120,6 +120,17 @@ def test_a_custom_tool_gets_text(client: OpenAI) -> None:
     assert (call.type, call.custom.name, call.custom.input) == ("custom", "run_shell", "list files with the shell")
 
 
+def test_a_directive_names_the_calls(client: OpenAI) -> None:
+    asked = 'The ticker is "ABCD" in Rome. [[sandbox: call=get_weather+lookupStockPrice]]'
+    messages: list[Any] = [{"role": "user", "content": asked}]
+    tools: Any = [STOCKS, WEATHER, {**WEATHER, "function": {**WEATHER["function"], "name": "rome"}}]
+    said = client.chat.completions.create(model=MODEL, tools=tools, messages=messages).choices[0].message
+    calls: Any = said.tool_calls
+    assert [call.function.name for call in calls] == ["lookupStockPrice", "get_weather"]
+    messages += [said, *({"role": "tool", "tool_call_id": call.id, "content": "fine"} for call in calls)]
+    assert client.chat.completions.create(model=MODEL, tools=tools, messages=messages).choices[0].message.content
+
+
 def test_the_old_functions_still_work(client: OpenAI) -> None:
     choice = ask(client, "Weather in Rome?", functions=[WEATHER["function"]])
 

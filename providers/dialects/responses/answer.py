@@ -20,8 +20,8 @@ from providers.dialects.neutral import (
     ToolCall,
     Written,
 )
-from providers.dialects.responses.items import ORIGIN, call_item, reasoning_item, text_part
-from providers.dialects.responses.reading import tool_kinds
+from providers.dialects.responses.items import ORIGIN, reasoning_item, text_part
+from providers.dialects.responses.tools import PREFIXES, call_item, call_type
 from providers.dialects.wire import Fields, answer_fields, arguments_text, encode, listed, new_id, text_of
 
 # What a response repeats of its request, and what it says where the request left it out.
@@ -159,16 +159,16 @@ def finished(response: Fields, finish: FinishReason, output: list[Fields], usage
 def write_answer(answer: Answer, request: Request, fields: Mapping[str, Any]) -> bytes:
     """Return a response. ``fields`` are the request's own, as plain values, which a response repeats."""
     choice = answer.choices[0] if answer.choices else Choice([])
-    output = write_output(choice.parts, fields)
+    output = write_output(choice.parts, request, fields)
     response_id = answer.id if answer.id.startswith("resp_") else new_id("resp_")
     response = skeleton(response_id, answer.model, answer.created, fields)
     usage = None if answer.usage is None else tokens.write_responses(answer.usage)
     return encode(finished(response, choice.finish, output, usage, int(time.time())))
 
 
-def write_output(parts: list[Part], fields: Mapping[str, Any]) -> list[Fields]:
+def write_output(parts: list[Part], request: Request, fields: Mapping[str, Any]) -> list[Fields]:
     """Return the output items of an answer. What proves thinking of a call is a reasoning item before it."""
-    kinds, sealed = tool_kinds(fields), sealed_wanted(fields)
+    tools, sealed = {tool.name: tool for tool in request.tools}, sealed_wanted(fields)
     output: list[Fields] = []
     for part in parts:
         if isinstance(part, (Text, Refusal)):
@@ -186,8 +186,8 @@ def write_output(parts: list[Part], fields: Mapping[str, Any]) -> list[Fields]:
         elif isinstance(part, ToolCall):
             if part.signature and sealed:
                 output.append(reasoning_item(Reasoning("", part.signature, origin="gemini"), new_id("rs_")))
-            prefix = "ctc_" if kinds.get(part.name) == "custom" else "fc_"
-            output.append(call_item(part, new_id(prefix), kinds))
+            tool = tools.get(part.name)
+            output.append(call_item(part, new_id(PREFIXES[call_type(tool)]), tool))
         elif isinstance(part, Media) and part.kind == "image":
             output.append(image_item(part, new_id("ig_")))
     return output

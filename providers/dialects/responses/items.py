@@ -4,8 +4,16 @@ from typing import Any
 
 from providers.dialects import media as medias
 from providers.dialects.neutral import Media, Message, Part, Reasoning, Refusal, Request, Text, ToolCall, ToolResult
+from providers.dialects.responses.tools import (
+    CUSTOM,
+    FUNCTION,
+    LOCAL_SHELL,
+    TOOL_SEARCH,
+    add_tools,
+    called_name,
+)
 from providers.dialects.signatures import seal, unseal
-from providers.dialects.wire import Fields, arguments_text, encode, invalid, items, lenient, text_of, typed
+from providers.dialects.wire import Fields, arguments_text, encode, invalid, items, text_of, typed
 
 ORIGIN = "responses"
 # Items of the vendor's own tools in a conversation; they mean nothing to another vendor, whose answer they led to
@@ -20,12 +28,10 @@ _PASSED_OVER = frozenset(
         "mcp_call",
         "mcp_approval_request",
         "mcp_approval_response",
-        "tool_search_call",
+        "tool_search_call",  # OpenAI's own search; the client's is a call of a function
         "tool_search_output",
     }
 )
-NAMESPACE = "__"
-"""Between a namespace and a tool's name, where a vendor knows no namespaces."""
 
 
 def read_items(request: Request, found: list[Fields], where: str) -> None:
@@ -38,24 +44,68 @@ def _read_item(request: Request, item: Fields, where: str) -> None:
     kind = item.get("type") or "message"
     if kind == "message":
         _message(request, item, where)
-    elif kind == "function_call":
-        name = typed(item.get("name"), str, f"{where}.name")
-        if text_of(item.get("namespace")):
-            name = f"{item['namespace']}{NAMESPACE}{name}"
-        call_id = typed(item.get("call_id"), str, f"{where}.call_id")
-        _add(request, "assistant", ToolCall(call_id, name, arguments_text(item.get("arguments"))))
-    elif kind == "custom_tool_call":
-        name = typed(item.get("name"), str, f"{where}.name")
-        text = encode({"input": typed(item.get("input") or "", str, f"{where}.input")}).decode()
-        _add(request, "assistant", ToolCall(typed(item.get("call_id"), str, f"{where}.call_id"), name, text))
+    elif kind in (FUNCTION, CUSTOM):
+        _add(request, "assistant", _call(item, where))
     elif kind in ("function_call_output", "custom_tool_call_output"):
         call_id = typed(item.get("call_id"), str, f"{where}.call_id")
         parts = _content(item.get("output"), f"{where}.output")
-        _add(request, "tool", ToolResult(call_id, [part for part in parts if isinstance(part, (Text, Media))]))
+        _result(request, call_id, [part for part in parts if isinstance(part, (Text, Media))])
     elif kind == "reasoning":
         _add(request, "assistant", _reasoning(item))
+    elif kind == "additional_tools":
+        add_tools(request, items(item.get("tools"), f"{where}.tools"), f"{where}.tools")
+    elif kind in (LOCAL_SHELL, "local_shell_call_output") or item.get("execution") == "client":
+        _client_item(request, item, where)
     elif not isinstance(kind, str) or kind not in _PASSED_OVER:
         raise invalid(f"{where}.type", kind, "Items of this type cannot be used with this model.")
+
+
+def _call(item: Fields, where: str) -> ToolCall:
+    call_id = typed(item.get("call_id"), str, f"{where}.call_id")
+    if item["type"] == FUNCTION:
+        arguments = arguments_text(item.get("arguments"))
+    else:
+        arguments = encode({"input": typed(item.get("input") or "", str, f"{where}.input")}).decode()
+    return ToolCall(call_id, called_name(item, where), arguments)
+
+
+def _client_item(request: Request, item: Fields, where: str) -> None:
+    """Add a call, or the result, of a tool that OpenAI's models know by themselves and that the client runs."""
+    kind = item["type"]
+    if kind == "local_shell_call_output":
+        _result(request, _shell_call_id(request, item, where), [Text(text_of(item.get("output")))])
+        return
+    call_id = typed(item.get("call_id"), str, f"{where}.call_id")
+    if kind == LOCAL_SHELL:
+        action = {**typed(item.get("action"), dict, f"{where}.action")}
+        action.pop("type", None)
+        _add(request, "assistant", ToolCall(call_id, "local_shell", encode(action).decode()))
+    elif kind == TOOL_SEARCH:
+        _add(request, "assistant", ToolCall(call_id, "tool_search", arguments_text(item.get("arguments"))))
+    elif kind == "tool_search_output":
+        names = add_tools(request, items(item.get("tools") or [], f"{where}.tools"), f"{where}.tools")
+        words = f"These tools can be called now: {', '.join(names)}." if names else "No tool was found."
+        _result(request, call_id, [Text(words)])
+    else:
+        raise invalid(f"{where}.type", kind, "Items of this type cannot be used with this model.")
+
+
+def _shell_call_id(request: Request, item: Fields, where: str) -> str:
+    """Return the call that a shell's output answers: what it names, or, where that is an item's id, the last one."""
+    named = item.get("call_id") or typed(item.get("id"), str, f"{where}.id")
+    parts = [part for message in request.messages for part in message.parts if isinstance(part, ToolCall)]
+    calls = [part.id for part in parts if part.name == "local_shell"]
+    return named if named in calls or not calls else calls[-1]
+
+
+def _result(request: Request, call_id: str, parts: list[Text | Media]) -> None:
+    """Add a tool's result. One call may have several in a row: a client that goes on with it says more."""
+    last = request.messages[-1] if request.messages else None
+    for part in last.parts if last is not None and last.role == "tool" else ():
+        if isinstance(part, ToolResult) and part.call_id == call_id:
+            part.parts.extend(parts)
+            return
+    _add(request, "tool", ToolResult(call_id, parts))
 
 
 def _add(request: Request, role: Any, part: Part) -> None:
@@ -164,39 +214,6 @@ def sealed_proof(part: Reasoning) -> str:
     if part.redacted:
         return seal(part.origin, part.redacted if part.origin == ORIGIN else f"redacted.{part.redacted}", ORIGIN)
     return seal(part.origin, part.signature, ORIGIN)
-
-
-def free_text(arguments: str) -> str:
-    """Return the text of a custom tool's call, which another vendor wrote as a function's one argument."""
-    value = lenient(arguments.encode("utf-8", "replace"))
-    if isinstance(value, dict):
-        inner = value.get("input", value.get("_raw"))
-        return inner if isinstance(inner, str) else encode(value).decode()
-    return arguments
-
-
-def call_item(call: ToolCall, item_id: str, kinds: dict[str, str], status: str = "completed") -> Fields:
-    """Return a tool call's item; ``kinds`` says of each of the caller's tools what it is."""
-    if kinds.get(call.name) == "custom":
-        return {
-            "id": item_id,
-            "type": "custom_tool_call",
-            "call_id": call.id,
-            "name": call.name,
-            "input": free_text(call.arguments),
-        }
-    item = {
-        "id": item_id,
-        "type": "function_call",
-        "call_id": call.id,
-        "name": call.name,
-        "arguments": call.arguments or "{}",
-        "status": status,
-    }
-    if kinds.get(call.name, "").startswith("namespace:"):
-        namespace = kinds[call.name].removeprefix("namespace:")
-        item["namespace"], item["name"] = namespace, call.name.removeprefix(namespace + NAMESPACE)
-    return item
 
 
 def text_part(text: str, annotations: list[Fields] | None = None) -> Fields:

@@ -5,8 +5,9 @@ from typing import Any
 
 from providers.dialects.chat.options import check_effort, read_choice, read_format
 from providers.dialects.failures import unsupported
-from providers.dialects.neutral import Request, Text, Thinking, Tool
-from providers.dialects.responses.items import NAMESPACE, ORIGIN, read_items
+from providers.dialects.neutral import Request, Text, Thinking
+from providers.dialects.responses.items import ORIGIN, read_items
+from providers.dialects.responses.tools import add_tools
 from providers.dialects.wire import Fields, invalid, items, plain, take, typed
 
 # Handled where responses are kept, or without a meaning for the answer.
@@ -34,10 +35,9 @@ def read_request(fields: Mapping[str, Any], history: Sequence[Fields] = ()) -> R
         given = [{"role": "user", "content": given}]
     if not isinstance(given, list) or not (given or history):
         raise invalid("input", given, "It must be a string or a non-empty array of items.")
+    add_tools(request, items(body.pop("tools", []), "tools"), "tools")
     read_items(request, list(history), "history")
     read_items(request, items(given, "input"), "input")
-    for index, tool in enumerate(items(body.pop("tools", []), "tools")):
-        request.tools.extend(_tools(tool, f"tools[{index}]"))
     choice = body.pop("tool_choice", None)
     if choice is not None:
         request.tool_choice = read_choice(choice, "tool_choice")
@@ -68,57 +68,3 @@ def _settings(request: Request, body: Fields) -> None:
     request.user = take(body, "user", str) or take(body, "safety_identifier", str)
     request.metadata = take(body, "metadata", dict)
     request.service_tier = take(body, "service_tier", str)
-
-
-def _tools(tool: Fields, where: str) -> list[Tool]:
-    """Return the tools of an entry; a namespace's are called by both names together."""
-    kind = tool.get("type")
-    if kind == "function":
-        return [_function(tool, where)]
-    if kind == "custom":
-        description = str(tool.get("description") or "")
-        form = tool.get("format")
-        if isinstance(form, dict) and form.get("type") == "grammar":
-            description += f"\nThe input must follow this {form.get('syntax')} grammar:\n{form.get('definition')}"
-        return [Tool(typed(tool.get("name"), str, f"{where}.name"), description, kind="custom")]
-    if kind == "namespace":
-        found: list[Tool] = []
-        space = typed(tool.get("name"), str, f"{where}.name")
-        for index, each in enumerate(items(tool.get("tools") or [], f"{where}.tools")):
-            inner = _tools(each, f"{where}.tools[{index}]")
-            found.extend(
-                Tool(f"{space}{NAMESPACE}{one.name}", one.description, one.schema, one.strict, kind=one.kind)
-                for one in inner
-            )
-        return found
-    if isinstance(kind, str) and kind.startswith("web_search"):
-        return [Tool("web_search", kind="search")]
-    raise invalid(
-        f"{where}.type", kind, "Only 'function', 'custom', 'namespace' and 'web_search' tools work with this model."
-    )
-
-
-def _function(tool: Fields, where: str) -> Tool:
-    schema, strict = tool.get("parameters"), tool.get("strict")
-    return Tool(
-        typed(tool.get("name"), str, f"{where}.name"),
-        typed(tool.get("description") or "", str, f"{where}.description"),
-        None if schema is None else typed(schema, dict, f"{where}.parameters"),
-        strict if isinstance(strict, bool) else None,
-    )
-
-
-def tool_kinds(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return what each tool of a request is that is not a plain function: ``custom`` or ``namespace:NAME``."""
-    found = {}
-    tools = fields.get("tools")
-    for tool in tools if isinstance(tools, list) else []:
-        if isinstance(tool, dict) and tool.get("type") == "custom":
-            found[str(tool.get("name"))] = "custom"
-        elif isinstance(tool, dict) and tool.get("type") == "namespace":
-            for each in tool.get("tools") or []:
-                if isinstance(each, dict):
-                    space = str(tool.get("name"))
-                    custom = each.get("type") == "custom"
-                    found[f"{space}{NAMESPACE}{each.get('name')}"] = "custom" if custom else f"namespace:{space}"
-    return found

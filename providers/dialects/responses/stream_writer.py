@@ -21,8 +21,8 @@ from providers.dialects.events import (
 )
 from providers.dialects.neutral import Failure, Reasoning, Request, ToolCall, Usage
 from providers.dialects.responses.answer import finished, image_item, message_item, sealed_wanted, skeleton
-from providers.dialects.responses.items import call_item, flat, free_text, reasoning_item, text_part
-from providers.dialects.responses.reading import tool_kinds
+from providers.dialects.responses.items import flat, reasoning_item, text_part
+from providers.dialects.responses.tools import CUSTOM, FUNCTION, PREFIXES, call_item, call_type, free_text
 from providers.dialects.wire import Fields, encode, lenient, new_id
 
 _ERROR_CODES = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
@@ -49,7 +49,7 @@ class StreamWriter:
 
     def __init__(self, request: Request, fields: Mapping[str, Any], response_id: str = "") -> None:
         self._fields = fields
-        self._kinds = tool_kinds(fields)
+        self._tools = {tool.name: tool for tool in request.tools}
         self._sealed = sealed_wanted(fields)
         self._id = response_id or new_id("resp_")
         self._number = 0
@@ -202,12 +202,14 @@ class StreamWriter:
         if event.signature and self._sealed:
             head = self._reasoning(ReasoningDelta(0, -1, signature=event.signature, origin="gemini"))
         head += self._close()
-        custom = self._kinds.get(event.name) == "custom"
-        item_id = new_id("ctc_" if custom else "fc_")
-        item = call_item(ToolCall(event.id, event.name, ""), item_id, self._kinds, "in_progress")
-        item["input" if custom else "arguments"] = ""
+        tool = self._tools.get(event.name)
+        kind = call_type(tool)
+        item_id = new_id(PREFIXES[kind])
+        item = call_item(ToolCall(event.id, event.name, ""), item_id, tool, "in_progress")
+        if kind in (FUNCTION, CUSTOM):
+            item["arguments" if kind == FUNCTION else "input"] = ""
         index, added = self._add(item)
-        opened = _Open("custom" if custom else "call", event.block, index, item_id)
+        opened = _Open(kind, event.block, index, item_id)
         opened.call = event
         self._calls[event.block] = opened
         return head + added
@@ -217,8 +219,8 @@ class StreamWriter:
         if item is None:
             return b""
         item.pieces.append(event.arguments)
-        if item.kind == "custom":
-            return b""  # free text is inside of JSON, which has to be whole
+        if item.kind != FUNCTION:
+            return b""  # free text is inside of JSON, which has to be whole; others only have their item
         where = {"item_id": item.id, "output_index": item.index}
         return self._event("response.function_call_arguments.delta", {**where, "delta": event.arguments})
 
@@ -232,12 +234,13 @@ class StreamWriter:
             del self._calls[block]
             arguments = arguments or "{}"
             where = {"item_id": item.id, "output_index": item.index}
-            done = call_item(ToolCall(item.call.id, item.call.name, arguments), item.id, self._kinds)
-            if item.kind == "custom":
+            tool = self._tools.get(item.call.name)
+            done = call_item(ToolCall(item.call.id, item.call.name, arguments), item.id, tool)
+            if item.kind == CUSTOM:
                 text = free_text(arguments)
                 found += self._event("response.custom_tool_call_input.delta", {**where, "delta": text})
                 found += self._event("response.custom_tool_call_input.done", {**where, "input": text})
-            else:
+            elif item.kind == FUNCTION:
                 fields = {**where, "name": done["name"], "arguments": arguments}
                 found += self._event("response.function_call_arguments.done", fields)
             found += self._done(item.index, done)

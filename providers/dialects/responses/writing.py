@@ -20,7 +20,8 @@ from providers.dialects.neutral import (
     Written,
 )
 from providers.dialects.params import family
-from providers.dialects.responses.items import ORIGIN, free_text
+from providers.dialects.responses.items import ORIGIN
+from providers.dialects.responses.tools import free_text
 from providers.dialects.wire import Fields, encode
 
 LONGEST_NAME = 64

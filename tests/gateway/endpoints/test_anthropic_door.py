@@ -119,6 +119,64 @@ def test_what_coding_agents_send(claude: Anthropic, upstream: SandboxProcess) ->
     assert b"reasoning_effort" not in request["body"]
 
 
+AGENT: dict[str, Any] = {
+    "model": f"{ACCOUNT}/o4-mini",
+    "betas": ["claude-code-20250219", "interleaved-thinking-2025-05-14", "context-management-2025-06-27"],
+    "system": [
+        {"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}},
+        {
+            "type": "text",
+            "text": " ".join(f"Rule {number}: keep it short." for number in range(600)),
+            "cache_control": {"type": "ephemeral", "ttl": "1h"},
+        },
+    ],
+    "tools": [{**WEATHER, "cache_control": {"type": "ephemeral"}}],
+    "thinking": {"type": "enabled", "budget_tokens": 10_000},
+}
+ENDLESS = {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}
+
+
+def test_a_coding_agents_turn_on_a_model_that_reasons(
+    claude: Anthropic, gateway: Gateway, upstream: SandboxProcess
+) -> None:
+    asked = {**AGENT, "max_tokens": 20_000, "metadata": {"user_id": "user_1_session_2"}}
+    reminder = {"type": "text", "text": "<system-reminder>Be quick.</system-reminder>"}
+    question = {"type": "text", "text": "Use get_weather for Rome.", "cache_control": {"type": "ephemeral"}}
+    messages: list[Any] = [{"role": "user", "content": [reminder, question]}]
+    with claude.beta.messages.stream(messages=messages, extra_body=ENDLESS, **asked) as stream:
+        kinds = [event.type for event in stream]
+        first = stream.get_final_message()
+    assert (kinds[0], kinds[-1], first.stop_reason) == ("message_start", "message_stop", "tool_use")
+    call: Any = first.content[-1]
+    assert (call.type, call.name) == ("tool_use", "get_weather")
+    sent = json.loads(upstream.requests()[-1]["body"])
+    assert (sent["reasoning_effort"], sent["user"]) == ("high", "user_1_session_2")
+    assert (sent["max_completion_tokens"], sent["stream_options"]) == (20_000, {"include_usage": True})
+    assert not {"thinking", "context_management", "metadata", "betas"} & sent.keys()
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": "no such city"}]}
+    messages += [
+        {"role": "assistant", "content": [block.to_dict() for block in first.content]},
+        {"role": "user", "content": [{**result, "is_error": True, "cache_control": {"type": "ephemeral"}}, reminder]},
+    ]
+    raw = claude.beta.messages.with_raw_response.create(messages=messages, extra_body=ENDLESS, **asked)
+    last: Any = raw.parse()
+    assert (last.stop_reason, last.content[-1].type) == ("end_turn", "text")
+    assert "context_management" in raw.headers["x-gatehouse-dropped"]
+    sent = json.loads(upstream.requests()[-1]["body"])
+    assert [message["role"] for message in sent["messages"]] == ["system", "user", "assistant", "tool", "user"]
+    assert sent["messages"][3]["content"] == "Error: no such city"
+    for request in upstream.requests():
+        assert "anthropic-beta" not in dict(request["headers"])
+        assert b"cache_control" not in request["body"]
+    (record,) = gateway.installation.records(1, request_id=raw.headers["x-request-id"])
+    assert record["cached_tokens"] == last.usage.cache_read_input_tokens > 1000
+    assert record["input_tokens"] == last.usage.input_tokens + record["cached_tokens"]
+    assert record["reasoning_tokens"] > 0
+    assert record["cost_pico"] > 0
+    counted = claude.beta.messages.count_tokens(messages=messages, **AGENT)
+    assert 0.5 < counted.input_tokens / record["input_tokens"] < 2
+
+
 def test_a_count_is_estimated_where_the_vendor_does_not_count(claude: Anthropic, gateway: Gateway) -> None:
     counted = claude.messages.with_raw_response.count_tokens(model=CHAT, messages=ASKED, tools=[WEATHER])
     assert 10 < counted.parse().input_tokens < 100

@@ -240,14 +240,15 @@ def test_a_stream_that_is_cut_off_ends_with_an_error(source):
 
 
 def test_a_custom_tools_text_is_free_again():
-    fields = {**FIELDS, "tools": [{"type": "custom", "name": "apply_patch"}]}
+    fields = {**FIELDS, "input": "hi", "tools": [{"type": "custom", "name": "apply_patch"}]}
     events = [
         ToolStart(0, 1, 0, "call_1", "apply_patch"),
         ToolDelta(0, 1, 0, '{"input":"*** Be'),
         ToolDelta(0, 1, 0, 'gin"}'),
         Finish(0, "tool_calls"),
     ]
-    found = datas(written(responses.StreamWriter(ask(), fields), [*SOURCES["chat"]()[:1], *events]))
+    writer = responses.StreamWriter(responses.read_request(fields), fields)
+    found = datas(written(writer, [*SOURCES["chat"]()[:1], *events]))
     for event in found:
         assert_valid("ResponseStreamEvent", event)
     [item] = [event["item"] for event in found if event["type"] == "response.output_item.done"]
