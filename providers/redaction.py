@@ -117,12 +117,12 @@ class Redactor:
         """
         if len(body) <= TURN_BYTES or self._escape is None:
             return self.whole(body)
-        pieces, held, spent = self.pieces(), io.BytesIO(), 0.0
+        pieces, passed, spent = self.pieces(), _Passed(body), 0.0
         turn, size, start = _turn_of_loop(), TURN_BYTES, 0
         while start < len(body):
             async with turn:
                 began = perf_counter()
-                held.write(pieces.feed(body[start : start + size]))
+                passed.add(pieces.feed(body[start : start + size]))
                 took = perf_counter() - began
                 await asyncio.sleep(0)
             start += size
@@ -130,8 +130,8 @@ class Redactor:
             if spent > MOST_SECONDS:
                 raise TooManyEscapes("The upstream's answer has so many escapes that it can't be searched for secrets.")
             size = max(LEAST_TURN_BYTES, size // 2) if took > TURN_SECONDS else min(TURN_BYTES, size * 2)
-        held.write(pieces.end())
-        return held.getvalue()
+        passed.add(pieces.end())
+        return passed.whole()
 
     def _has_needle(self, bare: bytes) -> bool:
         """Whether a secret may be in what is without the characters that no one sees."""
@@ -237,6 +237,29 @@ class Redactor:
         first = len(bare) - max(_overlap(bare, form) for form in self._bare_forms)
         ((before, _),) = _spans_before(text, [(first, first)], unseen.ANY, width=0)
         return min(start, before) if first < len(bare) else start
+
+
+class _Passed:
+    """What a body becomes piece by piece: itself, as a rule, so that it is copied only from the first difference on."""
+
+    __slots__ = ("_body", "_held", "_same")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._same = 0
+        self._held: io.BytesIO | None = None
+
+    def add(self, piece: bytes) -> None:
+        if self._held is None and self._body.startswith(piece, self._same):
+            self._same += len(piece)
+            return
+        if self._held is None:
+            self._held = io.BytesIO()
+            self._held.write(memoryview(self._body)[: self._same])
+        self._held.write(piece)
+
+    def whole(self) -> bytes:
+        return self._body[: self._same] if self._held is None else self._held.getvalue()
 
 
 class PieceRedactor:

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -64,24 +64,26 @@ def manifests(host: Host) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def start(host: Host, source: Source = revisions.HERE, workers: int = 1) -> Iterator[Running]:
+def start(
+    host: Host, source: Source = revisions.HERE, workers: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[Running]:
     """Set up a fresh data directory, start ``source`` on it, and check its records against what was sent.
 
     One worker has all that it needs inside; several share a Valkey, which runs beside the load.
     """
     if workers == 1:
-        with _served(host, source, workers, {}) as found:
+        with _served(host, source, workers, settings or {}) as found:
             yield found
     else:
         with (
             valkey.started(host.load_core, host.home) as url,
-            _served(host, source, workers, {"REDIS_URL": url}) as found,
+            _served(host, source, workers, {"REDIS_URL": url, **(settings or {})}) as found,
         ):
             yield found
 
 
 @contextmanager
-def _served(host: Host, source: Source, workers: int, more: dict[str, str]) -> Iterator[Running]:
+def _served(host: Host, source: Source, workers: int, more: Mapping[str, str]) -> Iterator[Running]:
     env = {
         "GATEHOUSE_DATA_DIR": str(host.home / "data"),
         "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1/32",

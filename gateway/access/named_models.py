@@ -62,16 +62,18 @@ def for_account(
     changed: dict[str, msgspec.Raw] = {}
     found: list[ModelSnapshot] = []
     for name, raw in fields.items():
-        value = bytes(raw)
-        if name == "input" and name in inert and (TOOLS in value or b"\\u00" in value):
-            items, tools = _read_tools(value)
-            named = rename_all(caller, account, tools, sent_as_is=sent_as_is)
-            if named:
-                changed[name] = msgspec.Raw(_encode(items))
-            found += named
+        if name == "input" and name in inert:
+            said = bytes(raw)
+            if TOOLS in said or b"\\u00" in said:
+                items, tools = _read_tools(said)
+                named = rename_all(caller, account, tools, sent_as_is=sent_as_is)
+                if named:
+                    changed[name] = msgspec.Raw(_encode(items))
+                found += named
             continue
         if name == "model" or name in inert or name in INERT_FIELDS:
             continue
+        value = bytes(raw)
         if (
             is_naming(name, top=True)
             or name.casefold() in ROUTING_FIELDS

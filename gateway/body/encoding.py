@@ -1,5 +1,6 @@
 """Request bodies that come packed: gzip, deflate, zstd and brotli, unpacked within the bound of a body."""
 
+import io
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -34,7 +35,7 @@ def unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
 
 
 def _collect(pieces: Iterator[bytes], name: bytes, limit: int) -> bytes:
-    parts, size = [], 0
+    held, size = io.BytesIO(), 0
     try:
         for piece in pieces:
             size += len(piece)
@@ -43,12 +44,12 @@ def _collect(pieces: Iterator[bytes], name: bytes, limit: int) -> bytes:
                     f"The body unpacks to more than {limit} bytes. The operator sets the bound with "
                     f"GATEHOUSE_MAX_BODY_MB."
                 )
-            parts.append(piece)
+            held.write(piece)
     except (zlib.error, zstandard.ZstdError, brotli.error, EOFError):
         raise InvalidRequest(
             f"The body is not valid {name.decode()}, as its Content-Encoding says.", code="invalid_encoding"
         ) from None
-    return b"".join(parts)
+    return held.getvalue()
 
 
 def _inflate(window: int) -> Callable[[bytes, int], Iterator[bytes]]:

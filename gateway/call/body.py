@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.billing.audio_length import AudioMeter
+from gateway.call.shortened import Shortened
 
 JSON = "application/json"
 
@@ -39,10 +40,10 @@ class Upload(Protocol):
 
 class Body:
     """A call's body: ``raw`` bytes with the top-level ``fields`` of a JSON object, or an ``upload`` that streams
-    through.
+    through. ``short`` is a large JSON body without its long base64.
     """
 
-    __slots__ = ("content_type", "fields", "raw", "upload")
+    __slots__ = ("content_type", "fields", "raw", "short", "upload")
 
     def __init__(
         self,
@@ -50,21 +51,34 @@ class Body:
         fields: Mapping[str, msgspec.Raw] | None = None,
         content_type: str = JSON,
         upload: Upload | None = None,
+        short: Shortened | None = None,
     ) -> None:
         self.raw = raw
         self.fields: dict[str, msgspec.Raw] = dict(fields) if fields else {}
         self.content_type = content_type
         self.upload = upload
+        self.short = short
 
     def copy(self) -> "Body":
         """Return a body that changes on its own. An upload is the same: it streams through once."""
-        return Body(self.raw, self.fields, self.content_type, self.upload)
+        return Body(self.raw, self.fields, self.content_type, self.upload, self.short)
 
     def replace(self, fields: Mapping[str, msgspec.Raw]) -> None:
         """Take other fields, which a check returned, where they are not the body's own: they are what is sent."""
         if fields is not self.fields:
             self.fields = dict(fields)
             self.raw = msgspec.json.encode(self.fields)
+            self.short = None
+
+    @property
+    def seen(self) -> bytes:
+        """The body for those who look for words in it, which no long base64 has: that is left out."""
+        return self.raw if self.short is None else self.short.text
+
+    @property
+    def seen_fields(self) -> dict[str, msgspec.Raw]:
+        """The fields of :attr:`seen`."""
+        return self.fields if self.short is None else self.short.fields
 
     @property
     def fault(self) -> Exception | None:

@@ -28,7 +28,7 @@ async def for_account(call: Call, account: AccountSnapshot) -> tuple[Fields, lis
     if len(state.directory.accounts) < 2:
         return call.body.fields, call.references
     operation = call.endpoint
-    carried = travel.carried_ids(call.body.fields, operation)
+    carried = travel.carried_ids(call.body.seen_fields, operation)
     if not carried:
         return call.body.fields, call.references
     found = await objects.find_many(carried, account.name)

@@ -14,6 +14,7 @@ import msgspec
 from django.conf import settings
 
 from accounts.database_clock import database_now
+from gateway.call.by_size import by_size
 from gateway.call.call import Call
 from gateway.models import KeptResponse
 from gateway.objects.store import objects
@@ -54,11 +55,15 @@ def as_items(given: Any) -> list[Fields]:
 
 async def keep(call: Call, account_name: str, response: Mapping[str, Any]) -> None:
     """Keep a response of the call's. Raises :class:`~gateway.call.errors.Unavailable` when it can't be stored."""
-    given = call.body.fields.get("input")
-    items = [*call.history, *as_items(None if given is None else msgspec.json.decode(given))]
-    content = _encode(Kept(items, dict(response)))
+    content = await by_size(call.body.size, _content, call, response)
     if len(content) <= MOST_BYTES:
         await objects.run(_store, account_name, str(response["id"]), content)
+
+
+def _content(call: Call, response: Mapping[str, Any]) -> bytes:
+    given = call.body.fields.get("input")
+    items = [*call.history, *as_items(None if given is None else msgspec.json.decode(given))]
+    return _encode(Kept(items, dict(response)))
 
 
 async def find(account_name: str, response_id: str) -> Kept | None:

@@ -2,6 +2,7 @@
 the way back of a whole answer.
 """
 
+import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,13 +17,14 @@ from gateway.call import errors
 from gateway.call.body import JSON, Body, Upload
 from gateway.call.by_size import aside, by_size
 from gateway.call.call import Call
+from gateway.call.shortened import Shortened
 from gateway.objects import kept_responses
 from gateway.pipeline.answers import note_error
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.cleaning import cleaned
 from gateway.state import state
 from providers.dialects.conversion import Ask, Conversion, Converted
-from providers.dialects.conversions import RESPONSES, maker_of
+from providers.dialects.conversions import RESPONSES, Maker, maker_of
 from providers.dialects.failures import DialectError, unsupported
 from providers.dialects.neutral import Media, Settings
 from providers.dialects.reported import error_in, has_result
@@ -33,6 +35,8 @@ from providers.upstream.client import UpstreamRequest
 from providers.upstream.failures import BrokenAnswer
 
 LONGEST_SHOWN = 200
+PASSED_FIELDS = frozenset({"contents", "input", "messages"})
+"""Where what is long is only passed on: no answer is written with what is in these."""
 STATEFUL = ("background", "conversation", "previous_response_id")
 OF_DIALECTS = frozenset({"accept", "anthropic-beta", "anthropic-version", "openai-beta"})
 """What of a caller's headers means something to its own dialect alone."""
@@ -54,7 +58,11 @@ async def build_request(attempt: Attempt) -> UpstreamRequest:
             await _read_history(call, target)
         if call.body.upload is not None:
             await _read_form(call, call.body.upload)
-        conversion = attempt.conversion = await by_size(call.body.size, maker, _ask(call))
+        if call.body.short is not None:
+            short = await _converted_short(attempt, maker, call.body.short)
+            if short is not None:
+                return short
+        conversion = attempt.conversion = await by_size(call.body.size, maker, _ask(call, call.body.fields))
         return await _converted_request(attempt, conversion)
     except DialectError as error:
         attempt.free = True
@@ -88,17 +96,17 @@ async def _read_form(call: Call, upload: Upload) -> None:
     Raises :class:`~gateway.call.errors.TooLarge` for more than one file that is named by its URL may have, and what is
     wrong with the form.
     """
-    held, most = bytearray(), configured.MEDIA_FILE_BYTES
+    held, size, most = io.BytesIO(), 0, configured.MEDIA_FILE_BYTES
     async for piece in upload.body(""):
-        held += piece
-        if len(held) > most:
+        size += held.write(piece)
+        if size > most:
             raise errors.TooLarge(
                 f"The form is larger than the {most} bytes that this model's provider is sent at once. The operator "
                 "sets the bound with GATEHOUSE_MEDIA_MAX_MB."
             )
     if call.ticket is not None:
-        call.ticket.count(2 * len(held))
-    call.body = await aside(_as_json, bytes(held), upload.content_type, call.model_asked)
+        call.ticket.count(2 * size)
+    call.body = await aside(_as_json, held.getvalue(), upload.content_type, call.model_asked)
     if call.as_asked is not None:
         call.as_asked = (call.body.copy(), call.as_asked[1])
 
@@ -115,14 +123,35 @@ async def keep_response(call: Call, target: Target, response: Mapping[str, Any])
         await kept_responses.keep(call, target.account.name, msgspec.json.decode(clean))
 
 
-def _ask(call: Call) -> Ask:
+def _ask(call: Call, fields: Mapping[str, msgspec.Raw]) -> Ask:
     return Ask(
-        fields=call.body.fields,
+        fields=fields,
         model=call.model_asked,
         stream=call.stream,
         history=call.history,
         thinking_in_content=call.options.thinking_in_content,
     )
+
+
+async def _converted_short(attempt: Attempt, maker: Maker, short: Shortened) -> UpstreamRequest | None:
+    """Return the request of a large body, made of its short text: what is long in it is only passed on.
+
+    ``None`` where the whole body is needed: what is left out stands where answers repeat it, the conversion reads it or
+    leaves it behind, or there is something to refuse, which is said of the whole.
+    """
+    if not short.marked_names() <= PASSED_FIELDS:
+        return None
+    try:
+        conversion = await by_size(len(short.text), maker, _ask(attempt.call, short.fields))
+        request = await _converted_request(attempt, conversion)
+    except DialectError:
+        return None
+    assert isinstance(request.body, bytes)  # conversions write it whole
+    request.body = short.restored(request.body)
+    if request.body is None:
+        return None
+    attempt.conversion = conversion
+    return request
 
 
 async def _converted_request(attempt: Attempt, conversion: Conversion) -> UpstreamRequest:

@@ -19,8 +19,10 @@ from gateway.call.body import JSON, Body, Upload
 from gateway.call.call import Call, new_request_id
 from gateway.call.headers import FORWARDED, Options, read_options
 from gateway.call.operation import Operation
+from gateway.call.shortened import Shortened, shortened
 from gateway.objects import ownership
 from gateway.state import state
+from providers.upstream.pieces import LARGE_BYTES
 
 IDEMPOTENCY_KEY = b"idempotency-key"
 TRACEPARENT = b"traceparent"
@@ -85,12 +87,31 @@ def read_json(call: Call, raw: bytes, content_type: str = JSON) -> None:
 
     Raises :class:`~gateway.call.errors.InvalidRequest`.
     """
-    fields = json_body.decode_fields(raw)
-    call.body = Body(raw, fields, content_type)
-    call.references += find_references(raw, fields, call.endpoint, call.operation.door)
+    short = shortened(raw) if len(raw) > LARGE_BYTES else None
+    if short is None or not _read_short(call, short):
+        short, fields = None, json_body.decode_fields(raw)
+        call.references += find_references(raw, fields, call.endpoint, call.operation.door)
+    else:
+        fields = short.whole_fields()
+    call.body = Body(raw, fields, content_type, short=short)
     call.stream = call.stream or json_body.flag(fields, "stream")
     if call.stream:
         call.wants_usage = json_body.wants_usage(fields.get("stream_options"))
+
+
+def _read_short(call: Call, short: Shortened) -> bool:
+    """Decode and search a body by its short text; return whether that says all. What is wrong with a body is said of
+    the whole.
+    """
+    try:
+        short.fields = json_body.decode_fields(short.text)
+        found = find_references(short.text, short.fields, call.endpoint, call.operation.door)
+    except errors.InvalidRequest:
+        return False
+    if any(short.is_marked(object_id) for _, object_id in found):
+        return False
+    call.references += found
+    return True
 
 
 def read_upload(call: Call, upload: Upload) -> None:

@@ -44,6 +44,6 @@ def _facts(call: Call, status: int, ended_ns: int) -> CallFacts:
         error=call.error,
         started_ns=call.started_ns,
         ended_ns=ended_ns,
-        request={name: bytes(fields[name])[:FIELD_BYTES] for name in REQUEST_FIELDS if name in fields},
+        request={name: bytes(memoryview(fields[name])[:FIELD_BYTES]) for name in REQUEST_FIELDS if name in fields},
         attempts=tuple(attempt.facts() for attempt in call.trace.attempts),
     )

@@ -47,10 +47,15 @@ def _fit(call: Call, planned: PlannedTarget) -> None:
     if not call.operation.resource:
         named_models.check_configuration(call.caller, planned.target.account, call.body.fields)
     said = SAID_BY_DOOR.get(call.operation.door, SAID_FIELDS)
-    fields, named = named_models.for_account(call.caller, planned.target.account, call.body.fields, said)
+    body, seen = call.body, call.body.seen_fields
+    fields, named = named_models.for_account(call.caller, planned.target.account, seen, said)
+    if fields is seen:
+        fields = body.fields
+    elif seen is not body.fields:  # what names models is written anew, so that it has to be whole
+        fields, named = named_models.for_account(call.caller, planned.target.account, body.fields, said)
     if planned.params:
         fields = {**fields, **planned.params}
-    call.body.replace(fields)
+    body.replace(fields)
     call.references += named_models.references_to(named)
 
 

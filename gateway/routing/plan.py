@@ -161,8 +161,9 @@ def _too_long(call: Call, model: ModelSnapshot) -> bool:
     window, raw = model.context_window, call.body.raw
     if not window or len(raw) <= window * BYTES_A_TOKEN:
         return False
-    length = len(raw) - raw.count(ESCAPE) * (ESCAPE_BYTES - 1)
-    return length > window * BYTES_A_TOKEN and not any(mark in raw for mark in BINARY)
+    text = call.body.seen
+    length = len(raw) - text.count(ESCAPE) * (ESCAPE_BYTES - 1)
+    return length > window * BYTES_A_TOKEN and not any(mark in text for mark in BINARY)
 
 
 def _price(call: Call, target: Target) -> float:

@@ -11,8 +11,10 @@ from providers.dialects.failures import unsupported
 from providers.dialects.history import clean
 from providers.dialects.params import fit
 from providers.dialects.reported import EMPTY, decoded, object_of, read_error, reported
+from providers.dialects.wire import encode_fields
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
+from providers.upstream.pieces import Pieces
 
 STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
 CHAT = "chat/completions"
@@ -64,7 +66,8 @@ class OpenAI:
             fields: Mapping[str, msgspec.Raw] = asked.body.fields
             if asked.path == CHAT:
                 fields, dropped = chat_fields(asked, target)
-            body: bytes | None = encode_body(target, asked.path, fields, asks_usage=asked.asks_usage)
+            changed = sent_fields(target, asked.path, fields, asks_usage=asked.asks_usage)
+            body: bytes | Pieces | None = encode_fields(changed, len(asked.body.raw))
         else:
             body = passing_body(asked, headers)
         url = self.url(target, asked.path, asked.query, asked.base_url)
@@ -104,7 +107,9 @@ def chat_fields(asked: Asked, target: Target) -> tuple[Mapping[str, msgspec.Raw]
     return cleaned, dropped + marks
 
 
-def encode_body(target: Target, path: str, fields: Mapping[str, msgspec.Raw], *, asks_usage: bool) -> bytes:
+def sent_fields(
+    target: Target, path: str, fields: Mapping[str, msgspec.Raw], *, asks_usage: bool
+) -> dict[str, msgspec.Raw]:
     """Return the upstream body: ``fields`` untouched but for ``model`` and, in a stream, the request for usage.
 
     ``fields`` is the client's body, decoded at its top level only, so every nested byte is sent as it came.
@@ -113,7 +118,7 @@ def encode_body(target: Target, path: str, fields: Mapping[str, msgspec.Raw], *,
     changed["model"] = msgspec.Raw(_encode(target.model.upstream_id))
     if asks_usage and path in USAGE_OPERATIONS:
         changed["stream_options"] = _with_usage(fields.get("stream_options"))
-    return _encode(changed)
+    return changed
 
 
 def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:

@@ -8,6 +8,7 @@ import msgspec
 
 from accounts.numbers import LARGEST, whole_number
 from providers.dialects.failures import DialectError, unreadable
+from providers.upstream.pieces import LARGE_BYTES, Part, Pieces
 
 Fields = dict[str, Any]
 Kind = TypeVar("Kind")
@@ -29,6 +30,19 @@ def plain(fields: Mapping[str, Any]) -> Fields:
         if value is not None:
             found[name] = value
     return found
+
+
+def encode_fields(fields: Mapping[str, Any], size: int) -> bytes | Pieces:
+    """Return a body's fields as a JSON object. Where the body that they come from was large, of ``size`` bytes, it is
+    in pieces: values that are JSON bytes are not copied.
+    """
+    if size <= LARGE_BYTES:
+        return encode(fields)
+    parts: list[Part] = []
+    for name, value in fields.items():
+        written = memoryview(value) if isinstance(value, msgspec.Raw) else encode(value)
+        parts += [b"," if parts else b"{", encode(name), b":", written]
+    return Pieces([*parts, b"}"] if parts else (b"{}",))
 
 
 def take(fields: Fields, name: str, kind: type[Kind], where: str = "") -> Kind | None:

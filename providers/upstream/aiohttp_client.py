@@ -20,6 +20,7 @@ from providers.upstream.failures import BrokenAnswer, ConnectionsBusy, classify
 from providers.upstream.guard import Guard
 from providers.upstream.head import split_url
 from providers.upstream.headers import Headers
+from providers.upstream.pieces import Pieces
 from providers.upstream.tls import tls_context
 from providers.upstream.tokens import REFUSED, forget, sign
 
@@ -100,13 +101,17 @@ class AiohttpClient:
             await sign(self, account, request)
         if request.traceparent:
             request.headers["traceparent"] = request.traceparent
+        body: object = request.body
+        if isinstance(body, Pieces):
+            request.headers["content-length"] = str(len(body))
+            body = aiter(body)
         request.sent = True  # it does not say when it is connected
         try:
             response = await session.request(
                 request.method,
                 URL(request.url, encoded=True),  # as it is: a client's escapes are its own
                 headers=request.headers,
-                data=request.body,
+                data=body,
                 timeout=self._timeout(account, request.total_timeout),
                 allow_redirects=False,
             )

@@ -4,6 +4,7 @@ The connection fills it, the caller reads it.
 """
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from providers.upstream.headers import Headers
 
 READ_BUFFER_BYTES = 2**18
 COUNTED_BYTES = 2**22
-# Below this size a thread takes longer to begin than the parts to be joined.
+# A body up to this size is joined at its end; of a larger one no part is held twice.
 JOINED_BYTES = 2**20
 
 
@@ -87,7 +88,7 @@ class LeanAnswer:
             raise _too_large(limit)
         if self.decoder is not None:
             return await self._read_decoded(limit, count)
-        counted = 0
+        counted, held = 0, None
         if not self.complete:
             self.collecting = True
             while not self.complete and self.error is None and self.size <= limit:
@@ -96,6 +97,8 @@ class LeanAnswer:
                 await self._wait()
                 count(self.size - counted)
                 counted = self.size
+                if counted > JOINED_BYTES:
+                    held = self._moved(held)
         if self.size > limit:
             raise _too_large(limit)
         if self.error is not None:
@@ -103,8 +106,14 @@ class LeanAnswer:
         count(self.size - counted)
         if self.size <= JOINED_BYTES:
             return self._take()
-        parts, self.parts = self.parts, []
-        return await asyncio.to_thread(b"".join, parts)
+        return self._moved(held).getvalue()
+
+    def _moved(self, held: io.BytesIO | None) -> io.BytesIO:
+        """Return what holds all that has come; it gives its bytes away without copying them."""
+        held = held or io.BytesIO()
+        held.writelines(self.parts)
+        self.parts.clear()
+        return held
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. A slow reader slows the upstream: at most one read buffer is held."""
@@ -169,14 +178,13 @@ class LeanAnswer:
             self.waiter = None
 
     async def _read_decoded(self, limit: int, count: Count) -> bytes:
-        parts, size = [], 0
+        held, size = io.BytesIO(), 0
         async for piece in self.chunks():
-            size += len(piece)
+            size += held.write(piece)
             if size > limit:
                 raise _too_large(limit)
-            parts.append(piece)
             count(len(piece))
-        return b"".join(parts) if size <= JOINED_BYTES else await asyncio.to_thread(b"".join, parts)
+        return held.getvalue()
 
 
 def _too_large(limit: int) -> BrokenAnswer:

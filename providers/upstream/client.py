@@ -8,6 +8,7 @@ from multidict import CIMultiDict
 
 from providers.snapshot import AccountSnapshot
 from providers.upstream.headers import Headers
+from providers.upstream.pieces import Pieces
 
 Count = Callable[[int], None]
 
@@ -28,7 +29,7 @@ class UpstreamRequest:
     method: str
     url: str
     headers: CIMultiDict[str] = field(repr=False)
-    body: bytes | AsyncIterator[bytes] | None = field(default=None, repr=False)
+    body: bytes | Pieces | AsyncIterator[bytes] | None = field(default=None, repr=False)
     total_timeout: float | None = None
     sent: bool = False
     dropped: Sequence[str] = ()

@@ -14,6 +14,7 @@ from providers.upstream.failures import BrokenAnswer, Disconnected, ReadTimedOut
 from providers.upstream.head import Origin
 from providers.upstream.headers import Headers
 from providers.upstream.keeping import KEEPALIVE_SECONDS, Keeper, has_news, idle_seconds
+from providers.upstream.pieces import Pieces
 from providers.upstream.uploading import Parts, Upload
 
 MAX_HEAD_BYTES = 2**16
@@ -98,7 +99,7 @@ class Connection(asyncio.Protocol):
         self,
         method: str,
         head: bytes,
-        body: bytes | Parts | None,
+        body: bytes | Pieces | Parts | None,
         length: int | None,
         read_timeout: float,
         deadline: float | None,
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(head)
         elif not isinstance(body, bytes):
             self._transport.write(head)
-            self._upload = Upload(self._loop, self._transport, self, body, length)
+            self._upload = Upload(self._loop, self._transport, self, aiter(body), length)
         elif len(body) <= JOINED_BYTES:
             self._transport.write(head + body)
         else:

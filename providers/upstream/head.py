@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 from accounts.numbers import whole_number
 from providers.headers import CONTROL, NAME
 from providers.upstream.failures import ConnectFailed, UnsendableHeaders
+from providers.upstream.pieces import Pieces
 
 PORTS = {"http": 80, "https": 443}
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
@@ -66,8 +67,9 @@ def encode_head(
 ) -> tuple[bytes, int | None]:
     """Return a request's head and, when ``body`` comes in pieces, their announced length; ``None``: they go chunked.
 
-    ``body`` is ``bytes``, ``None``, or anything else for pieces. Framing headers are ours: of those given, only the
-    ``content-length`` of a body in pieces is used. Raises ``UnsendableHeaders``.
+    ``body`` is ``bytes``, ``None``, or anything else for pieces: those that lie in memory know their length. Framing
+    headers are ours: of those given, only the ``content-length`` of a body that streams through is used. Raises
+    ``UnsendableHeaders``.
     """
     given: dict[str, str] = {}
     try:
@@ -83,7 +85,10 @@ def encode_head(
             lines,
             len(body),
         ), None
-    length = None if body is None else whole_number(given.get("content-length", ""))
+    if isinstance(body, Pieces):
+        length: int | None = len(body)
+    else:
+        length = None if body is None else whole_number(given.get("content-length", ""))
     if body is None:
         framing = b"" if method in BODILESS else b"content-length: 0\r\n"
     elif length is None:

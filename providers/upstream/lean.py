@@ -11,6 +11,7 @@ from providers.upstream.answer import LeanAnswer
 from providers.upstream.client import Connections, UpstreamRequest
 from providers.upstream.failures import Disconnected
 from providers.upstream.head import encode_head, split_url
+from providers.upstream.pieces import LARGE_BYTES, Pieces
 from providers.upstream.pool import Pool
 from providers.upstream.resolver import Resolver
 from providers.upstream.tokens import REFUSED, forget, sign
@@ -41,13 +42,15 @@ class LeanClient:
         if account.token is not None:
             await sign(self, account, request)
         method, body, total = request.method, request.body, request.total_timeout
+        if isinstance(body, bytes) and len(body) > LARGE_BYTES:
+            body = Pieces((body,))
         origin, target = split_url(request.url)
         head, length = encode_head(method, target, origin.authority, request.headers.items(), body, request.traceparent)
         deadline = None if total is None else self._loop.time() + total
         connection = pool.take(origin)
         if connection is None:
             connection = await pool.open(origin, deadline)
-        again = body is None or isinstance(body, bytes)
+        again = body is None or isinstance(body, (bytes, Pieces))
         again = again and (method in IDEMPOTENT or IDEMPOTENCY_KEY in request.headers)
         request.sent = True
         while True:

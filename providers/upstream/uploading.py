@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from providers.upstream.keeping import close_source
 
-Parts = AsyncIterator[bytes]
+Parts = AsyncIterator[bytes] | AsyncIterator[bytes | memoryview]
 
 
 class Sender(Protocol):
@@ -60,7 +60,7 @@ class Upload:
                     return
                 if left is None:
                     if piece:  # an empty chunk would end the body
-                        self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                        self._transport.write(b"".join((b"%x\r\n" % len(piece), piece, b"\r\n")))
                 else:
                     left -= len(piece)
                     if left < 0:

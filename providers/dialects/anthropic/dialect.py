@@ -11,9 +11,10 @@ from providers.dialects.anthropic.errors import from_fields, write_error
 from providers.dialects.base import Asked, Fields, ReportedError, address, passing_body, upstream_headers
 from providers.dialects.failures import unwrapped
 from providers.dialects.reported import reported
-from providers.dialects.wire import encode, lenient, lenient_fields
+from providers.dialects.wire import encode_fields, lenient, lenient_fields
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
+from providers.upstream.pieces import Pieces
 
 BETA = "anthropic-beta"
 VERSION = "anthropic-version"
@@ -52,7 +53,8 @@ class Anthropic:
             return self._vertex_request(asked, target, headers)
         if asked.model_asked:
             headers["content-type"] = "application/json"
-            body: bytes | None = encode({**asked.body.fields, "model": target.model.upstream_id})
+            fields = {**asked.body.fields, "model": target.model.upstream_id}
+            body: bytes | Pieces | None = encode_fields(fields, len(asked.body.raw))
         else:
             body = passing_body(asked, headers)
         return UpstreamRequest(asked.method, self.url(target, asked.path, asked.query, asked.base_url), headers, body)
@@ -63,7 +65,7 @@ class Anthropic:
         body = vertex.body_fields(asked.body.fields, asked.path, model, headers.pop(VERSION, ""))
         headers["content-type"] = "application/json"
         url = self.url(target, vertex.placed(asked.path, model, stream=asked.stream), "", asked.base_url)
-        return UpstreamRequest(asked.method, url, headers, encode(body))
+        return UpstreamRequest(asked.method, url, headers, encode_fields(body, len(asked.body.raw)))
 
     def error_body(self, account: AccountSnapshot, status: int, body: bytes) -> bytes:
         """Return an error's body in Anthropic's form: Google's own comes from Vertex AI, too."""

@@ -14,9 +14,10 @@ from providers.dialects.gemini import vertex as vertex_ai
 from providers.dialects.gemini.answer import content_parts
 from providers.dialects.gemini.errors import from_fields
 from providers.dialects.reported import EMPTY, reported
-from providers.dialects.wire import encode, lenient_fields, listed, plain
+from providers.dialects.wire import encode, encode_fields, lenient_fields, listed, plain
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.client import UpstreamRequest
+from providers.upstream.pieces import Pieces
 
 # What is done with a model, where the model's name is in the address.
 ACTIONS = frozenset({"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"})
@@ -53,7 +54,8 @@ class Gemini:
         repeats it.
         """
         headers = self.headers(target.account, asked.forwarded)
-        path, body = asked.path, passing_body(asked, headers)
+        path = asked.path
+        body: bytes | Pieces | None = passing_body(asked, headers)
         if asked.path in ACTIONS:
             action = "streamGenerateContent" if asked.stream else asked.path
             vertex = target.account.vendor.vertex
@@ -88,7 +90,7 @@ class Gemini:
         return ended
 
 
-def _named(asked: Asked, model: str) -> bytes:
+def _named(asked: Asked, model: str) -> bytes | Pieces:
     """Return the body with the model's upstream name where Google wants it again: in each request of several."""
     fields = asked.body.fields
     name = model if "/" in model else f"models/{model}"
@@ -98,7 +100,7 @@ def _named(asked: Asked, model: str) -> bytes:
     if asked.path == "countTokens" and "generateContentRequest" in fields:
         inner = plain({"inner": fields["generateContentRequest"]})["inner"]
         return encode({**fields, "generateContentRequest": {**inner, "model": name}})
-    return encode({**fields, "model": name}) if "model" in fields else asked.body.raw
+    return encode_fields({**fields, "model": name}, len(asked.body.raw)) if "model" in fields else asked.body.raw
 
 
 def _unnamed(asked: Asked) -> bytes:
