@@ -22,6 +22,7 @@ from gateway.config.env import (
     host_names,
     host_of,
     json_object,
+    metadata_keys,
     metric_labels,
     names,
     networks,
@@ -130,6 +131,7 @@ CHANGE_POLL_SECONDS = number("GATEHOUSE_CHANGE_POLL_SECONDS", 0.25, least=0.05, 
 USAGE_FLUSH_SECONDS = number("GATEHOUSE_USAGE_FLUSH_SECONDS", 0.5, least=0.05, most=60)
 USAGE_SPOOL_MAX_BYTES = int(number("GATEHOUSE_USAGE_SPOOL_MAX_MB", 1024, least=1, most=1_048_576) * 2**20)
 USAGE_RETENTION_DAYS = whole("GATEHOUSE_USAGE_RETENTION_DAYS", 400, least=1, most=36_500)
+USAGE_METADATA_KEYS = metadata_keys("GATEHOUSE_USAGE_METADATA_KEYS")
 OBJECT_RETENTION_DAYS = whole("GATEHOUSE_OBJECT_RETENTION_DAYS", 60, least=1, most=36_500)
 JOB_FRESH_SECONDS = number("GATEHOUSE_JOB_FRESH_S", 5, least=0, most=3600)
 JOB_POLL_SECONDS = number("GATEHOUSE_JOB_POLL_S", 5, least=0.1, most=3600)

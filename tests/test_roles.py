@@ -57,7 +57,7 @@ COMMANDS = {
     "prune_usage": "tidies",
     "prune_objects": "tidies",
     "prune_request_log": "tidies",
-    "rebuild_usage_hours": "tidies",
+    "usage_sums": "tidies",
 }
 OURS = ("accounts", "providers", "usage", "rules", "gateway", "batches", "alerts", "console")
 

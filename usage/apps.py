@@ -1,3 +1,5 @@
+from bisect import bisect_right
+from functools import partial
 from typing import Any
 
 from django.apps import AppConfig
@@ -13,8 +15,10 @@ class UsageConfig(AppConfig):
 
 
 def add_percentiles(connection: Any, **kwargs: Any) -> None:
-    """Give a new connection to SQLite the aggregate that PostgreSQL has."""
+    """Give a new connection to SQLite the functions that PostgreSQL has."""
     if connection.vendor == "sqlite":
         from usage.metric_query import SqlitePercentile  # models can't be imported before all apps are there
+        from usage.rollups import BOUNDS
 
         connection.connection.create_aggregate("PERCENTILE", 2, SqlitePercentile)
+        connection.connection.create_function("DURATION_SLOT", 1, partial(bisect_right, BOUNDS), deterministic=True)

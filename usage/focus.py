@@ -1,16 +1,20 @@
 """Usage as FOCUS has it, the FinOps Foundation's form of bills (version 1.2): a row for each hour, caller and model.
 
-The rows are the sums by the hour (``usage.rollups``), so they equal the ledger to the last digit. What is unpriced has
-no cost: it is counted in ``x_UnpricedRequests``.
+The rows are the sums by the hour (``usage.sums_table``), so they equal the ledger to the last digit. What is unpriced
+has no cost: it is counted in ``x_UnpricedRequests``.
 """
 
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
-from usage.rollups import SPLIT, UsageHour
+from django.db.models import Sum
+
+from usage.models import UsageSum
+from usage.rollups import SPLIT
+from usage.sums_table import NEW, WHOLE
 
 PICO: Final = Decimal("1e-12")
 COLUMNS: Final = (
@@ -51,24 +55,49 @@ COLUMNS: Final = (
     "x_OutputTokens",
     "x_UnpricedRequests",
 )
+TOKENS: Final = ("input_tokens", "cached_tokens", "output_tokens")
+GROUPED: Final = ("bucket", "account", "model", "subject_type", "subject_name", "teams")
+SUMMED: Final = ("requests", "attempts", "unpriced", *TOKENS, "cost_high", "cost_low")
+
+
+class Hour(NamedTuple):
+    """What a row is made of: the values of :data:`GROUPED` and :data:`SUMMED`."""
+
+    hour: datetime
+    account: str
+    model: str
+    subject_type: str
+    subject_name: str
+    teams: str
+    requests: int
+    attempts: int
+    unpriced: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_high: int
+    cost_low: int
 
 
 def focus_rows(
     since: datetime | None, until: datetime | None, account: str = "", using: str = "default"
 ) -> Iterator[dict[str, str]]:
     """Yield the rows of the hours from ``since`` up to, without, ``until``, oldest first."""
-    hours = UsageHour.objects.using(using).exclude(attempts=0).order_by("hour", "key")
+    hours = UsageSum.objects.using(using).filter(part__in=(WHOLE.hours, NEW))
     if since is not None:
-        hours = hours.filter(hour__gte=since)
+        hours = hours.filter(bucket__gte=since)
     if until is not None:
-        hours = hours.filter(hour__lt=until)
+        hours = hours.filter(bucket__lt=until)
     if account:
         hours = hours.filter(account=account)
-    for hour in hours.iterator(2000):
-        yield _row(hour)
+    summed = hours.values_list(*GROUPED).annotate(**{name: Sum(name) for name in SUMMED}).order_by(*GROUPED)
+    for values in summed.iterator(2000):
+        hour = Hour(*values)
+        if hour.attempts:
+            yield _row(hour)
 
 
-def _row(hour: UsageHour) -> dict[str, str]:
+def _row(hour: Hour) -> dict[str, str]:
     cost = f"{(hour.cost_high * SPLIT + hour.cost_low) * PICO:f}"
     month = hour.hour.replace(day=1, hour=0)
     following = (month + timedelta(days=32)).replace(day=1)

@@ -7,6 +7,7 @@ unavailable, segments wait on disk, up to the spool's limit.
 
 import logging
 import os
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from accounts.backoff import backoff
 from accounts.words import counted
 from accounts.worker_thread import WorkerThread, renew_connections
-from usage import recovery, rows
+from usage import folding, handover, recovery, rows
 from usage.spool import Spool, remove_folder, segments
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ BATCH = 1000
 """Records a transaction."""
 MAX_BACKOFF_SECONDS = 15.0
 RECOVERY_SECONDS = 30.0
+FOLD_SECONDS = 20.0
+HANDOVER_SECONDS = 60.0
 STALLED_SECONDS = 30.0
 """Age of the oldest waiting record from which on something is wrong, even when nothing failed: a database that
 hangs."""
@@ -66,6 +69,9 @@ class Ledger:
         self._error = ""
         self._last_success = time.time()
         self._next_recovery = self._next_touch = 0.0
+        # Not all processes at the same moment: one of them folds for all.
+        self._next_fold = time.monotonic() + FOLD_SECONDS * random.random()
+        self._next_handover = time.monotonic() + HANDOVER_SECONDS * random.random()
         self._reported = 0
 
     def start(self) -> None:
@@ -214,7 +220,22 @@ class Ledger:
             self._flush_touched()
             self._next_touch = now + self.touch_seconds
         self._succeeded()
+        self._fold(now)
         return self.flush_seconds
+
+    def _fold(self, now: float) -> None:
+        """Fold the sums when it is time. A fault keeps no record waiting: pages read new rows as they are."""
+        try:
+            if now >= self._next_fold:
+                self._next_fold = now + FOLD_SECONDS
+                folding.fold(self.using)
+            if now >= self._next_handover:
+                self._next_handover = now + HANDOVER_SECONDS
+                handover.take_over(self.using)
+        except Error as error:
+            logger.error("The sums of usage can't be folded: %s. The next try is soon.", type(error).__name__)
+            with suppress(Error):
+                connections[self.using].close()
 
     def _finish(self) -> None:
         try:

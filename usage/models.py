@@ -7,10 +7,22 @@ from django.db import models
 from usage.export_table import ExportedFile
 from usage.feedback_table import Feedback
 from usage.logged_calls import LoggedCall
+from usage.old_hours import UsageHour
 from usage.rerating_table import Rerating
-from usage.rollups import UsageHour
+from usage.sums_table import SumsState, UsageSum, UsageTime
 
-__all__ = ["PICO", "ExportedFile", "Feedback", "LoggedCall", "Rerating", "UsageHour", "UsageRecord"]
+__all__ = [
+    "PICO",
+    "ExportedFile",
+    "Feedback",
+    "LoggedCall",
+    "Rerating",
+    "SumsState",
+    "UsageHour",
+    "UsageRecord",
+    "UsageSum",
+    "UsageTime",
+]
 
 PICO = Decimal("1e-12")
 

@@ -7,22 +7,22 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from usage import body_store
+from usage import body_store, folding
 from usage.models import LoggedCall, Rerating, UsageRecord
-from usage.rollups import UsageHour, floor
+from usage.rollups import floor
 
 BATCH = 5000
 BODY_BATCH = 500
 
 
 def prune(before: datetime, batch: int = BATCH, using: str = "default") -> Iterator[int]:
-    """Delete the records from before the hour of ``before`` and their sums, oldest first, ``batch`` a transaction;
-    yield how many each time.
+    """Delete the records from before the hour of ``before``, oldest first, ``batch`` a transaction; yield how many each
+    time. Their sums stay.
 
     Batches are ranges of the time index. Ids would not do: those of batch lines don't rise with time.
     """
-    before = floor(before)  # sums by the hour go with all of their records
-    UsageHour.objects.using(using).filter(hour__lt=before).delete()
+    before = floor(before)
+    folding.seal(before, using)
     for _ in _batches(Rerating.objects.using(using), "record_at", before, batch):
         pass
     yield from _batches(UsageRecord.objects.using(using), "created_at", before, batch)

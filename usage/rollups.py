@@ -1,97 +1,116 @@
-"""Sums of usage records by the hour, which keep pages fast however many records there are.
+"""What usage records add to the sums that pages read, which keep them fast however many records there are.
 
-A rollup row is written in the transaction that stores the records, and only for records that were not there before: so
-rollups and records agree to the last digit, also after a crash between commit and cleaning up. :func:`rebuild` makes
-them again from the records.
+New rows of sums are written in the transaction that stores the records, and only for records that were not there
+before: so sums and records agree to the last digit, also after a crash between commit and cleaning up. What changes a
+record later adds the difference. :mod:`usage.folding` moves new rows into hours and days.
 """
 
-import hashlib
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from django.db import connections, models, transaction
+from django.conf import settings
+from django.db import connections
+
+from usage.sums_table import DIMENSIONS, NEW, NEW_METADATA, SUMS, UsageSum, UsageTime
 
 SPLIT: Final = 1_000_000
-SUMS: Final = (
-    "requests",
-    "attempts",
-    "errors",
-    "refused",
-    "unpriced",
-    "partly_priced",
-    "input_tokens",
-    "cached_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "cost_high",
-    "cost_low",
-)
-DIMENSIONS: Final = ("hour", "account", "model", "subject_type", "subject_name", "teams")
 READ: Final = (
-    *("created_at", "account", "model_asked", "subject_type", "subject_name", "teams"),
-    *("attempt_number", "error_class", "status", "cost_pico", "price_gaps"),
-    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"),
+    *("created_at", "account", "model_asked", "subject_type", "subject_name", "teams", "token_prefix"),
+    *("error_class", "batch_key", "attempt_number", "status", "cost_pico", "price_gaps", "estimated"),
+    *("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"),
+    *("latency_us", "ttft_us", "metadata"),
 )
 """The columns of a record that :func:`add` reads, in this order."""
-GROUPED: Final = 6
+GROUPED: Final = 9
 """How many of them say what a record counts for."""
 HOUR_CHARACTERS: Final = 13
-KEY_SEPARATOR: Final = "\x1f"
+VALUE_CHARACTERS: Final = 200
+SHORTEST_US, STEPS_AN_OCTAVE, OCTAVES = 100, 8, 25
+BOUNDS: Final = tuple(round(SHORTEST_US * 2 ** (n / STEPS_AN_OCTAVE)) for n in range(OCTAVES * STEPS_AN_OCTAVE + 1))
+"""Where slots of durations begin, in microseconds: eight to each doubling, from 0.1 ms to almost an hour."""
 
-
-class UsageHour(models.Model):
-    """The sums of one hour (UTC) of one caller's attempts on one model, as ``usage.report.Sums`` counts them.
-
-    ``model`` is ``account/model`` as it was asked for; ``teams`` the JSON list of the record. ``refused`` are errors
-    that the caller made (4xx). The cost is ``cost_high`` million pico-dollars and ``cost_low`` pico-dollars: sums stay
-    within 64 bits.
-    """
-
-    key = models.CharField(max_length=64, unique=True)
-    hour = models.DateTimeField()
-    account = models.CharField(max_length=64)
-    model = models.CharField(max_length=365)
-    subject_type = models.CharField(max_length=16)
-    subject_name = models.CharField(max_length=254)
-    teams = models.TextField()
-    requests = models.BigIntegerField()
-    attempts = models.BigIntegerField()
-    errors = models.BigIntegerField()
-    refused = models.BigIntegerField()
-    unpriced = models.BigIntegerField()
-    partly_priced = models.BigIntegerField()
-    input_tokens = models.BigIntegerField()
-    cached_tokens = models.BigIntegerField()
-    output_tokens = models.BigIntegerField()
-    reasoning_tokens = models.BigIntegerField()
-    cost_high = models.BigIntegerField()
-    cost_low = models.BigIntegerField()
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["hour"], name="usage_hour"),
-            models.Index(fields=["account", "hour"], name="usage_hour_account"),
-            models.Index(fields=["subject_name", "hour"], name="usage_hour_subject"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.hour:%Y-%m-%d %H} {self.subject_name} {self.model}"
-
-
-TABLE: Final = UsageHour._meta.db_table
-COLUMNS: Final = ("key", *DIMENSIONS, *SUMS)
-_PLACES: Final = ", ".join(["%s"] * len(COLUMNS))
-_UPSERT: Final = (
-    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({_PLACES}) "  # noqa: S608 - names of ours only
-    f"ON CONFLICT (key) DO UPDATE SET {', '.join(f'{name} = {TABLE}.{name} + excluded.{name}' for name in SUMS)}"
-)
+_SUM_COLUMNS: Final = ("part", "bucket", *DIMENSIONS, *SUMS)
+_TIME_COLUMNS: Final = ("part", "bucket", "account", "model", "measure", "slot", "calls")
 
 Sums = list[int]
-Groups = dict[tuple[str, ...], Sums]
+Groups = dict[tuple[Any, ...], Sums]
 _read: Final = operator.itemgetter(*READ)
+_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Added:
+    """What records add: sums by what they count for, sums by metadata, and counts of durations."""
+
+    __slots__ = ("calls", "keys", "metadata", "times")
+
+    def __init__(self) -> None:
+        self.keys: tuple[str, ...] = settings.USAGE_METADATA_KEYS
+        self.calls: Groups = {}
+        self.metadata: Groups = {}
+        self.times: dict[tuple[Any, ...], int] = {}
+
+    def count(self, values: tuple[Any, ...], sign: int = 1) -> None:
+        """Add a record, the values of its columns :data:`READ`: all calls come here, beside the event loop."""
+        moment, account, asked, kind, name, teams, token, error, batch, *amounts, latency, first, metadata = values
+        hour = moment[:HOUR_CHARACTERS]
+        group = (hour, account, asked, kind, name, teams, token, error, bool(batch))
+        _sum(self.calls.setdefault(group, [0] * len(SUMS)), error, amounts, sign)
+        if sign > 0 and not error:
+            place = (hour, account, asked, UsageTime.LATENCY, bisect_right(BOUNDS, latency))
+            self.times[place] = self.times.get(place, 0) + 1
+            if first is not None:
+                place = (hour, account, asked, UsageTime.FIRST_TOKEN, bisect_right(BOUNDS, first))
+                self.times[place] = self.times.get(place, 0) + 1
+        if self.keys and metadata != "{}":
+            self.count_metadata((hour, account, kind, name), _object(metadata), (error, amounts), sign)
+
+    def count_metadata(
+        self, caller: tuple[str, ...], metadata: dict[str, Any], counts: tuple[str, list[Any]], sign: int = 1
+    ) -> None:
+        """Add a record to the values of its metadata that are summed: its hour, account and caller, and what counts."""
+        for key in self.keys:
+            value = metadata.get(key)
+            if value and isinstance(value, str):
+                group = (*caller, key, value[:VALUE_CHARACTERS])
+                _sum(self.metadata.setdefault(group, [0] * len(SUMS)), *counts, sign)
+
+    def uncount(self, values: tuple[Any, ...], before: tuple[Any, ...]) -> None:
+        """Take back what a record counted ``before`` it changed. Durations stay: nothing changes them."""
+        kept = len(READ) - 3
+        self.count((*values[:GROUPED], *before[GROUPED:kept], *values[kept:]), -1)
+
+    def write(self, using: str) -> None:
+        """Store it as new rows, in the caller's transaction."""
+        rows = [(NEW, *_named(group), "", "", *total) for group, total in _by_model(self.calls).items()]
+        rows += [
+            (NEW_METADATA, f"{hour}:00:00", account, "", kind, name, *[""] * 4, key, value, *total)
+            for (hour, account, kind, name, key, value), total in self.metadata.items()
+        ]
+        _append(UsageSum._meta.db_table, _SUM_COLUMNS, rows, using)
+        _append(UsageTime._meta.db_table, _TIME_COLUMNS, [*_time_rows(self.times)], using)
+
+
+def _sum(total: Sums, error: str, amounts: list[Any], sign: int) -> None:
+    number, status, cost, gaps, estimated, given, cached, written, made, reasoned = amounts
+    high, low = divmod(cost or 0, SPLIT)
+    total[0] += sign * (number <= 1)
+    total[1] += sign
+    total[2] += sign * (bool(error) or status >= 400)
+    total[3] += sign * (400 <= status < 500)
+    total[4] += sign * (cost is None)
+    total[5] += sign * bool(gaps)
+    total[6] += sign * bool(estimated)
+    total[7] += sign * given
+    total[8] += sign * cached
+    total[9] += sign * written
+    total[10] += sign * made
+    total[11] += sign * reasoned
+    total[12] += sign * high
+    total[13] += sign * low
 
 
 def model_name(account: str, asked: str) -> str:
@@ -100,120 +119,70 @@ def model_name(account: str, asked: str) -> str:
 
 
 def add(records: Iterable[tuple[Any, ...]], using: str) -> None:
-    """Add records that were stored now, each as the values of its columns :data:`READ`, to their hours.
+    """Add records that were stored now, each as the values of its columns :data:`READ`.
 
     Call it in the transaction that stored them.
     """
-    groups: Groups = {}
+    added = Added()
     for values in records:
-        _count(groups, values)
-    _write(_by_model(groups), using)
+        added.count(values)
+    added.write(using)
 
 
 def adjust(changed: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], using: str) -> None:
-    """Bring hours in step with records that changed: column values by name, before and after.
+    """Bring sums in step with records that changed: column values by name, before and after.
 
     Call it in the transaction that changed them.
     """
-    groups: Groups = {}
+    added = Added()
     for before, after in changed:
         values = _read(after)
-        _count(groups, values)
-        _count(groups, (*values[:GROUPED], *_read(before)[GROUPED:]), -1)
-    _write(_by_model(groups), using)
+        added.count(values)
+        added.uncount(values, _read(before))
+    added.times.clear()  # counted when they were stored
+    added.write(using)
 
 
-def _count(groups: Groups, values: tuple[Any, ...], sign: int = 1) -> None:
-    """Add a record's amounts to its group, each by a statement: all calls come here, beside the event loop."""
-    *group, number, error, status, cost, gaps, given, cached, made, reasoned = values
-    group[0] = group[0][:HOUR_CHARACTERS]
-    total = groups.setdefault(tuple(group), [0] * len(SUMS))
-    high, low = divmod(cost or 0, SPLIT)
-    total[0] += sign * (number <= 1)
-    total[1] += sign
-    total[2] += sign * (bool(error) or status >= 400)
-    total[3] += sign * (400 <= status < 500)
-    total[4] += sign * (cost is None)
-    total[5] += sign * bool(gaps)
-    total[6] += sign * given
-    total[7] += sign * cached
-    total[8] += sign * made
-    total[9] += sign * reasoned
-    total[10] += sign * high
-    total[11] += sign * low
+def _named(group: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the bucket and the dimensions of a group."""
+    hour, account, model, kind, name, teams, token, error, batch = group
+    return (f"{hour}:00:00", account, model, kind, name, teams, token, error, "batch" if batch else "")
 
 
-def _by_model(groups: Groups) -> Iterable[tuple[tuple[str, ...], Sums]]:
-    """Return the sums by :data:`DIMENSIONS`: several names may be of one model."""
-    sums: dict[tuple[str, ...], Sums] = {}
+def _by_model(groups: Groups) -> Groups:
+    """Return sums with the models' full names: several names may be of one model."""
+    sums: Groups = {}
     for (hour, account, asked, *others), total in groups.items():
-        dimensions = (f"{hour}:00:00", account, model_name(account, asked), *others)
-        sums[dimensions] = list(map(operator.add, sums.get(dimensions, [0] * len(SUMS)), total))
-    return sums.items()
+        group = (hour, account, model_name(account, asked), *others)
+        before = sums.get(group)
+        sums[group] = total if before is None else list(map(operator.add, before, total))
+    return sums
 
 
-def _write(sums: Iterable[tuple[tuple[str, ...], Sums]], using: str) -> None:
-    rows: list[Any] = [(_key(dimensions), *dimensions, *total) for dimensions, total in sums]
-    rows.sort()  # writers that take rows in one order never wait for each other in a circle
-    with connections[using].cursor() as cursor:
-        cursor.executemany(_UPSERT, rows)
+def _time_rows(times: dict[tuple[Any, ...], int]) -> Iterable[tuple[Any, ...]]:
+    for (hour, account, asked, measure, slot), calls in times.items():
+        yield NEW, f"{hour}:00:00", account, model_name(account, asked), measure, slot, calls
 
 
-def _key(dimensions: tuple[str, ...]) -> str:
-    return hashlib.sha256(KEY_SEPARATOR.join(dimensions).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def rebuild(using: str = "default") -> int:
-    """Make all rollups again from the records, in one transaction; return how many there are.
-
-    Writers wait meanwhile.
-    """
-    with transaction.atomic(using=using), connections[using].cursor() as cursor:
-        if connections[using].vendor == "postgresql":
-            cursor.execute(f"LOCK TABLE {TABLE} IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute(f"DELETE FROM {TABLE}")  # noqa: S608 - a name of ours
-        for batch in _batches(_summed(using), 1000):
-            _write(batch, using)
-    return UsageHour.objects.using(using).count()
-
-
-def _summed(using: str) -> Iterator[tuple[tuple[str, ...], Sums]]:
-    postgres = connections[using].vendor == "postgresql"
-    hour = "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')" if postgres else "substr(created_at, 1, 13)"
-    teams = "teams::text" if postgres else "teams"
-    amounts = (
-        "SUM(CASE WHEN attempt_number <= 1 THEN 1 ELSE 0 END), COUNT(*), "
-        "SUM(CASE WHEN error_class <> '' OR status >= 400 THEN 1 ELSE 0 END), "
-        "SUM(CASE WHEN status >= 400 AND status < 500 THEN 1 ELSE 0 END), "
-        "SUM(CASE WHEN cost_pico IS NULL THEN 1 ELSE 0 END), SUM(CASE WHEN price_gaps <> '' THEN 1 ELSE 0 END), "
-        "SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_tokens), "
-        f"SUM(COALESCE(cost_pico, 0) / {SPLIT}), SUM(COALESCE(cost_pico, 0) % {SPLIT})"
-    )
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            f"SELECT {hour}, account, model_asked, subject_type, subject_name, {teams}, {amounts} "  # noqa: S608
-            "FROM usage_usagerecord GROUP BY 1, 2, 3, 4, 5, 6"
-        )
-        rows = cursor.fetchall()
-    for text, account, asked, kind, name, members, *total in rows:
-        plain = msgspec.json.encode(msgspec.json.decode(members)).decode()  # PostgreSQL writes JSON with spaces
-        yield (
-            (f"{text}:00:00", account, model_name(account, asked), kind, name, plain),
-            [int(amount) for amount in total],
-        )
-
-
-def _batches(found: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    for entry in found:
-        batch.append(entry)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _append(table: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], using: str) -> None:
+    if not rows:
+        return
+    connection, names = connections[using], ", ".join(columns)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return
+        places = f"({', '.join(['%s'] * len(columns))})"
+        cursor.executemany(f"INSERT INTO {table} ({names}) VALUES {places}", rows)  # noqa: S608 - names of ours only
 
 
 def floor(moment: datetime) -> datetime:
     """Return the beginning of the hour of ``moment``."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def midnight(moment: datetime) -> datetime:
+    """Return the beginning of the day (UTC) of ``moment``."""
+    return floor(moment).replace(hour=0)

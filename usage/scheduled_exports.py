@@ -20,8 +20,9 @@ from django.db.models import Q, Sum
 
 from accounts.database_clock import database_now
 from usage.export_formats import write
-from usage.models import ExportedFile
-from usage.rollups import UsageHour
+from usage.folding import sealed_until
+from usage.models import ExportedFile, UsageSum
+from usage.sums_table import MODELS, NEW
 
 logger = logging.getLogger("usage")
 
@@ -49,7 +50,10 @@ def due(now: datetime) -> Iterator[tuple[str, date, str]]:
     """Yield what is to be written: form, day, and the state of the day's sums."""
     wanted = days(now)
     known = dict(ExportedFile.objects.filter(day__in=wanted).values_list("name", "state"))
+    sealed = sealed_until()
     for day in wanted:
+        if sealed is not None and _began(day) < sealed:
+            continue
         state = _state(day)
         for form in settings.EXPORT_FORMATS:
             before = known.get(NAMES[form].format(day), "")
@@ -69,8 +73,8 @@ def failed(now: datetime) -> list[ExportedFile]:
 def _state(day: date) -> str:
     """Return the sums of a day as text; empty where there was nothing."""
     began = _began(day)
-    hours = UsageHour.objects.filter(hour__gte=began, hour__lt=began + timedelta(days=1))
-    sums = hours.aggregate(**{name: Sum(name) for name in STATE})
+    in_day = UsageSum.objects.filter(bucket__gte=began, bucket__lt=began + timedelta(days=1))
+    sums = in_day.filter(part__in=(MODELS.days, NEW)).aggregate(**{name: Sum(name) for name in STATE})
     return "/".join(str(int(sums[name])) for name in STATE) if sums["attempts"] else ""
 
 

@@ -1,23 +1,40 @@
-"""Spend and traffic over time, by what they are grouped by, from the sums by the hour.
+"""Spend and traffic over time, by what they are grouped by, from the sums of :mod:`usage.sums_table`.
 
-Nothing here walks the records.
+Nothing here walks the records, but for a span of an hour.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import TruncDay
+from django.db.models import Q
 
+from usage import sum_query
 from usage.models import PICO
-from usage.rollups import SPLIT, SUMS, UsageHour, floor
+from usage.rollups import SPLIT
+from usage.sum_query import ALL, Part, Parts, Span, last, narrowed
+from usage.sums_table import SUMS
 
-__all__ = ["GROUPS", "Row", "Span", "Totals", "floor", "last", "rows", "top", "totals"]
+__all__ = [
+    "ALL",
+    "GROUPS",
+    "METADATA",
+    "Part",
+    "Parts",
+    "Row",
+    "Span",
+    "Table",
+    "Totals",
+    "last",
+    "narrowed",
+    "sums_by",
+    "table",
+    "totals",
+]
 
 GROUPS: Final = {
     "model": "model",
@@ -25,20 +42,24 @@ GROUPS: Final = {
     "team": "teams",
     "user": "subject_name",
     "application": "subject_name",
+    "token": "token",
+    "outcome": "outcome",
+    "kind": "batch",
 }
-"""What can be grouped by, and the column that holds it.
+"""What can be grouped by, and the column that holds it. ``metadata.KEY`` comes on top.
 
 People and applications differ by the kind of caller.
 """
+METADATA: Final = "metadata."
+KINDS: Final = {"user": "user", "application": "virtualaccount"}
+SHOWN_AS: Final = {"outcome": {"": "answered"}, "kind": {"": "calls", "batch": "batch lines"}}
 OTHER: Final = "Other"
 NONE: Final = "(none)"
-HOURS_SHOWN: Final = 49
-"""Ranges of more hours than this are shown by the day."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over some hours. ``cost_pico`` is in 1e-12 USD and leaves out the ``unpriced`` attempts."""
+    """Sums over a span. ``cost_pico`` is in 1e-12 USD and leaves out the ``unpriced`` attempts."""
 
     requests: int = 0
     attempts: int = 0
@@ -46,16 +67,18 @@ class Totals:
     refused: int = 0
     unpriced: int = 0
     partly_priced: int = 0
+    estimated: int = 0
     input_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     cost_pico: int = 0
 
-    def add(self, other: "Totals") -> None:
-        """Add ``other`` to this."""
+    def add(self, other: "Totals", sign: int = 1) -> None:
+        """Add ``other`` to this, or take it away."""
         for name in NAMES:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            setattr(self, name, getattr(self, name) + sign * getattr(other, name))
 
     @property
     def cost(self) -> Decimal:
@@ -71,34 +94,6 @@ class Totals:
 NAMES: Final = tuple(entry.name for entry in fields(Totals))
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Whole hours from ``start`` up to, without, ``end``."""
-
-    start: datetime
-    end: datetime
-
-    @property
-    def by_day(self) -> bool:
-        """Whether it is shown by the day."""
-        return self.end - self.start > timedelta(hours=HOURS_SHOWN)
-
-    @property
-    def before(self) -> "Span":
-        """The span of the same length before it."""
-        return Span(self.start - (self.end - self.start), self.start)
-
-    def steps(self) -> list[datetime]:
-        """Return the beginnings of the hours or days that it is shown by."""
-        step = timedelta(days=1) if self.by_day else timedelta(hours=1)
-        first = self.start.replace(hour=0) if self.by_day else self.start
-        found = []
-        while first < self.end:
-            found.append(first)
-            first += step
-        return found
-
-
 @dataclass(slots=True)
 class Row:
     """One entry of what is grouped by: its sums, those of the span before, and the share of each step."""
@@ -109,68 +104,136 @@ class Row:
     steps: dict[datetime, Totals] = field(default_factory=lambda: defaultdict(Totals))
 
 
-def last(hours: int, now: datetime) -> Span:
-    """Return the span of the last ``hours`` hours, the current one among them."""
-    end = floor(now) + timedelta(hours=1)
-    return Span(end - timedelta(hours=hours), end)
+@dataclass(slots=True)
+class Table:
+    """The largest entries, the rest as one row, and the sums of all, which count once what counts under two teams.
 
-
-def hours_of(span: Span, narrowed: Q) -> "QuerySet[UsageHour]":
-    """Return the hours of a span that ``narrowed`` leaves."""
-    return UsageHour.objects.filter(narrowed, hour__gte=span.start, hour__lt=span.end)
-
-
-def totals(span: Span, narrowed: Q) -> Totals:
-    """Return the sums of the span."""
-    return _totals(hours_of(span, narrowed).aggregate(**{name: Sum(name) for name in SUMS}))
-
-
-def rows(span: Span, group: str, narrowed: Q) -> list[Row]:
-    """Return a row for each model, account, team, user or application, by cost. Raises ``KeyError`` for another group.
-
-    What someone in two teams used counts under each of them.
+    ``hidden`` entries are in the rest.
     """
-    column = GROUPS[group]
-    found: dict[str, Row] = {}
-    kinds = {"user": Q(subject_type="user"), "application": Q(subject_type="virtualaccount")}
-    chosen = narrowed & kinds.get(group, Q())
-    sums = {name: Sum(name) for name in SUMS}
-    # By the step already there: a month has 720 hours, and as many rows for each name.
-    step = TruncDay("hour", tzinfo=UTC) if span.by_day else F("hour")
-    stepped = hours_of(span, chosen).annotate(step=step)
-    for values in stepped.values(column, "step").annotate(**sums).order_by():
-        amount = _totals(values)
-        for name in _names(values[column], group):
-            row = found.setdefault(name, Row(name))
-            row.totals.add(amount)
-            row.steps[values["step"]].add(amount)
-    for values in hours_of(span.before, chosen).values(column).annotate(**sums).order_by():
-        for name in _names(values[column], group):
-            if name in found:
-                found[name].before.add(_totals(values))
-    return sorted(found.values(), key=lambda row: (-row.totals.cost_pico, -row.totals.requests, row.name))
+
+    rows: list[Row]
+    total: Totals
+    before: Totals
+    hidden: int = 0
 
 
-def top(found: list[Row], count: int, by: str = "cost_pico") -> list[Row]:
-    """Return the ``count`` largest rows and, where there are more, the rest as one row."""
-    ordered = sorted(found, key=lambda row: (-getattr(row.totals, by), row.name))
-    if len(ordered) <= count + 1:
-        return ordered
+def totals(span: Span, parts: Parts = ALL) -> Totals:
+    """Return the sums of a span."""
+    found = Totals()
+    for part in parts:
+        for _, amount in _amounts(span, part, ()):
+            found.add(amount)
+    return found
+
+
+def sums_by(span: Span, group: str, parts: Parts = ALL) -> dict[str, Totals]:
+    """Return what each model, account, team … comes to. Raises ``KeyError`` for another group."""
+    sums: dict[str, Totals] = defaultdict(Totals)
+    for name, _, amount in _by_name(span, group, parts):
+        sums[name].add(amount)
+    return sums
+
+
+def table(span: Span, group: str, parts: Parts, most: int | None = None, by: str = "cost_pico") -> Table:
+    """Return a row for each model, account, team …, the ``most`` largest ``by`` a figure where there are more.
+
+    Raises ``KeyError`` for another group. What someone in two teams used counts under each of them.
+    """
+    sums = sums_by(span, group, parts)
+    found = Table([], totals(span, parts), totals(span.before, parts))
+    ordered = sorted(sums, key=lambda name: (-getattr(sums[name], by), -sums[name].requests, name))
+    if most is not None and len(ordered) > most + 1:
+        found.hidden, ordered = len(ordered) - most, ordered[:most]
+    rows = {name: Row(name, sums[name]) for name in ordered}
     rest = Row(OTHER)
-    for row in ordered[count:]:
-        rest.totals.add(row.totals)
-        rest.before.add(row.before)
-        for step, amount in row.steps.items():
+    # Of some among many only theirs are read, and the rest is what they leave of the whole.
+    only = list(rows) if found.hidden and group != "team" else None
+    for name, step, amount in _by_name(span, group, parts, only=only, stepped=True):
+        rows.get(name, rest).steps[step].add(amount)
+    for name, _, amount in _by_name(span.before, group, parts, only=only):
+        rows.get(name, rest).before.add(amount)
+    if only is not None:
+        _add_rest(rest, list(rows.values()), span, _of_group(group, parts))
+    for name in sums.keys() - rows.keys():
+        rest.totals.add(sums[name])
+    found.rows = [*rows.values(), *([rest] if found.hidden else [])]
+    return found
+
+
+def _add_rest(rest: Row, rows: list[Row], span: Span, parts: Parts) -> None:
+    for part in parts:
+        for step, amount in _stepped(span, part):
             rest.steps[step].add(amount)
-    return [*ordered[:count], rest]
+    rest.before.add(totals(span.before, parts))
+    for row in rows:
+        rest.before.add(row.before, -1)
+        for step, amount in row.steps.items():
+            rest.steps[step].add(amount, -1)
 
 
-def _names(value: str, group: str) -> Iterable[str]:
-    if group != "team":
-        return (value or NONE,)
-    return dict.fromkeys(msgspec.json.decode(value)) or (NONE,)
+def _of_group(group: str, parts: Parts) -> Parts:
+    """Return the parts that a group's entries come to together."""
+    if group not in KINDS:
+        return parts
+    return narrowed(parts, Q(subject_type=KINDS[group]), "subject_type")
 
 
-def _totals(values: dict[str, Any]) -> Totals:
-    cost = (values["cost_high"] or 0) * SPLIT + (values["cost_low"] or 0)
-    return Totals(**{name: values[name] or 0 for name in NAMES if name != "cost_pico"}, cost_pico=int(cost))
+def _by_name(
+    span: Span, group: str, parts: Parts, *, only: list[str] | None = None, stepped: bool = False
+) -> Iterator[tuple[str, Any, Totals]]:
+    """Yield what entries come to, of ``only`` some of them; by the step where it is ``stepped``, which else is
+    ``None``."""
+    keyed = group.startswith(METADATA)
+    column = "meta_value" if keyed else GROUPS[group]
+    chosen = sum_query.with_metadata(parts, group.removeprefix(METADATA)) if keyed else _of_group(group, parts)
+    if only is not None:
+        wanted = narrowed(chosen, Q(**{f"{column}__in": [_value(group, name) for name in only]}), column)
+    else:
+        wanted = chosen
+    for part in wanted:
+        for (value, *step), amount in _amounts(span, part, (column,), stepped=stepped):
+            for name in _names(value, group):
+                yield name, step[0] if step else None, amount
+    if keyed and (only is None or NONE in only):
+        yield from _without(span, parts, chosen, stepped=stepped)
+
+
+def _without(span: Span, parts: Parts, keyed: Parts, *, stepped: bool) -> Iterator[tuple[str, Any, Totals]]:
+    """Yield what has no value under a key: all but what has one."""
+    left: dict[Any, Totals] = defaultdict(Totals)
+    for chosen, sign in ((parts, 1), (keyed, -1)):
+        for part in chosen:
+            for step, amount in _stepped(span, part) if stepped else ((None, totals(span, (part,))),):
+                left[step].add(amount, sign)
+    for step, amount in left.items():
+        if amount.attempts:
+            yield NONE, step, amount
+
+
+def _stepped(span: Span, part: Part) -> Iterator[tuple[datetime, Totals]]:
+    for (step,), amount in _amounts(span, part, (), stepped=True):
+        yield step, amount
+
+
+def _amounts(
+    span: Span, part: Part, columns: tuple[str, ...], *, stepped: bool = False
+) -> Iterator[tuple[tuple[Any, ...], Totals]]:
+    for values in sum_query.sums_of(span, part, columns, stepped=stepped):
+        named, sums = values[: -len(SUMS)], values[-len(SUMS) :]
+        if stepped:
+            named = (*named[:-1], sum_query.step_at(span, named[-1]))
+        amounts = [int(amount or 0) for amount in sums]
+        costs = amounts[-2] * SPLIT + amounts[-1]
+        yield named, Totals(**dict(zip(NAMES, [*amounts[:-2], costs], strict=True)))
+
+
+def _names(value: Any, group: str) -> Iterable[str]:
+    if group == "team":
+        return dict.fromkeys(value if isinstance(value, list) else msgspec.json.decode(value)) or (NONE,)
+    return (SHOWN_AS.get(group, {}).get(value) or value or NONE,)
+
+
+def _value(group: str, name: str) -> str:
+    """Return what the column of a group holds for an entry."""
+    shown = {text: value for value, text in SHOWN_AS.get(group, {}).items()}
+    return shown.get(name, "" if name == NONE else name)

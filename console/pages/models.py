@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,7 +24,7 @@ from providers.pricing.sheet import PriceSheet
 from providers.pricing.text import sheet_text
 from usage import spend as figures
 from usage import words
-from usage.models import UsageHour, UsageRecord
+from usage.models import UsageRecord
 
 SHOWN = 120
 HEALTH_CALLS = 500
@@ -61,8 +61,11 @@ def drawer(request: HttpRequest, name: str) -> HttpResponse:
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
     manages = scope.sees_all or model.account_id in scope.accounts
     now = timezone.now()
-    narrowed = Q(model=name) if manages else Q(model=name, subject_type="user", subject_name=scope.user_name)
-    total = figures.totals(figures.last(168, now), narrowed)
+    calls = figures.narrowed(figures.ALL, Q(model=name), "model")
+    if not manages:
+        own = Q(subject_type="user", subject_name=scope.user_name)
+        calls = figures.narrowed(calls, own, "subject_type", "subject_name")
+    total = figures.totals(figures.last(168, now), calls)
     context = {
         "model": model,
         "row": _row(model, None),
@@ -107,10 +110,9 @@ def _text(model: Model) -> str:
 
 def _calls(names: set[str]) -> dict[str, tuple[int, int]]:
     """Return attempts and failed ones (not refused ones) of the last seven days by model."""
-    since = figures.last(168, timezone.now()).start
-    rows = UsageHour.objects.filter(hour__gte=since, model__in=names).values("model")
-    summed = rows.annotate(n=Sum("attempts"), bad=Sum("errors"), refused=Sum("refused")).order_by()
-    return {row["model"]: (row["n"], row["bad"] - row["refused"]) for row in summed}
+    chosen = figures.narrowed(figures.ALL, Q(model__in=names), "model")
+    found = figures.sums_by(figures.last(168, timezone.now()), "model", chosen)
+    return {name: (sums.attempts, sums.errors - sums.refused) for name, sums in found.items()}
 
 
 def _row(model: Model, calls: tuple[int, int] | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -16,20 +16,18 @@ from django.utils.http import urlencode
 from accounts.models import ApiToken
 from accounts.scoped_admin import Scope
 from accounts.words import counted
-from console.pages.models import percentile
 from console.pages.spend import Asked, cards, chart, narrowed_to
 from gateway.management.demo_traffic import TOKEN_NAME
 from providers.access import principals_of, reach
 from providers.models import Grant, Model, ProviderAccount
 from usage import spend as figures
 from usage import words
+from usage.durations import durations
 from usage.links import request_link
-from usage.models import UsageHour, UsageRecord
+from usage.models import UsageRecord, UsageTime
 
 SHOWN = 6
 LATEST_ERRORS = 6
-SAMPLE = 2000
-"""Percentiles are those of the newest so many calls of the range."""
 RETIRES_WITHIN_DAYS = 60
 FEW = 10
 
@@ -38,8 +36,7 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the index page shows to its context."""
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
     steps = checklist(request, scope)
-    asked = Asked(request)
-    shown = figures.top(asked.rows, SHOWN, asked.by)
+    asked = Asked(request, SHOWN)
     return {
         **context,
         "steps": steps,
@@ -48,11 +45,11 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "calls": not scope.audits,
         "asked": asked,
         "cards": [
-            *cards(asked.total, figures.totals(asked.span.before, asked.narrowed)),
-            *_durations(scope, asked.span),
+            *cards(asked.total, asked.table.before),
+            *_durations(asked),
         ],
-        "chart": chart(asked, shown),
-        "top": [_top(row, asked) for row in shown],
+        "chart": chart(asked),
+        "top": [_top(row, asked) for row in asked.table.rows],
         "errors": _errors(scope),
         "attention": list(_attention(scope)),
         "sandbox": _sandbox(),
@@ -115,19 +112,20 @@ def _records(scope: Scope) -> Q:
     return Q(account__in=scope.accounts.values()) | own
 
 
-def _durations(scope: Scope, span: figures.Span) -> list[dict[str, str]]:
-    """Return the 95th percentiles of the newest answered calls."""
-    rows = UsageRecord.objects.filter(_records(scope), created_at__gte=span.start, created_at__lt=span.end)
-    sample = list(rows.order_by("-created_at").values_list("error_class", "latency_us", "ttft_us")[:SAMPLE])
-    latencies = sorted(latency for error, latency, _ in sample if not error)
-    first = sorted(ttft for error, _, ttft in sample if not error and ttft is not None)
-    note = f"over the newest {counted(len(latencies), 'answered call')}"
+def _durations(asked: Asked) -> list[dict[str, str]]:
+    """Return the 95th percentiles of the answered calls."""
+    latency = durations(asked.span, asked.parts, UsageTime.LATENCY)
+    first = durations(asked.span, asked.parts, UsageTime.FIRST_TOKEN)
     return [
-        {"title": "Latency, p95", "value": words.duration(percentile(latencies, 95)), "change": note},
+        {
+            "title": "Latency, p95",
+            "value": words.duration(latency.percentile(95)),
+            "change": f"over {counted(latency.calls, 'answered call')}",
+        },
         {
             "title": "First token, p95",
-            "value": words.duration(percentile(first, 95)),
-            "change": f"over {counted(len(first), 'stream')}",
+            "value": words.duration(first.percentile(95)),
+            "change": f"over {counted(first.calls, 'stream')}",
         },
     ]
 
@@ -175,19 +173,19 @@ def _attention(scope: Scope) -> Iterator[dict[str, str]]:
     retiring = Model.objects.filter(
         account__in=accounts, enabled=True, deprecated_on__lte=date.today() + timedelta(days=RETIRES_WITHIN_DAYS)
     ).values_list("account__name", "name", "deprecated_on")
-    used = set(UsageHour.objects.filter(hour__gte=week.start).values_list("model", flat=True).distinct())
-    for account, name, day in [row for row in retiring if f"{row[0]}/{row[1]}" in used][:FEW]:
+    by_model = figures.sums_by(week, "model", narrowed_to(scope))
+    for account, name, day in [row for row in retiring if f"{row[0]}/{row[1]}" in by_model][:FEW]:
         word = "shut down on" if day and day <= date.today() else "shuts down on"
         yield {
             "text": f"{account}/{name} {word} {day} and was called this week",
             "link": reverse("admin:model_drawer", args=[f"{account}/{name}"]),
         }
-    unpriced = figures.hours_of(week, narrowed_to(scope)).filter(unpriced__gt=0).exclude(model="").values("model")
-    for row in unpriced.annotate(n=Sum("unpriced"), bad=Sum("errors")).order_by("-n")[:FEW]:
-        if row["n"] > row["bad"]:
-            query = urlencode({"model_asked": row["model"], "priced": "no"})
+    unpriced = [(sums.unpriced, model) for model, sums in by_model.items() if sums.unpriced > sums.errors]
+    for number, model in sorted(unpriced, reverse=True)[:FEW]:
+        if model != figures.NONE:
+            query = urlencode({"model_asked": model, "priced": "no"})
             link = f"{reverse('admin:usage_usagerecord_changelist')}?{query}"
-            yield {"text": f"{row['model']}: {counted(row['n'], 'call')} without a price this week", "link": link}
+            yield {"text": f"{model}: {counted(number, 'call')} without a price this week", "link": link}
 
 
 def _refused_keys(scope: Scope, week: figures.Span) -> list[str]:

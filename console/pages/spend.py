@@ -8,6 +8,7 @@ import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -21,32 +22,46 @@ from console.pages.base import page
 from usage import spend as figures
 from usage import words
 from usage.exports import FORMULA_SIGNS
-from usage.models import UsageHour
+from usage.folding import snapshot
+from usage.rollups import midnight
 
-RANGES = {"24h": ("24 hours", 24), "7d": ("7 days", 168), "30d": ("30 days", 720), "90d": ("90 days", 2160)}
+RANGES = {
+    "1h": ("1 hour", 1),
+    "24h": ("24 hours", 24),
+    "7d": ("7 days", 168),
+    "30d": ("30 days", 720),
+    "90d": ("90 days", 2160),
+}
 METRICS = {"cost_pico": "Spend", "requests": "Requests", "tokens": "Tokens", "errors": "Errors"}
 FILTERS = {"account": "account", "model": "model", "who": "subject_name"}
 SHOWN = 9
 MOST_DAYS = 400
+MOST_ACCOUNTS = 200
 
 
-def narrowed_to(scope: Scope) -> Q:
-    """Return the condition for the hours that the person may see: of the accounts they manage, and their own."""
+def narrowed_to(scope: Scope) -> figures.Parts:
+    """Return what the person may see: what the accounts did that they manage, and their own calls on others."""
     if scope.sees_all:
-        return Q()
-    return Q(account__in=scope.accounts.values()) | Q(subject_type="user", subject_name=scope.user_name)
+        return figures.ALL
+    own = figures.narrowed(
+        figures.ALL, Q(subject_type="user", subject_name=scope.user_name), "subject_type", "subject_name"
+    )
+    names = list(scope.accounts.values())
+    if not names:
+        return own
+    managed = Q(account__in=names)
+    return (*figures.narrowed(figures.ALL, managed, "account"), *figures.narrowed(own, ~managed, "account"))
 
 
 def spend(request: HttpRequest) -> HttpResponse:
     """Show the page."""
-    asked = Asked(request)
-    shown = figures.top(asked.rows, SHOWN, asked.by)
+    asked = Asked(request, SHOWN)
     context = {
         "asked": asked,
-        "cards": cards(asked.total, figures.totals(asked.span.before, asked.narrowed)),
-        "rows": [_row(row, asked) for row in shown],
-        "hidden": max(0, len(asked.rows) - SHOWN) if len(shown) < len(asked.rows) else 0,
-        "chart": chart(asked, shown),
+        "cards": cards(asked.total, asked.table.before),
+        "rows": [_row(row, asked) for row in asked.table.rows],
+        "hidden": asked.table.hidden,
+        "chart": chart(asked),
         "is_fullwidth": True,
     }
     return page(request, "console/spend.html", "Spend", context)
@@ -60,7 +75,7 @@ def export(request: HttpRequest) -> HttpResponse:
     writer.writerow(
         ["from", asked.group, "requests", "attempts", "errors", "input_tokens", "output_tokens", "unpriced", "cost_usd"]
     )
-    for row in asked.rows:
+    for row in asked.table.rows:
         name = f"'{row.name}" if row.name.startswith(FORMULA_SIGNS) else row.name
         for step, one in sorted(row.steps.items()):
             amounts = (one.requests, one.attempts, one.errors, one.input_tokens, one.output_tokens, one.unpriced)
@@ -70,12 +85,15 @@ def export(request: HttpRequest) -> HttpResponse:
 
 
 class Asked:
-    """What the address asks for: span, group, metric and filters, bounded by what the person may see."""
+    """What the address asks for: span, group, metric and filters, bounded by what the person may see, and its table:
+    all rows, or the ``most`` largest.
+    """
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, most: int | None = None) -> None:
         query = request.GET
         scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
-        self.group = query.get("by", "") if query.get("by", "") in figures.GROUPS else "model"
+        self.groups = [*figures.GROUPS, *(f"{figures.METADATA}{key}" for key in settings.USAGE_METADATA_KEYS)]
+        self.group = query.get("by", "") if query.get("by", "") in self.groups else "model"
         self.metric = query.get("metric", "") if query.get("metric", "") in METRICS else "cost_pico"
         self.by = "cost_pico" if self.metric == "cost_pico" else self.metric
         self.filters = {name: query.get(name, "").strip()[:400] for name in FILTERS if query.get(name, "").strip()}
@@ -83,14 +101,13 @@ class Asked:
             query.get("range", ""), query.get("from", ""), query.get("to", ""), timezone.now()
         )
         self.own = {"from": query.get("from", ""), "to": query.get("to", "")} if self.range == "own" else {}
-        self.narrowed = narrowed_to(scope) & Q(**{FILTERS[name]: value for name, value in self.filters.items()})
-        self.rows = figures.rows(self.span, self.group, self.narrowed)
-        self.total = figures.totals(self.span, self.narrowed)
-        self.accounts = list(
-            UsageHour.objects.filter(narrowed_to(scope), hour__gte=self.span.start)
-            .values_list("account", flat=True)
-            .distinct()[:200]
-        )
+        mine = narrowed_to(scope)
+        columns = {FILTERS[name]: value for name, value in self.filters.items()}
+        self.parts = figures.narrowed(mine, Q(**columns), *columns)
+        with snapshot():
+            self.table = figures.table(self.span, self.group, self.parts, most, self.by)
+            self.accounts = sorted(figures.sums_by(self.span, "account", mine))[:MOST_ACCOUNTS]
+        self.total = self.table.total
 
     def link(self, **changes: str) -> str:
         """Return this page's query with some parameters changed; empty ones are left out."""
@@ -107,8 +124,12 @@ class Asked:
     @property
     def group_links(self) -> list[dict[str, Any]]:
         return [
-            {"title": key.capitalize(), "link": self.link(by=key), "current": key == self.group}
-            for key in figures.GROUPS
+            {
+                "title": key.removeprefix(figures.METADATA) if key not in figures.GROUPS else key.capitalize(),
+                "link": self.link(by=key),
+                "current": key == self.group,
+            }
+            for key in self.groups
         ]
 
     @property
@@ -146,7 +167,7 @@ def _span(name: str, start: str, end: str, now: datetime) -> tuple[str, figures.
             last = datetime.fromisoformat(end).replace(tzinfo=UTC) if end else now
         except ValueError:
             first = last = now
-        first, last = figures.floor(first).replace(hour=0), figures.floor(last).replace(hour=0) + timedelta(days=1)
+        first, last = midnight(first), midnight(last) + timedelta(days=1)
         if timedelta() < last - first <= timedelta(days=MOST_DAYS):
             return "own", figures.Span(first, last)
     name = name if name in RANGES else "7d"
@@ -227,7 +248,7 @@ def _row(row: figures.Row, asked: Asked) -> dict[str, Any]:
     }
 
 
-def chart(asked: Asked, shown: list[figures.Row]) -> dict[str, Any]:
+def chart(asked: Asked) -> dict[str, Any]:
     """Return what the page's script draws: steps as ISO times, and a list of values for each row."""
     steps = asked.span.steps()
     money = asked.metric == "cost_pico"
@@ -237,7 +258,8 @@ def chart(asked: Asked, shown: list[figures.Row]) -> dict[str, Any]:
         "label": METRICS[asked.metric],
         "steps": [step.isoformat() for step in steps],
         "rows": [
-            {"name": row.name, "values": [_value(row, step, asked.metric, money) for step in steps]} for row in shown
+            {"name": row.name, "values": [_value(row, step, asked.metric, money) for step in steps]}
+            for row in asked.table.rows
         ],
     }
 

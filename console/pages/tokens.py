@@ -1,6 +1,5 @@
 """One's own tokens: what each may call, its last use and what it cost; and the page that makes another."""
 
-from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 
@@ -17,12 +16,11 @@ from accounts.models import ApiToken
 from accounts.token_admin import TokenAdmin
 from console.pages.base import page
 from providers.access import principals_of, reach
+from usage import spend as figures
 from usage import words
-from usage.models import PICO, UsageRecord
 
 SHOWN = 100
-SPEND_DAYS = 7
-SPEND_RECORDS = 20_000
+SPEND_HOURS = 168
 """A week's cost is summed over so many of the newest records at most: no sums are kept by token."""
 EXPIRIES = {"30": "30 days", "90": "90 days", "365": "365 days", "never": "Never"}
 USUAL_EXPIRY = "90"
@@ -38,13 +36,12 @@ def tokens(request: HttpRequest) -> HttpResponse:
     over = Q(expires_at__lte=timezone.now()) | ~Q(revoked_at=None)
     mine = ApiToken.objects.filter(user=person).order_by("-id")
     found = list((mine.filter(over) if ended else mine.exclude(over))[:SHOWN])
-    costs, partly = _spend(person.email)
+    spent = _spend(person.email)
     context = {
-        "rows": [_row(token, costs.get(token.pk), partly) for token in found],
+        "rows": [_row(token, spent.get(token.prefix)) for token in found],
         "ended": ended,
         "others": mine.exclude(over).count() if ended else mine.filter(over).count(),
         "shown": SHOWN if len(found) == SHOWN else 0,
-        "partly": f"{SPEND_RECORDS:,}" if partly else "",
         "manages": admin.site.scope(request).manages,  # type: ignore[attr-defined]
         "may_add": admin.site.get_model_admin(ApiToken).has_add_permission(request),
         "is_fullwidth": True,
@@ -52,29 +49,20 @@ def tokens(request: HttpRequest) -> HttpResponse:
     return page(request, "console/tokens.html", "Tokens", context)
 
 
-def _spend(name: str) -> tuple[dict[int, tuple[int, int]], bool]:
-    """Return calls and cost (pico-dollars) of the last days by token, and whether there were more records than are
-    summed.
-    """
-    since = timezone.now() - timedelta(days=SPEND_DAYS)
-    rows = UsageRecord.objects.filter(subject_name=name, subject_type="user", created_at__gte=since)
-    summed: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    newest = list(rows.order_by("-created_at").values_list("token_id", "cost_pico")[: SPEND_RECORDS + 1])
-    for token, cost in newest[:SPEND_RECORDS]:
-        calls, before = summed[token]
-        summed[token] = calls + 1, before + (cost or 0)
-    return summed, len(newest) > SPEND_RECORDS
+def _spend(name: str) -> dict[str, figures.Totals]:
+    """Return the sums of the last days by the tokens' beginnings."""
+    own = figures.narrowed(figures.ALL, Q(subject_type="user", subject_name=name), "subject_type", "subject_name")
+    return figures.sums_by(figures.last(SPEND_HOURS, timezone.now()), "token", own)
 
 
-def _row(token: ApiToken, spent: tuple[int, int] | None, partly: bool) -> dict[str, Any]:
-    calls, pico = spent or (0, 0)
+def _row(token: ApiToken, spent: figures.Totals | None) -> dict[str, Any]:
     requests = urlencode({"subject_name": token.user.email if token.user else "", "token": token.prefix})
     return {
         "token": token,
         "link": reverse("admin:accounts_apitoken_change", args=[token.pk]),
         "limits": ", ".join(token.limits[:3]) + (f" and {len(token.limits) - 3} more" if len(token.limits) > 3 else ""),
-        "cost": ("at least " if partly else "") + words.short_money(pico * PICO) if calls else "",
-        "exact": words.money(pico * PICO),
+        "cost": words.short_money(spent.cost) if spent else "",
+        "exact": words.money(spent.cost if spent else None),
         "requests": f"{reverse('admin:usage_usagerecord_changelist')}?{requests}",
     }
 

@@ -34,6 +34,7 @@ NEVER_FORWARDED = frozenset(
     ]
 )
 METRIC_LABEL = re.compile(r"username|metadata\.[A-Za-z0-9_]{1,60}")
+METADATA_KEY_CHARACTERS, MOST_METADATA_KEYS = 64, 5
 LARGEST_PORT = 65_535
 LEAST_SECRET_CHARACTERS = 16
 SECRET_PREFIX = "whsec_"
@@ -113,6 +114,19 @@ def metric_labels(name: str) -> tuple[str, ...]:
         if not METRIC_LABEL.fullmatch(entry) or given.count(entry) > 1:
             fix = "Use username and metadata.KEY, once each; a KEY has letters, digits and underscores."
             raise fail(name, f"{entry!r} can't be a label.", fix)
+    return tuple(given)
+
+
+def metadata_keys(name: str) -> tuple[str, ...]:
+    """Return the variable ``name``, keys of metadata that usage is summed by; raise for too many, and for one that
+    can't be a key."""
+    given = names(name)
+    for entry in given:
+        if len(entry) > METADATA_KEY_CHARACTERS or '"' in entry or given.count(entry) > 1:
+            fix = f"Use up to {METADATA_KEY_CHARACTERS} characters without quotation marks, each key once."
+            raise fail(name, f"{entry!r} can't be a key.", fix)
+    if len(given) > MOST_METADATA_KEYS:
+        raise fail(name, f"{len(given)} are too many.", f"Name at most {MOST_METADATA_KEYS} keys.")
     return tuple(given)
 
 

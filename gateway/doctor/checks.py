@@ -28,7 +28,7 @@ from gateway.server.preflight import start_faults
 from providers import egress
 from providers.models import Grant, Model, ProviderAccount
 from providers.pricing.current import public_prices
-from usage import recovery, scheduled_exports
+from usage import recounting, recovery, scheduled_exports
 from usage.ledger import REJECTED_NAME, spool_directory
 from usage.models import UsageRecord
 
@@ -39,6 +39,7 @@ SLOW_DATABASE_SECONDS = 0.05
 CONNECT_SECONDS = 3.0
 WAITING_RECORDS = 1000
 SOON_DAYS = 30
+SUMMED_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,15 @@ def check_exports() -> Iterator[Finding]:
         )
 
 
+def check_sums() -> Iterator[Finding]:
+    """Whether the console's sums of the last days are those of the records."""
+    for day in recounting.days()[:SUMMED_DAYS]:
+        if found := recounting.differences(day):
+            yield Finding(
+                "sums", ERROR, f"They differ from the records: {found[0]}", "Run manage.py usage_sums --rebuild."
+            )
+
+
 def check_narrowed() -> Iterator[Finding]:
     """Accounts that pass any name on and keep some models for some callers: what an upstream's alias means, no one
     knows.
@@ -302,10 +312,11 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("prices", check_prices),
     ("models", check_models),
     ("exports", check_exports),
+    ("sums", check_sums),
     ("narrowed models", check_narrowed),
 )
 NEEDS_DATABASE: Final = frozenset(
-    {"database", "clock", "keys", "egress", "rules", "prices", "models", "exports", "narrowed models"}
+    {"database", "clock", "keys", "egress", "rules", "prices", "models", "exports", "sums", "narrowed models"}
 )
 
 

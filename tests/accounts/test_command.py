@@ -32,7 +32,6 @@ ARGUMENTS = {
     "prune_objects": (),
     "prune_request_log": (),
     "prune_usage": (),
-    "rebuild_usage_hours": (),
     "rerate": ("--list",),
     "reset_two_factor": ("ada@example.com",),
     "reconcile": ("--account=openai-main", "--since=2026-11-01"),
@@ -46,6 +45,7 @@ ARGUMENTS = {
     "test_credentials": ("openai-main",),
     "unlock": ("--all",),
     "usage_report": (),
+    "usage_sums": (),
     "why": ("req_1",),
 }
 # These set the database up themselves, report its state, or need none.

@@ -11,7 +11,7 @@ from providers.models import Grant, Model, ProviderAccount
 from tests.console.conftest import PASSWORD, signed_in
 from tests.support.usage_rows import record
 from usage.models import UsageRecord
-from usage.rollups import rebuild
+from usage.recounting import rebuild
 
 
 def add(*records):

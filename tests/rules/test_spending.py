@@ -21,7 +21,7 @@ from rules.models import BudgetCounter, Rule
 from tests.support import databases
 from tests.support.usage_factory import attempt
 from usage import ratings, rows
-from usage.models import Rerating, UsageHour, UsageRecord
+from usage.models import Rerating, SumsState, UsageHour, UsageRecord, UsageSum, UsageTime
 
 TABLES = (
     ProviderAccount,
@@ -32,6 +32,9 @@ TABLES = (
     AuditEntry,
     UsageRecord,
     UsageHour,
+    UsageSum,
+    UsageTime,
+    SumsState,
     Rerating,
     Rule,
     BudgetCounter,
@@ -85,7 +88,7 @@ CALLS = st.lists(
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_counters_are_what_the_records_say(database: str, before: Any, after: Any) -> None:
     """For budgets that were there before the records, that came between, and that were changed between."""
-    for table in (BudgetCounter, UsageRecord, UsageHour, Rerating, Rule):
+    for table in (BudgetCounter, UsageRecord, UsageSum, UsageTime, Rerating, Rule):
         table.objects.using(database).all().delete()
     budget(database, "first", effect={"limits": {"cost_per_day": 1}, "per": ["team"]})
     changed = budget(database, "changed", when={"subjects": {"in": ["team:eng"]}})

@@ -10,9 +10,10 @@ from accounts.models import Team
 from providers.models import Alias, Model, ProviderAccount
 from rules.models import BudgetCounter, Rule
 from tests.support import databases
-from usage.models import Feedback, Rerating, UsageHour, UsageRecord
+from usage.models import Feedback, Rerating, SumsState, UsageHour, UsageRecord, UsageSum, UsageTime
 
-TABLES = (UsageRecord, UsageHour, Rerating, Feedback, ProviderAccount, Model, Alias, Team, Rule, BudgetCounter)
+SUMS = (UsageSum, UsageTime, SumsState, UsageHour)
+TABLES = (UsageRecord, *SUMS, Rerating, Feedback, ProviderAccount, Model, Alias, Team, Rule, BudgetCounter)
 """The accounts and what follows are there for budgets, which count what is stored."""
 
 

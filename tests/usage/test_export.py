@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from tests.support.usage_rows import record
-from usage import rollups
+from usage import recounting
 from usage.exports import HEADER, to_csv
 from usage.focus import COLUMNS
 from usage.models import UsageRecord
@@ -29,7 +29,7 @@ def records(db: None) -> list[UsageRecord]:
     made[2].account, made[2].model_asked = "groq", "groq/llama"
     made[3].cost_pico = None
     UsageRecord.objects.bulk_create(made)
-    rollups.rebuild(connection.alias)
+    recounting.rebuild(connection.alias)
     return made
 
 
@@ -52,7 +52,7 @@ def test_a_correction_stays_a_number(records: list[UsageRecord], tmp_path: Path)
     """What the vendor gave back costs less than nothing; a text that only begins so is still a text."""
     correction = record(START + timedelta(hours=5), cost_pico=-8 * 10**11, subject_name="-1+2")
     UsageRecord.objects.bulk_create([correction])
-    rollups.rebuild(connection.alias)
+    recounting.rebuild(connection.alias)
     assert next(csv.DictReader(io.StringIO(to_csv([correction]))))["cost_usd"] == f"{correction.cost:f}"
     last = list(csv.DictReader(io.StringIO(export(tmp_path))))[-1]
     assert (Decimal(last["cost_usd"]), last["subject_name"]) == (Decimal("-0.8"), "'-1+2")

@@ -14,11 +14,11 @@ from providers.models import Alias, Model, ProviderAccount
 from rules.models import BudgetCounter, Rule
 from tests.support.servers import PostgresServer, own_postgres, wait_until
 from tests.support.usage_factory import attempt
+from tests.usage.conftest import SUMS
 from usage import ledger as ledger_module
 from usage import recovery
 from usage.ledger import Ledger
 from usage.models import UsageRecord
-from usage.rollups import UsageHour
 from usage.spool import Spool
 
 ALIAS = "usage_outage"
@@ -33,7 +33,7 @@ def server(tmp_path: Path, django_db_blocker: Any) -> Iterator[PostgresServer]:
         given = database(f"{server.url}/postgres", tmp_path, pooler=False) | {"OPTIONS": {}, "CONN_MAX_AGE": None}
         connections.databases[ALIAS] = dict(connections.databases["default"]) | given
         with connections[ALIAS].schema_editor() as editor:
-            for table in (UsageRecord, UsageHour, Team, Rule, BudgetCounter, ProviderAccount, Model, Alias):
+            for table in (UsageRecord, *SUMS, Team, Rule, BudgetCounter, ProviderAccount, Model, Alias):
                 editor.create_model(table)
         yield server
         connections[ALIAS].close()

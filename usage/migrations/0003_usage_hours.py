@@ -1,6 +1,4 @@
-"""Sums by the hour, made from the records that are there."""
-
-from typing import Any
+"""Sums by the hour. They stay empty: a later migration makes sums of all records, in other tables."""
 
 from django.db import migrations, models
 
@@ -18,12 +16,6 @@ SUMS = (
     "cost_high",
     "cost_low",
 )
-
-
-def fill(apps: Any, editor: Any) -> None:
-    from usage.rollups import rebuild
-
-    rebuild(editor.connection.alias)
 
 
 class Migration(migrations.Migration):
@@ -51,5 +43,4 @@ class Migration(migrations.Migration):
                 ]
             },
         ),
-        migrations.RunPython(fill, migrations.RunPython.noop),
     ]

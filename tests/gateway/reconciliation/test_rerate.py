@@ -18,11 +18,12 @@ from providers.models import Model, ProviderAccount
 from providers.snapshot import Target
 from tests.support.usage_factory import attempt
 from usage import rows
-from usage.models import Rerating, UsageHour, UsageRecord
+from usage.models import Rerating, UsageRecord, UsageSum
 from usage.ratings import price_of
 from usage.records import AttemptRecord
 from usage.report import report
 from usage.rollups import SPLIT
+from usage.sums_table import MODELS, NEW
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -71,7 +72,8 @@ def costs() -> list[int | None]:
 
 
 def summed() -> int:
-    return sum(hour.cost_high * SPLIT + hour.cost_low for hour in UsageHour.objects.all())
+    found = UsageSum.objects.filter(part__in=(MODELS.days, NEW))
+    return sum(row.cost_high * SPLIT + row.cost_low for row in found)
 
 
 def test_history_gets_the_price_of_its_day_and_can_be_given_back() -> None:

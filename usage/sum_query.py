@@ -1,0 +1,172 @@
+"""Queries of sums: for a span and some dimensions, the rows of the smallest cut that has them.
+
+Of whole days the sums by the day, at the edges those by the hour, and what is not folded yet. A span of minutes is
+summed from the records themselves, under the same names.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Case, F, Q, QuerySet, Sum, TextField, Value, When
+from django.db.models.functions import Cast, Concat, Left
+
+from usage import rollups
+from usage.metric_query import Bucket
+from usage.models import UsageRecord
+from usage.recounting import amounts
+from usage.report import MetadataValue
+from usage.rollups import floor
+from usage.sums_table import CUTS, DAYS, HOURS, SUMS, Cut, UsageSum
+
+HOURS_SHOWN: Final = 49
+"""Ranges of more hours than this are shown by the day."""
+MINUTES: Final = timedelta(minutes=5)
+"""The steps of a span of minutes."""
+DAY_CHARACTERS, HOUR_CHARACTERS = 10, 13
+DAY: Final = timedelta(days=1)
+HOUR: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Whole hours from ``start`` up to, without, ``end``; or ``exact`` moments, which records are read for."""
+
+    start: datetime
+    end: datetime
+    exact: bool = False
+
+    @property
+    def by_day(self) -> bool:
+        """Whether it is shown by the day."""
+        return self.end - self.start > HOURS_SHOWN * HOUR
+
+    @property
+    def before(self) -> "Span":
+        """The span of the same length before it."""
+        return Span(self.start - (self.end - self.start), self.start, self.exact)
+
+    @property
+    def step(self) -> timedelta:
+        """How long the steps are that it is shown by."""
+        return MINUTES if self.exact else DAY if self.by_day else HOUR
+
+    def steps(self) -> list[datetime]:
+        """Return the beginnings of the steps that it is shown by."""
+        first = self.start.replace(hour=0) if self.by_day else self.start
+        if self.exact:
+            first = datetime.fromtimestamp(first.timestamp() // MINUTES.seconds * MINUTES.seconds, UTC)
+        found = []
+        while first < self.end:
+            found.append(first)
+            first += self.step
+        return found
+
+
+def last(hours: int, now: datetime) -> Span:
+    """Return the span of the last ``hours`` hours, the current one among them; of one hour, to the moment."""
+    if hours == 1:
+        return Span(now - HOUR, now, exact=True)
+    end = floor(now) + HOUR
+    return Span(end - timedelta(hours=hours), end)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of what happened: a condition on sums, the dimensions that it names, and the key of metadata that it has a
+    value of, if any."""
+
+    condition: Q = field(default_factory=Q)
+    dimensions: frozenset[str] = frozenset()
+    key: str = ""
+
+
+Parts = tuple[Part, ...]
+"""Parts that have nothing in common, to be added up."""
+ALL: Final[Parts] = (Part(),)
+
+
+def narrowed(parts: Parts, condition: Q, *dimensions: str) -> Parts:
+    """Return the parts, each narrowed."""
+    return tuple(Part(part.condition & condition, part.dimensions | set(dimensions), part.key) for part in parts)
+
+
+def with_metadata(parts: Parts, key: str) -> Parts:
+    """Return what has a value under a key of metadata, in ``meta_value``."""
+    return tuple(Part(part.condition, part.dimensions | {"meta_key", "meta_value"}, key) for part in parts)
+
+
+def sums_of(span: Span, part: Part, columns: tuple[str, ...], *, stepped: bool = False) -> "QuerySet[Any, Any]":
+    """Return rows of ``columns``, the step when ``stepped`` (see :func:`step_at`), and the sums in ``SUMS``' order."""
+    chosen: QuerySet[Any]
+    if span.exact:
+        chosen, added = records_of(span, part, columns), amounts()
+        step: Any = Bucket(MINUTES.seconds)
+    else:
+        cut = smallest({*columns, *part.dimensions})
+        chosen = UsageSum.objects.filter(part.condition, _within(cut, span))
+        chosen = chosen.filter(meta_key=part.key) if part.key else chosen
+        added = {name: Sum(name) for name in SUMS}
+        # The beginning of a time's text, in both databases, costs less than their functions for days.
+        step = Left(Cast("bucket", TextField()), DAY_CHARACTERS if span.by_day else HOUR_CHARACTERS)
+    names = list(columns)
+    if stepped:
+        chosen = chosen.annotate(step=step)
+        names.append("step")
+    # Something constant to group by makes one row out of the whole, like any other.
+    groups = chosen.annotate(whole=Value(1)).values("whole", *names).order_by()
+    sums = {f"sum_{name}": aggregate for name, aggregate in added.items()}
+    return groups.annotate(**sums).values_list(*names, *sums)
+
+
+def step_at(span: Span, step: Any) -> datetime:
+    """Return the beginning of a step as :func:`sums_of` has it."""
+    if span.exact:
+        return datetime.fromtimestamp(step * MINUTES.seconds, UTC)
+    return datetime.fromisoformat(step if span.by_day else f"{step}:00").replace(tzinfo=UTC)
+
+
+def smallest(dimensions: set[str]) -> Cut:
+    """Return the cut with the fewest rows that has all of these dimensions."""
+    return next(cut for cut in CUTS if dimensions <= set(cut.dimensions))
+
+
+def times_within(span: Span) -> Q:
+    """Return the condition for the counts of durations of a span."""
+    return _within(Cut((), HOURS, DAYS), span)
+
+
+def _within(cut: Cut, span: Span) -> Q:
+    new = Q(part=cut.new, bucket__gte=span.start, bucket__lt=span.end)
+    first, past = rollups.midnight(span.start), rollups.midnight(span.end)
+    first = first if first == span.start else first + DAY
+    if first >= past:
+        return new | Q(part=cut.hours, bucket__gte=span.start, bucket__lt=span.end)
+    found = new | Q(part=cut.days, bucket__gte=first, bucket__lt=past)
+    if span.start < first:
+        found |= Q(part=cut.hours, bucket__gte=span.start, bucket__lt=first)
+    if past < span.end:
+        found |= Q(part=cut.hours, bucket__gte=past, bucket__lt=span.end)
+    return found
+
+
+def records_of(span: Span, part: Part, columns: tuple[str, ...] = ()) -> "QuerySet[UsageRecord]":
+    """Return the records of a span under the names that sums have."""
+    records = UsageRecord.objects.filter(created_at__gte=span.start, created_at__lt=span.end)
+    full = Q(model_asked="") | Q(account="") | Q(model_asked__startswith=Concat(F("account"), Value("/")))
+    named: dict[str, Any] = {
+        "model": Case(
+            When(full, then=F("model_asked")),
+            default=Concat(F("account"), Value("/"), F("model_asked")),
+            output_field=TextField(),
+        ),
+        "token": F("token_prefix"),
+        "outcome": F("error_class"),
+        "batch": Case(When(batch_key="", then=Value("")), default=Value("batch"), output_field=TextField()),
+    }
+    needed = {*columns, *part.dimensions}
+    found = records.annotate(**{name: value for name, value in named.items() if name in needed}).filter(part.condition)
+    if not part.key:
+        return found
+    value = Left(MetadataValue(part.key), rollups.VALUE_CHARACTERS)
+    return found.annotate(meta_value=value).filter(meta_value__gt="")
