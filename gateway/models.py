@@ -3,10 +3,10 @@ keeps."""
 
 import json
 import re
-from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+import msgspec
 from django.db import models
 from django.db.models.functions import Concat, Now, Substr
 from django.utils import timezone
@@ -157,8 +157,7 @@ class KeptAnswer(models.Model):
         return self.scope
 
 
-@dataclass(slots=True)
-class Owned:
+class Owned(msgspec.Struct, gc=False):
     """What is remembered of an object: whose it is, and where it lives."""
 
     object_id: str
@@ -172,8 +171,7 @@ class Owned:
     token_id: int = 0
 
 
-@dataclass(slots=True)
-class NewObject:
+class NewObject(msgspec.Struct, gc=False):
     """An object to be recorded. ``due_in`` lets a job poll it so long after it is.
 
     ``expires_at`` is a moment that the upstream gave, or a span that begins when the object is recorded.
@@ -188,9 +186,9 @@ class NewObject:
     token_id: int = 0
     parent_id: str = ""
     model_name: str = ""
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = {}
     state: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = {}
     expires_at: datetime | timedelta | None = None
     due_in: timedelta | None = None
 
@@ -206,5 +204,5 @@ class NewObject:
         return {"created_at": now, "updated_at": now, "expires_at": expires_at, "due_at": due_at}
 
 
-COPIED = tuple(entry.name for entry in fields(NewObject) if entry.name not in ("team_keys", "expires_at", "due_in"))
+COPIED = tuple(name for name in NewObject.__struct_fields__ if name not in ("team_keys", "expires_at", "due_in"))
 """What a row takes from a new object as it is."""

@@ -1,7 +1,7 @@
 """Objects that answers create are recorded, with their owner, before the client sees their ids."""
 
+import asyncio
 from collections.abc import Mapping
-from concurrent.futures import Future
 from typing import Protocol
 
 import msgspec
@@ -44,7 +44,7 @@ class StreamRecorder:
         self._end = end
         self._ends = call.operation.ends is not None
         self._known: set[str] = set()
-        self._waiting: list[Future[list[Owned]]] = []
+        self._waiting: list[asyncio.Future[list[Owned]]] = []
 
     async def hear(self, events: sse.Events) -> None:
         """Return when what ``events`` create is committed. Raises :class:`~gateway.call.errors.Unavailable`."""

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections, models, transaction
@@ -15,8 +15,22 @@ from accounts.database_clock import database_now
 from accounts.raw_sql import execute
 from gateway.models import NewObject, Owned, OwnedObject
 
-FIELDS: Final = [field for field in OwnedObject._meta.concrete_fields if not field.primary_key]
-GIVEN: Final = frozenset(field.name for field in fields(NewObject))
+MOMENTS: Final = ("created_at", "updated_at", "expires_at", "due_at")
+"""Columns that the time of the commit says, for all of it the same or nearly."""
+GIVEN: Final = frozenset(NewObject.__struct_fields__)
+
+
+def _kind(field: "models.Field[Any, Any]") -> int:
+    """Return the place of a column among the others: as it is given, JSON, a moment, always the same."""
+    if field.name in MOMENTS:
+        return 2
+    if field.name not in GIVEN:
+        return 3
+    return int(isinstance(field, models.JSONField))
+
+
+FIELDS: Final = sorted((field for field in OwnedObject._meta.concrete_fields if not field.primary_key), key=_kind)
+PLAIN, JSON, _, FIXED = ([field for field in FIELDS if _kind(field) == kind] for kind in range(4))
 TABLE: Final = OwnedObject._meta.db_table
 COLUMNS: Final = ", ".join(f'"{field.column}"' for field in FIELDS)
 PLACES: Final = f"({', '.join(['%s'] * len(FIELDS))})"
@@ -24,11 +38,12 @@ STATEMENT_ROWS: Final = 500
 """Rows a statement: SQLite takes 32,766 values in one, PostgreSQL 65,535."""
 CHECK_SECONDS: Final = 5.0
 
-OWNED: Final = tuple(field.name for field in fields(Owned))
+_plain: Final = attrgetter(*(field.name for field in PLAIN))
+_owned: Final = attrgetter(*Owned.__struct_fields__)
 
 Key = tuple[str, str]
-Written = dict[tuple[str, datetime | None], Any]
-"""Values as the database takes them, by column, and by moment or ``None`` for what is empty."""
+Written = dict[tuple[Any, ...], tuple[Any, ...]]
+"""The last values of objects as the database takes them, by what they are made of."""
 
 
 class Connection:
@@ -74,8 +89,8 @@ class Connection:
 
 def found(object_ids: Sequence[str], using: str = DEFAULT_DB_ALIAS) -> list[Owned]:
     """Return the records of ``object_ids``, of all accounts, but for deleted ones."""
-    rows = OwnedObject.objects.using(using).filter(object_id__in=object_ids, deleted_at=None).values(*OWNED)
-    return [Owned(**{**row, "team_keys": tuple(row["team_keys"])}) for row in rows]
+    rows = OwnedObject.objects.using(using).filter(object_id__in=object_ids, deleted_at=None)
+    return [Owned(**{**row, "team_keys": tuple(row["team_keys"])}) for row in rows.values(*Owned.__struct_fields__)]
 
 
 def _store(objects: Sequence[NewObject], connection: BaseDatabaseWrapper, now: datetime) -> dict[Key, Owned]:
@@ -91,7 +106,7 @@ def _store(objects: Sequence[NewObject], connection: BaseDatabaseWrapper, now: d
             execute(cursor, connection, _insert(len(part)), [value for row in part for value in row])
             stored += cursor.rowcount
     if stored == len(rows):  # all were new, so the database has what we gave it
-        return {(entry.account_name, entry.object_id): _owned(entry) for entry in objects}
+        return {(entry.account_name, entry.object_id): Owned(*_owned(entry)) for entry in objects}
     known = found([entry.object_id for entry in objects], connection.alias)
     return {(entry.account_name, entry.object_id): entry for entry in known}
 
@@ -102,40 +117,25 @@ def _insert(rows: int) -> str:
     return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {places} ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours only
 
 
-def _row(entry: NewObject, now: datetime, connection: BaseDatabaseWrapper, written: Written) -> list[Any]:
-    values, moments = [], entry.moments(now)
-    for field, default in _columns(connection.alias, connection.vendor):
-        value: Any = default
-        if field is not None:
-            value = moments[field.name] if field.name in moments else getattr(entry, field.name)
-            if value is not None and type(value) not in (str, int):  # those every database takes as they are
-                value = _written(field, value, connection, written)
-        values.append(value)
-    return values
+def _row(entry: NewObject, now: datetime, connection: BaseDatabaseWrapper, written: Written) -> tuple[Any, ...]:
+    """Return the values of an object in the order of ``FIELDS``. Most objects of a commit differ in the first ones
+    only: the others are written once."""
+    if entry.metadata or entry.data:
+        return *_plain(entry), *_rest(entry, now, connection)
+    key = entry.team_keys, entry.expires_at, entry.due_in
+    rest = written.get(key)
+    if rest is None:
+        rest = written[key] = _rest(entry, now, connection)
+    return *_plain(entry), *rest
 
 
-def _written(field: "models.Field[Any, Any]", value: Any, connection: BaseDatabaseWrapper, written: Written) -> Any:
-    """Return a value as the database takes it: the moments of one commit, and what is empty, are written once for
-    all."""
-    if value and not isinstance(value, datetime):
-        return field.get_db_prep_save(value, connection)
-    key = field.name, value or None
-    if key not in written:
-        written[key] = field.get_db_prep_save(value, connection)
-    return written[key]
+def _rest(entry: NewObject, now: datetime, connection: BaseDatabaseWrapper) -> tuple[Any, ...]:
+    values = {field.name: getattr(entry, field.name) for field in JSON} | entry.moments(now)
+    given = [field.get_db_prep_save(values[field.name], connection) for field in FIELDS if field.name in values]
+    return *given, *_fixed(connection.alias, connection.vendor)
 
 
 @lru_cache(maxsize=8)
-def _columns(using: str, vendor: str) -> list[tuple["models.Field[Any, Any] | None", Any]]:
-    """Return each column's field where a new object says its value, else ``None`` with the value it always has, as
-    a database of the ``vendor`` takes it.
-    """
-    said = {*GIVEN, "created_at", "updated_at", "expires_at", "due_at"}
-    return [
-        (field, None) if field.name in said else (None, field.get_db_prep_save(field.get_default(), connections[using]))
-        for field in FIELDS
-    ]
-
-
-def _owned(entry: NewObject) -> Owned:
-    return Owned(**{name: getattr(entry, name) for name in OWNED})
+def _fixed(using: str, vendor: str) -> tuple[Any, ...]:
+    """Return what the last columns of a new object always have, as a database of the ``vendor`` takes it."""
+    return tuple(field.get_db_prep_save(field.get_default(), connections[using]) for field in FIXED)

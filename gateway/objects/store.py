@@ -5,13 +5,14 @@ when its record is committed); what the database has is remembered in a bounded 
 thread."""
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -40,7 +41,9 @@ REFUSALS = (DataError, IntegrityError, OverflowError, TypeError, ValueError)
 """What a database says to a value, as opposed to what it says when it is unavailable."""
 
 
-Group = tuple[list[NewObject], "Future[list[Owned]]"]
+Group = tuple[list[NewObject], "asyncio.Future[list[Owned]] | None"]
+"""Objects of one commit, and who waits for it; no one does for what came late."""
+Outcome = tuple["asyncio.Future[list[Owned]]", list[Owned] | Exception]
 
 
 class Objects:
@@ -67,24 +70,26 @@ class Objects:
         if fresh:
             await self.committed(self.submit(fresh))
 
-    async def committed(self, done: "Future[list[Owned]]") -> None:
+    async def committed(self, done: "asyncio.Future[list[Owned]]") -> None:
         """Wait for what :meth:`submit` queued. Raises :class:`~gateway.call.errors.Unavailable` like :meth:`record`."""
+        timer = done.get_loop().call_later(COMMIT_SECONDS, _give_up, done)
         try:
-            async with asyncio.timeout(COMMIT_SECONDS):  # not wait_for: Python 3.11's loses a cancellation at times
-                stored = await asyncio.wrap_future(done)
+            stored = await done
         except (DatabaseError, TimeoutError):
             raise Unavailable(
                 "The object was made, but its owner can't be recorded at the moment, so its id is withheld. Try again.",
                 code="ownership_unavailable",
                 headers={"retry-after": "5"},
             ) from None
+        finally:
+            timer.cancel()
         for entry in stored:
             self._remember(entry)
 
-    def submit(self, objects: list[NewObject]) -> "Future[list[Owned]]":
+    def submit(self, objects: list[NewObject]) -> "asyncio.Future[list[Owned]]":
         """Queue ``objects`` for the next commit; the future brings what the database has of them then."""
         self._start()
-        done: Future[list[Owned]] = Future()
+        done: asyncio.Future[list[Owned]] = asyncio.get_running_loop().create_future()
         self._queue.put((objects, done))
         return done
 
@@ -106,7 +111,7 @@ class Objects:
             waiting.append(self._queue.get())
             count += len(waiting[-1][0]) if waiting[-1] is not None else 0
         late, self._late = self._late, []
-        again: list[Group] = [([entry], Future()) for entry in late]
+        again: list[Group] = [([entry], None) for entry in late]
         groups = [entry for entry in waiting if entry is not None] + again
         if groups:
             self._commit(groups)
@@ -137,10 +142,13 @@ class Objects:
             self._late = [*self._late, *late][:LATE_ROWS]
             _fail(groups, error)
         else:
-            for group, done in groups:
-                keys = [(entry.account_name, entry.object_id) for entry in group]
-                if done.set_running_or_notify_cancel():
-                    done.set_result([stored[key] for key in keys if key in stored])
+            _tell(
+                [
+                    (done, [found for entry in group if (found := stored.get((entry.account_name, entry.object_id)))])
+                    for group, done in groups
+                    if done is not None
+                ]
+            )
 
     # --- reading ----------------------------------------------------------------------------------------------------
     async def find(self, object_id: str, account_name: str = "") -> list[Owned]:
@@ -219,9 +227,32 @@ def record_now(objects: list[NewObject]) -> None:
 
 def _fail(groups: list[Group], error: Exception) -> None:
     fault = error if isinstance(error, DatabaseError) else DatabaseError(type(error).__name__)
-    for _, done in groups:
-        if done.set_running_or_notify_cancel():
-            done.set_exception(fault)
+    _tell([(done, fault) for _, done in groups if done is not None])
+
+
+def _tell(outcomes: list[Outcome]) -> None:
+    """Bring those who wait what came of their commit: all of an event loop with one call, as each wakes it."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for done, outcome in outcomes:
+        by_loop.setdefault(done.get_loop(), []).append((done, outcome))
+    for loop, theirs in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no one waits any more
+            loop.call_soon_threadsafe(_bring, theirs)
+
+
+def _give_up(done: "asyncio.Future[list[Owned]]") -> None:
+    _bring([(done, TimeoutError())])
+
+
+def _bring(outcomes: list[Outcome]) -> None:
+    for done, outcome in outcomes:
+        if done.done():  # cancelled, or given up
+            continue
+        if isinstance(outcome, Exception):
+            done.set_exception(outcome)
+            done.exception()  # a stream that ends before may never ask for it
+        else:
+            done.set_result(outcome)
 
 
 def mark_deleted(object_id: str, account_name: str) -> None:

@@ -4,6 +4,7 @@ They run in the operator's process (``tests.support.operator_process``), which h
 Arguments and results are plain data.
 """
 
+import asyncio
 import io
 import threading
 import time
@@ -32,7 +33,7 @@ from batches import table
 from batches.models import LineResult
 from gateway.jobs import engine, leases
 from gateway.jobs import table as gateway_table
-from gateway.models import KeptAnswer, KeptResponse, NewObject, OwnedObject
+from gateway.models import KeptAnswer, KeptResponse, NewObject, Owned, OwnedObject
 from gateway.objects.job_kinds import STEERED
 from gateway.objects.store import Objects
 from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount, keep_former_name
@@ -413,10 +414,13 @@ def commit_together(count: int) -> dict[str, Any]:
     def made(number: int, owner: str) -> list[NewObject]:
         return [NewObject(f"together_{number}", "nowhere", "response", owner, owner)]
 
+    async def store(door: Objects) -> tuple[list[list[Owned]], list[Owned]]:
+        waiting = [door.submit(made(number, "user:1")) for number in range(count)]
+        stored = [await asyncio.wait_for(done, 30) for done in waiting]
+        return stored, await asyncio.wait_for(door.submit(made(0, "user:2")), 30)
+
     door = Counting()
-    waiting = [door.submit(made(number, "user:1")) for number in range(count)]
-    stored = [future.result(30) for future in waiting]
-    again = door.submit(made(0, "user:2")).result(30)
+    stored, again = asyncio.run(store(door))
     door.close()
     OwnedObject.objects.filter(account_name="nowhere").delete()
     return {"commits": commits, "stored": sum(map(len, stored)), "owner": again[0].owner_key}
