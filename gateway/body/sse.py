@@ -96,6 +96,11 @@ class Splitter:
         self._tail = b""
 
     @property
+    def has_rest(self) -> bool:
+        """Whether something came behind the last whole event, or may still be part of a mark before the first."""
+        return bool(self._rest) or self._fresh
+
+    @property
     def rest(self) -> bytes:
         """What came behind the last whole event."""
         return b"".join(self._rest)

@@ -1,12 +1,27 @@
 """The reply to a call: whole, or streamed piece by piece."""
 
 from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """Where the pieces of a stream may go at once, without a turn of the event loop."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the client takes a piece now."""
+
+    def put(self, piece: bytes) -> None:
+        """Send a piece; call it only while ``ready``."""
 
 
 class Reply:
-    """What goes back: ``body`` whole, or ``stream`` piece by piece. ``close`` runs once, whatever happens."""
+    """What goes back: ``body`` whole, or ``stream`` piece by piece. ``close`` runs once, whatever happens.
 
-    __slots__ = ("_on_close", "body", "headers", "status", "stream")
+    ``stream_into`` lets pieces go to a sink as they come, while the stream waits for its next one.
+    """
+
+    __slots__ = ("_on_close", "body", "headers", "status", "stream", "stream_into")
 
     def __init__(
         self,
@@ -15,11 +30,13 @@ class Reply:
         body: bytes = b"",
         stream: AsyncIterator[bytes] | None = None,
         on_close: Callable[[], None] | None = None,
+        stream_into: Callable[[Sink], None] | None = None,
     ) -> None:
         self.status = status
         self.headers = headers
         self.body = body
         self.stream = stream
+        self.stream_into = stream_into
         self._on_close = on_close
 
     def also_on_close(self, action: Callable[[], None]) -> None:

@@ -210,7 +210,8 @@ async def _stream_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes, 
     mistyped = "" if media_type(answer) == EVENT_STREAM else EVENT_STREAM
     headers = reply_headers(attempt, answer, answer.status, mistyped)
     headers.append((b"x-accel-buffering", b"no"))  # nginx would hold events back
-    return Reply(answer.status, headers, stream=stream.events(), on_close=_closer(attempt, answer))
+    closer = _closer(attempt, answer)
+    return Reply(answer.status, headers, stream=stream.events(), on_close=closer, stream_into=stream.pass_into)
 
 
 def _refused_reply(attempt: Attempt, answer: UpstreamAnswer, conversion: Conversion) -> Reply:

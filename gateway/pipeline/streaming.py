@@ -13,7 +13,8 @@ from gateway.billing.audio_length import AudioMeter
 from gateway.body import sse
 from gateway.call import doors, errors
 from gateway.call.operation import SPOKEN
-from gateway.objects.recording import StreamRecorder
+from gateway.call.reply import Sink
+from gateway.objects.recording import ID, StreamRecorder
 from gateway.pipeline.answers import note_error
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.cleaning import cleaned
@@ -34,6 +35,7 @@ from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 
 ERROR_WORDS = (b"rror", b'"detail"', b'"message"')
 """An event of which :func:`error_in` says that it is an error has one of these."""
+LINES_END = b"\n\n"
 FINISH_REASON = re.compile(rb'"finish_reason": ?"([a-z_]{1,40})"')
 
 
@@ -59,6 +61,7 @@ class EventStream:
         self._last: sse.Events | None = None
         self._over = False
         self._closed = False
+        self._sink: Sink | None = None
         self._first = first
         self.first_error: ReportedError | None = None
 
@@ -183,11 +186,46 @@ class EventStream:
         self._over = True
         return self._splitter.bare()
 
+    def pass_into(self, sink: Sink) -> None:
+        """Let events go to ``sink`` as they arrive, while :meth:`events` waits for more: a turn of the event loop for
+        each costs more than all that is done to it. What needs one, or comes while the client is slow, goes the
+        other way."""
+        self._sink = sink
+        self._answer.take_with(self._pass)
+
+    def _pass(self, chunk: bytes) -> bool:
+        """Pass whole events on at once; return whether that could be done, or nothing was."""
+        sink = self._sink
+        if sink is None or not sink.ready or self._conversion is not None or self._record.ttft_us is None:
+            return False
+        if len(chunk) > TURN_BYTES or not chunk.endswith(LINES_END) or self._splitter.has_rest:
+            return False
+        if self._recorder is not None and chunk.find(ID) >= 0:
+            return False
+        clean = self._clean.whole(self._hear(sse.Events(chunk)))
+        self._record.bytes_out += len(clean)
+        if clean:
+            sink.put(clean)
+        return True
+
     async def _take(self, events: sse.Events, *, whole: bool = True) -> bytes:
         """Return what the client gets of ``events``, after reading what they say.
 
         The last ones may lack their blank line.
         """
+        passed = self._hear(events)
+        if not whole and not self._end.complete:
+            return b""  # half an event: the client gets our error instead
+        # What is small, as events are, needs no turns for others, and so no two coroutines.
+        small = len(passed) <= TURN_BYTES
+        clean = self._clean.whole(passed) if small else await cleaned(self._attempt.target.account, passed)
+        if self._recorder is not None:
+            await self._recorder.hear(events if clean == passed else sse.Events(clean))
+        self._record.bytes_out += len(clean)
+        return clean
+
+    def _hear(self, events: sse.Events) -> bytes:
+        """Read what ``events`` say into the attempt and its record; return what of them is for the client."""
         raw = events.raw
         record = self._record
         self._last = events
@@ -204,17 +242,7 @@ class EventStream:
                 self._attempt.finish_reasons = [reason.decode() for reason in FINISH_REASON.findall(raw)]
         if (early or raw.find(b"rror") >= 0) and not record.error_class:
             self._read_errors(self._suspects(events, early=early))
-        passed = self._read_usage(events, ended) if raw.find(b'"usage') >= 0 and self._conversion is None else raw
-        if not whole and not self._end.complete:
-            return b""  # half an event: the client gets our error instead
-        # What is small, as events are, needs no turns for others, and so no two coroutines.
-        small = len(passed) <= TURN_BYTES
-        clean = self._clean.whole(passed) if small else await cleaned(self._attempt.target.account, passed)
-        if self._recorder is not None:
-            await self._recorder.hear(events if clean == passed else sse.Events(clean))
-        passed = clean
-        record.bytes_out += len(passed)
-        return passed
+        return self._read_usage(events, ended) if raw.find(b'"usage') >= 0 and self._conversion is None else raw
 
     def _sees_output(self, events: sse.Events) -> bool:
         if self._conversion is not None:

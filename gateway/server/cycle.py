@@ -31,6 +31,16 @@ class Cycle(RequestResponseCycle):
         """Whether all of the request's body has arrived, so that ``receive`` does not wait."""
         return not self.more_body
 
+    @property
+    def ready(self) -> bool:
+        """Whether a piece of the answer's body can be written now."""
+        begun = self.response_started and not self.response_complete
+        return begun and not self.disconnected and not self.flow.write_paused
+
+    def put(self, piece: bytes) -> None:
+        """Write a piece of the answer's body; call it only while ``ready``."""
+        self._continue(piece, more=True)
+
     async def send(self, message: Message) -> None:  # type: ignore[override]  # any mapping will do
         """Take one ASGI message of the answer. Raises ``RuntimeError`` for one that can't come now."""
         if self.flow.write_paused and not self.disconnected:

@@ -21,6 +21,7 @@ from gateway.pipeline.traces import call_ended
 from gateway.policies import release
 from gateway.server import body_log
 from gateway.server.access_log import log_call
+from gateway.server.cycle import Cycle
 from gateway.server.heartbeats import with_heartbeats
 from gateway.state import state
 from gateway.telemetry import meter
@@ -86,6 +87,8 @@ async def _deliver(request: InferenceRequest, reply: Reply, sending: "_Sending")
         await sending.start(reply.status, headers)
         stream = with_heartbeats(reply.stream, settings.SSE_HEARTBEAT_SECONDS) if sending.events else reply.stream
         if not request.head_only:
+            if reply.stream_into is not None and stream is reply.stream and sending.at_once:
+                reply.stream_into(sending)
             async for part in stream:
                 await sending.part(part)
         gone = request.client_gone
@@ -155,10 +158,12 @@ def _own_headers(request: InferenceRequest) -> list[tuple[bytes, bytes]]:
 class _Sending:
     """What has gone to the client so far."""
 
-    __slots__ = ("_headers", "_send", "capture", "started", "status")
+    __slots__ = ("_cycle", "_headers", "_send", "capture", "started", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        cycle = getattr(send, "__self__", None)
+        self._cycle = cycle if isinstance(cycle, Cycle) else None
         self.status = 0
         self.started = False
         self.capture: request_log.Capture | None = None
@@ -168,6 +173,23 @@ class _Sending:
     def events(self) -> bool:
         """Whether what has begun is a stream of server-sent events."""
         return any(name == b"content-type" and value[:17] == b"text/event-stream" for name, value in self._headers)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether pieces may be put at all: only our own server takes them so."""
+        return self._cycle is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the client takes a piece now."""
+        return self._cycle is not None and self._cycle.ready
+
+    def put(self, piece: bytes) -> None:
+        """Send a piece of a stream at once."""
+        assert self._cycle is not None  # the sender is ready
+        if self.capture is not None:
+            self.capture.add(piece)
+        self._cycle.put(piece)
 
     async def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         if status not in NO_BODY:

@@ -7,7 +7,7 @@ cost twice.
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 from yarl import URL
@@ -76,6 +76,9 @@ class AiohttpAnswer:
             return await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise classify(error) from error
+
+    def take_with(self, taker: Callable[[bytes], bool]) -> None:
+        """Leave all to :meth:`next_chunk`."""
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it at once."""

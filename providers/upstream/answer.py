@@ -5,7 +5,7 @@ The connection fills it, the caller reads it.
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Protocol
 
 from providers.upstream.client import Count, no_count
@@ -50,6 +50,7 @@ class LeanAnswer:
         "parts",
         "size",
         "status",
+        "taker",
         "unpacked",
         "waiter",
     )
@@ -69,6 +70,7 @@ class LeanAnswer:
         self.complete = False
         self.error: UpstreamFailure | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.taker: Callable[[bytes], bool] | None = None
 
     async def head(self) -> None:
         """Wait for the head. Raises :class:`UpstreamFailure`."""
@@ -136,15 +138,36 @@ class LeanAnswer:
 
     def close(self) -> None:
         """Close the connection unless the answer has arrived whole: then it serves another call already."""
+        self.taker = None  # it knows this answer
         if self.connection is not None:
             self.connection.abort()
         self.parts.clear()
 
+    def take_with(self, taker: Callable[[bytes], bool]) -> None:
+        """Let ``taker`` have what arrives while :meth:`next_chunk` waits, at once and without a turn of the event loop.
+
+        It returns whether it took the bytes; what it leaves, :meth:`next_chunk` returns. What is unpacked first, and
+        the end, are always left to that.
+        """
+        if self.decoder is None:
+            self.taker = taker
+
     def wake(self) -> None:
         """Let the reader go on, when there is something for it."""
         waiter = self.waiter
-        if waiter is not None and not waiter.done():
+        if waiter is not None and not waiter.done() and not (self.taker is not None and self._taken(self.taker)):
             waiter.set_result(None)
+
+    def _taken(self, taker: Callable[[bytes], bool]) -> bool:
+        """Whether the taker has taken what has arrived, so that the reader waits on."""
+        parts = self.parts
+        if self.complete or self.error is not None or not parts:
+            return False
+        if not taker(parts[0] if len(parts) == 1 else b"".join(parts)):
+            return False
+        parts.clear()
+        self.size = 0
+        return True
 
     async def _next(self) -> bytes:
         """Return what has arrived, waiting for something; empty at the end of the body."""

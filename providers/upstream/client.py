@@ -57,6 +57,12 @@ class UpstreamAnswer(Protocol):
     async def next_chunk(self) -> bytes:
         """Return the next bytes of the body, empty at its end; :meth:`chunks` goes on after them."""
 
+    def take_with(self, taker: Callable[[bytes], bool]) -> None:
+        """Let ``taker`` have what arrives while :meth:`next_chunk` waits, where the client can do that.
+
+        It returns whether it took the bytes; what it leaves, :meth:`next_chunk` returns.
+        """
+
     def close(self) -> None:
         """Give the connection back when the body was read to its end, else close it at once."""
 

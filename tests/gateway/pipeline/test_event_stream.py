@@ -18,6 +18,7 @@ from gateway.objects.operations import CHAT
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.streaming import EventStream
 from providers.dialects import DIALECTS
+from providers.upstream.answer import LeanAnswer, Source
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import Disconnected
 from providers.vendors import VENDORS
@@ -67,15 +68,53 @@ class FakeAttempt:
         self.finished.append(error)
 
 
+class Arriving(LeanAnswer):
+    """An upstream answer whose pieces arrive when they are told to, as a connection has it."""
+
+    def __init__(self) -> None:
+        super().__init__(asyncio.get_running_loop(), cast(Source, None))
+        self.connection = None
+
+    def arrive(self, piece: bytes) -> None:
+        if piece:
+            self.parts.append(piece)
+            self.size += len(piece)
+            self.wake()
+
+    def end(self) -> None:
+        self.complete = True
+        self.wake()
+
+
+class FakeSink:
+    """A client that takes pieces at once as long as it is ``ready``."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self.parts = parts
+        self.ready = True
+        self.count = 0
+
+    def put(self, piece: bytes) -> None:
+        assert self.ready
+        self.parts.append(piece)
+        self.count += 1
+
+
 def stream_of(
-    pieces: list[bytes], *, wants_usage: bool = False, breaks: bool = False, n: int = 1, vendor: str = "openai"
+    pieces: list[bytes] | LeanAnswer,
+    *,
+    wants_usage: bool = False,
+    breaks: bool = False,
+    n: int = 1,
+    vendor: str = "openai",
 ) -> tuple[EventStream, FakeAttempt]:
-    """Return the stream of an attempt whose answer comes in ``pieces``."""
+    """Return the stream of an attempt whose answer comes in ``pieces``, or is given."""
     call = Call(CALLER, CHAT, Options(), "req_1")
     call.stream, call.wants_usage = True, wants_usage
     call.body.fields["n"] = msgspec.Raw(str(n).encode())
     attempt = FakeAttempt(call, vendor)
-    return EventStream(cast(Attempt, attempt), cast(UpstreamAnswer, Pieces(pieces, breaks))), attempt
+    answer = Pieces(pieces, breaks) if isinstance(pieces, list) else pieces
+    return EventStream(cast(Attempt, attempt), cast(UpstreamAnswer, answer)), attempt
 
 
 def passed(pieces: list[bytes], **options: Any) -> tuple[list[bytes], AttemptRecord, list[BaseException | None]]:
@@ -127,6 +166,79 @@ def test_only_the_usage_chunk_is_withheld(stream: tuple[list[bytes], list[bytes]
     assert (record.cached_tokens, record.reasoning_tokens) == (3, 2)
     assert record.bytes_out == len(expected)
     assert finished == [None]
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams(), st.booleans(), st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=1, max_size=8))
+def test_whatever_goes_at_once_or_waits_its_turn_arrives_in_order(
+    stream: tuple[list[bytes], list[bytes]], wants_usage: bool, turns: list[tuple[bool, int]]
+) -> None:
+    events, pieces = stream
+    expected = b"".join(events if wants_usage else [*events[:-2], events[-1]])
+
+    async def run() -> None:
+        answer, parts = Arriving(), list[bytes]()
+        events, attempt = stream_of(answer, wants_usage=wants_usage)
+        sink = FakeSink(parts)
+        events.pass_into(sink)
+        reader = asyncio.create_task(collect(events, parts))
+        for piece, (ready, rounds) in zip(pieces, itertools.cycle(turns), strict=False):
+            sink.ready = ready
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            answer.arrive(piece)
+        answer.end()
+        await reader
+        assert b"".join(parts) == expected
+        assert all(part.endswith((b"\n\n", b"\r\n\r\n")) for part in parts), "an event was handed on in pieces"
+        assert (attempt.record.input_tokens, attempt.record.bytes_out) == (11, len(expected))
+        assert attempt.finished == [None]
+
+    asyncio.run(run())
+
+
+async def collect(stream: EventStream, parts: list[bytes]) -> None:
+    async for part in stream.events():
+        parts.append(part)
+
+
+async def waiting(answer: Arriving) -> None:
+    """Wait until the reader waits for the next piece."""
+    async with asyncio.timeout(5):
+        while answer.waiter is None or answer.waiter.done():
+            await asyncio.sleep(0)
+
+
+async def test_an_event_behind_the_first_output_goes_at_once() -> None:
+    answer, parts = Arriving(), list[bytes]()
+    stream, _ = stream_of(answer)
+    sink = FakeSink(parts)
+    stream.pass_into(sink)
+    reader = asyncio.create_task(collect(stream, parts))
+    text = event({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}, b"\n")
+
+    await waiting(answer)
+    answer.arrive(text)
+    assert sink.count == 0, "before the first output more is read of an event"
+    await waiting(answer)
+    answer.arrive(text)
+    assert (sink.count, parts) == (1, [text, text])
+    sink.ready = False
+    answer.arrive(text)
+    assert sink.count == 1
+    await waiting(answer)
+    sink.ready = True
+    answer.arrive(text[:9])
+    await waiting(answer)
+    answer.arrive(text[9:])
+    await waiting(answer)
+    assert (sink.count, parts) == (1, [text] * 4), "what came in halves waits for its turn"
+    answer.arrive(b"data: [DONE]\n\n")
+    assert sink.count == 2
+    answer.end()
+    await reader
+    answer.close()
+    assert answer.taker is None, "nothing is left for the collector of cycles"
 
 
 @settings(max_examples=50, deadline=None)
