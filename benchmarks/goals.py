@@ -44,6 +44,14 @@ GOALS = (
     Goal("CPU µs an event, paced", _ours("stream", "cpu_us_event"), 40, at_most=True, form="{:,.1f}"),
     Goal("CPU of a plain response, times a chat call's", _ours("responses-16", "cpu_us"), 1.4, at_most=True, over=CALL),
     Goal("p99 of a lone caller, times its p50", _ours("chat-1", "p99_to_p50"), 3, at_most=True),
+    *(
+        Goal(title, Cell(server, "observed", "cpu_us"), bound, at_most=True, over=_ours("observed", "cpu_us"))
+        for title, server, bound in (
+            ("CPU of a call, all traces and metrics sent, times one without", "gatehouse-traced", 1.2),
+            ("CPU of a call, 1 % of the traces and metrics sent, times one without", "gatehouse-sampled", 1.05),
+            ("CPU of a call, all bodies kept, times one without", "gatehouse-bodies", 1.15),
+        )
+    ),
     Goal("p50 added to a lone caller's, ms", _ours("chat-1", "added_p50_ms"), 0.8, at_most=True),
     Goal("KiB an open stream", _ours("open-streams", "kb_stream"), 24, at_most=True, form="{:,.1f}"),
     Goal(

@@ -15,6 +15,7 @@ EVERY = frozenset({"direct", "nginx", "envoy", "gatehouse", "ferro", "tensorzero
 ALL_PATHS = EVERY - {"tensorzero"}
 SOCKETS = ALL_PATHS - {"ferro", "portkey"}
 WORKERS = frozenset({"gatehouse", "gatehouse-2"})
+OBSERVED = frozenset({"gatehouse", "gatehouse-traced", "gatehouse-sampled", "gatehouse-bodies"})
 PROCESSES = EVERY - {"direct"}
 
 
@@ -75,6 +76,15 @@ SCENARIOS = (
         True,
         CALL_COLUMNS,
         servers=WORKERS,
+    ),
+    Scenario(
+        "observed",
+        "Chat, 16 connections, with calls that others see more of",
+        partial(plain, connections=16),
+        "cpu_us",
+        False,
+        CALL_COLUMNS,
+        servers=OBSERVED,
     ),
     Scenario(
         "stream",

@@ -23,6 +23,9 @@ CANNED = {
     f"/v1{endpoint.CHAT}": payloads.CHAT_ANSWER,
     f"/v1{endpoint.RESPONSES}": responses.ANSWER,
     f"/v1{endpoint.TRANSCRIPTIONS}": uploads.ANSWER,
+    # As an OpenTelemetry collector it takes all that comes: an empty message says so.
+    "/v1/traces": "",
+    "/v1/metrics": "",
 }
 
 

@@ -48,6 +48,14 @@ SERVERS = (
         tools.install_packages,
         both_cores=True,
     ),
+    *(
+        Server(key, f"Gatehouse, {title}", partial(gatehouse.start, observed=observed), direct.version)
+        for key, title, observed in (
+            ("gatehouse-traced", "all traces and metrics sent", partial(gatehouse.traced, ratio=1)),
+            ("gatehouse-sampled", "1 % of the traces and all metrics sent", partial(gatehouse.traced, ratio=0.01)),
+            ("gatehouse-bodies", "all bodies kept", gatehouse.keeping_bodies),
+        )
+    ),
     Server("ferro", "Ferro (no governance)", ferro.start, ferro.version, tools.install_packages, everywhere=True),
     Server("tensorzero", "TensorZero (no governance)", tensorzero.start, tensorzero.version, tools.install_packages),
     Server("portkey", "Portkey gateway", portkey.start, portkey.version, tools.install_node_packages, everywhere=True),

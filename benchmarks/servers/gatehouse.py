@@ -16,6 +16,7 @@ from benchmarks.payloads import PROMPT_TOKENS
 from benchmarks.processes import environment, free_port, running, wait_ready
 from benchmarks.revisions import Source
 from benchmarks.servers.base import Host, Running
+from benchmarks.upstream import INSTANT
 
 USER = "bench@example.com"
 TOKEN = re.compile(r"\bgh-[0-9A-Za-z]{46}\b")
@@ -63,21 +64,43 @@ def manifests(host: Host) -> list[dict[str, Any]]:
     ]
 
 
+def traced(host: Host, ratio: float) -> dict[str, str]:
+    """Return the environment that sends a share of the traces, and all metrics, to the instant upstream."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": host.upstreams.origin(INSTANT),
+        "OTEL_TRACES_SAMPLER_ARG": str(ratio),
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+        "GATEHOUSE_METRICS_PORT": str(free_port()),
+    }
+
+
+def keeping_bodies(host: Host) -> dict[str, str]:
+    """Return the environment that keeps the bodies of all calls."""
+    return {"GATEHOUSE_REQUEST_LOG": "always"}
+
+
 @contextmanager
 def start(
-    host: Host, source: Source = revisions.HERE, workers: int = 1, settings: Mapping[str, str] | None = None
+    host: Host,
+    source: Source = revisions.HERE,
+    workers: int = 1,
+    settings: Mapping[str, str] | None = None,
+    observed: Callable[[Host], dict[str, str]] | None = None,
 ) -> Iterator[Running]:
     """Set up a fresh data directory, start ``source`` on it, and check its records against what was sent.
 
-    One worker has all that it needs inside; several share a Valkey, which runs beside the load.
+    One worker has all that it needs inside; several share a Valkey, which runs beside the load. ``observed`` returns
+    what lets others see more of its calls.
     """
+    more = {**(settings or {}), **(observed(host) if observed is not None else {})}
     if workers == 1:
-        with _served(host, source, workers, settings or {}) as found:
+        with _served(host, source, workers, more) as found:
             yield found
     else:
         with (
             valkey.started(host.load_core, host.home) as url,
-            _served(host, source, workers, {"REDIS_URL": url, **(settings or {})}) as found,
+            _served(host, source, workers, {"REDIS_URL": url, **more}) as found,
         ):
             yield found
 

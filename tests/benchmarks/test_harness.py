@@ -32,8 +32,9 @@ def test_rows_are_chosen_by_key_and_keep_their_order() -> None:
 
 @pytest.mark.parametrize("keys", ["bifrost", "nginx,bifrost", "", ","])
 def test_an_unknown_row_is_refused_with_the_known_ones(keys: str) -> None:
-    known = r"Valid values: direct, nginx, envoy, gatehouse, gatehouse-2, ferro, tensorzero, portkey, litellm\."
-    with pytest.raises(BenchmarkError, match=known):
+    known = ", ".join(server.key for server in SERVERS)
+    assert known.startswith("direct, nginx, envoy, gatehouse, gatehouse-2, gatehouse-traced, ")
+    with pytest.raises(BenchmarkError, match=rf"Valid values: {known}\."):
         command.chosen(SERVERS, keys)
 
 
@@ -231,6 +232,7 @@ def test_rows_about_memory_have_a_server_of_their_own() -> None:
     assert keys("portkey", fresh=True) == {"open-streams", "memory"}
     assert keys("direct", fresh=True) == {"sockets"}
     assert keys("gatehouse-2", fresh=False) == {"workers"}
+    assert keys("gatehouse-traced", fresh=False) == {"observed"}
 
 
 def test_every_scenario_names_servers_that_there_are() -> None:
