@@ -1,6 +1,6 @@
 """Prometheus' text format (0.0.4) of what was counted."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from gateway.telemetry.families import FAMILIES, GAUGES, HISTOGRAM, Family
 from gateway.telemetry.series import Counts, Histogram, Key
@@ -41,7 +41,7 @@ def _samples(family: Family, key: Key, row: list[int]) -> Iterator[str]:
     if family.only_errors and not given.get("error"):
         return
     name = prometheus_name(family)
-    labels = [(_label(family.labels, label), value) for label, value in given.items()]
+    labels = [(_label(label), value) for label, value in family.labelled(key)]
     for column, extra in family.columns.items():
         own = [*labels, *((label.replace(".", "_"), value) for label, value in extra.items())]
         place = family.table.places[column]
@@ -71,8 +71,8 @@ def _histogram_of(family: Family, column: str) -> Histogram:
     return next(each for each in family.table.histograms if each.name == column)
 
 
-def _label(names: Mapping[str, str], label: str) -> str:
-    return "".join(each if each.isalnum() and each.isascii() else "_" for each in names.get(label, label))
+def _label(name: str) -> str:
+    return "".join(each if each.isalnum() and each.isascii() else "_" for each in name)
 
 
 def _labels(pairs: Iterable[tuple[str, str]]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.telemetry.series import Table
+from gateway.telemetry.names import PROVIDERS
+from gateway.telemetry.series import Key, Table
 from gateway.telemetry.tables import ATTEMPTS, KINDS, REFUSED, REQUESTS, SPANS, TRIED_AGAIN
 
 COUNTER, HISTOGRAM = "counter", "histogram"
@@ -44,6 +45,15 @@ class Family:
     def group(self) -> str:
         """Which of ``GROUPS`` it belongs to."""
         return next(group for group in GROUPS if self.name.startswith(group))
+
+    def labelled(self, key: Key) -> list[tuple[str, str]]:
+        """Return a row's labels as they are shown: the conventions have names of their own for some providers."""
+        given = zip(self.table.labels, key, strict=True)
+        named = self.labels.get("provider") == GEN_AI_LABELS["provider"]
+        return [
+            (self.labels.get(label, label), PROVIDERS.get(value, value) if named and label == "provider" else value)
+            for label, value in given
+        ]
 
 
 def _plain(column: str) -> dict[str, dict[str, str]]:

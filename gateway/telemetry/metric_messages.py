@@ -55,8 +55,7 @@ def _metrics(counts: Counts, gauges: Gauges, groups: Sequence[str], began: int, 
 
 
 def _labels(family: Family, key: Key, extra: Mapping[str, str]) -> Any:
-    given = zip(family.table.labels, key, strict=True)
-    return _attributes([*((family.labels.get(name, name), value) for name, value in given), *extra.items()])
+    return _attributes([*family.labelled(key), *extra.items()])
 
 
 def _attributes(pairs: Any) -> list[Any]:

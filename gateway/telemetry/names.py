@@ -108,17 +108,16 @@ STEADY: Final = frozenset(
 )
 """Facts whose values come together again and again: those of one caller's calls to one model."""
 PROVIDERS: Final = {
-    "bedrock": "aws.bedrock",
-    "azure": "azure.ai.openai",
-    "azure_openai": "azure.ai.openai",
-    "azure_foundry": "azure.ai.inference",
-    "gemini": "gcp.gemini",
-    "google": "gcp.gemini",
-    "vertex": "gcp.vertex_ai",
-    "mistral": "mistral_ai",
+    "aws-bedrock": "aws.bedrock",
+    "azure-openai": "azure.ai.openai",
+    "azure-anthropic": "azure.ai.inference",
+    "google-gemini": "gcp.gemini",
+    "google-vertex": "gcp.vertex_ai",
+    "mistral-ai": "mistral_ai",
+    "perplexity-ai": "perplexity",
     "xai": "x_ai",
 }
-"""Our names of providers whose name in OpenTelemetry is another one."""
+"""Providers, as records name them, whose name in OpenTelemetry is another one."""
 OPERATIONS: Final = {
     "responses": "chat",
     "background_response": "chat",

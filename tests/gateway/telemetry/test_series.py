@@ -1,15 +1,20 @@
 """Counting: rows, buckets, the cap, sums over processes, and what a record counts as."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gateway.telemetry.exposition import render
+from gateway.telemetry.families import GROUPS
+from gateway.telemetry.names import PROVIDERS
 from gateway.telemetry.series import OTHER, Counts, Histogram, Table
 from gateway.telemetry.shared import SharedCounts
 from gateway.telemetry.tables import ATTEMPTS, DURATION, FIRST_TOKEN, OVERHEAD, PER_TOKEN, REQUESTS, count_attempt
+from providers.vendors import VENDORS
 from tests.support.installation import ROOT
 from usage.records import AttemptRecord
 
@@ -84,6 +89,22 @@ def test_a_record_counts_its_tokens_cost_and_times() -> None:
         ("main/gpt", "main", "openai", "chat", "200", ""),
         ("main/gpt", "main", "openai", "chat", "502", "upstream_unreachable"),
     }
+
+
+def test_providers_have_the_conventions_names_among_the_conventions_metrics() -> None:
+    assert PROVIDERS.keys() <= {vendor.provider for vendor in VENDORS.values()}
+    counts = Counts(9)
+    count_attempt(counts, record(provider="azure-openai", input_tokens=1), "main/gpt", 0)
+    lines = render(counts, {}, GROUPS).decode().splitlines()
+    named = {
+        line.split("{")[0].split("_")[0]: name
+        for line in lines
+        if not line.startswith("#")
+        for name in re.findall(r'provider[a-z_]*="([^"]*)"', line)
+        if name != "main"
+    }
+    assert named["gen"] == "azure.ai.openai"
+    assert named["ai"] == "azure-openai"
 
 
 def test_a_refused_call_is_a_request_and_no_attempt() -> None:
