@@ -87,7 +87,7 @@ class ProviderAccountAdmin(ScopedAdmin):
             "Sign in without a key",
             {
                 "classes": ("collapse",),
-                "fields": ("tenant_id", "client_id", "client_secret", "authority", "key_file"),
+                "fields": ("tenant_id", "client_id", "client_secret", "authority", "scope", "key_file"),
                 "description": "Azure: an application of Microsoft Entra with a client secret. Google Vertex AI: a "
                 "service account. Gatehouse fetches access tokens with it. Stored encrypted in the place of a key.",
             },

@@ -101,6 +101,13 @@ class ProviderAccountForm(forms.ModelForm):
         widget=UnfoldAdminTextInputWidget,
         help_text=f"Empty: {ENTRA_AUTHORITY}. Azure's clouds for governments and China have others.",
     )
+    scope = forms.CharField(
+        label="Entra scope",
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="What tokens are for. Empty: Azure's AI services. Microsoft Foundry may want "
+        "https://ai.azure.com/.default.",
+    )
     key_file = forms.CharField(
         label="Google service account",
         required=False,

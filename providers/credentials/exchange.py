@@ -35,7 +35,7 @@ def form(credential: Credential, now: Callable[[], float] = time.time) -> bytes:
                 "grant_type": "client_credentials",
                 "client_id": credential.client_id,
                 "client_secret": credential.client_secret,
-                "scope": credential.scope,
+                "scope": credential.token_scope,
             }
         ).encode()
     return urlencode({"grant_type": JWT_BEARER, "assertion": _assertion(credential, int(now()))}).encode()

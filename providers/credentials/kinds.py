@@ -29,6 +29,7 @@ MAIN_KEY = "main"
 MOST_KEYS = 20
 KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
+_SCOPE = re.compile(r"(https|api)://[!-~]+/\.default")
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
@@ -47,6 +48,9 @@ class Entra(msgspec.Struct, frozen=True, tag_field="type", tag="entra"):
     client_id: str
     client_secret: str
     authority: str = ENTRA_AUTHORITY
+    scope: str | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # where it is not set, nothing is stored of it, as before there was one
 
     def __repr__(self) -> str:
         return f"Entra(tenant_id={self.tenant_id!r}, client_id={self.client_id!r})"
@@ -56,8 +60,10 @@ class Entra(msgspec.Struct, frozen=True, tag_field="type", tag="entra"):
         return (self.client_secret,)
 
     @property
-    def scope(self) -> str:
-        """What its tokens are for."""
+    def token_scope(self) -> str:
+        """What its tokens are for: what was given, else Azure's services in the authority's cloud."""
+        if isinstance(self.scope, str):
+            return self.scope
         host = urlsplit(self.authority).hostname or ""
         return ENTRA_SCOPES.get(host[-3:], ENTRA_SCOPES[""])
 
@@ -156,9 +162,11 @@ def write(credential: Credential) -> str:
     return msgspec.json.encode(credential).decode()
 
 
-def entra(tenant_id: str, client_id: str, client_secret: str, authority: str = "") -> Entra:
+def entra(tenant_id: str, client_id: str, client_secret: str, authority: str = "", scope: str = "") -> Entra:
     """Return an application's credential. Raises :class:`BadCredentials` for what Entra can't know."""
-    made = Entra(tenant_id.strip(), client_id.strip(), client_secret.strip(), authority.strip() or ENTRA_AUTHORITY)
+    asked = scope.strip() or msgspec.UNSET
+    issuer = authority.strip() or ENTRA_AUTHORITY
+    made = Entra(tenant_id.strip(), client_id.strip(), client_secret.strip(), issuer, asked)
     for field in ("tenant_id", "client_id", "client_secret"):
         value = getattr(made, field)
         if not value:
@@ -167,6 +175,8 @@ def entra(tenant_id: str, client_id: str, client_secret: str, authority: str = "
             raise BadCredentials(field, "It has no spaces, line breaks or special letters.")
     if urlsplit(made.authority).scheme not in ("http", "https"):
         raise BadCredentials("authority", f"Give an address like {ENTRA_AUTHORITY}, or leave it out.")
+    if asked and not _SCOPE.fullmatch(asked):
+        raise BadCredentials("scope", "Give one like https://ai.azure.com/.default, or leave it out.")
     if not _TENANT.fullmatch(made.tenant_id):
         raise BadCredentials("tenant_id", "Give the directory's id, or its domain name.")
     return made
@@ -193,9 +203,9 @@ def service_account(key_file: str) -> ServiceAccount:
     return made
 
 
-FIELDS = ("tenant_id", "client_id", "client_secret", "key_file", "authority")
-"""What is entered of a credential: the first three, and perhaps the last, of an application; a service account has a
-file.
+FIELDS = ("tenant_id", "client_id", "client_secret", "key_file", "authority", "scope")
+"""What is entered of a credential: the first three, and perhaps the last two, of an application; a service account has
+a file.
 """
 TAKEN: dict[str, type[Credential]] = {"entra": Entra, "google": ServiceAccount}
 """The credential that a vendor takes besides a key, by its ``auth``."""
@@ -211,7 +221,7 @@ def entered(values: Mapping[str, str]) -> Credential | None:
     if given["key_file"]:
         return service_account(given["key_file"])
     if any(given[name] for name in FIELDS[:3]):
-        return entra(given["tenant_id"], given["client_id"], given["client_secret"], given["authority"])
+        return entra(given["tenant_id"], given["client_id"], given["client_secret"], given["authority"], given["scope"])
     return None
 
 

@@ -187,8 +187,8 @@ def _named_changes(
 def _store(account: ProviderAccount, wanted: WantedKey, value: str) -> None:
     try:
         if wanted.type == "entra":
-            tenant_id, client_id, authority = wanted.application
-            account.credential = kinds.entra(tenant_id, client_id, value, authority)
+            tenant_id, client_id, authority, scope = wanted.application
+            account.credential = kinds.entra(tenant_id, client_id, value, authority, scope)
         elif wanted.type == "service-account":
             account.credential = kinds.service_account(value)
         else:
@@ -204,9 +204,9 @@ def _other_application(account: ProviderAccount, wanted: WantedKey) -> bool:
         return False
     if not isinstance(stored, kinds.Entra):
         return True
-    tenant_id, client_id, authority = wanted.application
-    there = (stored.tenant_id, stored.client_id, stored.authority)
-    return there != (tenant_id, client_id, authority or kinds.ENTRA_AUTHORITY)
+    tenant_id, client_id, authority, scope = wanted.application
+    there = (stored.tenant_id, stored.client_id, stored.authority, stored.scope or "")
+    return there != (tenant_id, client_id, authority or kinds.ENTRA_AUTHORITY, scope)
 
 
 def _write_headers(account: ProviderAccount, wanted: WantedAccount, moved: bool) -> list[Change]:

@@ -150,6 +150,8 @@ def _auth_data(account: ProviderAccount, stem: str) -> Manifest:
         known = {"tenant_id": credential.tenant_id, "client_id": credential.client_id}
         if credential.authority != ENTRA_AUTHORITY:
             known["authority"] = credential.authority
+        if isinstance(credential.scope, str):
+            known["scope"] = credential.scope
         return {"type": "entra", **_texts(known), "client_secret": f"${{{stem}_CLIENT_SECRET}}"}
     if credential is not None:
         return {"type": "service-account", "key_file": f"${{{stem}_KEY_FILE}}"}

@@ -274,7 +274,8 @@ def _key(place: Place, auth: AuthData | None) -> WantedKey:
         return WantedKey(place, "keep")
     if isinstance(raw, str) and "${" not in raw:
         where.note("the key is in the file itself; ${NAME} would keep it out of there.")
-    return WantedKey(where, "store", secret, auth.type, (auth.tenant_id, auth.client_id, auth.authority))
+    application = (auth.tenant_id, auth.client_id, auth.authority, auth.scope)
+    return WantedKey(where, "store", secret, auth.type, application)
 
 
 def _models(account: Place, vendor: str, integrations: list[Integration]) -> list[WantedModel]:

@@ -124,6 +124,7 @@ class AuthData(Fields):
     client_id: String = ""
     client_secret: SecretString | None = None
     authority: String = ""
+    scope: String = ""
     key_file: SecretString | None = None
 
 

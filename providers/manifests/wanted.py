@@ -48,15 +48,15 @@ class WantedVirtualAccount:
 class WantedKey:
     """An account's key: a secret to store, ``none`` to store none, ``keep`` to leave it as it is.
 
-    ``type`` is that of the manifest's ``auth_data``; ``application`` are tenant, client and authority of type
-    ``entra``, ``keys`` the secrets by name of type ``api-keys``.
+    ``type`` is that of the manifest's ``auth_data``; ``application`` are tenant, client, authority and scope of
+    type ``entra``, ``keys`` the secrets by name of type ``api-keys``.
     """
 
     where: Place
     action: Literal["keep", "none", "store"]
     secret: Secret = field(default_factory=Secret)
     type: str = "api-key"
-    application: tuple[str, str, str] = ("", "", "")
+    application: tuple[str, str, str, str] = ("", "", "", "")
     keys: dict[str, Secret] = field(default_factory=dict)
 
 

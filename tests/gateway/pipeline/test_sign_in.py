@@ -13,6 +13,7 @@ from tests.support.manifests import provider
 from tests.support.servers import wait_until
 from tests.support.token_server import CLIENT, PEM, SECRET, TENANT, TokenServer
 
+SCOPE = "https://ai.azure.com/.default"
 FILTER = {"hate": {"filtered": False, "severity": "safe"}}
 CHUNKS: list[dict[str, Any]] = [
     {"choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": FILTER}]},
@@ -42,7 +43,7 @@ def server() -> Iterator[TokenServer]:
 @pytest.fixture
 def installation(make_installation: InstallationMaker, server: TokenServer) -> Installation:
     made = make_installation({"AZURE_SECRET": SECRET, "GOOGLE_KEY": server.key_file()}, seeded=False)
-    entra = {"type": "entra", "tenant_id": TENANT, "client_id": CLIENT, "authority": server.url}
+    entra = {"type": "entra", "tenant_id": TENANT, "client_id": CLIENT, "authority": server.url, "scope": SCOPE}
     for name, kind, auth in (
         ("azure-main", "azure-openai", {**entra, "client_secret": "${AZURE_SECRET}"}),
         ("vertex-main", "google-vertex", {"type": "service-account", "key_file": "${GOOGLE_KEY}"}),
@@ -82,6 +83,7 @@ def test_calls_are_signed_with_tokens(sdk: OpenAI, gateway: Gateway, server: Tok
         assert ask(sdk, account).choices[0].message.content == "Hi."
         assert ask(sdk, account).choices[0].message.content == "Hi."
     assert len(server.asked) == 2
+    assert SCOPE in [form.get("scope") for _, form in server.asked]
     assert all(headers["authorization"].startswith("Bearer token-") for _, headers, _ in server.called)
 
     # Azure's filter results go through, chunks without choices or without a delta don't disturb.
@@ -134,6 +136,7 @@ def test_what_is_stored_comes_out_nowhere(installation: Installation, server: To
     exported = installation.command("export")
     assert exported.returncode == 0
     assert f"tenant_id: {TENANT}" in exported.stdout
+    assert f"scope: '{SCOPE}'" in exported.stdout or f"scope: {SCOPE}" in exported.stdout
     assert "${AZURE_MAIN_CLIENT_SECRET}" in exported.stdout
     assert "${VERTEX_MAIN_KEY_FILE}" in exported.stdout
     assert SECRET not in exported.stdout

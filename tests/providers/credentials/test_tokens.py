@@ -76,6 +76,25 @@ async def test_an_application_signs_its_calls(client: UpstreamClient, server: To
     assert SECRET.encode() in mine.secrets
 
 
+@pytest.mark.parametrize(
+    ("authority", "scope", "expected"),
+    [
+        ("", "", "https://cognitiveservices.azure.com/.default"),
+        ("https://login.microsoftonline.us", "", "https://cognitiveservices.azure.us/.default"),
+        ("https://login.partner.microsoftonline.cn", "", "https://cognitiveservices.azure.cn/.default"),
+        ("", "https://ai.azure.com/.default", "https://ai.azure.com/.default"),
+    ],
+)
+def test_what_tokens_are_for(authority: str, scope: str, expected: str) -> None:
+    made = kinds.entra(TENANT, CLIENT, SECRET, authority, scope)
+    assert made.token_scope == expected
+    assert kinds.read(kinds.write(made)) == made
+    assert ("scope" in kinds.write(made)) == bool(scope)
+    with pytest.raises(kinds.BadCredentials) as fault:
+        kinds.entra(TENANT, CLIENT, SECRET, authority, "ai.azure.com")
+    assert fault.value.field == "scope"
+
+
 async def test_a_service_account_signs_its_calls(client: UpstreamClient, server: TokenServer) -> None:
     assert (await ask(client, account(server, kinds.service_account(server.key_file())))).status == 200
     [(path, form)] = server.asked
