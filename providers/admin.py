@@ -251,6 +251,7 @@ class ModelPage(ModelColumns, ScopedAdmin):
     autocomplete_fields = ("account",)
     readonly_fields = ("price", "usage", "created_at")
     inlines = (ModelSubjectInline,)
+    change_form_after_template = "console/what_if_button.html"
     actions = ("enable", "disable")
     fieldsets = (
         (None, {"fields": ("account", "name", "keep_old_name", "upstream_id", "enabled")}),
@@ -280,6 +281,12 @@ class ModelPage(ModelColumns, ScopedAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         form.targets = frozenset(self.admin_site.account_names(request))
         return form
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        row = kwargs.get("obj")
+        if row is not None and row.routing and self.has_change_permission(request, row):
+            context["what_if"] = f"{reverse('admin:what_if_model')}?rule={row.pk}"
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

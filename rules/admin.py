@@ -132,6 +132,7 @@ class RoutingRuleAdmin(RuleAdmin):
     """Superusers' page: rules that send calls to other targets than they name."""
 
     form = RoutingForm
+    what_if = "what_if_routing"
     list_display = ("rule_name", "form", "mode", "enabled", "targets", "changed_by", "updated_at")
     fieldsets = (
         (None, {"fields": ("name", "form", "group", "position", "enabled", "mode")}),

@@ -34,6 +34,8 @@ ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("spend/export/", spend.export, "spend_export"),
     ("what-if/limit/", what_if.rate_limit, "what_if_rate_limit"),
     ("what-if/budget/", what_if.budget, "what_if_budget"),
+    ("what-if/routing/", what_if.routing, "what_if_routing"),
+    ("what-if/model/", what_if.virtual_model, "what_if_model"),
     ("providers/add/", wizard.wizard, "wizard"),
     ("providers/add/catalogue/", wizard.catalogue, "wizard_catalogue"),
     ("providers/add/subjects/", wizard.subjects, "wizard_subjects"),

@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic, time
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.body.json import text_of
 from gateway.call.call import Call
 from gateway.routing.complexity import tier_of
-from gateway.routing.health import LATENCY_SECONDS, health
+from gateway.routing.health import LATENCY_SECONDS, Health, health
 from providers.routing import shape
 from providers.routing.compiled import RoutedTarget, Routing
 
@@ -36,52 +36,63 @@ AS_FAST: Final = 1.2
 Targets = Sequence[RoutedTarget]
 
 
-def ordered(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+class Seen(NamedTuple):
+    """What an order goes by beside the call: how targets do, the moment (in the seconds of that), and what draws a
+    number between 0 and 1 for a name."""
+
+    health: Health
+    now: float
+    draw: Callable[[str], float]
+
+
+def _chance(name: str) -> float:
+    return random.random()
+
+
+def ordered(routing: Routing, targets: Targets, call: Call, seen: Seen | None = None) -> list[RoutedTarget]:
     """Return ``targets``, which are of the routing's leaves, in the order in which the call tries them: those that fail
-    behind those that don't, and behind the first one only candidates for fallback."""
-    now = monotonic()
+    behind those that don't, and behind the first one only candidates for fallback. ``seen`` is this process's
+    present, unless another is given."""
+    seen = seen or Seen(health, monotonic(), _chance)
     if routing.leaves is routing.targets:
-        return _in_turn(routing, targets, call, now)
-    found = _grouped(routing, {target.place: target for target in targets}, call, now)
-    found.sort(key=lambda target: not _is_well(target, now))
+        return _in_turn(routing, targets, call, seen)
+    found = _grouped(routing, {target.place: target for target in targets}, call, seen)
+    found.sort(key=lambda target: not _is_well(target, seen))
     return found
 
 
-def _in_turn(routing: Routing, targets: Targets, call: Call, now: float) -> list[RoutedTarget]:
-    found = ORDERS[routing.type](routing, targets, call)
-    found.sort(key=lambda target: not _is_well(target, now))
+def _in_turn(routing: Routing, targets: Targets, call: Call, seen: Seen) -> list[RoutedTarget]:
+    found = ORDERS[routing.type](routing, targets, call, seen)
+    found.sort(key=lambda target: not _is_well(target, seen))
     return [*found[:1], *(target for target in found[1:] if target.fallback_candidate)]
 
 
-def _grouped(routing: Routing, left: Mapping[int, RoutedTarget], call: Call, now: float) -> list[RoutedTarget]:
+def _grouped(routing: Routing, left: Mapping[int, RoutedTarget], call: Call, seen: Seen) -> list[RoutedTarget]:
     """Return those of the targets that are ``left``, by place, which the routing leads to: an inner virtual model is as
     one target, as quick, dear and well as the one of its own that it would ask first."""
     heads: list[RoutedTarget] = []
     groups: dict[str, list[RoutedTarget]] = {}
     for entry in routing.targets:
         if entry.inner is not None:
-            group = _grouped(entry.inner, left, call, now)
+            group = _grouped(entry.inner, left, call, seen)
         else:
             group = [left[entry.place]] if entry.place in left else []
         if group:
             heads.append(replace(entry, head=group[0].name, price=group[0].price))
             groups[entry.name] = group
-    return [target for head in _in_turn(routing, heads, call, now) for target in groups[head.name]]
+    return [target for head in _in_turn(routing, heads, call, seen) for target in groups[head.name]]
 
 
-def _is_well(target: RoutedTarget, now: float) -> bool:
-    return health.of(target.asked).usable(now) and keeps_pace(target, now)
+def _is_well(target: RoutedTarget, seen: Seen) -> bool:
+    """Whether a target may have a call in its turn, and keeps the bounds that its configuration gives it."""
+    known = seen.health.of(target.asked)
+    return known.usable(seen.now) and (target.sla == (None, None) or known.keeps(target.sla, seen.now))
 
 
-def keeps_pace(target: RoutedTarget, now: float) -> bool:
-    """Whether a target keeps the bounds that its configuration gives it."""
-    return target.sla == (None, None) or health.of(target.asked).keeps(target.sla, now)
-
-
-def _by_weight(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+def _by_weight(routing: Routing, targets: Targets, call: Call, seen: Seen) -> list[RoutedTarget]:
     """Draw by weight; a session draws the same whenever and wherever it comes (weighted rendezvous hashing)."""
     session = session_of(routing, call)
-    draw = _hashed(session) if session else lambda name: random.random()
+    draw = hashed(session) if session else seen.draw
     return sorted(targets, key=lambda target: _score(draw(target.name), target.weight))
 
 
@@ -90,12 +101,12 @@ def _score(drawn: float, weight: float) -> float:
     return -math.log(max(drawn, 1e-300)) / weight if weight > 0 else math.inf
 
 
-def _by_latency(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+def _by_latency(routing: Routing, targets: Targets, call: Call, seen: Seen) -> list[RoutedTarget]:
     """The fastest by the median for an output token (without streams: to the whole answer), unknown ones first."""
-    now = monotonic()
-    medians = {target.name: health.of(target.asked).median(now, LATENCY_SECONDS, first=False)[0] for target in targets}
+    known, now = seen.health, seen.now
+    medians = {target.name: known.of(target.asked).median(now, LATENCY_SECONDS, first=False)[0] for target in targets}
     best = min((median for median in medians.values() if median is not None), default=0.0)
-    draw = _hashed(f"{call.caller.key}\0{int(time() // EPOCH_SECONDS)}")
+    draw = hashed(f"{call.caller.key}\0{int(time() // EPOCH_SECONDS)}")
 
     def rank(target: RoutedTarget) -> tuple[float, float]:
         median = medians[target.name]
@@ -106,11 +117,11 @@ def _by_latency(routing: Routing, targets: Targets, call: Call) -> list[RoutedTa
     return sorted(targets, key=rank)
 
 
-def _by_priority(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
-    return sorted(targets, key=lambda target: (target.priority, random.random()))
+def _by_priority(routing: Routing, targets: Targets, call: Call, seen: Seen) -> list[RoutedTarget]:
+    return sorted(targets, key=lambda target: (target.priority, seen.draw(target.name)))
 
 
-def _by_complexity(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+def _by_complexity(routing: Routing, targets: Targets, call: Call, seen: Seen) -> list[RoutedTarget]:
     """The tier of the call first, then the stronger ones, then the weaker."""
     wanted = shape.TIERS.index(tier_of(call))
 
@@ -121,17 +132,17 @@ def _by_complexity(routing: Routing, targets: Targets, call: Call) -> list[Route
     return sorted(targets, key=rank)
 
 
-def _by_load(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+def _by_load(routing: Routing, targets: Targets, call: Call, seen: Seen) -> list[RoutedTarget]:
     """The one with the fewest calls of virtual models under way in this worker."""
-    return sorted(targets, key=lambda target: (health.of(target.asked).running, random.random()))
+    return sorted(targets, key=lambda target: (seen.health.of(target.asked).running, seen.draw(target.name)))
 
 
-def _by_cost(routing: Routing, targets: Targets, call: Call) -> list[RoutedTarget]:
+def _by_cost(routing: Routing, targets: Targets, call: Call, seen: Seen) -> list[RoutedTarget]:
     """The cheapest for the call; those without a known price last."""
-    return sorted(targets, key=lambda target: (target.price, random.random()))
+    return sorted(targets, key=lambda target: (target.price, seen.draw(target.name)))
 
 
-ORDERS: Final[Mapping[str, Callable[[Routing, Targets, Call], list[RoutedTarget]]]] = {
+ORDERS: Final[Mapping[str, Callable[[Routing, Targets, Call, Seen], list[RoutedTarget]]]] = {
     shape.WEIGHT: _by_weight,
     shape.LATENCY: _by_latency,
     shape.PRIORITY: _by_priority,
@@ -163,7 +174,7 @@ def _beginning(call: Call) -> str:
     return hashlib.blake2b(begins, digest_size=16).hexdigest() if len(begins) == PREFIX_BYTES else ""
 
 
-def _hashed(session: str) -> Callable[[str], float]:
+def hashed(session: str) -> Callable[[str], float]:
     """Return a draw between 0 and 1 for each name that is always the same for a session."""
 
     def draw(name: str) -> float:

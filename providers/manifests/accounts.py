@@ -54,20 +54,24 @@ def _judge_targets(run: Run, wanted: Wanted) -> None:
     """Find what is wrong with the targets of virtual models. With faults not all is saved that they may name."""
     if not run.virtual_models:
         return
-    known = known_targets()
-    if run.reading.faults:
-        coming = [(account.name, model) for account in wanted.accounts for model in account.models or ()]
-        routed = {f"{name}/{model.name}": routed_names(model.fields.get("routing")) for name, model in coming}
-        known = Known(
-            {**known.accounts, **{account.name: VENDORS[account.kind].virtual for account in wanted.accounts}},
-            known.models | routed.keys(),
-            known.open_accounts | {each.name for each in wanted.accounts if each.fields.get("any_model")},
-            {**known.targets, **{name: targets for name, targets in routed.items() if targets}},
-        )
+    known = known_with(wanted) if run.reading.faults else known_targets()
     for model, where in run.virtual_models:
         faults = target_faults(model.public_name, model.routing, known)
         if faults:
             where.get("routing").fault(" ".join(faults))
+
+
+def known_with(wanted: Wanted) -> Known:
+    """Return what targets may name once ``wanted`` is applied."""
+    known = known_targets()
+    coming = [(account.name, model) for account in wanted.accounts for model in account.models or ()]
+    routed = {f"{name}/{model.name}": routed_names(model.fields.get("routing")) for name, model in coming}
+    return Known(
+        {**known.accounts, **{account.name: VENDORS[account.kind].virtual for account in wanted.accounts}},
+        known.models | routed.keys(),
+        known.open_accounts | {each.name for each in wanted.accounts if each.fields.get("any_model")},
+        {**known.targets, **{name: targets for name, targets in routed.items() if targets}},
+    )
 
 
 def _stored(names: list[str]) -> Stored:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
+from providers.models import Grant, Model, ProviderAccount
 from rules.models import Budget, RateLimit, RoutingRule
 from tests.console.conftest import Installation, form_data, messages
 from tests.support.usage_factory import attempt
@@ -133,7 +134,6 @@ def test_who_may_not_edit_a_rule_may_not_try_it(installation: Installation, as_m
 
 def test_a_routing_rule_is_made_and_its_faults_are_named(installation: Installation, as_root: Client) -> None:
     add = reverse("admin:rules_routingrule_add")
-    assert "what_if" not in as_root.get(add).context
     data = {"name": "spread", "form": "gateway-load-balancing-config", "group": "all", "position": "0"}
     data |= {"enabled": "on", "mode": "enforce", "models_in": installation.mine["model"].public_name}
     routing: dict[str, Any] = {"type": "weight-based-routing"}
@@ -142,8 +142,42 @@ def test_a_routing_rule_is_made_and_its_faults_are_named(installation: Installat
     (fault,) = [each for each in broken.context["adminform"].form.errors["routing"] if "weight" in each][:1]
     assert "load_balance_targets[0].weight" in fault
     targets[0]["weight"] = 1
-    made = as_root.post(add, {**data, "routing": json.dumps({**routing, "load_balance_targets": targets})})
+    data["routing"] = json.dumps({**routing, "load_balance_targets": targets})
+    recorded("zoe@example.com")
+    tried = as_root.post(as_root.get(add).context["what_if"], {**data, "models_in": "openai-main/gpt-4o-mini"})
+    assert "None of the 3 calls" in tried.content.decode(), "its model is on no account here"
+    assert not RoutingRule.objects.exists()
+    made = as_root.post(add, data)
     assert made.status_code == 302, made.context["adminform"].form.errors
     assert RoutingRule.objects.get().effect == {"routing": {**routing, "load_balance_targets": targets}}
     listed = as_root.get(reverse("admin:rules_routingrule_changelist")).content.decode()
     assert targets[0]["target"] in listed
+
+
+def test_a_virtual_model_is_tried_before_it_is_saved(
+    installation: Installation, as_root: Client, as_mia: Client
+) -> None:
+    """Its manager sees how many calls would have gone where; whose they are is for superusers."""
+    target = installation.mine["model"].public_name
+    Model.objects.create(account=installation.mine["account"], name="gpt-4o", model_types=["chat"])
+    smart = ProviderAccount.objects.create(kind="virtual-model", name="smart")
+    Grant.objects.create(account=smart, role="manager", user=installation.mia)
+    routing = {"type": "priority-based-routing", "load_balance_targets": [{"target": "mine-openai/gpt-4o"}]}
+    chat = Model.objects.create(account=smart, name="chat", model_types=["chat"], routing=routing)
+    moment = int((timezone.now() - timedelta(hours=1)).timestamp() * 1_000_000)
+    asked = {"model_asked": "smart/chat", "model_resolved": "mine-openai/gpt-4o", "subject_name": "zoe@example.com"}
+    made = [attempt(started_at=moment + n, **asked) for n in range(3)]
+    assert rows.store([msgspec.json.encode(one) for one in made], "default", lambda: None) == []
+    address = reverse("admin:providers_model_change", args=[chat.pk])
+    changed = {**routing, "load_balance_targets": [{"target": target}]}
+    for client, sees in ((as_root, True), (as_mia, False)):
+        page = client.get(address)
+        data = {**form_data(page), "routing": json.dumps(changed)}
+        shown = client.post(page.context["what_if"], data).content.decode()
+        assert f"virtual model smart/chat: 3 calls from mine-openai/gpt-4o to {target}" in shown
+        assert "Assumed: every target answers" in shown
+        assert ("zoe@example.com" in shown) is sees
+    chat.refresh_from_db()
+    assert chat.routing == routing
+    plain = reverse("admin:providers_model_change", args=[installation.mine["model"].pk])
+    assert "what_if" not in as_root.get(plain).context

@@ -341,6 +341,8 @@ OWN_PAGES = {
     "invite": 403,
     "what_if_rate_limit": 405,
     "what_if_budget": 405,
+    "what_if_routing": 405,
+    "what_if_model": 405,
 }
 """What a member gets from the console's own pages."""
 

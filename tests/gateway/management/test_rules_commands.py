@@ -155,7 +155,7 @@ def test_simulate_replays_what_was_recorded(tmp_path: Path) -> None:
     file.write_text(PROPOSED.replace("requests_per_minute", "requests_per_fortnight"))
     with pytest.raises(CommandError, match="not a unit"):
         said("simulate", "-f", str(file))
-    with pytest.raises(CommandError, match="no rate limits or budgets"):
+    with pytest.raises(CommandError, match="no rules and no virtual models"):
         said("simulate")
 
 
