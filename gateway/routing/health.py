@@ -205,21 +205,31 @@ class Health:
         return max(0.0, until - now)
 
     def hear(self, event: Event, at: float) -> None:
-        """Take what another worker saw at a moment (monotonic seconds)."""
-        if event.what == KEY:
-            self._keys[event.name] = max(at + event.rest, self._keys.get(event.name, 0.0))
+        """Take what another worker saw at a moment (monotonic seconds), and log it."""
+        if not self.take(event, at):
             return
-        target = self.of(event.name)
-        if event.what == FAILURE and target.note_failure(event.status, at, event.rest or None):
+        if event.what == FAILURE:
             logger.warning(
                 "The target %s of virtual models rests: another worker saw it fail with %d.", event.name, event.status
             )
-        elif event.what == SUCCESS and target.note_success():
+        elif event.what == SUCCESS:
             logger.warning("The target %s of virtual models is back, as another worker saw.", event.name)
-        elif event.what == PROBE and target.ejected:
+
+    def take(self, event: Event, at: float) -> bool:
+        """Take what another worker saw at a moment; return whether its target is ejected or back by it."""
+        if event.what == KEY:
+            self._keys[event.name] = max(at + event.rest, self._keys.get(event.name, 0.0))
+            return False
+        target = self.of(event.name)
+        if event.what == FAILURE:
+            return target.note_failure(event.status, at, event.rest or None)
+        if event.what == SUCCESS:
+            return target.note_success()
+        if event.what == PROBE and target.ejected:
             target.probing_until = at + PROBE_SECONDS
         elif event.what == PROBE_ENDED:
             target.probing_until = 0.0
+        return False
 
     def forget(self, kept: set[str]) -> None:
         """Drop what is known of targets that are not ``kept``: no virtual model names them any more."""

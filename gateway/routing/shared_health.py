@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -106,8 +107,14 @@ class SharedHealth:
         if fields.get("by") == self._name:
             return
         at = min(monotonic(), int(entry_id.partition("-")[0]) / 1000 + self._offset)
-        try:
-            event = Event(fields["name"], fields["what"], int(fields["status"]), float(fields["rest"]))
-        except (KeyError, ValueError):  # of another release
-            return
-        self._health.hear(event, at)
+        event = event_of(fields)
+        if event is not None:
+            self._health.hear(event, at)
+
+
+def event_of(fields: Mapping[str, str]) -> Event | None:
+    """Return what an entry of the stream says; ``None`` for one of another release."""
+    try:
+        return Event(fields["name"], fields["what"], int(fields["status"]), float(fields["rest"]))
+    except (KeyError, ValueError):
+        return None

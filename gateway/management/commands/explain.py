@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
@@ -10,8 +11,11 @@ from accounts.command import GatehouseCommand
 from accounts.models import Team, User, VirtualAccount
 from gateway.directory.accounts import account_snapshots
 from gateway.directory.nesting import nest_rules
+from gateway.routing.last_health import health_lines
 from providers.models import Model
+from providers.routing.compiled import RoutedTarget
 from providers.routing.words import inner_lines, routing_lines
+from providers.snapshot import AccountSnapshot, ByName
 from rules import compiled, periods, spending
 from rules.asked import Asked, asked_by
 from rules.compiled import CompiledRule, RuleSet
@@ -22,7 +26,9 @@ from usage.words import amount
 class Command(GatehouseCommand):
     """Say which rules route and count a call of a caller to a model, and what budgets have left."""
 
-    help = "Say which rules would send a call elsewhere and count it, and what is left of the budgets."
+    help = (
+        "Say which rules would send a call elsewhere and count it, what is left of the budgets, and how the targets do."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--as", required=True, dest="caller", help="an e-mail address, or virtualaccount:NAME")
@@ -56,14 +62,26 @@ class Command(GatehouseCommand):
 
 
 def _routing(rules: RuleSet, asked: Asked, known: Model | None) -> Iterator[str]:
-    """Yield where the model's own routing and routing rules would send a call."""
+    """Yield where the model's own routing and routing rules would send a call, and how their targets do."""
     accounts = account_snapshots({})
+    rules = nest_rules(rules, accounts) or rules
     virtual = known is not None and bool(known.routing)
     account = accounts.get(asked.account) if virtual else None
     routing = account.models[asked.model.partition("/")[2]].routing if account is not None else None
     if routing is not None:
         yield from routing_lines(f"virtual model {asked.model}", routing)
-    yield from _routes(nest_rules(rules, accounts) or rules, asked, routed=routing is not None)
+    yield from _routes(rules, asked, routed=routing is not None)
+    leaves = [leaf for rule in rules.routes.fitting(asked) if rule.route is not None for leaf in rule.route.leaves]
+    leaves += routing.leaves if routing is not None else ()
+    yield from health_lines(_names(leaves, accounts), settings.REDIS_URL)
+
+
+def _names(leaves: list[RoutedTarget], accounts: ByName[AccountSnapshot]) -> Iterator[str]:
+    """Yield the present names of the targets: their health goes by those."""
+    for leaf in leaves:
+        account = accounts.get(leaf.account)
+        model = account.models.get(leaf.model) if account is not None else None
+        yield model.public_name if model is not None else leaf.name
 
 
 def _routes(rules: RuleSet, asked: Asked, *, routed: bool) -> Iterator[str]:
@@ -88,9 +106,18 @@ def _budget(rule: CompiledRule, unit: Unit, limit: int, entity: str, held: spend
     ends = "" if end == periods.NEVER else f", begins again in {(end - now) / 3600:,.1f} h"
     full = used >= limit and rule.mode != "audit"
     shown, most = (amount(each, is_money=money) for each in (used, limit))
-    return f"budget {rule.label} ({rule.mode}): {shown} of {most} a {unit.period}{entity}{ends}" + (
-        "; a call would be refused" if full else ""
-    )
+    ending = _cheaper(rule, used, limit) + ("; a call would be refused" if full else "")
+    return f"budget {rule.label} ({rule.mode}): {shown} of {most} a {unit.period}{entity}{ends}{ending}"
+
+
+def _cheaper(rule: CompiledRule, used: int, limit: int) -> str:
+    """Return where the budget sends calls that may go there, and from when on, with what is reserved left out."""
+    if rule.cheaper is None:
+        return ""
+    percent, target = rule.cheaper
+    if not limit or used * 100 >= percent * limit:
+        return f"; calls {'would go' if rule.mode == 'audit' else 'go'} to {target} now, of those who may use it"
+    return f"; from {percent:g}% on, or without room, calls go to {target}, of those who may use it"
 
 
 def _asked(caller: str, model: str, metadata: dict[str, str], rules: RuleSet) -> Asked:

@@ -1,18 +1,22 @@
 """``why``, ``explain``, ``simulate`` and ``check_budgets``: what an operator asks about rules."""
 
 import io
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import redis
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import Membership, Team, User
+from gateway.routing.shared_health import STREAM
 from providers.models import Model, ProviderAccount, keep_former_name
 from rules.models import Budget, BudgetCounter, RateLimit, RoutingRule
+from tests.support import servers
 from tests.support.usage_factory import attempt
 from usage import rows
 
@@ -113,6 +117,50 @@ def test_explain_says_which_rules_route_a_call() -> None:
     assert f"virtual model smart/chat: weight-based-routing over {MODEL}" in virtual
     for text in (plain, virtual):
         assert f"fallback rule all/b (enforce): after 503 goes on to {MODEL}" in text
+        assert "How targets do is not known here: without REDIS_URL" in text
+
+
+def test_explain_says_how_targets_do(redis_url: str, settings: Any) -> None:
+    """As workers reported it: what one that starts now would know."""
+    smart = ProviderAccount.objects.create(kind="virtual-model", name="smart")
+    targets = [{"target": f"openai-main/{name}"} for name in ("a", "b", "c", "d", "e")]
+    routing = {"type": "priority-based-routing", "load_balance_targets": targets}
+    Model.objects.create(account=smart, name="chat", model_types=["chat"], routing=routing)
+    settings.REDIS_URL = redis_url
+    client = redis.Redis.from_url(redis_url)
+
+    def seen(name: str, what: str, status: int = 0, rest: float = 0.0) -> None:
+        fields = {"by": "x", "name": f"openai-main/{name}", "what": what, "status": str(status), "rest": str(rest)}
+        client.xadd(STREAM, fields)
+
+    seen("a", "failure", 401, 120.0)
+    seen("b", "failure", 503)
+    seen("c", "failure", 403, 0.001)
+    seen("c", "probe")
+    seen("d", "failure", 401)
+    seen("d", "success")
+    client.xadd(STREAM, {"by": "newer"})
+    text = said("explain", "--as", ADA, "--model", "smart/chat")
+    assert re.search(
+        r"target openai-main/a rests until \d\d:\d\d:\d\d UTC \(1[12]\d s\), because it failed with 401", text
+    )
+    assert re.search(r"target openai-main/b is well; failed \d+ s ago with 503, and rests if it does so again", text)
+    assert "target openai-main/c is being tried again by one call, because it failed with 403" in text
+    assert "target openai-main/d is well, as far as workers reported" in text
+    assert "target openai-main/e is well, as far as workers reported" in text
+    settings.REDIS_URL = f"redis://127.0.0.1:{servers.free_port()}/0"
+    text = said("explain", "--as", ADA, "--model", "smart/chat")
+    assert "How targets do is not known here: Redis can't be reached (ConnectionError)." in text
+
+
+@pytest.mark.parametrize(("cost", "words"), [(1, "from 80% on, or without room, calls go to"), (9, "calls go to")])
+def test_explain_says_where_a_budget_sends_calls(cost: int, words: str) -> None:
+    cheaper = {"from_percent": 80, "target": "openai-main/cheap"}
+    effect = {"limits": {"cost_per_day": 0.00001}, "cheaper": cheaper}
+    Budget(form="tenant-budget-config", name="daily", effect=effect).save()
+    store({"cost_pico": cost * 10**6, "subject_name": ADA})
+    ending = " now, of those who may use it" if cost == 9 else ", of those who may use it"
+    assert f"; {words} openai-main/cheap{ending}" in said("explain", "--as", ADA, "--model", MODEL)
 
 
 PROPOSED = """
