@@ -49,12 +49,7 @@ class Event:
     def data(self) -> bytes:
         """Its data, the lines joined; empty for a comment."""
         if self._data is None:
-            raw = self.raw
-            if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2:
-                self._data = raw[6:-2].strip()
-            else:
-                lines = [line[5:].strip() for line in raw.splitlines() if line.startswith(b"data:")]
-                self._data = b"\n".join(lines)
+            self._data = _data(self.raw)
         return self._data
 
     @property
@@ -143,11 +138,34 @@ class Splitter:
         return start.removeprefix(BOM)
 
 
+def _data(raw: bytes) -> bytes:
+    """Return the data of an event. Those that are written in one of three usual ways are not cut into lines."""
+    if raw.startswith(b"data: "):
+        first = raw.find(b"\n")
+        if first == len(raw) - 2 and raw.endswith(b"\n\n"):
+            return raw[6:-2].strip()
+        if first == len(raw) - 3 and raw.endswith(b"\r\n\r\n") and raw.find(b"\r") == first - 1:
+            return raw[6:-4].strip()
+    elif raw.startswith(b"event: ") and raw.endswith(b"\n\n"):
+        first = raw.find(b"\n")
+        last = raw.find(b"\n", first + 1) == len(raw) - 2
+        if last and raw.startswith(b"data: ", first + 1) and raw.find(b"\r") < 0:
+            return raw[first + 7 : -2].strip()
+    return b"\n".join([line[5:].strip() for line in raw.splitlines() if line.startswith(b"data:")])
+
+
+def _all_crlf(data: bytes) -> bool:
+    """Whether all lines end with CR LF."""
+    both = data.count(b"\r\n")
+    return both == data.count(b"\n") and both == data.count(b"\r")
+
+
 def split(events: bytes) -> list[bytes]:
     """Return the events of a piece of a stream, each with its blank line."""
-    if b"\r" not in events:
-        parts = [part + b"\n\n" for part in events.split(b"\n\n")]
-        last = parts.pop()[:-2]
+    end = b"\n\n" if b"\r" not in events else b"\r\n\r\n" if _all_crlf(events) else b""
+    if end:
+        *whole, last = events.split(end)
+        parts = [part + end for part in whole]
         return [*parts, last] if last else parts
     parts, start = [], 0
     for found in _end.finditer(events):
@@ -198,6 +216,9 @@ def _last_end(data: bytes) -> int:
         return len(data)
     if b"\r" not in data:
         return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    last = data.rfind(b"\r\n\r\n")
+    if data[max(last - 2, 0) : last] != b"\r\n" and _all_crlf(data):
+        return last + 4 if last >= 0 else 0
     ends = [found.end() for found in _end.finditer(data)]
     if ends and ends[-1] == len(data) and data.endswith(b"\r\n\r"):
         ends.pop()  # the lines end with CR LF, and the last LF is still to come

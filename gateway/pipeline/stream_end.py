@@ -60,10 +60,11 @@ class EndCheck:
         raw = events.raw
         if not any(kind.encode() in raw for kind in types):
             return
-        for event in events:
+        for event in reversed(list(events)):  # the end is mostly the last
             name = event.name.decode("latin1")
             if name in types or sse.string_of(event.fields, "type") in types:
                 self.complete = True
+                return
 
 
 def end_check(attempt: Attempt) -> EndCheck:

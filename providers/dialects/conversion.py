@@ -19,7 +19,6 @@ from providers.dialects.events import (
     TextDelta,
     ToolDelta,
     ToolStart,
-    UsageUpdate,
 )
 from providers.dialects.neutral import Answer, Failure, Request, Settings, Usage, Written
 from providers.dialects.wire import Fields
@@ -70,9 +69,14 @@ class Converted(msgspec.Struct, kw_only=True):
 
 
 class StreamReader(Protocol):
-    """Reads the data of a provider's events. ``finished``: the answer came to its end."""
+    """Reads the data of a provider's events. ``finished``: the answer came to its end. ``usage`` is what it said so far
+    that it used.
+    """
 
     finished: bool
+
+    @property
+    def usage(self) -> Usage | None: ...
 
     def feed(self, data: bytes) -> list[Event]: ...
 
@@ -143,12 +147,11 @@ class StreamConversion:
     ``usage``, ``model`` and ``failure`` are what the stream said so far; ``spoke``: there was output.
     """
 
-    __slots__ = ("_reader", "_writer", "failure", "model", "spoke", "usage")
+    __slots__ = ("_reader", "_writer", "failure", "model", "spoke")
 
     def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self.usage: Usage | None = None
         self.failure: Failure | None = None
         self.model = ""
         self.spoke = False
@@ -161,14 +164,17 @@ class StreamConversion:
             kind = type(event)
             if kind in OUTPUT:
                 self.spoke = True
-            elif isinstance(event, UsageUpdate):
-                self.usage = event.usage
             elif isinstance(event, Start):
                 self.model = event.model
             elif isinstance(event, Failed):
                 self.failure = event.failure
             found += write(event)
         return found
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the stream said so far that it used."""
+        return self._reader.usage
 
     def fail(self, failure: Failure) -> bytes:
         """Return what an error of the provider's becomes, which ends the stream."""

@@ -21,7 +21,7 @@ from providers.dialects.events import (
     ToolStart,
     UsageUpdate,
 )
-from providers.dialects.neutral import Written
+from providers.dialects.neutral import Usage, Written
 from providers.dialects.wire import Fields, answer_fields, encode, new_id, text_of
 
 
@@ -31,7 +31,8 @@ class StreamReader:
     def __init__(self, written: Written | None = None) -> None:
         self._names = written.names if written else {}
         self._json_tool = written.json_tool if written else ""
-        self._usage: Fields = {}
+        self._counts: Fields = {}
+        self.usage: Usage | None = None
         self._blocks: dict[int, tuple[str, int]] = {}  # index: what a delta of it is, and the call's number
         self._calls = 0
         self._failed = False
@@ -72,9 +73,9 @@ class StreamReader:
         """Counts in a stream are sums so far: a later one replaces what came before, and what it leaves out stays."""
         if not isinstance(usage, dict):
             return []
-        self._usage.update({name: value for name, value in usage.items() if value is not None})
-        found = tokens.read_anthropic(self._usage)
-        return [] if found is None else [UsageUpdate(found)]
+        self._counts.update({name: value for name, value in usage.items() if value is not None})
+        self.usage = tokens.read_anthropic(self._counts)
+        return [] if self.usage is None else [UsageUpdate(self.usage)]
 
     def _block(self, fields: Fields) -> list[Event]:
         index, block = fields.get("index"), fields.get("content_block")

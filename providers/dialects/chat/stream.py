@@ -40,6 +40,7 @@ class StreamReader:
         self._kinds: dict[int, tuple[str, int]] = {}  # choice: what its last block holds, and the block's number
         self._calls: dict[tuple[int, int], tuple[int, int, str]] = {}  # (choice, index): call, block, id
         self._counts: dict[int, int] = {}  # choice: how many calls it has
+        self.usage: Usage | None = None
         self.finished = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -66,6 +67,7 @@ class StreamReader:
             self._choice(choice, index if isinstance(index, int) else 0, events)
         usage = fields.get("usage")
         if usage is not None and (found := tokens.read_openai(usage, self._semantics)) is not None:
+            self.usage = found
             events.append(UsageUpdate(found))
         return events
 

@@ -1,6 +1,7 @@
 """Reads and writes streams of Gemini: each event is a small answer, a call always comes whole."""
 
 import time
+from typing import Any
 
 from providers.dialects import tokens
 from providers.dialects.chat.stream import CUT
@@ -36,7 +37,14 @@ class StreamReader:
         self._kinds: dict[int, tuple[str, int]] = {}
         self._calls: dict[int, int] = {}
         self._seen: set[str] = set()
+        self._usage: Fields = {}
+        self._unsaid = False  # whether the usage changed since an event said it
         self.finished = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage so far. Each event of Gemini's has one, so it is read when it is wanted."""
+        return tokens.read_gemini(self._usage) if self._usage else None
 
     def feed(self, data: bytes) -> list[Event]:
         """Return what one event's data says."""
@@ -51,7 +59,8 @@ class StreamReader:
             self._failed = True
             return [Failed(from_fields(200, fields, data))]
         events: list[Event] = []
-        if not self._started:
+        first = not self._started
+        if first:
             self._started = True
             answer_id = text_of(fields.get("responseId")) or new_id("gen-")
             events.append(Start(answer_id, text_of(fields.get("modelVersion")), int(time.time())))
@@ -61,14 +70,20 @@ class StreamReader:
             events.append(Finish(0, "content_filter", blocked))
         for candidate in listed(fields, "candidates"):
             self._candidate(candidate, events)
-        usage = tokens.read_gemini(fields.get("usageMetadata"))
-        if usage is not None:
-            events.append(UsageUpdate(usage))
+        self._count(fields.get("usageMetadata"), now=first or self.finished, events=events)
         return events
 
     def end(self) -> list[Event]:
         """Return what the end of the upstream's stream means: an error, if the answer was cut off."""
         return [] if self.finished or self._failed else [Failed(CUT)]
+
+    def _count(self, usage: Any, *, now: bool, events: list[Event]) -> None:
+        """Keep the usage, and say it at the beginning, when that of the input is known, and at the end."""
+        if isinstance(usage, dict) and usage:
+            self._usage, self._unsaid = usage, True
+        if now and self._unsaid and (said := self.usage) is not None:
+            self._unsaid = False
+            events.append(UsageUpdate(said))
 
     def _candidate(self, candidate: Fields, events: list[Event]) -> None:
         index = candidate.get("index")

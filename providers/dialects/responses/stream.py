@@ -20,7 +20,7 @@ from providers.dialects.events import (
     ToolStart,
     UsageUpdate,
 )
-from providers.dialects.neutral import Media, Written
+from providers.dialects.neutral import Media, Usage, Written
 from providers.dialects.responses.answer import finish_of, nested
 from providers.dialects.responses.items import ORIGIN
 from providers.dialects.wire import Fields, answer_fields, encode, new_id, text_of
@@ -41,6 +41,7 @@ class StreamReader:
         self._failed = False
         self._calls: dict[int, tuple[int, bool]] = {}  # output index: the call's number, and whether it takes free text
         self._inputs: dict[int, list[str]] = {}  # output index: a custom call's text so far
+        self.usage: Usage | None = None
         self.finished = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -140,5 +141,5 @@ class StreamReader:
         self.finished = True
         response = response if isinstance(response, dict) else {}
         found: list[Event] = [Finish(0, finish_of(response, bool(self._calls)))]
-        usage = tokens.read_openai(response.get("usage"))
-        return [*found, UsageUpdate(usage)] if usage is not None else found
+        self.usage = tokens.read_openai(response.get("usage"))
+        return found if self.usage is None else [*found, UsageUpdate(self.usage)]
