@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks import responses, uploads
-from benchmarks.endpoint import CHAT, RESPONSES, TRANSCRIPTIONS, Endpoint
+from benchmarks import responses, uploads, vendors
+from benchmarks.endpoint import CHAT, CLAUDE, GEMINI, MESSAGES, MODEL, OTHERS, RESPONSES, TRANSCRIPTIONS, Endpoint
 from benchmarks.errors import VoidRun
 from benchmarks.payloads import CHAT_TEXT, MEGABYTE, chat_body
 
@@ -18,18 +18,22 @@ PROBE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Call:
-    """A path, the body for a model's name, its content type, and where the answer has its text."""
+    """A path, the body for a model's name, where the answer has its text, the body's type, and the upstream's model."""
 
     path: str
     body: Callable[[str], bytes]
     text: Callable[[Any], str]
     content_type: str = "application/json"
+    model: str = MODEL
 
 
 PLAIN_CHAT = Call(CHAT, chat_body, lambda answer: answer["choices"][0]["message"]["content"])
 VISION = Call(CHAT, partial(chat_body, image_bytes=MEGABYTE), PLAIN_CHAT.text)
 PLAIN_RESPONSE = Call(RESPONSES, responses.body, lambda answer: answer["output"][0]["content"][0]["text"])
-UPLOAD = Call(TRANSCRIPTIONS, uploads.body, lambda answer: answer["text"], uploads.CONTENT_TYPE)
+UPLOAD = Call(TRANSCRIPTIONS, uploads.body, lambda answer: answer["text"], uploads.CONTENT_TYPE, OTHERS[TRANSCRIPTIONS])
+CHAT_TO_ANTHROPIC = Call(CHAT, chat_body, PLAIN_CHAT.text, model=CLAUDE)
+CHAT_TO_GEMINI = Call(CHAT, chat_body, PLAIN_CHAT.text, model=GEMINI)
+MESSAGE_TO_OPENAI = Call(MESSAGES, vendors.message_body, lambda answer: answer["content"][0]["text"])
 
 
 def probe(call: Call, endpoint: Endpoint) -> None:

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
-# OpenAI's paths below /v1.
+# The paths below /v1: OpenAI's, and Anthropic's.
 CHAT, RESPONSES, TRANSCRIPTIONS, REALTIME = "/chat/completions", "/responses", "/audio/transcriptions", "/realtime"
-# The models that the upstreams know, and which of them a path calls when it is not the first.
+MESSAGES = "/messages"
+# The models that the upstreams know: OpenAI's, the first of them for most paths, and other vendors'.
 MODEL = "gpt-4o-mini"
 OTHERS = {TRANSCRIPTIONS: "gpt-4o-mini-transcribe", REALTIME: "gpt-realtime"}
+CLAUDE, GEMINI = "claude-sonnet-4-5", "gemini-2.5-flash"
+# Where the upstreams are Anthropic. At OpenAI's address they know no messages: who passes them on there fails.
+ANTHROPIC = "/anthropic"
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,6 @@ class Endpoint:
     model: str
 
 
-def model_of(path: str) -> str:
-    """Return the upstream's model that the call to ``path`` names."""
-    return OTHERS.get(path, MODEL)
-
-
 def address(origin: str, path: str, model: str) -> str:
-    """Return OpenAI's address for ``path`` at ``origin``; a socket's model is named there."""
+    """Return the address of ``path`` at ``origin``; a socket's model is named there."""
     return f"{origin}/v1{path}" + (f"?model={model}" if path == REALTIME else "")

@@ -19,13 +19,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Goal:
-    """Something to reach: a number, divided by another if there is one, and the bound."""
+    """Something to reach: a number, divided by ``over`` or what it has above ``base``, if given, and the bound."""
 
     title: str
     value: Cell
     bound: float
     at_most: bool = False
     over: Cell | None = None
+    base: Cell | None = None
     form: str = "{:,.2f}"
 
 
@@ -35,6 +36,13 @@ def _ours(scenario: str, metric: str) -> Cell:
 
 CALL = _ours("chat-16", "cpu_us")
 RATE = _ours("chat-16", "rps")
+# What a call and an event may cost more for being translated, and the scenario whose cost is compared.
+ADDED = (
+    ("16", "cpu_us", 120, "chat-16", "a call"),
+    ("stream", "cpu_us_event", 15, "stream", "an event, paced"),
+    ("burst", "cpu_us_event", 15, "burst", "an event in a burst"),
+)
+TRANSLATED = {"claude": "a chat to Anthropic", "gemini": "a chat to Gemini", "messages": "a message to OpenAI"}
 GOALS = (
     Goal("CPU of a plain call, times Ferro's", CALL, 1.5, at_most=True, over=Cell("ferro", "chat-16", "cpu_us")),
     Goal(
@@ -73,6 +81,18 @@ GOALS = (
         form="{:,.0f}",
     ),
     Goal("open streams on one worker", _ours("open-streams", "open"), 1000, form="{:,.0f}"),
+    *(
+        Goal(
+            f"CPU µs that translation adds to {unit}: {title}",
+            _ours(f"{key}-{scenario}", metric),
+            bound,
+            at_most=True,
+            base=_ours(base, metric),
+            form="{:,.1f}",
+        )
+        for key, title in TRANSLATED.items()
+        for scenario, metric, bound, base, unit in ADDED
+    ),
 )
 
 
@@ -84,6 +104,9 @@ def number(results: Results, cell: Cell) -> float | None:
 def measured(results: Results, goal: Goal) -> float | None:
     """Return what a goal asks for, or None when it was not measured."""
     value = number(results, goal.value)
+    if value is not None and goal.base is not None:
+        base = number(results, goal.base)
+        return None if base is None else value - base
     if goal.over is None or value is None:
         return value
     divisor = number(results, goal.over)

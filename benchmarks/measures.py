@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from benchmarks import calls, sockets, streams, uploads, wrk
 from benchmarks.calls import PLAIN_CHAT, UPLOAD, Call
-from benchmarks.endpoint import CHAT, REALTIME
+from benchmarks.endpoint import CHAT, MODEL, OTHERS, REALTIME
 from benchmarks.errors import VoidRun
 from benchmarks.options import Options
 from benchmarks.payloads import MEGABYTE
@@ -100,7 +100,7 @@ class Bench:
 
     def load(self, load: wrk.Load, call: Call = PLAIN_CHAT) -> Metrics:
         """Drive plain calls and count them; adds ``cpu_us`` a call to wrk's metrics."""
-        endpoint = self.server.endpoint(call.path, INSTANT)
+        endpoint = self.server.endpoint(call.path, INSTANT, call.model)
         before = self.cpu()
         metrics = wrk.run(endpoint, call.body(endpoint.model), load, call.content_type)
         self.sent += metrics["completed"]
@@ -108,7 +108,7 @@ class Bench:
 
     def probe(self, call: Call) -> None:
         """Make one call and see that its answer comes back whole; raise VoidRun otherwise."""
-        calls.probe(call, self.server.endpoint(call.path, INSTANT))
+        calls.probe(call, self.server.endpoint(call.path, INSTANT, call.model))
         self.sent += 1
 
 
@@ -130,7 +130,7 @@ def upload(bench: Bench) -> Metrics:
 
 def stream(bench: Bench, *, dialect: streams.Dialect = streams.CHAT_STREAM) -> Metrics:
     """Streams one by one for the time to the first chunk, then several together for the CPU time of an event."""
-    options, endpoint = bench.options, bench.server.endpoint(dialect.path, STREAMING)
+    options, endpoint = bench.options, bench.server.endpoint(dialect.path, STREAMING, dialect.model)
     bench.upstreams.plan(chunks=5, interval_ms=0)
     alone = asyncio.run(streams.one_by_one(endpoint, options.lone_streams, dialect))
     bench.sent += len(alone)
@@ -149,10 +149,9 @@ def stream(bench: Bench, *, dialect: streams.Dialect = streams.CHAT_STREAM) -> M
     }
 
 
-def burst(bench: Bench) -> Metrics:
+def burst(bench: Bench, *, dialect: streams.Dialect = streams.CHAT_STREAM) -> Metrics:
     """Streams whose upstream sends all events in one write, one after another over several connections."""
-    options, dialect = bench.options, streams.CHAT_STREAM
-    endpoint = bench.server.endpoint(dialect.path, STREAMING)
+    options, endpoint = bench.options, bench.server.endpoint(dialect.path, STREAMING, dialect.model)
     bench.upstreams.plan_burst(BURST_CHUNKS)
     before, started = bench.cpu(), time.monotonic()
     found = sockets.run(streams.repeated(endpoint, BURSTS_AT_ONCE, options.seconds, dialect))
@@ -177,7 +176,7 @@ def talks(bench: Bench) -> Metrics:
 
 async def _talks(bench: Bench) -> Metrics:
     options = bench.options
-    async with sockets.client(bench.server.endpoint(REALTIME, TALKING)) as client:
+    async with sockets.client(bench.server.endpoint(REALTIME, TALKING, OTHERS[REALTIME])) as client:
         lone = await client.open(1, options.stream_timeout)
         alone = sorted(await sockets.say(lone, options.talk_rate, options.lone_seconds))
         before = bench.rss_mb()
@@ -226,7 +225,7 @@ def open_streams(bench: Bench) -> Metrics:
 
 
 async def _open_streams(bench: Bench) -> Metrics:
-    options, endpoint = bench.options, bench.server.endpoint(CHAT, STREAMING)
+    options, endpoint = bench.options, bench.server.endpoint(CHAT, STREAMING, MODEL)
     bench.upstreams.plan(chunks=3600, interval_ms=1000)
     before = bench.rss_mb()
     async with streams.held(endpoint, options.open_streams, options.stream_timeout) as opened:

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import processes, streams, wrk
 from benchmarks.calls import PLAIN_CHAT
-from benchmarks.endpoint import CHAT
+from benchmarks.endpoint import CHAT, MODEL
 from benchmarks.errors import BenchmarkError, VoidRun
 from benchmarks.measures import Bench, Metrics
 from benchmarks.options import Options
@@ -52,7 +52,11 @@ class Plan:
         one.
         """
         kind = server.kind or server.key
-        return [one for one in self.scenarios if kind in one.servers and one.fresh is fresh]
+        return [
+            one
+            for one in self.scenarios
+            if kind in one.servers and one.fresh is fresh and (server.translates or not one.translated)
+        ]
 
 
 @dataclass(frozen=True)
@@ -227,7 +231,7 @@ def _warm_up(bench: Bench) -> None:
     """See that both kinds of call come back whole, then let caches and pools fill."""
     bench.probe(PLAIN_CHAT)
     bench.upstreams.plan(chunks=3, interval_ms=1)
-    streams.check(asyncio.run(streams.one_by_one(bench.server.endpoint(CHAT, STREAMING), 3)), each=3)
+    streams.check(asyncio.run(streams.one_by_one(bench.server.endpoint(CHAT, STREAMING, MODEL), 3)), each=3)
     bench.sent += 3
     bench.load(wrk.Load(16, bench.options.warm_up_seconds))
 

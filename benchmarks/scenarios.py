@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks import measures, streams
-from benchmarks.calls import PLAIN_RESPONSE, VISION
+from benchmarks import calls, measures, streams
+from benchmarks.calls import PLAIN_RESPONSE, VISION, Call
 from benchmarks.measures import Bench, Metrics, plain
 from benchmarks.upstream import INSTANT, STREAMING, TALKING
 
@@ -17,6 +17,11 @@ SOCKETS = ALL_PATHS - {"ferro", "portkey"}
 WORKERS = frozenset({"gatehouse", "gatehouse-2"})
 OBSERVED = frozenset({"gatehouse", "gatehouse-traced", "gatehouse-sampled", "gatehouse-bodies"})
 PROCESSES = EVERY - {"direct"}
+# Those beside which translation is measured. TensorZero takes no messages, and its address of Gemini is fixed; Ferro
+# passes messages on as they are.
+TRANSLATORS = frozenset({"gatehouse", "ferro", "tensorzero", "litellm"})
+GEMINI_CALLERS = TRANSLATORS - {"tensorzero"}
+MESSAGE_TAKERS = GEMINI_CALLERS - {"ferro"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Scenario:
 
     ``main`` names the metric of the ratios, and ``more`` says whether more of it is better. ``fresh`` gives it a server
     of its own and a single round, because what others left behind in memory would hide what it takes. ``upstream`` is
-    the one whose server is measured, where each has a process. ``servers`` are the kinds of servers that can do it.
+    the one whose server is measured, where each has a process. ``servers`` are the kinds of servers that can do it, and
+    ``translated`` says that they have to translate.
     """
 
     key: str
@@ -46,6 +52,7 @@ class Scenario:
     fresh: bool = False
     servers: frozenset[str] = EVERY
     upstream: str = INSTANT
+    translated: bool = False
 
 
 CALL_COLUMNS = (
@@ -64,6 +71,62 @@ LONE_COLUMNS = (
 )
 EVENT = Column("cpu_us_event", "CPU µs an event", "{:,.1f}")
 EVENTS = Column("events", "events", "{:,.0f}")
+STREAM_COLUMNS = (EVENT, Column("first_ms", "first chunk, p50 ms"), EVENTS)
+BURST_COLUMNS = (
+    EVENT,
+    Column("streams_s", "streams/s", "{:,.0f}"),
+    Column("first_ms", "first chunk, p50 ms"),
+    EVENTS,
+)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """From callers of one dialect to a vendor of another: its key and title, a plain call, a stream, and who can."""
+
+    key: str
+    title: str
+    call: Call
+    stream: streams.Dialect
+    servers: frozenset[str]
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """Return its rows: as ``chat-16``, ``stream`` and ``burst``, but translated."""
+        row = partial(Scenario, fresh=False, servers=self.servers, translated=True)
+        event = partial(row, main=EVENT.name, more=False, upstream=STREAMING)
+        return (
+            row(
+                f"{self.key}-16",
+                f"{self.title}, 16 connections",
+                partial(plain, connections=16, call=self.call),
+                main="rps",
+                more=True,
+                columns=CALL_COLUMNS,
+            ),
+            event(
+                f"{self.key}-stream",
+                f"{self.title}: streams, paced",
+                partial(measures.stream, dialect=self.stream),
+                columns=STREAM_COLUMNS,
+            ),
+            event(
+                f"{self.key}-burst",
+                f"{self.title}: streams in one burst",
+                partial(measures.burst, dialect=self.stream),
+                columns=BURST_COLUMNS,
+            ),
+        )
+
+
+TRANSLATIONS = (
+    Translation(
+        "claude", "Chat to Anthropic's dialect", calls.CHAT_TO_ANTHROPIC, streams.CHAT_TO_ANTHROPIC, TRANSLATORS
+    ),
+    Translation("gemini", "Chat to Gemini's dialect", calls.CHAT_TO_GEMINI, streams.CHAT_TO_GEMINI, GEMINI_CALLERS),
+    Translation(
+        "messages", "Messages to OpenAI's dialect", calls.MESSAGE_TO_OPENAI, streams.MESSAGE_TO_OPENAI, MESSAGE_TAKERS
+    ),
+)
 SCENARIOS = (
     Scenario("chat-1", "Chat, a lone caller", partial(plain, connections=1), "rps", True, LONE_COLUMNS),
     Scenario("chat-16", "Chat, 16 connections", partial(plain, connections=16), "rps", True, CALL_COLUMNS),
@@ -92,7 +155,7 @@ SCENARIOS = (
         measures.stream,
         "cpu_us_event",
         False,
-        (EVENT, Column("first_ms", "first chunk, p50 ms"), EVENTS),
+        STREAM_COLUMNS,
         upstream=STREAMING,
     ),
     Scenario(
@@ -101,12 +164,7 @@ SCENARIOS = (
         measures.burst,
         "cpu_us_event",
         False,
-        (
-            EVENT,
-            Column("streams_s", "streams/s", "{:,.0f}"),
-            Column("first_ms", "first chunk, p50 ms"),
-            EVENTS,
-        ),
+        BURST_COLUMNS,
         upstream=STREAMING,
     ),
     Scenario(
@@ -128,6 +186,7 @@ SCENARIOS = (
         servers=ALL_PATHS,
         upstream=STREAMING,
     ),
+    *(row for each in TRANSLATIONS for row in each.scenarios()),
     Scenario(
         "sockets",
         "Realtime sockets",

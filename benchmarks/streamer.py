@@ -1,5 +1,5 @@
-"""The streaming upstream: an ASGI application that sends a planned number of chunks, of a chat or of a response, at a
-planned pace.
+"""The streaming upstream: an ASGI application that sends a planned number of chunks, of a chat, of a response, or
+of another vendor's answer, at a planned pace.
 
 It is given the plan over its own port, so that the servers under test need no second configuration:
 ``GET /control/plan?chunks=500&interval_ms=10`` for the streams that start from now on (with ``&burst=1`` all that they
@@ -13,8 +13,8 @@ import uuid
 from typing import Any
 from urllib.parse import parse_qs
 
-from benchmarks import responses
-from benchmarks.endpoint import RESPONSES
+from benchmarks import responses, vendors
+from benchmarks.endpoint import ANTHROPIC, RESPONSES
 from benchmarks.payloads import STREAM_DONE, STREAM_END, STREAM_START, STREAM_TOKENS, STREAM_USAGE
 
 MOST_CHUNKS = 1_000_000
@@ -48,7 +48,7 @@ class ChatEvents:
         return STREAM_END + self._usage + STREAM_DONE
 
 
-Events = ChatEvents | responses.Events
+Events = ChatEvents | responses.Events | vendors.CannedEvents
 plan = Plan()
 
 
@@ -75,6 +75,14 @@ async def _control(scope: dict[str, Any], send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def _events(path: str, body: bytes) -> Events:
+    if path.endswith(RESPONSES):
+        return responses.Events(uuid.uuid4().hex)
+    if path.startswith(ANTHROPIC):
+        return vendors.MESSAGE_EVENTS
+    return vendors.CONTENT_EVENTS if path.endswith(":streamGenerateContent") else ChatEvents(body)
+
+
 async def _stream(path: str, receive: Any, send: Any) -> None:
     mine, body = plan, b""
     while True:
@@ -84,7 +92,7 @@ async def _stream(path: str, receive: Any, send: Any) -> None:
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    events = responses.Events(uuid.uuid4().hex) if path.endswith(RESPONSES) else ChatEvents(body)
+    events = _events(path, body)
     gone = asyncio.create_task(receive())
     mine.open += 1
     mine.most_open = max(mine.most_open, mine.open)

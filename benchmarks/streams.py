@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import aiohttp
 
-from benchmarks import responses
-from benchmarks.endpoint import CHAT, RESPONSES, Endpoint
+from benchmarks import responses, vendors
+from benchmarks.endpoint import CHAT, CLAUDE, GEMINI, MESSAGES, MODEL, RESPONSES, Endpoint
 from benchmarks.errors import VoidRun
 from benchmarks.payloads import MARK, chat_body
 
@@ -27,7 +27,7 @@ LAST_BYTES = 200
 class Dialect:
     """A kind of stream: where it is asked for and how, what is once in each chunk, and what once at its end.
 
-    ``others`` is the number of its events that are not chunks.
+    ``others`` is the number of the upstream's events that are not chunks, ``model`` the upstream's.
     """
 
     path: str
@@ -35,6 +35,7 @@ class Dialect:
     mark: bytes
     end: bytes
     others: int
+    model: str = MODEL
 
 
 CHAT_STREAM = Dialect(CHAT, partial(chat_body, stream=True), MARK, b"data: [DONE]", others=3)
@@ -44,6 +45,11 @@ RESPONSE_STREAM = Dialect(
     responses.DELTA_MARK,
     responses.END_MARK,
     responses.OTHER_EVENTS,
+)
+CHAT_TO_ANTHROPIC = replace(CHAT_STREAM, others=vendors.ANTHROPIC_OTHERS, model=CLAUDE)
+CHAT_TO_GEMINI = replace(CHAT_STREAM, others=vendors.GEMINI_OTHERS, model=GEMINI)
+MESSAGE_TO_OPENAI = Dialect(
+    MESSAGES, partial(vendors.message_body, stream=True), MARK, vendors.MESSAGE_END, CHAT_STREAM.others
 )
 
 

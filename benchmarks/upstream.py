@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import endpoint, nginx, payloads, responses, uploads
+from benchmarks import endpoint, nginx, payloads, responses, uploads, vendors
 from benchmarks.processes import free_port, running, wait_ready
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +26,8 @@ CANNED = {
     # As an OpenTelemetry collector it takes all that comes: an empty message says so.
     "/v1/traces": "",
     "/v1/metrics": "",
+    f"{endpoint.ANTHROPIC}/v1{endpoint.MESSAGES}": vendors.MESSAGE_ANSWER,
+    f"/v1beta/models/{endpoint.GEMINI}:generateContent": vendors.CONTENT_ANSWER,
 }
 
 

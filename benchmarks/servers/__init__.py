@@ -23,6 +23,7 @@ class Server:
 
     ``prepare`` may use the network; ``start`` may not. ``kind`` is the key by which a scenario names it, ``both_cores``
     gives it the load's core too, and ``everywhere`` says that it listens on every interface, whatever is configured.
+    ``translates`` is false for an early Gatehouse that knows OpenAI's dialect alone.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Server:
     kind: str = ""
     both_cores: bool = False
     everywhere: bool = False
+    translates: bool = True
 
 
 SERVERS = (
@@ -76,4 +78,5 @@ def previous(revision: str) -> Server:
         partial(gatehouse.start, source=source),
         partial(gatehouse.version, source=source, commit=commit[:7]),
         kind="gatehouse",
+        translates=gatehouse.translates(source),
     )

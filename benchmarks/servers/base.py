@@ -24,13 +24,13 @@ class Host:
 class Running:
     """A started server.
 
-    ``endpoint(path, which)`` returns where to send a call for the OpenAI path below ``/v1`` that should reach the
-    upstream ``which``. ``pid`` is the root of its processes, or ``None`` when it has none of its own; where an upstream
-    needs a process for itself, ``parts`` has the root of that one by the upstream's name. ``recorded()`` returns how
-    many successful calls its own records hold; ``None`` when it keeps none.
+    ``endpoint(path, which, model)`` returns where to send a call for the path below ``/v1`` that should reach the
+    model ``model`` at the upstream ``which``. ``pid`` is the root of its processes, or ``None`` when it has none of its
+    own; where an upstream needs a process for itself, ``parts`` has the root of that one by the upstream's name.
+    ``recorded()`` returns how many successful calls its own records hold; ``None`` when it keeps none.
     """
 
-    endpoint: Callable[[str, str], Endpoint]
+    endpoint: Callable[[str, str, str], Endpoint]
     pid: int | None = None
     recorded: Callable[[], int] | None = None
     parts: Mapping[str, int] = field(default_factory=dict)

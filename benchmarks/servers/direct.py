@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.endpoint import Endpoint, address, model_of
+from benchmarks.endpoint import Endpoint, address
 from benchmarks.servers.base import Host, Running
 
 
@@ -16,7 +16,7 @@ def version() -> str:
 def start(host: Host) -> Iterator[Running]:
     """Hand back the upstreams' own addresses."""
 
-    def endpoint(path: str, which: str) -> Endpoint:
-        return Endpoint(address(host.upstreams.origin(which), path, model_of(path)), {}, model_of(path))
+    def endpoint(path: str, which: str, model: str) -> Endpoint:
+        return Endpoint(address(host.upstreams.origin(which), path, model), {}, model)
 
     yield Running(endpoint)

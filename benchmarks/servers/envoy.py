@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks import tools
-from benchmarks.endpoint import Endpoint, address, model_of
+from benchmarks.endpoint import Endpoint, address
 from benchmarks.processes import free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 from benchmarks.upstream import INSTANT
@@ -77,8 +77,8 @@ def start(host: Host) -> Iterator[Running]:
     config = host.home / "envoy.json"
     config.write_text(json.dumps(configuration(ports, host.upstreams.ports)))
 
-    def endpoint(path: str, which: str) -> Endpoint:
-        return Endpoint(address(f"http://127.0.0.1:{ports[which]}", path, model_of(path)), {}, model_of(path))
+    def endpoint(path: str, which: str, model: str) -> Endpoint:
+        return Endpoint(address(f"http://127.0.0.1:{ports[which]}", path, model), {}, model)
 
     argv = [
         *(tools.program("envoy"), "-c", str(config), "--concurrency", "1"),

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from benchmarks import tools
-from benchmarks.endpoint import MODEL, OTHERS, Endpoint, address, model_of
+from benchmarks.endpoint import ANTHROPIC, CLAUDE, GEMINI, MODEL, OTHERS, Endpoint, address
 from benchmarks.payloads import MEGABYTE
 from benchmarks.processes import Child, free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
@@ -20,7 +20,7 @@ MASTER_KEY = "fgw_benchmark_0123456789abcdef"
 ENVIRONMENT = {
     "GATEWAY_ENV": "production",
     "MASTER_KEY": MASTER_KEY,
-    "OPENAI_API_KEY": "sk-upstream",
+    **dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"), "sk-upstream"),
     "LOG_LEVEL": "error",
     # Its limit of requests an address would stop the load.
     "RATE_LIMIT_RPS": "0",
@@ -35,9 +35,16 @@ def version() -> str:
 
 
 def configuration() -> dict[str, Any]:
-    """Return its configuration: one target, and room for the large upload."""
-    target = {"virtual_key": "openai", "models": [MODEL, *OTHERS.values()]}
-    return {"strategy": {"mode": "single"}, "targets": [target], "max_request_bytes": 64 * MEGABYTE}
+    """Return its configuration: a target for each vendor, chosen by the model, and room for the large upload."""
+    targets = [
+        {"virtual_key": "openai", "models": [MODEL, *OTHERS.values()]},
+        {"virtual_key": "anthropic", "models": [CLAUDE]},
+        {"virtual_key": "gemini", "models": [GEMINI]},
+    ]
+    by_model = {CLAUDE: "anthropic", GEMINI: "gemini"}
+    rules = [{"key": "model", "value": model, "target_key": target} for model, target in by_model.items()]
+    strategy = {"mode": "conditional", "conditions": rules}
+    return {"strategy": strategy, "targets": targets, "max_request_bytes": 64 * MEGABYTE}
 
 
 @contextmanager
@@ -47,9 +54,9 @@ def start(host: Host) -> Iterator[Running]:
     config.write_text(json.dumps(configuration()))
     ports = {which: free_port() for which in (INSTANT, STREAMING)}
 
-    def endpoint(path: str, which: str) -> Endpoint:
+    def endpoint(path: str, which: str, model: str) -> Endpoint:
         headers = {"authorization": f"Bearer {MASTER_KEY}"}
-        return Endpoint(address(f"http://127.0.0.1:{ports[which]}", path, model_of(path)), headers, model_of(path))
+        return Endpoint(address(f"http://127.0.0.1:{ports[which]}", path, model), headers, model)
 
     with ExitStack() as stack:
         children: dict[str, Child] = {}
@@ -58,6 +65,8 @@ def start(host: Host) -> Iterator[Running]:
                 "PORT": str(port),
                 "GATEWAY_CONFIG": str(config),
                 "OPENAI_BASE_URL": f"{host.upstreams.origin(which)}/v1",
+                "ANTHROPIC_BASE_URL": f"{host.upstreams.origin(which)}{ANTHROPIC}/v1",
+                "GEMINI_BASE_URL": host.upstreams.origin(which),
             }
             argv = [tools.program("ferrogw"), "serve"]
             child = running(f"ferro-{which}", argv, cores=host.cores, home=host.home, env=ENVIRONMENT | own)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import revisions, valkey
-from benchmarks.endpoint import MODEL, OTHERS, REALTIME, TRANSCRIPTIONS, Endpoint, model_of
+from benchmarks.endpoint import ANTHROPIC, CLAUDE, GEMINI, MODEL, OTHERS, REALTIME, TRANSCRIPTIONS, Endpoint
 from benchmarks.errors import BenchmarkError
 from benchmarks.payloads import PROMPT_TOKENS
 from benchmarks.processes import environment, free_port, running, wait_ready
@@ -21,11 +21,21 @@ from benchmarks.upstream import INSTANT
 USER = "bench@example.com"
 TOKEN = re.compile(r"\bgh-[0-9A-Za-z]{46}\b")
 COMMAND_SECONDS = 120
-MODEL_TYPES = {
-    MODEL: ["chat", "responses"],
-    OTHERS[TRANSCRIPTIONS]: ["audio_transcription"],
-    OTHERS[REALTIME]: ["realtime"],
+# Kind of account -> the suffix of its name, the end of its address, and its models with their types.
+ACCOUNTS: dict[str, tuple[str, str, dict[str, list[str]]]] = {
+    "openai": (
+        "",
+        "/v1",
+        {
+            MODEL: ["chat", "responses"],
+            OTHERS[TRANSCRIPTIONS]: ["audio_transcription"],
+            OTHERS[REALTIME]: ["realtime"],
+        },
+    ),
+    "anthropic": ("-anthropic", f"{ANTHROPIC}/v1", {CLAUDE: ["chat"]}),
+    "google-gemini": ("-gemini", "/v1beta", {GEMINI: ["chat"]}),
 }
+SUFFIXES = {model: suffix for suffix, _, models in ACCOUNTS.values() for model in models}
 # How its records name a socket, which has no tokens of its own.
 SESSION = "realtime_session"
 
@@ -39,28 +49,34 @@ def version(source: Source = revisions.HERE, commit: str = "") -> str:
     return f"{project} ({commit})" if commit else project
 
 
-def manifests(host: Host) -> list[dict[str, Any]]:
-    """Return one provider account per upstream; the user is granted access to each."""
-    models = [
-        {
-            "type": "integration/model/openai",
-            "name": name,
-            "model_id": name,
-            "model_types": types,
-            "cost": {"metric": "public_cost"},
-        }
-        for name, types in MODEL_TYPES.items()
-    ]
+def translates(source: Source) -> bool:
+    """Whether a commit has accounts of other vendors' dialects."""
+    return (source.root / "providers" / "dialects" / "anthropic").exists()
+
+
+def manifests(host: Host, source: Source = revisions.HERE) -> list[dict[str, Any]]:
+    """Return a provider account of each kind that ``source`` has per upstream; the user is granted access to all."""
     return [
         {
-            "type": "provider-account/openai",
-            "name": which,
+            "type": f"provider-account/{kind}",
+            "name": f"{which}{suffix}",
             "auth_data": {"type": "api-key", "api_key": "sk-upstream"},
-            "base_url": f"{host.upstreams.origin(which)}/v1",
+            "base_url": f"{host.upstreams.origin(which)}{end}",
             "collaborators": [{"subject": f"user:{USER}", "role_id": "provider-account-access"}],
-            "integrations": models,
+            "integrations": [
+                {
+                    "type": f"integration/model/{kind}",
+                    "name": name,
+                    "model_id": name,
+                    "model_types": types,
+                    "cost": {"metric": "public_cost"},
+                }
+                for name, types in models.items()
+            ],
         }
         for which in host.upstreams.ports
+        for kind, (suffix, end, models) in ACCOUNTS.items()
+        if kind == "openai" or translates(source)
     ]
 
 
@@ -117,13 +133,13 @@ def _served(host: Host, source: Source, workers: int, more: Mapping[str, str]) -
     run("migrate", "--verbosity", "0")
     token = made_token(run("create_token", "--user", USER, "--name", "benchmark"))
     file = host.home / "manifests.yaml"
-    file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests(host)))
+    file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests(host, source)))
     run("apply", "-f", str(file))
 
-    def endpoint(path: str, which: str) -> Endpoint:
-        model = model_of(path)
+    def endpoint(path: str, which: str, model: str) -> Endpoint:
         base = f"live/{which}{path}?model={model}" if path == REALTIME else f"api/llm{path}"
-        return Endpoint(f"http://127.0.0.1:{port}/{base}", {"authorization": f"Bearer {token}"}, f"{which}/{model}")
+        name = f"{which}{SUFFIXES[model]}/{model}"
+        return Endpoint(f"http://127.0.0.1:{port}/{base}", {"authorization": f"Bearer {token}"}, name)
 
     argv = [
         *(source.python, str(source.root / "manage.py"), "serve", "--host", "127.0.0.1", "--port", str(port)),

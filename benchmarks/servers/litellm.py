@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks import tools
-from benchmarks.endpoint import MODEL, OTHERS, Endpoint, address, model_of
+from benchmarks.endpoint import ANTHROPIC, CLAUDE, GEMINI, MODEL, OTHERS, Endpoint, address
 from benchmarks.processes import free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 
@@ -23,6 +23,13 @@ ENVIRONMENT = {
     "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "4096",
 }
 
+# Model -> its name with LiteLLM's word for its vendor, and the end of the vendor's address.
+MODELS = {
+    **{model: (f"openai/{model}", "/v1") for model in (MODEL, *OTHERS.values())},
+    CLAUDE: (f"anthropic/{CLAUDE}", ANTHROPIC),
+    GEMINI: (f"gemini/{GEMINI}", "/v1beta"),
+}
+
 
 def version() -> str:
     """Return the version of the installed package."""
@@ -35,15 +42,17 @@ def configuration(host: Host) -> dict[str, Any]:
         {
             "model_name": f"{model}-{which}",
             "litellm_params": {
-                "model": f"openai/{model}",
-                "api_base": f"{host.upstreams.origin(which)}/v1",
+                "model": name,
+                "api_base": f"{host.upstreams.origin(which)}{end}",
                 "api_key": "sk-upstream",
             },
         }
         for which in host.upstreams.ports
-        for model in (MODEL, *OTHERS.values())
+        for model, (name, end) in MODELS.items()
     ]
-    return {"model_list": models, "general_settings": {"master_key": MASTER_KEY}}
+    # Otherwise it asks OpenAI's Responses API for messages.
+    settings = {"use_chat_completions_url_for_anthropic_messages": True}
+    return {"model_list": models, "litellm_settings": settings, "general_settings": {"master_key": MASTER_KEY}}
 
 
 @contextmanager
@@ -54,10 +63,10 @@ def start(host: Host) -> Iterator[Running]:
     config = host.home / "litellm.yaml"
     config.write_text(json.dumps(configuration(host)))
 
-    def endpoint(path: str, which: str) -> Endpoint:
+    def endpoint(path: str, which: str, model: str) -> Endpoint:
         headers = {"authorization": f"Bearer {MASTER_KEY}"}
-        model = f"{model_of(path)}-{which}"
-        return Endpoint(address(f"http://127.0.0.1:{port}", path, model), headers, model)
+        name = f"{model}-{which}"
+        return Endpoint(address(f"http://127.0.0.1:{port}", path, name), headers, name)
 
     argv = [
         *(tools.program("litellm"), "--config", str(config), "--host", "127.0.0.1"),

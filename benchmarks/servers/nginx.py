@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks import nginx
-from benchmarks.endpoint import Endpoint, address, model_of
+from benchmarks.endpoint import Endpoint, address
 from benchmarks.processes import free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 from benchmarks.upstream import INSTANT
@@ -24,8 +24,8 @@ def start(host: Host) -> Iterator[Running]:
     blocks = [nginx.proxy_server(ports[which], target) for which, target in host.upstreams.ports.items()]
     config = nginx.config(host.home / "nginx", *blocks)
 
-    def endpoint(path: str, which: str) -> Endpoint:
-        return Endpoint(address(f"http://127.0.0.1:{ports[which]}", path, model_of(path)), {}, model_of(path))
+    def endpoint(path: str, which: str, model: str) -> Endpoint:
+        return Endpoint(address(f"http://127.0.0.1:{ports[which]}", path, model), {}, model)
 
     argv = [shutil.which("nginx") or "nginx", "-c", str(config)]
     with running("nginx", argv, cores=host.cores, home=host.home, env={}) as child:

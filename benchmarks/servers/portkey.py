@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks import tools
-from benchmarks.endpoint import Endpoint, address, model_of
+from benchmarks.endpoint import Endpoint, address
 from benchmarks.processes import free_port, running, wait_ready
 from benchmarks.servers.base import Host, Running
 
@@ -23,13 +23,13 @@ def start(host: Host) -> Iterator[Running]:
     """Run the gateway without its console page."""
     port = free_port()
 
-    def endpoint(path: str, which: str) -> Endpoint:
+    def endpoint(path: str, which: str, model: str) -> Endpoint:
         headers = {
             "authorization": "Bearer sk-upstream",
             "x-portkey-provider": "openai",
             "x-portkey-custom-host": f"{host.upstreams.origin(which)}/v1",
         }
-        return Endpoint(address(f"http://127.0.0.1:{port}", path, model_of(path)), headers, model_of(path))
+        return Endpoint(address(f"http://127.0.0.1:{port}", path, model), headers, model)
 
     argv = [
         shutil.which("node") or "node",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import tools
-from benchmarks.endpoint import MODEL, Endpoint
+from benchmarks.endpoint import ANTHROPIC, CLAUDE, MESSAGES, MODEL, Endpoint
 from benchmarks.processes import running, wait_for
 from benchmarks.servers.base import Host, Running
 
@@ -21,15 +21,17 @@ observability.enabled = false
 type = "disabled"
 """
 ROW = """
-[models.{which}]
-routing = ["openai"]
+[models."{model}-{which}"]
+routing = ["vendor"]
 
-[models.{which}.providers.openai]
-type = "openai"
+[models."{model}-{which}".providers.vendor]
+type = "{vendor}"
 model_name = "{model}"
-api_base = "{origin}/v1/"
+api_base = "{origin}{end}"
 api_key_location = "env::UPSTREAM_KEY"
 """
+# Model -> TensorZero's word for its vendor, and the end of the vendor's address. Gemini's address can't be changed.
+MODELS = {MODEL: ("openai", "/v1/"), CLAUDE: ("anthropic", f"{ANTHROPIC}/v1{MESSAGES}")}
 ENVIRONMENT = {"UPSTREAM_KEY": "sk-upstream", "RUST_LOG": "error"}
 
 
@@ -39,8 +41,12 @@ def version() -> str:
 
 
 def configuration(host: Host) -> str:
-    """Return its configuration: a model for each upstream."""
-    rows = (ROW.format(which=which, model=MODEL, origin=host.upstreams.origin(which)) for which in host.upstreams.ports)
+    """Return its configuration: every model of every upstream."""
+    rows = (
+        ROW.format(which=which, model=model, vendor=vendor, origin=host.upstreams.origin(which), end=end)
+        for which in host.upstreams.ports
+        for model, (vendor, end) in MODELS.items()
+    )
     return HEAD + "".join(rows)
 
 
@@ -55,7 +61,7 @@ def start(host: Host) -> Iterator[Running]:
         wait_for(child, address.exists, what="listen", seconds=60)
         base = address.read_text()
 
-        def endpoint(path: str, which: str) -> Endpoint:
-            return Endpoint(f"{base}{path}", {}, f"tensorzero::model_name::{which}")
+        def endpoint(path: str, which: str, model: str) -> Endpoint:
+            return Endpoint(f"{base}{path}", {}, f"tensorzero::model_name::{model}-{which}")
 
         yield Running(endpoint, child.pid)

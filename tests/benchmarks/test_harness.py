@@ -131,7 +131,7 @@ def test_the_pins_are_exact_checked_and_name_no_registry() -> None:
     assert "://" not in pins
 
 
-def no_endpoint(path: str, which: str) -> Any:
+def no_endpoint(path: str, which: str, model: str) -> Any:
     """An endpoint of a server that takes no calls."""
 
 

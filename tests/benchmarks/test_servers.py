@@ -4,7 +4,7 @@ import json
 import tomllib
 from pathlib import Path
 
-from benchmarks.endpoint import MODEL
+from benchmarks.endpoint import CLAUDE, MODEL
 from benchmarks.servers import BY_KEY, envoy, ferro, tensorzero
 from benchmarks.servers.base import Host
 from benchmarks.upstream import Upstreams
@@ -35,10 +35,12 @@ def test_tensorzero_has_a_model_for_each_upstream_and_reports_nothing() -> None:
     found = tomllib.loads(tensorzero.configuration(HOST))
     assert found["gateway"]["disable_pseudonymous_usage_analytics"] is True
     assert found["gateway"]["observability"]["enabled"] is False
-    assert found["models"].keys() == PORTS.keys()
+    assert found["models"].keys() == {f"{model}-{which}" for model in (MODEL, CLAUDE) for which in PORTS}
     for which, port in PORTS.items():
-        provider = found["models"][which]["providers"]["openai"]
-        assert (provider["model_name"], provider["api_base"]) == (MODEL, f"http://127.0.0.1:{port}/v1/")
+        for model, kind, end in ((MODEL, "openai", "/v1/"), (CLAUDE, "anthropic", "/anthropic/v1/messages")):
+            provider = found["models"][f"{model}-{which}"]["providers"]["vendor"]
+            assert (provider["type"], provider["model_name"]) == (kind, model)
+            assert provider["api_base"] == f"http://127.0.0.1:{port}{end}"
 
 
 def test_ferro_fetches_no_list_of_models_and_limits_no_rate() -> None:
