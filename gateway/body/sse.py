@@ -216,6 +216,8 @@ def _last_end(data: bytes) -> int:
         return len(data)
     if b"\r" not in data:
         return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    if data.endswith(b"\r\n\r\n") and data[-5:-4] not in (b"\r", b"\n"):
+        return len(data)
     last = data.rfind(b"\r\n\r\n")
     if data[max(last - 2, 0) : last] != b"\r\n" and _all_crlf(data):
         return last + 4 if last >= 0 else 0

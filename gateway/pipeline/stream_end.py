@@ -44,16 +44,23 @@ class EndCheck:
         self.complete = True
 
     def _see_choices(self, events: sse.Events, reasons: tuple[bytes, ...]) -> None:
-        raw = events.raw
-        given = sum(map(raw.count, reasons))
-        if len(self._open) == 1 and given == raw.count(NO_REASON[0]) + raw.count(NO_REASON[1]):
-            return  # no choice ends here
-        for event in events:
+        alone = len(self._open) == 1
+        left = _endings(events.raw, reasons)
+        if alone and left == 0:
+            return
+        for event in reversed(list(events)):  # of one choice only the events that end it matter, mostly the last
+            if alone:
+                ends = _endings(event.raw, reasons)
+                if ends == 0:
+                    continue
+                left -= ends
             for index, ended in self._dialect.choices_ended(event.fields).items():
                 if ended:
                     self._ended.add(index)
                 elif index < MAX_CHOICES:
                     self._open.add(index)
+            if alone and left == 0:
+                break
         self.complete = self._open <= self._ended
 
     def _see_types(self, events: sse.Events, types: frozenset[str]) -> None:
@@ -65,6 +72,11 @@ class EndCheck:
             if name in types or sse.string_of(event.fields, "type") in types:
                 self.complete = True
                 return
+
+
+def _endings(raw: bytes, reasons: tuple[bytes, ...]) -> int:
+    """Return how many choices come to their end in ``raw``."""
+    return sum(map(raw.count, reasons)) - raw.count(NO_REASON[0]) - raw.count(NO_REASON[1])
 
 
 def end_check(attempt: Attempt) -> EndCheck:

@@ -267,7 +267,10 @@ class EventStream:
 
         ``early`` says that no output came before.
         """
+        worded = any(events.raw.find(word) >= 0 for word in ERROR_WORDS)
         for event in events:
+            if not (early or worded):
+                return
             if early or any(event.raw.find(word) >= 0 for word in ERROR_WORDS):
                 yield event
             early = early and not self._shows_output(event)

@@ -21,14 +21,16 @@ from gateway.call.errors import CallError, InvalidRequest, UnsupportedMedia
 
 # --- streams of events ------------------------------------------------------------------------------------------------
 
-shards = st.sampled_from(
-    [
-        *(b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b" ", b":", b": comment"),
-        *(b"data: ", b"data:", b"event: ", b"event:error", b"id: 1", b"retry: 5", b"[DONE]"),
-        *(b'{"a": 1}', b'{"usage": {}}', b'"\\r\\n"', b"x", b"\xff", b"\xc2\x85", b"\x0b", b"\x0c", b"\0"),
-    ]
+words = (
+    *(b" ", b":", b": comment", b"data: ", b"data:", b"event: ", b"event:error", b"id: 1", b"retry: 5", b"[DONE]"),
+    *(b'{"a": 1}', b'{"usage": {}}', b'"\\r\\n"', b"x", b"\xff", b"\xc2\x85", b"\x0b", b"\x0c", b"\0"),
 )
-streams = st.lists(shards, max_size=30).map(b"".join)
+shards = st.sampled_from([b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", *words])
+# Most servers end all lines in one way.
+even = st.sampled_from([(b"\n", b"\n\n"), (b"\r\n", b"\r\n\r\n")]).flatmap(
+    lambda ends: st.lists(st.sampled_from([*ends, b"data: x", b"event: y", *words]), max_size=30)
+)
+streams = (st.lists(shards, max_size=30) | even).map(b"".join)
 
 
 def pieces(stream: bytes, cuts: Iterable[int]) -> list[bytes]:
