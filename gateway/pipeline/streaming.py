@@ -35,7 +35,7 @@ from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 
 ERROR_WORDS = (b"rror", b'"detail"', b'"message"')
 """An event of which :func:`error_in` says that it is an error has one of these."""
-LINES_END = b"\n\n"
+LINES_END = (b"\n\n", b"\r\n\r\n")
 FINISH_REASON = re.compile(rb'"finish_reason": ?"([a-z_]{1,40})"')
 
 
@@ -196,17 +196,35 @@ class EventStream:
     def _pass(self, chunk: bytes) -> bool:
         """Pass whole events on at once; return whether that could be done, or nothing was."""
         sink = self._sink
-        if sink is None or not sink.ready or self._conversion is not None or self._record.ttft_us is None:
+        if sink is None or not sink.ready or self._record.ttft_us is None:
             return False
         if len(chunk) > TURN_BYTES or not chunk.endswith(LINES_END) or self._splitter.has_rest:
             return False
         if self._recorder is not None and chunk.find(ID) >= 0:
             return False
-        clean = self._clean.whole(self._hear(sse.Events(chunk)))
+        events = sse.Events(chunk) if self._conversion is None else self._converted_alone(self._conversion, chunk)
+        if events is None:
+            return False
+        if not events.raw:
+            return True
+        clean = self._clean.whole(self._hear(events))
         self._record.bytes_out += len(clean)
         if clean:
             sink.put(clean)
         return True
+
+    def _converted_alone(self, conversion: StreamConversion, chunk: bytes) -> sse.Events | None:
+        """Return what a single event becomes; ``None`` leaves it to the task: several at once, errors, and what
+        can't be converted, of which the client is told there."""
+        events = sse.Events(chunk)
+        if conversion.failure is not None or self._recorder is not None or chunk.find(b"rror") >= 0:
+            return None
+        if len(list(events)) != 1:
+            return None
+        try:
+            return sse.Events(b"".join([conversion.feed(event.data) for event in events]))
+        except DialectError:
+            return None
 
     async def _take(self, events: sse.Events, *, whole: bool = True) -> bytes:
         """Return what the client gets of ``events``, after reading what they say.
