@@ -63,6 +63,7 @@ async def plan_of_routing(call: Call, routing: Routing, whose: str) -> Plan:
             code="no_target_available",
         )
     note_skipped(call, skipped)
+    _note_resting(call, planned)
     mirror = routing.mirror
     if mirror is not None and (home or random.random() * 100 >= routing.mirror_percent):
         mirror = None
@@ -95,6 +96,15 @@ def note_skipped(call: Call, skipped: list[str]) -> None:
     """Let the call's records say which targets were left out, each with the reason."""
     if skipped:
         call.decision = {**call.decision, "skipped": [*call.decision.get("skipped", ()), *skipped]}
+
+
+def _note_resting(call: Call, planned: tuple[PlannedTarget, ...]) -> None:
+    """Let the call's records say which targets are behind others because they failed."""
+    names = [each.target.model.public_name for each in planned]
+    resting = [name for name in names if health.of(name).ejected]
+    if resting:
+        said = [f"{name}: failed with {health.of(name).cause}" for name in resting]
+        call.decision = {**call.decision, "resting": said}
 
 
 def target_of(routed: RoutedTarget) -> Target | None:

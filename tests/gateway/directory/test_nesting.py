@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from gateway.directory.accounts import account_snapshots
+from gateway.directory.directory import Directory
 from gateway.directory.nesting import nest, nest_rules
 from providers.models import Alias, Model, ProviderAccount
 from providers.snapshot import AccountSnapshot, ByName
 from rules import compiled
-from rules.models import RoutingRule
+from rules.models import RateLimit, RoutingRule
 from tests.providers.routing.test_nesting import priority
 
 pytestmark = pytest.mark.django_db
@@ -93,3 +94,19 @@ def test_routing_rules_reach_them_and_follow(accounts: dict[str, ProviderAccount
         "x/m",
     ]
     assert [leaf.way for leaf in routes["f"].leaves] == ["w/inner -> x/m", "w/inner -> y/m"]
+
+
+def test_a_start_says_which_ways_lead_back_and_which_rules_fit_no_call(
+    accounts: dict[str, ProviderAccount], caplog: pytest.LogCaptureFixture
+) -> None:
+    Model.objects.filter(name="inner").update(routing=priority("v/outer", "x/m"))
+    RateLimit.objects.create(
+        form="tenant-rate-limit-config/model",
+        name="dead",
+        when={"models": {"in": ["x/gone"]}},
+        effect={"limits": {"requests_per_day": 1}},
+    )
+    with caplog.at_level(logging.WARNING):
+        Directory().refresh()
+    assert "v/outer -> w/inner -> v/outer." in caplog.text
+    assert "Rule dead names what is not there: model 'x/gone'. It can fit no call." in caplog.text

@@ -1,10 +1,12 @@
 """The counters in Redis: the same answers as those in memory, one round trip, and leases that end by themselves."""
 
 import asyncio
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import redis
@@ -16,6 +18,8 @@ from gateway.limits.checks import Asked
 from gateway.limits.memory import MemoryCounters
 from gateway.limits.shared import FAULTS, PREFIX, SharedCounters
 from tests.gateway.limits.test_memory import Clock, asks
+from tests.support.redis_server import RedisServer
+from tests.support.servers import wait_until
 
 
 def run(url: str, work: Callable[[SharedCounters], Awaitable[None]]) -> None:
@@ -153,6 +157,36 @@ def test_a_flushed_redis_gets_back_what_is_held(redis_url: str, monkeypatch: pyt
             await shared.stop()
 
     asyncio.run(work())
+
+
+def test_a_replica_that_takes_over_goes_on_with_what_was_counted(tmp_path: Path) -> None:
+    """A failover: the address leads to the replica, which takes no writes for a moment, then it is the primary."""
+    primary, replica = (RedisServer(tmp_path) for _ in range(2))
+    with contextlib.ExitStack() as ended:
+        for server in (primary, replica):
+            ended.callback(server.kill)
+            server.start()
+        first, second = (redis.Redis.from_url(server.url) for server in (primary, replica))
+        first.config_set("repl-diskless-sync-delay", 0)
+        second.replicaof("127.0.0.1", primary.port)
+        wait_until(lambda: second.info("replication")["master_link_status"] == "up")
+
+        async def work(shared: SharedCounters) -> None:
+            for number in range(3):
+                assert (await shared.take(str(number), [asks(5)]))[1] == []
+            assert first.wait(1, 5000) == 1
+            primary.kill()
+            second.config_set("port", primary.port)
+            with pytest.raises(FAULTS):
+                await shared.take("refused", [asks(5)])
+            assert shared.fault
+            assert shared.away
+            redis.Redis.from_url(primary.url).replicaof("NO", "ONE")
+            outcomes = [(await shared.take(f"later {number}", [asks(5)]))[1] for number in range(3)]
+            assert outcomes == [[], [], [0]], "three of five were counted before"
+            assert not shared.fault
+
+        run(primary.url, work)
 
 
 def test_a_clock_that_goes_back_holds_nothing_for_longer(redis_url: str) -> None:

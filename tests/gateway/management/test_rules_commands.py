@@ -233,6 +233,35 @@ def test_simulate_says_what_a_cheaper_target_would_have_saved(tmp_path: Path) ->
     assert "rule thrifty: counts 4 calls, refuses 0, moves 2" in text
 
 
+WITHIN = """
+type: tenant-budget-config
+name: tenant
+limits: {cost_per_day: 0.000002}
+applies_to: {type: aggregate}
+mode: enforce
+---
+type: team-budget-config
+name: own
+team_name: eng
+limits: {cost_per_day: TEAM}
+applies_to: {type: aggregate}
+mode: enforce
+"""
+
+
+@pytest.mark.parametrize(("team", "refused"), [("100", "tenant"), ("0.000001", "own")])
+def test_a_teams_budget_holds_within_the_tenants(tmp_path: Path, team: str, refused: str) -> None:
+    """Both must have room: the larger one of a team opens nothing, the smaller one binds sooner."""
+    moment = int((timezone.now() - timedelta(hours=1)).timestamp() * 1_000_000)
+    store(*({"started_at": moment + n, "cost_pico": 10**6, "teams": ["eng"]} for n in range(4)))
+    file = tmp_path / "rules.yaml"
+    file.write_text(WITHIN.replace("TEAM", team))
+    text = said("simulate", "-f", str(file))
+    assert f"rule {refused}: counts 4 calls, refuses {2 if refused == 'tenant' else 3}" in text
+    other = "own" if refused == "tenant" else "tenant"
+    assert f"rule {other}: counts 4 calls, refuses 0" in text
+
+
 def test_check_budgets_finds_and_fixes() -> None:
     Budget(form="tenant-budget-config", name="daily", effect={"limits": {"cost_per_day": 1}}).save()
     store({"cost_pico": 5})

@@ -226,10 +226,13 @@ def test_a_response_that_failed_is_a_failed_attempt(server: Gateway, client: Ope
     assert [event.type for event in events] == ["response.completed"]
 
 
-def test_what_failed_twice_is_not_asked_first(client: OpenAI, stages: list[Stage]) -> None:
+def test_what_failed_twice_is_not_asked_first(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
     stages[0].play(refuse(500))
     assert [said(client, "chat") for _ in range(4)] == ["two"] * 4
     assert len(stages[0].turns) == 2
+    raw = client.chat.completions.with_raw_response.create(model="smart/chat", messages=MESSAGES)
+    (record,) = server.installation.records(1, request_id=raw.headers["x-request-id"])
+    assert record["decision"]["resting"] == ["one/m: failed with 500"]
 
 
 def test_all_down_is_the_last_ones_answer(client: OpenAI, stages: list[Stage]) -> None:
