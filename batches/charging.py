@@ -24,7 +24,7 @@ from gateway.models import OwnedObject
 from gateway.telemetry import meter
 from gateway.telemetry.tracer import charged
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
-from usage import rows
+from usage import id_times, rows
 from usage.models import UsageRecord
 from usage.records import AttemptRecord
 
@@ -221,12 +221,14 @@ def ended_at(row: OwnedObject) -> datetime:
 def _store(row: OwnedObject, chunk: list[AttemptRecord]) -> None:
     if not chunk:
         return
-    # What was counted before a crash is not counted again; the job's lease lets no one else charge the batch meanwhile.
-    found = UsageRecord.objects.filter(pk__in=[record.attempt_id for record in chunk])
+    # What was counted before a crash is not counted again, also where the vendor says another end of the batch by now;
+    # the job's lease lets no one else charge the batch meanwhile.
+    since = min(row.created_at, ended_at(row)) - id_times.SLACK
+    found = UsageRecord.objects.filter(pk__in=[record.attempt_id for record in chunk], created_at__gte=since)
     stored = {str(pk) for pk in found.values_list("pk", flat=True)}
-    if rejected := rows.store([_encode(record) for record in chunk], DEFAULT_DB_ALIAS):
+    new = [record for record in chunk if record.attempt_id not in stored]
+    if rejected := rows.store([_encode(record) for record in new], DEFAULT_DB_ALIAS):
         logger.error("Batch %s: %s can't be stored.", row.object_id, counted(len(rejected), "usage record"))
-    for record in chunk:
-        if record.attempt_id not in stored:
-            meter.attempt_ended(record, record.model_asked)
-            charged(record)
+    for record in new:
+        meter.attempt_ended(record, record.model_asked)
+        charged(record)

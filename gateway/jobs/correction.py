@@ -2,7 +2,8 @@
 
 The record has the call's own columns, with the counts and the cost of the original below zero, so that every sum comes
 to what the vendor bills. It counts as an attempt with an error, not as another request. Its id follows from account and
-object: no number of workers, crashes or repeats makes a second one."""
+object, and it is stored with the end of the job's lease: no number of workers, crashes or repeats makes a second one.
+"""
 
 import uuid
 
@@ -12,6 +13,7 @@ from gateway.jobs.engine import NotYet
 from gateway.jobs.leases import Lease
 from gateway.jobs.upstream import Answer, Upstream
 from gateway.models import OwnedObject
+from usage import id_times
 from usage.models import UsageRecord
 from usage.records import AttemptRecord
 
@@ -54,8 +56,11 @@ def corrections(row: OwnedObject, answer: Answer) -> list[AttemptRecord]:
     Raises :class:`~gateway.jobs.engine.NotYet` while that record waits in a spool.
     """
     attempt_id = str(uuid.uuid5(CHARGE_IDS, f"{row.account_name}/{row.object_id}/correction"))
-    attempts = UsageRecord.objects.filter(request_id=row.data["request_id"], account=row.account_name)
-    begun = attempts.filter(upstream_status__range=(200, 299)).exclude(pk=attempt_id)
+    request_id = row.data["request_id"]
+    attempts = id_times.since(UsageRecord.objects.filter(request_id=request_id, account=row.account_name), request_id)
+    if attempts.filter(pk=attempt_id).exists():
+        return []
+    begun = attempts.filter(upstream_status__range=(200, 299))
     original = begun.order_by("attempt_number").last()
     if original is None:
         raise NotYet("The usage record of the call that began it is not in the database yet.")

@@ -3,11 +3,17 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from openai import OpenAI
 
+from gateway.jobs.correction import corrections
+from gateway.jobs.upstream import Answer
+from gateway.models import OwnedObject
 from tests.support.servers import wait_until
 from tests.support.surface import Surface
+from tests.support.usage_factory import attempt
+from usage import rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 VIDEO = "wide/sora-2"
@@ -87,3 +93,17 @@ def test_deleting_a_failed_video_first_takes_the_charge_back_too(surface: Surfac
     sdk.videos.delete(charged["video_id"])
     both = surface.installation.records(2, request_id=charged["request_id"])
     assert sum(record["cost_pico"] for record in both) == 0
+
+
+@pytest.mark.django_db
+def test_what_was_taken_back_is_not_taken_back_again() -> None:
+    """Its time is that of the correction: another one's might be in another partition of the records."""
+    charge = attempt(units={"seconds": 8})
+    data = {"request_id": charge.request_id}
+    row = OwnedObject(account_name=charge.account, object_id="video_1", kind="video", data=data)
+    assert rows.store([msgspec.json.encode(charge)], "default") == []
+    failed = Answer(200, {"status": msgspec.Raw(b'"failed"')})
+    made = corrections(row, failed)
+    assert [record.cost_pico for record in made] == [-124_500_000]
+    assert rows.store([msgspec.json.encode(record) for record in made], "default") == []
+    assert corrections(row, failed) == []
