@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
 from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin, is_too_much
-from usage import words
+from usage import id_times, words
 from usage.change_list import NEWER, OLDER, UsageChangeList
 from usage.decisions import decision_lines
 from usage.exports import to_csv
@@ -162,6 +162,14 @@ class UsageAdmin(ScopedAdmin):
             return False
         return LoggedCall.objects.filter(pk=record.request_id).exists()
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the record of an attempt, found by the day that its id names."""
+        try:
+            attempt = UUID(object_id)
+        except ValueError:
+            return None
+        return id_times.around(self.get_queryset(request).filter(pk=attempt), attempt).first()
+
     def concerns(self, scope: Scope) -> bool:
         return True
 
@@ -199,8 +207,8 @@ class UsageAdmin(ScopedAdmin):
         try:
             attempt = UUID(term)
         except ValueError:
-            return queryset.filter(request_id=term), False
-        return queryset.filter(Q(request_id=term) | Q(pk=attempt)), False
+            return id_times.since(queryset.filter(request_id=term), term), False
+        return id_times.since(queryset.filter(Q(request_id=term) | Q(pk=attempt)), term), False
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
         return super().render_change_form(request, {**context, "show_history": False}, **kwargs)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
+from usage import id_times
 from usage.conditions import BadQuery, is_text
 from usage.models import Feedback
 
@@ -80,9 +81,10 @@ def of_calls(keys: Iterable[tuple[str, str]], using: str) -> dict[tuple[str, str
 
 def is_call(records: "QuerySet[Any]", trace_id: str, span_id: str) -> bool:
     """Whether one of the records belongs to the call that trace and span name."""
-    own = Q(trace_id="", request_id=f"req_{trace_id}")
-    joined = Q(trace_id=trace_id, request_id__endswith=span_id)
-    return bool(records.filter(own if trace_id.endswith(span_id) else joined).exists())
+    if trace_id.endswith(span_id):
+        own = records.filter(trace_id="", request_id=f"req_{trace_id}")
+        return bool(id_times.since(own, trace_id).exists())
+    return bool(records.filter(trace_id=trace_id, request_id__endswith=span_id).exists())
 
 
 def prune(before: datetime) -> int:

@@ -43,6 +43,8 @@ class Change:
     """A record that costs ``before``, and shall cost ``after``."""
 
     record: uuid.UUID
+    at: datetime
+    """The record's time."""
     before: Price
     after: Price
 
@@ -70,8 +72,9 @@ def change(changes: Iterable[Change], run: uuid.UUID, reason: str, using: str = 
     wanted = {each.record: each for each in changes}
     now = timezone.now()
     with transaction.atomic(using=using):
-        found = UsageRecord.objects.using(using).filter(pk__in=wanted).order_by("pk").select_for_update()
-        records = [record for record in found if price_of(record) == wanted[record.pk].before]
+        found = _between(wanted.values(), using).filter(pk__in=wanted)
+        locked = found.order_by("pk").select_for_update()
+        records = [record for record in locked if price_of(record) == wanted[record.pk].before]
         pairs: list[tuple[rows.Columns, rows.Columns]] = []
         for record in records:
             before = _columns(record)
@@ -80,13 +83,19 @@ def change(changes: Iterable[Change], run: uuid.UUID, reason: str, using: str = 
             pairs.append((before, _columns(record)))
         if not records:
             return 0
-        UsageRecord.objects.using(using).bulk_update(records, PRICED)
+        _between(wanted.values(), using).bulk_update(records, PRICED)
         kept = [_kept(wanted[record.pk], record, run, reason, now) for record in records]
         Rerating.objects.using(using).bulk_create(kept)
         rollups.adjust(pairs, using)
         for recounted in RECOUNTED:
             recounted(pairs, using)
     return len(records)
+
+
+def _between(changes: Iterable[Change], using: str) -> "models.QuerySet[UsageRecord]":
+    """Return the records of the days of ``changes``: the database need not look for their ids in others."""
+    times = [change.at for change in changes]
+    return UsageRecord.objects.using(using).filter(created_at__gte=min(times), created_at__lte=max(times))
 
 
 def _columns(record: UsageRecord) -> rows.Columns:
@@ -115,6 +124,7 @@ def undone(run: uuid.UUID, using: str = "default") -> list[Change]:
     return [
         Change(
             kept.record,
+            kept.record_at,
             Price(kept.new_cost_pico, kept.new_price_version, kept.new_price_gaps),
             Price(kept.cost_pico, kept.price_version, kept.price_gaps),
         )

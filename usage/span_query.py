@@ -31,6 +31,7 @@ from usage.conditions import (
     with_models,
 )
 from usage.feedback import of_calls
+from usage.id_times import SLACK
 from usage.models import UsageRecord
 
 LIMIT, MOST = 200, 1000
@@ -292,9 +293,14 @@ def _attempts_of(page: list[UsageRecord], records: "QuerySet[UsageRecord]") -> d
     """Return, by request id, those of ``records`` that belong to the calls that begin in a page, the first one
     first.
     """
-    ids = {record.request_id for record in page if record.attempt_number <= 1} - {""}
+    firsts = [record for record in page if record.attempt_number <= 1 and record.request_id]
     found: dict[str, list[UsageRecord]] = defaultdict(list)
-    for record in records.filter(request_id__in=ids).order_by("attempt_number", "created_at", "id"):
+    if not firsts:
+        return found
+    # The others follow the first one; a day before is for clocks that were set.
+    since = min(record.created_at for record in firsts) - SLACK
+    others = records.filter(request_id__in={record.request_id for record in firsts}, created_at__gte=since)
+    for record in others.order_by("attempt_number", "created_at", "id"):
         found[record.request_id].append(record)
     return found
 

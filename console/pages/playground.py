@@ -22,6 +22,8 @@ from usage.models import UsageRecord
 NAME = "Playground"
 SECONDS = 3600
 COOKIE = "gatehouse_playground"
+RECENT = timedelta(days=1)
+"""How old a request may be that the page asks about: it asks when the answer has come."""
 
 
 def playground(request: HttpRequest) -> HttpResponse:
@@ -71,7 +73,7 @@ def record(request: HttpRequest) -> HttpResponse:
     """
     request_id = request.GET.get("request", "")[:64]
     scope = admin.site.scope(request)  # type: ignore[attr-defined]
-    rows = UsageRecord.objects.filter(request_id=request_id)
+    rows = UsageRecord.objects.filter(request_id=request_id, created_at__gte=timezone.now() - RECENT)
     if not scope.sees_all:
         rows = rows.filter(Q(subject_type="user", subject_id=scope.user_id) | Q(account__in=scope.accounts.values()))
     attempts = list(rows[:50])

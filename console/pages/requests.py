@@ -16,7 +16,7 @@ from console.pages.timeline import ending_of, target_of, timeline
 from providers.models import Model
 from rules.models import Budget, RateLimit
 from rules.shape import BUDGET_UNITS
-from usage import words
+from usage import id_times, words
 from usage.admin import UsageAdmin
 from usage.change_list import NEWER, OLDER
 from usage.decisions import limit_rows, other_lines
@@ -55,7 +55,7 @@ NAMES = {
 def detail(request: HttpRequest, request_id: str) -> HttpResponse:
     """Show one request: alone, or as a part of the list's page when its script asks."""
     usage = _usage(request)
-    found = usage.get_queryset(request).filter(request_id=request_id)
+    found = id_times.since(usage.get_queryset(request).filter(request_id=request_id), request_id)
     records = list(found.order_by("attempt_number", "created_at", "id")[:MOST_ATTEMPTS])
     if not records:
         raise Http404

@@ -109,7 +109,7 @@ class Rating:
             return None
         model = record.model_resolved or record.model_asked or record.model_served
         found.sums.setdefault((record.created_at.date(), model), Sums()).add(before, after)
-        return Change(record.id, before, after) if before != after else None
+        return Change(record.id, record.created_at, before, after) if before != after else None
 
     def price(self, record: AttemptRecord) -> Price | str:
         """Return what a record costs by the present configuration, or why that can't be said."""

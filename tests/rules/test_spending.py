@@ -230,7 +230,7 @@ def test_counters_follow_records_that_are_rated_again(database: str) -> None:
     store(database, {"cost_pico": 5}, {"cost_pico": None, "decision": {"reserved_pico": 100}})
     store(database, {"cost_pico": 5, "started_at": int(month.timestamp() * 1_000_000)})
     changes = [
-        ratings.Change(record.pk, ratings.price_of(record), ratings.Price(7, "new", ""))
+        ratings.Change(record.pk, record.created_at, ratings.price_of(record), ratings.Price(7, "new", ""))
         for record in UsageRecord.objects.using(database)
     ]
     before = held(database, "all")

@@ -72,7 +72,7 @@ def test_a_day_is_written_once_and_again_when_it_changed(s3: S3Server) -> None:
     assert run() == (1, 0)
     assert len(exported(s3)) == 3
     unpriced = UsageRecord.objects.get(cost_pico=None)
-    change = ratings.Change(unpriced.pk, ratings.price_of(unpriced), ratings.Price(7, "new", ""))
+    change = ratings.Change(unpriced.pk, unpriced.created_at, ratings.price_of(unpriced), ratings.Price(7, "new", ""))
     ratings.change([change], unpriced.pk, "a test")
     assert run() == (1, 0)
     assert [row["cost_usd"] for row in exported(s3)][1] == "0.000000000007"

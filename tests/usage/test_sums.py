@@ -184,7 +184,7 @@ def test_sums_follow_records_that_are_rated_again(database):
     records = list(UsageRecord.objects.using(database).order_by("created_at"))
     prices = [Price(7, "new", ""), Price(None, "", "tokens"), Price(0, "new", ""), Price(2**61 + 1, "new", "")]
     wanted = [
-        ratings.Change(record.pk, ratings.price_of(record), price)
+        ratings.Change(record.pk, record.created_at, ratings.price_of(record), price)
         for record, price in zip(records, prices * 2, strict=True)
     ]
     run, before = uuid.uuid4(), sums(database)

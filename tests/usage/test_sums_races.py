@@ -133,7 +133,7 @@ def killed(database: str, statement: int) -> None:
 
 def rate(database: str, cost: int | None) -> None:
     records = list(UsageRecord.objects.using(database).order_by("pk")[::2])
-    wanted = [ratings.Change(one.pk, ratings.price_of(one), Price(cost, "new", "")) for one in records]
+    wanted = [ratings.Change(one.pk, one.created_at, ratings.price_of(one), Price(cost, "new", "")) for one in records]
     ratings.change(wanted, uuid.uuid4(), "a test", database)
 
 

@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts.command import GatehouseCommand
 from accounts.printable import printable
+from usage import id_times
 from usage.decisions import VIA, decision_lines
 from usage.models import UsageRecord
 from usage.ratings import earlier_costs
@@ -21,9 +22,11 @@ class Command(GatehouseCommand):
         parser.add_argument("request_id", help="the value of the answer's x-request-id header")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        records = list(UsageRecord.objects.filter(request_id=options["request_id"]).order_by("created_at", "id"))
+        request_id = options["request_id"]
+        found = id_times.since(UsageRecord.objects.filter(request_id=request_id), request_id)
+        records = list(found.order_by("created_at", "id"))
         if not records:
-            raise CommandError(f"No record of a request {options['request_id']!r} is stored (yet).")
+            raise CommandError(f"No record of a request {request_id!r} is stored (yet).")
         first = records[0]
         self.stdout.write(
             f"{first.created_at:%Y-%m-%d %H:%M:%S} UTC: {first.subject_name} ({first.subject_type}, token "
