@@ -14,7 +14,7 @@ from gateway.celery import BACKGROUND_SECONDS, DAY_SECONDS, HOUR_SECONDS
 from gateway.jobs import engine, leases, retention
 from gateway.jobs import table as gateway_table
 from gateway.objects.job_kinds import STEERED
-from usage import feedback, pruning, scheduled_exports
+from usage import feedback, partitions, pruning, scheduled_exports
 
 logger = logging.getLogger("batches")
 
@@ -76,11 +76,12 @@ def follow_background() -> int:
 
 @shared_task(name="batches.tidy")
 def tidy() -> dict[str, int]:
-    """Delete what is older than its retention."""
+    """Delete what is older than its retention, and make the partitions of the days ahead."""
     if skips("tidy", HOUR_SECONDS):
         return {}
     now, kept = database_now(), timedelta(days=settings.USAGE_RETENTION_DAYS)
     return {
+        "days": partitions.tend(now),
         "usage": sum(pruning.prune(now - kept)),
         "feedback": feedback.prune(now - kept),
         "bodies": _prune_bodies(now - timedelta(days=settings.REQUEST_LOG_RETENTION_DAYS)),

@@ -58,6 +58,7 @@ COMMANDS = {
     "prune_objects": "tidies",
     "prune_request_log": "tidies",
     "usage_sums": "tidies",
+    "partition_usage": "tidies",
 }
 OURS = ("accounts", "providers", "usage", "rules", "gateway", "batches", "alerts", "console")
 

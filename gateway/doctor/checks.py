@@ -28,7 +28,7 @@ from gateway.server.preflight import start_faults
 from providers import egress
 from providers.models import Grant, Model, ProviderAccount
 from providers.pricing.current import public_prices
-from usage import recounting, recovery, scheduled_exports
+from usage import partitioning, partitions, recounting, recovery, scheduled_exports
 from usage.ledger import REJECTED_NAME, spool_directory
 from usage.models import UsageRecord
 
@@ -285,6 +285,33 @@ def check_sums() -> Iterator[Finding]:
             )
 
 
+def check_partitions() -> Iterator[Finding]:
+    """Whether the days to come have partitions, and the server the locks that partitions need."""
+    layout = partitions.read()
+    if layout is None:
+        return
+    now = database_now()
+    if layout.bounded is not None:
+        yield Finding(
+            "partitions",
+            WARNING,
+            f"manage.py partition_usage was stopped halfway: records after {layout.bounded:%Y-%m-%d} would be refused.",
+            "Run it again.",
+        )
+    if not layout.partitioned:
+        return
+    if (now + timedelta(days=1)).date() in layout.missing(now):
+        yield Finding(
+            "partitions",
+            ERROR,
+            "Usage records have no partition for tomorrow.",
+            "Does a worker run? Its log says why it makes none. manage.py partition_usage makes them.",
+        )
+    if few := partitioning.too_few_locks():
+        what, _, action = few.partition(". ")
+        yield Finding("partitions", WARNING, f"{what}.", action)
+
+
 def check_narrowed() -> Iterator[Finding]:
     """Accounts that pass any name on and keep some models for some callers: what an upstream's alias means, no one
     knows.
@@ -313,10 +340,14 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("models", check_models),
     ("exports", check_exports),
     ("sums", check_sums),
+    ("partitions", check_partitions),
     ("narrowed models", check_narrowed),
 )
 NEEDS_DATABASE: Final = frozenset(
-    {"database", "clock", "keys", "egress", "rules", "prices", "models", "exports", "sums", "narrowed models"}
+    {
+        *("database", "clock", "keys", "egress", "rules", "prices", "models", "exports", "sums", "partitions"),
+        "narrowed models",
+    }
 )
 
 

@@ -23,6 +23,8 @@ from usage.models import UsageRecord
 from usage.records import new_id
 from usage.spool import Spool
 
+EVERY_DATABASE = pytest.mark.parametrize("database", ["sqlite", "postgresql", "partitioned"], indirect=True)
+
 
 def die(*args: object, **kwargs: object) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -115,6 +117,7 @@ POINTS = {
 }
 
 
+@EVERY_DATABASE
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at_the_worst_moments(
     database: str, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
@@ -160,6 +163,7 @@ def test_killed_in_the_middle_of_a_store(
     check(recover(database, tmp_path), begun, ended)
 
 
+@EVERY_DATABASE
 def test_killed_while_bringing_in_what_another_left(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +189,7 @@ def test_killed_while_bringing_in_what_another_left(
     assert by_attempt == expected
 
 
+@EVERY_DATABASE
 def test_two_processes_recover_the_same_dead_one(database: str, tmp_path: Path) -> None:
     dead = Spool(tmp_path)
     written = [attempt() for _ in range(300)]

@@ -9,13 +9,15 @@ from django.core.management.base import CommandError
 
 from accounts.command import GatehouseCommand
 from accounts.words import counted
+from usage import partitions
 from usage.models import UsageRecord
 from usage.pruning import BATCH, prune
 
 
 class Command(GatehouseCommand):
     help = (
-        "Delete usage records older than GATEHOUSE_USAGE_RETENTION_DAYS, a batch at a time. Safe to run while serving."
+        "Delete usage records older than GATEHOUSE_USAGE_RETENTION_DAYS, a batch at a time, or whole days that have "
+        "partitions. Safe to run while serving."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,5 +34,8 @@ class Command(GatehouseCommand):
             count = UsageRecord.objects.filter(created_at__lt=before).count()
             self.stdout.write(f"{counted(count, 'record')} older than {counted(days, 'day')}.")
             return
+        parts = partitions.names()
         deleted = sum(prune(before, options["batch"]))
-        self.stdout.write(f"Deleted {counted(deleted, 'record')} older than {counted(days, 'day')}.")
+        dropped = len(parts - partitions.names())
+        also = f" and dropped {counted(dropped, 'partition')}" if dropped else ""
+        self.stdout.write(f"Deleted {counted(deleted, 'record')}{also} older than {counted(days, 'day')}.")
