@@ -11,13 +11,16 @@ import zlib
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from cryptography.fernet import InvalidToken
 from django.db import connection
 from fernet_fields import EncryptedTextField
 
 from accounts.backoff import backoff
+from accounts.raw_sql import execute
 from accounts.worker_thread import WorkerThread
 from usage import body_store
 from usage.models import LoggedCall
@@ -35,6 +38,14 @@ LONGEST_PAUSE_SECONDS = 15.0
 SPARE_BYTES = 4096
 """Beyond the limit, so that what would be cut in the middle is still recognized by the redaction."""
 TEXTS = ("application/json", "text/", "application/x-ndjson")
+
+CREATED: Final = LoggedCall._meta.get_field("created_at")
+FIELDS: Final = [CREATED, *(field for field in LoggedCall._meta.concrete_fields if field is not CREATED)]
+TABLE: Final = LoggedCall._meta.db_table
+COLUMNS: Final = ", ".join(f'"{field.column}"' for field in FIELDS)
+_values: Final = attrgetter(*(field.attname for field in FIELDS))
+GIVE_WAY_ROWS: Final = 3
+"""So many rows take about 0.2 ms, less than threads wait for the interpreter."""
 
 _cipher = EncryptedTextField()
 
@@ -118,10 +129,14 @@ class RequestLog:
         while self._queue:
             batch = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
             try:
-                rows = [self._row(bodies) for bodies in batch]
+                rows = []
+                for bodies in batch:
+                    rows.append(self._row(bodies))
+                    if len(rows) % GIVE_WAY_ROWS == 0:
+                        give_way()
                 if self._in_store:
                     _move_into_object(rows)
-                LoggedCall.objects.bulk_create(rows, ignore_conflicts=True)
+                _insert(rows)
             except Exception:  # each storage has errors of its own
                 self._queue.extendleft(reversed(batch))
                 raise
@@ -133,7 +148,7 @@ class RequestLog:
         return self._pause
 
     def _row(self, bodies: Bodies) -> LoggedCall:
-        row = LoggedCall(
+        return LoggedCall(
             request_id=bodies.request_id,
             created_at=datetime.now(UTC),
             subject_type=bodies.subject_type,
@@ -144,8 +159,6 @@ class RequestLog:
             response=self._sealed(b"".join(bodies.parts)),
             response_bytes=bodies.response_size,
         )
-        give_way()
-        return row
 
     def _sealed(self, body: bytes) -> bytes:
         text = self._redactor.text(body[: self.limit + SPARE_BYTES].decode("utf-8", "replace"))
@@ -164,6 +177,26 @@ class RequestLog:
             self._round()
         except Exception as error:  # nothing is left to do but to say so
             self._note_failure(error, 0)
+
+
+def _insert(rows: Sequence[LoggedCall]) -> None:
+    """Store rows, but for those of calls that are there already. Raises ``django.db.Error``.
+
+    To insert them through the model costs three times as much.
+    """
+    values: list[Any] = []
+    for row in rows:
+        created, *others = _values(row)
+        values.append(CREATED.get_db_prep_save(created, connection))
+        values += others  # text, bytes and numbers: every database takes them as they are
+    with connection.cursor() as cursor:
+        execute(cursor, connection, _statement(len(rows)), values)
+
+
+@lru_cache(maxsize=STORE_BATCH)
+def _statement(count: int) -> str:
+    places = ", ".join([f"({', '.join(['%s'] * len(FIELDS))})"] * count)
+    return f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {places} ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours only
 
 
 def _move_into_object(rows: Sequence[LoggedCall]) -> None:

@@ -10,6 +10,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from fernet_fields import EncryptedTextField
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.config.env import patterns
 from tests.console.conftest import Installation as Console
@@ -21,7 +23,7 @@ from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import PostgresServer, wait_until
 from usage import request_log
 from usage.models import LoggedCall
-from usage.redacting import BUILT_IN, Redactor
+from usage.redacting import BUILT_IN, HINTS, Redactor
 from usage.request_log import Bodies, Capture, RequestLog, seal, unseal
 
 __all__ = ["installation"]
@@ -238,3 +240,16 @@ def test_old_bodies_are_deleted(db: None) -> None:
     assert set(LoggedCall.objects.values_list("pk", flat=True)) == {"req_0", "req_1"}
     call_command("prune_request_log", days=0)
     assert not LoggedCall.objects.exists()
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_whatever_a_rule_finds_has_its_hint(name: str, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(BUILT_IN[name]))
+    assert HINTS[name](text)
+    assert f"[{name}]" in Redactor([name], {}).text(text)
+
+
+def test_a_rule_of_the_operator_needs_no_hint() -> None:
+    assert Redactor(["card"], {"card": "plain"}).text("in plain words") == "in [card] words"
