@@ -183,7 +183,7 @@ def _chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
 
 
 CHAT_STREAM: list[dict[str, Any]] = [
-    {**_chunk({}), "choices": [], "prompt_filter_results": []},  # Azure's first chunk
+    {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []},  # Azure's first
     _chunk({"role": "assistant", "content": ""}),
     _chunk({"reasoning_content": "Let me see."}),
     _chunk({"content": "I'll "}),

@@ -53,6 +53,8 @@ class StreamReader:
             return [Failed(from_fields(200, fields, data))]
         events: list[Event] = []
         if not self._started:
+            if not (fields.get("choices") or fields.get("id") or fields.get("usage")):
+                return []  # what Azure's filters say of the prompt comes first, without id and model
             self._started = True
             created = fields.get("created")
             events.append(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anthropic
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI, RateLimitError
 
@@ -265,8 +266,18 @@ def test_errors(running: Gateway, sdk: OpenAI, upstream: SandboxProcess, account
     assert (filtered.value.code, filtered.value.param) == ("content_filter", "prompt")
     body: Any = filtered.value.body
     assert body["innererror"]["content_filter_result"]["violence"]["filtered"] is True
-    answer = running.post(sdk.api_key, "/v1/messages", {"model": f"{account}/gpt-4o", "messages": HI, "max_tokens": 5})
-    assert answer.json()["content"]
+
+
+@both
+def test_anthropics_client_with_a_deployment(running: Gateway, user_token: str, account: str) -> None:
+    asked: Any = {"model": f"{account}/gpt-4o", "messages": HI, "max_tokens": 50}
+    with anthropic.Anthropic(base_url=running.origin, api_key=user_token, max_retries=0) as client:
+        assert client.messages.create(**asked).content
+        with client.messages.stream(**asked) as stream:
+            message = stream.get_final_message()
+    # What filters say of the prompt comes before any model is named.
+    assert message.model == "gpt-4o-2024-08-06"
+    answer = running.post(user_token, "/v1/messages", {**asked, "stream": True})
     assert record_of(running, answer)["cost_pico"] > 0
 
 

@@ -36,6 +36,11 @@ SOURCES = {
 }
 
 
+def test_a_stream_starts_with_the_first_chunk_that_names_its_model():
+    start = feed(chat.StreamReader(), CHAT_STREAM)[0]
+    assert (start.id, start.model, start.created) == ("chatcmpl-1", "gpt-4.1", 1764115200)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_as_chat_chunks(source):
     stream = written(chat.StreamWriter(ask(stream_options={"include_usage": True})), SOURCES[source]())
