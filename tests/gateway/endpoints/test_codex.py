@@ -1,4 +1,4 @@
-"""Codex CLI, the real program, works for a user on models of Anthropic, Google and OpenAI through Gatehouse.
+"""Codex CLI, the real program, works for a user on models of any vendor through Gatehouse.
 
 It runs in a folder and with a home of its own. The sandbox plays the model: it calls the tools that the prompt names,
 and answers in words when it has their results. Codex sends more or less by the name of a model that it knows (patches
@@ -29,8 +29,10 @@ ACCOUNTS: dict[str, tuple[str, str, dict[str, str]]] = {
     "openai-main": ("openai", "/v1", {CLASSIC: CLASSIC}),
     "claude": ("anthropic", "/v1", {CLASSIC: CLAUDE, NEWEST: CLAUDE, CLAUDE: CLAUDE}),
     "google": ("google-gemini", "/v1beta", {CLASSIC: GEMINI, NEWEST: GEMINI, GEMINI: GEMINI}),
+    "together": ("together-ai", "/v1", {CLASSIC: CLASSIC, NEWEST: CLASSIC}),  # chats are all that it knows
 }
-OTHERS = ("claude", "google")
+OTHERS = ("claude", "google", "together")
+PRICE = {"metric": "per_1000_tokens", "value": {"input": 0.001, "output": 0.002}}
 # No telemetry, no look for updates, no store of plugins; commands run as the user, as in a container.
 CONFIG = """
 model_provider = "gatehouse"
@@ -127,6 +129,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, migrated_data: Path) -> Iter
                             "model_id": named,
                             "type": f"integration/model/{kind}",
                             "model_types": ["chat", "responses"] if kind == "openai" else ["chat"],
+                            **({"cost": PRICE} if kind == "together-ai" else {}),
                         }
                         for model, named in models.items()
                     ],
