@@ -25,7 +25,7 @@ from accounts.models import ApiToken
 from accounts.token_limits import limits_fault
 from accounts.words import counted
 from gateway.server.preflight import start_faults
-from providers import egress
+from providers import azure, egress
 from providers.models import Grant, Model, ProviderAccount
 from providers.pricing.current import public_prices
 from usage import partitioning, partitions, recounting, recovery, scheduled_exports
@@ -174,8 +174,9 @@ def check_keys() -> Iterator[Finding]:
 def check_egress() -> Iterator[Finding]:
     """Whether the addresses of enabled accounts may be connected to, and answer a connection."""
     for name, kind, base_url in ProviderAccount.objects.filter(enabled=True).values_list("name", "kind", "base_url"):
-        url = ProviderAccount(kind=kind, base_url=base_url).url
-        fault = egress.url_fault(url)
+        account = ProviderAccount(kind=kind, base_url=base_url)
+        url = account.url
+        fault = egress.url_fault(url) or (azure.address_fault(url) if account.vendor.deployments else "")
         if fault:
             yield Finding(
                 "egress", ERROR, f"{name}: {fault}", "Correct its address, or list the host in GATEHOUSE_EGRESS_ALLOW."

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from accounts.models import Team
-from gateway.doctor.checks import check_keys, check_narrowed, check_redis
+from gateway.doctor.checks import check_egress, check_keys, check_narrowed, check_redis
 from providers.credentials.kinds import Entra
 from providers.models import Model, ModelSubject, ProviderAccount
 from tests.support.fixtures import ACCOUNT, InstallationMaker
@@ -85,6 +85,13 @@ def test_accounts_without_a_key(db: None) -> None:
             account.credential = Entra("contoso.example", "client-1", "secret-of-azure")
         account.save()
     assert [finding.message for finding in check_keys()] == ["bare has no key."]
+
+
+def test_an_address_below_which_azure_has_nothing(db: None) -> None:
+    """As accounts have that were made before addresses of Azure were looked at."""
+    ProviderAccount(kind="azure-openai", name="azure", base_url="https://res.openai.azure.com").save()
+    (found,) = check_egress()
+    assert "https://res.openai.azure.com/openai/v1" in found.message
 
 
 def test_narrowed_models_where_any_name_passes(db: None) -> None:
