@@ -104,3 +104,13 @@ def test_retries_stay_within_their_budget(monkeypatch: pytest.MonkeyPatch) -> No
         assert asyncio.run(run.deliver(call)).status == 200
     assert upstreams.tried.count("first") == 20 + 2 + 4  # what is there at first, and a quarter of the others
     assert upstreams.tried.count("second") == 20
+
+
+def test_waits_double_with_jitter_and_a_provider_that_asks_for_more_gets_it() -> None:
+    for retry, middle in ((1, 0.2), (2, 0.4), (3, 0.8), (9, run.LONGEST_RETRY_DELAY_SECONDS)):
+        waits = [run._delay(0.2, retry, None) for _ in range(200)]
+        assert min(waits) >= middle * 0.75
+        assert max(waits) <= middle * 1.25
+        assert max(waits) - min(waits) > middle * 0.2, "callers that failed together do not come back together"
+    assert run._delay(0.2, 1, 3.0) == 3.0
+    assert run._delay(0.2, 1, 600.0) == run.LONGEST_RETRY_DELAY_SECONDS

@@ -266,7 +266,7 @@ def test_the_cheapest_target_that_does_well_answers(client: OpenAI, stages: list
 
 def test_callers_see_nothing_of_targets_that_fail_in_turn(client: OpenAI, stages: list[Stage]) -> None:
     """Two of three fail at any time, each in its own way: by status, by hanging up, by a stream that begins with an
-    error."""
+    error. Calls are whole and streamed in turn."""
 
     def hangs_up(turn: Turn) -> None:
         turn.begin_answer(100)
@@ -281,10 +281,16 @@ def test_callers_see_nothing_of_targets_that_fail_in_turn(client: OpenAI, stages
         up = number % 3
         for place, stage in enumerate(stages):
             stage.play(faults[(number + place) % len(faults)])
-        stages[up].play(lambda turn, name=NAMES[up]: turn.answer(completion(name, 5, 7)))
-        for _ in range(4):
+        ways = (answer_of(NAMES[up]), story(NAMES[up]))
+        stages[up].play(lambda turn, ways=ways: ways[b'"stream":true' in turn.body](turn))
+        for _ in range(2):
             answered.add(asked(client, "smart/chaos")[0])
+            answered.add(streamed(client, "smart/chaos"))
     assert answered == set(NAMES)
+
+
+def answer_of(name: str) -> Any:
+    return lambda turn: turn.answer(completion(name, 5, 7))
 
 
 def test_why_and_explain_say_it(server: Gateway, client: OpenAI) -> None:
@@ -427,8 +433,8 @@ def story(name: str) -> Any:
     return play
 
 
-def streamed(client: OpenAI) -> str:
-    stream = client.chat.completions.create(model="smart/hedged", messages=MESSAGES, stream=True, max_tokens=1)
+def streamed(client: OpenAI, model: str = "smart/hedged") -> str:
+    stream = client.chat.completions.create(model=model, messages=MESSAGES, stream=True, max_tokens=1)
     return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
 

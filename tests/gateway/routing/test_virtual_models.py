@@ -261,6 +261,18 @@ def test_a_status_that_is_not_listed_stands(client: OpenAI, stages: list[Stage])
     assert not stages[1].turns
 
 
+def test_what_a_provider_may_bill_is_not_paid_twice_where_the_rule_does_not_say_so(
+    client: OpenAI, stages: list[Stage]
+) -> None:
+    """A connection that broke after the request had gone out counts as a 502, which this model does not list."""
+    refused.append(502)
+    stages[0].play(lambda turn: turn.begin_answer(100))
+    with pytest.raises(InternalServerError) as broken:
+        said(client, "strict")
+    assert broken.value.status_code == 502
+    assert (len(stages[0].turns), len(stages[1].turns)) == (1, 0)
+
+
 def test_a_target_gets_its_own_parameters_and_headers(client: OpenAI, stages: list[Stage]) -> None:
     beta = {"OpenAI-Beta": "assistants=v2"}
     assert said(client, "changed", temperature=1, extra_headers=beta) == "one"
