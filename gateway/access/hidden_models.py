@@ -6,7 +6,7 @@ from accounts.caller import Caller
 from gateway.access import grants
 from gateway.access import models as access
 from gateway.access.listings import listings
-from gateway.access.model_names import base_of, stem
+from gateway.access.model_names import base_of, stems
 from providers.snapshot import AccountSnapshot
 
 
@@ -16,10 +16,13 @@ def looked_for(caller: Caller, account: AccountSnapshot) -> re.Pattern[bytes] | 
     ``None``: it hides none.
     """
     hidden = [model for model in account.models.values() if not grants.may_call(caller, account, model)]
-    stems = {stem(name) for model in hidden for name in (model.upstream_id, model.name) if name}
-    if not stems:
+    names = [name for model in hidden for name in (model.upstream_id, model.name) if name]
+    if not names:
         return None
-    forms = (re.escape(each.encode()).replace(rb"\-", rb"[._\s-]{1,8}") for each in sorted(stems, reverse=True))
+    forms = (
+        re.escape(each.encode()).replace(rb"\-", rb"[._\s-]{1,8}")
+        for each in sorted({stem for name in names for stem in stems(name)}, reverse=True)
+    )
     return re.compile(rb"(?<![a-z0-9])(?:" + b"|".join(forms) + rb")(?![a-z0-9])")
 
 

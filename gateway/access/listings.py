@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from gateway.access.model_names import plain, stem
+from gateway.access.model_names import plain, stems
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 from rules.unlisted import words_of
 
@@ -60,7 +60,8 @@ def listings(account: AccountSnapshot) -> Listings:
         lowered.setdefault(model.name.lower(), {})[model.name] = model
         for name in (model.upstream_id, model.name):
             exact.setdefault(name, {})[model.name] = model
-            by_stem.setdefault(stem(name), {})[model.name] = model
+            for stem in stems(name):
+                by_stem.setdefault(stem, {})[model.name] = model
             bare = name.rpartition("/")[2]
             if len(letters(bare)) >= MIN_LETTERS:
                 by_letters[letters(bare)] = (*by_letters.get(letters(bare), ()), model)

@@ -5,6 +5,7 @@ any name is not valid, and is never kept. :mod:`gateway.access.models` says who 
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from gateway.body.model_fields import MAX_NAME_CHARACTERS
@@ -24,6 +25,7 @@ ENDINGS = (
     (2, re.compile(r"(?:20)?\d\d-\d\d|\d\d-20\d\d")),
     (1, re.compile(r"latest|preview|exp|experimental|stable|beta|ga|default|v\d+|0|(?:19|20)\d{6}|\d{3,4}")),
 )
+LONGEST_ENDING = ENDINGS[0][0]
 SEPARATORS = re.compile(r"[._\s-]+")
 TAGS = re.compile(r"[:@]")
 FINE_TUNED = "ft:"
@@ -60,20 +62,59 @@ def _stem(name: str) -> str:
     return name
 
 
-def _without_decoration(name: str) -> str:
-    """Return a plain name without what is around it, once: what is left may be decorated, too."""
+def stems(name: str) -> tuple[str, ...]:
+    """Return the stems of all models that a name may be a version of, :func:`stem` first.
+
+    What is behind a name may be read in several ways: ``aa-10-08-2024`` is ``aa`` of a day, or ``aa-10`` of a month.
+    """
+    name = plain(name)
+    return _stems(name) if len(name) <= MAX_NAME_CHARACTERS else (name,)
+
+
+@lru_cache(maxsize=STEMS_KEPT)
+def _stems(name: str) -> tuple[str, ...]:
+    found = [_stem(name)]
+    if not name.startswith(FINE_TUNED):
+        words = _words(name)
+        left = {len(words)}  # how many words may be left, by any reading of those behind them
+        for count in range(len(words), 0, -1):
+            if count not in left:
+                continue
+            shorter = {
+                count - size
+                for size in _endings(words[max(0, count - LONGEST_ENDING) : count])
+                if any(words[: count - size])
+            }
+            left |= shorter
+            if not shorter:
+                found.append(plain("-".join(words[:count])) or name)
+    return tuple(dict.fromkeys(found))
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a plain name without what is before and behind all of them."""
     rest = name.rpartition("/")[2]  # behind Google's and Azure's resources, and makers
     prefix = PREFIXES.match(rest)
     rest = TAGS.split(rest[prefix.end() :] if prefix else rest, maxsplit=1)[0]  # before Ollama's and OpenRouter's tags
-    words = (SEPARATORS.sub("-", rest) or name).split("-")
+    return (SEPARATORS.sub("-", rest) or name).split("-")
+
+
+def _without_decoration(name: str) -> str:
+    """Return a plain name without what is around it, once: what is left may be decorated, too."""
+    words = _words(name)
     while (size := _ending(words)) and any(words[:-size]):
         del words[-size:]
     return plain("-".join(words)) or name
 
 
 def _ending(words: list[str]) -> int:
-    """Return how many of the last words say which version it is."""
-    return next((size for size, form in ENDINGS if form.fullmatch("-".join(words[-size:]))), 0)
+    """Return how many of the last words say which version it is: the most of them."""
+    return next(_endings(words), 0)
+
+
+def _endings(words: list[str]) -> Iterator[int]:
+    """Yield how many of the last words may do so, the most first."""
+    return (size for size, form in ENDINGS if form.fullmatch("-".join(words[-size:])))
 
 
 def is_fine_tuned(name: str) -> bool:

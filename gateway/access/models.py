@@ -7,7 +7,7 @@ from accounts.caller import Caller
 from gateway.access.accounts import _check_enabled
 from gateway.access.grants import may_call, may_call_all
 from gateway.access.listings import family_of, letters, listings, longest
-from gateway.access.model_names import is_fine_tuned, plain, stem
+from gateway.access.model_names import is_fine_tuned, plain, stems
 from gateway.body.model_fields import MAX_NAME_CHARACTERS
 from gateway.call.errors import InvalidRequest, ModelNotFound
 from gateway.directory.accounts import unlisted_model
@@ -132,7 +132,7 @@ def is_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
     exact = listed.by_name.get(plain(name), ())
     if any(may_call(caller, account, model) for model in exact):
         return False
-    return any(not may_call(caller, account, model) for model in listed.by_stem.get(stem(name), ()))
+    return any(not may_call(caller, account, model) for each in stems(name) for model in listed.by_stem.get(each, ()))
 
 
 def holds_narrowed(caller: Caller, account: AccountSnapshot, name: str) -> bool:

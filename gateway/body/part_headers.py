@@ -24,7 +24,8 @@ _parameter = re.compile(
 )
 # The one form in which every reader sees the same parameters.
 _disposition = re.compile(
-    rb'form-data(?:; ?[A-Za-z-]+\*?=(?:"(?:[^"\\]|\\.)*"|[^\s;"\\,=()<>@:/\[\]?{}]+))+\Z', re.IGNORECASE
+    rb'form-data(?:; ?[A-Za-z-]+\*?=(?:"(?:[^"\\]|\\.)*"|[^\s;"\\,=()<>@:/\[\]?{}\x00-\x1f\x7f-\xff]+))+\Z',
+    re.IGNORECASE,
 ).match
 _escaped = re.compile(rb"\\(.)")
 _kind = re.compile(rb"[^;]*")

@@ -142,7 +142,7 @@ def _data(raw: bytes) -> bytes:
     """Return the data of an event. Those that are written in one of three usual ways are not cut into lines."""
     if raw.startswith(b"data: "):
         first = raw.find(b"\n")
-        if first == len(raw) - 2 and raw.endswith(b"\n\n"):
+        if first == len(raw) - 2 and raw.endswith(b"\n\n") and raw.find(b"\r") < 0:
             return raw[6:-2].strip()
         if first == len(raw) - 3 and raw.endswith(b"\r\n\r\n") and raw.find(b"\r") == first - 1:
             return raw[6:-4].strip()

@@ -84,6 +84,7 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "default_models._meant": lambda text: default_models._meant(ME, operations.RESPONSE, text, prompt=True),
     "model_names.plain": names.plain,
     "model_names.stem": names.stem,
+    "model_names.stems": names.stems,
     "model_names.is_fine_tuned": names.is_fine_tuned,
     "model_names.base_of": names.base_of,
     "models.resolve": lambda text: models.resolve(ME, text, ""),
@@ -140,6 +141,8 @@ OURS = {
     "models._covers",
     "model_names._without_decoration",
     "model_names._ending",
+    "model_names._endings",
+    "model_names._words",
 }
 
 

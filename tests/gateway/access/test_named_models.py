@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.access import models as access
 from gateway.access import vendor_names
-from gateway.access.model_names import plain, stem
+from gateway.access.model_names import plain, stem, stems
 from gateway.access.named_models import check_configuration, for_account
 from gateway.body.json import decode_fields
 from gateway.body.model_fields import is_naming
@@ -155,6 +155,7 @@ def test_a_name_that_holds_a_narrowed_models_is_refused(name: str, opened: bool)
 def test_stems_are_stable(name: str) -> None:
     assert stem(name)
     assert stem(stem(name)) == stem(name) or name.lower().startswith(("ft:", "models/"))
+    assert stem(name) in stems(name)
     assert stem(name.upper()) == stem(f" {name} ") == stem(plain(name)) == stem(name)
 
 
@@ -167,6 +168,8 @@ SPELLED = st.sampled_from([str, str.upper, str.title, lambda name: f" {name} ", 
 
 
 @given(STEMS, WRITTEN, SPELLED)
+@example("aa-00", ("{}-08-2024", "{}"), str)
+@example("aa-10-pro", ("{}-20240806-v2:0", "{}"), str.upper)
 def test_no_way_of_writing_leads_to_a_narrowed_model(name: str, forms: tuple[str, str], spell: Any) -> None:
     """Whatever is put behind a name, and before both."""
     written = name
