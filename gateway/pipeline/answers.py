@@ -11,6 +11,7 @@ from gateway.billing import usage as metering
 from gateway.body import sse
 from gateway.call.by_size import by_size
 from gateway.call.operation import HEARD
+from gateway.call.shortened import shortened
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.cleaning import cleaned
 from gateway.pipeline.kinds import is_due, may_stream, starts_events
@@ -22,6 +23,7 @@ from providers.dialects.openai import failed_response
 from providers.dialects.reported import WORDS, error_in, has_result
 from providers.redaction import TURN_BYTES, redactor
 from providers.upstream.failures import BrokenAnswer
+from providers.upstream.pieces import LARGE_BYTES, Pieces
 
 UPSTREAM_ERROR = "upstream_error"
 SHOWN = frozenset({"null", "{}", "[]"})
@@ -33,14 +35,17 @@ _encode = msgspec.json.Encoder().encode
 @dataclass(slots=True)
 class ReadAnswer:
     """What of an answer goes to the client; ``fields`` are its top-level fields, none when it is not a JSON object.
+    Those of a large one lack its long base64.
 
-    ``outcome`` is the status that decides about another attempt, where it is not ``status``.
+    ``outcome`` is the status that decides about another attempt, where it is not ``status``; ``provider`` is what is
+    still to be added at the end of the object.
     """
 
     status: int
-    body: bytes
+    body: bytes | Pieces
     fields: Mapping[str, msgspec.Raw]
     outcome: int = 0
+    provider: bytes = b""
 
 
 async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
@@ -49,11 +54,13 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     An error inside a 200 has the status that it should have had, unless a result is beside it.
     """
     if len(body) > TURN_BYTES:
-        return await _without_secrets(attempt, await by_size(len(body), _read, attempt, status, body))
+        read = await by_size(len(body), _read, attempt, status, body)
+        return await _without_secrets(attempt, read, body)
     # What is small, as most answers are, needs neither a thread nor turns for others.
     read = _read(attempt, status, body)
-    passed = redactor(attempt.target.account.secrets).whole(read.body)
-    if read.fields and passed != read.body:
+    whole = _with_provider(body, read.provider) if read.provider else body
+    passed = redactor(attempt.target.account.secrets).whole(whole)
+    if read.fields and passed != whole:
         read.fields = sse.fields_of(passed)
     read.body = passed
     return read
@@ -61,7 +68,9 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
 
 def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     """Do what :func:`read_answer` does, except for the secrets."""
-    fields = _read_fields(attempt, status, body)
+    text, fields = _short_fields(body) if len(body) > LARGE_BYTES else (body, None)
+    if fields is None:
+        fields = _read_fields(attempt, status, body)
     if status >= 300:
         refusal = error_in(attempt.spoken, body, fields, due=True) or ReportedError(
             status, body[:MESSAGE_CHARACTERS].decode("utf-8", "replace")
@@ -72,7 +81,7 @@ def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         return ReadAnswer(status, body, fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
-    if (body.find(b"rror") >= 0 or fields.keys() <= WORDS) and (error := _error_in(attempt, body, fields)) is not None:
+    if (text.find(b"rror") >= 0 or fields.keys() <= WORDS) and (error := _error_in(attempt, text, fields)) is not None:
         note_error(attempt, error)
         if not has_result(fields):
             return ReadAnswer(error.status, body, fields)
@@ -82,15 +91,30 @@ def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     if failed is not None:
         note_error(attempt, failed)
     outcome = failed.status if failed is not None else status
-    return ReadAnswer(status, _with_provider(attempt, body, fields), fields, outcome)
+    return ReadAnswer(status, body, fields, outcome, _provider(attempt, body, fields))
 
 
-async def _without_secrets(attempt: Attempt, read: ReadAnswer) -> ReadAnswer:
-    """Return ``read`` without the account's secrets: what is kept of an answer has none either."""
-    passed = await cleaned(attempt.target.account, read.body)
-    if read.fields and passed != read.body:
+def _short_fields(body: bytes) -> tuple[bytes, Mapping[str, msgspec.Raw] | None]:
+    """Return a large answer's text and its fields without its long base64; the body and ``None`` where it is of no
+    use.
+    """
+    short = shortened(body)
+    try:
+        return (body, None) if short is None else (short.text, _fields.decode(short.text))
+    except (ValueError, RecursionError):
+        return body, None
+
+
+async def _without_secrets(attempt: Attempt, read: ReadAnswer, body: bytes) -> ReadAnswer:
+    """Return ``read``, of which ``body`` is the body, without the account's secrets: what is kept of an answer has none
+    either.
+    """
+    passed = await cleaned(attempt.target.account, body)
+    if read.fields and passed != body:
         read.fields = await by_size(len(passed), sse.fields_of, passed)
     read.body = passed
+    if read.provider and passed.rfind(b"}") >= 0:  # it was there, unless a secret ended so
+        read.body = (_in_pieces if len(passed) > LARGE_BYTES else _with_provider)(passed, read.provider)
     return read
 
 
@@ -122,18 +146,18 @@ def _failed_response(attempt: Attempt, fields: Mapping[str, msgspec.Raw]) -> Rep
 async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     """Read an answer that was converted, whose usage is in the record already."""
     read = await by_size(len(converted.body), _read_converted, attempt, converted)
-    return await _without_secrets(attempt, read)
+    return await _without_secrets(attempt, read, converted.body)
 
 
 def _read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     if converted.failure is not None:
         note_error(attempt, ReportedError(converted.status, converted.failure.message))
-    body = converted.body
     fields: Mapping[str, msgspec.Raw] = {}
+    provider = b""
     if converted.failure is None and converted.media_type == JSON:
-        fields = _fields.decode(body)
-        body = _with_provider(attempt, body, fields)
-    return ReadAnswer(converted.status, body, fields)
+        fields = _fields.decode(converted.body)
+        provider = _provider(attempt, converted.body, fields)
+    return ReadAnswer(converted.status, converted.body, fields, provider=provider)
 
 
 def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msgspec.Raw]:
@@ -172,14 +196,21 @@ def note_error(attempt: Attempt, error: ReportedError) -> None:
     record.error_message = redactor(attempt.target.account.secrets).beginning(error.message, MESSAGE_CHARACTERS)
 
 
-def _with_provider(attempt: Attempt, body: bytes, fields: Mapping[str, msgspec.Raw]) -> bytes:
-    """Return the answer with ``"provider"`` added at its end; one that is not an object, or names one itself, as it
-    came.
-    """
+def _provider(attempt: Attempt, body: bytes, fields: Mapping[str, msgspec.Raw]) -> bytes:
+    """Return ``"provider"`` as an answer gets it at its end; nothing for one that is not an object, or names one."""
     if not fields and body.strip() != b"{}":
-        return body
+        return b""
     if "provider" in fields or attempt.spoken.name != "openai":
-        return body
+        return b""
+    return (b"," if fields else b"") + b'"provider":' + _encode(attempt.target.account.provider)
+
+
+def _with_provider(body: bytes, provider: bytes) -> bytes:
     end = body.rindex(b"}")
-    comma = b"," if fields else b""
-    return b"".join((body[:end], comma, b'"provider":', _encode(attempt.target.account.provider), body[end:]))
+    return b"".join((body[:end], provider, body[end:]))
+
+
+def _in_pieces(body: bytes, provider: bytes) -> Pieces:
+    """Return what :func:`_with_provider` does without a copy of the body."""
+    view, end = memoryview(body), body.rindex(b"}")
+    return Pieces((view[:end], provider, view[end:]))

@@ -17,7 +17,7 @@ from gateway.pipeline import convert
 from gateway.pipeline.answers import ReadAnswer, read_answer, read_converted, without_events
 from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.convert import build_request
-from gateway.pipeline.kinds import Kind, read_kind
+from gateway.pipeline.kinds import Kind, is_due, read_kind
 from gateway.pipeline.replies import (
     ANTHROPIC_ID_HEADER,
     EVENT_STREAM,
@@ -38,6 +38,7 @@ from providers.dialects.neutral import Failure
 from providers.dialects.wire import plain
 from providers.redaction import redactor
 from providers.upstream.client import UpstreamAnswer, UpstreamRequest, no_count
+from providers.upstream.pieces import Pieces
 
 OVERLOADED, ANTHROPICS_OVERLOADED = 503, 529
 
@@ -156,7 +157,7 @@ async def _whole_reply(attempt: Attempt, answer: UpstreamAnswer, first: bytes) -
         await record_answer(attempt.call, read.fields)
     mistyped = read.fields and ("content-type" not in answer.headers or (first and not is_json(answer)))
     headers = reply_headers(attempt, answer, read.status, JSON if mistyped else "")
-    return Reply(read.status, headers, read.body)
+    return _with_body(attempt.call, read, headers)
 
 
 async def _converted_reply(attempt: Attempt, answer: UpstreamAnswer, conversion: Conversion, body: bytes) -> Reply:
@@ -167,7 +168,20 @@ async def _converted_reply(attempt: Attempt, answer: UpstreamAnswer, conversion:
         await record_answer(attempt.call, read.fields)
         await convert.keep_response(attempt.call, attempt.target, plain(read.fields))
     headers = reply_headers(attempt, answer, read.status, converted.media_type)
-    return Reply(read.status, [*headers, *_wait(answer, converted.failure)], read.body)
+    return _with_body(attempt.call, read, [*headers, *_wait(answer, converted.failure)])
+
+
+def _with_body(call: Call, read: ReadAnswer, headers: list[tuple[bytes, bytes]]) -> Reply:
+    """Return the reply with an answer's body. A large one that only passes is not joined from its pieces."""
+    body = read.body
+    if isinstance(body, bytes) or not is_due(call):
+        return Reply(read.status, headers, bytes(body))
+    return Reply(read.status, [*headers, (b"content-length", str(len(body)).encode())], stream=_copies(body))
+
+
+async def _copies(body: Pieces) -> AsyncIterator[bytes]:
+    async for piece in body:
+        yield bytes(piece)
 
 
 def _wait(answer: UpstreamAnswer, failure: Failure | None) -> list[tuple[bytes, bytes]]:

@@ -15,6 +15,7 @@ from providers.dialects.conversions import DOORS, SIDES, ChatConversion
 from providers.dialects.failures import DialectError
 from providers.dialects.neutral import Settings
 from providers.upstream.pieces import LARGE_BYTES
+from tests.gateway.pipeline.test_usage_records import record_of
 from tests.support.calls import CHAT_PATH
 from tests.support.installation import Gateway
 from tests.support.vendor_accounts import CLAUDE_PATH, GEMINI_PATH, model_of
@@ -168,3 +169,27 @@ def test_it_reaches_a_vendor_of_the_same_dialect_byte_for_byte(
     response = gateway.post(token, "/v1/messages", content=json.dumps(asked).encode())
     assert response.status_code == 200, response.text
     assert {**vendor.body, "model": ""} == {**asked, "model": ""}
+
+
+# --- answers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_large_answer_that_is_converted_comes_whole(gateway: Gateway, token: str, vendor: VendorUpstream) -> None:
+    vendor.answer(CLAUDE_PATH, {**MESSAGE, "content": [{"type": "text", "text": IMAGE}]})
+    response = gateway.post(token, CHAT_PATH, {**_chat(), "model": model_of("anthropic")})
+    assert response.status_code == 200, response.text
+    assert response.json()["choices"][0]["message"]["content"] == IMAGE
+    assert response.content.endswith(b',"provider":"anthropic"}')
+    assert response.headers["content-length"] == str(len(response.content))
+    assert record_of(gateway, response)["bytes_out"] == len(response.content)
+
+
+def test_a_large_answer_that_passes_is_metered(gateway: Gateway, token: str, vendor: VendorUpstream) -> None:
+    said = {"content": [{"type": "text", "text": f"{IMAGE} error"}], "filler": {"data": IMAGE}}
+    answer = {**MESSAGE, **said}
+    vendor.answer(CLAUDE_PATH, answer)
+    response = gateway.post(token, "/v1/messages", {**ASKED["messages"][0], "model": model_of("anthropic")})
+    assert response.status_code == 200, response.text
+    assert response.json() == answer
+    record = record_of(gateway, response)
+    assert (record["output_tokens"], record["price_gaps"], record["error_class"]) == (20, "", "")
