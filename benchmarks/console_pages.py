@@ -145,8 +145,7 @@ def _step(count: int) -> dict[tuple[str, str], float]:
 
     settings.ALLOWED_HOSTS = ["testserver"]
     call_command("migrate", verbosity=0)
-    if UsageRecord.objects.all()[:1].count() == 0:
-        _people()
+    _people()
     there = UsageRecord.objects.count()
     if there < count:
         _took(f"{count - there:,} records", lambda: _fill(there, count))
@@ -171,6 +170,8 @@ def _people() -> None:
     from accounts.models import ApiToken, User
     from providers.models import Grant, Model, ProviderAccount
 
+    if User.objects.exists():
+        return
     User.objects.create_superuser("root@example.com")
     mia = User.objects.create_user("mia@example.com")
     people = User.objects.bulk_create(User(email=f"user{n}@example.com") for n in range(CALLERS))
@@ -184,9 +185,9 @@ def _people() -> None:
             Grant.objects.create(account=account, user=mia, role="manager")
 
 
-def _columns(count: int, vendor: str) -> dict[str, str]:
+def _columns(there: int, count: int, vendor: str) -> dict[str, str]:
     """Return what a made-up record's columns hold, as SQL of its number, caller and model."""
-    moment = f"{time.time():.0f} - n * {DAYS * 86400 / count:.9f}"
+    moment = f"{time.time():.0f} - (n - {there}) * {DAYS * 86400 / (count - there):.9f}"
     if vendor == "postgresql":
         digits = "lpad(to_hex(({})::bigint), {}, '0')".format
         identity = f"({digits(f'1000 * ({moment})', 12)} || '7000' || '8' || {digits('n', 15)})::uuid"
@@ -228,7 +229,7 @@ def _share(number: int) -> str:
 
 
 def _fill(there: int, count: int) -> None:
-    """Write the records from number ``there`` on in one statement; indexes of PostgreSQL are made afterwards."""
+    """Write the records from number ``there`` on in one statement, and make PostgreSQL's indexes afterwards."""
     from django.db import connection
 
     from tests.support.usage_rows import USUAL
@@ -236,7 +237,7 @@ def _fill(there: int, count: int) -> None:
 
     table = UsageRecord._meta.db_table
     constants = USUAL | {"error_message": "", "estimated": False, "trace_id": "", "model_resolved": "", "decision": {}}
-    values = {name: _literal(value) for name, value in constants.items()} | _columns(count, connection.vendor)
+    values = {name: _literal(value) for name, value in constants.items()} | _columns(there, count, connection.vendor)
     skewed = ", ".join(
         f"CAST(floor({size} * {_share(n)} * {_share(n)}) AS INTEGER) AS {name}"
         for n, (name, size) in enumerate((("caller", CALLERS), ("model", MODELS)), 1)
@@ -247,11 +248,20 @@ def _fill(there: int, count: int) -> None:
         before = f"WITH RECURSIVE s(n) AS (SELECT {there + 1} UNION ALL SELECT n + 1 FROM s WHERE n < {count})"  # noqa: S608
         numbers = "s"
     columns = ", ".join(f'"{name}"' for name in values)
+    indexes = UsageRecord._meta.indexes if connection.vendor == "postgresql" else []
     with connection.cursor() as cursor:
+        if indexes:
+            cursor.execute("SET statement_timeout = 0")
+        with connection.schema_editor() as editor:
+            for index in indexes:
+                editor.remove_index(UsageRecord, index)
         cursor.execute(
             f"INSERT INTO {table} ({columns}) {before} SELECT {', '.join(values.values())} "  # noqa: S608 - names of ours
             f"FROM (SELECT n, {skewed} FROM {numbers}) AS made"
         )
+        with connection.schema_editor() as editor:
+            for index in indexes:
+                editor.add_index(UsageRecord, index)
 
 
 def _literal(value: Any) -> str:

@@ -92,7 +92,8 @@ class PostgresServer:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.owner = _postgres_owner()
-        _make_postgres_data(directory, self.owner)
+        if not directory.exists():
+            _make_postgres_data(directory, self.owner)
 
     @property
     def url(self) -> str:
