@@ -149,13 +149,15 @@ def _step(count: int) -> dict[tuple[str, str], float]:
     there = UsageRecord.objects.count()
     if there < count:
         _took(f"{count - there:,} records", lambda: _fill(there, count))
-        _took("their sums", rebuild)
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute("SET work_mem = '256MB'")
+            _took("their sums", rebuild)
+            if connection.vendor == "postgresql":
+                cursor.execute("RESET work_mem")
                 _took("VACUUM ANALYZE", lambda: cursor.execute("VACUUM ANALYZE"))
-        else:
-            with connection.cursor() as cursor:
-                _took("ANALYZE", lambda: cursor.execute("PRAGMA optimize"))
+            else:
+                _took("ANALYZE", lambda: cursor.execute("ANALYZE"))
     return {(role, page): took for role in ROLES for page, took in _measured(role)}
 
 

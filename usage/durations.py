@@ -10,7 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Count, Q, Sum
+import msgspec
+from django.db.models import Count, Q
 
 from usage.recounting import Slot
 from usage.rollups import BOUNDS, SHORTEST_US
@@ -20,6 +21,7 @@ from usage.sums_table import UsageTime
 SAMPLE: Final = 2000
 """How many of one caller's calls are looked at."""
 COLUMNS: Final = {UsageTime.LATENCY: "latency_us", UsageTime.FIRST_TOKEN: "ttft_us"}
+_decode: Final = msgspec.json.Decoder(dict[int, int]).decode
 CALLER: Final = frozenset({"subject_type", "subject_name"})
 
 
@@ -57,7 +59,8 @@ def durations(span: Span, parts: Parts, measure: int) -> Durations:
             found.update(dict(timed.values_list(Slot(COLUMNS[measure])).annotate(n=Count("pk")).order_by()))
         elif shared:
             times = UsageTime.objects.filter(part.condition, times_within(span), measure=measure)
-            found.update(dict(times.values_list("slot").annotate(n=Sum("calls")).order_by()))
+            for slots in times.values_list("slots", flat=True):
+                found.update(_decode(slots))
         else:
             newest = records_of(span, part).filter(~Q(**{COLUMNS[measure]: None}), error_class="")
             values = newest.order_by("-created_at").values_list(COLUMNS[measure], flat=True)[:SAMPLE]

@@ -5,12 +5,16 @@ was folded or is still new. Any process with a ledger folds; when none does, pag
 :mod:`usage.recounting` makes a day's sums again from its records.
 """
 
+import hashlib
+import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
+import msgspec
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.models import Min, QuerySet
 from django.utils import timezone
@@ -19,17 +23,22 @@ from usage import rollups
 from usage.sums_table import CUTS, DAYS, DIMENSIONS, HOURS, NEW, NEW_METADATA, SUMS, Cut, SumsState, UsageSum, UsageTime
 
 SUM_TABLE: Final = UsageSum._meta.db_table
-TIME_TABLE: Final = UsageTime._meta.db_table
-TIME_DIMENSIONS: Final = ("account", "model", "measure", "slot")
 MOST_ROWS: Final = 20_000
 """New rows a transaction."""
 MOST_VALUES: Final = 200
 """Values of a metadata key that a day has rows for; the others are summed as :data:`OTHER`."""
 OTHER: Final = "(other)"
+CHUNK: Final = 500
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DETAILS_KEPT: Final = timedelta(days=2)
+"""How long there are sums by the hour in detailed cuts: what is shown by the hour, and as long before."""
 HOURS_KEPT: Final = timedelta(days=200)
 """How long there are sums by the hour at least: two spans of 90 days, and some room. Those by the day stay."""
 DAY: Final = timedelta(days=1)
 LOCK_NOT_AVAILABLE: Final = "55P03"
+
+_decode: Final = msgspec.json.Decoder(dict[int, int]).decode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 @contextmanager
@@ -100,24 +109,62 @@ def fold_all(using: str = DEFAULT_DB_ALIAS) -> None:
 
 def fold_now(using: str, most: int) -> int:
     """Do what :func:`fold` does, within :func:`alone`."""
-    connection, moved = connections[using], 0
+    connection, moved, recent = connections[using], 0, details_since() - DAY
     sums = UsageSum.objects.using(using)
     with connection.cursor() as cursor:
         ends = {part: _end(sums, part, most) for part in (NEW, NEW_METADATA)}
         if ends[NEW_METADATA]:
             _bound_values(sums.filter(part=NEW_METADATA, id__lte=ends[NEW_METADATA]))
         for cut in CUTS:
-            if ends[cut.new]:
-                for by_day, part in ((False, cut.hours), (True, cut.days)):
-                    cursor.execute(_sum_statement(connection.vendor, cut, part, by_day), [ends[cut.new]])
-        for part, end in ends.items():
-            moved += sums.filter(part=part, id__lte=end)._raw_delete(using) if end else 0
-        times = UsageTime.objects.using(using)
-        if end := _end(times, NEW, most):
-            for by_day, part in ((False, HOURS), (True, DAYS)):
-                cursor.execute(_time_statement(connection.vendor, part, by_day), [end])
-            moved += times.filter(part=NEW, id__lte=end)._raw_delete(using)
-    return moved
+            if end := ends[cut.new]:
+                since = recent if cut.detailed else BEGINNING
+                cursor.execute(_statement(connection.vendor, cut, cut.hours, False), [end, since])
+                cursor.execute(_statement(connection.vendor, cut, cut.days, True), [end, BEGINNING])
+    for part, end in ends.items():
+        moved += sums.filter(part=part, id__lte=end)._raw_delete(using) if end else 0
+    sums.filter(part__in=[cut.hours for cut in CUTS if cut.detailed], bucket__lt=recent)._raw_delete(using)
+    return moved + _fold_times(using, most)
+
+
+def _fold_times(using: str, most: int) -> int:
+    times = UsageTime.objects.using(using)
+    new = times.filter(part=NEW).order_by("id").values_list("bucket", "account", "model", "measure", "slots", "id")
+    rows, found = list(new[:most]), dict[tuple[Any, ...], Counter[int]]()
+    for bucket, *others, slots, _ in rows:
+        for part, begins in ((HOURS, bucket), (DAYS, rollups.midnight(bucket))):
+            found.setdefault((part, begins, *others), Counter()).update(_decode(slots))
+    if not rows:
+        return 0
+    keys = {_key(place): place for place in found}
+    for some in _chunks(list(keys)):
+        known: Any = times.filter(key__in=some).values_list("key", "slots")
+        for key, slots in known:
+            found[keys[key]].update(_decode(slots))
+        merged = [_time_row(key, keys[key], found[keys[key]]) for key in some]
+        times.bulk_create(merged, update_conflicts=True, unique_fields=["key"], update_fields=["calls", "slots"])
+    return times.filter(part=NEW, id__lte=rows[-1][-1])._raw_delete(using)
+
+
+def _time_row(key: uuid.UUID, place: tuple[Any, ...], slots: "Counter[int]") -> UsageTime:
+    part, bucket, account, model, measure = place
+    named = {"part": part, "bucket": bucket, "account": account, "model": model, "measure": measure}
+    counts = _encode(dict(sorted(slots.items()))).decode()
+    return UsageTime(key=key, calls=slots.total(), slots=counts, **named)
+
+
+def _key(place: tuple[Any, ...]) -> uuid.UUID:
+    text = "\x1f".join(map(str, place))
+    return uuid.UUID(bytes=hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16])
+
+
+def _chunks(keys: list[uuid.UUID]) -> Iterator[list[uuid.UUID]]:
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]
+
+
+def details_since() -> datetime:
+    """Return from when on detailed cuts have sums by the hour; for a day before it, too, while clocks differ."""
+    return rollups.midnight(timezone.now()) - DETAILS_KEPT
 
 
 def _end(rows: "QuerySet[Any]", part: int, most: int) -> int:
@@ -144,21 +191,9 @@ def _bound_values(rows: "QuerySet[UsageSum]") -> None:
 
 
 @cache
-def _sum_statement(vendor: str, cut: Cut, part: int, by_day: bool) -> str:
-    """Return the statement that adds the new rows up to an id to a part."""
+def _statement(vendor: str, cut: Cut, part: int, by_day: bool) -> str:
+    """Return the statement that adds the new rows up to an id, of some hours, to a part."""
     chosen = {name: name if name in cut.dimensions else "''" for name in DIMENSIONS}
-    return _statement(vendor, SUM_TABLE, (part, cut.new), by_day, chosen, SUMS)
-
-
-@cache
-def _time_statement(vendor: str, part: int, by_day: bool) -> str:
-    return _statement(vendor, TIME_TABLE, (part, NEW), by_day, {name: name for name in TIME_DIMENSIONS}, ("calls",))
-
-
-def _statement(
-    vendor: str, table: str, parts: tuple[int, int], by_day: bool, chosen: dict[str, str], sums: tuple[str, ...]
-) -> str:
-    part, new = parts
     grouped = [name for name, value in chosen.items() if name == value]
     if vendor == "postgresql":
         bucket = "date_trunc('day', bucket, 'UTC')" if by_day else "bucket"
@@ -168,13 +203,15 @@ def _statement(
     else:
         bucket = "substr(bucket, 1, 10) || ' 00:00:00'" if by_day else "bucket"
         key = f"substr(SHA256({' || char(31) || '.join([str(part), bucket, *grouped])}), 1, 32)"
-    columns = ", ".join(["key", "part", "bucket", *chosen, *sums])
-    added = ", ".join(f"SUM({name})" for name in sums)
-    # Names of ours only. In the order of their keys, as nobody else does this at the same time.
-    return (
-        f"INSERT INTO {table} ({columns}) SELECT {key}, {part}, {bucket}, {', '.join(chosen.values())}, {added} "  # noqa: S608
-        f"FROM {table} WHERE part = {new} AND id <= %s GROUP BY {', '.join([bucket, *grouped])} "
-        f"ON CONFLICT (key) DO UPDATE SET {', '.join(f'{name} = {table}.{name} + excluded.{name}' for name in sums)}"
+    columns = ", ".join(["key", "part", "bucket", *chosen, *SUMS])
+    added = ", ".join(f"SUM({name})" for name in SUMS)
+    told_apart = ", ".join([bucket, *grouped])
+    both = ", ".join(f"{name} = {SUM_TABLE}.{name} + excluded.{name}" for name in SUMS)
+    return (  # names of ours only
+        f"INSERT INTO {SUM_TABLE} ({columns}) "  # noqa: S608
+        f"SELECT {key}, {part}, {bucket}, {', '.join(chosen.values())}, {added} "
+        f"FROM {SUM_TABLE} WHERE part = {cut.new} AND id <= %s AND bucket >= %s GROUP BY {told_apart} "
+        f"ON CONFLICT (key) DO UPDATE SET {both}"
     )
 
 

@@ -9,15 +9,15 @@ found again, and the pages of old servers go on to see what they wrote.
 import hashlib
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, transaction
-from django.db.models import CharField, F, QuerySet, Sum, Value
+from django.db.models import CharField, F, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 
 from usage import folding, recounting, rollups
 from usage.old_hours import UsageHour
-from usage.sums_table import NEW, WHOLE, UsageSum
+from usage.sums_table import SUMS as ALL_SUMS
 
 TAKEN: Final = "taken:"
 SERIALIZATION_FAILURE: Final = "40001"
@@ -58,19 +58,17 @@ def _take(day: datetime, using: str) -> int:
 
 
 def give_back(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Fill the table of old releases from the sums, for going back to one."""
-    sums = UsageSum.objects.using(using).filter(part__in=(WHOLE.hours, NEW)).values_list("bucket", *DIMENSIONS)
-    rows = sums.annotate(**{name: Sum(name) for name in SUMS}).order_by()
+    """Fill the table of old releases from the records, for going back to one."""
     with transaction.atomic(using=using):
         UsageHour.objects.using(using).all()._raw_delete(using)
-        found = rows.iterator(2000)
-        while some := [_old_row(*values) for values in islice(found, 1000)]:
+        found = recounting.hours_between(None, None, using)
+        while some := [_old_row(*key, total=total) for key, total in islice(found, 1000)]:
             UsageHour.objects.using(using).bulk_create(some)
 
 
-def _old_row(hour: datetime, *others: Any) -> UsageHour:
-    named = dict(zip((*DIMENSIONS, *SUMS), others, strict=True))
-    return UsageHour(key=_key(hour, *others[: len(DIMENSIONS)]), hour=hour, **named)
+def _old_row(hour: datetime, *dimensions: str, total: list[int]) -> UsageHour:
+    sums = {name: amount for name, amount in zip(ALL_SUMS, total, strict=True) if name in SUMS}
+    return UsageHour(key=_key(hour, *dimensions), hour=hour, **dict(zip(DIMENSIONS, dimensions, strict=True)), **sums)
 
 
 def _key(hour: datetime, *dimensions: str) -> str:

@@ -3,7 +3,9 @@
 Of days before :func:`usage.folding.sealed_until` records may be gone: their sums are all that is left, and stay.
 """
 
-from datetime import datetime, timedelta
+import operator
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -27,13 +29,14 @@ from django.db.models.functions import Cast, Left
 from usage import folding, rollups
 from usage.folding import DAY
 from usage.models import UsageRecord
+from usage.report import MetadataValue
 from usage.sums_table import CUTS, DAYS, HOURS, METADATA, NEW, SUMS, UsageSum, UsageTime
 
 GROUPS: Final = rollups.READ[1 : rollups.GROUPED - 1]
 """The columns of records that say what they count for, but hour and batch."""
-AMOUNTS: Final = slice(rollups.GROUPED, len(rollups.READ) - 3)
 WINDOW: Final = timedelta(hours=6)
 """Of how much time the sums are in memory at once."""
+MICROSECOND: Final = timedelta(microseconds=1)
 ALL: Final = 10**9
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -90,11 +93,34 @@ def counted(since: datetime, until: datetime, using: str) -> rollups.Added:
         slots: Any = timed.values_list("hour", "account", "model_asked", "slot").annotate(n=Count("pk")).order_by()
         for hour, account, asked, slot, calls in slots:
             added.times[(hour, account, asked, measure, slot)] = calls
-    if added.keys:
-        for hour, *row in records.exclude(metadata={}).values_list("hour", *rollups.READ).iterator(2000):
-            _, account, _, kind, subject, _, _, error, *_, metadata = row
-            added.count_metadata((hour, account, kind, subject), metadata, (error, row[AMOUNTS]))
+    for key in added.keys:
+        valued = records.annotate(value=Left(MetadataValue(key), rollups.VALUE_CHARACTERS)).filter(value__gt="")
+        for hour, account, value, *total in (
+            valued.values_list("hour", "account", "value").annotate(**amounts()).order_by()
+        ):
+            added.metadata[(hour, account, key, value)] = [int(amount) for amount in total]
     return added
+
+
+def hours_between(
+    since: datetime | None, until: datetime | None, using: str
+) -> Iterator[tuple[tuple[Any, ...], list[int]]]:
+    """Yield the sums of records by the hour, oldest first: its beginning, account, model, caller's type and name, and
+    teams, with what they come to in the order of ``SUMS``."""
+    ends = UsageRecord.objects.using(using).aggregate(first=Min("created_at"), last=Max("created_at"))
+    if ends["first"] is None:
+        return
+    begun = rollups.floor(max(since or ends["first"], ends["first"]))
+    past = min(until or ends["last"] + MICROSECOND, ends["last"] + MICROSECOND)
+    while begun < past:
+        sums: dict[tuple[Any, ...], list[int]] = {}
+        ended = min(begun + WINDOW, past)
+        for (hour, account, asked, *caller), total in counted(max(begun, since or begun), ended, using).calls.items():
+            moment = datetime.fromisoformat(f"{hour}:00").replace(tzinfo=UTC)
+            key = (moment, account, rollups.model_name(account, asked), *caller[:3])
+            sums[key] = list(map(operator.add, sums.get(key, [0] * len(SUMS)), total))
+        yield from sorted(sums.items())
+        begun = ended
 
 
 def grouped(records: "QuerySet[Any]", *columns: str) -> "QuerySet[Any, Any]":
@@ -149,7 +175,7 @@ def differences(day: datetime, using: str = DEFAULT_DB_ALIAS) -> list[str]:
         recorded = _combined(records.aggregate(**amounts()))
         sums = UsageSum.objects.using(using).filter(bucket__gte=day, bucket__lt=day + DAY)
         for cut in CUTS:
-            for part in (cut.hours, cut.days):
+            for part in (cut.days,) if cut.detailed and day < folding.details_since() else (cut.hours, cut.days):
                 summed = _combined(sums.filter(part__in=(part, cut.new)).aggregate(**sum_all))
                 if cut is not METADATA and summed != recorded:
                     wrong = [f"{name} {summed[name]:,} for {recorded[name]:,}" for name in _wrong(summed, recorded)]

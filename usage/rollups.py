@@ -34,11 +34,12 @@ BOUNDS: Final = tuple(round(SHORTEST_US * 2 ** (n / STEPS_AN_OCTAVE)) for n in r
 """Where slots of durations begin, in microseconds: eight to each doubling, from 0.1 ms to almost an hour."""
 
 _SUM_COLUMNS: Final = ("part", "bucket", *DIMENSIONS, *SUMS)
-_TIME_COLUMNS: Final = ("part", "bucket", "account", "model", "measure", "slot", "calls")
+_TIME_COLUMNS: Final = ("part", "bucket", "account", "model", "measure", "calls", "slots")
 
 Sums = list[int]
 Groups = dict[tuple[Any, ...], Sums]
 _read: Final = operator.itemgetter(*READ)
+_encode: Final = msgspec.json.Encoder().encode
 _object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -66,16 +67,16 @@ class Added:
                 place = (hour, account, asked, UsageTime.FIRST_TOKEN, bisect_right(BOUNDS, first))
                 self.times[place] = self.times.get(place, 0) + 1
         if self.keys and metadata != "{}":
-            self.count_metadata((hour, account, kind, name), _object(metadata), (error, amounts), sign)
+            self.count_metadata((hour, account), _object(metadata), (error, amounts), sign)
 
     def count_metadata(
-        self, caller: tuple[str, ...], metadata: dict[str, Any], counts: tuple[str, list[Any]], sign: int = 1
+        self, place: tuple[str, str], metadata: dict[str, Any], counts: tuple[str, list[Any]], sign: int = 1
     ) -> None:
-        """Add a record to the values of its metadata that are summed: its hour, account and caller, and what counts."""
+        """Add a record to the values of its metadata that are summed: its hour and account, and what counts."""
         for key in self.keys:
             value = metadata.get(key)
             if value and isinstance(value, str):
-                group = (*caller, key, value[:VALUE_CHARACTERS])
+                group = (*place, key, value[:VALUE_CHARACTERS])
                 _sum(self.metadata.setdefault(group, [0] * len(SUMS)), *counts, sign)
 
     def uncount(self, values: tuple[Any, ...], before: tuple[Any, ...]) -> None:
@@ -87,8 +88,8 @@ class Added:
         """Store it as new rows, in the caller's transaction."""
         rows = [(NEW, *_named(group), "", "", *total) for group, total in _by_model(self.calls).items()]
         rows += [
-            (NEW_METADATA, f"{hour}:00:00", account, "", kind, name, *[""] * 4, key, value, *total)
-            for (hour, account, kind, name, key, value), total in self.metadata.items()
+            (NEW_METADATA, f"{hour}:00:00", account, *[""] * 7, key, value, *total)
+            for (hour, account, key, value), total in self.metadata.items()
         ]
         _append(UsageSum._meta.db_table, _SUM_COLUMNS, rows, using)
         _append(UsageTime._meta.db_table, _TIME_COLUMNS, [*_time_rows(self.times)], using)
@@ -160,8 +161,12 @@ def _by_model(groups: Groups) -> Groups:
 
 
 def _time_rows(times: dict[tuple[Any, ...], int]) -> Iterable[tuple[Any, ...]]:
+    slots: dict[tuple[Any, ...], dict[int, int]] = {}
     for (hour, account, asked, measure, slot), calls in times.items():
-        yield NEW, f"{hour}:00:00", account, model_name(account, asked), measure, slot, calls
+        found = slots.setdefault((hour, account, model_name(account, asked), measure), {})
+        found[slot] = found.get(slot, 0) + calls
+    for (hour, *others), found in slots.items():
+        yield NEW, f"{hour}:00:00", *others, sum(found.values()), _encode(found).decode()
 
 
 def _append(table: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], using: str) -> None:

@@ -1,9 +1,10 @@
 """Queries of sums: for a span and some dimensions, the rows of the smallest cut that has them.
 
-Of whole days the sums by the day, at the edges those by the hour, and what is not folded yet. A span of minutes is
-summed from the records themselves, under the same names.
+Of whole days the sums by the day, at the edges those by the hour, and what is not folded yet. Where a cut has none by
+the hour any more, and for a span of minutes, records are summed, under the same names.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,12 +13,13 @@ from django.db.models import Case, F, Q, QuerySet, Sum, TextField, Value, When
 from django.db.models.functions import Cast, Concat, Left
 
 from usage import rollups
+from usage.folding import details_since, sealed_until
 from usage.metric_query import Bucket
 from usage.models import UsageRecord
 from usage.recounting import amounts
 from usage.report import MetadataValue
 from usage.rollups import floor
-from usage.sums_table import CUTS, DAYS, HOURS, SUMS, Cut, UsageSum
+from usage.sums_table import CUTS, DAYS, HOURS, METADATA, SUMS, Cut, UsageSum
 
 HOURS_SHOWN: Final = 49
 """Ranges of more hours than this are shown by the day."""
@@ -96,27 +98,38 @@ def with_metadata(parts: Parts, key: str) -> Parts:
     return tuple(Part(part.condition, part.dimensions | {"meta_key", "meta_value"}, key) for part in parts)
 
 
-def sums_of(span: Span, part: Part, columns: tuple[str, ...], *, stepped: bool = False) -> "QuerySet[Any, Any]":
-    """Return rows of ``columns``, the step when ``stepped`` (see :func:`step_at`), and the sums in ``SUMS``' order."""
-    chosen: QuerySet[Any]
-    if span.exact:
-        chosen, added = records_of(span, part, columns), amounts()
-        step: Any = Bucket(MINUTES.seconds)
-    else:
-        cut = smallest({*columns, *part.dimensions})
-        chosen = UsageSum.objects.filter(part.condition, _within(cut, span))
-        chosen = chosen.filter(meta_key=part.key) if part.key else chosen
-        added = {name: Sum(name) for name in SUMS}
-        # The beginning of a time's text, in both databases, costs less than their functions for days.
-        step = Left(Cast("bucket", TextField()), DAY_CHARACTERS if span.by_day else HOUR_CHARACTERS)
-    names = list(columns)
+def sums_of(span: Span, part: Part, columns: tuple[str, ...], *, stepped: bool = False) -> Iterator[tuple[Any, ...]]:
+    """Yield rows of ``columns``, the step when ``stepped`` (see :func:`step_at`), and the sums in ``SUMS``' order.
+
+    The same columns may come several times, to be added up.
+    """
+    if span.exact or (part.key and not part.dimensions <= set(METADATA.dimensions)):
+        yield from _summed(records_of(span, part, columns), span, columns, stepped=stepped)
+        return
+    cut = smallest({*columns, *part.dimensions})
+    summed, unsummed = _ranges(cut, span)
+    chosen = UsageSum.objects.filter(part.condition, summed)
+    chosen = chosen.filter(meta_key=part.key) if part.key else chosen
+    yield from _summed(chosen, span, columns, stepped=stepped)
+    for start, end in unsummed:
+        yield from _summed(records_of(Span(start, end), part, columns), span, columns, stepped=stepped)
+
+
+def _summed(
+    chosen: "QuerySet[Any]", span: Span, columns: tuple[str, ...], *, stepped: bool
+) -> Iterator[tuple[Any, ...]]:
+    of_records = chosen.model is UsageRecord
+    names, added = list(columns), amounts() if of_records else {name: Sum(name) for name in SUMS}
     if stepped:
-        chosen = chosen.annotate(step=step)
+        # The beginning of a time's text, in both databases, costs less than their functions for days.
+        moment = Cast("created_at" if of_records else "bucket", TextField())
+        text = Left(moment, DAY_CHARACTERS if span.by_day else HOUR_CHARACTERS)
+        chosen = chosen.annotate(step=Bucket(MINUTES.seconds) if span.exact else text)
         names.append("step")
     # Something constant to group by makes one row out of the whole, like any other.
     groups = chosen.annotate(whole=Value(1)).values("whole", *names).order_by()
     sums = {f"sum_{name}": aggregate for name, aggregate in added.items()}
-    return groups.annotate(**sums).values_list(*names, *sums)
+    yield from groups.annotate(**sums).values_list(*names, *sums)
 
 
 def step_at(span: Span, step: Any) -> datetime:
@@ -133,21 +146,35 @@ def smallest(dimensions: set[str]) -> Cut:
 
 def times_within(span: Span) -> Q:
     """Return the condition for the counts of durations of a span."""
-    return _within(Cut((), HOURS, DAYS), span)
+    return _ranges(Cut((), HOURS, DAYS), span)[0]
 
 
-def _within(cut: Cut, span: Span) -> Q:
-    new = Q(part=cut.new, bucket__gte=span.start, bucket__lt=span.end)
-    first, past = rollups.midnight(span.start), rollups.midnight(span.end)
-    first = first if first == span.start else first + DAY
-    if first >= past:
-        return new | Q(part=cut.hours, bucket__gte=span.start, bucket__lt=span.end)
-    found = new | Q(part=cut.days, bucket__gte=first, bucket__lt=past)
-    if span.start < first:
-        found |= Q(part=cut.hours, bucket__gte=span.start, bucket__lt=first)
-    if past < span.end:
-        found |= Q(part=cut.hours, bucket__gte=past, bucket__lt=span.end)
-    return found
+def _ranges(cut: Cut, span: Span) -> tuple[Q, list[tuple[datetime, datetime]]]:
+    """Return the condition for a cut's rows of a span, and of which times at its edges records are summed."""
+    start, end = span.start, span.end
+    if start.hour or end.hour:
+        start, end = _whole_where_records_are_gone(start, end)
+    first, past = rollups.midnight(start), rollups.midnight(end)
+    first = first if first == start else first + DAY
+    hours = [(start, first), (past, end)] if first < past else [(start, end)]
+    days = [(first, past)] if first < past else []
+    unsummed = []
+    if cut.detailed:
+        since = details_since()
+        unsummed = [(begun, min(ended, since)) for begun, ended in hours if begun < min(ended, since)]
+        hours = [(max(begun, since), ended) for begun, ended in hours]
+    found = Q(pk__in=[])
+    for part, ranges in ((cut.days, days), (cut.hours, hours), (cut.new, days + hours)):
+        for begun, ended in ranges:
+            if begun < ended:
+                found |= Q(part=part, bucket__gte=begun, bucket__lt=ended)
+    return found, unsummed
+
+
+def _whole_where_records_are_gone(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Return a span that begins and ends with a day where nothing tells a part of the day from the rest any more."""
+    sealed = sealed_until() or start
+    return rollups.midnight(start) if start < sealed else start, rollups.midnight(end) if end < sealed else end
 
 
 def records_of(span: Span, part: Part, columns: tuple[str, ...] = ()) -> "QuerySet[UsageRecord]":

@@ -44,20 +44,24 @@ day."""
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Sums by some dimensions: the numbers of its parts, and the part that its rows come from."""
+    """Sums by some dimensions: the numbers of its parts, and the part that its rows come from.
+
+    A ``detailed`` one has almost as many rows by the hour as there are records: it has those of the last days only.
+    """
 
     dimensions: tuple[str, ...]
     hours: int
     days: int
     new: int = NEW
+    detailed: bool = False
 
 
 _CALLER: Final = ("subject_type", "subject_name")
 MODELS: Final = Cut(("account", "model", "outcome", "batch"), 11, 12)
 CALLERS: Final = Cut((*_CALLER, "teams", "token"), 21, 22)
-ACCOUNT_CALLERS: Final = Cut(("account", *_CALLER, "teams", "token"), 31, 32)
-WHOLE: Final = Cut(CALL_DIMENSIONS, 41, 42)
-METADATA: Final = Cut(("account", *_CALLER, "meta_key", "meta_value"), 51, 52, NEW_METADATA)
+ACCOUNT_CALLERS: Final = Cut(("account", *_CALLER, "teams", "token"), 31, 32, detailed=True)
+WHOLE: Final = Cut(CALL_DIMENSIONS, 41, 42, detailed=True)
+METADATA: Final = Cut(("account", "meta_key", "meta_value"), 51, 52, NEW_METADATA)
 CUTS: Final = (MODELS, CALLERS, ACCOUNT_CALLERS, WHOLE, METADATA)
 """From few rows to many."""
 
@@ -112,9 +116,10 @@ class UsageSum(models.Model):
 
 
 class UsageTime(models.Model):
-    """How many answered calls of one hour or day on one model took how long: the count of one slot of durations.
+    """How many answered calls of one hour or day on one model took how long.
 
-    ``measure`` is :data:`LATENCY` or :data:`FIRST_TOKEN`; ``slot`` see :func:`usage.rollups.slot`.
+    ``measure`` is :data:`LATENCY` or :data:`FIRST_TOKEN`. ``slots`` are counts by the slots of durations of
+    :data:`usage.rollups.BOUNDS`, as JSON: ``{"57": 3}``; ``calls`` is their sum. New rows have no key.
     """
 
     LATENCY, FIRST_TOKEN = 0, 1
@@ -125,17 +130,16 @@ class UsageTime(models.Model):
     account = models.CharField(max_length=64)
     model = models.CharField(max_length=365)
     measure = models.SmallIntegerField()
-    slot = models.SmallIntegerField()
     calls = models.BigIntegerField()
+    slots = models.TextField(default="{}", db_default="{}")
 
     class Meta:
         indexes = [
             models.Index(fields=["part", "bucket"], name="usage_time_time"),
-            models.Index(fields=["part", "model", "bucket"], name="usage_time_model"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.bucket:%Y-%m-%d %H} {self.model} {self.slot}"
+        return f"{self.bucket:%Y-%m-%d %H} {self.model} {self.calls}"
 
 
 class SumsState(models.Model):

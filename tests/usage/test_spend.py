@@ -25,9 +25,13 @@ ONE_ACCOUNT = spend.narrowed(spend.ALL, Q(account="a1"), "account")
 MANAGER = (*ONE_ACCOUNT, *spend.narrowed(ALICE, ~Q(account="a1"), "account"))
 
 
-@pytest.fixture
-def stored(db: None, settings: Any) -> None:
-    """Records of two weeks, one in three hours, of which some are folded and some are new."""
+@pytest.fixture(params=[2, 400])
+def stored(request: pytest.FixtureRequest, db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of ten days, one in three hours, of which some are folded and some are new.
+
+    Detailed cuts have sums by the hour of the last two days, which are later than that, or of all.
+    """
+    monkeypatch.setattr(folding, "DETAILS_KEPT", timedelta(days=request.param))
     settings.USAGE_METADATA_KEYS = ("env",)
     lines = []
     for number in range(80):

@@ -42,13 +42,18 @@ def lines():
 DAY = NOON.replace(hour=0)
 
 
+def parts_of(cut):
+    """Return the parts of a cut that have all: detailed ones by the hour those of the last days only."""
+    return () if cut is METADATA else (cut.days,) if cut.detailed else (cut.hours, cut.days)
+
+
 def sums(database):
     """Return the sums of all hours and those of all records, in one form; all other cuts have to be the same."""
     total = report([], using=database).total
     names = [name for name in rollups.SUMS if hasattr(total, name)]
     found = []
     for cut in CUTS:
-        for part in (cut.hours, cut.days) if cut is not METADATA else ():
+        for part in parts_of(cut):
             rows_of = list(UsageSum.objects.using(database).filter(part__in=(part, cut.new)))
             cost = sum(row.cost_high for row in rows_of) * rollups.SPLIT + sum(row.cost_low for row in rows_of)
             found.append({name: sum(getattr(row, name) for row in rows_of) for name in names} | {"cost": cost})
@@ -56,8 +61,8 @@ def sums(database):
     return found[0], {name: getattr(total, name) for name in names} | {"cost": total.cost_pico}
 
 
-def whole_hours(database):
-    return UsageSum.objects.using(database).filter(part=WHOLE.hours)
+def whole_days(database):
+    return UsageSum.objects.using(database).filter(part=WHOLE.days)
 
 
 def fold(database):
@@ -75,7 +80,7 @@ def test_sums_agree_with_records(database):
         assert summed["attempts"] == 8
         if UsageSum.objects.using(database).filter(part=NEW).exists():
             fold(database)
-    assert set(whole_hours(database).values_list("model", flat=True)) == {"openai-main/gpt-4o-mini", "nope"}
+    assert set(whole_days(database).values_list("model", flat=True)) == {"openai-main/gpt-4o-mini", "nope"}
     assert recounting.differences(DAY, database) == []
 
 
@@ -123,7 +128,7 @@ def test_rebuilding_makes_the_same(database, settings):
     fold(database)
     before = contents(database)
     assert recounting.differences(DAY, database) == []
-    UsageSum.objects.using(database).filter(part=WHOLE.hours).update(attempts=99)
+    UsageSum.objects.using(database).filter(part=WHOLE.days).update(attempts=99)
     UsageTime.objects.using(database).all()[0].delete(using=database)
     assert len(recounting.differences(DAY, database)) == 2
     assert recounting.rebuild(database) == 1
@@ -162,9 +167,7 @@ def test_what_an_old_server_stores_gets_into_the_sums(database):
     """It writes records and its own table of sums, and no new rows."""
     rows.store(lines(), database)
     UsageSum.objects.using(database).all().delete()
-    handover.give_back(database)
-    assert UsageHour.objects.using(database).count() == 0
-    recounting.rebuild(database)
+    UsageTime.objects.using(database).all().delete()
     handover.give_back(database)
     assert UsageHour.objects.using(database).count() == 4
     seen_by_old_servers = UsageHour.objects.using(database).aggregate(n=Sum("attempts"))["n"]

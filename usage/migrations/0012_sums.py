@@ -1,5 +1,7 @@
 """Tables of sums by the hour and the day, in several cuts."""
 
+from typing import Any
+
 from django.db import migrations, models
 
 SUMS = (
@@ -18,6 +20,15 @@ SUMS = (
     "cost_high",
     "cost_low",
 )
+
+
+def vacuum_often(apps: Any, editor: Any) -> None:
+    """New rows come and go all the time, and take the place of others only when those are vacuumed."""
+    if editor.connection.vendor == "postgresql":
+        for table in ("usage_usagesum", "usage_usagetime"):
+            editor.execute(
+                f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000)"
+            )
 
 
 class Migration(migrations.Migration):
@@ -69,14 +80,10 @@ class Migration(migrations.Migration):
                 ("account", models.CharField(max_length=64)),
                 ("model", models.CharField(max_length=365)),
                 ("measure", models.SmallIntegerField()),
-                ("slot", models.SmallIntegerField()),
                 ("calls", models.BigIntegerField()),
+                ("slots", models.TextField(db_default="{}", default="{}")),
             ],
-            options={
-                "indexes": [
-                    models.Index(fields=["part", "bucket"], name="usage_time_time"),
-                    models.Index(fields=["part", "model", "bucket"], name="usage_time_model"),
-                ]
-            },
+            options={"indexes": [models.Index(fields=["part", "bucket"], name="usage_time_time")]},
         ),
+        migrations.RunPython(vacuum_often, migrations.RunPython.noop),
     ]
