@@ -5,6 +5,7 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
@@ -19,10 +20,10 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm
 
 from accounts import two_factor
+from accounts.admin_filters import SUGGESTED, NameFilter
 from accounts.forms import UserChangeForm, UserCreationForm, VirtualAccountForm
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
-from accounts.numbers import whole_number
-from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
+from accounts.scoped_admin import Scope, ScopedAdmin, choices_for, once
 from accounts.scoped_inlines import ReadOnlyInline, ScopedInline
 from accounts.token_admin import TokenAdmin, state_label
 
@@ -54,6 +55,7 @@ class TokenInline(ReadOnlyInline):
     model = ApiToken
     fields = ("link", "prefix", "state", "expires_at", "last_used_at")
     verbose_name_plural = "Tokens"
+    find = ("name", "prefix")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return self.fields
@@ -68,6 +70,8 @@ class TeamsOfUserInline(ScopedInline):
     verbose_name = "team"
     verbose_name_plural = "Teams"
     autocomplete_fields = ("team",)
+    ordering = ("team__name",)
+    find = ("team__name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).select_related("team")
@@ -79,9 +83,32 @@ class MemberInline(ScopedInline):
     verbose_name_plural = "Members"
     autocomplete_fields = ("user",)
     ordering = ("user__email",)
+    find = ("user__email", "user__first_name", "user__last_name")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).select_related("user")
+
+
+class TeamFilter(NameFilter):
+    """A team, among those that the person manages: whose members people are."""
+
+    title = "team"
+    parameter_name = "team"
+    column = "teams__name"
+
+    def names(self, request: HttpRequest, model_admin: Any) -> QuerySet[Any]:
+        scope = model_admin.scope(request)
+        teams = Team.objects.all() if scope.sees_all else Team.objects.filter(pk__in=scope.teams)
+        return teams.values_list("name", flat=True)[:SUGGESTED]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{self.column: self.value().strip()}) if self.value() else queryset
+
+
+class OwnerFilter(TeamFilter):
+    """The team that owns an application."""
+
+    column = "team__name"
 
 
 @admin.register(User)
@@ -103,7 +130,7 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
         "is_auditor",
         "last_login",
     )
-    list_filter = ("is_active", "is_staff", "is_superuser", "is_auditor", "teams")
+    list_filter = ("is_active", "is_staff", "is_superuser", "is_auditor", TeamFilter)
     search_fields = ("email", "first_name", "last_name")
     search_help_text = "E-mail address or name"
     ordering = ("email",)
@@ -142,6 +169,8 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
 
     @display(description="password")
     def password_state(self, user: User) -> str:
+        if not settings.PASSWORD_SIGN_IN:
+            return f"Not asked for: people sign in with {settings.OIDC_NAME}"
         said, offer = (
             ("Set", "change it") if user.has_usable_password() else ("None: no sign-in with a password", "set one")
         )
@@ -177,6 +206,7 @@ class UserAdmin(DjangoUserAdmin, ScopedAdmin):  # type: ignore[misc]
         return TemplateResponse(request, "console/confirm.html", context)
 
     @display(description="access")
+    @once
     def access(self, user: User) -> str:
         return self.admin_site.access_of(user)
 
@@ -222,6 +252,7 @@ class TeamAdmin(ScopedAdmin):
         return self.readonly_fields if self.scope(request).everything else (*self.readonly_fields, "name")
 
     @display(description="access")
+    @once
     def access(self, team: Team) -> str:
         return self.admin_site.access_of(team)
 
@@ -234,22 +265,6 @@ class TeamAdmin(ScopedAdmin):
         return int(team.managers)
 
 
-class TeamFilter(admin.SimpleListFilter):
-    """The owning team, among those that the person manages."""
-
-    title = "team"
-    parameter_name = "team"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        scope = model_admin.scope(request)
-        teams = Team.objects.all() if scope.sees_all else Team.objects.filter(pk__in=scope.teams)
-        return [(str(pk), name) for pk, name in teams.values_list("pk", "name")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        team = whole_number(self.value() or "")
-        return queryset if team is None else queryset.filter(team=team)
-
-
 @admin.register(VirtualAccount)
 class VirtualAccountAdmin(ScopedAdmin):
     """Applications' identities; the managers of the owning team make and edit them."""
@@ -257,7 +272,7 @@ class VirtualAccountAdmin(ScopedAdmin):
     rights = frozenset({"view", "add", "change"})
     form = VirtualAccountForm
     list_display = ("name", "display_name", "team", "enabled", "token_count", "created_at")
-    list_filter = ("enabled", TeamFilter)
+    list_filter = ("enabled", OwnerFilter)
     list_select_related = ("team",)
     search_fields = ("name", "display_name")
     search_help_text = "Name"
@@ -294,6 +309,7 @@ class VirtualAccountAdmin(ScopedAdmin):
         return self.inlines if obj else ()
 
     @display(description="access")
+    @once
     def access(self, account: VirtualAccount) -> str:
         return self.admin_site.access_of(account)
 

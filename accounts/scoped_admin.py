@@ -7,6 +7,7 @@ id, actions, histories and choices all go through it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -33,6 +34,7 @@ from accounts.changes import Announced
 
 VERSION_FIELD = "_version"
 HISTORY_ENTRIES = 200
+SHOWN_ROWS = 50
 FILTER_CHARACTERS = 10_000
 SEARCH_CHARACTERS = 500
 """Each word is a condition on each column: SQLite refuses a thousand of them."""
@@ -92,6 +94,35 @@ def may_choose(scope: Scope, source: "Field[Any, Any]", targets: QuerySet[Any]) 
         return targets
     rule = _choice_rules.get(source.model)
     return rule(scope, source, targets) if rule else targets.none()
+
+
+def once(shown: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Work a column out once for each row: unfold asks several times for what it shows, and some cost queries."""
+    name = f"_{shown.__name__}_shown"
+
+    @wraps(shown)
+    def kept(page: Any, row: Any) -> Any:
+        if name not in row.__dict__:
+            row.__dict__[name] = shown(page, row)
+        return row.__dict__[name]
+
+    return kept
+
+
+def _shortened(items: list[Any]) -> list[Any]:
+    """Return rows and the lists of what goes with them, with the first few of each and how many more there are."""
+    shown: list[Any] = []
+    rows = 0
+    for item in items:
+        if isinstance(item, list):
+            shown.append(_shortened(item))
+            continue
+        rows += 1
+        if rows > SHOWN_ROWS:
+            more = sum(not isinstance(each, list) for each in items) - SHOWN_ROWS
+            return [*shown, f"and {more:,} more"]
+        shown.append(item)
+    return shown
 
 
 class ScopedFields:
@@ -306,7 +337,14 @@ class ScopedAdmin(ScopedFields, ModelAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         """Return the buttons of a row's page; for auditors those that change nothing."""
         found: list[Any] = super().get_actions_detail(request, object_id)
-        return [each for each in found if not self.scope(request).audits or each.path in self.reading_actions]
+        if not self.scope(request).audits:
+            return found
+        return [each for each in found if getattr(each, "path", None) in self.reading_actions]
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return what goes with the rows, the first few of each kind; the counts are whole."""
+        found, *rest = super().get_deleted_objects(objs, request)
+        return _shortened(found), *rest
 
     def found_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """Return the row with this id if the person may change it; raise ``Http404`` otherwise."""

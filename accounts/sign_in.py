@@ -1,4 +1,4 @@
-"""Bounds on wrong passwords, behind django-axes: who tries too often waits. API tokens have nothing to do with it.
+"""Bounds on wrong passwords and codes, behind django-axes: who tries too often waits. API tokens are not concerned.
 
 A try is counted before the password is looked at, so that a hundred at once are not a hundred tries; the right password
 takes it back. Three counts, over ``GATEHOUSE_SIGN_IN_PAUSE_MINUTES``: of a person from one address
@@ -167,7 +167,7 @@ def _drop_oldest() -> None:
 def _report(name: str, address: str) -> None:
     """Note in the log, and of a person who exists in the audit log, that an address has to wait."""
     tries, minutes = settings.SIGN_IN_TRIES, settings.SIGN_IN_PAUSE_MINUTES
-    wrong, wait = counted(tries, "wrong password"), counted(minutes, "minute")
+    wrong, wait = counted(tries, "failed sign-in"), counted(minutes, "minute")
     logger.warning("%s for one person from %s: no more for %s.", wrong, address, wait)
     person = User.objects.filter(email=name).first()
     if person is not None:  # what else was typed may be a password

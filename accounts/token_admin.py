@@ -19,7 +19,7 @@ from accounts import tokens
 from accounts.forms import TokenForm
 from accounts.issuing import roll_token
 from accounts.models import ApiToken
-from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
+from accounts.scoped_admin import Scope, ScopedAdmin, choices_for, once
 from accounts.sealing import seal, unseal
 from accounts.words import counted
 
@@ -210,6 +210,7 @@ class TokenAdmin(ScopedAdmin):
         return response
 
     @display(description="access")
+    @once
     def access(self, token: ApiToken) -> str:
         return self.admin_site.access_of(token)
 

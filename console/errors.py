@@ -77,12 +77,14 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
-def locked_out(request: HttpRequest, response: Any = None, credentials: Any = None) -> HttpResponse:
-    """Answer 429 to a sign-in after too many wrong passwords."""
+def locked_out(
+    request: HttpRequest, response: Any = None, credentials: Any = None, *, wrong: str = "wrong passwords or codes"
+) -> HttpResponse:
+    """Answer 429 to a sign-in after too many tries, which were ``wrong``."""
     minutes = settings.SIGN_IN_PAUSE_MINUTES
     answer = error_page(
         429,
-        "Too many wrong passwords",
+        f"Too many {wrong}",
         f"Wait {counted(minutes, 'minute')}, then try again. API tokens go on working meanwhile.",
         "An administrator can end the wait: manage.py unlock EMAIL.",
     )

@@ -42,6 +42,7 @@ PASSWORD_PAGES: Final = frozenset(
         "/admin/password_change/",
         "/admin/two-factor/",
         "/admin/sign-in/code/",
+        "/admin/sign-in/link/",
         "/admin/sign-in/invitation/",
     }
 )

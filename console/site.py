@@ -6,6 +6,7 @@ Every active user may sign in; what they see there is their scope (``accounts.sc
 from functools import update_wrapper
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
@@ -20,11 +21,13 @@ from django.views.decorators.debug import sensitive_variables
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
+from accounts import two_factor
 from accounts.acting import acting
 from accounts.models import Membership
 from accounts.scoped_admin import OUTSIDER, Scope, may_choose
 from accounts.sign_in import is_own_password
 from console.access import access_of, example_of
+from console.account_health import health_of
 from console.consequences import consequences
 from providers.models import ProviderAccount
 from providers.permissions import accounts_managed_by
@@ -69,6 +72,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Roles", "key_vertical", "providers.grant"),
             ("Channels", "campaign", "alerts.channel"),
             ("Audit log", "history", "accounts.auditentry"),
+            ("System health", "monitor_heart", "system_health"),
         ),
     ),
 )
@@ -78,9 +82,11 @@ ALSO_AT = {"usage.usagerecord": "requests/", "tokens": "accounts/apitoken/"}
 """Where pages of an entry are beside those below its own address."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 OWN_SIGN_IN = frozenset({"/admin/logout/", "/admin/password_change/", "/admin/two-factor/"})
-"""What auditors may change all the same: how they sign in themselves."""
+"""What auditors may change all the same, and who lacks a second factor that is required may open: how they sign in."""
 CALLS = frozenset({"playground"})
 """Entries for people who may call models from here."""
+SEES_ALL = frozenset({"system_health"})
+"""Entries for superusers and auditors."""
 # Tailwind's teal, which unfold's own purple gives way to.
 ACCENT = {
     "50": "oklch(98.4% .014 180.7)",
@@ -199,6 +205,10 @@ class ConsoleSite(UnfoldAdminSite):
         """Return the model that an example for a user or a token calls, and its types."""
         return example_of(owner)
 
+    def health_of(self, account: ProviderAccount) -> str:
+        """Return how an account does: its last test, its calls of the last hour and week, and its newest errors."""
+        return health_of(account)
+
     def consequences(self, account: ProviderAccount, *, renamed: bool = False) -> list[str]:
         """Return what breaks when the account is deleted, or only ``renamed``."""
         return consequences(account, renamed=renamed)
@@ -218,6 +228,14 @@ class ConsoleSite(UnfoldAdminSite):
         def acted(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             if self.scope(request).audits and request.method not in SAFE and request.path_info not in OWN_SIGN_IN:
                 raise PermissionDenied
+            if (
+                settings.REQUIRE_TWO_FACTOR
+                and request.path_info not in OWN_SIGN_IN
+                and not two_factor.is_on(request.user)
+            ):
+                if request.method not in SAFE:
+                    raise PermissionDenied
+                return redirect("admin:two_factor")
             with acting(str(request.user), "console"):
                 return view(request, *args, **kwargs)
 
@@ -233,6 +251,7 @@ class ConsoleSite(UnfoldAdminSite):
         context = {
             **self.each_context(request),
             **openid_link(request),
+            "passwords": settings.PASSWORD_SIGN_IN,
             "title": "Sign in",
             "app_path": request.get_full_path(),
             **(extra_context or {}),
@@ -249,6 +268,8 @@ class ConsoleSite(UnfoldAdminSite):
         return find(request)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if not settings.PASSWORD_SIGN_IN:
+            raise PermissionDenied
         request.current_app = self.name  # type: ignore[attr-defined]
         context = {**self.each_context(request), **(extra_context or {})}
         return OwnPassword.as_view(extra_context=context)(request)
@@ -262,7 +283,7 @@ def own_links(request: HttpRequest) -> list[dict[str, Any]]:
     if not request.user.is_authenticated:
         return []
     links = [{"title": "Two-factor sign-in", "link": reverse_lazy("admin:two_factor")}]
-    if request.user.has_usable_password():
+    if settings.PASSWORD_SIGN_IN and request.user.has_usable_password():
         links.insert(0, {"title": "Change password", "link": reverse_lazy("admin:password_change")})
     return links
 
@@ -282,6 +303,8 @@ def _entry(title: str, icon: str, name: str) -> dict[str, Any]:
         entry["permission"] = lambda request: _may_see(request, name)
     if name in CALLS:
         entry["permission"] = lambda request: not admin.site.scope(request).audits  # type: ignore[attr-defined]
+    if name in SEES_ALL:
+        entry["permission"] = lambda request: admin.site.scope(request).sees_all  # type: ignore[attr-defined]
     if name in ALSO_AT:
         parts = (str(entry["link"]), f"{reverse_lazy('admin:index')}{ALSO_AT[name]}")
         entry["active"] = lambda request: request.path.startswith(parts)

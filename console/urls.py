@@ -13,5 +13,6 @@ urlpatterns = [
     path("code/", sign_in.code, name="mfa_authenticate"),
     path("openid/", sign_in.openid, PROVIDER, name="openid_connect_login"),
     path("openid/callback/", sign_in.openid_callback, PROVIDER, name="openid_connect_callback"),
+    path("link/", sign_in.link, name="sign_in_link"),
     path("invitation/", sign_in.invitation, name="invitation"),
 ]

@@ -39,7 +39,7 @@ from gateway.config.env import (
 )
 from gateway.config.keyfiles import data_directory, key_from_file
 from gateway.config.logging_of import logging_of
-from gateway.config.openid import openid_app, openid_provider
+from gateway.config.openid import openid_app, openid_provider, password_sign_in
 from providers.egress import parse_allow_list
 
 # --- where state lives ------------------------------------------------------------------------------------------------
@@ -283,6 +283,8 @@ OIDC_NAME = text("GATEHOUSE_OIDC_NAME") or "single sign-on"
 OIDC_DOMAINS = [name.lower().removeprefix("@") for name in names("GATEHOUSE_OIDC_DOMAINS")]
 OIDC_TRUST_EMAIL = flag("GATEHOUSE_OIDC_TRUST_EMAIL", False)
 OIDC_PROVIDER = openid_provider(OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET)
+PASSWORD_SIGN_IN = password_sign_in(flag("GATEHOUSE_PASSWORD_SIGN_IN", True), OIDC_PROVIDER)
+REQUIRE_TWO_FACTOR = flag("GATEHOUSE_REQUIRE_TWO_FACTOR", False)
 SOCIALACCOUNT_PROVIDERS = openid_app(OIDC_PROVIDER, OIDC_NAME, OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET)
 SOCIALACCOUNT_ADAPTER = "accounts.openid.OpenId"
 SOCIALACCOUNT_LOGIN_ON_GET = True  # a form could not lead elsewhere: the pages' policy forbids it

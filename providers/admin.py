@@ -16,9 +16,9 @@ from django.utils.http import urlencode
 from fernet_fields import DecryptionError
 from unfold.decorators import action, display
 
-from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
+from accounts.scoped_admin import Scope, ScopedAdmin, choices_for, once
 from accounts.words import counted
-from providers import admin_views
+from providers import admin_rotation, admin_views
 from providers.admin_filters import AccountFilter, DeprecatedFilter, TypeFilter
 from providers.bound_secrets import ENCRYPTED
 from providers.credentials.kinds import FIELDS
@@ -65,9 +65,13 @@ class ProviderAccountAdmin(ScopedAdmin):
     search_help_text = "Name, address, organisation or project"
     ordering = ("name",)
     secret_lookups = ENCRYPTED
-    readonly_fields = ("created_at", "updated_at", "usage")
+    readonly_fields = ("created_at", "updated_at", "now")
     inlines = (GrantInline, ModelInline, AliasInline)
-    actions_detail = ("add_from_catalogue", "discover", "add_by_hand", "test_credentials")
+    actions_detail = (
+        {"title": "Add models", "icon": "playlist_add", "items": ["add_from_catalogue", "discover", "add_by_hand"]},
+        "test_credentials",
+        "rotate_key",
+    )
     fieldsets = (
         (None, {"fields": ("kind", "name", "keep_old_name", "rename_anyway", "enabled")}),
         (
@@ -157,8 +161,10 @@ class ProviderAccountAdmin(ScopedAdmin):
         return [*breaks, *found], *rest
 
     def get_fieldsets(self, request: HttpRequest, obj: DjangoModel | None = None) -> Any:
-        about = (("About", {"fields": ("usage", "created_at", "updated_at")}),) if obj else ()
-        return (*self.fieldsets, *about)
+        if obj is None:
+            return self.fieldsets
+        now = (("Now", {"fields": ("now",)}),)
+        return (*now, *self.fieldsets, ("About", {"fields": ("created_at", "updated_at")}))
 
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
         lost = _lost_by_moving(obj, form.cleaned_data) if change and obj.origin_changed() else []
@@ -197,9 +203,10 @@ class ProviderAccountAdmin(ScopedAdmin):
             return "for another host" if account.secret_fault("credentials") else "stored"
         return "none" if account.vendor.needs_key else "not needed"
 
-    @display(description="usage")
-    def usage(self, account: ProviderAccount) -> str:
-        return usage_link({"account": account.name}, "Calls of this account")
+    @display(description="how it does")
+    @once
+    def now(self, account: ProviderAccount) -> str:
+        return self.admin_site.health_of(account)
 
     @action(description="Add from catalogue", url_path="catalogue", icon="playlist_add")
     def add_from_catalogue(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -217,6 +224,10 @@ class ProviderAccountAdmin(ScopedAdmin):
     @action(description="Test credentials", url_path="test", icon="network_check")
     def test_credentials(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return admin_views.test_page(self, request, self.found_or_404(request, object_id))
+
+    @action(description="Replace the key", url_path="rotate", icon="key")
+    def rotate_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return admin_rotation.rotate_page(self, request, self.found_or_404(request, object_id))
 
 
 def _lost_by_moving(account: ProviderAccount, entered: dict[str, Any]) -> list[str]:

@@ -5,19 +5,20 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import DropdownFilter
 
+from accounts.admin_filters import NameFilter
 from providers.choices import MODEL_TYPES
 
 
-class AccountFilter(DropdownFilter):
-    """One of the accounts that the person manages, and no other name."""
+class AccountFilter(NameFilter):
+    """One of the accounts that the person manages."""
 
     title = "account"
     parameter_name = "account"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in model_admin.admin_site.account_names(request)]
+    def names(self, request: HttpRequest, model_admin: Any) -> list[str]:
+        found: list[str] = model_admin.admin_site.account_names(request)
+        return found
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(account__name=self.value()) if self.value() else queryset

@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from fernet_fields import DecryptionError
 
+from accounts import audit
 from accounts.words import counted
 from providers.catalogue.models import KnownModel, Seeded, choose, kind_of, known_models, seed
 from providers.discovery import DiscoveryFailed, discover
@@ -24,6 +25,8 @@ from providers.probe.verdict import LABELS
 
 # A run of four takes a minute at the worst; a page should not hang for longer than a few of them.
 MODELS_A_TEST = 12
+TESTED = "tested the credentials"
+"""How the audit log's note on a test begins: the account's page shows the newest one."""
 
 
 def catalogue_page(page: Any, request: HttpRequest, account: ProviderAccount) -> HttpResponse:
@@ -35,7 +38,7 @@ def catalogue_page(page: Any, request: HttpRequest, account: ProviderAccount) ->
     rows.sort(key=lambda row: row["retired"])
     empty = "The catalogue lists no models of this kind of account. Add them by hand."
     context = {"rows": rows, "empty": empty}
-    return _render(page, request, account, "providers/catalogue.html", "Add models from the catalogue", context)
+    return render(page, request, account, "providers/catalogue.html", "Add models from the catalogue", context)
 
 
 def offers_page(page: Any, request: HttpRequest, account: ProviderAccount) -> HttpResponse:
@@ -53,7 +56,7 @@ def offers_page(page: Any, request: HttpRequest, account: ProviderAccount) -> Ht
     there = set(account.models.values_list("name", flat=True))
     rows = [_row(known, known.name in there) for known in offered]
     context = {"rows": rows, "empty": "The server listed no models. Add them by hand."}
-    return _render(page, request, account, "providers/catalogue.html", "Models that the server offers", context)
+    return render(page, request, account, "providers/catalogue.html", "Models that the server offers", context)
 
 
 def _row(known: KnownModel, there: bool) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def test_page(page: Any, request: HttpRequest, account: ProviderAccount) -> Http
         "results": results,
         "most": MODELS_A_TEST,
     }
-    return _render(page, request, account, "providers/test.html", "Test credentials", context)
+    return render(page, request, account, "providers/test.html", "Test credentials", context)
 
 
 def _test(page: Any, request: HttpRequest, account: ProviderAccount, names: list[str]) -> list[dict[str, Any]]:
@@ -105,16 +108,31 @@ def _test(page: Any, request: HttpRequest, account: ProviderAccount, names: list
     except DecryptionError:
         page.message_user(request, undecryptable(account.name), "error")
         return []
-    return [_outcome(result) for result in results]
+    note_test(account, results)
+    return [outcome(result) for result in results]
 
 
-def _outcome(result: ProbeResult) -> dict[str, Any]:
+def note_test(account: ProviderAccount, results: list[ProbeResult]) -> None:
+    """Keep in the audit log what a test of the stored credentials came to."""
+    audit.note(account, f"{TESTED}: {summary(results)}")
+
+
+def summary(results: list[ProbeResult]) -> str:
+    """Return what a test came to: ``3 of 4 work``, with the first fault in its words."""
+    bad = [result for result in results if not result.ok]
+    first = f"; {bad[0].model}: {bad[0].detail}" if bad else ""
+    return f"{len(results) - len(bad)} of {len(results)} work{first}"
+
+
+def outcome(result: ProbeResult) -> dict[str, Any]:
+    """Return a result as the templates show it."""
     return {"result": result, "label": LABELS[result.state], "colour": "success" if result.ok else "danger"}
 
 
-def _render(
+def render(
     page: Any, request: HttpRequest, account: ProviderAccount, template: str, title: str, context: dict[str, Any]
 ) -> HttpResponse:
+    """Return a page of the account's."""
     shared = {
         **page.admin_site.each_context(request),
         "title": title,

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from unfold.decorators import display
 
-from accounts.scoped_admin import Scope, ScopedAdmin, choices_for
+from accounts.scoped_admin import Scope, ScopedAdmin, choices_for, once
 from rules import routes
 from rules.forms import TEAM_FORM, BudgetForm, RateLimitForm, RoutingForm
 from rules.models import Budget, RateLimit, RoutingRule, Rule
@@ -62,6 +62,7 @@ class RuleAdmin(ScopedAdmin):
         return f"{amounts} per {per}" if per else amounts
 
     @display(description="names that are not there")
+    @once
     def unknown_names(self, rule: Rule) -> str:
         found = missing_of(rule, Names()) if rule.pk else None
         return str(found) if found is not None else "None"

@@ -33,6 +33,7 @@ COMMANDS = {
     "revoke_token": "changes",
     "unlock": "changes",
     "reset_two_factor": "changes",
+    "sign_in_link": "changes",
     "apply": "changes",
     "seed_catalogue": "changes",
     "bind_key": "changes",

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter, TextFilter
 
+from accounts.admin_filters import NameFilter
 from accounts.models import ApiToken
 
 PERIODS = {
@@ -23,15 +24,13 @@ PERIODS = {
 MOST_OWNERS = 20
 
 
-class AccountFilter(DropdownFilter):
+class AccountFilter(NameFilter):
     title = "account"
     parameter_name = "account"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in model_admin.admin_site.account_names(request)]
-
-    def has_output(self) -> bool:
-        return True
+    def names(self, request: HttpRequest, model_admin: Any) -> list[str]:
+        found: list[str] = model_admin.admin_site.account_names(request)
+        return found
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(account=self.value()) if self.value() else queryset

@@ -15,6 +15,8 @@ from accounts.invitations import LIFETIME, invite
 from accounts.models import Membership, Team, User
 from console.pages.base import page
 
+SUGGESTED_TEAMS = 500
+
 
 def new(request: HttpRequest) -> HttpResponse:
     """Show the form; on POST add the person, if there is none with the address, and show the link once."""
@@ -23,19 +25,35 @@ def new(request: HttpRequest) -> HttpResponse:
     email = request.POST.get("email", request.GET.get("email", "")).strip().lower()
     errors: dict[str, str] = {}
     if request.method == "POST":
-        team = Team.objects.filter(name=request.POST.get("team", "")).first()
+        team = _team(request.POST.get("team", "").strip(), errors)
         role = Membership.Role.MANAGER if request.POST.get("role") == "manager" else Membership.Role.MEMBER
         person = _person(email, errors)
-        if person is not None:
+        if person is not None and not errors:
             with transaction.atomic():
                 if person.pk is None:
                     person.set_unusable_password()
                     person.save()
                 if team is not None:
                     Membership.objects.get_or_create(team=team, user=person, defaults={"role": role})
-                return _link(request, person, invite(person))
-    context = {"email": email, "errors": errors, "teams": list(Team.objects.values_list("name", flat=True)[:500])}
+                key = invite(person) if settings.PASSWORD_SIGN_IN else ""
+                return _link(request, person, key)
+    openid = "" if settings.PASSWORD_SIGN_IN else settings.OIDC_NAME
+    context = {
+        "email": email,
+        "team": request.POST.get("team", ""),
+        "manager": request.POST.get("role") == "manager",
+        "errors": errors,
+        "openid": openid,
+        "teams": list(Team.objects.values_list("name", flat=True)[:SUGGESTED_TEAMS]),
+    }
     return page(request, "console/invite.html", "Invite someone", context)
+
+
+def _team(name: str, errors: dict[str, str]) -> Team | None:
+    found = Team.objects.filter(name=name).first()
+    if name and found is None:
+        errors["team"] = f"There is no team {name}."
+    return found
 
 
 def _person(email: str, errors: dict[str, str]) -> User | None:
@@ -53,10 +71,12 @@ def _person(email: str, errors: dict[str, str]) -> User | None:
 
 
 def _link(request: HttpRequest, person: User, key: str) -> HttpResponse:
-    address = f"{reverse('invitation')}?{urlencode({'key': key})}"
+    """Show the link with which they choose a password; without a ``key`` that of the sign-in page."""
+    address = f"{reverse('invitation')}?{urlencode({'key': key})}" if key else reverse("admin:login")
     if settings.PUBLIC_URL:
         link = f"{settings.PUBLIC_URL.removesuffix(settings.BASE_PATH)}{address}"
     else:
         link = request.build_absolute_uri(address)
     context: dict[str, Any] = {"person": person, "link": link, "days": LIFETIME.days}
+    context["openid"] = "" if key else settings.OIDC_NAME
     return page(request, "console/invited.html", f"Invitation for {person.email}", context)

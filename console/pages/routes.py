@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from console.pages import (
+    health,
     invitations,
     models,
     overview,
@@ -30,6 +31,7 @@ ROUTES: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("tokens/new/", tokens.new, "token_new"),
     ("people/invite/", invitations.new, "invite"),
     ("two-factor/", two_factor.own, "two_factor"),
+    ("system-health/", health.system_health, "system_health"),
     ("spend/", spend.spend, "spend"),
     ("spend/export/", spend.export, "spend_export"),
     ("what-if/limit/", what_if.rate_limit, "what_if_rate_limit"),

@@ -24,6 +24,7 @@ from accounts import audit, two_factor
 from accounts.acting import acting
 from accounts.entering import enter
 from accounts.invitations import accept, open_invitation
+from accounts.recovery import who_recovers
 from accounts.sign_in import may_try
 from console.errors import error_page, locked_out
 
@@ -35,7 +36,10 @@ NAME_CHARACTERS = 150
 
 
 class SignIn(LoginView):
-    """Django's view, which ends in :func:`accounts.entering.enter`."""
+    """Django's view, which ends in :func:`accounts.entering.enter`. Where passwords are off, it looks at none."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return super().post(request, *args, **kwargs) if settings.PASSWORD_SIGN_IN else no_passwords()
 
     def form_valid(self, form: Any) -> Any:
         return enter(self.request, form.get_user(), self.get_success_url())
@@ -45,10 +49,7 @@ def openid_link(request: HttpRequest) -> dict[str, str]:
     """Return name and address of the sign-in by OpenID Connect, for a template; nothing without one."""
     if not settings.OIDC_PROVIDER:
         return {}
-    return {
-        "openid": settings.OIDC_NAME,
-        "openid_link": reverse("openid_connect_login", kwargs={"provider_id": settings.OIDC_PROVIDER}),
-    }
+    return {"openid": settings.OIDC_NAME, "openid_link": reverse("openid_connect_login")}
 
 
 @never_cache
@@ -64,7 +65,7 @@ def code(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
         if not may_try(request, person.email):
             clear_login(request)
-            return locked_out(request)
+            return locked_out(request, wrong="wrong codes")
         used = two_factor.check(person, request.POST.get("code", "").strip()[:CODE_CHARACTERS])
         if used:
             with acting(person.email, "console"):
@@ -79,25 +80,37 @@ def code(request: HttpRequest) -> HttpResponseBase:
 @never_cache
 def openid(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     """Lead to the provider, to sign in: what else django-allauth reads from the address has no pages here."""
-    from allauth.socialaccount.providers.openid_connect.views import login  # brings much that starting needs not
-
     if not settings.OIDC_PROVIDER:
         return _none()
     request.GET = QueryDict()
-    return _asking_provider(login, request, provider_id)
+    return _asking_provider("login", request, provider_id)
 
 
 @require_safe
 @never_cache
 def openid_callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     """Take the provider's answer. It counts as a try from this address until a sign-in comes of it."""
-    from allauth.socialaccount.providers.openid_connect.views import callback  # as above
-
     if not settings.OIDC_PROVIDER:
         return _none()
     if not may_try(request):
-        return locked_out(request)
-    return _asking_provider(callback, request, provider_id)
+        return locked_out(request, wrong="failed sign-ins")
+    return _asking_provider("callback", request, provider_id)
+
+
+@never_cache
+@csrf_protect
+def link(request: HttpRequest) -> HttpResponseBase:
+    """Let in whom ``manage.py sign_in_link`` made a link for. Opening it asks first: programs open links, too."""
+    person = who_recovers(request.GET.get("key", "")[:500])
+    if person is None:
+        if not may_try(request):
+            return locked_out(request, wrong="wrong links")
+        return error_page(404, "This link is not open", "It was used, or has ended. Make another on the server.")
+    if request.method == "POST":
+        with acting(person.email, "console"):
+            audit.note(person, "signed in with a link")
+        return enter(request, person)
+    return _outside(request, "console/sign_in_link.html", f"Sign in as {person.email}", {})
 
 
 class InvitationForm(SetPasswordForm):
@@ -119,10 +132,12 @@ class InvitationForm(SetPasswordForm):
 @sensitive_post_parameters()
 def invitation(request: HttpRequest) -> HttpResponseBase:
     """Let an invited person choose a password, and in."""
+    if not settings.PASSWORD_SIGN_IN:
+        return no_passwords()
     found = open_invitation(request.GET.get("key", "")[:100])
     if found is None:
         if not may_try(request):
-            return locked_out(request)
+            return locked_out(request, wrong="wrong links")
         text = "It was used, replaced by a newer one, or has ended. Ask who invited you for another."
         return error_page(404, "This invitation is not open", text)
     person = found.user
@@ -141,15 +156,27 @@ def _outside(request: HttpRequest, template: str, title: str, context: dict[str,
     return TemplateResponse(request, template, shared)
 
 
-def _asking_provider(view: Any, request: HttpRequest, provider_id: str) -> HttpResponseBase:
-    """Return django-allauth's answer. Its views let through that the provider's own description can't be read."""
+def _asking_provider(view: str, request: HttpRequest, provider_id: str) -> HttpResponseBase:
+    """Return django-allauth's answer; a page where the provider's description can't be had, or is not enough."""
+    from accounts import openid_views  # brings much that starting needs not
+
+    title, otherwise = "No sign-in there now", ", or sign in with a password" if settings.PASSWORD_SIGN_IN else ""
     try:
-        answer: HttpResponseBase = view(request, provider_id)
+        answer: HttpResponseBase = getattr(openid_views, view)(request, provider_id)
+    except openid_views.BadDescription as error:
+        logger.warning("The OpenID Connect provider's description of itself %s.", error)
+        text = f"The description that {settings.OIDC_NAME} gives of itself {error}. Ask an administrator{otherwise}."
+        hint = f"It is at {settings.OIDC_ISSUER}/.well-known/openid-configuration (GATEHOUSE_OIDC_ISSUER)."
+        return error_page(502, title, text, hint)
     except OSError as error:  # what requests raises
         logger.warning("The OpenID Connect provider can't be asked how to sign in: %s", type(error).__name__)
-        text = f"{settings.OIDC_NAME} can't be reached. Try again in a moment, or sign in with a password."
-        return error_page(502, "No sign-in there now", text)
+        return error_page(502, title, f"{settings.OIDC_NAME} can't be reached. Try again in a moment{otherwise}.")
     return answer
+
+
+def no_passwords() -> HttpResponse:
+    """Return the page that says how one signs in where passwords are off."""
+    return error_page(403, "No passwords here", f"Sign in with {settings.OIDC_NAME}, on the sign-in page.")
 
 
 def _none() -> HttpResponse:

@@ -28,6 +28,14 @@ def openid_provider(issuer: str, client_id: str, secret: str) -> str:
     return f"openid-{hashlib.sha256(issuer.encode()).hexdigest()[:12]}"
 
 
+def password_sign_in(taken: bool, provider: str) -> bool:
+    """Return whether passwords are taken. Raises what ``fail`` returns where nothing else would be."""
+    if not taken and not provider:
+        fix = "Set GATEHOUSE_OIDC_ISSUER, _CLIENT_ID and _CLIENT_SECRET, or leave it on."
+        raise fail("GATEHOUSE_PASSWORD_SIGN_IN", "is off, and there is no other way in.", fix)
+    return taken
+
+
 def openid_app(provider: str, name: str, issuer: str, client_id: str, secret: str) -> dict[str, Any]:
     """Return django-allauth's settings of the provider; empty without one."""
     if not provider:

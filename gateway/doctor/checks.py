@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -352,11 +352,11 @@ NEEDS_DATABASE: Final = frozenset(
 )
 
 
-def examine() -> Iterator[Finding]:
-    """Run all checks in order; one that is well yields one finding that says so."""
+def examine(leave_out: Collection[str] = ()) -> Iterator[Finding]:
+    """Run the checks in order, without some by name; one that is well yields one finding that says so."""
     without_database = False
     for name, check in CHECKS:
-        if without_database and name in NEEDS_DATABASE:
+        if name in leave_out or (without_database and name in NEEDS_DATABASE):
             continue
         try:
             found = list(check())

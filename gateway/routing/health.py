@@ -204,6 +204,12 @@ class Health:
             del self._keys[name]
         return max(0.0, until - now)
 
+    def resting(self, account: str, now: float) -> list[tuple[str, float, int]]:
+        """Return the targets of an account that are behind the others: name, seconds until they are tried again, and
+        the status that they failed with. Any thread may ask."""
+        known = [(name, target) for name, target in list(self._targets.items()) if name.startswith(f"{account}/")]
+        return [(name, max(0.0, target.resting_until - now), target.cause) for name, target in known if target.ejected]
+
     def hear(self, event: Event, at: float) -> None:
         """Take what another worker saw at a moment (monotonic seconds), and log it."""
         if not self.take(event, at):

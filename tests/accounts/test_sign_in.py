@@ -54,7 +54,7 @@ def test_after_some_wrong_passwords_the_right_one_has_to_wait(gateway: Gateway) 
     with ConsoleSession(gateway.origin, headers={"x-forwarded-for": "198.51.100.1"}) as session:
         page = session.sign_in(MIA, PASSWORD)
     assert page.headers["retry-after"] == "900"
-    assert "Too many wrong passwords" in page.text
+    assert "Too many wrong passwords or codes" in page.text
     assert "manage.py unlock" in page.text
     assert "errors.css" in page.text
     assert "Content-Security-Policy" in page.headers
@@ -62,7 +62,7 @@ def test_after_some_wrong_passwords_the_right_one_has_to_wait(gateway: Gateway) 
     assert tries(gateway, PASSWORD, address="198.51.100.2") == [302], "someone else's tries lock no one out"
     assert tries(gateway, PASSWORD, email=PAUL) == [302]
     log = gateway.log
-    assert f"{TRIES} wrong passwords for one person from 198.51.100.1" in log
+    assert f"{TRIES} failed sign-ins for one person from 198.51.100.1" in log
     assert not any(secret in log for secret in (WRONG, PASSWORD, MIA))
 
 
@@ -100,7 +100,7 @@ def test_a_person_is_bounded_over_all_addresses(gateway: Gateway) -> None:
 def test_an_operator_ends_the_wait(gateway: Gateway) -> None:
     assert tries(gateway, WRONG, count=TRIES + 1)[-1] == 429
     installation = gateway.installation
-    assert installation.do("manage", "unlock", PAUL) == "nothing to do: no wrong password is remembered\n"
+    assert installation.do("manage", "unlock", PAUL) == "nothing to do: no failed sign-in is remembered\n"
     assert installation.do("manage", "unlock", MIA.upper()) == "unlocked\n"
     assert tries(gateway, PASSWORD) == [302]
     assert tries(gateway, WRONG, address="2001:db8::7", count=TRIES + 1)[-1] == 429

@@ -30,6 +30,7 @@ PLAIN = (
     "tokens",
     "token_new",
     "spend",
+    "system_health",
     "requests_live",
     "wizard",
     "invite",

@@ -95,6 +95,9 @@ def test_people_of_a_domain_come_in_as_new(gateway: Gateway, provider: OpenIdPro
         (person("3", "ada@example.com", email_verified="true"), {}, "verified"),
         (person("3", ""), {}, "verified"),
         (person("3", "ada@example.com"), {"subject": "1"}, "for certain"),
+        (person("3", "ada@example.com"), {"nameless": "1"}, "did not confirm"),
+        (person("3", "eve@example.org"), {"lacks": "userinfo_endpoint"}, "No one here has the address eve@example.org"),
+        (person("3", "ada@example.com", email_verified=False), {"lacks": "userinfo_endpoint"}, "verified"),
         (person("3", "ada@example.com"), {"audience": "another"}, "did not confirm"),
         (person("3", "ada@example.com"), {"issuer": "https://other.example"}, "did not confirm"),
         (person("3", "ada@example.com"), {"deny": "1"}, "did not confirm"),
@@ -136,6 +139,32 @@ def test_a_provider_that_is_down_is_said(gateway: Gateway, provider: OpenIdProvi
             state = parse_qs(urlsplit(back).query)["state"][0]
             answer = session.get(f"{BACK}?code=any&state={state}")
         assert (answer.status_code, "Example ID can't be reached" in unescape(answer.text)) == (502, True)
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ({"lacks": "authorization_endpoint"}, "lacks authorization_endpoint"),
+        ({"lacks": "token_endpoint"}, "lacks token_endpoint"),
+        ({"lacks": "jwks_uri"}, "lacks jwks_uri"),
+        ({"lacks": "issuer"}, "lacks issuer"),
+        ({"list": "1"}, "is no JSON object"),
+    ],
+)
+def test_a_description_that_is_not_enough_is_said(gateway: Gateway, provider: OpenIdProvider, faults, said) -> None:
+    with ConsoleSession(gateway.origin) as session:
+        back = session.get(BEGIN).headers["location"]
+        provider.faults = faults
+        state = parse_qs(urlsplit(back).query)["state"][0]
+        for answer in (session.get(BEGIN), session.get(f"{BACK}?code=any&state={state}")):
+            assert (answer.status_code, f"gives of itself {said}." in unescape(answer.text)) == (502, True), answer.text
+
+
+def test_without_user_info_the_id_token_says_who_comes(gateway: Gateway, provider: OpenIdProvider) -> None:
+    provider.faults, provider.person = {"lacks": "userinfo_endpoint"}, person("6", "cleo@new.example.com")
+    with ConsoleSession(gateway.origin) as session:
+        assert come(gateway, session).headers["location"] == "/admin/"
+        assert "cleo@new.example.com" in session.get("/admin/").text
 
 
 @pytest.mark.parametrize("process", ["connect", "redirect"])

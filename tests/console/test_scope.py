@@ -21,7 +21,7 @@ from usage.models import UsageRecord
 PAGES = {
     "providers_provideraccount": (
         "account",
-        {"change", "history", "add_from_catalogue", "discover", "add_by_hand", "test_credentials"},
+        {"change", "history", "add_from_catalogue", "discover", "add_by_hand", "test_credentials", "rotate_key"},
     ),
     "providers_model": ("model", {"change", "history", "delete"}),
     "providers_grant": ("grant", {"change", "history", "delete"}),
@@ -321,6 +321,7 @@ OWN_PAGES = {
     "playground": 200,
     "models": 200,
     "spend": 200,
+    "system_health": 403,
     "spend_export": 200,
     "overview_steps": 200,
     "playground_record": 200,

@@ -21,7 +21,8 @@ KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 class OpenIdProvider(ServerThread):
     """Whoever is sent to it comes back as ``person``: the claims of the next sign-in. ``faults`` change its answers:
     ``audience``, ``issuer`` and ``subject`` (of the user info) by another, ``deny`` by a refusal,
-    ``down`` its description by a 503."""
+    ``down`` its description by a 503, ``list`` by a list, ``lacks`` takes one name out of it, ``nameless`` the subject
+    out of the user info. Without ``userinfo_endpoint`` the id token has all claims."""
 
     def __init__(self) -> None:
         self.person: dict[str, Any] = {}
@@ -39,7 +40,8 @@ class OpenIdProvider(ServerThread):
                 address = urlsplit(self.path)
                 asked = {name: values[0] for name, values in parse_qs(address.query).items()}
                 if address.path == "/.well-known/openid-configuration":
-                    self._json(503 if "down" in provider.faults else 200, provider.configuration())
+                    said = [] if "list" in provider.faults else provider.configuration()
+                    self._json(503 if "down" in provider.faults else 200, said)
                 elif address.path == "/authorize":
                     self.send_response(302)
                     self.send_header("location", provider.authorize(asked))
@@ -56,7 +58,7 @@ class OpenIdProvider(ServerThread):
                 answer = provider.token(asked)
                 self._json(200 if answer else 400, answer or {"error": "invalid_grant"})
 
-            def _json(self, status: int, answer: dict[str, Any]) -> None:
+            def _json(self, status: int, answer: Any) -> None:
                 body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
@@ -70,7 +72,7 @@ class OpenIdProvider(ServerThread):
         return Handler
 
     def configuration(self) -> dict[str, Any]:
-        return {
+        said = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
@@ -78,6 +80,7 @@ class OpenIdProvider(ServerThread):
             "jwks_uri": f"{self.issuer}/keys",
             "token_endpoint_auth_methods_supported": ["client_secret_post"],
         }
+        return {name: value for name, value in said.items() if name != self.faults.get("lacks")}
 
     def authorize(self, asked: dict[str, str]) -> str:
         if "deny" in self.faults:
@@ -96,6 +99,7 @@ class OpenIdProvider(ServerThread):
             return None
         now = int(time.time())
         claims = {
+            **(self.person if self.faults.get("lacks") == "userinfo_endpoint" else {}),
             "iss": self.faults.get("issuer", self.issuer),
             "aud": self.faults.get("audience", CLIENT),
             "iat": now,
@@ -104,5 +108,7 @@ class OpenIdProvider(ServerThread):
         }
         access = secrets.token_hex(8)
         self.claims[access] = {**self.person, "sub": self.faults.get("subject", self.person["sub"])}
+        if "nameless" in self.faults:
+            del self.claims[access]["sub"]
         id_token = jwt.encode(claims, KEY, algorithm="RS256")
         return {"access_token": access, "token_type": "Bearer", "id_token": id_token}

@@ -10,7 +10,7 @@ from accounts.sign_in import unlock
 
 
 class Command(AuditedCommand):
-    help = "Forget wrong passwords, so that a person, or everybody at an address, may sign in again at once."
+    help = "Forget failed sign-ins, so that a person, or everybody at an address, may sign in again at once."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email", nargs="?", default="", help="the person's e-mail address")
@@ -24,4 +24,4 @@ class Command(AuditedCommand):
         if options["address"] and not address:
             raise CommandError(f"{options['address']!r} is not an IP address.", returncode=2)
         found = unlock(name=options["email"], address=address)
-        self.stdout.write("unlocked" if found else "nothing to do: no wrong password is remembered")
+        self.stdout.write("unlocked" if found else "nothing to do: no failed sign-in is remembered")
