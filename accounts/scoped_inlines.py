@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.admin.widgets import AutocompleteSelect
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -12,7 +12,11 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 from unfold.forms import PaginationInlineFormSet
 
-from accounts.scoped_admin import ScopedFields
+from accounts.numbers import whole_number
+from accounts.scoped_admin import SEARCH_CHARACTERS, ScopedFields
+
+ROWS_AT_ONCE = 10
+"""A page stays small however many rows there are beneath it: more are on further pages."""
 
 
 class KnowingSelect(AutocompleteSelect):
@@ -28,7 +32,28 @@ class KnowingSelect(AutocompleteSelect):
 
 
 class RowsFormSet(PaginationInlineFormSet):
-    """Rows of an inline whose related objects were fetched with them."""
+    """One page of an inline's rows, whose related objects were fetched with them; those that the address looks for in
+    ``find`` columns. What is sent is for the rows that were shown, wherever they would be by now."""
+
+    find: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        request, rows, prefix = kwargs.get("request"), kwargs.get("queryset"), kwargs.get("prefix")
+        self.find_key = f"{prefix}-find"
+        self.sought = request.GET.get(self.find_key, "").strip()[:SEARCH_CHARACTERS] if request and self.find else ""
+        if self.sought and rows is not None:
+            kwargs["queryset"] = rows.filter(_holding(self.find, self.sought))
+        super().__init__(*args, **kwargs)
+        if self.is_bound and self.queryset is not None:
+            self._queryset = self._sent_rows(self.queryset)
+
+    def _sent_rows(self, rows: "QuerySet[Any]") -> list[Any]:
+        """Return the rows that the form was shown with, in its order; an empty one for a row that is gone."""
+        key = self.model._meta.pk.name
+        shown = range(min(self.initial_form_count(), self.absolute_max))
+        sent = [whole_number(self.data.get(f"{self.add_prefix(number)}-{key}", "")) for number in shown]
+        found = {row.pk: row for row in rows.filter(pk__in={pk for pk in sent if pk is not None})}
+        return [found.get(pk) or self.model() for pk in sent]
 
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
@@ -38,12 +63,29 @@ class RowsFormSet(PaginationInlineFormSet):
                 shown.widget.known = (str(related.pk), str(related)) if related else None
 
 
+def _holding(columns: tuple[str, ...], part: str) -> Q:
+    found = Q()
+    for column in columns:
+        found |= Q(**{f"{column}__icontains": part})
+    return found
+
+
 class ScopedInline(ScopedFields, TabularInline):
-    """Rows shown on another model's page; the users who may change that page may change them."""
+    """Rows shown on another model's page; the users who may change that page may change them.
+
+    ``find`` are columns in which one may look for a part of a name, where the rows fill more than a page.
+    """
 
     formset = RowsFormSet
     extra = 0
     hide_title = True
+    per_page = ROWS_AT_ONCE
+    find: tuple[str, ...] = ()
+
+    def get_formset(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
+        made = super().get_formset(request, obj, **kwargs)
+        made.find = self.find
+        return made
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name in self.get_autocomplete_fields(request):

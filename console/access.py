@@ -11,13 +11,16 @@ from accounts.models import ApiToken, Team, User, VirtualAccount
 from providers.access import Reach, principals_of, reach
 
 SHOWN_MODELS = 12
+SHOWN_ACCOUNTS = 40
 GRANT_FIELDS = {User: "user", Team: "team", VirtualAccount: "virtual_account"}
 
 
 def access_of(owner: Any) -> SafeString:
     """Return what ``owner`` may call and through what, with the reason where a team's access does not reach them."""
+    found = reach(principals_of(owner))
     context = {
-        "rows": [_row(entry) for entry in reach(principals_of(owner))],
+        "rows": [_row(entry) for entry in found[:SHOWN_ACCOUNTS]],
+        "more": max(0, len(found) - SHOWN_ACCOUNTS),
         "notes": _notes(owner),
         "grant_link": _grant_link(owner),
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import (
@@ -386,7 +387,7 @@ class GrantForm(forms.ModelForm):
 
 
 class SubjectFormSet(RowsFormSet):
-    """Rows of one page: the same subject may not be in two of them."""
+    """Rows of one row's page: the same subject may not be in two of them, shown or not."""
 
     def clean(self) -> None:
         super().clean()
@@ -400,3 +401,11 @@ class SubjectFormSet(RowsFormSet):
             if entry in seen:
                 raise ValidationError(f"{form.instance} is in the list twice.")
             seen.add(entry)
+        for row in self._not_shown().filter(key__in={key for _, key in seen}):
+            if (getattr(row, "role", ""), row.key) in seen:
+                raise ValidationError(f"{row} is in the list twice, once on another page of it.")
+
+    def _not_shown(self) -> "QuerySet[Any]":
+        shown = [form.instance.pk for form in self.initial_forms if form.instance.pk]
+        rows = self.model._default_manager.filter(**{self.fk.name: self.instance.pk}).exclude(pk__in=shown)
+        return rows.select_related("user", "team", "virtual_account")

@@ -13,6 +13,8 @@ from providers.bound_secrets import ENCRYPTED
 from providers.forms import SubjectFormSet
 from providers.models import Alias, Grant, Model, ModelSubject
 
+SUBJECTS = ("user__email", "team__name", "virtual_account__name")
+
 
 class ModelColumns:
     """What is shown of a model in their list and on their account's page."""
@@ -31,7 +33,7 @@ class ModelInline(ModelColumns, ReadOnlyInline):
 
     model = Model
     fields = ("link", "types", "price", "enabled")
-    per_page = 25
+    find = ("name", "upstream_id")
     verbose_name_plural = "Models"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
@@ -43,6 +45,8 @@ class AliasInline(ReadOnlyInline):
 
     model = Alias
     fields = ("name", "means")
+    find = ("name",)
+    per_page = 5
     verbose_name_plural = "Former names that calls may still use"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
@@ -64,6 +68,7 @@ class GrantInline(ScopedInline):
     verbose_name = "role"
     verbose_name_plural = "Access: who manages it, who may call its models"
     ordering = ("role", "key")
+    find = SUBJECTS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Grant]:
         return super().get_queryset(request).select_related("user", "team", "virtual_account")
@@ -77,6 +82,7 @@ class ModelSubjectInline(ScopedInline):
     verbose_name = "subject"
     verbose_name_plural = "Only for: narrows the model to these, among those who may use the account"
     ordering = ("key",)
+    find = SUBJECTS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelSubject]:
         return super().get_queryset(request).select_related("user", "team", "virtual_account")

@@ -45,9 +45,8 @@ def _pages(request: HttpRequest, term: str) -> Iterator[Found]:
 
 
 def _models(request: HttpRequest, term: str) -> Iterator[Found]:
-    words = term.lower().split()
-    names = (model.public_name for model in seen(request))
-    for name in [name for name in names if all(word in name.lower() for word in words)][:EACH]:
+    for model in seen(request, term)[:EACH]:
+        name = model.public_name
         yield {"title": name, "kind": "Model", "link": reverse("admin:model_drawer", args=[name])}
 
 

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Q, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Concat
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -28,22 +29,28 @@ from usage.models import UsageRecord
 
 SHOWN = 120
 HEALTH_CALLS = 500
+TEXT = Concat(
+    *("account__name", Value("/"), "name", Value(" "), "upstream_id", Value(" ")),
+    *(Cast("model_types", TextField()), Value(" "), Cast("features", TextField())),
+    output_field=TextField(),
+)
+"""What a search looks into."""
 
 
 def models(request: HttpRequest) -> HttpResponse:
     """Show the list: names that hold every word of ``q``, and of one account with ``account``."""
     asked = request.GET.get("q", "").strip().lower()[:200]
     account = request.GET.get("account", "").strip()
-    found = [model for model in seen(request) if all(word in _text(model) for word in asked.split())]
-    found = [model for model in found if not account or model.account.name == account]
-    calls = _calls({model.public_name for model in found[:SHOWN]})
+    found = seen(request, asked, account)
+    shown, count = list(found[:SHOWN]), found.count()
+    calls = _calls({model.public_name for model in shown})
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for model in found[:SHOWN]:
+    for model in shown:
         groups[model.account.name].append(_row(model, calls.get(model.public_name)))
     context = {
         "groups": dict(groups),
-        "count": len(found),
-        "hidden": max(0, len(found) - SHOWN),
+        "count": count,
+        "hidden": count - len(shown),
         "q": asked,
         "manages": admin.site.scope(request).manages,  # type: ignore[attr-defined]
         "may_edit": not admin.site.scope(request).audits,  # type: ignore[attr-defined]
@@ -55,7 +62,8 @@ def models(request: HttpRequest) -> HttpResponse:
 
 def drawer(request: HttpRequest, name: str) -> HttpResponse:
     """Show one model: alone, or as a part of the list's page when its script asks."""
-    model = next((model for model in seen(request) if model.public_name == name), None)
+    account, _, own_name = name.partition("/")
+    model = seen(request, account=account).filter(name=own_name).first()
     if model is None:
         raise Http404
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
@@ -86,26 +94,22 @@ def drawer(request: HttpRequest, name: str) -> HttpResponse:
     return page(request, "console/model.html", name, context)
 
 
-def seen(request: HttpRequest) -> list[Model]:
-    """Return the models that the person may call, and those of the accounts they manage, disabled ones among them."""
+def seen(request: HttpRequest, asked: str = "", account: str = "") -> "QuerySet[Model]":
+    """Return the models that the person may call, and those of the accounts they manage, disabled ones among them.
+
+    Those that hold every word of ``asked`` in names, types or capabilities, and of one ``account``.
+    """
     scope: Scope = admin.site.scope(request)  # type: ignore[attr-defined]
     person: Any = request.user
-    own = {model.pk: model for entry in reach(principals_of(person)) for model in _with(entry.account, entry.models)}
-    managed = Model.objects.select_related("account").defer(*(f"account__{name}" for name in ENCRYPTED))
+    found = Model.objects.select_related("account").defer(*(f"account__{name}" for name in ENCRYPTED))
     if not scope.sees_all:
-        managed = managed.filter(account__in=scope.accounts)
-    found = own | {model.pk: model for model in managed}
-    return sorted(found.values(), key=lambda model: (model.account.name, model.name))
-
-
-def _with(account: ProviderAccount, found: list[Model]) -> list[Model]:
-    for model in found:
-        model.account = account
-    return found
-
-
-def _text(model: Model) -> str:
-    return f"{model.public_name} {model.upstream_id} {' '.join(model.model_types)} {' '.join(model.features)}".lower()
+        own = [model.pk for entry in reach(principals_of(person)) for model in entry.models]
+        found = found.filter(Q(pk__in=own) | Q(account__in=scope.accounts))
+    if account:
+        found = found.filter(account__name=account)
+    for word in asked.split():
+        found = found.annotate(text=TEXT).filter(text__icontains=word)
+    return found.order_by("account__name", "name")
 
 
 def _calls(names: set[str]) -> dict[str, tuple[int, int]]:

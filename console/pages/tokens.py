@@ -119,16 +119,19 @@ def _make(request: HttpRequest, token_admin: TokenAdmin, errors: dict[str, str])
 
 
 def _choices(request: HttpRequest, chosen: set[str]) -> tuple[list[dict[str, Any]], int]:
-    """Return the accounts that the person may call, each with its models, and how many models there are beyond those
+    """Return the accounts that the person may call, each with its models, and how many of both there are beyond those
     that are shown.
     """
     person: Any = request.user
     accounts, left, hidden = [], SHOWN_MODELS, 0
     for entry in sorted(reach(principals_of(person)), key=lambda entry: entry.account.name):
         names = [f"{entry.account.name}/{model.name}" for model in sorted(entry.models, key=lambda model: model.name)]
+        name, left = entry.account.name, left - 1
+        if left < 0 and name not in chosen:
+            hidden += 1 + len(names)
+            continue
         shown = names[: max(0, left)]
         left, hidden = left - len(shown), hidden + len(names) - len(shown)
-        name = entry.account.name
         models = [(model, model in chosen) for model in shown]
         accounts.append({"name": name, "chosen": name in chosen, "any": entry.account.any_model, "models": models})
     return accounts, hidden

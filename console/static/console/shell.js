@@ -118,8 +118,26 @@
     document.body.prepend(link);
   }
 
+  // Looks among rows beneath a page: by its address, so that what was not saved is asked about before.
+  function findRows(field) {
+    const address = new URL(location.href);
+    address.searchParams.delete(field.dataset.page);
+    if (field.value.trim()) address.searchParams.set(field.dataset.find, field.value.trim());
+    else address.searchParams.delete(field.dataset.find);
+    address.hash = field.dataset.place;
+    location.assign(address);
+  }
+
+  document.addEventListener("input", (event) => {
+    if (event.target.matches?.("[data-find]")) event.stopPropagation(); // no change to the form
+  }, true);
+
   document.addEventListener("keydown", (event) => {
     const element = event.target;
+    if (event.key === "Enter" && element.matches?.("[data-find]")) {
+      event.preventDefault();
+      findRows(element);
+    }
     if ((event.key === "Enter" || event.key === " ") && element.matches?.("[role=button][tabindex]:not(button):not(a[href])")) {
       event.preventDefault();
       element.click();
