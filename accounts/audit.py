@@ -9,6 +9,7 @@ values are bounded.
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
@@ -272,6 +273,8 @@ def _shown(field: Any, value: Any) -> str:
         return UNREADABLE if value == UNREADABLE else "set" if value else "none"
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if field.is_relation:
         related = field.related_model._base_manager.filter(pk=value).defer(*_secrets_of(field.related_model)).first()
         value = str(related) if related is not None else f"number {value}"

@@ -85,7 +85,26 @@
     return titled?.textContent.trim() || field.placeholder || (field.name || "").replaceAll("_", " ");
   }
 
+  // Lists and fields that are shown only have times in UTC, as text.
+  const MOMENT = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)$/;
+
+  function markTimes(root) {
+    root.querySelectorAll("#result_list :is(td, th), .readonly").forEach((cell) => {
+      let element = cell;
+      while (element.children.length === 1 && element.textContent.trim() === element.firstElementChild.textContent.trim()) {
+        element = element.firstElementChild;
+      }
+      const moment = MOMENT.exec(element.textContent.trim());
+      if (!moment || element.matches("time, input, textarea")) return;
+      const time = document.createElement("time");
+      time.dateTime = `${moment[1]}T${moment[2]}Z`;
+      time.dataset.local = "";
+      element.replaceChildren(time);
+    });
+  }
+
   function showLocalTimes(root) {
+    markTimes(root);
     root.querySelectorAll("time[data-local]").forEach((element) => {
       const moment = new Date(element.dateTime);
       if (Number.isNaN(moment.getTime())) return;
