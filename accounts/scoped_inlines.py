@@ -15,7 +15,7 @@ from unfold.forms import PaginationInlineFormSet
 from accounts.numbers import whole_number
 from accounts.scoped_admin import SEARCH_CHARACTERS, ScopedFields
 
-ROWS_AT_ONCE = 10
+ROWS_AT_ONCE = 8
 """A page stays small however many rows there are beneath it: more are on further pages."""
 
 

@@ -34,7 +34,8 @@ def health_of(account: ProviderAccount) -> SafeString:
     hour = records.filter(created_at__gte=now - timedelta(hours=1)).order_by("-created_at")
     endings = list(hour.values_list("error_class", "status")[:SAMPLE])
     failed = sum(bool(error) and not 400 <= status < 500 for error, status in endings)
-    week = figures.totals(figures.last(168, now), Q(account=account.name))
+    calls = figures.narrowed(figures.ALL, Q(account=account.name), "account")
+    week = figures.totals(figures.last(168, now), calls)
     context = {
         "test": _last_test(account),
         "test_link": reverse("admin:providers_provideraccount_test_credentials", args=[account.pk]),
