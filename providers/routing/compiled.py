@@ -50,11 +50,11 @@ class RoutedTarget:
     model_types: frozenset[str] | None = None
     fault: str = ""
     place: int = 0
+    name: str = field(init=False, default="")
+    """The target's public name, made once: an order of targets looks at it many times."""
 
-    @property
-    def name(self) -> str:
-        """The target's public name."""
-        return f"{self.account}/{self.model}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.account}/{self.model}")
 
     @property
     def asked(self) -> str:
