@@ -70,6 +70,8 @@ def change(changes: Iterable[Change], run: uuid.UUID, reason: str, using: str = 
     The changes are made together or not at all. ``run`` groups what can be taken back together.
     """
     wanted = {each.record: each for each in changes}
+    if not wanted:
+        return 0
     now = timezone.now()
     with transaction.atomic(using=using):
         found = _between(wanted.values(), using).filter(pk__in=wanted)
