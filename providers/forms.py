@@ -336,7 +336,7 @@ class CapabilitiesForm(forms.ModelForm):
         if not self.instance.pk:
             self.fields["keep_old_name"].widget = forms.HiddenInput()
         elif self.instance.routing and "routing" in self.fields:
-            self.fields["routing"].help_text = format_html("Now: <pre>{}</pre>", self._ways())
+            self.fields["routing"].help_text = format_html('Now: <pre class="gh-body">{}</pre>', self._ways())
 
     def _ways(self) -> str:
         """Return what calls of the virtual model go to, through other virtual models, too, as far as the person may see
