@@ -216,13 +216,12 @@ class EventStream:
     def _converted_alone(self, conversion: StreamConversion, chunk: bytes) -> sse.Events | None:
         """Return what a single event becomes; ``None`` leaves it to the task: several at once, errors, and what
         can't be converted, of which the client is told there."""
-        events = sse.Events(chunk)
         if conversion.failure is not None or self._recorder is not None or chunk.find(b"rror") >= 0:
             return None
-        if len(list(events)) != 1:
+        if all(chunk.find(end) + len(end) != len(chunk) for end in LINES_END):  # more than one
             return None
         try:
-            return sse.Events(b"".join([conversion.feed(event.data) for event in events]))
+            return sse.Events(conversion.feed(sse.Event(chunk).data))
         except DialectError:
             return None
 

@@ -28,6 +28,13 @@ def sse(name: str, fields: Fields) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + encode({"type": name, **fields}) + b"\n\n"
 
 
+_TEXT = (
+    b"%bevent: content_block_delta\n"
+    b'data: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":%b}}\n\n'
+)
+"""A delta of text: what comes before it, the number of its block, and the text as JSON."""
+
+
 class StreamWriter:
     """Writes the first choice of a stream; ``end`` closes it with stop reason and usage."""
 
@@ -147,8 +154,10 @@ class StreamWriter:
 
     def _frequent(self, event: TextDelta | ToolDelta) -> bytes:
         if isinstance(event, TextDelta):
-            head = self._opened(event.block, "text", {"type": "text", "text": "", "citations": None})
-            return head + self._piece({"type": "text_delta", "text": event.text})
+            head = b""
+            if self._open != (event.block, "text"):
+                head = self._opened(event.block, "text", {"type": "text", "text": "", "citations": None})
+            return _TEXT % (head, self._index, encode(event.text))
         self._arguments.append(event.arguments)
         return self._piece({"type": "input_json_delta", "partial_json": event.arguments})
 

@@ -181,6 +181,13 @@ class StreamWriter:
         self._head = b"data: " + encode(head)[:-1] + b',"choices":'
 
     def _text(self, event: TextDelta) -> bytes:
+        choice = event.choice
+        if not event.signature and event.logprobs is None and choice in self._spoken:  # as nearly all are
+            return b'%b[{"index":%d,"delta":{"content":%b},"logprobs":null,"finish_reason":null}]}\n\n' % (
+                self._head,
+                choice,
+                encode(event.text),
+            )
         fields: Fields = {"content": event.text}
         if event.signature:
             fields.update(signature_fields(event.signature))

@@ -88,7 +88,7 @@ class StreamReader:
     def _candidate(self, candidate: Fields, events: list[Event]) -> None:
         index = candidate.get("index")
         index = index if isinstance(index, int) else 0
-        logprobs = likely(candidate.get("logprobsResult"))
+        logprobs = likely(candidate["logprobsResult"]) if "logprobsResult" in candidate else None
         for each in content_parts(candidate):
             part = read_part(each)
             if isinstance(part, Text):
@@ -101,8 +101,7 @@ class StreamReader:
                 self._call(part, index, events)
             elif isinstance(part, Media):
                 events.append(MediaDelta(index, self._open(index, "media", again=True), part))
-        notes = citations(candidate)
-        if notes:
+        if "groundingMetadata" in candidate and (notes := citations(candidate)):
             events.append(Annotations(index, self._open(index, "text"), notes))
         reason = text_of(candidate.get("finishReason"))
         if reason:
