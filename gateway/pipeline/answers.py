@@ -57,13 +57,7 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         read = await by_size(len(body), _read, attempt, status, body)
         return await _without_secrets(attempt, read, body)
     # What is small, as most answers are, needs neither a thread nor turns for others.
-    read = _read(attempt, status, body)
-    whole = _with_provider(body, read.provider) if read.provider else body
-    passed = redactor(attempt.target.account.secrets).whole(whole)
-    if read.fields and passed != whole:
-        read.fields = sse.fields_of(passed)
-    read.body = passed
-    return read
+    return _cleaned_at_once(attempt, _read(attempt, status, body), body)
 
 
 def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
@@ -103,6 +97,16 @@ def _short_fields(body: bytes) -> tuple[bytes, Mapping[str, msgspec.Raw] | None]
         return (body, None) if short is None else (short.text, _fields.decode(short.text))
     except (ValueError, RecursionError):
         return body, None
+
+
+def _cleaned_at_once(attempt: Attempt, read: ReadAnswer, body: bytes) -> ReadAnswer:
+    """Return ``read``, of which ``body`` is the small body, without the account's secrets."""
+    whole = _with_provider(body, read.provider) if read.provider else body
+    passed = redactor(attempt.target.account.secrets).whole(whole)
+    if read.fields and passed != whole:
+        read.fields = sse.fields_of(passed)
+    read.body = passed
+    return read
 
 
 async def _without_secrets(attempt: Attempt, read: ReadAnswer, body: bytes) -> ReadAnswer:
@@ -145,6 +149,8 @@ def _failed_response(attempt: Attempt, fields: Mapping[str, msgspec.Raw]) -> Rep
 
 async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     """Read an answer that was converted, whose usage is in the record already."""
+    if len(converted.body) <= TURN_BYTES:
+        return _cleaned_at_once(attempt, _read_converted(attempt, converted), converted.body)
     read = await by_size(len(converted.body), _read_converted, attempt, converted)
     return await _without_secrets(attempt, read, converted.body)
 
