@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks import revisions, tools
-from benchmarks.endpoint import CHAT, Endpoint
+from benchmarks.endpoint import CHAT, MODEL, Endpoint
 from benchmarks.payloads import MEGABYTE, chat_body
 from benchmarks.processes import forget_peak, peak_bytes
 from benchmarks.servers import gatehouse
@@ -114,7 +114,7 @@ def main() -> int:
         home.mkdir()
         with gatehouse.start(Host((0,), home, behind, 1), source, settings=SETTINGS) as server:
             assert server.pid
-            endpoint = server.endpoint(CHAT, INSTANT)
+            endpoint = server.endpoint(CHAT, INSTANT, MODEL)
             for title, (callers, count) in LOADS.items():
                 print(f"| {title} | {measure(endpoint, server.pid, callers, count)} |", flush=True)
     return 0
