@@ -60,6 +60,20 @@ GOALS = (
             ("CPU of a call, all bodies kept, times one without", "gatehouse-bodies", 1.15),
         )
     ),
+    Goal(
+        "CPU of a call with three limits, two budgets and a virtual model, times one without",
+        Cell("gatehouse-ruled", "ruled", "cpu_us"),
+        1.25,
+        at_most=True,
+        over=_ours("ruled", "cpu_us"),
+    ),
+    Goal(
+        "p99 that the same adds to a lone caller's with Redis, ms",
+        Cell("gatehouse-shared", "ruled-1", "p99_ms"),
+        1,
+        at_most=True,
+        base=_ours("ruled-1", "p99_ms"),
+    ),
     Goal("p50 added to a lone caller's, ms", _ours("chat-1", "added_p50_ms"), 0.8, at_most=True),
     Goal("KiB an open stream", _ours("open-streams", "kb_stream"), 24, at_most=True, form="{:,.1f}"),
     Goal(

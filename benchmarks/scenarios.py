@@ -16,6 +16,7 @@ ALL_PATHS = EVERY - {"tensorzero"}
 SOCKETS = ALL_PATHS - {"ferro", "portkey"}
 WORKERS = frozenset({"gatehouse", "gatehouse-2"})
 OBSERVED = frozenset({"gatehouse", "gatehouse-traced", "gatehouse-sampled", "gatehouse-bodies"})
+RULED = frozenset({"gatehouse", "gatehouse-ruled", "gatehouse-shared"})
 PROCESSES = EVERY - {"direct"}
 # Those beside which translation is measured. TensorZero takes no messages, and its address of Gemini is fixed; Ferro
 # passes messages on as they are.
@@ -148,6 +149,24 @@ SCENARIOS = (
         False,
         CALL_COLUMNS,
         servers=OBSERVED,
+    ),
+    Scenario(
+        "ruled",
+        "Chat, 16 connections, with limits, budgets and a virtual model",
+        partial(plain, connections=16),
+        "cpu_us",
+        False,
+        CALL_COLUMNS,
+        servers=RULED,
+    ),
+    Scenario(
+        "ruled-1",
+        "Chat, a lone caller, with limits, budgets and a virtual model",
+        partial(plain, connections=1),
+        "p99_ms",
+        False,
+        LONE_COLUMNS,
+        servers=RULED,
     ),
     Scenario(
         "stream",

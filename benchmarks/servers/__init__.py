@@ -58,6 +58,13 @@ SERVERS = (
             ("gatehouse-bodies", "all bodies kept", gatehouse.keeping_bodies),
         )
     ),
+    *(
+        Server(key, f"Gatehouse, {title}", partial(gatehouse.start, ruled=True, shared=shared), direct.version, prepare)
+        for key, title, shared, prepare in (
+            ("gatehouse-ruled", "3 limits, 2 budgets, a virtual model", False, nothing),
+            ("gatehouse-shared", "the same with Redis", True, tools.install_packages),
+        )
+    ),
     Server("ferro", "Ferro (no governance)", ferro.start, ferro.version, tools.install_packages, everywhere=True),
     Server("tensorzero", "TensorZero (no governance)", tensorzero.start, tensorzero.version, tools.install_packages),
     Server("portkey", "Portkey gateway", portkey.start, portkey.version, tools.install_node_packages, everywhere=True),

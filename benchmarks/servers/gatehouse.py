@@ -36,6 +36,26 @@ ACCOUNTS: dict[str, tuple[str, str, dict[str, list[str]]]] = {
     "google-gemini": ("-gemini", "/v1beta", {GEMINI: ["chat"]}),
 }
 SUFFIXES = {model: suffix for suffix, _, models in ACCOUNTS.values() for model in models}
+# What governs a call beside access: three limits, two budgets, and a virtual model over two models of each account.
+# They refuse nothing, so that a call with them does the same as one without.
+ROUTED, SECOND = "routed", "second"
+RULES: tuple[dict[str, Any], ...] = (
+    *(
+        {"type": "tenant-rate-limit-config/model", "name": name, "limits": limits, "applies_to": {"type": per}}
+        for name, limits, per in (
+            ("requests", {"requests_per_minute": 10**9}, "per-user"),
+            ("tokens", {"tokens_per_hour": 10**12}, "per-user"),
+            ("at-once", {"concurrent_requests": 10**6}, "aggregate"),
+        )
+    ),
+    *(
+        {"type": "tenant-budget-config", "name": name, "limits": limits, "applies_to": {"type": per}}
+        for name, limits, per in (
+            ("monthly", {"cost_per_month": 10**6}, "per-user"),
+            ("daily", {"tokens_per_day": 10**12}, "aggregate"),
+        )
+    ),
+)
 # How its records name a socket, which has no tokens of its own.
 SESSION = "realtime_session"
 
@@ -80,6 +100,39 @@ def manifests(host: Host, source: Source = revisions.HERE) -> list[dict[str, Any
     ]
 
 
+def rules(host: Host) -> list[dict[str, Any]]:
+    """Return what :data:`RULES` says, and a virtual model per upstream in place of its chat model."""
+    second = {"name": SECOND, "model_id": MODEL, "model_types": ["chat"], "cost": {"metric": "public_cost"}}
+    changed = [
+        {**account, "integrations": [*account["integrations"], {"type": "integration/model/openai", **second}]}
+        for account in manifests(host)
+        if account["type"] == "provider-account/openai"
+    ]
+    models = [
+        {
+            "type": "integration/model/virtual",
+            "name": which,
+            "model_types": ["chat"],
+            "routing_config": {
+                "type": "weight-based-routing",
+                "load_balance_targets": [
+                    {"target": f"{which}/{name}", "weight": 50, "retry_config": {"attempts": 1}}
+                    for name in (MODEL, SECOND)
+                ],
+            },
+        }
+        for which in host.upstreams.ports
+    ]
+    access = [{"subject": f"user:{USER}", "role_id": "provider-account-access"}]
+    virtual = {
+        "type": "provider-account/virtual-model",
+        "name": ROUTED,
+        "collaborators": access,
+        "integrations": models,
+    }
+    return [*changed, virtual, *RULES]
+
+
 def traced(host: Host, ratio: float) -> dict[str, str]:
     """Return the environment that sends a share of the traces, and all metrics, to the instant upstream."""
     return {
@@ -103,26 +156,29 @@ def start(
     workers: int = 1,
     settings: Mapping[str, str] | None = None,
     observed: Callable[[Host], dict[str, str]] | None = None,
+    ruled: bool = False,
+    shared: bool = False,
 ) -> Iterator[Running]:
     """Set up a fresh data directory, start ``source`` on it, and check its records against what was sent.
 
-    One worker has all that it needs inside; several share a Valkey, which runs beside the load. ``observed`` returns
-    what lets others see more of its calls.
+    One worker has all that it needs inside; several, and one that is ``shared``, use a Valkey, which runs beside the
+    load. ``observed`` returns what lets others see more of its calls. ``ruled`` has calls go by :func:`rules`.
     """
     more = {**(settings or {}), **(observed(host) if observed is not None else {})}
-    if workers == 1:
-        with _served(host, source, workers, more) as found:
+    served = partial(_served, host, source, workers, ruled=ruled)
+    if workers == 1 and not shared:
+        with served(more) as found:
             yield found
     else:
         with (
             valkey.started(host.load_core, host.home) as url,
-            _served(host, source, workers, {"REDIS_URL": url, **more}) as found,
+            served({"REDIS_URL": url, **more}) as found,
         ):
             yield found
 
 
 @contextmanager
-def _served(host: Host, source: Source, workers: int, more: Mapping[str, str]) -> Iterator[Running]:
+def _served(host: Host, source: Source, workers: int, more: Mapping[str, str], *, ruled: bool) -> Iterator[Running]:
     env = {
         "GATEHOUSE_DATA_DIR": str(host.home / "data"),
         "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1/32",
@@ -133,12 +189,13 @@ def _served(host: Host, source: Source, workers: int, more: Mapping[str, str]) -
     run("migrate", "--verbosity", "0")
     token = made_token(run("create_token", "--user", USER, "--name", "benchmark"))
     file = host.home / "manifests.yaml"
-    file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests(host, source)))
+    wanted = rules(host) if ruled else manifests(host, source)
+    file.write_text("\n---\n".join(json.dumps(manifest) for manifest in wanted))
     run("apply", "-f", str(file))
 
     def endpoint(path: str, which: str, model: str) -> Endpoint:
         base = f"live/{which}{path}?model={model}" if path == REALTIME else f"api/llm{path}"
-        name = f"{which}{SUFFIXES[model]}/{model}"
+        name = f"{ROUTED}/{which}" if ruled else f"{which}{SUFFIXES[model]}/{model}"
         return Endpoint(f"http://127.0.0.1:{port}/{base}", {"authorization": f"Bearer {token}"}, name)
 
     argv = [
