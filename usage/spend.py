@@ -53,6 +53,14 @@ People and applications differ by the kind of caller.
 METADATA: Final = "metadata."
 KINDS: Final = {"user": "user", "application": "virtualaccount"}
 SHOWN_AS: Final = {"outcome": {"": "answered"}, "kind": {"": "calls", "batch": "batch lines"}}
+COST: Final = ("cost_high", "cost_low")
+SUMMED: Final = {
+    "cost_pico": COST,
+    "requests": ("requests",),
+    "tokens": ("input_tokens", "output_tokens"),
+    "errors": ("errors",),
+}
+"""The sums that a figure is made of."""
 OTHER: Final = "Other"
 NONE: Final = "(none)"
 
@@ -96,7 +104,7 @@ NAMES: Final = tuple(entry.name for entry in fields(Totals))
 
 @dataclass(slots=True)
 class Row:
-    """One entry of what is grouped by: its sums, those of the span before, and the share of each step."""
+    """One entry of what is grouped by: its sums, the cost of the span before, and the share of each step."""
 
     name: str
     totals: Totals = field(default_factory=Totals)
@@ -135,7 +143,7 @@ def sums_by(span: Span, group: str, parts: Parts = ALL) -> dict[str, Totals]:
 
 
 def table(span: Span, group: str, parts: Parts, most: int | None = None, by: str = "cost_pico") -> Table:
-    """Return a row for each model, account, team …, the ``most`` largest ``by`` a figure where there are more.
+    """Return a row for each model, account, team …, or the ``most`` largest ``by`` a figure, with steps of that alone.
 
     Raises ``KeyError`` for another group. What someone in two teams used counts under each of them.
     """
@@ -148,23 +156,25 @@ def table(span: Span, group: str, parts: Parts, most: int | None = None, by: str
     rest = Row(OTHER)
     # Of some among many only theirs are read, and the rest is what they leave of the whole.
     only = list(rows) if found.hidden and group != "team" else None
-    for name, step, amount in _by_name(span, group, parts, only=only, stepped=True):
+    wanted = SUMS if most is None else SUMMED[by]
+    for name, step, amount in _by_name(span, group, parts, wanted, only=only, stepped=True):
         rows.get(name, rest).steps[step].add(amount)
-    for name, _, amount in _by_name(span.before, group, parts, only=only):
+    for name, _, amount in _by_name(span.before, group, parts, COST, only=only):
         rows.get(name, rest).before.add(amount)
     if only is not None:
-        _add_rest(rest, list(rows.values()), span, _of_group(group, parts))
+        _add_rest(rest, list(rows.values()), span, _of_group(group, parts), wanted)
     for name in sums.keys() - rows.keys():
         rest.totals.add(sums[name])
     found.rows = [*rows.values(), *([rest] if found.hidden else [])]
     return found
 
 
-def _add_rest(rest: Row, rows: list[Row], span: Span, parts: Parts) -> None:
+def _add_rest(rest: Row, rows: list[Row], span: Span, parts: Parts, wanted: tuple[str, ...]) -> None:
     for part in parts:
-        for step, amount in _stepped(span, part):
+        for step, amount in _stepped(span, part, wanted):
             rest.steps[step].add(amount)
-    rest.before.add(totals(span.before, parts))
+        for _, amount in _amounts(span.before, part, (), COST):
+            rest.before.add(amount)
     for row in rows:
         rest.before.add(row.before, -1)
         for step, amount in row.steps.items():
@@ -179,7 +189,13 @@ def _of_group(group: str, parts: Parts) -> Parts:
 
 
 def _by_name(
-    span: Span, group: str, parts: Parts, *, only: list[str] | None = None, stepped: bool = False
+    span: Span,
+    group: str,
+    parts: Parts,
+    sums: tuple[str, ...] = SUMS,
+    *,
+    only: list[str] | None = None,
+    stepped: bool = False,
 ) -> Iterator[tuple[str, Any, Totals]]:
     """Yield what entries come to, of ``only`` some of them; by the step where it is ``stepped``, which else is
     ``None``."""
@@ -191,40 +207,42 @@ def _by_name(
     else:
         wanted = chosen
     for part in wanted:
-        for (value, *step), amount in _amounts(span, part, (column,), stepped=stepped):
+        for (value, *step), amount in _amounts(span, part, (column,), sums, stepped=stepped):
             for name in _names(value, group):
                 yield name, step[0] if step else None, amount
     if keyed and (only is None or NONE in only):
-        yield from _without(span, parts, chosen, stepped=stepped)
+        yield from _without(span, parts, chosen, sums, stepped=stepped)
 
 
-def _without(span: Span, parts: Parts, keyed: Parts, *, stepped: bool) -> Iterator[tuple[str, Any, Totals]]:
+def _without(
+    span: Span, parts: Parts, keyed: Parts, sums: tuple[str, ...], *, stepped: bool
+) -> Iterator[tuple[str, Any, Totals]]:
     """Yield what has no value under a key: all but what has one."""
     left: dict[Any, Totals] = defaultdict(Totals)
     for chosen, sign in ((parts, 1), (keyed, -1)):
         for part in chosen:
-            for step, amount in _stepped(span, part) if stepped else ((None, totals(span, (part,))),):
-                left[step].add(amount, sign)
+            for step, amount in _amounts(span, part, (), sums, stepped=stepped):
+                left[step[0] if step else None].add(amount, sign)
     for step, amount in left.items():
-        if amount.attempts:
+        if amount != Totals():
             yield NONE, step, amount
 
 
-def _stepped(span: Span, part: Part) -> Iterator[tuple[datetime, Totals]]:
-    for (step,), amount in _amounts(span, part, (), stepped=True):
+def _stepped(span: Span, part: Part, sums: tuple[str, ...]) -> Iterator[tuple[datetime, Totals]]:
+    for (step,), amount in _amounts(span, part, (), sums, stepped=True):
         yield step, amount
 
 
 def _amounts(
-    span: Span, part: Part, columns: tuple[str, ...], *, stepped: bool = False
+    span: Span, part: Part, columns: tuple[str, ...], sums: tuple[str, ...] = SUMS, *, stepped: bool = False
 ) -> Iterator[tuple[tuple[Any, ...], Totals]]:
-    for values in sum_query.sums_of(span, part, columns, stepped=stepped):
-        named, sums = values[: -len(SUMS)], values[-len(SUMS) :]
+    for values in sum_query.sums_of(span, part, columns, sums, stepped=stepped):
+        named, amounts = values[: -len(sums)], values[-len(sums) :]
         if stepped:
             named = (*named[:-1], sum_query.step_at(span, named[-1]))
-        amounts = [int(amount or 0) for amount in sums]
-        costs = amounts[-2] * SPLIT + amounts[-1]
-        yield named, Totals(**dict(zip(NAMES, [*amounts[:-2], costs], strict=True)))
+        found = {name: int(amount or 0) for name, amount in zip(sums, amounts, strict=True)}
+        cost = found.pop("cost_high", 0) * SPLIT + found.pop("cost_low", 0)
+        yield named, Totals(cost_pico=cost, **found)
 
 
 def _names(value: Any, group: str) -> Iterable[str]:

@@ -98,25 +98,27 @@ def with_metadata(parts: Parts, key: str) -> Parts:
     return tuple(Part(part.condition, part.dimensions | {"meta_key", "meta_value"}, key) for part in parts)
 
 
-def sums_of(span: Span, part: Part, columns: tuple[str, ...], *, stepped: bool = False) -> Iterator[tuple[Any, ...]]:
-    """Yield rows of ``columns``, the step when ``stepped`` (see :func:`step_at`), and the sums in ``SUMS``' order.
+def sums_of(
+    span: Span, part: Part, columns: tuple[str, ...], sums: tuple[str, ...] = SUMS, *, stepped: bool = False
+) -> Iterator[tuple[Any, ...]]:
+    """Yield rows of ``columns``, the step when ``stepped`` (see :func:`step_at`), and ``sums``, some of ``SUMS``.
 
     The same columns may come several times, to be added up.
     """
     if span.exact or (part.key and not part.dimensions <= set(METADATA.dimensions)):
-        yield from _summed(records_of(span, part, columns), span, columns, stepped=stepped)
+        yield from _summed(records_of(span, part, columns), span, columns, sums, stepped=stepped)
         return
     cut = smallest({*columns, *part.dimensions})
     summed, unsummed = _ranges(cut, span)
     chosen = UsageSum.objects.filter(part.condition, summed)
     chosen = chosen.filter(meta_key=part.key) if part.key else chosen
-    yield from _summed(chosen, span, columns, stepped=stepped)
+    yield from _summed(chosen, span, columns, sums, stepped=stepped)
     for start, end in unsummed:
-        yield from _summed(records_of(Span(start, end), part, columns), span, columns, stepped=stepped)
+        yield from _summed(records_of(Span(start, end), part, columns), span, columns, sums, stepped=stepped)
 
 
 def _summed(
-    chosen: "QuerySet[Any]", span: Span, columns: tuple[str, ...], *, stepped: bool
+    chosen: "QuerySet[Any]", span: Span, columns: tuple[str, ...], sums: tuple[str, ...], *, stepped: bool
 ) -> Iterator[tuple[Any, ...]]:
     of_records = chosen.model is UsageRecord
     names, added = list(columns), amounts() if of_records else {name: Sum(name) for name in SUMS}
@@ -128,8 +130,8 @@ def _summed(
         names.append("step")
     # Something constant to group by makes one row out of the whole, like any other.
     groups = chosen.annotate(whole=Value(1)).values("whole", *names).order_by()
-    sums = {f"sum_{name}": aggregate for name, aggregate in added.items()}
-    yield from groups.annotate(**sums).values_list(*names, *sums)
+    found = {f"sum_{name}": added[name] for name in sums}
+    yield from groups.annotate(**found).values_list(*names, *found)
 
 
 def step_at(span: Span, step: Any) -> datetime:
