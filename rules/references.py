@@ -19,7 +19,12 @@ MIRROR = "gatehouse/mirror"
 
 
 class Names:
-    """The names that rules may use, loaded once each on first use."""
+    """The names that rules may use, loaded once each on first use. ``suggests``: names that are not there are said with
+    one that is like them, which takes a walk through all.
+    """
+
+    def __init__(self, *, suggests: bool = True) -> None:
+        self.suggests = suggests
 
     @cached_property
     def user(self) -> frozenset[str]:
@@ -125,6 +130,8 @@ def _has(dimension: str, name: str, names: Names) -> bool:
 
 def _said(part: str, name: str, names: Names) -> str:
     kind, _, rest = name.partition(":") if part == "subjects" else (part.removesuffix("s"), "", name)
+    if not names.suggests:
+        return f"{kind} {rest!r}"
     known = names.accounts if kind == "account" else getattr(names, kind, frozenset())
     near = difflib.get_close_matches(rest, names.models if kind == "model" else known, n=1)
     return f"{kind} {rest!r}" + (f" (did you mean {near[0]!r}?)" if near else "")

@@ -325,15 +325,11 @@ def held_now(since: datetime | None = None, using: str = DEFAULT_DB_ALIAS) -> li
     rows = BudgetCounter.objects.using(using).filter(start__in=present_starts())
     if since is not None:
         rows = rows.filter(updated_at__gte=since)
+    columns = ("rule_id", "period", "start", "entity", "cost_high", "cost_low", "tokens", "version")
     return [
-        Held(
-            Place(row.rule_id, row.period, row.start, row.entity),
-            row.cost_high * SPLIT + row.cost_low,
-            row.tokens,
-            row.version,
-        )
-        for row in rows
-        if row.start == periods.start_of(row.period, today)
+        Held(Place(rule, period, start, entity), high * SPLIT + low, tokens, version)
+        for rule, period, start, entity, high, low, tokens, version in rows.values_list(*columns)
+        if start == periods.start_of(period, today)
     ]
 
 

@@ -2,8 +2,7 @@
 attention.
 """
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -11,12 +10,12 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import urlencode
 
 from accounts.models import ApiToken
 from accounts.scoped_admin import Scope
 from accounts.words import counted
-from console.pages.spend import Asked, cards, chart, narrowed_to
+from console.pages.attention import attention, records_of
+from console.pages.spend import Asked, cards, chart
 from gateway.management.demo_traffic import TOKEN_NAME
 from providers.access import principals_of, reach
 from providers.models import Grant, Model, ProviderAccount
@@ -28,8 +27,6 @@ from usage.models import UsageRecord, UsageTime
 
 SHOWN = 6
 LATEST_ERRORS = 6
-RETIRES_WITHIN_DAYS = 60
-FEW = 10
 
 
 def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "chart": chart(asked),
         "top": [_top(row, asked) for row in asked.table.rows],
         "errors": _errors(scope),
-        "attention": list(_attention(scope)),
+        "attention": list(attention(scope)),
         "sandbox": _sandbox(),
         "is_fullwidth": True,
     }
@@ -62,7 +59,7 @@ def checklist(request: HttpRequest, scope: Scope) -> list[dict[str, Any]]:
     auditors none."""
     if scope.audits:
         return []
-    called = UsageRecord.objects.filter(_records(scope)).exists()
+    called = UsageRecord.objects.filter(records_of(scope)).exists()
     mine = ApiToken.objects.filter(user=scope.user_id, revoked_at=None).exists()
     first = {"text": "Make a first call", "link": reverse("admin:playground"), "done": called}
     if not scope.sees_all:
@@ -105,13 +102,6 @@ def _passes_on_any() -> bool:
     return ProviderAccount.objects.filter(any_model=True).exists()
 
 
-def _records(scope: Scope) -> Q:
-    if scope.sees_all:
-        return Q()
-    own = Q(subject_name=scope.user_name, subject_type="user", subject_id=scope.user_id)
-    return Q(account__in=scope.accounts.values()) | own
-
-
 def _durations(asked: Asked) -> list[dict[str, str]]:
     """Return the 95th percentiles of the answered calls."""
     latency = durations(asked.span, asked.parts, UsageTime.LATENCY)
@@ -144,7 +134,7 @@ def _top(row: figures.Row, asked: Asked) -> dict[str, str]:
 def _errors(scope: Scope) -> list[dict[str, Any]]:
     """Return the newest attempts that went wrong within a day."""
     since = timezone.now() - timedelta(days=1)
-    rows = UsageRecord.objects.filter(_records(scope) & ~Q(error_class=""), created_at__gte=since).order_by(
+    rows = UsageRecord.objects.filter(records_of(scope) & ~Q(error_class=""), created_at__gte=since).order_by(
         "-created_at"
     )
     columns = ("request_id", "created_at", "model_asked", "subject_name", "status", "error_class")
@@ -158,43 +148,3 @@ def _errors(scope: Scope) -> list[dict[str, Any]]:
         }
         for row in rows.only(*columns)[:LATEST_ERRORS]
     ]
-
-
-def _attention(scope: Scope) -> Iterator[dict[str, str]]:
-    """Yield what someone who manages something should look at, each with a link."""
-    if not scope.manages:
-        return
-    week = figures.last(168, timezone.now())
-    accounts = (
-        ProviderAccount.objects.all() if scope.sees_all else ProviderAccount.objects.filter(pk__in=scope.accounts)
-    )
-    for name in _refused_keys(scope, week)[:FEW]:
-        yield {"text": f"{name}: the provider refuses the key", "link": _account_link(accounts, name)}
-    retiring = Model.objects.filter(
-        account__in=accounts, enabled=True, deprecated_on__lte=date.today() + timedelta(days=RETIRES_WITHIN_DAYS)
-    ).values_list("account__name", "name", "deprecated_on")
-    by_model = figures.sums_by(week, "model", narrowed_to(scope))
-    for account, name, day in [row for row in retiring if f"{row[0]}/{row[1]}" in by_model][:FEW]:
-        word = "shut down on" if day and day <= date.today() else "shuts down on"
-        yield {
-            "text": f"{account}/{name} {word} {day} and was called this week",
-            "link": reverse("admin:model_drawer", args=[f"{account}/{name}"]),
-        }
-    unpriced = [(sums.unpriced, model) for model, sums in by_model.items() if sums.unpriced > sums.errors]
-    for number, model in sorted(unpriced, reverse=True)[:FEW]:
-        if model != figures.NONE:
-            query = urlencode({"model_asked": model, "priced": "no"})
-            link = f"{reverse('admin:usage_usagerecord_changelist')}?{query}"
-            yield {"text": f"{model}: {counted(number, 'call')} without a price this week", "link": link}
-
-
-def _refused_keys(scope: Scope, week: figures.Span) -> list[str]:
-    """Return the accounts whose provider answered 401 or 403 within the last day."""
-    since = max(week.start, timezone.now() - timedelta(days=1))
-    rows = UsageRecord.objects.filter(_records(scope) & ~Q(error_class=""), created_at__gte=since, upstream_status=401)
-    return sorted(set(rows.order_by("-created_at").values_list("account", flat=True)[:200]) - {""})
-
-
-def _account_link(accounts: Any, name: str) -> str:
-    pk = accounts.filter(name=name).values_list("pk", flat=True).first()
-    return reverse("admin:providers_provideraccount_change", args=[pk]) if pk else reverse("admin:index")

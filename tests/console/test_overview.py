@@ -8,6 +8,8 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, User
 from providers.models import Grant, Model, ProviderAccount
+from rules import spending
+from rules.models import Budget, RateLimit
 from tests.console.conftest import PASSWORD, signed_in
 from tests.support.usage_rows import record
 from usage.models import UsageRecord
@@ -94,6 +96,38 @@ def test_what_needs_attention_is_said_with_a_link(installation, as_root):
     assert "other-openai: the provider refuses the key" in said
     for link in said.values():
         assert as_root.get(link).status_code == 200
+
+
+def test_budgets_near_their_end_and_rules_that_fit_nothing_are_said(installation, as_root, as_mia):
+    add(record(cost_pico=17 * 10**11), record(subject_name="bob@example.com", cost_pico=3 * 10**11))
+    limits = {"limits": {"cost_per_month": 2}, "per": ["user"]}
+    budget = Budget.objects.create(form="tenant-budget-config", name="monthly", effect=limits)
+    spending.rebuild([budget.pk])
+    here, gone = {"models": {"in": ["mine-openai/gpt-4o-mini"]}}, {"models": {"in": ["mine-openai/gone"]}}
+    RateLimit.objects.create(form="tenant-rate-limit-config/model", name="old", when=gone, effect={})
+    RateLimit.objects.create(form="tenant-rate-limit-config/model", name="off", when=gone, effect={}, enabled=False)
+    RateLimit.objects.create(form="tenant-rate-limit-config/model", name="fits", when=here, effect={})
+    Budget.objects.filter(name="mine-budget").update(when=gone)
+    said = {row["text"]: row["link"] for row in as_root.get("/admin/").context["attention"]}
+    assert list(said) == [
+        "Budget monthly of ada@example.com: 85 % used, $1.70 of $2.00 a month",
+        "Rule mine-budget fits no call: there is no model 'mine-openai/gone'",
+        "Rule old fits no call: there is no model 'mine-openai/gone'",
+    ]
+    assert as_root.get("/admin/").content.decode().count("85 % used") == 1
+    for link in said.values():
+        assert as_root.get(link).status_code == 200
+    theirs = [row["text"] for row in as_mia.get("/admin/").context["attention"]]
+    assert theirs == ["Rule mine-budget fits no call: there is no model 'mine-openai/gone'"]
+
+
+def test_an_own_range_is_chosen_on_the_overview_too(installation, as_root):
+    day = timezone.now() - timedelta(days=60)
+    add(record(at=day, cost_pico=5 * 10**12))
+    own = {"range": "own", "from": f"{day:%Y-%m-%d}", "to": f"{day:%Y-%m-%d}", "by": "account"}
+    page = as_root.get("/admin/", own)
+    assert page.context["cards"][0]["value"] == "$5.00"
+    assert f'name="from" value="{day:%Y-%m-%d}"' in page.content.decode()
 
 
 def test_groups_filters_and_ranges_are_in_the_address(installation, as_root):
