@@ -214,7 +214,15 @@ def test_an_id_says_which_days_are_looked_into(by_day: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "req_", "x", str(uuid.uuid4()), f"req_{uuid.uuid5(uuid.NAMESPACE_OID, 'x').hex}", "f" * 12 + "7" * 20]
+    "text",
+    [
+        "",
+        "req_",
+        "x",
+        "3d523e1b-d7a5-4352-87f3-0d92e9b3295c",
+        f"req_{uuid.uuid5(uuid.NAMESPACE_OID, 'x').hex}",
+        "f" * 12 + "7" * 20,
+    ],
 )
 def test_other_ids_say_nothing(text: str) -> None:
     assert id_times.made_at(text) is None
