@@ -10,10 +10,11 @@ from django.db import DatabaseError
 
 from accounts.database_clock import database_now
 from batches import budget_alerts, notices, table, telemetry
-from gateway.celery import BACKGROUND_SECONDS, DAY_SECONDS, HOUR_SECONDS
+from gateway.celery import BACKGROUND_SECONDS, DAY_SECONDS, HOUR_SECONDS, OFFERS_SECONDS
 from gateway.jobs import engine, leases, retention
 from gateway.jobs import table as gateway_table
 from gateway.objects.job_kinds import STEERED
+from providers import offers
 from usage import feedback, partitions, pruning, scheduled_exports
 
 logger = logging.getLogger("batches")
@@ -88,6 +89,24 @@ def tidy() -> dict[str, int]:
         "objects": sum(retention.prune_objects(now)),
         "notices": notices.prune(now, budget_alerts.announced_now()),
     }
+
+
+@shared_task(name="batches.offers")
+def refresh_offers() -> int:
+    """Claim the accounts whose servers' lists of models are due, and hand them out."""
+    if skips("offers", OFFERS_SECONDS):
+        return 0
+    now = database_now()
+    claimed = [(pk, claim) for pk in offers.due(now) if (claim := offers.claim(pk, now)) is not None]
+    for pk, claim in claimed:
+        read_offers.delay(pk, claim.isoformat())
+    return len(claimed)
+
+
+@shared_task(name="batches.read_offers")
+def read_offers(pk: int, claim: str) -> bool:
+    """Read one account's list."""
+    return offers.read(pk, datetime.fromisoformat(claim))
 
 
 @shared_task(name="batches.exports")

@@ -15,6 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 HOUR_SECONDS = 3600.0
 DAY_SECONDS = 86_400.0
 BACKGROUND_SECONDS = 5.0
+OFFERS_SECONDS = 60.0
 QUEUE = "gatehouse"
 EMBEDDED = settings.CELERY_BROKER_URL.startswith("memory:")
 
@@ -41,6 +42,7 @@ app.conf.update(
         "notify": {"task": "batches.notify", "schedule": settings.JOB_SWEEP_SECONDS},
         "alerts": {"task": "alerts.evaluate", "schedule": settings.ALERT_SECONDS},
         "exports": {"task": "batches.exports", "schedule": HOUR_SECONDS},
+        "offers": {"task": "batches.offers", "schedule": OFFERS_SECONDS},
         "tidy": {"task": "batches.tidy", "schedule": HOUR_SECONDS},
         "budgets": {"task": "batches.check_budgets", "schedule": crontab(hour="3", minute="20")},
     },

@@ -30,6 +30,7 @@ from providers.forms import (
 )
 from providers.inlines import AliasInline, GrantInline, ModelColumns, ModelInline, ModelSubjectInline, without_secrets
 from providers.models import Grant, Model, ModelSubject, ProviderAccount, keep_former_name
+from providers.offers import state_of
 from providers.origins import origin
 from providers.secret_inputs import stored_header_names, stored_key
 
@@ -65,7 +66,7 @@ class ProviderAccountAdmin(ScopedAdmin):
     search_help_text = "Name, address, organisation or project"
     ordering = ("name",)
     secret_lookups = ENCRYPTED
-    readonly_fields = ("created_at", "updated_at", "now")
+    readonly_fields = ("created_at", "updated_at", "now", "listed_by_server")
     inlines = (GrantInline, ModelInline, AliasInline)
     actions_detail = (
         {"title": "Add models", "icon": "playlist_add", "items": ["add_from_catalogue", "discover", "add_by_hand"]},
@@ -163,7 +164,8 @@ class ProviderAccountAdmin(ScopedAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: DjangoModel | None = None) -> Any:
         if obj is None:
             return self.fieldsets
-        now = (("Now", {"fields": ("now",)}),)
+        listed = ("listed_by_server",) if isinstance(obj, ProviderAccount) and obj.any_model else ()
+        now = (("Now", {"fields": ("now", *listed)}),)
         return (*now, *self.fieldsets, ("About", {"fields": ("created_at", "updated_at")}))
 
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
@@ -207,6 +209,10 @@ class ProviderAccountAdmin(ScopedAdmin):
     @once
     def now(self, account: ProviderAccount) -> str:
         return self.admin_site.health_of(account)
+
+    @display(description="listed by its server")
+    def listed_by_server(self, account: ProviderAccount) -> str:
+        return state_of(account)
 
     @action(description="Add from catalogue", url_path="catalogue", icon="playlist_add")
     def add_from_catalogue(self, request: HttpRequest, object_id: str) -> HttpResponse:

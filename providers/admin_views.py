@@ -16,6 +16,7 @@ from providers.catalogue.models import KnownModel, Seeded, choose, kind_of, know
 from providers.discovery import DiscoveryFailed, discover
 from providers.lookup import undecryptable
 from providers.models import Model, ProviderAccount
+from providers.offers import keep
 from providers.pricing.private import private_periods
 from providers.pricing.public import private_sheet, public_sheet
 from providers.pricing.surcharges import surcharge_bp
@@ -46,6 +47,7 @@ def offers_page(page: Any, request: HttpRequest, account: ProviderAccount) -> Ht
     offered: list[KnownModel] = []
     try:
         offered = discover(account)
+        keep(account, offered)
     except DiscoveryFailed as failure:
         page.message_user(request, str(failure), "error")
     except DecryptionError:

@@ -23,6 +23,7 @@ __all__ = [
     "Grant",
     "Model",
     "ModelSubject",
+    "OfferedList",
     "ProviderAccount",
     "Subject",
     "keep_former_name",
@@ -369,3 +370,29 @@ class ModelSubject(Subject):
 
     def audit_place(self) -> tuple[str, str]:
         return account_name(self.model), self.team.name if self.team else ""
+
+
+class OfferedList(models.Model):
+    """What the server of an ``any_model`` account said that it offers: names only, as ``GET /models`` shows them.
+
+    ``source`` is the kind and address that it was read from; the list of another one is of no use. ``fault`` says why
+    the last reading, at ``tried_at``, failed; the names are those of ``read_at`` then. ``account_saved_at`` is the
+    ``updated_at`` of the account that was read: another one is read again. ``lease_until`` is set while a worker reads.
+    Workers reload the account when its names change (``providers.offers``).
+    """
+
+    # Without a constraint in the database: a release that does not know this table deletes accounts, too.
+    account = models.OneToOneField(ProviderAccount, models.CASCADE, related_name="+", db_constraint=False)
+    source = models.TextField(blank=True, default="")
+    names = models.JSONField(default=list, blank=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+    tried_at = models.DateTimeField(null=True, blank=True)
+    fault = models.CharField(max_length=500, blank=True, default="")
+    account_saved_at = models.DateTimeField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()  # no page shows its rows
+
+    def __str__(self) -> str:
+        return f"What the account {self.account_id} offers"

@@ -54,6 +54,8 @@ class AccountSnapshot:
     account without a key. ``pool`` is the account with each of its keys, where it has several, ``key`` the name of the
     one in ``headers``. ``api_version`` is what every call names in its query, as Azure wants it.
 
+    ``offered`` are the names that the server of an ``any_model`` account lists itself, registered here or not.
+
     ``bound_to`` is the only origin that the account's secrets may go to, ``None`` for an account without any. ``fault``
     is what keeps it from being called, for callers to read: its secrets were entered for another origin, and are not
     in ``headers``.
@@ -89,6 +91,7 @@ class AccountSnapshot:
     key: str = ""
     api_version: str = ""
     pool: tuple["AccountSnapshot", ...] = field(default=(), repr=False)
+    offered: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def secrets(self) -> tuple[bytes, ...]:

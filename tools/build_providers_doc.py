@@ -171,7 +171,8 @@ def _vendors() -> str:
     words = (
         "\n## Kinds of provider accounts\n\n`offers` are the parts of OpenAI's platform that Gatehouse expects there. "
         "Families of models (GPT-5, o3, Grok, …) have rows of their own for parameters, whichever vendor serves "
-        "them.\n\n"
+        "them. What the servers of accounts with `any_model` list is in `GET /models`, too, but for Azure's and Vertex "
+        "AI's, which have no list ([how](endpoints.md#models)).\n\n"
     )
     return words + _table(head, rows)
 

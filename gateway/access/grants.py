@@ -1,7 +1,5 @@
 """Which accounts and models a caller may use, and which they manage."""
 
-from collections.abc import Iterator
-
 from accounts.caller import Caller
 from gateway.state import state
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
@@ -76,15 +74,6 @@ def offers(caller: Caller, account: AccountSnapshot, model_type: str) -> bool:
     return any(
         model_type in model.model_types and may_call(caller, account, model) for model in account.models.values()
     )
-
-
-def callable_models(caller: Caller, account_name: str = "") -> Iterator[tuple[AccountSnapshot, ModelSnapshot]]:
-    """Yield every listed model that the caller may call now, of all accounts or of one, by account and name."""
-    for name, account in sorted(state.directory.accounts.items()):
-        if account.enabled and account_name in ("", name):
-            for _, model in sorted(account.models.items()):
-                if may_call(caller, account, model):
-                    yield account, model
 
 
 def still_allowed(caller: Caller, target: Target) -> bool:

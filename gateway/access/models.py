@@ -82,8 +82,12 @@ def _by_upstream_name(caller: Caller, account: AccountSnapshot, name: str) -> Mo
         return None
     if is_listed(account, name):
         return by_upstream_name(caller, account, name)
-    closed = is_narrowed(caller, account, name) or holds_narrowed(caller, account, name)
-    return None if closed else unlisted_model(account, name)
+    return None if may_mean_closed(caller, account, name) else unlisted_model(account, name)
+
+
+def may_mean_closed(caller: Caller, account: AccountSnapshot, name: str) -> bool:
+    """Whether an unlisted ``name`` could mean a model of ``account`` that the caller may not call."""
+    return is_narrowed(caller, account, name) or holds_narrowed(caller, account, name)
 
 
 def by_upstream_name(

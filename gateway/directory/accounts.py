@@ -14,7 +14,8 @@ from fernet_fields.fields import DecryptionError
 from gateway.directory.nesting import nest
 from providers.account import request_headers
 from providers.credentials.held import held
-from providers.models import Alias, Grant, Model, ProviderAccount
+from providers.models import Alias, Grant, Model, OfferedList, ProviderAccount
+from providers.offers import names_of
 from providers.origins import origin
 from providers.pricing.current import Prices, private_prices, public_prices
 from providers.pricing.surcharges import surcharge_bp
@@ -54,11 +55,15 @@ def account_snapshots(
     aliases: dict[int, list[Alias]] = {}
     for alias in Alias.objects.filter(parts).order_by("id"):
         aliases.setdefault(alias.account_id, []).append(alias)
+    offered: dict[int, OfferedList] | None = None
     for account in _readable(accounts, last, snapshots):
         pk = account.pk
+        if account.any_model and offered is None:  # most have none
+            offered = {row.account_id: row for row in OfferedList.objects.filter(parts, account__any_model=True)}
         try:
+            names = names_of(account, offered.get(pk) if offered else None)
             snapshots[account.name] = account_snapshot(
-                account, models.get(pk, []), grants.get(pk, []), aliases.get(pk, [])
+                account, models.get(pk, []), grants.get(pk, []), aliases.get(pk, []), names
             )
         except UNREADABLE as error:
             _leave_out(account.name, error)
@@ -91,9 +96,13 @@ def _leave_out(name: str, error: Exception) -> None:
 
 
 def account_snapshot(
-    account: ProviderAccount, models: list[Model], grants: list[Grant], aliases: Sequence[Alias] = ()
+    account: ProviderAccount,
+    models: list[Model],
+    grants: list[Grant],
+    aliases: Sequence[Alias] = (),
+    offered: tuple[str, ...] = (),
 ) -> AccountSnapshot:
-    """Return the snapshot of one account with its models, grants and former names."""
+    """Return the snapshot of one account with its models, grants, former names, and what its server ``offered``."""
     vendor = account.vendor
     headers, fault, credential = request_headers(account), account.secrets_fault(), account.credential
     if fault:
@@ -136,6 +145,7 @@ def account_snapshot(
         default_models=account.default_models,
         token=held(credential) if credential is not None and not fault else None,
         api_version=account.called_version,
+        offered=offered,
     )
     return _with_pool(snapshot, account)
 

@@ -26,7 +26,7 @@ from accounts.token_limits import limits_fault
 from accounts.words import counted
 from gateway.server.preflight import start_faults
 from providers import azure, egress
-from providers.models import Grant, Model, ProviderAccount
+from providers.models import Grant, Model, OfferedList, ProviderAccount
 from providers.pricing.current import public_prices
 from usage import partitioning, partitions, recounting, recovery, scheduled_exports
 from usage.ledger import REJECTED_NAME, spool_directory
@@ -264,6 +264,19 @@ def check_models() -> Iterator[Finding]:
         )
 
 
+def check_offers() -> Iterator[Finding]:
+    """Servers of accounts with ``any_model`` that did not give the list of their models when they were last asked."""
+    rows = OfferedList.objects.filter(account__enabled=True, account__any_model=True).exclude(fault="")
+    for name, fault, read_at in rows.order_by("account__name").values_list("account__name", "fault", "read_at"):
+        kept = f"shows what it listed at {read_at:%Y-%m-%d %H:%M} UTC" if read_at else "shows none of what it offers"
+        yield Finding(
+            "offers",
+            WARNING,
+            f"The server of {name} gave no list of its models, so GET /models {kept}: {fault}",
+            f"Correct the account, then run manage.py discover {name}. A server without a list harms no call.",
+        )
+
+
 def check_exports() -> Iterator[Finding]:
     """Days that the schedule could not export."""
     if not settings.EXPORT_STORAGE:
@@ -339,6 +352,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("rules", check_rules),
     ("prices", check_prices),
     ("models", check_models),
+    ("offers", check_offers),
     ("exports", check_exports),
     ("sums", check_sums),
     ("partitions", check_partitions),
@@ -346,8 +360,8 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
 )
 NEEDS_DATABASE: Final = frozenset(
     {
-        *("database", "clock", "keys", "egress", "rules", "prices", "models", "exports", "sums", "partitions"),
-        "narrowed models",
+        *("database", "clock", "keys", "egress", "rules", "prices", "models", "offers"),
+        *("exports", "sums", "partitions", "narrowed models"),
     }
 )
 

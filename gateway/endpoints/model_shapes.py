@@ -1,12 +1,11 @@
 """Models as Anthropic's and Google's clients list them: those that the caller may call, by the names that calls use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from accounts.caller import Caller
 from accounts.numbers import whole_number
-from gateway.access import grants
 from gateway.access import models as access
 from gateway.access.accounts import usable
 from gateway.call.errors import InvalidRequest
@@ -14,6 +13,7 @@ from gateway.call.reply import Reply
 from gateway.call.request import InferenceRequest
 from gateway.endpoints.base import InferenceView
 from gateway.endpoints.describe import account_of_address, account_of_header, json_reply
+from gateway.endpoints.model_lists import lists
 from gateway.pipeline.describe import agreed
 from providers.snapshot import ModelSnapshot, Target
 
@@ -41,9 +41,11 @@ def asked_model(request: InferenceRequest, caller: Caller, name: str) -> Target:
     return target
 
 
-def anthropic_list(caller: Caller, query: Mapping[str, Any], account: str = "") -> Reply:
-    """Return a page of Anthropic's list. Raises :class:`~gateway.call.errors.InvalidRequest` for a bad cursor."""
-    models = [model for _, model in grants.callable_models(caller, account)]
+def anthropic_list(models: Sequence[ModelSnapshot], query: Mapping[str, Any]) -> Reply:
+    """Return a page of Anthropic's list of ``models``.
+
+    Raises :class:`~gateway.call.errors.InvalidRequest` for a bad cursor.
+    """
     ids = [model.public_name for model in models]
     size = _size(query.get("limit", ""), "limit", PAGE)
     start, end = 0, min(size, len(models))
@@ -77,15 +79,15 @@ def anthropic_model(model: ModelSnapshot) -> dict[str, Any]:
     }
 
 
-def google_list(caller: Caller, query: Mapping[str, Any], account: str = "") -> Reply:
-    """Return a page of Google's list. Raises :class:`~gateway.call.errors.InvalidRequest` for a bad page."""
-    models = [google_model(model) for _, model in grants.callable_models(caller, account)]
+def google_list(models: Sequence[ModelSnapshot], query: Mapping[str, Any]) -> Reply:
+    """Return a page of Google's list of ``models``. Raises :class:`~gateway.call.errors.InvalidRequest` for a bad
+    page."""
     size = _size(query.get("pageSize", ""), "pageSize", GOOGLE_PAGE)
     start = whole_number(query.get("pageToken", "0"), len(models))
     if start is None:
         raise InvalidRequest("pageToken is not one that a list returned.", param="pageToken")
     more = {"nextPageToken": str(start + size)} if start + size < len(models) else {}
-    return json_reply({"models": models[start : start + size], **more})
+    return json_reply({"models": [google_model(model) for model in models[start : start + size]], **more})
 
 
 class GoogleModels(InferenceView):
@@ -96,7 +98,8 @@ class GoogleModels(InferenceView):
 
     async def get(self, request: InferenceRequest, **kwargs: Any) -> Reply:
         """Return a page of Google's list."""
-        return google_list(self.caller, request.GET, listed_account(request, self.caller))
+        models = await lists.models(self.caller, listed_account(request, self.caller))
+        return google_list(models, request.GET)
 
 
 class GoogleModel(InferenceView):

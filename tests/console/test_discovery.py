@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 
 from providers.models import ProviderAccount
+from sandbox.model.catalog import MODELS
 from tests.console.conftest import messages
 from tests.support.sandbox_process import KEY, SandboxProcess
 
@@ -28,6 +29,16 @@ def test_what_the_server_offers_is_listed_and_added(page, as_root) -> None:
         "gpt-4o-mini": ["chat"],
         "whisper-1": ["audio_transcription"],
     }
+
+
+def test_what_the_page_has_read_is_kept_where_any_name_passes(page, as_root) -> None:
+    account = ProviderAccount.objects.get(name="local")
+    account.any_model = True
+    account.save()
+    own = reverse("admin:providers_provideraccount_change", args=[account.pk])
+    assert "Not read yet." in as_root.get(own).content.decode()
+    as_root.get(page)
+    assert f"{len(MODELS)} models, read " in as_root.get(own).content.decode()
 
 
 def test_a_server_that_does_not_answer(page, as_root) -> None:

@@ -2,16 +2,24 @@
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from accounts.changes import Change
+from accounts.database_clock import database_now
+from gateway.directory.accounts import account_snapshots
+from gateway.doctor.checks import check_offers
+from providers import offers
+from providers.account import ACCOUNT_KIND
 from providers.discovery import PAGE_SIZES, DiscoveryFailed, discover, guess, read_page
-from providers.models import Model, ProviderAccount
+from providers.models import Model, OfferedList, ProviderAccount
 from providers.probe.run import probe_account
 from sandbox.anthropic.models import MODELS as CLAUDE
 from sandbox.gemini.models import MODELS as GEMINI
+from sandbox.model.catalog import MODELS
 from tests.support.sandbox_process import KEY, SandboxProcess
 
 pytestmark = pytest.mark.django_db
@@ -157,3 +165,125 @@ def test_the_command_lists_and_adds(account) -> None:
     assert rows["whisper-1"]["there"] is True
     with pytest.raises(CommandError, match="nothing"):
         call_command("discover", "nothing")
+
+
+# --- what is kept of the lists of accounts that pass any name on --------------------------------------------------
+
+
+def snapshot_of(made: ProviderAccount) -> tuple[str, ...]:
+    """The names that workers hold."""
+    return tuple(account_snapshots({})[made.name].offered)
+
+
+def announced() -> int:
+    return Change.objects.filter(kind=ACCOUNT_KIND).count()
+
+
+def refresh() -> list[bool]:
+    """Do what the worker does each minute; return whether each account that was due gave a list."""
+    now = database_now()
+    claims = {pk: offers.claim(pk, now) for pk in offers.due(now)}
+    return [offers.read(pk, claim) for pk, claim in claims.items() if claim is not None]
+
+
+def opened(made: ProviderAccount) -> ProviderAccount:
+    made.any_model = True
+    made.save()
+    return made
+
+
+def test_a_list_is_kept_and_read_again_when_it_is_due(account, sandbox, settings) -> None:
+    made = opened(account())
+    before = announced()
+    assert refresh() == [True]
+    assert snapshot_of(made) == tuple(sorted(MODELS))
+    assert announced() == before + 1, "workers load the account again"
+    sandbox.clear()
+    assert refresh() == []
+    assert sandbox.requests() == []
+    OfferedList.objects.update(tried_at=database_now() - timedelta(seconds=settings.DISCOVER_SECONDS))
+    assert refresh() == [True]
+    assert announced() == before + 1, "it is the same list"
+    made.save()
+    assert refresh() == [True], "the account was changed"
+    settings.DISCOVER_SECONDS = 0
+    made.save()
+    assert refresh() == []
+
+
+def test_one_worker_reads(account) -> None:
+    made = opened(account())
+    now = database_now()
+    assert offers.due(now) == [made.pk]
+    claim = offers.claim(made.pk, now)
+    assert offers.claim(made.pk, now) is None
+    assert offers.read(made.pk, claim - timedelta(seconds=1)) is False, "a claim of another"
+    assert offers.read(made.pk, claim) is True
+    assert offers.claim(made.pk, now) is None, "it was due before it was read"
+    OfferedList.objects.update(tried_at=None, lease_until=now - timedelta(seconds=1))
+    assert offers.claim(made.pk, now) is not None, "the worker that had it is dead"
+
+
+def test_a_failure_keeps_the_last_list_and_is_shown(account, sandbox) -> None:
+    made = opened(account())
+    refresh()
+    made.api_key = "sk-wrong-key"
+    made.save()
+    assert refresh() == [False]
+    assert snapshot_of(made) == tuple(sorted(MODELS))
+    (found,) = check_offers()
+    assert "gave no list" in found.message
+    assert "refused the key" in found.message
+    assert "refused the key" in offers.state_of(made)
+    assert "sk-wrong-key" not in found.message + str(OfferedList.objects.values().get())
+    made.api_key = KEY
+    made.save()
+    assert refresh() == [True]
+    assert list(check_offers()) == []
+    assert offers.state_of(made).startswith(f"{len(MODELS)} models, read ")
+
+
+def test_the_list_of_another_address_is_not_shown(account, sandbox) -> None:
+    made = opened(account())
+    refresh()
+    assert snapshot_of(made)
+    made.base_url = f"{sandbox.url}/elsewhere"
+    made.save()
+    assert snapshot_of(made) == ()
+    made.base_url = sandbox.url
+    made.save()
+    assert snapshot_of(made)
+    made.any_model = False
+    made.save()
+    assert snapshot_of(made) == ()
+
+
+def test_accounts_without_a_list_are_not_asked(account, sandbox) -> None:
+    opened(account("google-vertex", f"{sandbox.origin}/v1/projects/p/locations/global"))
+    sandbox.clear()
+    assert refresh() == []
+    assert sandbox.requests() == []
+    ProviderAccount.objects.all().delete()
+    account()
+    assert refresh() == [], "only where any name passes"
+
+
+def test_what_the_command_reads_is_kept_and_bounded(account, monkeypatch) -> None:
+    made = account()
+    run()
+    assert not OfferedList.objects.exists(), "only where any name passes"
+    opened(made)
+    monkeypatch.setattr(offers, "MOST_MODELS", 3)
+    run("--match", "nothing-like-it")
+    assert snapshot_of(made) == tuple(sorted(MODELS)[:3])
+    made.delete()
+    assert not OfferedList.objects.exists()
+
+
+def test_rows_of_accounts_that_another_release_deleted_go(account) -> None:
+    opened(account())
+    refresh()
+    ProviderAccount.objects.all()._raw_delete("default")
+    assert OfferedList.objects.exists()
+    assert refresh() == []
+    assert not OfferedList.objects.exists()

@@ -10,6 +10,7 @@ from accounts.words import counted
 from providers.catalogue.models import KnownModel, seed
 from providers.discovery import DiscoveryFailed, discover
 from providers.management.accounts import ModelsCommand, account_named
+from providers.offers import keep
 
 
 class Command(ModelsCommand, AuditedCommand):
@@ -35,6 +36,7 @@ class Command(ModelsCommand, AuditedCommand):
             found = discover(account)
         except DiscoveryFailed as failure:
             raise CommandError(str(failure)) from None
+        keep(account, found)
         patterns = options["match"] or ["*"]
         found = [known for known in found if any(fnmatchcase(known.name, pattern) for pattern in patterns)]
         there = set(account.models.values_list("name", flat=True))

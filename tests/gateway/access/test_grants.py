@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.access import grants
+from gateway.access import grants, offered
 from gateway.state import state
 from providers.snapshot import AccountSnapshot, ByName, Target
 from tests.support.snapshots import account, caller, model
@@ -96,8 +96,8 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> dict[str, AccountSnapshot]:
 
 
 def test_what_is_listed_is_what_may_be_called(directory: dict[str, AccountSnapshot]) -> None:
-    assert [found.name for _, found in grants.callable_models(caller())] == ["m"]
-    assert [found.name for _, found in grants.callable_models(caller(**ROOT))] == ["m", "n"]
+    assert [found.name for found in offered.shown_models(caller(), directory) if found] == ["m"]
+    assert [found.name for found in offered.shown_models(caller(**ROOT), directory) if found] == ["m", "n"]
 
 
 def test_a_running_call_is_let_in_again_only_as_things_are_now(directory: dict[str, AccountSnapshot]) -> None:

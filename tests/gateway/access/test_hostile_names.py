@@ -26,6 +26,7 @@ from gateway.access import (
     listings,
     models,
     named_models,
+    offered,
     proxied_models,
     vendor_names,
 )
@@ -100,6 +101,8 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "listings.letters": listings.letters,
     "listings.family_of": listings.family_of,
     "models.is_listed": lambda text: models.is_listed(HERE, text),
+    "models.may_mean_closed": lambda text: models.may_mean_closed(ME, HERE, text),
+    "offered._unregistered": lambda text: offered._unregistered(HERE, text),
     "models._offers": lambda text: list(models._offers(ME, text)),
     "named_models.for_account": lambda text: [
         named_models.for_account(ME, HERE, body(field, text)) for field in ("route", "models", "input", "x_model")
@@ -136,7 +139,7 @@ OURS = {
     "default_models._of",
     "grants.offers",
     "grants._within",
-    "grants.callable_models",
+    "offered.shown_models",
     "listings.longest",
     "models._covers",
     "model_names._without_decoration",

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anthropic import Anthropic
 from openai import NotFoundError
 
+from sandbox.model.catalog import MODELS
 from tests.support.calls import CHAT_PATH, assert_ours, chat
 from tests.support.installation import Gateway, Installation
 from tests.support.manifests import chat_model, provider
@@ -69,6 +71,7 @@ def world(
         }
         tokens |= {name: installation.do("token", name, entries, user=BOB) for name, entries in limits.items()}
         tokens["boss to a model"] = installation.do("token", "boss", ["nobody/secret"], user=BOSS)
+        assert installation.command("discover", "any").returncode == 0
         yield installation.gateway(), tokens
 
 
@@ -91,13 +94,14 @@ VISIBLE = {
     "to what is not theirs": set(),
     "boss to a model": {"nobody/secret"},
 }
+OFFERED = {f"any/{name}" for name in MODELS} - {"any/gpt-4o-mini"}  # which is registered as any/mini
 EVERY = sorted(VISIBLE[BOSS] | {"open/off", "off/m", "open/nothing"})
 
 
 @pytest.mark.parametrize("name", VISIBLE)
 def test_the_list_is_what_may_be_called(world: tuple[Gateway, dict[str, str]], name: str) -> None:
     gateway, tokens = world
-    assert listed(world, name) == VISIBLE[name]
+    assert listed(world, name) == VISIBLE[name] | (OFFERED if name in (BOB, BOSS) else set())
     for model in EVERY:
         response = gateway.post(tokens[name], CHAT_PATH, chat(model=model))
         described = gateway.get(tokens[name], f"/v1/models/{model}")
@@ -107,6 +111,26 @@ def test_the_list_is_what_may_be_called(world: tuple[Gateway, dict[str, str]], n
         else:
             assert response.status_code == described.status_code
             assert response.status_code in ({403, 404} if model == "off/m" else {404})
+
+
+def test_what_a_server_offers_at_every_door(world: tuple[Gateway, dict[str, str]]) -> None:
+    gateway, tokens = world
+    assert len(OFFERED) > 50
+    bob, everything = tokens[BOB], BOBS | OFFERED
+    with gateway.sdk(bob) as client:
+        shown = {model.id: model for model in client.models.list()}
+        assert shown["any/gpt-4o"].model_dump()["pricing"] is None
+        found = client.models.retrieve("any/gpt-4o").model_dump()
+        assert (found["owned_by"], found["model_types"]) == ("any", [])
+        assert found["pricing"]["input_tokens_per_million"] == "2.5"
+        answer = client.chat.completions.create(model="any/gpt-4o", messages=[{"role": "user", "content": "hi"}])
+        assert answer.choices[0].message.content
+    with Anthropic(base_url=gateway.origin, api_key=bob, max_retries=0) as claude:
+        assert {entry.id for entry in claude.models.list(limit=1000)} == everything
+    page = gateway.get(bob, "/v1beta/models?pageSize=1000").json()
+    assert {model["name"].removeprefix("models/") for model in page["models"]} == everything
+    page = gateway.get(bob, "/v1/accounts/any/models").json()
+    assert {model["id"] for model in page["data"]} == OFFERED | {"any/mini"}
 
 
 def test_a_model_is_described(world: tuple[Gateway, dict[str, str]]) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from accounts.caller import Caller
 from gateway.directory.accounts import account_snapshot
-from gateway.endpoints import models
-from gateway.endpoints.models import ModelLists
+from gateway.endpoints import model_lists
+from gateway.endpoints.model_lists import ModelLists
 from providers.models import Grant, ProviderAccount
 from providers.pricing import current
 from providers.pricing.current import Prices
@@ -44,12 +44,12 @@ def caller(number: int, *teams: str, **changes: Any) -> Caller:
 def accounts(monkeypatch: pytest.MonkeyPatch) -> Accounts:
     """The accounts of the snapshot: one for everyone, one for a team."""
     found = {a.name: a for a in (account(1, "open", "everyone"), account(2, "eng", "team:7"))}
-    monkeypatch.setattr(models.state, "directory", SimpleNamespace(accounts=found))
+    monkeypatch.setattr(model_lists.state, "directory", SimpleNamespace(accounts=found))
     return found
 
 
 def change(*accounts: AccountSnapshot) -> None:
-    models.state.directory.accounts = {account.name: account for account in accounts}
+    model_lists.state.directory.accounts = {account.name: account for account in accounts}
 
 
 async def names(lists: ModelLists, who: Caller) -> list[str]:
@@ -118,7 +118,7 @@ async def test_a_price_that_ends_is_listed_no_longer(accounts: Accounts, monkeyp
 
 async def test_a_long_list_is_made_in_pieces(accounts: Accounts) -> None:
     """Whatever else the loop has to do gets its turn at least every ``PIECE_MODELS`` models."""
-    change(account(1, "open", "everyone", models=models.PIECE_MODELS * 10))
+    change(account(1, "open", "everyone", models=model_lists.PIECE_MODELS * 10))
     turns = 0
 
     async def others() -> None:
@@ -135,7 +135,7 @@ async def test_a_long_list_is_made_in_pieces(accounts: Accounts) -> None:
 
 async def test_a_snapshot_that_changes_meanwhile_is_not_held(accounts: Accounts) -> None:
     lists = ModelLists()
-    change(account(1, "open", "everyone", models=models.PIECE_MODELS * 3))
+    change(account(1, "open", "everyone", models=model_lists.PIECE_MODELS * 3))
     making = asyncio.create_task(lists.body(caller(1)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -147,7 +147,7 @@ async def test_a_snapshot_that_changes_meanwhile_is_not_held(accounts: Accounts)
 async def test_what_is_held_is_bounded(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     lists = ModelLists()
     size = len(await lists.body(caller(1, limits=frozenset({"open"}))))
-    monkeypatch.setattr(models, "HELD_BYTES", size * 3)
+    monkeypatch.setattr(model_lists, "HELD_BYTES", size * 3)
     bodies = [await lists.body(caller(1, limits=frozenset({"open", str(n)}))) for n in range(10)]
     held = [await lists.body(caller(1, limits=frozenset({"open", str(n)}))) is bodies[n] for n in (9, 8, 7)]
     assert held == [True, True, True]
