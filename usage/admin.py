@@ -23,6 +23,7 @@ from usage.decisions import decision_lines
 from usage.exports import to_csv
 from usage.filters import (
     AccountFilter,
+    LinesFilter,
     ModelFilter,
     PeriodFilter,
     PriceFilter,
@@ -30,10 +31,12 @@ from usage.filters import (
     SubjectFilter,
     TimeFilter,
     TokenFilter,
+    leaves_lines_out,
 )
 from usage.keyset import walk
 from usage.links import request_link
 from usage.models import LoggedCall, UsageRecord
+from usage.part_names import SEARCHED, asked
 from usage.request_log import sealed_body, unseal
 
 logger = logging.getLogger(__name__)
@@ -71,6 +74,7 @@ class UsageAdmin(ScopedAdmin):
         TokenFilter,
         StatusFilter,
         PriceFilter,
+        LinesFilter,
     )
     list_filter_submit = True
     list_fullwidth = True
@@ -84,7 +88,19 @@ class UsageAdmin(ScopedAdmin):
     ordering = ("-created_at", "-id")
     actions = ("export_selected",)
     filter_names = frozenset(
-        {"period", "account", "model_asked", "subject_name", "token", "batch_key", "ended", "priced", OLDER, NEWER}
+        {
+            "period",
+            "account",
+            "model_asked",
+            "subject_name",
+            "token",
+            "batch_key",
+            "ended",
+            "priced",
+            "lines",
+            OLDER,
+            NEWER,
+        }
     )
     fieldsets = (
         ("Call", {"fields": ("time_exact", "subject", "token_prefix", "teams", "metadata")}),
@@ -181,7 +197,15 @@ class UsageAdmin(ScopedAdmin):
         return Q(subject_name=scope.user_name, subject_type="user", subject_id=scope.user_id)
 
     def parts(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[QuerySet[Any]]:
-        """Return ``queryset`` in parts that each walk one index: see ``usage.keyset.fetch``."""
+        """Return what the list shows of ``queryset``, in parts that each walk one index: see ``usage.keyset.fetch``."""
+        return self.walked(request, queryset.filter(batch_key="") if leaves_lines_out(request) else queryset)
+
+    def walked(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[QuerySet[Any]]:
+        """Return ``queryset`` in such parts."""
+        for column in SEARCHED:
+            found = asked(request, column)
+            if found and len(found.names) > 1:
+                return [queryset.filter(**{column: name}) for name in found.names]
         scope = self.scope(request)
         one_index = any(request.GET.get(name) for name in ONE_INDEX)
         if scope.sees_all or one_index:

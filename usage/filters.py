@@ -14,6 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter, Te
 
 from accounts.admin_filters import NameFilter
 from accounts.models import ApiToken
+from usage.part_names import asked
 
 PERIODS = {
     "1h": ("Last hour", 1),
@@ -25,7 +26,7 @@ MOST_OWNERS = 20
 
 
 class AccountFilter(NameFilter):
-    title = "account"
+    title = "account (or a part)"
     parameter_name = "account"
 
     def names(self, request: HttpRequest, model_admin: Any) -> list[str]:
@@ -33,27 +34,27 @@ class AccountFilter(NameFilter):
         return found
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(account=self.value()) if self.value() else queryset
+        return _named(request, self.parameter_name, queryset)
 
 
 class ModelFilter(TextFilter):
-    """The whole public name: a part of one could not use the index."""
+    """The public name, whole or a part of it."""
 
-    title = "model as asked (whole name)"
+    title = "model as asked (or a part)"
     parameter_name = "model_asked"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(model_asked=self.value().strip()) if self.value() else queryset
+        return _named(request, self.parameter_name, queryset)
 
 
 class SubjectFilter(TextFilter):
-    """The whole e-mail address or virtual account's name."""
+    """The e-mail address or virtual account's name, whole or a part of it."""
 
-    title = "who (whole e-mail or name)"
+    title = "who (or a part)"
     parameter_name = "subject_name"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(subject_name=self.value().strip()) if self.value() else queryset
+        return _named(request, self.parameter_name, queryset)
 
 
 class TokenFilter(TextFilter):
@@ -105,6 +106,25 @@ class StatusFilter(DropdownFilter):
         return queryset.filter(rule) if rule else queryset
 
 
+class LinesFilter(DropdownFilter):
+    """Lines of batches. Where they are left out is for :func:`leaves_lines_out` to say."""
+
+    title = "batch lines"
+    parameter_name = "lines"
+    all_option = ("", "Left out")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("shown", "Shown"), ("only", "Nothing else")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.exclude(batch_key="") if self.value() == "only" else queryset
+
+
+def leaves_lines_out(request: HttpRequest) -> bool:
+    """Whether the list is without lines of batches: unless it is asked for them, one batch or one request."""
+    return not any(request.GET.get(name) for name in ("lines", "batch_key", "q"))
+
+
 class PriceFilter(DropdownFilter):
     title = "price"
     parameter_name = "priced"
@@ -154,6 +174,11 @@ class TimeFilter(RangeDateTimeFilter):
             if moment:
                 queryset = queryset.filter(**{f"created_at__{lookup}": timezone.make_aware(moment)})
         return queryset
+
+
+def _named(request: HttpRequest, column: str, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    found = asked(request, column)
+    return queryset.filter(found.condition) if found else queryset
 
 
 def midnight(now: datetime) -> datetime:

@@ -122,6 +122,6 @@ def _unpriced(by_model: dict[str, figures.Totals]) -> Iterator[Row]:
     unpriced = [(sums.unpriced, model) for model, sums in by_model.items() if sums.unpriced > sums.errors]
     for number, model in sorted(unpriced, reverse=True)[:FEW]:
         if model != figures.NONE:
-            query = urlencode({"model_asked": model, "priced": "no"})
+            query = urlencode({"model_asked": model, "priced": "no", "lines": "shown"})
             link = f"{reverse('admin:usage_usagerecord_changelist')}?{query}"
             yield {"text": f"{model}: {counted(number, 'call')} without a price this week", "link": link}

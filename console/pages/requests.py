@@ -20,6 +20,7 @@ from usage import id_times, words
 from usage.admin import UsageAdmin
 from usage.change_list import NEWER, OLDER
 from usage.decisions import limit_rows, other_lines
+from usage.filters import leaves_lines_out
 from usage.models import UsageRecord
 from usage.ratings import earlier_costs
 
@@ -45,6 +46,8 @@ NAMES = {
     "token": "token",
     "ended": "status",
     "priced": "price",
+    "lines": "batch lines",
+    "batch_key": "batch",
     "period": "period",
     "q": "id",
     "created_at_from_0": "from",
@@ -194,6 +197,7 @@ def live(request: HttpRequest) -> HttpResponse:
             for name, value in query.items()
             if name in NAMES
         ],
+        "lines_link": _address("admin:requests_live", query | {"lines": "shown"}) if leaves_lines_out(request) else "",
         "list_link": _address("admin:usage_usagerecord_changelist", query),
         "is_fullwidth": True,
     }

@@ -155,7 +155,7 @@ class Asked:
             "created_at_from_0": f"{self.span.start:%Y-%m-%d}",
             "created_at_from_1": f"{self.span.start:%H:%M:%S}",
         }
-        query = {**{names[name]: value for name, value in self.filters.items()}, **moments}
+        query = {**{names[name]: value for name, value in self.filters.items()}, **moments, "lines": "shown"}
         return f"{reverse('admin:usage_usagerecord_changelist')}?{urlencode(query)}"
 
 

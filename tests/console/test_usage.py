@@ -14,6 +14,7 @@ from tests.console.conftest import signed_in
 from tests.support.usage_rows import record, series
 from usage.keyset import Cursor
 from usage.models import UsageRecord
+from usage.recounting import rebuild
 from usage.words import duration, money, size
 
 LIST = "/admin/usage/usagerecord/"
@@ -146,6 +147,82 @@ def test_the_list_is_filtered(add, as_root, query, names):
     add(*rows.values())
     expected = set(rows) if names is ... else names
     assert set(shown(as_root.get(LIST, query))) == {rows[name].id for name in expected}
+
+
+def test_a_part_of_a_name_finds_all_that_have_it(add, as_root, as_mia):
+    now = timezone.now()
+    mini, whole, bare, bot, other = add(
+        record(at=now, account="mine-openai", model_asked="mine-openai/gpt-4o-mini", subject_name="mia@example.com"),
+        record(at=now - timedelta(hours=1), account="mine-openai", model_asked="mine-openai/gpt-4o"),
+        record(at=now - timedelta(hours=2), account="mine-openai", model_asked="gpt-4o-audio"),
+        record(
+            at=now - timedelta(hours=3), account="mine-openai", model_asked="mine-openai/o3", subject_name="mine-bot"
+        ),
+        record(at=now - timedelta(hours=4), account="other-openai", model_asked="other-openai/gpt-4o-mini"),
+    )
+    rebuild()
+
+    def found(client=as_root, **query):
+        return shown(client.get(LIST, query))
+
+    assert found(model_asked="GPT-4o") == [mini.id, whole.id, bare.id, other.id], "newest first"
+    assert found(as_mia, model_asked="gpt-4o") == [mini.id, whole.id, bare.id]
+    assert found(model_asked="mine-openai/gpt-4o") == [whole.id], "a whole name means itself"
+    assert found(account="openai") == [mini.id, whole.id, bare.id, bot.id, other.id]
+    assert found(subject_name="MI") == [mini.id, bot.id]
+    assert found(account="mine", model_asked="mini", subject_name="mia") == [mini.id]
+    assert found(model_asked="nothing%like_it") == []
+    exported = rows_of(as_root.get(f"{LIST}export/", {"model_asked": "audio"}))
+    assert [row["model_asked"] for row in exported] == ["gpt-4o-audio"]
+
+
+def test_of_too_many_names_the_page_says_so(add, as_root, monkeypatch):
+    monkeypatch.setattr("usage.part_names.MOST_NAMES", 1)
+    first, _ = add(record(model_asked="openai-main/a-1"), record(model_asked="openai-main/a-2"))
+    rebuild()
+    page = as_root.get(LIST, {"model_asked": "main/a"})
+    assert shown(page) == [first.id]
+    assert "More names than" in page.content.decode()
+
+
+def test_lines_of_batches_are_one_chip_for_each_batch(add, as_root, as_mia):
+    now = timezone.now()
+    lines = [
+        record(at=now - timedelta(minutes=1, seconds=number), batch_key="mine-openai/b-7", account="mine-openai")
+        for number in range(12)
+    ]
+    newest, oldest, *_ = add(record(at=now), record(at=now - timedelta(hours=1)), *lines)
+    page = as_root.get(LIST)
+    assert shown(page) == [newest.id, oldest.id]
+    (batch,) = page.context["cl"].left_out["batches"]
+    assert (batch.name, batch.lines, batch.short_cost) == ("b-7", 12, "$0.0015")
+    assert "b-7: 12 lines, $0.0015" in page.content.decode()
+    assert len(rows_of(as_root.get(f"{LIST}export/"))) == 2
+    opened = as_root.get(LIST + batch.link)
+    assert shown(opened) == [line.id for line in lines]
+    assert "batch: mine-openai/b-7" in opened.content.decode()
+    assert len(shown(as_root.get(LIST, {"lines": "shown"}))) == 14
+    assert shown(as_root.get(LIST, {"lines": "only"})) == [line.id for line in lines]
+    assert len(rows_of(as_root.get(f"{LIST}export/", {"lines": "shown"}))) == 14
+    assert as_root.get(LIST, {"model_asked": "nothing"}).context["cl"].left_out["batches"] == []
+    assert shown(as_mia.get(LIST)) == []
+    assert as_mia.get(LIST).context["cl"].left_out["lines"] == "12"
+
+
+def test_a_page_counts_the_lines_between_its_own_rows(add, as_root, monkeypatch):
+    monkeypatch.setattr("usage.admin.UsageAdmin.list_per_page", 2)
+    now = timezone.now()
+    for number in range(5):
+        at = now - timedelta(minutes=number)
+        add(record(at=at), record(at=at - timedelta(seconds=9), batch_key="b/1"), record(at=at, batch_key="b/2"))
+    address, counted = LIST, []
+    while True:
+        changes = as_root.get(address).context["cl"]
+        counted.append({batch.name: batch.lines for batch in changes.left_out["batches"]})
+        if not changes.older_link:
+            break
+        address = LIST + changes.older_link
+    assert counted == [{"2": 2, "1": 1}, {"1": 2, "2": 2}, {"1": 2, "2": 1}]
 
 
 def test_an_attempt_is_found_by_its_id(add, as_root):
