@@ -7,13 +7,16 @@ from django.contrib.admin.models import LogEntry
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, TextFilter
 from unfold.decorators import display
 
-from accounts.audit import AuditEntry
+from accounts.admin_filters import NameFilter
+from accounts.audit import AuditEntry, type_name
 from accounts.models import Team
 from accounts.scoped_admin import VIEW_ONLY, Scope, ScopedAdmin
 
 SOURCES = ("console", "command", "manifest", "api", "system")
+LATELY = 1000
 COLOURS = {"added": "success", "changed": "info", "removed": "danger", "did": "warning"}
 
 # Django's own log of its admin is not written any more: the audit log says what it said, and more.
@@ -21,7 +24,43 @@ if admin.site.is_registered(LogEntry):
     admin.site.unregister(LogEntry)
 
 
-class SourceFilter(admin.SimpleListFilter):
+class ObjectFilter(TextFilter):
+    """What was changed, by its name or a part of it: of the name that it had then."""
+
+    title = "object (or a part)"
+    parameter_name = "object"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(object_name__icontains=self.value().strip()) if self.value() else queryset
+
+
+class PersonFilter(NameFilter):
+    """Who changed it. Who did so lately is suggested, among the entries that one may see."""
+
+    title = "person (or a part)"
+    parameter_name = "person"
+
+    def names(self, request: HttpRequest, model_admin: Any) -> list[str]:
+        lately = model_admin.get_queryset(request).order_by("-id").values_list("actor", flat=True)[:LATELY]
+        return sorted({*lately} - {""})
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(actor__icontains=self.value().strip()) if self.value() else queryset
+
+
+class KindFilter(DropdownFilter):
+    title = "kind of object"
+    parameter_name = "object_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        kinds = AuditEntry.objects.order_by().values_list("object_type", flat=True).distinct()
+        return sorted(((kind, type_name(kind).capitalize()) for kind in kinds), key=lambda choice: choice[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(object_type=self.value()) if self.value() else queryset
+
+
+class SourceFilter(DropdownFilter):
     title = "source"
     parameter_name = "source"
 
@@ -40,7 +79,8 @@ class AuditAdmin(ScopedAdmin):
     superuser_rights = VIEW_ONLY
     list_display = ("time", "what", "said", "source_text")
     list_display_links = ("time",)
-    list_filter = (SourceFilter, "action", "object_type")
+    list_filter = (ObjectFilter, PersonFilter, KindFilter, ("action", ChoicesDropdownFilter), SourceFilter)
+    list_filter_submit = True
     search_fields = ("object_name", "actor")
     search_help_text = "Object or person"
     ordering = ("-id",)

@@ -150,6 +150,34 @@ def test_managers_see_what_concerns_them_and_nobody_removes_an_entry(installatio
     assert AuditEntry.objects.count() == count
 
 
+def test_entries_are_found_by_object_person_kind_and_source(installation, as_mia, as_root):
+    address = reverse("admin:accounts_auditentry_changelist")
+    with acting("zoe@example.com", "console"):
+        for seeded in (installation.mine, installation.other):
+            seeded["account"].base_url = "https://eu.api.openai.com/v1"
+            seeded["account"].save()
+    with acting("ops", "command", "apply"):
+        installation.mine["team"].display_name = "Ours"
+        installation.mine["team"].save()
+
+    def found(client, **query):
+        return [entry.sentence.split(":")[0] for entry in client.get(address, query).context["cl"].result_list]
+
+    ours, theirs = (f"zoe@example.com changed provider account {name}-openai" for name in ("mine", "other"))
+    assert found(as_root, person="zoe") == [theirs, ours]
+    assert found(as_mia, person="zoe") == [ours], "filters widen nothing"
+    assert found(as_root, person="zoe", object="MINE") == [ours]
+    assert found(as_root, object="team", object_type="accounts.team", source="command") == [
+        "ops changed team mine-team"
+    ]
+    assert found(as_root, object="-openai", action__exact="changed") == [theirs, ours]
+    assert found(as_mia, object="other") == []
+    page = as_mia.get(address).content.decode()
+    assert '<option value="zoe@example.com">' in page
+    assert 'name="object"' in page
+    assert "Provider account" in page
+
+
 def test_an_object_has_its_history(installation, as_mia):
     bot: VirtualAccount = installation.mine["bot"]
     with acting("mia@example.com", "console"):
