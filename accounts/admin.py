@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from unfold.decorators import action, display
@@ -53,16 +54,31 @@ class TokenInline(ReadOnlyInline):
     """The tokens of a user or a virtual account: their visible part and state."""
 
     model = ApiToken
-    fields = ("link", "prefix", "state", "expires_at", "last_used_at")
+    fields = ("link", "prefix", "state", "expires_at", "last_used_at", "spent")
     verbose_name_plural = "Tokens"
     find = ("name", "prefix")
+    owner: Any = None
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return self.fields
 
+    def get_formset(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
+        self.owner = obj
+        return super().get_formset(request, obj, **kwargs)
+
+    @cached_property
+    def spend(self) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = self.admin_site.token_spend(self.owner)  # type: ignore[attr-defined]
+        return found
+
     @display(description="state")
     def state(self, token: ApiToken) -> str:
         return state_label(token)
+
+    @display(description="7 days")
+    def spent(self, token: ApiToken) -> str:
+        cost, exact = self.spend.get(token.prefix, ("", ""))
+        return format_html('<span title="{}">{}</span>', exact, cost) if cost else ""
 
 
 class TeamsOfUserInline(ScopedInline):

@@ -29,6 +29,7 @@ from accounts.sign_in import is_own_password
 from console.access import access_of, example_of
 from console.account_health import health_of
 from console.consequences import consequences
+from console.token_spend import token_spend
 from providers.models import ProviderAccount
 from providers.permissions import accounts_managed_by
 
@@ -204,6 +205,10 @@ class ConsoleSite(UnfoldAdminSite):
     def example_of(self, owner: Any) -> dict[str, str]:
         """Return the model that an example for a user or a token calls, and its types."""
         return example_of(owner)
+
+    def token_spend(self, owner: Any) -> dict[str, tuple[str, str]]:
+        """Return, by their beginnings, what the tokens of a user or an application cost within a week."""
+        return token_spend(owner)
 
     def health_of(self, account: ProviderAccount) -> str:
         """Return how an account does: its last test, its calls of the last hour and week, and its newest errors."""

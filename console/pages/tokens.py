@@ -15,13 +15,12 @@ from django.utils.http import urlencode
 from accounts.models import ApiToken
 from accounts.token_admin import TokenAdmin
 from console.pages.base import page
+from console.token_spend import token_sums
 from providers.access import principals_of, reach
 from usage import spend as figures
 from usage import words
 
 SHOWN = 100
-SPEND_HOURS = 168
-"""A week's cost is summed over so many of the newest records at most: no sums are kept by token."""
 EXPIRIES = {"30": "30 days", "90": "90 days", "365": "365 days", "never": "Never"}
 USUAL_EXPIRY = "90"
 SHOWN_MODELS = 400
@@ -36,7 +35,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
     over = Q(expires_at__lte=timezone.now()) | ~Q(revoked_at=None)
     mine = ApiToken.objects.filter(user=person).order_by("-id")
     found = list((mine.filter(over) if ended else mine.exclude(over))[:SHOWN])
-    spent = _spend(person.email)
+    spent = token_sums("user", person.email)
     context = {
         "rows": [_row(token, spent.get(token.prefix)) for token in found],
         "ended": ended,
@@ -47,12 +46,6 @@ def tokens(request: HttpRequest) -> HttpResponse:
         "is_fullwidth": True,
     }
     return page(request, "console/tokens.html", "Tokens", context)
-
-
-def _spend(name: str) -> dict[str, figures.Totals]:
-    """Return the sums of the last days by the tokens' beginnings."""
-    own = figures.narrowed(figures.ALL, Q(subject_type="user", subject_name=name), "subject_type", "subject_name")
-    return figures.sums_by(figures.last(SPEND_HOURS, timezone.now()), "token", own)
 
 
 def _row(token: ApiToken, spent: figures.Totals | None) -> dict[str, Any]:

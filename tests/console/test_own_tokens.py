@@ -169,3 +169,22 @@ def test_nobody_rolls_what_is_not_theirs(installation, as_paul, as_mia):
         assert roll(client, token, overlap="0").status_code == 404
     assert roll(as_mia, installation.mine["token"], overlap="0").status_code == 200, "of an application of her team"
     assert ApiToken.objects.filter(virtual_account=installation.mine["bot"]).count() == 2
+
+
+def test_an_applications_tokens_say_what_they_cost_this_week(installation, as_mia, as_root):
+    bot, token = installation.mine["bot"], installation.mine["token"]
+    values = {"subject_type": "virtualaccount", "subject_name": bot.name, "token_prefix": token.prefix}
+    UsageRecord.objects.bulk_create(
+        [
+            record(cost_pico=1_234_567_890_000, **values),
+            record(cost_pico=10**12, **values | {"token_prefix": "gh-another"}),
+            record(cost_pico=10**12, **values | {"subject_type": "user"}),
+            record(at=timezone.now() - timedelta(days=9), cost_pico=10**12, **values),
+        ]
+    )
+    rebuild()
+    address = reverse("admin:accounts_virtualaccount_change", args=[bot.pk])
+    for client in (as_mia, as_root):
+        assert '<span title="$1.23456789">$1.23</span>' in client.get(address).content.decode()
+    other = reverse("admin:accounts_virtualaccount_change", args=[installation.other["bot"].pk])
+    assert "$1.23" not in as_root.get(other).content.decode()
