@@ -12,7 +12,7 @@ from django.utils.functional import cached_property
 from unfold.views import ChangeList
 
 from usage import words
-from usage.filters import leaves_lines_out
+from usage.filters import NAMES, leaves_lines_out
 from usage.keyset import Cursor, Page, fetch
 from usage.models import PICO
 from usage.part_names import SEARCHED, asked
@@ -108,13 +108,16 @@ class UsageChangeList(ChangeList):
 
     @property
     def chips(self) -> list[dict[str, str]]:
-        """What the list is asked for that no filter beside it says, each with a way back."""
-        shown = []
-        if key := self.request.GET.get("batch_key", ""):
-            shown.append({"text": f"batch: {key}", "link": self.get_query_string(remove=["batch_key", OLDER, NEWER])})
-        if self.request.GET.get("lines"):
-            shown.append({"text": "batch lines", "link": self.get_query_string(remove=["lines", OLDER, NEWER])})
-        return shown
+        """What the list is narrowed to, each with the way back."""
+        return [
+            {"text": f"{NAMES[name]}: {value}", "link": self._without(name)}
+            for name, value in self.request.GET.items()
+            if value and name in NAMES
+        ]
+
+    def _without(self, name: str) -> str:
+        # A time of day goes with its day.
+        return str(self.get_query_string(remove=[name, name.replace("_0", "_1"), OLDER, NEWER]))
 
     @property
     def cut_names(self) -> list[str]:

@@ -23,6 +23,21 @@ PERIODS = {
     "30d": ("Last 30 days", 720),
 }
 MOST_OWNERS = 20
+NAMES = {
+    "account": "account",
+    "model_asked": "model",
+    "subject_name": "who",
+    "token": "token",
+    "ended": "status",
+    "priced": "price",
+    "lines": "batch lines",
+    "batch_key": "batch",
+    "period": "period",
+    "q": "id",
+    "created_at_from_0": "from",
+    "created_at_to_0": "to",
+}
+"""The parameters of the list's filters, as chips name them."""
 
 
 class AccountFilter(NameFilter):

@@ -20,7 +20,7 @@ from usage import id_times, words
 from usage.admin import UsageAdmin
 from usage.change_list import NEWER, OLDER
 from usage.decisions import limit_rows, other_lines
-from usage.filters import leaves_lines_out
+from usage.filters import NAMES, leaves_lines_out
 from usage.models import UsageRecord
 from usage.ratings import earlier_costs
 
@@ -39,20 +39,6 @@ KINDS = {
 """Kinds of tokens in the order of the table. Small ones are parts of the input or the output."""
 SEEN = "X-Seen"
 """The header in which the page says which state of the list it shows."""
-NAMES = {
-    "account": "account",
-    "model_asked": "model",
-    "subject_name": "who",
-    "token": "token",
-    "ended": "status",
-    "priced": "price",
-    "lines": "batch lines",
-    "batch_key": "batch",
-    "period": "period",
-    "q": "id",
-    "created_at_from_0": "from",
-    "created_at_to_0": "to",
-}
 
 
 def detail(request: HttpRequest, request_id: str) -> HttpResponse:

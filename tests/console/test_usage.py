@@ -209,6 +209,15 @@ def test_lines_of_batches_are_one_chip_for_each_batch(add, as_root, as_mia):
     assert as_mia.get(LIST).context["cl"].left_out["lines"] == "12"
 
 
+def test_each_filter_is_a_chip_with_the_way_back(add, as_root):
+    add(record())
+    query = {"model_asked": "gpt", "created_at_from_0": "2026-03-04", "created_at_from_1": "10:00:00", "lines": "only"}
+    chips = {chip["text"]: chip["link"] for chip in as_root.get(LIST, query).context["cl"].chips}
+    assert list(chips) == ["model: gpt", "from: 2026-03-04", "batch lines: only"]
+    assert chips["from: 2026-03-04"] == "?lines=only&model_asked=gpt"
+    assert "created_at_from_1" in chips["model: gpt"]
+
+
 def test_a_page_counts_the_lines_between_its_own_rows(add, as_root, monkeypatch):
     monkeypatch.setattr("usage.admin.UsageAdmin.list_per_page", 2)
     now = timezone.now()
