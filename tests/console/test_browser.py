@@ -163,6 +163,18 @@ def test_the_console_is_used_by_keyboard(page):
     filters.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Apply Filters")).to_be_visible()
+    expect(page.locator("#changelist-filter :focus")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Apply Filters")).to_be_hidden()
+    expect(filters).to_be_focused()
+    page.goto("/admin/accounts/auditentry/")
+    page.get_by_role("button", name="Filters").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("object (or a part)")).to_be_focused()
+    page.keyboard.type("ada@")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("added person ada@example.com")).to_be_visible()
+    expect(page.get_by_text("added person root@example.com")).to_be_hidden()
 
 
 def test_requests_come_by_themselves_and_open_beside_the_list(page):

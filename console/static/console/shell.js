@@ -161,8 +161,34 @@
       event.preventDefault();
       element.click();
     }
-    if (event.key === "Escape") document.getElementById("changelist-filter-close")?.click();
+    if (event.key === "Escape") closeFilters();
   });
+
+  // The panel of filters lies over the list and comes behind it: whoever opens it goes on in its first field, and is back
+  // at its button when Escape closes it.
+  const FIELDS = ["input:not([type=hidden])", "select", "textarea", "[href]", "button"];
+  const MOST_FRAMES = 60;
+  let opener;
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.('[x-on\\:click="filterOpen = true"]');
+    if (!button) return;
+    opener = button;
+    enterFilters(MOST_FRAMES);
+  });
+
+  function enterFilters(frames) {
+    const fields = FIELDS.map((each) => `#changelist-filter ${each}:not([tabindex="-1"])`).join();
+    const first = [...document.querySelectorAll(fields)].find((field) => field.checkVisibility());
+    if (first) first.focus();
+    else if (frames) requestAnimationFrame(() => enterFilters(frames - 1));
+  }
+
+  function closeFilters() {
+    document.getElementById("changelist-filter-close")?.click();
+    opener?.focus();
+    opener = undefined;
+  }
 
   document.addEventListener("DOMContentLoaded", () => {
     addSkipLink();
