@@ -35,6 +35,8 @@ from providers.upstream.failures import BrokenAnswer, UpstreamFailure
 
 ERROR_WORDS = (b"rror", b'"detail"', b'"message"')
 """An event of which :func:`error_in` says that it is an error has one of these."""
+IDLE = frozenset({b"ping", b"keepalive", b"keep-alive", b"heartbeat"})
+"""Names of events that only keep a connection open."""
 LINES_END = (b"\n\n", b"\r\n\r\n")
 FINISH_REASON = re.compile(rb'"finish_reason": ?"([a-z_]{1,40})"')
 
@@ -267,8 +269,10 @@ class EventStream:
         return any(map(self._shows_output, events))
 
     def _shows_output(self, event: sse.Event) -> bool:
-        spoken = self._attempt.spoken  # only an event that looks like output is examined for an error
-        return bool(event.data and event.data != DONE and spoken.is_output(event.fields) and self._found(event) is None)
+        if not event.data or event.data == DONE or event.name in IDLE:
+            return False
+        # Only an event that looks like output is examined for an error.
+        return self._attempt.spoken.is_output(event.fields) and self._found(event) is None
 
     def _found(self, event: sse.Event) -> ReportedError | None:
         return error_in(self._attempt.spoken, event.data, event.fields, event.name, due=True)

@@ -1,6 +1,7 @@
 """OpenAI's own wire dialect: the body goes on as it came, with the model's upstream name. Pure."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 from multidict import CIMultiDict
@@ -20,8 +21,10 @@ STREAM_OPTIONS = msgspec.Raw(b'{"include_usage":true}')
 CHAT = "chat/completions"
 USAGE_OPERATIONS = frozenset({"chat/completions", "completions"})
 CHOICE_OUTPUT = frozenset(
-    {"content", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "refusal"}
+    {"content", "reasoning_content", "reasoning", "tool_calls", "function_call", "audio", "refusal", "images"}
 )
+NAMING = frozenset({"type", "id", "index", "expires_at"})
+"""Fields of a part of a content, or of audio, that say nothing yet."""
 
 # The fields of every chunk of a stream.
 CHUNK = frozenset({"id", "object", "created", "model", "provider", "service_tier", "system_fingerprint", "usage"})
@@ -88,9 +91,12 @@ class OpenAI:
         if "choices" in fields:
             return any(_has_output(choice) for choice in _choices_of(fields))
         kind = _text(fields.get("type")) or _text(fields.get("object"))
-        # An event of another API: its first delta, partial image or part of a message; what has no type is passed as
-        # output.
-        return not kind or ".delta" in kind or ".partial_image" in kind or kind.endswith((".completed", ".done"))
+        if not kind:  # passed as output, if it says anything
+            return any(bytes(raw) not in EMPTY for name, raw in fields.items() if name not in CHUNK)
+        # An event of another API: its first delta, partial image or part of a message.
+        if ".delta" in kind:
+            return bytes(fields.get("delta", b"true")) not in EMPTY
+        return ".partial_image" in kind or kind.endswith((".completed", ".done"))
 
     def choices_ended(self, fields: Fields) -> Mapping[int, bool]:
         """Return the choices that an event shows, by index, each with whether it has come to its finish reason."""
@@ -172,8 +178,17 @@ def _has_output(choice: Choice) -> bool:
     if choice.text:
         return True
     return choice.delta is not None and any(
-        bytes(raw) not in EMPTY for name, raw in choice.delta.items() if name in CHOICE_OUTPUT
+        bytes(raw) not in EMPTY and (name not in ("audio", "content") or _is_said(decoded(bytes(raw))))
+        for name, raw in choice.delta.items()
+        if name in CHOICE_OUTPUT
     )
+
+
+def _is_said(value: Any) -> bool:
+    """Whether a text, or any part of a content or of audio, is not empty."""
+    if isinstance(value, dict):
+        return any(_is_said(inner) for name, inner in value.items() if name not in NAMING)
+    return any(map(_is_said, value)) if isinstance(value, list) else bool(value)
 
 
 def _text(raw: msgspec.Raw | None) -> str:

@@ -19,7 +19,9 @@ from providers.upstream.pieces import Pieces
 BETA = "anthropic-beta"
 VERSION = "anthropic-version"
 _ERROR = b'"error"'
-_OUTPUT = (b'"content_block_delta"', b'"content_block_start"', b'"message"')
+_TEXTS = ("text", "thinking")
+# Fields of an event that hold what a block says, or begins with.
+_SAID = {b'"content_block_delta"': "delta", b'"content_block_start"': "content_block"}
 
 
 class Anthropic:
@@ -82,8 +84,18 @@ class Anthropic:
         return ReportedError(failure.status, failure.message, failure.type)
 
     def is_output(self, fields: Fields) -> bool:
-        """Whether an event has the first of a block's content."""
-        return bytes(fields.get("type", b"")) in _OUTPUT
+        """Whether an event has the first of a block's content. The start of a text or of thinking is empty; that of any
+        other block, like a tool's call, says something.
+        """
+        kind = bytes(fields.get("type", b""))
+        if kind not in _SAID:
+            return kind == b'"message"'
+        said = lenient_fields(fields).get(_SAID[kind])
+        if not isinstance(said, dict):
+            return False
+        if said.get("type") in _TEXTS:
+            return any(said.get(name) for name in _TEXTS)
+        return any(value for name, value in said.items() if name != "type")
 
     def choices_ended(self, fields: Fields) -> Mapping[int, bool]:
         """Return nothing: the type of the last event says that a message is whole."""

@@ -22,6 +22,9 @@ from providers.upstream.pieces import Pieces
 # What is done with a model, where the model's name is in the address.
 ACTIONS = frozenset({"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"})
 
+# Fields of a part that say something of its content, and are none.
+MARKS = frozenset({"thought", "thoughtSignature"})
+
 
 def model_path(model: str, action: str, *, vertex: bool = False) -> str:
     """Return the path of what is done with a model; a tuned one has its own collection in its name. On ``vertex``, it
@@ -76,8 +79,8 @@ class Gemini:
         return body
 
     def is_output(self, fields: Fields) -> bool:
-        """Whether an event has a part of an answer."""
-        return any(content_parts(candidate) for candidate in _candidates(fields))
+        """Whether an event has a part of an answer that is not empty."""
+        return any(_says(part) for candidate in _candidates(fields) for part in content_parts(candidate))
 
     def choices_ended(self, fields: Fields) -> Mapping[int, bool]:
         """Return the candidates that an event shows; a prompt that was blocked has an ended one."""
@@ -107,6 +110,11 @@ def _unnamed(asked: Asked) -> bytes:
     """Return the body as Vertex AI takes it, where the model's name is in the address alone."""
     write = vertex_ai.count_body if asked.path == "countTokens" else vertex_ai.generate_body
     return write(asked.body.fields, asked.body.raw)
+
+
+def _says(part: dict[str, Any]) -> bool:
+    """Whether a part has anything but marks of thinking and an empty text."""
+    return any(value not in ("", None) for name, value in part.items() if name not in MARKS)
 
 
 def _candidates(fields: Fields) -> list[dict[str, Any]]:

@@ -441,6 +441,10 @@ def test_later_usage_that_says_less_erases_nothing() -> None:
         ({"reasoning_content": "hm"}, True),
         ({"tool_calls": [{"index": 0}]}, True),
         ({"audio": {"data": "AA"}}, True),
+        ({"audio": {"id": "audio_1"}}, False),
+        ({"audio": {"id": "audio_1", "data": ""}}, False),
+        ({"content": [{"type": "text", "text": ""}]}, False),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}, True),
     ],
 )
 def test_the_first_token_is_the_first_output(delta: dict[str, Any], is_output: bool) -> None:
@@ -462,3 +466,47 @@ def test_an_error_is_no_first_token(raw: bytes) -> None:
     _, record, _ = passed([b": ping\n\n", raw])
     assert record.ttft_us is None
     assert record.error_class
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_output"),
+    [
+        (b"data: {}\n\n", False),
+        (b"event: ping\ndata: {}\n\n", False),
+        (b'event: ping\ndata: {"at": 1}\n\n', False),
+        (b'data: {"type": "keepalive"}\n\n', False),
+        (b'data: {"id": "1", "usage": {"prompt_tokens": 1}}\n\n', False),
+        (b'data: {"type": "response.output_text.delta", "delta": ""}\n\n', False),
+        (b'data: {"type": "response.output_text.delta", "delta": "a"}\n\n', True),
+        (b'data: {"object": "thread.message.delta", "delta": {"content": [{}]}}\n\n', True),
+        (b'data: {"token": "a"}\n\n', True),
+    ],
+)
+def test_what_keeps_a_stream_open_is_no_first_token(raw: bytes, is_output: bool) -> None:
+    assert (passed([raw])[1].ttft_us is not None) is is_output
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "is_output"),
+    [
+        ("anthropic", {"type": "message_start", "message": {}}, False),
+        ("anthropic", {"type": "ping"}, False),
+        ("anthropic", {"type": "content_block_start", "content_block": {"type": "text", "text": ""}}, False),
+        ("anthropic", {"type": "content_block_start", "content_block": {"type": "thinking", "thinking": ""}}, False),
+        ("anthropic", {"type": "content_block_start", "content_block": {"type": "text", "text": "a"}}, True),
+        ("anthropic", {"type": "content_block_start", "content_block": {"type": "tool_use", "name": "f"}}, True),
+        ("anthropic", {"type": "content_block_start", "content_block": {"type": "redacted_thinking"}}, False),
+        ("anthropic", {"type": "content_block_start"}, False),
+        ("anthropic", {"type": "content_block_delta", "delta": {"type": "text_delta", "text": ""}}, False),
+        ("anthropic", {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}}, True),
+        ("anthropic", {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "a"}}, True),
+        ("gemini", {"candidates": [{"content": {"parts": [{"text": ""}]}}]}, False),
+        ("gemini", {"candidates": [{"content": {"parts": [{"text": "", "thoughtSignature": "AA"}]}}]}, False),
+        ("gemini", {"candidates": [{"content": {"parts": [{"text": "a", "thought": True}]}}]}, True),
+        ("gemini", {"candidates": [{"content": {"parts": [{"functionCall": {"name": "f"}}]}}]}, True),
+        ("gemini", {"usageMetadata": {"promptTokenCount": 1}}, False),
+    ],
+)
+def test_empty_blocks_and_parts_are_no_first_token(dialect: str, fields: dict[str, Any], is_output: bool) -> None:
+    raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
+    assert DIALECTS[dialect].is_output(raw) is is_output
