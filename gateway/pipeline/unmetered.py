@@ -99,22 +99,25 @@ def needs_estimate(
     ended: bool,
     free: bool,
 ) -> bool:
-    """Whether an attempt that ended with ``error`` has to be estimated: we ended it, or its upstream cut its stream
-    before it said what it used, and its vendor bills it.
+    """Whether an attempt that ended with ``error`` has to be estimated: we ended it, or its upstream cut its stream, or
+    ended it with an error behind the first output, before it said what it used, and its vendor bills it.
 
     ``sent`` says that the vendor may have seen the request, ``ended`` that the whole of its output came.
     """
     operation = call.operation
+    failed = bool(record.error_class)
+    if failed and (not record.stream or record.ttft_us is None):  # nothing was made
+        return False
     if isinstance(error, CUT) or error is None:
         done = operation.ends is not None and operation.ends.done
-        lacks_end = error is not None or (done and output is not None and not output.is_done)
+        lacks_end = failed or error is not None or (done and output is not None and not output.is_done)
         if output is None or not output.size or not lacks_end:
             return False
     elif not isinstance(error, ENDED_BY_US):
         return False
     if free or not sent or not operation.charges or not operation.model_type or not call.body.fields:
         return False
-    if record.upstream_status >= 400 or record.error_class:
+    if record.upstream_status >= 400:
         return False
     if is_metered(record) and (ended or not record.stream):
         return False
@@ -138,6 +141,7 @@ async def estimate_usage(call: Call, record: AttemptRecord, target: Target, outp
 
 def _take(call: Call, record: AttemptRecord, target: Target, found: Estimated) -> None:
     asked = call.operation.units(call) if call.operation.units is not None else {}
+    reported = (record.input_tokens, record.output_tokens)
     if not record.upstream_status:  # else they are counted as for any answer
         record.units = {**asked, **record.units}
     if not record.input_tokens:
@@ -146,7 +150,9 @@ def _take(call: Call, record: AttemptRecord, target: Target, found: Estimated) -
         record.output_tokens, record.audio_output_tokens = found.output, found.audio_output
     if record.operation in pricing.IMAGE_OPERATIONS and not record.output_tokens:
         _take_images(call, record, target, asked)
-    record.estimated = is_metered(record)
+    # Usage beside the vendor's own error may be all that there is.
+    changed = not record.error_class or reported != (record.input_tokens, record.output_tokens)
+    record.estimated = is_metered(record) and changed
 
 
 def _take_images(call: Call, record: AttemptRecord, target: Target, asked: Mapping[str, int]) -> None:
