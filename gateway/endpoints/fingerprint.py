@@ -1,4 +1,6 @@
-"""What makes two requests the same: their address and every byte of their bodies, as they come."""
+"""What makes two requests the same: their address, the headers that decide what answers them, and every byte of their
+bodies, as they come.
+"""
 
 import hashlib
 from collections.abc import MutableMapping
@@ -13,6 +15,17 @@ FORM: Final = b"multipart/"
 TOKEN: Final = b"key="
 """Google's clients send their token in the query: another one of the same owner makes no other request."""
 IN_PLACE_OF_BOUNDARY: Final = b"\0"
+DECIDING: Final = (
+    b"x-tfy-provider-name",
+    b"x-gatehouse-strict",
+    b"x-gatehouse-batch",
+    b"x-tfy-strict-openai",
+    b"x-tfy-cache-control",
+    b"openai-beta",
+    b"anthropic-version",
+    b"anthropic-beta",
+)
+"""Headers that decide where a call goes, or what it is answered. Metadata, timeouts and retries are each try's own."""
 
 
 class Fingerprint:
@@ -27,7 +40,11 @@ class Fingerprint:
         query = request.scope.get("query_string", b"")
         asked = b"&".join(part for part in query.split(b"&") if not part.startswith(TOKEN))
         self._hash = hashlib.sha256(b"\0".join((request.path_info.encode("utf-8", "surrogatepass"), asked, b"")))
-        content_type = request.raw_headers.get(b"content-type", b"")
+        headers = request.raw_headers
+        for name in DECIDING:
+            if name in headers:  # nothing is added for the others: answers kept before this counted stay usable
+                self._hash.update(b"\0".join((name, headers[name].strip(), b"")))
+        content_type = headers.get(b"content-type", b"")
         self._marker = b"--" + boundary_of(content_type) if content_type.lower().startswith(FORM) else b""
         self._held = b""
         self._receive = request.receive

@@ -219,7 +219,8 @@ async def _again(request: InferenceRequest, caller: Caller, kept: Kept, fingerpr
         _admit(caller, about)
     if about is not None and not secrets.compare_digest(about.fingerprint, fingerprint.value):
         raise errors.KeyReused(
-            "This Idempotency-Key was used with another request. Send the same path and body, or use another key.",
+            "This Idempotency-Key was used with another request. Send the same path, headers and body, or use "
+            "another key.",
             param=NAME,
         )
     if about is None or body is None:
