@@ -110,6 +110,7 @@ class BudgetAdmin(RuleAdmin):
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         scope = self.scope(request)
+        form.sends_anywhere = scope.everything
         if "team" in form.base_fields and not scope.everything:  # else it would vanish from its maker's own list
             form.base_fields["team"].required = True
         return form

@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminTextI
 from accounts.fields import LinesField, PairsField
 from rules import shape
 from rules.models import Budget, RateLimit, RoutingRule
+from rules.recipients import others_among
 
 SUBJECTS_HELP = "One a line: user:EMAIL, team:NAME, virtualaccount:NAME or team:everyone. Empty: all."
 MODELS_HELP = "One account/model a line. Empty: all."
@@ -147,7 +148,9 @@ class RateLimitForm(CountingForm):
 
 
 class BudgetForm(CountingForm):
-    """Edits a budget."""
+    """Edits a budget. ``sends_anywhere`` says that its alerts may go to all channels and addresses: a superuser's."""
+
+    sends_anywhere = False
 
     kind = "budget"
     effect_fields = ("overrides", "alerts", "raises", "cheaper")
@@ -166,6 +169,14 @@ class BudgetForm(CountingForm):
         super().__init__(*args, **kwargs)
         if "form" not in self.fields and self.instance.pk is None:
             self.instance.form = TEAM_FORM  # a team's manager can make no other
+
+    def clean(self) -> dict[str, Any]:
+        before = (self.instance.effect or {}).get("alerts")  # the shared part replaces it
+        cleaned = super().clean()
+        if not self.sends_anywhere and "alerts" not in self.errors:
+            for fault in others_among(cleaned.get("alerts"), before):
+                self.add_error("alerts", fault)
+        return cleaned
 
 
 class RoutingForm(RuleForm):

@@ -79,6 +79,46 @@ def test_a_teams_manager_makes_budgets_of_that_team_only(installation: Installat
     AuditEntry.objects.get(object_type="rules.budget", object_id=str(budget.pk), team=mine.name)
 
 
+def told(*targets: dict[str, Any]) -> str:
+    """Return what the field of a budget's alerts holds for these targets."""
+    return json.dumps({"thresholds": [80], "notification_target": targets})
+
+
+OUTSIDE = {"type": "email", "to_emails": ["Mia@example.com", "thief@elsewhere.com", "mia@example.com,x@elsewhere.com"]}
+CHANNEL = {"type": "pagerduty", "notification_channel": "ops"}
+
+
+def test_a_teams_manager_has_people_of_the_installation_told_alone(installation: Installation, as_mia: Client) -> None:
+    mine = installation.mine["team"]
+    given = {"name": "own", "enabled": "on", "mode": "enforce", "limits": "cost_per_day: 2.5", "team": str(mine.pk)}
+    for target, said in (
+        (OUTSIDE, "no active user's here: mia@example.com,x@elsewhere.com, thief@elsewhere.com"),
+        (CHANNEL, "Only superusers send notices to channels: ops."),
+        ({**CHANNEL, "type": "email", "to_emails": ["mia@example.com"]}, "Only superusers"),
+    ):
+        answer = as_mia.post(ADD_BUDGET, {**given, "alerts": told(target)})
+        assert said in answer.context["adminform"].form.errors["alerts"][0]
+    assert not Budget.objects.filter(name="own").exists()
+    people = told({"type": "email", "to_emails": ["Mia@Example.com", "paul@example.com"]}, {"type": "webhook"})
+    assert as_mia.post(ADD_BUDGET, {**given, "alerts": people}).status_code == 302
+
+
+def test_what_a_superuser_set_stays_when_the_manager_saves(
+    installation: Installation, as_root: Client, as_mia: Client
+) -> None:
+    budget = installation.mine["budget"]
+    page = reverse("admin:rules_budget_change", args=[budget.pk])
+    as_root.post(page, {**form_data(as_root.get(page)), "alerts": told(OUTSIDE, CHANNEL)})
+    saved = as_mia.post(page, {**form_data(as_mia.get(page)), "limits": "cost_per_day: 3"})
+    assert saved.status_code == 302
+    budget.refresh_from_db()
+    assert budget.effect["limits"] == {"cost_per_day": 3}
+    assert budget.effect["alerts"]["notification_target"] == [OUTSIDE, CHANNEL]
+    other = told(OUTSIDE, {**CHANNEL, "notification_channel": "board"})
+    answer = as_mia.post(page, {**form_data(as_mia.get(page)), "alerts": other})
+    assert "channels: board." in answer.context["adminform"].form.errors["alerts"][0]
+
+
 def recorded(*users: str) -> None:
     """Store a call of an hour ago of each of ``users``, which cost 1 m$."""
     moment = int((timezone.now() - timedelta(hours=1)).timestamp() * 1_000_000)
