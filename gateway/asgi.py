@@ -13,15 +13,14 @@ django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402
 
+from gateway.addresses import is_api  # noqa: E402
 from gateway.call.request import Receive, Scope, Send  # noqa: E402
 from gateway.realtime.routing import sockets  # noqa: E402
 from gateway.server import handler, lifespan  # noqa: E402
 from gateway.server.bounded_body import with_bounded_body  # noqa: E402
 from gateway.server.cors import cross_origin  # noqa: E402
 from gateway.state import state  # noqa: E402
-from gateway.urls import API_ROOTS  # noqa: E402
 
-LEAN_PATHS = frozenset({"/healthz", "/readyz", *(root.rstrip("/") for root in API_ROOTS)})
 _django = with_bounded_body(get_asgi_application())
 _inference = cross_origin(handler.handle, settings.CORS_ORIGINS)
 
@@ -32,8 +31,7 @@ async def _application(scope: Scope, receive: Receive, send: Send) -> None:
     if kind == "http":
         if not state.started:  # daphne has no lifespan: the first request opens
             await lifespan.start()
-        path = scope["path"]
-        if path.startswith(API_ROOTS) or path in LEAN_PATHS:
+        if is_api(scope["path"]):
             await _inference(scope, receive, send)
         else:
             await _django(scope, receive, send)
@@ -62,7 +60,7 @@ async def _below_base_path(scope: Scope, receive: Receive, send: Send) -> None:
     if "path" in scope:
         base = settings.BASE_PATH
         path = scope["path"].removeprefix(base) if f"{scope['path']}/".startswith(f"{base}/") else scope["path"]
-        lean = path.startswith(API_ROOTS) or path in LEAN_PATHS or scope["type"] == "websocket"
+        lean = is_api(path) or scope["type"] == "websocket"
         # Django wants the whole path, and takes the base off by itself.
         scope = {**scope, "path": path or "/" if lean else f"{base}{path or '/'}"}
     await _application(scope, receive, send)

@@ -10,6 +10,14 @@ from django.urls.converters import PathConverter
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
+from gateway.addresses import (
+    ACCOUNT_PREFIX,
+    API_PREFIX,
+    AZURE_PREFIX,
+    COHERE_RERANK,
+    DEPLOYMENT_PREFIX,
+    GOOGLE_PREFIX,
+)
 from gateway.endpoints import (
     audio,
     batches,
@@ -36,22 +44,6 @@ from gateway.endpoints import (
     uploads,
 )
 from gateway.openapi import generator
-
-# /v1, /api/llm and /api/llm/api/inference/openai, each with and without /v1 behind it.
-API_PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?/"
-API_ROOTS = ("/v1/", "/v1beta/", "/v2/", "/api/llm/", "/api/svc/", "/openai/")
-# The same with Google's version behind it, which its clients write.
-GOOGLE_PREFIX = r"^(?:v1/|api/llm/(?:api/inference/openai/)?)?v1(?:beta|alpha)/"
-# The same with the account in the address, for clients that can't send a header.
-ACCOUNT_PREFIX = API_PREFIX + r"accounts/(?P<account>[^/]+)(?:/v1)?/"
-# As Cohere's client writes it, whatever the base URL.
-COHERE_RERANK = r"^(?:v1/|api/llm/(?:api/inference/openai/)?)?v2/rerank$"
-# As Azure's client writes them: a deployment is a model, by any of its names; and the surface that needs no
-# api-version.
-DEPLOYED = "chat/completions|completions|embeddings|responses|images/[a-z]+|audio/[a-z]+"
-DEPLOYMENT_PREFIX = rf"^(?P<azure>openai)/deployments/(?P<deployment>.+?)/(?=(?:{DEPLOYED})/?$)"
-AZURE_PREFIX = r"^(?P<azure>openai)/(?:v1/)?"
-
 
 admin.autodiscover()
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 NEWEST_VERSION = "2025-04-01-preview"
 """The last dated version that Azure published."""
+VERSION_NAME = "api-version"
 VERSION = re.compile(r"^(v1|latest|preview|20\d\d-\d\d-\d\d(-preview)?)\Z")
 DEPLOYED = frozenset(
     {
@@ -56,7 +57,14 @@ def base_url(url: str, version: str) -> str:
 
 def version_query(version: str) -> str:
     """Return the part of a query that names a version."""
-    return f"api-version={quote(version, safe='')}"
+    return f"{VERSION_NAME}={quote(version, safe='')}"
+
+
+def without_version(query: str) -> str:
+    """Return a query without the versions that it names: an account's own is the one that counts."""
+    if VERSION_NAME not in query.lower():
+        return query
+    return "&".join(part for part in query.split("&") if part.partition("=")[0].lower() != VERSION_NAME)
 
 
 def address_fault(url: str) -> str:

@@ -18,6 +18,7 @@ from gateway.call import errors
 from gateway.call.call import Call, new_request_id
 from gateway.call.discard import DISCARD_BYTES, DISCARD_SECONDS
 from gateway.call.load import Ticket
+from providers.azure import without_version
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -73,6 +74,13 @@ class InferenceRequest(ASGIRequest):
             raise errors.InvalidRequest(
                 f"The query has more than {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS} fields.", code="too_many_values"
             ) from None
+
+    def leave_version_out(self) -> None:
+        """Forget the ``api-version`` of Azure's clients, before anything reads the query: here it means nothing, and
+        an upstream is sent its account's own.
+        """
+        query = without_version(self.scope.get("query_string", b"").decode("latin1"))
+        self.scope = {**self.scope, "query_string": query.encode("latin1")}
 
     async def read_body(self, limit: int, timeout: float) -> bytes:
         """Return the whole body.

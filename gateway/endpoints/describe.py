@@ -29,8 +29,6 @@ def begin_call(request: InferenceRequest, caller: Caller, operation: Operation) 
     """
     query = request.scope.get("query_string", b"").decode("latin1")
     place = request.resolver_match.kwargs if request.resolver_match is not None else {}
-    if "azure" in place:
-        query = "&".join(part for part in query.split("&") if not part.startswith("api-version="))
     if query and operation not in (PROXY_READ, PROXY_WRITE):
         query = without_models(query)
     call = request.call = describe.begin(caller, operation, request_id=request.request_id, query=query)

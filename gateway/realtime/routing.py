@@ -5,11 +5,10 @@ below the API prefixes.
 from channels.routing import URLRouter
 from django.urls import re_path
 
+from gateway.addresses import LIVE_PREFIX, SOCKET_PREFIXES
 from gateway.realtime.consumer import SocketConsumer, UnknownSocket
 from gateway.realtime.kinds import LIVE, REALTIME, RESPONSES, TRANSLATION
 
-PREFIX = r"^(?:v1|api/llm(?:/api/inference/openai)?)(?:/v1)?"
-ACCOUNT = r"^live/(?P<account>[^/]+)"
 KINDS = {
     "realtime": REALTIME,
     "realtime/translations": TRANSLATION,
@@ -17,16 +16,14 @@ KINDS = {
     "live/sessions": LIVE,
 }
 
-BASES = (ACCOUNT, PREFIX, f"{PREFIX}/accounts/(?P<account>[^/]+)(?:/v1)?", r"^(?P<azure>openai)(?:/v1)?")
-
 sockets = URLRouter(
     [
         *(
-            re_path(f"{base}/{path}/?$", SocketConsumer.as_asgi(kind=kind))
-            for base in BASES
+            re_path(f"{prefix}{path}/?$", SocketConsumer.as_asgi(kind=kind))
+            for prefix in SOCKET_PREFIXES
             for path, kind in KINDS.items()
         ),
-        re_path(f"{ACCOUNT}/?$", SocketConsumer.as_asgi(kind=REALTIME)),
+        re_path(f"{LIVE_PREFIX}?$", SocketConsumer.as_asgi(kind=REALTIME)),
         re_path("", UnknownSocket.as_asgi()),
     ]
 )

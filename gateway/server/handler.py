@@ -71,6 +71,8 @@ async def handle(scope: Scope, receive: Receive, send: Send) -> None:
 async def _respond(request: InferenceRequest) -> Reply:
     match = resolve(request.path_info)
     request.resolver_match = match
+    if "azure" in match.kwargs:
+        request.leave_version_out()
     reply: Reply = await match.func(request, *match.args, **match.kwargs)
     return reply
 

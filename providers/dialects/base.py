@@ -59,6 +59,7 @@ def address(target: Target, path: str, query: str = "", base_url: str = "") -> s
         if account.vendor.api_version:
             path, query = azure.placed(path, query, target.model.upstream_id)
         named = azure.version_query(account.api_version)
+        query = azure.without_version(query)
         query = f"{query}&{named}" if query else named
     base = f"{base_url or account.url}/{path}"
     return f"{base}{'&' if '?' in path else '?'}{query}" if query else base

@@ -14,7 +14,8 @@ import httpx
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from gateway.urls import GOOGLE_PREFIX, api
+from gateway.addresses import BELOW, GOOGLE_PREFIX
+from gateway.urls import api
 from tests.support.console_session import LOGIN, ConsoleSession
 
 TABLE = Path(__file__).with_name("role_table.txt")
@@ -28,8 +29,6 @@ PEOPLE = {
 PASSWORD = "an-Obvious-password-7"
 SIGN_IN = "in"
 """How the table writes a redirect to the sign-in page."""
-BASES = "^(?:v1/|api/llm/(?:api/inference/openai/)?)?"
-"""What some routes of the API begin with, all of it optional."""
 ASKS = "asks"
 """How the table writes the page that asks whether to delete what was selected."""
 PARAMETER = re.compile(r"<[^>]+>|\(\?P<\w+>[^)]*\)")
@@ -77,7 +76,7 @@ class Place:
 
     def path(self, object_id: Any) -> str:
         """Return the address with an object's id in it."""
-        route = self.route.replace(GOOGLE_PREFIX, "v1beta/").replace(BASES, "")
+        route = self.route.replace(GOOGLE_PREFIX, "v1beta/").replace(BELOW, "")
         for beginning, value in FILLED.items():
             start = route.find(beginning)
             if start >= 0:

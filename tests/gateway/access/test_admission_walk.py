@@ -7,10 +7,12 @@ from typing import Any
 import httpx
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
+from openai import AzureOpenAI, OpenAI
 
+from gateway.addresses import is_api
 from gateway.endpoints import realtime, realtime_calls
 from gateway.endpoints.base import InferenceView, OpenView
-from gateway.urls import API_ROOTS, api, google
+from gateway.urls import api, google
 from tests.support.calls import assert_ours
 from tests.support.surface import Surface
 
@@ -103,7 +105,7 @@ def test_nothing_else_stands_below_the_prefixes() -> None:
     assert others
     for pattern in others:
         route = str(pattern.pattern).lstrip("^/")
-        assert not any(f"/{route}".startswith(root) for root in API_ROOTS), route
+        assert not is_api(f"/{route}") or route in ("healthz", "readyz"), route
 
 
 def send(surface: Surface, endpoint: Endpoint, token: str) -> httpx.Response:
@@ -154,3 +156,27 @@ def test_every_method_that_is_not_there_says_what_is(surface: Surface) -> None:
             assert answer.headers["allow"] == ", ".join(implemented)
             refused += 1
     assert refused > 10
+
+
+def test_azures_version_changes_no_answer(surface: Surface) -> None:
+    """Its clients name an ``api-version`` in every call: no list takes it for a parameter of its own."""
+    headers = {"authorization": f"Bearer {surface.ada}", "x-tfy-provider-name": "wide"}
+    listed = []
+    for endpoint in CALLS:
+        if endpoint.method != "GET" or endpoint.view.door != "openai":
+            continue
+        address = f"{surface.gateway.origin}/openai/{endpoint.path}"
+        plain, named = (
+            surface.gateway.http.get(f"{address}{query}", headers=headers).status_code
+            for query in ("", "?Api-Version=2024-10-21")
+        )
+        assert plain == named, endpoint
+        listed += [endpoint.path] if named == 200 else []
+    below = f"{surface.gateway.origin}/v1/accounts/wide"
+    for client in (
+        AzureOpenAI(azure_endpoint=below, api_key=surface.ada, api_version="2024-10-21"),
+        OpenAI(base_url=f"{below}/openai/v1/", api_key=surface.ada, default_query={"api-version": "preview"}),
+    ):
+        for resource in (client.vector_stores, client.containers, client.evals, client.files, client.skills):
+            assert resource.list().data is not None
+    assert {"assistants", "containers", "evals", "files", "skills", "vector_stores", "videos"} <= set(listed)

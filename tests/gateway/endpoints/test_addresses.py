@@ -9,8 +9,12 @@ import brotli
 import httpx
 import pytest
 import zstandard
+from google import genai
 from openai import AzureOpenAI, OpenAI
 
+from gateway.endpoints import chat as chat_views
+from gateway.endpoints import files, gemini, model_shapes, rerank, resources
+from gateway.server.handler import resolve
 from tests.support.calls import CHAT_PATH, assert_ours, chat
 from tests.support.fixtures import ACCOUNT, CHAT
 from tests.support.installation import Gateway
@@ -89,6 +93,44 @@ def test_azures_client(gateway: Gateway, token: str, model: str) -> None:
     assert azure.models.list().data
     v1 = OpenAI(base_url=f"{gateway.origin}/openai/v1/", api_key=token)
     assert v1.chat.completions.create(model=model, messages=HI).choices
+
+
+def test_every_door_below_an_account(gateway: Gateway, token: str) -> None:
+    below = f"{gateway.origin}/v1/accounts/{ACCOUNT}"
+    for client in (
+        AzureOpenAI(azure_endpoint=below, api_key=token, api_version="2024-10-21"),
+        OpenAI(base_url=f"{below}/openai/v1/", api_key=token),
+    ):
+        assert client.chat.completions.create(model=BARE, messages=HI).choices
+    for version in ("v1", "v1beta", "v1alpha"):
+        google = genai.Client(api_key=token, http_options={"base_url": below, "api_version": version})
+        assert google.models.generate_content(model=BARE, contents="hi").text
+    body = {"model": "gpt-4o-mini", "query": "a", "documents": ["b"]}
+    assert_ours(gateway.post(token, f"/v1/accounts/{ACCOUNT}/v2/rerank", body), 400, "unsupported_model_type", "model")
+
+
+ANY = "/v1/accounts/acme"
+
+
+@pytest.mark.parametrize(
+    "before", ["", "/v1", "/api/llm", "/api/llm/v1", ANY, "/api/llm/api/inference/openai/accounts/a"]
+)
+@pytest.mark.parametrize(
+    ("door", "view"),
+    [
+        ("v1beta/models", model_shapes.GoogleModels),
+        ("v1alpha/models/a/b", model_shapes.GoogleModel),
+        ("v1alpha/models/a/b:generateContent", gemini.GenerateContent),
+        ("v2/rerank", rerank.Rerank),
+        ("openai/deployments/a/b/chat/completions", chat_views.ChatCompletions),
+        ("openai/v1/files", files.Files),
+        ("openai/vector_stores", resources.ResourceView),
+    ],
+)
+def test_every_door_is_below_every_base_and_account(before: str, door: str, view: type) -> None:
+    match = resolve(f"{before}/{door}")
+    assert match.func.cls is view  # type: ignore[attr-defined]
+    assert ("account" in match.kwargs) is ("accounts" in before)
 
 
 def test_a_deployment_names_the_model_of_a_body_that_names_none(gateway: Gateway, token: str) -> None:
