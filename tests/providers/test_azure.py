@@ -84,3 +84,16 @@ def test_what_an_account_may_have(fields: dict[str, str], field: str) -> None:
 def test_only_deployments_have_a_place_of_their_own() -> None:
     assert azure.placed("chat/completions", "", "") == ("chat/completions", "")
     assert azure.placed("fine_tuning/jobs", "a=b", "x") == ("fine_tuning/jobs", "a=b")
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("", ""),
+        ("limit=1&api-version=2024-10-21", "limit=1"),
+        ("Api-Version=v1&api-version", ""),
+        ("my-api-version=1&x=api-version", "my-api-version=1&x=api-version"),
+    ],
+)
+def test_a_clients_version_is_left_out(query: str, kept: str) -> None:
+    assert azure.without_version(query) == kept
