@@ -67,7 +67,8 @@ def account_snapshots(
             )
         except UNREADABLE as error:
             _leave_out(account.name, error)
-    return nest(ByName(snapshots, {alias: account for account in snapshots.values() for alias in account.aliases}))
+    found = ByName(snapshots, {alias: account for account in snapshots.values() for alias in account.aliases})
+    return nest(found, last)
 
 
 def _readable(

@@ -2,8 +2,9 @@
 accounts or rules change."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from providers.routing.compiled import RoutedTarget, Routing
 from providers.routing.nesting import Find, Inner, nested, nested_target
@@ -13,34 +14,54 @@ from rules.routes import Route
 
 logger = logging.getLogger("gateway.directory.directory")
 
+MOST_LOGGED: Final = 3
+"""So many targets that are left out are named for each virtual model."""
+
 
 def find_in(accounts: ByName[AccountSnapshot]) -> Find:
     """Return what says which virtual model a target names."""
     virtual = {name for name, account in (*accounts.items(), *accounts.aliases.items()) if account.vendor.virtual}
+    known: dict[str, Inner | None] = {}
 
     def find(target: RoutedTarget) -> Inner | None:
         if target.account not in virtual:
             return None
+        if target.name not in known:
+            known[target.name] = found(target)
+        return known[target.name]
+
+    def found(target: RoutedTarget) -> Inner | None:
         account = accounts[target.account]
         model: ModelSnapshot | None = account.models.get(target.model)
         if model is None or model.routing is None:
             return None
-        return Inner(model.public_name, account.enabled and model.enabled, model.model_types, model.routing)
+        return Inner(model.public_name, account.enabled and model.enabled, model.model_types, model.routing.stored)
 
     return find
 
 
-def nest(accounts: ByName[AccountSnapshot]) -> ByName[AccountSnapshot]:
+def nest(
+    accounts: ByName[AccountSnapshot], last: Mapping[str, AccountSnapshot] | None = None
+) -> ByName[AccountSnapshot]:
     """Return the accounts with the targets of their virtual models resolved; the same object where nothing changes.
 
-    A target that leads back to itself, or that is too deep, stays out of every call, and is logged: it can only be
-    stored by two who save at once.
+    Of ``last``, which were resolved, the routings are kept that are stored as they were and lead where they did. A
+    target that leads back to itself, that is too deep, or that has too much behind it, stays out of every call, and is
+    logged: it can only be stored by two who save at once.
     """
+    accounts = _each(accounts, lambda account: _kept(account, (last or {}).get(account.name)))
     find = find_in(accounts)
+    return _each(accounts, lambda account: _resolved(account, find))
+
+
+def _each(
+    accounts: ByName[AccountSnapshot], made: Callable[[AccountSnapshot], AccountSnapshot]
+) -> ByName[AccountSnapshot]:
+    """Return the accounts with what is ``made`` of the virtual ones; the same object where nothing changes."""
     changed = {
-        account.name: resolved
+        account.name: new
         for account in accounts.values()
-        if account.vendor.virtual and (resolved := _resolved(account, find)) is not account
+        if account.vendor.virtual and (new := made(account)) is not account
     }
     if not changed:
         return accounts
@@ -50,13 +71,31 @@ def nest(accounts: ByName[AccountSnapshot]) -> ByName[AccountSnapshot]:
     )
 
 
+def _kept(account: AccountSnapshot, last: AccountSnapshot | None) -> AccountSnapshot:
+    """Return an account that was read anew with the routings of its ``last`` snapshot that are stored as they were."""
+    if last is None or last is account:
+        return account
+    changed: dict[str, ModelSnapshot] = {}
+    for name, model in account.models.items():
+        before = last.models.get(name)
+        if before is None or before.public_name != model.public_name or before.routing is None:
+            continue
+        if model.routing is not None and before.routing.stored == model.routing:
+            changed[name] = replace(model, routing=before.routing)
+    return _with_models(account, changed)
+
+
 def _resolved(account: AccountSnapshot, find: Find) -> AccountSnapshot:
     changed: dict[str, ModelSnapshot] = {}
     for name, model in account.models.items():
         routing = nested(model.routing, find, model.public_name) if model.routing is not None else None
-        if routing is not None and routing != model.routing:
+        if routing is not model.routing and routing is not None:
             changed[name] = replace(model, routing=routing)
             _log_faults(model.public_name, routing)
+    return _with_models(account, changed)
+
+
+def _with_models(account: AccountSnapshot, changed: Mapping[str, ModelSnapshot]) -> AccountSnapshot:
     if not changed:
         return account
     aliases: Mapping[str, ModelSnapshot] = getattr(account.models, "aliases", {})
@@ -85,6 +124,8 @@ def nest_rules(rules: RuleSet | None, accounts: ByName[AccountSnapshot]) -> Rule
 
 
 def _log_faults(name: str, routing: Routing) -> None:
-    for leaf in routing.leaves:
-        if leaf.fault:
-            logger.error("A target of the virtual model %s is left out: %s %s.", name, leaf.way, leaf.fault)
+    faulty = [leaf for leaf in routing.leaves if leaf.fault]
+    for leaf in faulty[:MOST_LOGGED]:
+        logger.error("A target of the virtual model %s is left out: %s %s.", name, leaf.way, leaf.fault)
+    if len(faulty) > MOST_LOGGED:
+        logger.error("Of the virtual model %s, %d more targets are left out.", name, len(faulty) - MOST_LOGGED)

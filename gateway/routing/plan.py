@@ -125,11 +125,11 @@ def forget_targets() -> None:
     """
     virtual = [account for account in state.directory.accounts.values() if account.vendor.virtual]
     routings = [model.routing for account in virtual for model in account.models.values() if model.routing is not None]
-    routed = [each for routing in routings for each in routing.leaves]
+    routed = [each for routing in routings for each in routing.targets]  # what is behind them are others' targets
     rules = state.directory.rules
     routes = [rule.route for rule in rules.routes.rules.values() if rule.route is not None] if rules is not None else []
     for route in routes:
-        routed += route.leaves
+        routed += (*(route.routing.targets if route.routing is not None else ()), *route.fallbacks)
     targets = [target_of(each) for each in routed]
     kept = {target.model.public_name for target in targets if target is not None}
     health.forget(kept)

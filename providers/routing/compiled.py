@@ -75,7 +75,8 @@ class Routing:
     calls.
 
     ``leaves`` are the models that calls go to in the end: ``targets`` itself, unless one of them is a virtual model
-    (see :mod:`providers.routing.nesting`)."""
+    (see :mod:`providers.routing.nesting`). Where one is, ``base`` is the routing as stored, and ``found`` what each
+    target on the way was found to be."""
 
     type: str
     targets: tuple[RoutedTarget, ...]
@@ -85,6 +86,13 @@ class Routing:
     mirror_percent: float = 0.0
     hedge: float | None = None
     retry_share: float | None = None
+    base: "Routing | None" = field(default=None, repr=False, compare=False)
+    found: tuple[tuple[RoutedTarget, Any], ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def stored(self) -> "Routing":
+        """The routing as stored, with none of its targets resolved."""
+        return self if self.base is None else self.base
 
     @property
     def retry_bound(self) -> float | None:

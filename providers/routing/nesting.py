@@ -18,12 +18,16 @@ MOST_DEPTH: Final = 5
 """So many virtual models may be on the way to a target, the one that is called included."""
 MOST_LEAVES: Final = 200
 """So many targets a virtual model may have in all."""
+MOST_STEPS: Final = MOST_DEPTH * MOST_LEAVES
+"""So many targets, those that are virtual models included, are looked at to resolve one: enough for all that may be
+stored, whatever is."""
+TOO_MANY: Final = f"is not used: with it there would be more than {MOST_LEAVES} targets in all"
 
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    """A virtual model that a target names: its present name, whether it and its account are enabled, and what it is
-    for."""
+    """A virtual model that a target names: its present name, whether it and its account are enabled, what it is for,
+    and its routing as stored."""
 
     name: str
     enabled: bool
@@ -35,54 +39,93 @@ Find = Callable[[RoutedTarget], Inner | None]
 """What a target names, where that is a virtual model."""
 
 
+@dataclass(slots=True)
+class _Room:
+    """How many leaves and steps a routing has left for what is behind its virtual targets."""
+
+    leaves: int
+    steps: int = MOST_STEPS
+
+    def takes(self, found: Inner, find: Find, way: tuple[str, ...]) -> bool:
+        """Whether all that is behind a target has room; it is counted, and nothing made of it yet."""
+        leaves = -1  # it takes the target's own place
+        for is_leaf in _steps(found.routing, find, (*way, found.name)):
+            leaves, self.steps = leaves + is_leaf, self.steps - 1
+            if leaves > self.leaves or self.steps < 0:
+                return False
+        self.leaves -= leaves
+        return True
+
+
 def nested(routing: Routing, find: Find, name: str = "") -> Routing:
     """Return ``routing``, which belongs to the virtual model ``name`` (empty: to a rule), with its virtual targets
-    resolved. One that was resolved before is resolved anew."""
-    if not any(find(target) is not None for target in routing.targets):
-        return flat(routing)
-    return _resolved(routing, find, (name,) if name else (), None, itertools.count())
+    resolved: the same object where it was and nothing on the way has changed.
 
-
-def flat(routing: Routing) -> Routing:
-    """Return ``routing`` as it is without virtual targets."""
-    if routing.leaves is routing.targets:
+    A virtual target with more behind it than the routing has room for is left out as a whole, so that what is made is
+    bounded whatever is stored.
+    """
+    stored = routing.stored
+    if routing.found and all(_is_same(find(target), was) for target, was in routing.found):
         return routing
-    targets = tuple(replace(target, inner=None, fault="", place=n) for n, target in enumerate(routing.targets))
-    return replace(routing, targets=targets, leaves=targets)
+    if not any(find(target) is not None for target in stored.targets):
+        return stored
+    seen: dict[str, tuple[RoutedTarget, Inner | None]] = {}
+
+    def noted(target: RoutedTarget) -> Inner | None:
+        if target.name not in seen:
+            seen[target.name] = (target, find(target))
+        return seen[target.name][1]
+
+    way, places, room = (name,) if name else (), itertools.count(), _Room(MOST_LEAVES - len(stored.targets))
+    targets: list[RoutedTarget] = []
+    for target in stored.targets:
+        found = noted(target)
+        if found is None or _way_fault(way, found) or room.takes(found, noted, way):
+            targets.append(_entry(target, noted, way, None, places))
+        else:
+            targets.append(replace(composed(None, target), place=next(places), fault=TOO_MANY))
+    leaves = tuple(_leaves(targets))
+    return replace(routing, targets=tuple(targets), leaves=leaves, base=stored, found=tuple(seen.values()))
+
+
+def _is_same(found: Inner | None, was: Inner | None) -> bool:
+    """Whether a target means what it did. A routing that is stored as it was is the same object."""
+    if found is None or was is None:
+        return found is was
+    known = (found.name, found.enabled, found.model_types) == (was.name, was.enabled, was.model_types)
+    return known and found.routing is was.routing
 
 
 def nested_target(target: RoutedTarget, find: Find) -> RoutedTarget:
     """Return a single target, resolved where it is a virtual model."""
     if find(target) is None:
         return replace(target, inner=None, fault="") if target.inner is not None or target.fault else target
-    alone = Routing("", (target,), (target,))
-    return _resolved(alone, find, (), None, itertools.count()).targets[0]
+    plain = replace(target, inner=None, fault="")
+    return nested(Routing("", (plain,), (plain,)), find).targets[0]
 
 
-def _resolved(
-    routing: Routing, find: Find, way: tuple[str, ...], outer: RoutedTarget | None, places: "itertools.count[int]"
-) -> Routing:
-    targets = tuple(_entries(routing, find, way, outer, places))
-    return replace(routing, targets=targets, leaves=tuple(_leaves(targets)))
+def _entry(
+    target: RoutedTarget, find: Find, way: tuple[str, ...], outer: RoutedTarget | None, places: "itertools.count[int]"
+) -> RoutedTarget:
+    found, joined = find(target), composed(outer, target)
+    fault = _way_fault(way, found) if found is not None else ""
+    if found is None or fault:
+        return replace(joined, inner=None, place=next(places), fault=fault or joined.fault)
+    fault = joined.fault or ("" if found.enabled else f"is reached through {found.name}, which is disabled")
+    types = found.model_types if joined.model_types is None else joined.model_types & found.model_types
+    passed = replace(joined, fault=fault, model_types=types, via=(*joined.via, found.name))
+    inner = tuple(_entry(each, find, (*way, found.name), passed, places) for each in found.routing.targets)
+    return replace(joined, inner=replace(found.routing, targets=inner, leaves=tuple(_leaves(inner))))
 
 
-def _entries(
-    routing: Routing, find: Find, way: tuple[str, ...], outer: RoutedTarget | None, places: "itertools.count[int]"
-) -> Iterator[RoutedTarget]:
+def _steps(routing: Routing, find: Find, way: tuple[str, ...]) -> Iterator[bool]:
+    """Yield for each target that is on the ways of a routing whether it is a leaf."""
     for target in routing.targets:
-        found, joined = find(target), composed(outer, target)
-        fault = _way_fault(way, found) if found is not None else ""
-        if found is None or fault:
-            place = next(places)
-            if place > MOST_LEAVES:
-                return
-            fault = f"is one more than the {MOST_LEAVES} targets in all" if place == MOST_LEAVES else fault
-            yield replace(joined, inner=None, place=place, fault=fault or joined.fault)
-        else:
-            fault = joined.fault or ("" if found.enabled else f"is reached through {found.name}, which is disabled")
-            types = found.model_types if joined.model_types is None else joined.model_types & found.model_types
-            passed = replace(joined, fault=fault, model_types=types, via=(*joined.via, found.name))
-            yield replace(joined, inner=_resolved(found.routing, find, (*way, found.name), passed, places))
+        found = find(target)
+        is_leaf = found is None or bool(_way_fault(way, found))
+        yield is_leaf
+        if found is not None and not is_leaf:
+            yield from _steps(found.routing, find, (*way, found.name))
 
 
 def _way_fault(way: tuple[str, ...], found: Inner) -> str:
@@ -92,7 +135,7 @@ def _way_fault(way: tuple[str, ...], found: Inner) -> str:
     return f"is nested more than {MOST_DEPTH} deep: {said((*way, found.name))}" if len(way) >= MOST_DEPTH else ""
 
 
-def _leaves(targets: tuple[RoutedTarget, ...]) -> Iterator[RoutedTarget]:
+def _leaves(targets: Iterable[RoutedTarget]) -> Iterator[RoutedTarget]:
     for target in targets:
         yield from target.inner.leaves if target.inner is not None else (target,)
 

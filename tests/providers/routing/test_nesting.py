@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from providers.routing.compiled import RoutedTarget, Routing, compile_routing
-from providers.routing.nesting import MOST_DEPTH, MOST_LEAVES, Find, Inner, nested, nested_target
+from providers.routing.nesting import MOST_DEPTH, MOST_LEAVES, MOST_STEPS, TOO_MANY, Find, Inner, nested, nested_target
 from providers.routing.targets import Known, target_faults
 
 
@@ -31,7 +31,9 @@ def find_among(models: Mapping[str, dict[str, Any]], disabled: str = "", types: 
 
 
 def resolved(models: Mapping[str, dict[str, Any]], name: str, **more: Any) -> Routing:
-    return nested(compile_routing(models[name]), find_among(models, **more), name)
+    routing = nested(compile_routing(models[name]), find_among(models, **more), name)
+    assert len(routing.leaves) <= MOST_LEAVES
+    return routing
 
 
 def test_a_target_is_what_the_outer_one_says_over_what_the_inner_one_says() -> None:
@@ -83,20 +85,51 @@ def test_what_leads_back_or_is_too_deep_is_left_out_alone() -> None:
     deep, *others = resolved(chain, "v/0").leaves
     assert deep.fault == "is nested more than 5 deep: v/0 -> v/1 -> v/2 -> v/3 -> v/4 -> v/5"
     assert {each.fault for each in others} == {""}
-    wide = {"v/a": priority(*(f"v/{n}" for n in range(50))), **{f"v/{n}": priority(*many(n)) for n in range(50)}}
-    leaves = resolved(wide, "v/a").leaves
-    assert len(leaves) == MOST_LEAVES + 1
-    assert leaves[-1].fault == "is one more than the 200 targets in all"
+
+
+def test_a_target_with_more_behind_it_than_there_is_room_for_is_left_out_as_a_whole() -> None:
+    inner = {f"v/{n}": priority(*many(n)) for n in range(4)} | {"v/4": priority("y/m")}
+    leaves = resolved({"v/a": priority(*inner, "x/m"), **inner}, "v/a").leaves
+    assert [(leaf.way, leaf.fault) for leaf in leaves if not leaf.via] == [("v/3", TOO_MANY), ("x/m", "")]
+    assert len(leaves) == 3 * 50 + 3
+    assert leaves[-2].way == "v/4 -> y/m"
 
 
 def many(number: int) -> list[str]:
     return [f"x/m{number}-{each}" for each in range(50)]
 
 
+def test_a_stored_bomb_makes_little_work() -> None:
+    """Ways that double and more on every level, and without an end: nothing of them is made before it is counted."""
+    models = {f"v/{level}{n}": priority(*bomb_targets(level)) for level in "abcd" for n in range(50)}
+    asked: list[str] = []
+    find = find_among({**models, "v/e": priority()})
+
+    def noted(target: RoutedTarget) -> Inner | None:
+        asked.append(target.name)
+        return find(target)
+
+    top = nested(compile_routing(models["v/d0"]), noted, "v/d0")
+    assert {leaf.fault for leaf in top.leaves} == {TOO_MANY}
+    assert len(top.leaves) == 50
+    assert len(asked) < 100 + MOST_STEPS
+    part = resolved(models, "v/b0").leaves
+    assert [len(part), sum(not leaf.fault for leaf in part)] == [3 * 50 + 47, 3 * 50]
+    empty = {f"w/{n}": priority(*[f"w/{n + 1}"] * 50) for n in range(3)} | {"w/3": priority()}
+    assert {leaf.fault for leaf in resolved(empty, "w/0").leaves} == {TOO_MANY}
+
+
+def bomb_targets(level: str) -> list[str]:
+    return [f"v/{chr(ord(level) - 1)}{n}" for n in range(50)] if level > "a" else [f"x/m{n}" for n in range(50)]
+
+
 def test_it_is_resolved_anew_when_an_inner_one_changes() -> None:
     models = {"v/a": priority("v/b", "x/m"), "v/b": priority("y/m")}
     once = resolved(models, "v/a")
     assert nested(once, find_among(models), "v/a") == once
+    find = find_among(models)
+    twice = nested(once, find, "v/a")
+    assert nested(twice, find, "v/a") is twice, "nothing on the way changed"
     changed = nested(once, find_among({**models, "v/b": priority("z/m", "y/m")}), "v/a")
     assert [leaf.name for leaf in changed.leaves] == ["z/m", "y/m", "x/m"]
     plain = nested(once, find_among({}), "v/a")
