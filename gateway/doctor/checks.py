@@ -28,6 +28,7 @@ from gateway.server.preflight import start_faults
 from providers import azure, egress
 from providers.models import Grant, Model, OfferedList, ProviderAccount
 from providers.pricing.current import public_prices
+from providers.vendors import VENDORS
 from usage import partitioning, partitions, recounting, recovery, scheduled_exports
 from usage.ledger import REJECTED_NAME, spool_directory
 from usage.models import UsageRecord
@@ -40,6 +41,8 @@ CONNECT_SECONDS = 3.0
 WAITING_RECORDS = 1000
 SOON_DAYS = 30
 SUMMED_DAYS = 2
+VIRTUAL: Final = [kind for kind, vendor in VENDORS.items() if vendor.virtual]
+"""Kinds of accounts without a server: no address, no key, no price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,8 @@ def check_keys() -> Iterator[Finding]:
 
 def check_egress() -> Iterator[Finding]:
     """Whether the addresses of enabled accounts may be connected to, and answer a connection."""
-    for name, kind, base_url in ProviderAccount.objects.filter(enabled=True).values_list("name", "kind", "base_url"):
+    rows = ProviderAccount.objects.filter(enabled=True).exclude(kind__in=VIRTUAL)  # which have none
+    for name, kind, base_url in rows.values_list("name", "kind", "base_url"):
         account = ProviderAccount(kind=kind, base_url=base_url)
         url = account.url
         fault = egress.url_fault(url) or (azure.address_fault(url) if account.vendor.deployments else "")
@@ -216,9 +220,10 @@ def check_rules() -> Iterator[Finding]:
         if pk not in used:
             yield Finding("rules", WARNING, f"No one may use {name}: it has no grant.", "Grant it, or disable it.")
     empty = ProviderAccount.objects.filter(enabled=True).annotate(number=Count("models")).filter(number=0)
-    for name, any_model in empty.values_list("name", "any_model"):
+    for name, kind, any_model in empty.values_list("name", "kind", "any_model"):
         if not any_model:
-            yield Finding("rules", WARNING, f"{name} has no models.", "Add some, or allow models that are not listed.")
+            action = "Add some." if kind in VIRTUAL else "Add some, or allow models that are not listed."
+            yield Finding("rules", WARNING, f"{name} has no models.", action)
     now = datetime.now(UTC)
     tokens = ApiToken.objects.filter(revoked_at=None).exclude(limits=None)
     for prefix, limits, expires_at in tokens.values_list("prefix", "limits", "expires_at"):
@@ -231,6 +236,7 @@ def check_rules() -> Iterator[Finding]:
 def check_prices() -> Iterator[Finding]:
     """Models without a price, and calls that have none: their cost is in no report."""
     models = Model.objects.filter(enabled=True, account__enabled=True, price_source=Model.PriceSource.PUBLIC)
+    models = models.exclude(account__kind__in=VIRTUAL)  # whose targets have them
     unpriced = []
     for account, kind, name, upstream_id in models.values_list("account__name", "account__kind", "name", "upstream_id"):
         source = ProviderAccount(kind=kind).vendor.price_source

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from accounts.models import Team
-from gateway.doctor.checks import check_egress, check_keys, check_narrowed, check_redis
+from gateway.doctor.checks import CHECKS, check_egress, check_keys, check_narrowed, check_redis, check_rules
 from providers.credentials.kinds import Entra
 from providers.models import Model, ModelSubject, ProviderAccount
 from tests.support.fixtures import ACCOUNT, InstallationMaker
@@ -17,6 +17,8 @@ from tests.support.manifests import chat_model, provider
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import free_port
 
+OF_ACCOUNTS = ("keys", "egress", "rules", "prices", "models", "offers", "narrowed models")
+"""The checks that look at accounts and their models."""
 HEALTHY = {"GATEHOUSE_PUBLIC_URL": "https://ai.example.com"}
 
 
@@ -85,6 +87,19 @@ def test_accounts_without_a_key(db: None) -> None:
             account.credential = Entra("contoso.example", "client-1", "secret-of-azure")
         account.save()
     assert [finding.message for finding in check_keys()] == ["bare has no key."]
+
+
+def test_virtual_accounts_have_neither_an_address_nor_a_key_nor_a_price(db: None) -> None:
+    account = ProviderAccount.objects.create(kind="virtual-model", name="smart")
+    routing = {"type": "priority-based-routing", "load_balance_targets": [{"target": "away/m", "priority": 0}]}
+    Model.objects.create(account=account, name="chat", model_types=["chat"], routing=routing)
+    by_name = {name: list(check()) for name, check in CHECKS if name in OF_ACCOUNTS}
+    said = {name: [finding.message for finding in found] for name, found in by_name.items() if found}
+    assert by_name.keys() == set(OF_ACCOUNTS)
+    assert said == {"rules": ["No one may use smart: it has no grant."]}
+    account.models.all().delete()
+    *_, empty = check_rules()
+    assert (empty.message, empty.action) == ("smart has no models.", "Add some.")
 
 
 def test_an_address_below_which_azure_has_nothing(db: None) -> None:
