@@ -7,6 +7,7 @@
 import math
 
 LARGEST = 2**63 - 1  # what a database and a JSON reader can hold
+LONGEST_WRITTEN = 64  # characters of a number in a string
 LONGEST_MS = 10**12  # more than thirty years
 
 
@@ -21,6 +22,20 @@ def whole_number(text: str | bytes, most: int = LARGEST) -> int | None:
         return None
     number = int(digits or "0")
     return number if number <= most else None
+
+
+def positive_whole(value: object, most: int = LARGEST) -> int | None:
+    """Return the positive whole number, at most ``most``, that a JSON value is or writes: ``3``, ``3.0``, ``"3"``,
+    ``"3e0"``; ``None`` for anything else.
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value) if len(value) <= LONGEST_WRITTEN else None
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        return None
+    return int(value) if int(value) == value else None
 
 
 def milliseconds(seconds: float, most: int = LONGEST_MS) -> int | None:

@@ -6,40 +6,26 @@ budgets it is the model's own bound then, or what the images have that it asks f
 small.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
 from django.conf import settings
 
-from accounts.numbers import whole_number
 from gateway.billing import images
 from gateway.billing.audio import text_tokens
 from gateway.billing.pricing import IMAGE_OPERATIONS
 from gateway.call.call import Call
 from gateway.call.errors import Forbidden
-from gateway.call.operation import Operation
 from gateway.call.plan import PlannedTarget
+from gateway.limits.bounds import BOUNDS, MOST_TOKENS, outputs_of
 from gateway.limits.checks import Check
+from providers.dialects.families import claude
 from providers.snapshot import Target
 from rules.compiled import PICO
 from rules.shape import Unit
 
-MOST_TOKENS: Final = 10_000_000
-MOST_CHOICES: Final = 128
-BOUNDS: Final[dict[str, tuple[str, ...]]] = {
-    "responses": ("max_output_tokens",),
-    "realtime": ("max_output_tokens",),
-    "gemini": ("maxOutputTokens", "max_output_tokens"),
-    "": ("max_completion_tokens", "max_tokens"),
-}
-"""The fields that bound an answer, by front door or type: others must not count, for upstreams may pass over them."""
-CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "responses": (),
-    "gemini": ("candidateCount", "candidate_count"),
-    "": ("n", "best_of"),
-}
 WRITING: Final = frozenset({"chat", "completion", "responses", "realtime"})
 """What a model is called for whose output tokens the request does not bound by itself."""
 SEPARATE: Final = ("cache_write_tokens",)
@@ -47,7 +33,6 @@ SEPARATE: Final = ("cache_write_tokens",)
 UNPRICED: Final = "refuse"
 
 T = TypeVar("T")
-_fields: msgspec.json.Decoder[Mapping[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -102,33 +87,20 @@ def _outputs(call: Call, planned: PlannedTarget) -> tuple[int, int]:
     fields = {**call.body.fields, **planned.params} if planned.params else call.body.fields
     if operation.name in IMAGE_OPERATIONS:
         return 0, images.output_tokens(_asked_units(call), fields, target.model.upstream_id) or 0
-    asked, choices = _asked_output(operation, fields)
-    if asked is not None:
-        return asked * choices, asked * choices
-    if operation.model_type not in WRITING:
-        return 0, 0
-    return 0, (target.model.max_output_tokens or settings.BUDGET_OUTPUT_TOKENS) * choices
-
-
-def _asked_output(operation: Operation, fields: Mapping[str, msgspec.Raw]) -> tuple[int | None, int]:
-    """Return the bound on one answer, ``None`` where none is named, and how many answers are billed at most.
-
-    Of several bounds the largest counts: which one holds is the upstream's to decide. ``best_of`` bills what it drops,
-    and a completion answers each of its prompts.
-    """
     kind = operation.door if operation.door in BOUNDS else operation.model_type
-    if kind == "gemini":
-        fields = _decoded(fields.get("generationConfig", fields.get("generation_config")), _fields, {})
-    named = [whole_number(bytes(fields[name]), MOST_TOKENS) for name in BOUNDS.get(kind, BOUNDS[""]) if name in fields]
-    bound = max((each for each in named if each is not None), default=None)
-    choices = max((_choices(fields[name]) for name in CHOICES.get(kind, CHOICES[""]) if name in fields), default=1)
-    return bound, choices * (_prompts(fields.get("prompt")) if kind == "completion" else 1)
+    found = outputs_of(kind, fields)
+    if kind == "completion":
+        found.choices *= _prompts(fields.get("prompt"))
+    if found.effort and _thinks_by_budget(target):
+        found.thinking = max(found.thinking, found.effort)
+    models_most = target.model.max_output_tokens or settings.BUDGET_OUTPUT_TOKENS
+    return found.asked, found.most(models_most if operation.model_type in WRITING else 0)
 
 
-def _choices(raw: msgspec.Raw) -> int:
-    """Return how many answers are asked for: the most that OpenAI allows where it is not a plain number, as ``2.0``."""
-    text = bytes(raw)
-    return 1 if text == b"null" else whole_number(text, MOST_TOKENS) or MOST_CHOICES
+def _thinks_by_budget(target: Target) -> bool:
+    """Whether an effort is translated to a budget of thinking there, beside which the bound is raised."""
+    family = claude(target.model.upstream_id)
+    return target.account.vendor.dialect == "anthropic" and family.manual and not family.adaptive
 
 
 def _prompts(raw: msgspec.Raw | None) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.numbers import LARGEST, milliseconds, whole_number
+from accounts.numbers import LARGEST, milliseconds, positive_whole, whole_number
 from sandbox.wire import numbers as sandbox_numbers
 
 NO_NUMBERS = ["", " 1", "1 ", "+1", "-1", "1.0", "1e3", "0x1", "1_0", "²", "١", "Ⅷ", "१", "a", "1\n", "\x00"]
@@ -48,3 +48,16 @@ def test_what_is_no_duration(seconds):
 @given(st.floats(0, 1e6))
 def test_a_duration_is_rounded(seconds):
     assert abs(milliseconds(seconds) - seconds * 1000) <= 0.5
+
+
+@pytest.mark.parametrize("value", [7, 7.0, "7", " 7.0", "0.7e1"])
+def test_a_positive_whole_number_is_read_however_json_writes_it(value):
+    assert positive_whole(value) == 7
+    assert positive_whole(value, 6) is None
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, 1.5, True, None, "", "x", "nan", "inf", "9" * 5000, 10**400, math.inf, math.nan, [7], {}]
+)
+def test_what_is_no_positive_whole_number(value):
+    assert positive_whole(value) is None
