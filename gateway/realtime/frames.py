@@ -1,8 +1,11 @@
 """What a client's message says: its JSON fields, whether it came as text or as bytes."""
 
+from collections.abc import Iterable, Set
+
 import msgspec
 
 from gateway.body import json as json_body
+from gateway.call.errors import InvalidRequest
 
 Fields = dict[str, msgspec.Raw]
 _text = msgspec.json.Decoder(str)
@@ -20,6 +23,16 @@ def fields_of(message: str | bytes) -> Fields:
 def encoded(message: str | bytes) -> bytes:
     """Return a message as the bytes that its JSON is read from."""
     return message.encode() if isinstance(message, str) else message
+
+
+def refuse_other_case(names: Iterable[str], read: Set[str]) -> None:
+    """Raise :class:`~gateway.call.errors.InvalidRequest` for one of ``names`` that is one of those we ``read`` but for
+    its case: some servers, Go's among them, take any case for a field, and would read what we did not check.
+    """
+    for name in names:
+        meant = name.casefold()
+        if name not in read and meant in read:
+            raise InvalidRequest(f"Write {meant!r}, not {name[:80]!r}.", param=name[:80], code="unknown_parameter")
 
 
 def text(fields: Fields, name: str) -> str:

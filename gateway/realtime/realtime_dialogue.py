@@ -4,16 +4,18 @@ Frames go on as they came, but for model names, which become the vendor's.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import msgspec
 
 from accounts.numbers import milliseconds
 from gateway.access import accounts as access_accounts
+from gateway.access import named_models
 from gateway.billing import usage as metering
 from gateway.billing.audio_length import PCM_BYTES_PER_MS
-from gateway.body.model_fields import may_name
+from gateway.body import json as json_body
+from gateway.body.model_fields import is_naming, may_name
 from gateway.body.references import find_references
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
@@ -22,7 +24,7 @@ from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
 from gateway.realtime.audio_estimate import SessionAudio
 from gateway.realtime.closing import error_event
-from gateway.realtime.frames import Fields, encoded, fields_of, rewritten, text
+from gateway.realtime.frames import Fields, encoded, fields_of, refuse_other_case, rewritten, text
 from gateway.realtime.kinds import CALL, LIVE, TRANSLATION, Kind
 from gateway.realtime.records import Records
 from providers.snapshot import AccountSnapshot, Target
@@ -42,6 +44,20 @@ SESSION_FIELDS = frozenset({"response_id", "item_reference", "comparison_respons
 CONVERSATIONS = frozenset({"auto", "none"})
 # Where an event can name models, and what it must hold for that; an escape could hide the name.
 SETTINGS_FIELDS = ("session", "response")
+# What events of the API have at their top level; what has more is looked at like a body.
+EVENT_FIELDS = frozenset(
+    {
+        *("type", "event_id", "session", "response", "item", "item_id", "previous_item_id", "response_id"),
+        *("audio", "audio_end_ms", "content_index"),
+    }
+)
+ITEM_FIELDS = frozenset(
+    {
+        *("type", "id", "object", "status", "role", "phase", "content", "call_id", "name", "arguments", "output"),
+        *("server_label", "approval_request_id", "approve", "reason", "error", "channel"),
+    }
+)
+SOUND_FIELDS = frozenset({"type", "event_id", "audio"})
 MODEL = b'"model"'
 SESSION_EVENTS = ("session.created", "session.updated", "session.started")
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
@@ -90,6 +106,13 @@ _type = msgspec.json.Decoder(ServerEvent)
 _event = msgspec.json.Decoder(EventFields)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, Any])
+# Decodes an item that has the API's fields alone.
+_item: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "Item", [(name, msgspec.Raw, msgspec.Raw(b"null")) for name in ITEM_FIELDS], forbid_unknown_fields=True
+    )
+    | None
+)
 _encode = msgspec.json.Encoder().encode
 _done = re.compile(r"response\.(?:completed|failed|incomplete)\Z")
 
@@ -149,7 +172,8 @@ class Dialogue:
             if self.kind is TRANSLATION:
                 self._sound_in += _sound_bytes(text(fields, "audio"))
             self._audio.hear(message)
-            return message
+            if fields.keys() <= SOUND_FIELDS:
+                return message
         changed = self._check_models(fields, kind)
         await self._check_references(message, fields)
         return rewritten(message, fields) if changed else message
@@ -170,7 +194,10 @@ class Dialogue:
             raise InvalidRequest(
                 "session.start must name a model.", param="session.model", code="missing_required_parameter"
             )
+        changed = not fields.keys() <= EVENT_FIELDS and self._check_extra(fields, fields.keys() - EVENT_FIELDS)
         named = [name for name in SETTINGS_FIELDS if _mentions_model(fields.get(name))]
+        if "item" in fields:
+            self._check_item(bytes(fields["item"]))
         for name in named:
             try:
                 settings = _object.decode(fields[name])
@@ -178,7 +205,37 @@ class Dialogue:
                 raise InvalidRequest(f"'{name}' must be an object.", param=name, code="invalid_type") from None
             self.take_targets(admission.admit_settings(self.call.caller, self.account, settings))
             fields[name] = msgspec.Raw(_encode(settings))
+        return bool(named) or changed
+
+    def _check_extra(self, fields: Fields, extra: Set[str]) -> bool:
+        """Check what an event has beside the API's fields as HTTP does; return whether models in it were renamed."""
+        refuse_other_case(extra, EVENT_FIELDS)
+        others = {name: fields[name] for name in extra}
+        if "model" in others:
+            raise InvalidRequest(
+                "An event names its model in 'session' or 'response'.", param="model", code="unknown_parameter"
+            )
+        found, named = named_models.for_account(self.call.caller, self.account, others)
+        fields.update(found)
         return bool(named)
+
+    def _check_item(self, raw: bytes) -> None:
+        """Check what an item has beside the API's fields. None of those names a model, so none is renamed."""
+        try:
+            _item.decode(raw)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return
+        item = json_body.decode_fields(raw)
+        extra = item.keys() - ITEM_FIELDS
+        if extra:
+            refuse_other_case(extra, ITEM_FIELDS)
+            for name in extra:
+                if is_naming(name, top=True):
+                    raise InvalidRequest("An item names no model.", param=f"item.{name[:80]}", code="unknown_parameter")
+            others = {name: item[name] for name in extra}
+            named_models.for_account(self.call.caller, self.account, others, sent_as_is=True)
 
     def take_targets(self, targets: Mapping[tuple[str, ...], Target]) -> None:
         """Take the models that settings name into account: who transcribes, who answers."""

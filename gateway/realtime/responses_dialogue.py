@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.access import named_models
 from gateway.billing import usage as metering
 from gateway.body import json as json_body
 from gateway.body.references import find_references
@@ -23,7 +24,7 @@ from gateway.policies import admit, release
 from gateway.policies.access import plan_of
 from gateway.realtime import targets as admission
 from gateway.realtime.closing import error_event
-from gateway.realtime.frames import Fields, encoded, fields_of, rewritten, text
+from gateway.realtime.frames import Fields, encoded, fields_of, refuse_other_case, rewritten, text
 from gateway.realtime.kinds import RESPONSES
 from gateway.realtime.records import AttemptTimer, Records
 from providers.snapshot import AccountSnapshot, Target
@@ -32,6 +33,8 @@ CREATED = "response.created"
 ENDINGS = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
 # An event that makes something, ends something or fails holds one of these.
 MARKS = ('"id"', '"error"', '"usage"')
+# What decides here how an event is taken, and must not be given in another case beside.
+READ_FIELDS = frozenset({"type", "model", "stream_id", "background"})
 REMEMBERED = 1000
 MAX_WAITING = 64
 STREAM_ID_CHARACTERS = 256
@@ -85,6 +88,7 @@ class ResponsesDialogue:
     async def from_client(self, message: str | bytes) -> str | bytes | None:
         """Check a client's event. Raises :class:`~gateway.call.errors.CallError` for one that must not go on."""
         fields = fields_of(message)
+        refuse_other_case(fields, READ_FIELDS)
         if text(fields, "type") != "response.create":
             await self._check_other(message, fields)
             return message
@@ -122,7 +126,8 @@ class ResponsesDialogue:
         return call
 
     async def _check_other(self, message: str | bytes, fields: Fields) -> None:
-        if "model" in fields:
+        _, named = named_models.for_account(self.call.caller, self.account, fields)
+        if named or "model" in fields:
             raise errors.InvalidRequest(
                 "Only response.create may name a model.", param="model", code="unknown_parameter"
             )

@@ -12,6 +12,7 @@ from gateway.access import models as access
 from gateway.access import named_models
 from gateway.call.errors import Forbidden, InvalidRequest
 from gateway.realtime.client_secrets import ClientSecret
+from gateway.realtime.frames import refuse_other_case
 from gateway.realtime.kinds import SECRET_KINDS, Kind
 from gateway.state import state
 from providers.snapshot import AccountSnapshot, ModelSnapshot, Target
@@ -102,17 +103,24 @@ def check_secret_model(secret: ClientSecret, target: Target, meant: Target) -> N
 
 def models_in(session: Any) -> Iterator[tuple[dict[str, Any], str, tuple[str, ...]]]:
     """Yield ``(holder, name, model types)`` for every model that a session's settings name; the holder's ``model`` is
-    it.
+    it. Raises :class:`~gateway.call.errors.InvalidRequest` for a place that is written in another case.
     """
     for path, types in MODEL_PLACES.items():
         node = session
         for step in path[:-1]:
+            _refuse_other_case(node, step)
             node = node.get(step) if isinstance(node, dict) else None
+        _refuse_other_case(node, path[-1])
         if not isinstance(node, dict) or node.get("model") is None:
             continue
         if not isinstance(node["model"], str):
             raise InvalidRequest("'model' must be a string.", param="session." + ".".join(path), code="invalid_type")
         yield node, node["model"], types
+
+
+def _refuse_other_case(node: Any, step: str) -> None:
+    if isinstance(node, dict):
+        refuse_other_case(node, {step})
 
 
 def admit_settings(caller: Caller, account: AccountSnapshot, session: Any) -> dict[tuple[str, ...], Target]:
