@@ -20,7 +20,7 @@ from gateway.pipeline.replies import NO_BODY, is_json
 from providers.dialects.base import ReportedError
 from providers.dialects.conversion import JSON, Converted
 from providers.dialects.openai import failed_response
-from providers.dialects.reported import WORDS, error_in, has_result
+from providers.dialects.reported import EMPTY, error_in, has_result, may_report
 from providers.redaction import TURN_BYTES, redactor
 from providers.upstream.failures import BrokenAnswer
 from providers.upstream.pieces import LARGE_BYTES, Pieces
@@ -75,16 +75,19 @@ def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         return ReadAnswer(status, body, fields)
     if fields:
         metering.read_fields(attempt.record, fields, attempt.target.account.vendor.usage)
-    if (text.find(b"rror") >= 0 or fields.keys() <= WORDS) and (error := _error_in(attempt, text, fields)) is not None:
+    outcome = status
+    if (text.find(b"rror") >= 0 or may_report(fields)) and (error := _error_in(attempt, text, fields)) is not None:
         note_error(attempt, error)
         if not has_result(fields):
             return ReadAnswer(error.status, body, fields)
+        if bytes(fields.get("error", b"null")) in EMPTY:  # in a choice: what came of it is no answer to keep
+            outcome = error.status
     if not fields and status not in NO_BODY:
         _check_something(attempt, body)
     failed = _failed_response(attempt, fields)
     if failed is not None:
         note_error(attempt, failed)
-    outcome = failed.status if failed is not None else status
+    outcome = failed.status if failed is not None else outcome
     return ReadAnswer(status, body, fields, outcome, _provider(attempt, body, fields))
 
 

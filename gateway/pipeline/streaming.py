@@ -63,6 +63,8 @@ class EventStream:
         self._last: sse.Events | None = None
         self._over = False
         self._closed = False
+        ends = attempt.call.operation.ends
+        self._begun = ends is None or not ends.done or self._conversion is not None
         self._sink: Sink | None = None
         self._first = first
         self.first_error: ReportedError | None = None
@@ -70,16 +72,19 @@ class EventStream:
     async def prime(self, *, until_output: bool) -> None:
         """Read ahead to the first event that is more than a comment, or to the first output.
 
-        An error as the first event sets ``first_error`` and the attempt's outcome. Raises ``UpstreamFailure``.
+        An error as the first event sets ``first_error`` and the attempt's outcome. Raises ``UpstreamFailure``, also for
+        a stream without any event.
         """
+        heard = False
         while not self._over:
             events = await self._next()
             if events is None:
-                return
+                break
             self._ready.append(events)
             for event in events:
-                if not event.data:
+                if not event.data or event.data == DONE:
                     continue
+                heard = True
                 self.first_error = self._error_in(event)
                 if self.first_error is not None:
                     self._note_error(self.first_error)
@@ -87,6 +92,8 @@ class EventStream:
                     return
             if until_output and self._sees_output(events):
                 return
+        if not heard and not self._end.complete and not self._splitter.rest:
+            raise BrokenAnswer("The upstream answered with a success and an empty stream.")
 
     async def prime_once(self) -> None:
         """Read the first events ahead, of a stream that is converted: an error among them sets ``first_error``."""
@@ -253,6 +260,10 @@ class EventStream:
         if early and self._sees_output(events):
             self._attempt.first_output()
             self._attempt.response = next((event.fields for event in events if event.data), {})
+        if early and not self._begun:
+            self._begun = any((event.data or event.name) and event.data != DONE for event in events)
+            if not self._begun:  # the end of a stream in which nothing came is none
+                return b"" if raw.find(DONE) >= 0 else raw
         self._output.keep(raw)
         if not ended:
             self._end.see(events)

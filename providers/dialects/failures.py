@@ -3,6 +3,7 @@ message.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from providers.dialects.neutral import Failure
@@ -57,6 +58,10 @@ STATUSES: dict[int, tuple[str, str | None]] = {
     529: ("overloaded_error", "overloaded"),
 }
 
+# MiniMax's codes, and the status that they mean (platform.minimax.io, "Error Codes"): a time that is over, limits of
+# rate, tokens, connections and plans, balances, keys, and requests or contents that it refuses.
+MINIMAX = {1001: 504, 1002: 429, 1004: 401, 1008: 402, 1026: 400, 1027: 400, 1039: 429, 1041: 429, 2013: 400}
+MINIMAX |= {2049: 401, 2056: 429}
 # Messages are the only place where most vendors say these.
 _CONTEXT = re.compile(
     r"context.{0,3}(length|window|size)|maximum context|prompt is too long|too many (input )?tokens|input token count"
@@ -122,13 +127,33 @@ def unwrapped(fields: Any) -> Any:
         several = fields.get("errors")
         if isinstance(several, list) and several:
             return {**fields, "error": several[0]}
+        if (inner := buried(fields)) is not None:
+            return {**fields, "error": inner}
     return fields
+
+
+def buried(fields: Mapping[str, Any]) -> Any:
+    """Return the error that an answer has in a choice (OpenRouter), or in ``base_resp`` (MiniMax, whose 0 is none);
+    ``None`` where there is none.
+    """
+    base = fields.get("base_resp")
+    code = base.get("status_code") if isinstance(base, dict) else None
+    if isinstance(base, dict) and isinstance(code, int) and code:
+        said = base.get("status_msg") or "The provider answered with an error"
+        return {"message": f"{said} (status code {code})", "code": MINIMAX.get(code, 502)}
+    choices = fields.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("error"):
+            return choice["error"]
+        if isinstance(choice, dict) and choice.get("finish_reason") == "error":
+            return {"message": "The provider ended the answer with the finish reason 'error'.", "code": 502}
+    return None
 
 
 def message_of(body: bytes, fields: Any) -> str:
     """Return a message for an error body of no known form: its own words, shortened."""
     if isinstance(fields, dict):
-        for key in ("message", "detail", "error", "error_message", "title"):
+        for key in ("message", "detail", "error", "error_message", "title", "msg"):
             if isinstance(fields.get(key), str) and fields[key]:
                 return str(fields[key])
     words = body.decode("utf-8", "replace").strip()

@@ -2,7 +2,9 @@
 
 Servers write ``{"error": "text"}`` (Ollama, TGI), ``{"object": "error"}`` (vLLM), ``{"type": "error"}`` (Anthropic),
 ``{"error": {...}}`` beside ``choices`` (OpenRouter), ``[{"error": {...}}]`` (Google), ``{"detail": ...}`` (FastAPI),
-``{"errors": [...], "success": false}`` (Cloudflare), or plain text in an event that is called ``error``.
+``{"errors": [...], "success": false}`` (Cloudflare), ``{"choices": [{"error": {...}}]}`` or a lone finish reason
+``error`` (OpenRouter), ``{"base_resp": {"status_code": 1002}}`` (MiniMax), or plain text in an event that is called
+``error``.
 """
 
 from collections.abc import Iterable
@@ -12,7 +14,7 @@ import msgspec
 
 from accounts.numbers import whole_number
 from providers.dialects.base import Dialect, Fields, ReportedError
-from providers.dialects.failures import unwrapped
+from providers.dialects.failures import buried, unwrapped
 
 # Objects whose own "error" is a field like any other: a job or response that failed is a good answer.
 NOT_BESIDE = ("id", "data", "output", "choices")
@@ -82,7 +84,7 @@ def error_in(
     if not fields:
         return ReportedError(OTHER_STATUS, _text(data)) if event == b"error" else None
     found = dialect.error(fields, event)
-    if found is None and due and has_only_words(fields):
+    if found is None and due and (has_only_words(fields) or _refuses(fields)):
         return read_error(decoded(_encode(fields)))
     said = bytes(fields.get("error", b"null"))
     if found is None and due and said not in EMPTY and not fields.keys() >= OWN:
@@ -90,9 +92,33 @@ def error_in(
     return found
 
 
+def may_report(fields: Fields) -> bool:
+    """Whether a whole answer in which no error is named may be one."""
+    return fields.keys() <= WORDS or "success" in fields or "base_resp" in fields
+
+
 def has_result(fields: Fields) -> bool:
     """Whether an answer that reports an error has something for the caller, too: empty choices are nothing."""
-    return any(name in fields and bytes(fields[name]).replace(b" ", b"") not in EMPTY for name in RESULTS)
+    given = {name for name in RESULTS if bytes(fields.get(name, b"")).replace(b" ", b"") not in EMPTY}
+    if given == {"choices"}:
+        choices = decoded(bytes(fields["choices"]))
+        return not isinstance(choices, list) or any(map(_says, choices))
+    return bool(given)
+
+
+def _says(choice: Any) -> bool:
+    """Whether a choice of a whole answer or of a stream has a text, a call or anything else but its role."""
+    if not isinstance(choice, dict):
+        return False
+    said = choice.get("message") or choice.get("delta")
+    return bool(choice.get("text")) or (
+        isinstance(said, dict) and any(value for name, value in said.items() if name != "role")
+    )
+
+
+def _refuses(fields: Fields) -> bool:
+    """Whether an answer without a result says that it is no success."""
+    return bytes(fields.get("success", b"")) == b"false" and not has_result(fields)
 
 
 def has_only_words(fields: Fields) -> bool:
@@ -110,9 +136,17 @@ def reported(fields: Fields, event: bytes = b"") -> ReportedError | None:
     said = bytes(fields.get("error", b"null"))
     marked = event == b"error" or b'"error"' in (bytes(fields.get("object", b"")), bytes(fields.get("type", b"")))
     if said in EMPTY:
-        return read_error(decoded(_encode(fields))) if marked else None
+        return read_error(decoded(_encode(fields))) if marked else _buried(fields)
     beside = "choices" in fields or not any(name in fields for name in NOT_BESIDE)
     return read_error(decoded(said), fields) if marked or beside else None
+
+
+def _buried(fields: Fields) -> ReportedError | None:
+    """Return the error that an answer or event has in a choice, or in ``base_resp``."""
+    if "base_resp" not in fields and b'"error"' not in bytes(fields.get("choices", b"")):
+        return None
+    found = buried({name: decoded(bytes(fields[name])) for name in ("base_resp", "choices") if name in fields})
+    return read_error(found) if found is not None else None
 
 
 def read_error(error: Any, fields: Fields | None = None) -> ReportedError:
@@ -159,7 +193,7 @@ def object_of(raw: bytes | msgspec.Raw | None) -> Fields:
 
 
 def _message_of(error: dict[str, Any]) -> str:
-    for name in ("message", "error", "detail", "title"):
+    for name in ("message", "error", "detail", "title", "msg"):
         if error.get(name):
             return error[name] if isinstance(error[name], str) else _text(_encode(error[name]))
     return _text(_encode(error))
