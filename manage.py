@@ -7,6 +7,7 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import DatabaseError
 
 
 def fill_closed_streams() -> None:
@@ -39,6 +40,13 @@ if __name__ == "__main__":
         sys.stdout.flush()
     except ImproperlyConfigured as error:
         sys.exit(str(error))  # a bad setting: what it says is for the operator, where it was found is not
+    except DatabaseError:  # of Django's own commands, like migrate: ours say it themselves
+        from accounts.command import why_unusable  # nothing of ours can be imported before the settings are read
+
+        why = "" if "--traceback" in sys.argv else why_unusable()
+        if not why:
+            raise
+        sys.exit(f"CommandError: {why}")
     except BrokenPipeError:
         # "manage.py export | head", or ">&-": what reads us has enough. Nothing may be written at the interpreter's end
         # either.

@@ -51,6 +51,15 @@ def where_to_look() -> str:
     )
 
 
+def why_unusable() -> str:
+    """Return why the database can't be used, and what to do; empty: it can."""
+    try:
+        missing_migrations()
+    except DatabaseError as fault:
+        return _unusable(fault)
+    return ""
+
+
 def _refuse_unready(error: DatabaseError) -> None:
     """Raise ``CommandError`` where the database is what is wrong."""
     try:

@@ -12,6 +12,7 @@ from gateway.call.single_headers import SINGLE
 from gateway.state import state
 
 BEARER = b"bearer "
+AS_IT_IS = "Write 'Authorization: Bearer YOUR_TOKEN', without quotation marks."
 QUOTES = (b'"', b"'", b"`")
 # Where clients send their key: Azure's, Anthropic's and Google's in headers of their own.
 KEY_HEADERS = (b"api-key", b"x-api-key", b"x-goog-api-key")
@@ -85,7 +86,21 @@ def presented_token(headers: Mapping[bytes, bytes]) -> str:
     for name in KEY_HEADERS:
         if key := headers.get(name, b"").strip():
             return _plain(key)
-    raise errors.BadToken(
+    raise _unread(header.strip())
+
+
+def _unread(header: bytes) -> errors.BadToken:
+    """Return what is wrong with an ``Authorization`` header that holds no token as we read it; it is not shown."""
+    if header[:1] in QUOTES:
+        return errors.BadToken(f"The value of the Authorization header begins with a quotation mark. {AS_IT_IS}")
+    if header.startswith(tokens.PREFIX.encode()):
+        return errors.BadToken(f"The Authorization header holds the token without the word 'Bearer'. {AS_IT_IS}")
+    if b" " in header:
+        return errors.BadToken(
+            f"The Authorization header is not of the scheme 'Bearer', so it holds no API key. {AS_IT_IS}",
+            code="missing_api_key",
+        )
+    return errors.BadToken(
         "You didn't provide an API key. Send it in the Authorization header: 'Authorization: Bearer YOUR_TOKEN'.",
         code="missing_api_key",
     )

@@ -118,8 +118,9 @@ def _not_clear(caller: Caller, operation: Operation, accounts: list[AccountSnaps
     """Return the error that says what to name; its examples are models that the caller may call for it."""
     several = len(accounts) > 1
     found = [target.model for each in accounts if several and (target := on_account(caller, each, operation))]
-    models = found or [model for each in accounts for model in _of_type(caller, each, operation.model_type)]
-    names = [f"'{name}'" for name in sorted(model.public_name for model in models)[:SHOWN]]
+    found.sort(key=lambda model: model.public_name)
+    models = found or [model for each in accounts for model in _examples(caller, each, operation.model_type)]
+    names = [f"'{model.public_name}'" for model in models[:SHOWN]]
     if several:
         why, fix = "Several provider accounts could answer it", ", or set the header x-tfy-provider-name"
     else:
@@ -127,4 +128,15 @@ def _not_clear(caller: Caller, operation: Operation, accounts: list[AccountSnaps
     example = f": one of {', '.join(names)}" if names else "; GET /models lists those you may call"
     return InvalidRequest(
         f"You must provide a 'model'{example}{fix}. {why}.", param="model", code="missing_required_parameter"
+    )
+
+
+def _examples(caller: Caller, account: AccountSnapshot, kind: str) -> list[ModelSnapshot]:
+    """Return the account's models of a type that the caller may call, those first that one would take today: its
+    defaults for anything, then models of the catalogue that have no end, then others.
+    """
+    usual = {account.models.get(name) for name in account.default_models.values()}
+    return sorted(
+        _of_type(caller, account, kind),
+        key=lambda model: (model not in usual, model.deprecated_on is not None, model.prices is None, model.name),
     )

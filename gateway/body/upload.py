@@ -12,6 +12,7 @@ from django.conf import settings
 
 from accounts.numbers import whole_number
 from gateway.billing.audio_length import AudioMeter
+from gateway.body.encoding import IDENTITY
 from gateway.body.model_fields import is_naming
 from gateway.body.multipart import PartScanner
 from gateway.body.object_names import MENTIONED, names_id, normal_id
@@ -45,6 +46,7 @@ class MultipartUpload:
         unnamed: bool = False,
         audio: AudioMeter | None = None,
     ) -> None:
+        check_unpacked(request.raw_headers.get(b"content-encoding", b""))
         self.content_type = request.raw_headers.get(b"content-type", b"").decode("latin1")
         self.fault: Exception | None = None
         self.sent = 0
@@ -220,6 +222,15 @@ class MultipartUpload:
     def _too_large(self) -> TooLarge:
         return TooLarge(
             f"The upload is larger than {self._limit} bytes. The operator sets the bound with GATEHOUSE_MAX_UPLOAD_MB."
+        )
+
+
+def check_unpacked(encoding: bytes) -> None:
+    """Raise :class:`~gateway.call.errors.UnsupportedMedia` for a form that is packed: it goes on as it comes."""
+    if any(name.strip().lower() not in (b"", IDENTITY) for name in encoding.split(b",")):
+        raise UnsupportedMedia(
+            f"A multipart body can't come packed: leave out the Content-Encoding {encoding[:40].decode('latin1')!r}, "
+            "and send the form as it is. Only JSON bodies may be packed."
         )
 
 

@@ -82,8 +82,6 @@ class ProxyView(InferenceView):
     async def _send_upload(
         self, request: InferenceRequest, call: Call, account: AccountSnapshot, mentions: Mentions
     ) -> Reply:
-        if b"content-encoding" in request.raw_headers:
-            raise errors.UnsupportedMedia("A form can't be packed here: send it without Content-Encoding.")
         upload = MultipartUpload(request, ("model",), keeps_others=True)
         with closing_on_error(upload):
             while await upload.keep():

@@ -12,8 +12,8 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.db import IntegrityError
 
 from accounts.command import GatehouseCommand
-from tests.support.forked import ROOT
-from tests.support.installation import Installation
+from tests.support.forked import ROOT, finished
+from tests.support.installation import Installation, environment
 from tests.test_roles import OURS
 
 # Each command with arguments that let it begin. "FILE" is a manifest.
@@ -99,6 +99,16 @@ def test_a_database_that_can_not_be_used_is_said_in_a_line(tmp_path: Path, migra
     assert done.returncode == 1
     reason = "DatabaseError: file is not a database"
     assert done.stderr.startswith(f"CommandError: The database can't be used ({reason}). It is a file in "), done.stderr
+
+
+def test_django_commands_say_so_too(tmp_path: Path) -> None:
+    env = environment(tmp_path, {"DATABASE_URL": "postgres://user:secret@127.0.0.1:1/none"})
+    done = finished(["manage.py", "migrate"], env, 60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: The database can't be used (OperationalError: "), done.stderr
+    assert done.stderr.endswith(" Check DATABASE_URL.\n")
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
 
 
 class Faulty(GatehouseCommand):

@@ -4,11 +4,12 @@ import atexit
 import os
 import re
 import secrets
+import socket
 import subprocess
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +100,7 @@ class Command(GatehouseCommand):
             call_command("migrate", verbosity=0)
         except DatabaseError as error:
             raise CommandError(f"The database can't be used ({type(error).__name__}). {where_to_look()}") from None
-        sandbox = start_sandbox(settings.DATA_DIR / "demo_sandbox_port")
+        sandbox = start_sandbox(settings.DATA_DIR / "demo_sandbox_port", self.stderr.write)
         changed = [row.name for row in ACCOUNTS if not self._make_account(row, sandbox)]
         callers = {} if changed or options["no_traffic"] else make_callers([row.name for row in ACCOUNTS])
         password = keep(settings.DATA_DIR / "demo_password", lambda: secrets.token_urlsafe(9))
@@ -194,23 +195,36 @@ def keep(path: Path, make: Any) -> str:
     return path.read_text().strip()
 
 
-def start_sandbox(kept: Path) -> str:
+def start_sandbox(kept: Path, say: Callable[[str], Any]) -> str:
     """Start the sandbox upstream beside us and return its base URL. It ends with us: its standard input closes then.
 
-    It has the port that the file ``kept`` holds from the last start, unless another program has that now.
+    It has the port that the file ``kept`` holds from the last start, unless another program has that now: then it gets
+    another, and ``say`` is told.
     """
-    port = ""
-    if kept.exists():
-        for _ in range(PORT_TRIES):  # the last one may be ending still
-            port = _sandbox_on(kept.read_text().strip())
-            if port:
-                break
-            time.sleep(PORT_PAUSE_SECONDS)
+    wanted = kept.read_text().strip() if kept.exists() else ""
+    port = _sandbox_on(wanted) if wanted and _becomes_free(wanted) else ""
+    moved = bool(wanted) and not port
     port = port or _sandbox_on("0")
     if not port:
         raise CommandError("The sandbox upstream did not start.")
+    if moved:
+        say(
+            f"Port {wanted}, which the sandbox upstream had, is taken by another program. From now on it has {port}: "
+            "the demo's accounts are changed to that; whatever else names the old address has to be, too."
+        )
     kept.write_text(port)
     return f"http://{LOOPBACK}:{port}/v1"
+
+
+def _becomes_free(port: str) -> bool:
+    """Wait until a port is free, as the last sandbox may be ending still; return whether it is."""
+    for _ in range(PORT_TRIES):
+        try:
+            with socket.create_server((LOOPBACK, int(port))):
+                return True
+        except (OSError, ValueError, OverflowError):
+            time.sleep(PORT_PAUSE_SECONDS)
+    return False
 
 
 def _sandbox_on(port: str) -> str:
@@ -245,8 +259,9 @@ Gatehouse is ready when a line below says that it listens.
   Models     {ACCOUNT}/…, anthropic-main/…, gemini-main/…, with any of the three SDKs
   Sandbox    {sandbox}   key {SANDBOX_KEY}
 
-The sandbox upstream keeps its address and key across restarts. Other commands want GATEHOUSE_EGRESS_ALLOW={LOOPBACK} in
-their environment when they check its address or connect to it: apply, test_credentials, discover, serve.
+The sandbox upstream keeps its key across restarts, and its address unless another program has the port by then.
+Other commands want GATEHOUSE_EGRESS_ALLOW={LOOPBACK} in their environment when they check its address or connect to it:
+apply, test_credentials, discover, serve.
 
 Python (pip install openai):
 

@@ -3,6 +3,7 @@ ones.
 """
 
 import contextlib
+import gzip
 import hashlib
 import socket
 import threading
@@ -15,6 +16,8 @@ import httpx
 import pytest
 from openai import APIStatusError
 
+from gateway.body.upload import check_unpacked
+from gateway.call.errors import UnsupportedMedia
 from tests.support.calls import assert_ours, read_answer
 from tests.support.installation import Gateway, within
 from tests.support.manifests import provider
@@ -212,6 +215,18 @@ def test_other_content_types(surface: Surface) -> None:
     path = "/v1/audio/transcriptions"
     assert_ours(post(surface, b"{}", path, content_type="application/json"), 415, "unsupported_media_type")
     assert_ours(post(surface, body(), content_type="multipart/form-data"), 400, "invalid_multipart")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity, br", "unheard-of"])
+def test_a_packed_form_is_called_so(encoding: str) -> None:
+    with pytest.raises(UnsupportedMedia, match=f"Content-Encoding '{encoding}'"):
+        check_unpacked(encoding.encode())
+    check_unpacked(b"identity")
+
+
+def test_a_packed_form_is_refused_before_it_is_read(surface: Surface) -> None:
+    answer = post(surface, gzip.compress(body()), "/v1/audio/transcriptions", content_encoding="gzip")
+    assert "Content-Encoding 'gzip'" in assert_ours(answer, 415, "unsupported_media_type")["message"]
 
 
 def test_ids_in_parts_must_be_the_callers(surface: Surface) -> None:

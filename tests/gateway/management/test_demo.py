@@ -88,6 +88,26 @@ def test_it_keeps_port_key_and_token_across_restarts(installation: Installation)
         moved, elsewhere = run_demo(installation)
         assert elsewhere != sandbox
         assert answers(moved)
+        assert f"Port {port}, which the sandbox upstream had, is taken by another program." in moved.log
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "PORT_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(demo, "_sandbox_on", lambda port: port if port != "0" else "4711")
+    kept, said = tmp_path / "port", list[str]()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        kept.write_text(port)
+        assert demo.start_sandbox(kept, said.append) == "http://127.0.0.1:4711/v1"
+    assert f"Port {port}" in said[0]
+    assert "it has 4711" in said[0]
+    kept.write_text(port)  # it is free again
+    assert demo.start_sandbox(kept, said.append) == f"http://127.0.0.1:{port}/v1"
+    kept.write_text("none")
+    assert demo.start_sandbox(kept, said.append).endswith(":4711/v1")
+    kept.unlink()
+    assert demo.start_sandbox(kept, said.append).endswith(":4711/v1")
+    assert len(said) == 2
 
 
 def listens(port: int) -> bool:
