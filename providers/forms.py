@@ -23,6 +23,7 @@ from providers.credentials.kinds import ENTRA_AUTHORITY, FIELDS, BadCredentials,
 from providers.models import Grant, Model, ProviderAccount, stored_virtual_models
 from providers.origins import origin
 from providers.pricing.public import private_price_fault
+from providers.reach import foreign_targets
 from providers.routing.compiled import compile_routing
 from providers.routing.nesting import nested
 from providers.routing.shape import target_names
@@ -361,12 +362,10 @@ class CapabilitiesForm(forms.ModelForm):
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
-        foreign = [name for name in target_names(self.cleaned_data.get("routing")) if not self._may_target(name)]
+        named = target_names(self.cleaned_data.get("routing"))
+        foreign = foreign_targets(named, self.targets) if self.targets is not None and named else []
         if foreign:
             self.add_error("routing", f"Only models of accounts that you manage: not {', '.join(foreign)}.")
-
-    def _may_target(self, name: str) -> bool:
-        return self.targets is None or name.partition("/")[0] in self.targets
 
 
 class GrantForm(forms.ModelForm):

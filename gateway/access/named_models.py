@@ -19,12 +19,9 @@ from gateway.access.model_names import is_fine_tuned
 from gateway.body.described_fields import DESCRIBED_FIELDS
 from gateway.body.json import decode_nested, is_given, refuse_nested_duplicates
 from gateway.body.model_fields import (
-    CONFIGURING_FIELDS,
-    INERT_FIELDS,
     MAX_NAME_CHARACTERS,
     ROUTING_FIELDS,
     SAID_FIELDS,
-    is_naming,
     may_name,
     rename,
     routing_words,
@@ -33,6 +30,7 @@ from gateway.body.model_fields import (
 )
 from gateway.body.object_names import normal_id
 from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
+from providers.routing.naming import CONFIGURING_FIELDS, INERT_FIELDS, is_naming
 from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 Fields = Mapping[str, msgspec.Raw]

@@ -17,9 +17,10 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 import msgspec
 
 from gateway.body import json as json_body
-from gateway.body.model_fields import MAX_NAME_CHARACTERS, ROUTING_FIELDS, is_naming
+from gateway.body.model_fields import MAX_NAME_CHARACTERS, ROUTING_FIELDS
 from gateway.body.readable_types import FORM, check_body_type
 from gateway.call.errors import InvalidRequest, UnsupportedMedia
+from providers.routing.naming import is_naming
 
 MAX_MENTIONS = 20_000
 MAX_NAMES = 1000

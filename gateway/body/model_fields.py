@@ -6,31 +6,12 @@ Pure: :mod:`gateway.access.named_models` resolves them.
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from providers.routing.naming import INERT_FIELDS, MODEL_TOOLS, is_naming
+
 Rename = Callable[[str], str]
 # What is longer names no model.
 MAX_NAME_CHARACTERS = 300
 
-# What callers keep in a body, call things, or describe by a schema: a "model" in there is a word like any other.
-INERT_FIELDS = frozenset(
-    {
-        "arguments",
-        "attributes",
-        "chat_template_kwargs",
-        "client_metadata",
-        "env",
-        "headers",
-        "input_schema",
-        "item",
-        "item_schema",
-        "metadata",
-        "parameters",
-        "properties",
-        "sample",
-        "schema",
-        "trace",
-        "variables",
-    }
-)
 PARAMETERS, FUNCTION = "parameters", "function"
 # What callers and models say, where OpenAI's operations have it: the largest fields, and no place of a model.
 SAID_FIELDS = frozenset({"input", "instructions", "messages", "prediction", "prompt"})
@@ -41,44 +22,12 @@ SAID_BY_DOOR: dict[str, frozenset[str]] = {
     ),
 }
 """The same of the doors that are not OpenAI's."""
-# Fields that name models, besides those that end in "model" or "models". Some servers, Go's among them, take any case
-# for them.
-NAMING_FIELDS = frozenset({"deployment", "deployment_id", "fallback", "fallbacks"})
-# Fields that do so at a body's top level alone: below it, an engine is a search's or a parser's.
-TOP_NAMING_FIELDS = frozenset({"engine"})
-NAMING_ENDS = (
-    "model",
-    "models",
-    "model_list",
-    "modellist",
-    "model_version",
-    "modelversion",
-    "model_arn",
-    "modelarn",
-    "llm",
-    "deployment_name",
-    "deploymentname",
-    "deploymentid",
-    "fallbacks",
-    "model_id",
-    "model_ids",
-    "model_name",
-    "model_names",
-    "modelid",
-    "modelids",
-    "modelname",
-)
 # How a call is to be routed: no models as a rule, but nothing in there may be one that the caller may not call.
 ROUTING_FIELDS = frozenset({"plugins", "provider", "providers", "route", "router", "routing"})
 # What holds a value: a field that names models, or what to fall back to.
 NAMING, FALLBACK = 1, 2
-# Fields that name what the vendor keeps under a name, models and all: OpenRouter's and Perplexity's presets, Azure's
-# agents, the stored prompts of LiteLLM and Helicone.
-CONFIGURING_FIELDS = frozenset({"agent", "agent_reference", "preset", "prompt_id"})
 # Below a naming field, an object names by these, and by lists: {"fallbacks": [{"a": ["b", "c"]}]}.
 NAMES = frozenset({"id", "name"})
-# Tools that use a model of the vendor's choice when they name none, by their type.
-MODEL_TOOLS = frozenset({"image_generation"})
 TOOL_CHOICE = "tool_choice"
 # A JSON value without any of these names nothing, whatever the case; an escape of an ASCII character could hide a name.
 MARKS = (
@@ -99,12 +48,6 @@ MARKS = (
     *("\u017f".encode(), "\u212a".encode(), b"\\u017f", b"\\u212a"),
     *(tool.encode() for tool in MODEL_TOOLS),
 )
-
-
-def is_naming(field: str, *, top: bool = False) -> bool:
-    """Whether a field of this name has the name of a model, or several; ``top``: at the body's top level."""
-    field = field.casefold().rstrip("[]").replace("-", "_")
-    return field in NAMING_FIELDS or field.endswith(NAMING_ENDS) or (top and field in TOP_NAMING_FIELDS)
 
 
 def is_inert(node: dict[str, Any], field: str) -> bool:

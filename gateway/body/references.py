@@ -25,56 +25,12 @@ from gateway.body.object_names import (
     normal_id,
 )
 from gateway.call.errors import InvalidRequest
+from providers.routing.naming import ITEM_REFERENCE, NATIVE_FIELDS, OWN_PREFIXES, REFERENCE_FIELDS
 
-# Fields whose value is the id of an object, a list of ids, or an object with an ``id``, recognized by its name only.
-REFERENCE_FIELDS = frozenset(
-    {
-        "assistant_id",
-        "audio",
-        "batch_id",
-        "comparison_response_id",
-        "container",
-        "container_id",
-        "conversation",
-        "error_file_id",
-        "eval_id",
-        "file_id",
-        "file_ids",
-        "input_file_id",
-        "output_file_id",
-        "previous_response_id",
-        "response_id",
-        "skill_id",
-        "thread_id",
-        "training_file",
-        "upload_id",
-        "validation_file",
-        "vector_store_id",
-        "vector_store_ids",
-        "video_id",
-        "voice",
-    }
-)
 # Those whose string is always an id, also in forms and queries; the others may be a vendor's word, or audio.
 FORM_FIELDS = REFERENCE_FIELDS - {"audio", "voice"}
-# Ids without this beginning are the vendor's own, for everyone, or no ids.
-OWN_PREFIXES = {"audio": "audio_", "voice": "voice_", "skill_id": "skill_"}
 # Fields that hold what callers or models wrote, or what an earlier answer cited: names in there refer to nothing.
 INERT_FIELDS = frozenset({"annotations", "input_schema", "metadata", "parameters", "schema"})
-# Names that Anthropic's and Google's dialects have beside those.
-NATIVE_FIELDS = frozenset(
-    {
-        "cachedContent",
-        "cached_content",
-        "datastore",
-        "fileSearchStoreNames",
-        "file_search_store_names",
-        "fileUri",
-        "file_uri",
-        "ragCorpus",
-        "rag_corpus",
-    }
-)
 ADDRESSES = frozenset({"fileUri", "file_uri"})
 NATIVE_INERT = INERT_FIELDS | {
     "args",
@@ -94,8 +50,6 @@ OTHER_PLACES = {
         "messages.content.source.file_id",
     )
 }
-# An item of a response's input that refers to an earlier item: {"type": "item_reference", "id": "msg_..."}.
-ITEM_REFERENCE = "item_reference"
 # Where an item with an id but without content refers to an earlier item, too.
 ITEM_LISTS = frozenset({"input", "items"})
 # What an item of the kind says; without any of it, the upstream looks the item up.

@@ -13,13 +13,13 @@ from django.conf import settings
 from accounts.numbers import whole_number
 from gateway.billing.audio_length import AudioMeter
 from gateway.body.encoding import IDENTITY
-from gateway.body.model_fields import is_naming
 from gateway.body.multipart import PartScanner
 from gateway.body.object_names import MENTIONED, names_id, normal_id
 from gateway.body.part_headers import parameters
 from gateway.body.references import FORM_FIELDS
 from gateway.call.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from gateway.call.request import InferenceRequest
+from providers.routing.naming import is_naming
 
 MEMORY_BYTES = 2**20
 CHUNK_BYTES = 2**16

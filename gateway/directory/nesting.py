@@ -88,6 +88,8 @@ def _kept(account: AccountSnapshot, last: AccountSnapshot | None) -> AccountSnap
 def _resolved(account: AccountSnapshot, find: Find) -> AccountSnapshot:
     changed: dict[str, ModelSnapshot] = {}
     for name, model in account.models.items():
+        if model.routing is not None:
+            _log_barred(model.public_name, model.routing)
         routing = nested(model.routing, find, model.public_name) if model.routing is not None else None
         if routing is not model.routing and routing is not None:
             changed[name] = replace(model, routing=routing)
@@ -114,6 +116,12 @@ def nest_rules(rules: RuleSet | None, accounts: ByName[AccountSnapshot]) -> Rule
     if rules is None or not rules.routes.rules:
         return rules
     find = find_in(accounts)
+    for rule in rules.routes.rules.values():
+        for target in rule.route.leaves if rule.route is not None else ():
+            if target.barred:
+                logger.error(
+                    "A target of the routing rule %s is left out: %s: %s.", rule.label, target.way, target.barred
+                )
 
     def resolved(route: Route) -> Route:
         routing = nested(route.routing, find) if route.routing is not None else None
@@ -121,6 +129,12 @@ def nest_rules(rules: RuleSet | None, accounts: ByName[AccountSnapshot]) -> Rule
         return replace(route, routing=routing, fallbacks=fallbacks)
 
     return rules.with_routes(resolved)
+
+
+def _log_barred(name: str, routing: Routing) -> None:
+    for target in (*routing.targets, *((routing.mirror,) if routing.mirror is not None else ())):
+        if target.barred:
+            logger.error("A target of the virtual model %s is left out: %s: %s.", name, target.name, target.barred)
 
 
 def _log_faults(name: str, routing: Routing) -> None:

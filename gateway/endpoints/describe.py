@@ -8,7 +8,6 @@ from django.conf import settings
 from accounts.caller import Caller
 from gateway.body.encoding import unpack
 from gateway.body.json import check_json_type
-from gateway.body.model_fields import is_naming
 from gateway.call.by_size import aside, by_size
 from gateway.call.call import Call
 from gateway.call.operation import Operation
@@ -17,6 +16,7 @@ from gateway.call.request import InferenceRequest
 from gateway.objects.operations import PROXY_READ, PROXY_WRITE
 from gateway.pipeline import describe
 from gateway.state import state
+from providers.routing.naming import is_naming
 
 PROVIDER_NAME = b"x-tfy-provider-name"
 JSON_HEADERS = [(b"content-type", b"application/json")]

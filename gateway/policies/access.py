@@ -1,11 +1,17 @@
 """Access: the model or account that a call names becomes its plan; what the caller may not use is refused."""
 
+from collections.abc import Mapping
+
+import msgspec
+
 from gateway.access import named_models
 from gateway.access.accounts import account_of, no_model
 from gateway.access.models import resolve
 from gateway.body.model_fields import SAID_BY_DOOR, SAID_FIELDS
+from gateway.body.references import find_references
 from gateway.call.by_size import by_size
 from gateway.call.call import Call
+from gateway.call.errors import Forbidden
 from gateway.call.plan import Plan, PlannedTarget
 from gateway.routing.plan import plan_of_virtual
 from gateway.routing.rules import plan_by_rules
@@ -54,9 +60,23 @@ def _fit(call: Call, planned: PlannedTarget) -> None:
     elif seen is not body.fields:  # what names models is written anew, so that it has to be whole
         fields, named = named_models.for_account(call.caller, planned.target.account, body.fields, said)
     if planned.params:
-        fields = {**fields, **planned.params}
+        fields = {**fields, **_checked(call, planned, said)}
     body.replace(fields)
     call.references += named_models.references_to(named)
+
+
+def _checked(call: Call, planned: PlannedTarget, said: frozenset[str]) -> Mapping[str, msgspec.Raw]:
+    """Return what the routing sets. A second line: what names objects or models is refused when it is saved, and its
+    target left out when it is loaded."""
+    params, operation = planned.params, call.operation
+    named_models.for_account(call.caller, planned.target.account, params, said)
+    if find_references(b",".join(params.values()), params, "", operation.door):
+        raise Forbidden(
+            f"The routing of this model sets parameters for {planned.target.model.public_name} that name objects at "
+            "the provider. Who manages the virtual model must take them out.",
+            code="override_not_allowed",
+        )
+    return params
 
 
 def plan_of(call: Call, target: Target) -> Plan:

@@ -13,7 +13,6 @@ from accounts.caller import Caller
 from gateway.access import accounts as access_accounts
 from gateway.access import models as access
 from gateway.access.authentication import refuse_duplicate_headers
-from gateway.body.model_fields import is_naming
 from gateway.body.references import FORM_FIELDS
 from gateway.call import errors
 from gateway.call.headers import FORWARDED, read_options
@@ -42,6 +41,7 @@ from gateway.telemetry import meter
 from gateway.telemetry import tracer as tracing
 from providers.dialects import dialect_of
 from providers.redaction import redactor
+from providers.routing.naming import is_naming
 from providers.snapshot import AccountSnapshot, Target
 from providers.upstream.failures import UpstreamFailure
 from providers.upstream.socket import HandshakeRefused, UpstreamSocket, open_socket

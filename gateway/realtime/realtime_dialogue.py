@@ -15,7 +15,7 @@ from gateway.access import named_models
 from gateway.billing import usage as metering
 from gateway.billing.audio_length import PCM_BYTES_PER_MS
 from gateway.body import json as json_body
-from gateway.body.model_fields import is_naming, may_name
+from gateway.body.model_fields import may_name
 from gateway.body.references import find_references
 from gateway.call.call import Call
 from gateway.call.errors import InvalidRequest
@@ -27,6 +27,7 @@ from gateway.realtime.closing import error_event
 from gateway.realtime.frames import Fields, encoded, fields_of, refuse_other_case, rewritten, text
 from gateway.realtime.kinds import CALL, LIVE, TRANSLATION, Kind
 from gateway.realtime.records import Records
+from providers.routing.naming import is_naming
 from providers.snapshot import AccountSnapshot, Target
 
 # Audio: most of what clients send, and nothing in it names anything.

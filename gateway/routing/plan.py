@@ -146,8 +146,8 @@ def _renamed(routed: RoutedTarget, target: Target) -> RoutedTarget:
 
 def unfit(call: Call, routed: RoutedTarget, target: Target | None, home: str) -> str:
     """Return why a target can't take the call, empty when it can."""
-    if routed.fault:
-        return routed.fault
+    if routed.fault or routed.barred:
+        return routed.fault or routed.barred
     if target is None:
         return "is not there"
     if not target.account.enabled or not target.model.enabled:

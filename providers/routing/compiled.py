@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from providers.routing import shape
+from providers.routing.overriding import params_fault
 
 FALLBACK_STATUSES: Final = frozenset({401, 403, 404, 408, 429, 500, 502, 503})
 RETRY_STATUSES: Final = frozenset({429, 500, 502, 503})
@@ -25,7 +26,9 @@ class RoutedTarget:
     Of a target that is itself a virtual model ``inner`` is that one's routing, and ``head``, while a call is planned,
     the name of the target that it would send the call to first. A target that is reached through virtual models has
     their names in ``via``, the outermost first, what calls all of them are for in ``model_types`` (``None``: any), and
-    why none of them can use it in ``fault``. ``place`` is its number among all targets of a routing.
+    why none of them can use it in ``fault``.
+    ``barred`` says why what is stored of it may not be followed. ``place`` is its number among all targets of a
+    routing.
     """
 
     account: str
@@ -49,6 +52,7 @@ class RoutedTarget:
     via: tuple[str, ...] = ()
     model_types: frozenset[str] | None = None
     fault: str = ""
+    barred: str = ""
     place: int = 0
     name: str = field(init=False, default="")
     """The target's public name, made once: an order of targets looks at it many times."""
@@ -147,5 +151,6 @@ def compile_target(target: Mapping[str, Any], place: int = 0) -> RoutedTarget:
         set_headers=tuple((headers.get("set") or {}).items()),
         removed_headers=frozenset(name.lower() for name in headers.get("remove") or ()),
         metadata=tuple((target.get("metadata_match") or {}).items()),
+        barred=params_fault(target.get("override_params")),
         place=place,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from providers.routing.compiled import RoutedTarget, Routing
+from providers.routing.overriding import VENDOR_CHOICE
 
 MOST_DEPTH: Final = 5
 """So many virtual models may be on the way to a target, the one that is called included."""
@@ -149,8 +150,9 @@ def composed(outer: RoutedTarget | None, inner: RoutedTarget) -> RoutedTarget:
     """Return an inner virtual model's target as calls through ``outer`` use it."""
     if outer is None:
         return replace(inner, fault="", via=(), model_types=None)
-    set_outside = {name.lower() for name, _ in outer.set_headers}
-    kept = [pair for pair in inner.set_headers if pair[0].lower() not in set_outside | outer.removed_headers]
+    set_headers = tuple(pair for pair in outer.set_headers if pair[0].lower() not in VENDOR_CHOICE)
+    set_outside, removed = {name.lower() for name, _ in set_headers}, outer.removed_headers - VENDOR_CHOICE
+    kept = [pair for pair in inner.set_headers if pair[0].lower() not in set_outside | removed]
     retried = outer if outer.retries is not None else inner
     first, token = outer.sla
     return replace(
@@ -161,10 +163,11 @@ def composed(outer: RoutedTarget | None, inner: RoutedTarget) -> RoutedTarget:
         delay=retried.delay,
         fallback_statuses=inner.fallback_statuses if outer.fallback_statuses is None else outer.fallback_statuses,
         params={**inner.params, **outer.params},
-        set_headers=(*kept, *outer.set_headers),
-        removed_headers=(inner.removed_headers - set_outside) | outer.removed_headers,
+        set_headers=(*kept, *set_headers),
+        removed_headers=(inner.removed_headers - set_outside) | removed,
         metadata=(*inner.metadata, *outer.metadata),
         via=outer.via,
         model_types=outer.model_types,
         fault=outer.fault,
+        barred=outer.barred or inner.barred,
     )

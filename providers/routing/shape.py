@@ -19,6 +19,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from providers.routing.overriding import param_faults
+
 Fault = tuple[str, str]
 """Where in the configuration, as a path, and what is wrong there."""
 
@@ -189,6 +191,9 @@ def _override_faults(target: dict[str, Any]) -> Iterator[Fault]:
         yield ".override_params", "Write an object of the request's fields."
     for name in FORBIDDEN_PARAMS.intersection(params):
         yield f".override_params.{name}", "can't be overridden."
+    for path, problem in param_faults(params) if isinstance(params, dict) else ():
+        if path not in FORBIDDEN_PARAMS:
+            yield f".override_params.{path}", problem
     changes = target.get("headers_override") or {}
     if not isinstance(changes, dict) or not set(changes) <= {"set", "remove"}:
         yield ".headers_override", 'Write {"set": {"name": "value"}, "remove": ["name"]}.'

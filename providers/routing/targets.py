@@ -1,11 +1,12 @@
 """What the targets of virtual models must be: there, and, where they are virtual models themselves, no way back."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from providers.routing import shape
 from providers.routing.nesting import MOST_DEPTH, MOST_LEAVES, said
+from providers.routing.overriding import choosing_headers
 
 Graph = Mapping[str, Sequence[str]]
 """The names of the targets of each virtual model."""
@@ -26,6 +27,7 @@ def target_faults(name: str, config: Mapping[str, Any], known: Known) -> list[st
     """Return what is wrong with the targets of the virtual model ``name``: those that are not there, a way that comes
     back to its beginning, and more depth or targets than a virtual model may have, also of those that it is in."""
     faults = [fault for target in shape.target_names(config) if (fault := _absence(target, known))]
+    faults += _header_faults(config, known)
     mirror = shape.mirror_name(config)
     if mirror is not None and known.accounts.get(mirror.partition("/")[0]):
         faults.append(f"{mirror}: a virtual model can't be the mirror of another one.")
@@ -54,6 +56,18 @@ def _absence(target: str, known: Known) -> str:
     if target not in known.models and account not in known.open_accounts:
         return f"{target}: the account has no such model."
     return ""
+
+
+def _header_faults(config: Mapping[str, Any], known: Known) -> Iterator[str]:
+    for target in config["load_balance_targets"]:
+        changes = target.get("headers_override") or {}
+        names = choosing_headers((*(changes.get("set") or {}), *(changes.get("remove") or ())))
+        if names and target["target"] in known.targets:
+            yield (
+                f"{target['target']}: headers_override of a virtual model can't set or remove {', '.join(names)}, "
+                "which choose an organization or project. Write them at that virtual model's own targets, or in the "
+                "account."
+            )
 
 
 def _cycle(graph: Graph, name: str, way: tuple[str, ...], clear: set[str]) -> tuple[str, ...]:

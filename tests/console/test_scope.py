@@ -12,7 +12,7 @@ from django.urls import reverse
 from accounts.changes import Change
 from accounts.models import ApiToken, Membership, Team, User, VirtualAccount
 from console.pages.routes import ROUTES
-from providers.models import Grant, Model, ModelSubject, ProviderAccount
+from providers.models import Alias, Grant, Model, ModelSubject, ProviderAccount
 from tests.console.conftest import PASSWORD, form_data, signed_in
 from tests.support.usage_rows import record
 from usage.models import UsageRecord
@@ -189,6 +189,35 @@ def test_a_virtual_model_reaches_own_accounts_only(installation, as_mia):
     Grant.objects.create(account=installation.other["account"], role="manager", user=installation.mia)
     assert as_mia.post(address, data).status_code == 302
     assert Model.objects.get(name="cheap").routing == routing
+
+
+def test_a_virtual_model_reaches_own_accounts_only_through_others_too(installation, as_mia):
+    virtual = ProviderAccount.objects.create(name="mine-virtual", kind="virtual-model")
+    Grant.objects.create(account=virtual, role="manager", user=installation.mia)
+    other = installation.other["account"]
+    Alias.objects.create(account=other, name="former")
+    inner = Model.objects.create(
+        account=virtual,
+        name="inner",
+        model_types=["chat"],
+        routing=priority(f"former/{installation.other['model'].name}"),
+    )
+    data = {"account": virtual.pk, "name": "cheap", "model_types": ["chat"], "price_source": "public"}
+    data |= {"private_price": "{}", "routing": json.dumps(priority("mine-virtual/inner")), "enabled": "on"}
+    data |= {"subjects-TOTAL_FORMS": 0, "subjects-INITIAL_FORMS": 0}
+    address = reverse("admin:providers_model_add")
+    errors = as_mia.post(address, data).context["adminform"].form.errors
+    assert errors["routing"] == [
+        "Only models of accounts that you manage: not mine-virtual/inner (through it, calls reach models of other "
+        "accounts)."
+    ]
+    inner.routing = priority(installation.mine["model"].public_name)
+    inner.save()
+    assert as_mia.post(address, data).status_code == 302
+
+
+def priority(target):
+    return {"type": "priority-based-routing", "load_balance_targets": [{"target": target}]}
 
 
 def test_a_manager_does_not_move_a_model_or_a_grant_to_a_foreign_account(installation, as_mia):

@@ -13,8 +13,8 @@ from gateway.access import vendor_names
 from gateway.access.model_names import plain, stem, stems
 from gateway.access.named_models import check_configuration, for_account
 from gateway.body.json import decode_fields
-from gateway.body.model_fields import is_naming
 from gateway.call.errors import Forbidden, InvalidRequest, ModelNotFound
+from providers.routing.naming import is_naming
 from tests.support.snapshots import account, caller, model
 
 CLOSED = frozenset({"user:2"})

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from gateway.body import reference_table, references
 from gateway.body.json import decode_fields
 from gateway.body.object_names import MENTIONED, normal_id
-from gateway.body.references import MAX_REFERENCES, OWN_PREFIXES, REFERENCE_FIELDS, find_references
+from gateway.body.references import MAX_REFERENCES, find_references
 from gateway.call.errors import InvalidRequest
+from providers.routing.naming import OWN_PREFIXES, REFERENCE_FIELDS
 from tools import build_reference_table
 
 PAD = {"instructions": [{"text": "x" * 5000}]}

@@ -198,3 +198,22 @@ def test_random_configurations_are_refused_just_when_one_leads_back() -> None:
         seen[refused] += 1
         assert refused == faulty, models
     assert min(seen.values()) > 40
+
+
+def test_a_virtual_target_chooses_no_organization() -> None:
+    """Its own targets' accounts may be of others: their organization is not for who names the virtual model."""
+    inner = {"target": "x/m", "headers_override": {"set": {"openai-project": "theirs"}}}
+    headers = {"set": {"OpenAI-Organization": "org", "x-team": "a"}, "remove": ["openai-project"]}
+    models = {"v/a": priority({"target": "v/b", "headers_override": headers}), "v/b": priority(inner)}
+    (fault,) = target_faults("v/a", models["v/a"], known({"v/b": ["x/m"]}))
+    assert "can't set or remove OpenAI-Organization, openai-project" in fault
+    (leaf,) = resolved(models, "v/a").leaves
+    assert leaf.set_headers == (("openai-project", "theirs"), ("x-team", "a"))
+
+
+def test_what_names_objects_bars_all_that_is_behind_it() -> None:
+    outer = {"target": "v/b", "override_params": {"previous_response_id": "resp_1"}}
+    models = {"v/a": priority(outer, "y/m"), "v/b": priority("x/m")}
+    barred, free = resolved(models, "v/a").leaves
+    assert "previous_response_id names an object" in barred.barred
+    assert free.barred == ""

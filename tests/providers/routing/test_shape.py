@@ -115,3 +115,57 @@ def test_faults(config: dict[str, Any], path: str, words: str) -> None:
 
 def test_what_can_not_be_routed() -> None:
     assert "realtime" in dict(faults_of(GOOD, ["chat", "realtime"]))[""]
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"Previous_Response_ID": "resp_1"}, "Previous_Response_ID"),
+        ({"conversation": {"id": "conv_1"}}, "conversation.id"),
+        ({"prompt": {"id": "pmpt_1", "version": "2"}}, "prompt.id"),
+        ({"prompt": {"variables": {"a": {"file_id": "file-1"}}}}, "prompt.variables.a.file_id"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
+        ({"input": [{"id": "msg_1"}]}, "input[0].id"),
+        ({"audio": {"voice": "voice_1"}}, "audio.voice"),
+        ({"cachedContent": "cachedContents/1"}, "cachedContent"),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, "tools[0].vector_store_ids"),
+        ({"tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, "tools[0].container"),
+        (
+            {"tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["f"]}}]},
+            "tools[0].container.file_ids",
+        ),
+        ({"tools": [{"type": "image_generation", "model": "gpt-image-1.5"}]}, "tools[0]"),
+        ({"tools": [{"type": "image_generation"}]}, "tools[0]"),
+        ({"tools": [{"type": "web", "parameters": {"model": "m"}}]}, "tools[0].parameters.model"),
+        ({"models": ["other/m"]}, "models"),
+        ({"engine": "m"}, "engine"),
+        ({"preset": "email"}, "preset"),
+    ],
+)
+def test_overrides_name_no_objects_and_no_models(params: dict[str, Any], path: str) -> None:
+    """They hold for all callers, and are set after it was decided what the caller may use."""
+    config = changed({"override_params": params})
+    found = [place for place, _ in faults_of(config, ["chat"])]
+    assert f"load_balance_targets[0].override_params.{path}" in found
+    assert "override_params." in compile_routing(config).targets[0].barred
+
+
+def test_overrides_that_name_nothing_are_taken() -> None:
+    params = {
+        "metadata": {"model": "m", "file_id": "file-1"},
+        "audio": {"voice": "alloy", "format": "mp3"},
+        "prompt": "text",
+        "provider": {"order": ["azure"]},
+        "plugins": [{"id": "web"}],
+        "tool_choice": {"type": "image_generation"},
+        "tools": [
+            {"type": "code_interpreter", "container": {"type": "auto"}},
+            {"type": "function", "function": {"name": "f", "parameters": {"properties": {"model": {}, "id": {}}}}},
+        ],
+        "response_format": {"type": "json_schema", "json_schema": {"schema": {"properties": {"file_id": {"x": "y"}}}}},
+        "previous_response_id": None,
+    }
+    config = changed({"override_params": params})
+    assert faults_of(config, ["chat"]) == []
+    assert compile_routing(config).targets[0].barred == ""
