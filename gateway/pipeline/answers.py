@@ -16,7 +16,7 @@ from gateway.pipeline.attempt import Attempt
 from gateway.pipeline.cleaning import cleaned
 from gateway.pipeline.kinds import is_due, may_stream, starts_events
 from gateway.pipeline.records import MESSAGE_CHARACTERS
-from gateway.pipeline.replies import NO_BODY, is_json
+from gateway.pipeline.replies import HTML, NO_BODY, WEB_PAGE, is_json, media_type
 from providers.dialects.base import ReportedError
 from providers.dialects.conversion import JSON, Converted
 from providers.dialects.openai import failed_response
@@ -181,8 +181,11 @@ def _read_fields(attempt: Attempt, status: int, body: bytes) -> Mapping[str, msg
     words = body.strip()
     if not words and due:
         raise BrokenAnswer("The upstream answered with a success and an empty body.")
-    if words and not sse.is_json(body) and attempt.answer is not None and is_json(attempt.answer):
-        raise BrokenAnswer(NOT_JSON)
+    if words and attempt.answer is not None and not sse.is_json(body):
+        if media_type(attempt.answer) == HTML:
+            raise BrokenAnswer(WEB_PAGE)
+        if is_json(attempt.answer):
+            raise BrokenAnswer(NOT_JSON)
     return fields
 
 

@@ -9,7 +9,7 @@ from gateway.body.sse import BOM
 from gateway.call.call import Call
 from gateway.call.operation import HEARD
 from gateway.pipeline.attempt import Attempt
-from gateway.pipeline.replies import EVENT_STREAM, NO_BODY, WEB_PAGE, is_json, media_type
+from gateway.pipeline.replies import EVENT_STREAM, HTML, NO_BODY, WEB_PAGE, is_json, media_type
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer
 
@@ -52,6 +52,8 @@ async def read_kind(attempt: Attempt, answer: UpstreamAnswer) -> tuple[Kind, byt
     when it is read whole.
     """
     call, status = attempt.call, answer.status
+    if status < 300 and status not in NO_BODY and media_type(answer) == HTML:
+        return await _read_html(attempt, answer)
     if call.operation.raw:
         return (Kind.RAW if status < 300 else Kind.WHOLE), b""
     if status in NO_BODY and is_due(call):
@@ -68,11 +70,20 @@ async def read_kind(attempt: Attempt, answer: UpstreamAnswer) -> tuple[Kind, byt
     return _kind_of(attempt, answer, start), start
 
 
+async def _read_html(attempt: Attempt, answer: UpstreamAnswer) -> tuple[Kind, bytes]:
+    """Return what an answer is that is called a web page: JSON or events, where they are due. Raises ``BrokenAnswer``
+    for any other.
+    """
+    start = b"" if attempt.call.operation.raw else await _read_start(answer)
+    if not start.removeprefix(BOM).lstrip().startswith((*JSON_STARTS, *EVENT_STARTS)):
+        raise BrokenAnswer(WEB_PAGE)
+    return _kind_of(attempt, answer, start), start
+
+
 def _may_be_mistyped(call: Call, answer: UpstreamAnswer) -> bool:
     """Whether the first bytes may say more than the type. Files and audio may begin with anything."""
-    if is_json(answer) or media_type(answer).startswith("text/"):
-        return call.stream or is_due(call)
-    return call.stream and not call.operation.audio
+    may_be_text = is_json(answer) or media_type(answer).startswith("text/")
+    return (call.stream or is_due(call)) and (may_be_text or not call.operation.audio)
 
 
 def is_due(call: Call) -> bool:

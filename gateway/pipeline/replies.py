@@ -24,6 +24,7 @@ LIMIT_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
 PASSED_PREFIXES = (*LIMIT_PREFIXES, b"openai-processing", b"openai-version", b"openai-model")
 EVENT_STREAM = "text/event-stream"
 WEB_PAGE = "The upstream answered with a web page. Check the account's base URL."
+HTML = "text/html"
 NO_BODY = frozenset({204, 205, 304})
 
 
@@ -46,14 +47,12 @@ def is_json(answer: UpstreamAnswer) -> bool:
 def check_kind(answer: UpstreamAnswer) -> None:
     """Raise ``BrokenAnswer`` for what no API answers.
 
-    That is a redirect, which is never followed, a web page as a success, and a status that HTTP does not have.
+    That is a redirect, which is never followed, and a status that HTTP does not have.
     """
     if not 200 <= answer.status < 600:
         raise BrokenAnswer(f"The upstream answered with the status {answer.status}, which HTTP does not have.")
     if 300 <= answer.status < 400:
         raise BrokenAnswer(f"The upstream answered with a redirect ({answer.status}). Check the account's base URL.")
-    if answer.status < 300 and media_type(answer) == "text/html":
-        raise BrokenAnswer(WEB_PAGE)
 
 
 def reply_headers(

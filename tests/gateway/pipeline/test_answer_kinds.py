@@ -24,6 +24,7 @@ ANSWER = (
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 DOORS = ("chat", "messages", "google", "responses")
 JSON, SSE, PLAIN = "application/json", "text/event-stream", "text/plain"
+HTML, OCTETS = "text/html; charset=utf-8", "application/octet-stream"
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def recorded(gateway: Gateway, response: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("media", [SSE, PLAIN, JSON, ""])
+@pytest.mark.parametrize("media", [SSE, PLAIN, JSON, HTML, OCTETS, ""])
 def test_a_stream_is_one_whatever_its_type_and_mark(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, model: str, door: str, media: str
 ) -> None:
@@ -91,7 +92,7 @@ def test_a_stream_is_one_whatever_its_type_and_mark(
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("media", [JSON, PLAIN, ""])
+@pytest.mark.parametrize("media", [JSON, PLAIN, HTML, OCTETS, ""])
 def test_a_body_is_json_whatever_its_type_and_mark(
     gateway: Gateway, token: str, scripted: ScriptedUpstream, model: str, door: str, media: str
 ) -> None:
@@ -103,6 +104,20 @@ def test_a_body_is_json_whatever_its_type_and_mark(
         assert response.json()["provider"] == "together-ai"
     record = recorded(gateway, response)
     assert (record["input_tokens"], record["output_tokens"], record["ttft_us"]) == (3, 2, None)
+
+
+@pytest.mark.parametrize("door", ["chat", "messages"])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "body", [b"<!doctype html><p>hi", b"<!-- a -->", b"Welcome", b'{"choices":[', b"{{ page }}", b""]
+)
+def test_a_web_page_is_none_of_our_answers(
+    gateway: Gateway, token: str, scripted: ScriptedUpstream, model: str, door: str, stream: bool, body: bytes
+) -> None:
+    answer(scripted, body, HTML)
+    response = call(gateway, token, door, model, stream=stream)
+    assert response.status_code == 502
+    assert recorded(gateway, response)["error_class"] == "upstream_broken_answer"
 
 
 @pytest.mark.parametrize("door", DOORS)
