@@ -39,6 +39,11 @@ class Reply:
         self.stream_into = stream_into
         self._on_close = on_close
 
+    def listen(self, stream: AsyncIterator[bytes]) -> None:
+        """Have ``stream``, which passes the present one on, in its place. All pieces go through it, none at once."""
+        self.stream = stream
+        self.stream_into = None
+
     def also_on_close(self, action: Callable[[], None]) -> None:
         """Let ``action`` run when the reply is closed, after what runs already."""
         before = self._on_close

@@ -132,7 +132,7 @@ class _Turn:
     async def follow(self, reply: Reply) -> Reply:
         """Keep ``reply`` when it is complete, a stream at its end."""
         if reply.stream is not None:
-            reply.stream = self._passing(reply, reply.stream)
+            reply.listen(self._passing(reply, reply.stream))
             reply.also_on_close(self.end)
         else:
             await self._complete(reply, [reply.body], len(reply.body))

@@ -55,9 +55,9 @@ async def read_answer(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
     """
     if len(body) > TURN_BYTES:
         read = await by_size(len(body), _read, attempt, status, body)
-        return await _without_secrets(attempt, read, body)
+        return await _without_secrets(attempt, read)
     # What is small, as most answers are, needs neither a thread nor turns for others.
-    return _cleaned_at_once(attempt, _read(attempt, status, body), body)
+    return _cleaned_at_once(attempt, _read(attempt, status, body))
 
 
 def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
@@ -102,9 +102,11 @@ def _short_fields(body: bytes) -> tuple[bytes, Mapping[str, msgspec.Raw] | None]
         return body, None
 
 
-def _cleaned_at_once(attempt: Attempt, read: ReadAnswer, body: bytes) -> ReadAnswer:
-    """Return ``read``, of which ``body`` is the small body, without the account's secrets."""
-    whole = _with_provider(body, read.provider) if read.provider else body
+def _cleaned_at_once(attempt: Attempt, read: ReadAnswer) -> ReadAnswer:
+    """Return ``read``, whose body is small, without the account's secrets."""
+    whole = bytes(read.body)
+    if read.provider:
+        whole = _with_provider(whole, read.provider)
     passed = redactor(attempt.target.account.secrets).whole(whole)
     if read.fields and passed != whole:
         read.fields = sse.fields_of(passed)
@@ -112,10 +114,9 @@ def _cleaned_at_once(attempt: Attempt, read: ReadAnswer, body: bytes) -> ReadAns
     return read
 
 
-async def _without_secrets(attempt: Attempt, read: ReadAnswer, body: bytes) -> ReadAnswer:
-    """Return ``read``, of which ``body`` is the body, without the account's secrets: what is kept of an answer has none
-    either.
-    """
+async def _without_secrets(attempt: Attempt, read: ReadAnswer) -> ReadAnswer:
+    """Return ``read`` without the account's secrets: what is kept of an answer has none either."""
+    body = bytes(read.body)
     passed = await cleaned(attempt.target.account, body)
     if read.fields and passed != body:
         read.fields = await by_size(len(passed), sse.fields_of, passed)
@@ -153,9 +154,9 @@ def _failed_response(attempt: Attempt, fields: Mapping[str, msgspec.Raw]) -> Rep
 async def read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:
     """Read an answer that was converted, whose usage is in the record already."""
     if len(converted.body) <= TURN_BYTES:
-        return _cleaned_at_once(attempt, _read_converted(attempt, converted), converted.body)
+        return _cleaned_at_once(attempt, _read_converted(attempt, converted))
     read = await by_size(len(converted.body), _read_converted, attempt, converted)
-    return await _without_secrets(attempt, read, converted.body)
+    return await _without_secrets(attempt, read)
 
 
 def _read_converted(attempt: Attempt, converted: Converted) -> ReadAnswer:

@@ -39,6 +39,7 @@ ARGUMENTS = {
     "scheduled_exports": (),
     "seed_catalogue": ("openai-main", "--all"),
     "serve": (),
+    "sign_in_link": ("ada@example.com",),
     "silence_alert": ("slow", "--until=1h"),
     "simulate": (),
     "test_channel": ("ops",),
@@ -48,8 +49,8 @@ ARGUMENTS = {
     "usage_sums": (),
     "why": ("req_1",),
 }
-# These set the database up themselves, report its state, or need none.
-WITHOUT = {"demo", "doctor", "drain", "sandbox"}
+# These set the database up themselves, report its state, need none, or are for PostgreSQL alone.
+WITHOUT = {"demo", "doctor", "drain", "partition_usage", "sandbox"}
 TEAM = '{"type": "team", "name": "red", "members": ["a@example.com"]}'
 
 

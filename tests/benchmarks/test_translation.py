@@ -75,7 +75,7 @@ def test_the_end_of_a_message_is_seen() -> None:
 def test_each_translation_is_measured_plain_paced_and_in_a_burst() -> None:
     keys = [row.key for row in SCENARIOS if row.translated]
     assert keys == [f"{each.key}-{kind}" for each in TRANSLATIONS for kind in ("16", "stream", "burst")]
-    assert {goal.value.scenario for goal in goals.GOALS if goal.base is not None} == set(keys)
+    assert set(keys) <= {goal.value.scenario for goal in goals.GOALS if goal.base is not None}
 
 
 def test_a_goal_may_be_what_is_added() -> None:

@@ -122,6 +122,10 @@ def test_the_port_asks_for_its_token(counted: Counted) -> None:
 def test_several_workers_count_as_one_and_a_killed_one_takes_nothing_away(counted: Counted) -> None:
     gateway, scraper = counted("--workers", "3")
     token = gateway.token("t", user=USER)
+    known = {"authorization": f"Bearer {token}"}
+    # Each worker learns of a token by itself: a connection each, so that several are asked.
+    models = gateway.origin + "/v1/models"
+    wait_until(lambda: all(httpx.get(models, headers=known).status_code == 200 for _ in range(12)))
     done = 0
 
     def calls(number: int) -> None:
