@@ -59,6 +59,46 @@ _NUMBER = re.compile(_DIGITS)
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")  # a zero in front is a code's, not a number's
 
 
+_NUMBER_WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
+_SAID_NUMBER = re.compile(rf"{_DIGITS}|(?<![\w-])(?:{'|'.join(_NUMBER_WORDS)})(?![\w-])", re.IGNORECASE)
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers that a text gives, in their order: "six and 7" gives ["6", "7"].
+
+    "one" is a number only among words for others: "which one", "one of 10".
+    """
+    found = _SAID_NUMBER.findall(text)
+    counts_one = len(found) > 1 and not any(_NUMBER.fullmatch(each) for each in found)
+    return [
+        str(_NUMBER_WORDS.index(each.lower())) if each[0].isalpha() else each
+        for each in found
+        if counts_one or each.lower() != "one"
+    ]
+
+
 def places(text: str) -> list[str]:
     """The places that a text names: "in Paris and New York, NY" gives ["Paris", "New York, NY"]."""
     found = [place for match in _PLACES.findall(text) for place in re.split(r",? and ", match)]
@@ -82,22 +122,38 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _KEY = r"[\"'`]?[A-Za-z_]\w*[\"'`]?"
-_KEYS = re.compile(
-    r"\b(?:keys|fields|properties|attributes|key (?:named|called))(?: named| called| are)?[: ]+"
-    rf"({_KEY}(?:(?:, and |,| and )\s*{_KEY})*)",
-    re.IGNORECASE,
+_AND = r"(?:, and |,| and )\s*(?:the |an? )?"
+_LIST = rf"{_KEY}(?:{_AND}{_KEY})"
+_KEYS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\b(?:keys|fields|properties|attributes|key (?:named|called))(?: named| called| are)?[: ]+"
+        rf"(?P<keys>{_LIST}*)",
+        # Without the word for them they are two at least: "JSON object containing title and year".
+        r"\bJSON(?: object)? (?:containing|that contains|which contains|including|with|having|of) (?:the |an? )?"
+        rf"(?P<keys>{_LIST}+)",
+        r"\b(?:extract|return|give|provide|output|list|find)(?: me)? (?:the |an? )?"
+        rf"(?P<keys>{_LIST}+)(?: (?:from|of|in) [^.\n]{{1,80}}?)? (?:as|in|to) (?:an? )?(?:valid )?JSON\b",
+    )
 )
 _IN_EXAMPLE = re.compile(r"[\"'](\w+)[\"']\s*:")
 
 
 def asked_keys(text: str) -> list[str]:
     """The keys that a prompt wants in a JSON object, by name ("with keys a and b") or in an example of one."""
-    match = _KEYS.search(text)
+    match = next((match for pattern in _KEYS if (match := pattern.search(text))), None)
     return list(dict.fromkeys(_listed(match) if match else _IN_EXAMPLE.findall(text)))
 
 
 def _listed(match: re.Match[str]) -> list[str]:
-    return re.findall(r"\w+", re.sub(r"\band\b|,", " ", match[1]))
+    return re.findall(r"\w+", re.sub(rf"{_AND}", " ", match["keys"], flags=re.IGNORECASE))
+
+
+def _without_keys(text: str) -> str:
+    """The text without its lists of keys, which give them no values; one alone may: "the fields name: Bob, age: 30"."""
+    for pattern in _KEYS:
+        text = pattern.sub(lambda match: " " if len(_listed(match)) > 1 else match[0], text)
+    return text
 
 
 class Filler:
@@ -109,10 +165,9 @@ class Filler:
     def __init__(self, root: Schema, hint: str = "", place: str = "") -> None:
         self.root = root
         self.hint = hint
-        # A list of keys gives them no values; one alone may: "with the fields name: Bob, age: 30".
-        self._given = _KEYS.sub(lambda match: " " if len(_listed(match)) > 1 else match[0], hint)
+        self._given = _without_keys(hint)
         self.place = place or next(iter(places(hint)), "")
-        self._numbers = itertools.cycle(_NUMBER.findall(hint))
+        self._numbers = itertools.cycle(numbers(hint))
 
     def value(self, schema: Any, name: str = "", depth: int = 0) -> Any:
         """A value for `schema`, a part of the root; `name` is the property that it belongs to."""

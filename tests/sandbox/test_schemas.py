@@ -10,7 +10,7 @@ from openai import BadRequestError, OpenAI
 from pydantic import BaseModel
 
 from sandbox.model.patterns import example_of
-from sandbox.model.schema_values import Filler, places
+from sandbox.model.schema_values import Filler, asked_keys, numbers, places
 from tests.support.openapi import assert_valid
 
 MODEL = "gpt-4o-mini"
@@ -112,6 +112,36 @@ def test_examples_of_patterns_match(pattern: str) -> None:
     assert re.search(pattern, example_of(pattern))
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Extract name and age as JSON", ["name", "age"]),
+        ("extract a name, an age, and the city from this letter as JSON", ["name", "age", "city"]),
+        ("Give me JSON with title and year", ["title", "year"]),
+        ("Return a list of colors as JSON", []),
+        ("JSON with the answer", []),
+        ("Write a JSON object.", []),
+    ],
+)
+def test_keys_that_are_named_without_the_word(text: str, found: list[str]) -> None:
+    assert asked_keys(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("multiply six and seven", ["6", "7"]),
+        ("Twenty minus 7, one of 3", ["20", "7", "3"]),
+        ("one and two", ["1", "2"]),
+        ("which one of them?", []),
+        ("someone, often, two-fold, ten", ["10"]),
+        ("gpt-4 and -2.5", ["4", "-2.5"]),
+    ],
+)
+def test_numbers_in_words(text: str, found: list[str]) -> None:
+    assert numbers(text) == found
+
+
 def test_places_are_found() -> None:
     assert places("the weather in Paris and New York, NY, or Rome?") == ["Paris", "New York, NY"]
     assert places("what is it for?") == []
@@ -188,6 +218,8 @@ def test_strict_schemas_are_checked(client: OpenAI, schema: Any, message: str) -
     [
         ("Return JSON with keys a and b.", ["a", "b"]),
         ('Return JSON with the keys "a" and "b".', ["a", "b"]),
+        ("Reply with a JSON object containing title and year.", ["title", "year"]),
+        ("Extract the name and age as JSON: Bob is 30.", ["name", "age"]),
         ("Answer in JSON with the fields `title`, `tags`, and `score`.", ["title", "tags", "score"]),
         ('Answer in JSON like this: {"city": "...", "country": "..."}', ["city", "country"]),
         ("Say something in JSON. The key is to be brief.", ["answer"]),

@@ -206,6 +206,7 @@ ARITHMETIC: dict[str, Any] = {
     ("name", "text", "arguments"),
     [
         ("multiply", "Multiply 6 and 7.", {"x": 6, "y": 7}),
+        ("multiply", "multiply six and seven", {"x": 6, "y": 7}),
         ("multiply", "What is 12 times 5?", {"x": 12, "y": 5}),
         ("add", "add y=3 and x=-4", {"x": -4, "y": 3}),
         ("subtract", "7 minus 2", {"x": 7, "y": 2}),
