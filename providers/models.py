@@ -13,7 +13,7 @@ from accounts.models import Team, User, VirtualAccount
 from providers.account import ACCOUNT_KIND, ProviderAccount
 from providers.choices import FEATURES, MODEL_TYPES
 from providers.routing import shape as routing_shape
-from providers.routing.compiled import compile_routing
+from providers.routing.compiled import RoutedTarget, compile_routing
 from providers.routing.nesting import Find, Inner
 from providers.routing.targets import Known, target_faults
 from providers.vendors import VENDORS
@@ -134,7 +134,11 @@ class Model(Announced):
 
     def _check_targets(self) -> None:
         if self.targets_are_judged:
-            faults = target_faults(self.public_name, self.routing, known_targets())
+            known, name = known_targets(), self.public_name
+            for stored in Model.objects.filter(pk=self.pk).values_list("account__name", "name"):
+                if "/".join(stored) != name:
+                    known = known.renamed("/".join(stored), name)
+            faults = target_faults(name, self.routing, known)
             if faults:
                 raise ValidationError({"routing": faults})
 
@@ -159,12 +163,22 @@ def known_targets() -> Known:
     virtual = _virtual_kinds()
     names = Model.objects.values_list("account__name", "name")
     routed = Model.objects.filter(account__kind__in=virtual).values_list("account__name", "name", "routing")
+    former_accounts, former_models = former_names()
     return Known(
         accounts={name: kind in virtual for name, kind, _ in accounts},
         models={f"{account}/{name}" for account, name in names},
         open_accounts={name for name, _, any_model in accounts if any_model},
         targets={f"{account}/{name}": routing_shape.routed_names(routing) for account, name, routing in routed},
+        former_accounts=former_accounts,
+        former_models=former_models,
     )
+
+
+def former_names() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the present names by former ones: of accounts, and of models as ``account/model``."""
+    rows = list(Alias.objects.values_list("account__name", "model__name", "name"))
+    accounts = {name: account for account, model, name in rows if model is None}
+    return accounts, {f"{account}/{name}": f"{account}/{model}" for account, model, name in rows if model is not None}
 
 
 def stored_virtual_models(accounts: Collection[str] | None = None) -> Find:
@@ -182,7 +196,13 @@ def stored_virtual_models(accounts: Collection[str] | None = None) -> Find:
         )
         for account, name, account_enabled, enabled, types, routing in rows.values_list(*columns)
     }
-    return lambda target: found.get(target.name)
+    accounts_now, models_now = former_names()
+
+    def find(target: RoutedTarget) -> Inner | None:
+        name = f"{accounts_now.get(target.account, target.account)}/{target.model}"
+        return found.get(target.name) or found.get(models_now.get(name, name))
+
+    return find
 
 
 def _virtual_kinds() -> list[str]:

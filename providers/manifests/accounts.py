@@ -71,6 +71,11 @@ def known_with(wanted: Wanted) -> Known:
         known.models | routed.keys(),
         known.open_accounts | {each.name for each in wanted.accounts if each.fields.get("any_model")},
         {**known.targets, **{name: targets for name, targets in routed.items() if targets}},
+        {**known.former_accounts, **{old: each.name for each in wanted.accounts for old in each.aliases or ()}},
+        {
+            **known.former_models,
+            **{f"{name}/{old}": f"{name}/{m.name}" for name, m in coming for old in m.aliases or ()},
+        },
     )
 
 

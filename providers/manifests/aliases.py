@@ -19,7 +19,7 @@ def write_aliases(run: Run, account: ProviderAccount, wanted: WantedAccount) -> 
         present.setdefault(alias.model.name if alias.model else "", {})[alias.name] = alias
     for model, names, where in asked:
         if names is not None:
-            _write(run, account, model, names, present.get(model, {}), where.get("aliases"))
+            _write(run, account, model, names, present.get(model, {}), where)
 
 
 def _write(
@@ -37,7 +37,9 @@ def _write(
         run.plan.add("add", "alias", f"{name} for {whose}")
         if not run.reading.faults:
             row = account.models.get(name=model) if model else None
-            _add(run, Alias(account=account, model=row, name=name), where.get(number))
+            _add(run, Alias(account=account, model=row, name=name), where.get("aliases", number))
+            reached = [row] if row is not None else account.models.all()  # those who name it lead there from now on
+            run.virtual_models += [(each, where) for each in reached if each.routing]
 
 
 def _add(run: Run, alias: Alias, where: Place) -> None:

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+from django.core.exceptions import ValidationError
 
 from providers.manifests.apply import ManifestError, export_documents, to_yaml
-from providers.models import Model
+from providers.models import Model, keep_former_name, stored_virtual_models
+from providers.routing.compiled import compile_routing
 from tests.providers.routing.test_nesting import priority
 from tests.support.manifest_tools import SMALL, apply
 
@@ -64,3 +66,41 @@ def test_another_fault_makes_no_more_of_targets() -> None:
     assert "does not exist" not in str(caught.value)
     assert "no such model" not in str(caught.value)
     assert "discount_percent" in str(caught.value)
+
+
+WIDE = [f"a/m{n}" for n in range(3)]
+OPEN = PLAIN + "any_model: true\n"
+
+
+def named(**models: Any) -> dict[str, dict[str, Any]]:
+    """Virtual models of which the routing over all ``WIDE`` has 150 targets behind it."""
+    return {**{name[2:]: priority(*(f"openai-main/m{each}" for each in range(50))) for name in WIDE}, **models}
+
+
+def test_an_alias_leads_there_as_a_name_does() -> None:
+    apply(virtual("a", **named(d=priority("a/c", "a/e"), c=priority("openai-main/m"), e=priority(*WIDE))), OPEN)
+    moved = json.loads(virtual("a", **named(d=priority("a/c", "a/e"), new=priority(*WIDE), e=priority(*WIDE))))
+    next(each for each in moved["integrations"] if each["name"] == "new")["aliases"] = ["c"]
+    with pytest.raises(ManifestError) as caught:
+        apply(json.dumps(moved), OPEN)
+    assert "a/d would have 300 targets in all; at most 200." in str(caught.value)
+
+
+def test_a_rename_that_keeps_the_old_name_is_judged_under_both() -> None:
+    apply(virtual("a", **named(d=priority("a/c", "a/e"), c=priority("openai-main/m"), e=priority(*WIDE))), OPEN)
+    model = Model.objects.get(name="c")
+    model.name, model.routing = "new", priority(*WIDE)
+    with pytest.raises(ValidationError, match="a/d would have 300 targets in all"):
+        model.full_clean()
+    model.routing = priority("openai-main/m")
+    model.full_clean()
+    model.save()
+    keep_former_name(model.account, model, "c")
+    Model.objects.get(name="d").full_clean()
+    model.routing = priority("a/d")
+    with pytest.raises(ValidationError, match="a/new -> a/d -> a/new"):
+        model.full_clean()
+    find = stored_virtual_models()
+    found = find(compile_routing(priority("a/c")).targets[0])
+    assert found is not None
+    assert found.name == "a/new"

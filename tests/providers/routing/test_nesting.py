@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import pytest
@@ -183,6 +185,35 @@ def test_faults(targets: dict[str, list[str]], config: dict[str, Any], words: st
     targets = {**targets, **{f"v/b{n}": many(n) for n in range(4)}}
     found = target_faults("v/a", config, known(targets))
     assert (words in " ".join(found)) if words else not found, found
+
+
+def test_former_names_lead_where_calls_would_go() -> None:
+    targets = {"v/d": ["old/c"], "v/cc": ["x/m"], "v/live": ["x/m"]}
+    former = {"former_accounts": {"old": "v", "x": "v"}, "former_models": {"v/c": "v/cc", "v/live": "v/cc"}}
+    there = replace(known(targets), **former)
+    said = [target_faults("v/cc", priority(target), there) for target in ("v/d", "old/d", "v/c", "old/live")]
+    assert ["".join(faults).partition(":")[0] for faults in said] == ["v/d", "v/d", "v/cc", ""]
+    assert "v/cc -> v/d -> v/cc" in said[1][0]
+    wide = priority(*(f"v/b{n}" for n in range(5)))
+    there = replace(there, targets={**targets, **{f"v/b{n}": many(n) for n in range(5)}}, models=there.models | B)
+    assert target_faults("v/cc", wide, there) == [
+        "v/cc would have 250 targets in all; at most 200.",
+        "v/d would have 250 targets in all; at most 200.",
+    ]
+    assert not target_faults("v/live", priority("old/c"), there)
+    renamed = there.renamed("v/cc", "v/new")
+    assert "v/d would have 250" in target_faults("v/new", wide, renamed)[1], "whoever named it by either name"
+
+
+B = {f"v/b{n}" for n in range(5)} | {"x/m"} | {f"x/m{n}-{each}" for n in range(5) for each in range(50)}
+
+
+def test_a_bomb_that_is_stored_is_judged_in_a_moment() -> None:
+    graph = {f"v/{level}{n}": bomb_targets(level) for level in "abcdefgh" for n in range(50)}
+    began = process_time()
+    first, *_ = target_faults("v/a0", priority("x/m"), known(graph))
+    assert process_time() - began < 1
+    assert "at most 200" in first
 
 
 def test_random_configurations_are_refused_just_when_one_leads_back() -> None:
