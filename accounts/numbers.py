@@ -5,10 +5,13 @@
 """
 
 import math
+import re
+from decimal import Decimal
 
 LARGEST = 2**63 - 1  # what a database and a JSON reader can hold
 LONGEST_WRITTEN = 64  # characters of a number in a string
 LONGEST_MS = 10**12  # more than thirty years
+DECIMAL = re.compile(r"[0-9]{1,19}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?", re.ASCII)
 
 
 def whole_number(text: str | bytes, most: int = LARGEST) -> int | None:
@@ -45,3 +48,11 @@ def milliseconds(seconds: float, most: int = LONGEST_MS) -> int | None:
     if not math.isfinite(seconds) or not 0 <= seconds <= most / 1000:
         return None
     return round(seconds * 1000)
+
+
+def decimal_number(text: str, most: int = LARGEST) -> Decimal | None:
+    """Return the number from 0 to ``most`` that a text like ``0.5`` or ``1e-3`` writes; ``None`` for anything else."""
+    if DECIMAL.fullmatch(text) is None:
+        return None
+    number = Decimal(text)
+    return number if number <= most else None

@@ -14,8 +14,11 @@ import msgspec
 from accounts.numbers import milliseconds
 from providers.dialects import tokens, usage
 from providers.dialects.neutral import Usage
+from providers.dialects.reported import object_of
 from usage.records import AttemptRecord
 
+GROQ = "x_groq"
+"""Where Groq has the usage of a stream that was not asked for it."""
 REPORTED = "reported"
 """The price version of a cost that the vendor itself reports."""
 TRANSCRIBING = frozenset({"transcription", "translation"})
@@ -119,6 +122,8 @@ def read_fields(record: AttemptRecord, fields: Mapping[str, msgspec.Raw], semant
         except (ValueError, RecursionError):
             return False
         raw = fields.get("usage")
+    if GROQ in fields and (raw is None or bytes(raw) == b"null"):
+        raw = object_of(fields[GROQ]).get("usage")
     if bytes(fields.get("object", b"")) == b'"response"':
         record.object_id = text_of(fields.get("id"))[:200]
     if raw is None or bytes(raw) == b"null":

@@ -47,7 +47,7 @@ def read_anthropic(usage: Any) -> Usage | None:
         reasoning=count(usage.get("output_tokens_details"), "thinking_tokens"),
         searches=count(usage.get("server_tool_use"), "web_search_requests"),
         service_tier=text_of(usage.get("service_tier")),
-        gap=usages.IMPOSSIBLE if usages.has_negative(usage) else "",
+        gap=usages.IMPOSSIBLE if usages.has_impossible(usage) else "",
     )
 
 
@@ -69,7 +69,7 @@ def read_gemini(usage: Any) -> Usage | None:
         video_input=inputs.get("VIDEO", 0),
         service_tier=text_of(usage.get("serviceTier")),
     )
-    if usages.has_negative(usage) or not usages.parts_fit(found):
+    if usages.has_impossible(usage) or not usages.parts_fit(found):
         found.gap = usages.IMPOSSIBLE
     return found
 

@@ -18,18 +18,19 @@ from typing import Annotated, Any
 
 import msgspec
 
-from accounts.numbers import milliseconds, whole_number
+from accounts.numbers import LARGEST, decimal_number, milliseconds, whole_number
 
 PICO = 10**12
 MAX_COUNT = 2**31 - 1
+FRACTIONS = frozenset({"seconds", "cost"})
 _decode = msgspec.json.Decoder().decode
 
 
-Tokens = Annotated[int, msgspec.Meta(ge=0)]
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 OUTSIDE = "tokens_outside_usage"
 """The gap of a total that exceeds both sides, where nothing says what the rest is."""
 IMPOSSIBLE = "impossible_usage"
-"""The gap of counts that can't be: less than nothing, or a part that is more than its whole."""
+"""The gap of counts that can't be: less than nothing, beyond all bounds, or a part that is more than its whole."""
 
 
 class CachedDetails(msgspec.Struct):
@@ -114,7 +115,7 @@ _NO_CACHED = CachedDetails()
 
 def read(raw: bytes | msgspec.Raw, semantics: str = "openai") -> Counts | None:
     """Return what a usage object says in the vendor's ``semantics``; ``None`` when it is not one."""
-    usage, negative = _usage_of(raw)
+    usage, impossible = _usage_of(raw)
     if usage is None:
         return None
     inputs = usage.prompt_tokens_details or usage.input_tokens_details or usage.input_token_details or _NO_INPUT
@@ -135,8 +136,8 @@ def read(raw: bytes | msgspec.Raw, semantics: str = "openai") -> Counts | None:
     if usage.completion_tokens is None and usage.output_tokens is None and not found.input:
         found.input = _count(usage.total_tokens)  # embeddings of some vendors
     _settle_total(found, _count(usage.total_tokens), semantics)
-    found.impossible = negative or not parts_fit(found)
-    if semantics == "openrouter" and usage.cost is not None and usage.cost >= 0 and math.isfinite(usage.cost):
+    found.impossible = impossible or not parts_fit(found)
+    if semantics == "openrouter" and usage.cost is not None and 0 <= usage.cost <= LARGEST // PICO:
         found.cost_pico = round(usage.cost * PICO)
     return found
 
@@ -167,10 +168,8 @@ def _units(usage: Usage, cached: CachedDetails) -> dict[str, int]:
 
 
 def _count(tokens: int | None) -> int:
-    """Return a reported count; less than nothing is nothing: no answer may earn money."""
-    if not tokens:
-        return 0
-    return tokens if 0 < tokens <= MAX_COUNT else min(max(tokens, 0), MAX_COUNT)
+    """Return a reported count; one that can't be is nothing: no answer may earn money, or cost all that there is."""
+    return tokens if tokens and 0 < tokens <= MAX_COUNT else 0
 
 
 def parts_fit(found: Any) -> bool:
@@ -184,18 +183,23 @@ def parts_fit(found: Any) -> bool:
     )
 
 
-def has_negative(usage: Any) -> bool:
-    """Whether a count of tokens in a usage object, or in its details, is less than nothing."""
+def has_impossible(usage: Any) -> bool:
+    """Whether a count of tokens in a usage object, or in its details, is less than nothing or beyond all bounds."""
+    if isinstance(usage, list):
+        return any(map(has_impossible, usage))
     if not isinstance(usage, dict):
         return False
-    return any(
-        has_negative(value) or ("oken" in name and isinstance(value, int | float) and value < 0)
-        for name, value in usage.items()
-    )
+    return any(has_impossible(value) or ("oken" in name and _is_impossible(value)) for name, value in usage.items())
+
+
+def _is_impossible(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isascii() and value.isdigit() and whole_number(value, MAX_COUNT) is None
+    return isinstance(value, int | float) and not 0 <= value <= MAX_COUNT
 
 
 def _usage_of(raw: bytes | msgspec.Raw) -> tuple[Usage | None, bool]:
-    """Return a usage object, and whether a count in it is negative.
+    """Return a usage object, and whether a count in it can't be.
 
     A field that is not what it should be is left out, the others count; a number may be written as a string.
     """
@@ -207,7 +211,7 @@ def _usage_of(raw: bytes | msgspec.Raw) -> tuple[Usage | None, bool]:
         decoded = _decode(raw)
     except (ValueError, RecursionError):
         return None, False
-    return (_lenient(Usage, decoded), has_negative(decoded)) if isinstance(decoded, dict) else (None, False)
+    return (_lenient(Usage, decoded), has_impossible(decoded)) if isinstance(decoded, dict) else (None, False)
 
 
 def _lenient(kind: Any, values: Mapping[str, Any]) -> Any:
@@ -218,8 +222,8 @@ def _lenient(kind: Any, values: Mapping[str, Any]) -> Any:
         inner = next((each for each in getattr(field.type, "__args__", ()) if _is_struct(each)), None)
         if inner is not None and isinstance(value, dict):
             kept[field.name] = _lenient(inner, value)
-        elif inner is None and (number := _number(value)) is not None:
-            kept[field.name] = number if field.name in ("seconds", "cost") else int(number)
+        elif inner is None and (number := _number(value, whole=field.name not in FRACTIONS)) is not None:
+            kept[field.name] = int(number) if field.name not in FRACTIONS else number
     return kind(**kept)
 
 
@@ -227,10 +231,11 @@ def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any, *, whole: bool) -> float | None:
     """Return a number, also one that digits write; ``None`` for anything else."""
     if isinstance(value, str):
-        return whole_number(value, MAX_COUNT)
+        found = whole_number(value, MAX_COUNT) if whole else decimal_number(value)
+        return None if found is None else float(found)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from accounts.numbers import LARGEST, whole_number
+from accounts.numbers import whole_number
 from providers.dialects.failures import DialectError, unreadable
+from providers.dialects.usage import MAX_COUNT
 from providers.upstream.pieces import LARGE_BYTES, Part, Pieces
 
 Fields = dict[str, Any]
@@ -132,11 +133,13 @@ def arguments_object(text: str) -> Fields:
 
 
 def count(fields: Any, name: str) -> int:
-    """Return a count from an upstream's usage: what is not a positive integer, also as a string, is 0."""
+    """Return a count from an upstream's usage: what is not a positive integer, also as a string, or beyond all bounds
+    is 0.
+    """
     value = fields.get(name) if isinstance(fields, dict) else None
     if isinstance(value, str):
-        value = whole_number(value, LARGEST)
-    return value if isinstance(value, int) and value > 0 else 0
+        value = whole_number(value, MAX_COUNT)
+    return value if isinstance(value, int) and 0 < value <= MAX_COUNT else 0
 
 
 def text_of(value: Any) -> str:

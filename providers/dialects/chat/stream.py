@@ -68,6 +68,8 @@ class StreamReader:
             index = choice.get("index")
             self._choice(choice, index if isinstance(index, int) else 0, events)
         usage = fields.get("usage")
+        if usage is None and isinstance(fields.get("x_groq"), dict):
+            usage = fields["x_groq"].get("usage")
         if usage is not None and (found := tokens.read_openai(usage, self._semantics)) is not None:
             self.usage = found
             events.append(UsageUpdate(found))

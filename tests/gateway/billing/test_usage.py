@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.billing import usage
+from providers.dialects.chat import StreamReader
 from providers.dialects.tokens import read_openai
 from providers.dialects.usage import IMPOSSIBLE, OUTSIDE
 from usage.records import AttemptRecord
@@ -140,6 +141,12 @@ def test_a_video() -> None:
         ("openai", {"usage": {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 900}}}, (10, 0)),
         ("openai", {"usage": {"prompt_tokens": 10, "completion_tokens_details": {"audio_tokens": 9}}}, (10, 0)),
         ("openai", {"usage": {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": -2}}}, (10, 0)),
+        ("openai", {"usage": {"prompt_tokens": 10**30, "completion_tokens": 5}}, (0, 5)),
+        ("openai", {"usage": {"prompt_tokens": 2**31, "completion_tokens": 5}}, (0, 5)),
+        ("openai", {"usage": {"prompt_tokens": "9" * 30, "completion_tokens": 5}}, (0, 5)),
+        ("openai", {"usage": {"prompt_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 1e30}}}, (9, 0)),
+        ("anthropic", {"usage": {"input_tokens": 10**30, "output_tokens": 5}}, (0, 5)),
+        ("gemini", {"usageMetadata": {"promptTokenCount": 10**30, "candidatesTokenCount": 5}}, (0, 5)),
         ("anthropic", {"usage": {"input_tokens": -1, "output_tokens": 5}}, (0, 5)),
         ("gemini", {"usageMetadata": {"promptTokenCount": 10, "cachedContentTokenCount": 900}}, (10, 0)),
         ("gemini", {"usageMetadata": {"promptTokenCount": -10, "candidatesTokenCount": 5}}, (0, 5)),
@@ -167,3 +174,38 @@ def test_the_gap_of_converted_usage_stays() -> None:
     made = record()
     usage.take(made, read_openai({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 900}}))
     assert made.price_gaps == IMPOSSIBLE
+
+
+def test_the_largest_count_is_one() -> None:
+    made = read({"usage": {"prompt_tokens": 2**31 - 1, "completion_tokens": 5}})
+    assert (made.input_tokens, made.price_gaps) == (2**31 - 1, "")
+
+
+@pytest.mark.parametrize(
+    ("cost", "pico"),
+    [
+        (0.5, 5 * 10**11),
+        ("0.5", 5 * 10**11),
+        ("1e-3", 10**9),
+        ("2", 2 * 10**12),
+        *(
+            (text, None)
+            for text in ("-1", "nan", "inf", "1e99", "1e999999999", "1_0", " 1", "\u0661", "", "x", 1e300, -1)
+        ),
+    ],
+)
+def test_the_cost_that_a_vendor_reports(cost: Any, pico: int | None) -> None:
+    made = read({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "cost": cost}}, "openrouter")
+    assert (made.input_tokens, made.cost_pico, made.price_gaps) == (10, pico, "")
+
+
+@pytest.mark.parametrize("beside", [{}, {"usage": None}])
+def test_groqs_own_usage_of_a_stream(beside: dict[str, Any]) -> None:
+    said = {"prompt_tokens": 10, "completion_tokens": 5}
+    made = read({"choices": [{"delta": {}, "finish_reason": "stop"}], "x_groq": {"id": "1", "usage": said}, **beside})
+    assert (made.input_tokens, made.output_tokens) == (10, 5)
+    assert read({"choices": [], "x_groq": {"id": "1"}}).input_tokens == 0
+    reader = StreamReader()
+    reader.feed(msgspec.json.encode({"id": "1", "choices": [], "x_groq": {"usage": said}, **beside}))
+    assert reader.usage is not None
+    assert (reader.usage.input, reader.usage.output) == (10, 5)
