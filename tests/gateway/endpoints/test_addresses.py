@@ -14,6 +14,7 @@ from openai import AzureOpenAI, OpenAI
 
 from gateway.endpoints import chat as chat_views
 from gateway.endpoints import files, gemini, model_shapes, rerank, resources
+from gateway.realtime.routing import sockets
 from gateway.server.handler import resolve
 from tests.support.calls import CHAT_PATH, assert_ours, chat
 from tests.support.fixtures import ACCOUNT, CHAT
@@ -131,6 +132,12 @@ def test_every_door_is_below_every_base_and_account(before: str, door: str, view
     match = resolve(f"{before}/{door}")
     assert match.func.cls is view  # type: ignore[attr-defined]
     assert ("account" in match.kwargs) is ("accounts" in before)
+
+
+@pytest.mark.parametrize("before", ["", "v1/", "api/llm/", "v1/accounts/acme/", "api/llm/v1/accounts/acme/"])
+def test_azures_sockets_are_below_every_base_and_account(before: str) -> None:
+    found = [match for route in sockets.routes[:-1] if (match := route.pattern.match(f"{before}openai/realtime"))]
+    assert [match[2] for match in found] == [{"azure": "openai"} | ({"account": "acme"} if "acme" in before else {})]
 
 
 def test_a_deployment_names_the_model_of_a_body_that_names_none(gateway: Gateway, token: str) -> None:
