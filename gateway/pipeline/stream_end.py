@@ -1,5 +1,8 @@
 """Whether a stream is whole: it came to the end that its operation has."""
 
+import re
+from collections.abc import Iterable
+
 from accounts.numbers import whole_number
 from gateway.body import sse
 from gateway.call.call import Call
@@ -12,12 +15,16 @@ LAST = b"\n\ndata: [DONE]\n\n"
 """How most streams end: no event has to be looked at to know it."""
 NO_REASON = (b'"finish_reason":null', b'"finish_reason": null')
 MAX_CHOICES = 128
+SECOND = re.compile(rb'"index": ?[1-9]')
+"""What a stream has in which more than one choice came. One with two tool calls has it, too."""
 
 
 class EndCheck:
-    """Follows a stream to its end. ``complete`` says whether it is there."""
+    """Follows a stream to its end. ``complete`` says whether it is there, ``may_reopen`` that only the choices that are
+    known say so: another may have come, which needs an end, too.
+    """
 
-    __slots__ = ("_dialect", "_ended", "_open", "_row", "complete")
+    __slots__ = ("_dialect", "_ended", "_open", "_row", "complete", "may_reopen")
 
     def __init__(self, row: StreamEnd | None, dialect: Dialect, choices: int) -> None:
         self._row = row
@@ -25,6 +32,7 @@ class EndCheck:
         self._open = set(range(choices))
         self._ended: set[int] = set()
         self.complete = row is None
+        self.may_reopen = False
 
     def see(self, events: sse.Events) -> None:
         """Look at the next events of the stream."""
@@ -42,6 +50,30 @@ class EndCheck:
     def close(self) -> None:
         """Take what has come for all that comes: the vendor ended the stream itself, with an error."""
         self.complete = True
+        self.may_reopen = False
+
+    def see_more(self, events: sse.Events) -> None:
+        """Look at what comes behind the end of the choices that are known, while ``may_reopen``."""
+        if self._row is not None and self._row.done and events.raw.find(DONE) >= 0:
+            self.may_reopen = False
+        else:
+            self._note_choices(events)
+
+    def settle(self, kept: bytes) -> None:
+        """Take the end back if the stream, whose beginning was ``kept``, is over and a choice in it had none."""
+        if not self.may_reopen:
+            return
+        if SECOND.search(kept):
+            self._note_choices(sse.Events(kept))
+        self.complete = self._open <= self._ended
+
+    def _note_choices(self, events: Iterable[sse.Event]) -> None:
+        for event in events:
+            for index, ended in self._dialect.choices_ended(event.fields).items():
+                if ended:
+                    self._ended.add(index)
+                elif index < MAX_CHOICES:
+                    self._open.add(index)
 
     def _see_choices(self, events: sse.Events, reasons: tuple[bytes, ...]) -> None:
         alone = len(self._open) == 1
@@ -54,14 +86,10 @@ class EndCheck:
                 if ends == 0:
                     continue
                 left -= ends
-            for index, ended in self._dialect.choices_ended(event.fields).items():
-                if ended:
-                    self._ended.add(index)
-                elif index < MAX_CHOICES:
-                    self._open.add(index)
+            self._note_choices((event,))
             if alone and left == 0:
                 break
-        self.complete = self._open <= self._ended
+        self.complete = self.may_reopen = self._open <= self._ended
 
     def _see_types(self, events: sse.Events, types: frozenset[str]) -> None:
         raw = events.raw

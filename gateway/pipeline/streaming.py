@@ -122,6 +122,8 @@ class EventStream:
             rest = self._splitter.rest if self._conversion is None else b""
             if rest and (passed := await self._take(sse.Events(rest), whole=False)):
                 yield passed
+            if self._end.may_reopen:
+                self._end.settle(self._output.kept)
             if not self._end.complete and self._last is not None:
                 self._read_errors(self._last)
             if not self._end.complete:
@@ -270,6 +272,8 @@ class EventStream:
             self._attempt.ended = self._end.complete
             if self._end.complete:
                 self._attempt.finish_reasons = [reason.decode() for reason in FINISH_REASON.findall(raw)]
+        elif self._end.may_reopen:
+            self._end.see_more(events)
         if (early or raw.find(b"rror") >= 0) and not record.error_class:
             self._read_errors(self._suspects(events, early=early))
         return self._read_usage(events, ended) if raw.find(b'"usage') >= 0 and self._conversion is None else raw

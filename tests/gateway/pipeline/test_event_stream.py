@@ -391,6 +391,29 @@ def test_every_choice_needs_its_own_end() -> None:
     assert passed([second, first, end], n=2)[2] == [None]
 
 
+def choice(index: int, reason: str | None, text: str = "a") -> bytes:
+    return event({"choices": [{"index": index, "delta": {"content": text}, "finish_reason": reason}]}, b"\n")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [
+        ([choice(0, None), choice(0, "stop"), choice(1, "stop"), choice(2, None)], False),
+        ([choice(0, None), choice(2, None), choice(1, "stop"), choice(0, "stop")], False),
+        ([choice(0, None) + choice(2, None) + choice(0, "stop") + choice(1, "stop")], False),
+        ([choice(0, None), choice(2, None), choice(0, "stop"), choice(1, "stop"), choice(2, "stop")], True),
+        ([choice(0, None), choice(2, None), choice(2, "stop"), choice(1, "stop"), choice(0, "stop")], True),
+        ([choice(0, None, "a" * 70_000), choice(1, "stop"), choice(0, "stop"), choice(2, None)], False),
+        ([choice(0, None), choice(2, None, "a" * 70_000), choice(1, "stop"), choice(0, "stop"), choice(2, "x")], True),
+        ([choice(0, None), choice(0, "stop"), choice(1, "stop"), choice(2, None), b"data: [DONE]\n\n"], True),
+        ([choice(0, "stop"), choice(1, "stop"), event({"choices": [], "usage": USAGE}, b"\n")], True),
+    ],
+)
+def test_every_choice_that_came_needs_its_own_end(pieces: list[bytes], whole: bool, n: int) -> None:
+    assert (passed(list(pieces), n=n)[2] == [None]) is whole
+
+
 def test_a_usage_chunk_without_choices_is_withheld_in_every_form() -> None:
     text = event({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}, b"\n")
     nothing = (
