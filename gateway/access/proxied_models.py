@@ -9,8 +9,12 @@ from accounts.caller import Caller
 from gateway.access import grants
 from gateway.access import models as access
 from gateway.access.hidden_models import is_callable, is_hidden, looked_for
+from gateway.access.listings import listings
+from gateway.access.model_names import plain, stems
+from gateway.body.model_fields import MAX_NAME_CHARACTERS
 from gateway.call.errors import ModelNotFound
-from providers.snapshot import AccountSnapshot
+from gateway.directory.accounts import unlisted_model
+from providers.snapshot import AccountSnapshot, ModelSnapshot
 
 # How paths end at which the vendor takes a model of its own choice, or that of a stored prompt, for a body without one.
 UNNAMED_ENDS = (
@@ -50,6 +54,26 @@ def check(
     for word in words:
         if is_hidden(caller, account, word):
             raise access.not_found(word, f" on provider account {account.name!r}")
+
+
+def meant(account: AccountSnapshot, asked: str, names: Iterable[str]) -> tuple[ModelSnapshot, ...]:
+    """Return the models of ``account`` that ``names`` may mean, in any form of theirs, for rules to count the call by:
+    those of ``asked``, the body's own model, first. What the account does not list is a model by itself.
+    """
+    found: dict[str, ModelSnapshot] = {}
+    for name in dict.fromkeys((asked, *sorted(names))):
+        for model in _meant_by(account, name.strip().removeprefix(f"{account.name}/")) if name.strip() else ():
+            found.setdefault(model.name, model)
+    return tuple(found.values())
+
+
+def _meant_by(account: AccountSnapshot, name: str) -> Iterable[ModelSnapshot]:
+    listed = listings(account)
+    for known in (listed.exact.get(name), listed.by_name.get(plain(name)), listed.lowered.get(name.lower())):
+        if known:
+            return known
+    versions = {model.name: model for each in stems(name) for model in listed.by_stem.get(each, ())}
+    return versions.values() or (unlisted_model(account, name[:MAX_NAME_CHARACTERS]),)
 
 
 def check_unnamed(caller: Caller, account: AccountSnapshot, path: str, models: Iterable[str]) -> None:

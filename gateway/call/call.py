@@ -87,11 +87,11 @@ class Call:
     ``references`` are ids of objects that the request mentions, with the field that did; ``as_asked`` are body and
     references before they were made to fit the first of several targets. ``session_headers`` are the request's own,
     for what makes a session. ``parent`` is the record of the object that the path names; ``payer`` the model that pays
-    for a call which names none itself. ``wants_usage``: the caller asks for a stream's usage; ``asks_usage``: we do.
-    ``audio`` measures what is heard or spoken. ``head_only``: the client sent HEAD, which is answered as GET without
-    the body. ``decision`` is what was decided about the call and why, for its records; ``limits`` what it holds of
-    rate limits and budgets. ``begun`` counts the attempts that were begun; a copy that makes a second request shares
-    it.
+    for a call which names none itself, ``named`` the models that a call through ``/proxy/`` names. ``wants_usage``: the
+    caller asks for a stream's usage; ``asks_usage``: we do. ``audio`` measures what is heard or spoken. ``head_only``:
+    the client sent HEAD, which is answered as GET without the body. ``decision`` is what was decided about the call and
+    why, for its records; ``limits`` what it holds of rate limits and budgets. ``begun`` counts the attempts that were
+    begun; a copy that makes a second request shares it.
     """
 
     __slots__ = (
@@ -120,6 +120,7 @@ class Call:
         "method",
         "model_asked",
         "model_of_path",
+        "named",
         "operation",
         "options",
         "parent",
@@ -167,6 +168,7 @@ class Call:
         self.session_headers: Mapping[bytes, bytes] = {}
         self.parent: Owned | None = None
         self.payer: ModelSnapshot | None = None
+        self.named: tuple[ModelSnapshot, ...] = ()
         self.job: JobInput | None = None
         self.batch_line: BatchLine | None = None
         self.plan = Plan()

@@ -118,6 +118,9 @@ def _check_models(call: Call, account: AccountSnapshot, mentions: Mentions) -> N
     named_models.check_configuration(call.caller, account, call.body.fields)
     if call.method in BODY_METHODS:
         proxied_models.check_unnamed(call.caller, account, call.path, mentions.models)
+        in_path = (forms[1] for forms in mentions.in_path)
+        asked = json_body.text_of(call.body.fields.get("model"))
+        call.named = proxied_models.meant(account, asked, chain(mentions.models, in_path))
 
 
 async def check_mentions(call: Call, account: AccountSnapshot, mentions: Mentions) -> None:

@@ -30,6 +30,8 @@ WRITING: Final = frozenset({"chat", "completion", "responses", "realtime"})
 """What a model is called for whose output tokens the request does not bound by itself."""
 SEPARATE: Final = ("cache_write_tokens",)
 """Input that may cost more than plain input does; the dearest counts."""
+PROXIED: Final = "proxy"
+"""The type of calls that nothing is known of: what a vendor asks for one is not known before, nor afterwards."""
 UNPRICED: Final = "refuse"
 
 T = TypeVar("T")
@@ -128,6 +130,8 @@ def _asked_units(call: Call) -> dict[str, int]:
 def _worst_case(call: Call, target: Target, estimate: Estimate, gating: list[Check]) -> int:
     """Return what the call could cost at this target, in pico-dollars."""
     operation = call.operation
+    if operation.model_type == PROXIED:
+        return _without_price(call, target, estimate, gating)
     if not operation.model_type or not operation.charges or not target.model.name:
         return 0
     units = {"input_tokens": estimate.input, "output_tokens": estimate.most_output, **_asked_units(call)}
@@ -141,18 +145,25 @@ def _worst_case(call: Call, target: Target, estimate: Estimate, gating: list[Che
     if sheet is not None:
         costs += [sheet.cost({**units, name: estimate.input}, discount) for name in SEPARATE if name in sheet.rates]
     known = [cost for cost in costs if cost is not None]
-    return max(known) if known else _without_price(target, estimate, gating)
+    return max(known) if known else _without_price(call, target, estimate, gating)
 
 
-def _without_price(target: Target, estimate: Estimate, gating: list[Check]) -> int:
+def _without_price(call: Call, target: Target, estimate: Estimate, gating: list[Check]) -> int:
     if settings.UNPRICED_CALLS == "assume":
         per_token = int(settings.ASSUMED_PRICE * PICO / 1_000_000)
-        return (estimate.input + estimate.most_output) * per_token
+        output = estimate.most_output
+        if call.operation.model_type == PROXIED:  # which field bounds it, if one does, is not known
+            output = max(output, settings.BUDGET_OUTPUT_TOKENS)
+        return (estimate.input + output) * per_token
     if settings.UNPRICED_CALLS == UNPRICED and gating:
+        what = f"The model {target.model.public_name!r} has no price"
+        do = "to give it a price"
+        if call.operation.model_type == PROXIED:
+            what, do = "What a call through /proxy/ costs is not known", "for an endpoint that covers it"
         raise Forbidden(
-            f"The model {target.model.public_name!r} has no price, and the budget {gating[0].rule.label!r} can't count "
-            f"what it costs. Ask the operator to give it a price, or to set GATEHOUSE_UNPRICED_CALLS.",
-            param="model",
+            f"{what}, and the budget {gating[0].rule.label!r} can't count what it costs. Ask the operator {do}, or to "
+            "set GATEHOUSE_UNPRICED_CALLS.",
+            param=None if call.operation.model_type == PROXIED else "model",
             code="model_unpriced",
         )
     return 0

@@ -66,7 +66,7 @@ def new_record(call: Call, target: Target, number: int) -> AttemptRecord:
         batch_key=line.key if line is not None else "",
         batch_line=line.line if line is not None else "",
         trace_id=call.trace.joined_id,
-        model_resolved=target.model.public_name if target.model.name else "",
+        model_resolved=next((model.public_name for model in (target.model, *call.named) if model.name), ""),
         decision=call.decision,
     )
 
@@ -197,7 +197,7 @@ def _price(record: AttemptRecord, call: Call, target: Target, error: BaseExcepti
 def _note_answering(record: AttemptRecord, served: Target) -> None:
     """Note which of our models answered a call that named none; a gap where that is not known, and so has no price."""
     if served.model.name:
-        record.model_resolved = served.model.public_name
+        record.model_resolved = record.model_resolved or served.model.public_name
     elif record.cost_pico is None:
         pricing.add_gaps(record, NO_MODEL)
 

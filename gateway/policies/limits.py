@@ -77,10 +77,13 @@ async def _take(rules: RuleSet, call: Call, *, final: bool) -> bool:
         target = planned.target
         if not target.model.name and call.operation.model_type == "responses":
             _refuse_unnamed(rules, call, target)
-        matched = matches.of(rules, call, target)
-        applied = applied or matched.applied
-        checks.update((check.key, check) for check in matched.checks)
-        checks_of[target.model.public_name] = frozenset(check.key for check in matched.checks)
+        keys: set[str] = set()
+        for counted in [Target(target.account, model) for model in call.named] or (target,):
+            matched = matches.of(rules, call, counted)
+            applied = applied or matched.applied
+            checks.update((check.key, check) for check in matched.checks)
+            keys.update(check.key for check in matched.checks)
+        checks_of[target.model.public_name] = frozenset(keys)
     if not checks:
         return False
     if call.plan.rules:

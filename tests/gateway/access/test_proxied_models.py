@@ -127,3 +127,22 @@ def test_where_the_vendor_takes_a_model_of_its_own(path: str) -> None:
         proxied_models.check_unnamed(caller(), HERE, address, ["gpt-4o-mini"])
         proxied_models.check_unnamed(caller(principals=frozenset({"user:1", "user:2"})), HERE, address, [])
     proxied_models.check_unnamed(caller(), HERE, "v1/responses/resp_1/cancel", [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "names", "found"),
+    [
+        ("gpt-4o-mini", ["gpt-4o-mini"], ["open"]),
+        ("open", [], ["open"]),
+        ("acme/open", [], ["open"]),
+        ("models/GPT-4o-mini", [], ["open"]),
+        ("gpt-4o-mini-2024-07-18", [], ["open"]),
+        ("OPEN", [], ["open"]),
+        ("", ["gpt-4o", "open", ""], ["gpt-4o", "open"]),
+        ("open", ["gpt-4o", "open"], ["open", "gpt-4o"]),
+        ("gpt-4o-fast", [], ["gpt-4o-fast"]),
+        ("", [], []),
+    ],
+)
+def test_rules_know_which_models_a_call_names(asked: str, names: list[str], found: list[str]) -> None:
+    assert [model.name for model in proxied_models.meant(HERE, asked, names)] == found

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 
 from accounts.caller import Caller
 from accounts.numbers import positive_whole
+from gateway.access.accounts import no_model
 from gateway.call.body import Body
 from gateway.call.call import Call
+from gateway.call.errors import Forbidden
 from gateway.call.headers import Options
 from gateway.call.operation import Operation
 from gateway.call.plan import Plan, PlannedTarget
 from gateway.limits.bounds import ANSWER_ROOM, MOST_TOKENS, outputs_of
 from gateway.limits.estimate import Estimate, estimate_of
-from gateway.objects.operations import CHAT, COMPLETION, GENERATE, MESSAGES, RESPONSE
+from gateway.objects.operations import CHAT, COMPLETION, GENERATE, MESSAGES, PROXY_WRITE, RESPONSE
 from providers.dialects.families import BUDGETS
 from providers.pricing.current import fixed_prices
 from providers.pricing.private import private_sheet
@@ -152,3 +154,29 @@ def test_what_is_reserved_is_enough_for_the_largest_reading(bounds: dict[str, An
     assert found.most_output >= max(readings, default=MODEL_BOUND) * int(float(n or 1))
     assert found.cost_pico >= found.most_output * 2_000_000
     assert found.output <= found.most_output
+
+
+@pytest.mark.parametrize(("setting", "mode", "cost"), [("refuse", "audit", 0), ("allow", "enforce", 0)])
+def test_a_proxied_call_has_no_price_whatever_it_names(settings: Any, setting: str, mode: str, cost: int) -> None:
+    settings.UNPRICED_CALLS = setting
+    call = proxied()
+    check = asks(1, 1, "cost_per_day", "b", mode=mode).check
+    assert estimate_of(call, [check]).cost_pico == cost
+
+
+def test_a_proxied_call_is_refused_or_assumed_where_money_is_counted(settings: Any) -> None:
+    settings.UNPRICED_CALLS, settings.ASSUMED_PRICE, settings.BUDGET_OUTPUT_TOKENS = "refuse", 100, 4096
+    with pytest.raises(Forbidden, match="through /proxy/") as caught:
+        estimate_of(proxied(), [asks(1, 1, "cost_per_day", "b").check])
+    assert caught.value.code == "model_unpriced"
+    assert estimate_of(proxied(), [asks(1, 1, "tokens_per_day", "b").check]).cost_pico == 0
+    settings.UNPRICED_CALLS = "assume"
+    found = estimate_of(proxied(), [asks(1, 1, "cost_per_day", "b").check])
+    assert found.cost_pico == (found.input + 4096) * 100_000_000
+
+
+def proxied() -> Call:
+    call = Call(cast(Caller, None), PROXY_WRITE, Options(), "req_1")
+    call.body = Body(b"x" * 40, raw({"max_tokens": 1}))
+    call.plan = Plan((PlannedTarget(Target(account(), no_model(account()))),))
+    return call

@@ -18,6 +18,7 @@ from tests.support.sandbox_process import SandboxProcess
 from tests.support.servers import wait_until
 
 OTHER = "bob@example.com"
+PROXIED = "evil/gpt-4o-mini"
 MINUTE = {"requests_per_minute": 3}
 
 
@@ -242,8 +243,9 @@ def test_a_call_without_a_price_is_refused_under_a_budget_of_money(
         installation = make_installation({"GATEHOUSE_UNPRICED_CALLS": setting})
         cost = {"metric": "per_minute_of_audio", "value": {"input": "0.1"}}  # which says nothing about a chat's tokens
         unpriced = chat_model("no-price", model_id="gpt-4o-mini", cost=cost)
-        installation.apply(provider("other", upstream.url, models=[unpriced]))
-        installation.apply(budget(limits={"cost_per_day": 5}))
+        proxied = provider("evil", upstream.url, models=["gpt-4o-mini"], proxy_paths=["v1/chat/*"])
+        installation.apply(provider("other", upstream.url, models=[unpriced]), proxied)
+        installation.apply(budget(limits={"cost_per_day": 5}, when={"models": {"in": ["other/no-price", PROXIED]}}))
         gateway = installation.gateway()
         token = gateway.token("a", user=USER)
         answer = gateway.post(token, "/v1/chat/completions", chat(model="other/no-price"))
@@ -253,6 +255,15 @@ def test_a_call_without_a_price_is_refused_under_a_budget_of_money(
         else:
             decision = installation.records(1)[0]["decision"]
             assert ("reserved_pico" in decision) == (setting == "assume")
+        headers = {"x-tfy-provider-name": "evil"}
+        answer = gateway.post(token, "/v1/proxy/v1/chat/completions", chat(model="gpt-4o-mini"), headers=headers)
+        assert answer.status_code == status, answer.text
+        if status == 403:
+            assert answer.json()["error"]["code"] == "model_unpriced"
+        else:
+            record = next(each for each in installation.records(2) if each["operation"] == "proxy")
+            assert (record["model_resolved"], record["cost_pico"]) == (PROXIED, None)
+            assert ("reserved_pico" in record["decision"]) == (setting == "assume")
 
 
 def test_a_name_that_no_one_listed_passes_no_rule_for_its_model(
