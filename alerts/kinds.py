@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Count, F, Q, QuerySet, Sum, Value
+from django.db.models import Count, F, Q, QuerySet, Sum, TextField, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Concat
 
-from providers.models import Model
+from providers.models import Model, virtual_names
 from rules.used import used_now
 from usage import recovery
+from usage.decisions import ARROW, VIA
 from usage.ledger import spool_directory
 from usage.metric_query import Percentile
 from usage.models import PICO, UsageRecord
@@ -68,6 +71,13 @@ def _records(asked: Question, now: datetime) -> "QuerySet[UsageRecord]":
     records = UsageRecord.objects.filter(created_at__gte=now - timedelta(minutes=asked.minutes), attempt_number__gte=1)
     if asked.only:
         named = Q(account__in=asked.only) | Q(model_asked__in=asked.only) | Q(model_resolved__in=asked.only)
+        virtual = virtual_names().intersection(asked.only)
+        if virtual:
+            records = records.annotate(
+                way=Concat(Value(ARROW), KT(f"decision__{VIA}"), Value(ARROW), output_field=TextField())
+            )
+            for name in virtual:
+                named |= Q(way__contains=f"{ARROW}{name}{ARROW}")
         records = records.filter(named)
     return records
 

@@ -181,6 +181,12 @@ def former_names() -> tuple[dict[str, str], dict[str, str]]:
     return accounts, {f"{account}/{name}": f"{account}/{model}" for account, model, name in rows if model is not None}
 
 
+def virtual_names() -> set[str]:
+    """Return the names of all virtual models."""
+    rows = Model.objects.filter(account__kind__in=_virtual_kinds()).values_list("account__name", "name")
+    return {f"{account}/{name}" for account, name in rows}
+
+
 def stored_virtual_models(accounts: Collection[str] | None = None) -> Find:
     """Return what says which virtual model a target names now, of ``accounts`` only, where they are given.
 

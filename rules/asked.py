@@ -10,9 +10,10 @@ from rules import shape
 class Asked:
     """A call as rules see it.
 
-    ``models`` are the names that it goes by: the one it asked for, the one that answers, which is ``model``, and that
-    one's former names; ``accounts`` likewise. ``variant_of`` are models that rules name, of which ``model`` may be a
-    variant that no one listed: rules that name one of them count the call, and none leaves it out for that.
+    ``models`` are the names that it goes by: the one it asked for, the one that answers, which is ``model``, that one's
+    former names, and the virtual models that led from one to the other; ``accounts`` likewise. ``variant_of`` are
+    models that rules name, of which ``model`` may be a variant that no one listed: rules that name one of them count
+    the call, and none leaves it out for that.
     """
 
     subjects: frozenset[str]

@@ -22,6 +22,7 @@ from rules.asked import Asked, asked_by
 from rules.compiled import SEPARATOR, CompiledRule, RuleSet
 from rules.models import BUDGET_FORMS, BudgetCounter, Rule
 from rules.shape import PERIODS
+from usage.decisions import VIA, way_of
 from usage.rollups import SPLIT, model_name
 
 logger = logging.getLogger("rules")
@@ -183,11 +184,16 @@ def asked_of(record: Mapping[str, Any], rules: RuleSet) -> Asked:
         record["subject_name"],
         teams if isinstance(teams, list) else _names.decode(teams),
         token=record["token_prefix"],
-        models=(model, *names.of_model(model), asked),
+        models=(model, *names.of_model(model), asked, *_way(record.get("decision"))),
         accounts=(account, *names.of_account(account)),
         metadata=metadata,
         variant_of=rules.variants(account, model),
     )
+
+
+def _way(decision: Any) -> tuple[str, ...]:
+    """Return the virtual models that led to a record's target; a decision is only decoded that has any."""
+    return way_of(_decoded(decision)) if decision and VIA in decision else ()
 
 
 def _decoded(value: Any) -> dict[str, Any]:
@@ -286,7 +292,7 @@ GROUPED: Final = (
     "model_resolved",
     "metadata",
 )
-"""What rules see of a record."""
+"""What rules see of a record, beside the way to its target."""
 
 
 def _grouped(since: date, using: str) -> Iterator[tuple[dict[str, Any], date, int, int]]:
@@ -297,17 +303,19 @@ def _grouped(since: date, using: str) -> Iterator[tuple[dict[str, Any], date, in
     reserved = (
         f"(decision->>'{RESERVED}')::bigint" if postgres else f"CAST(json_extract(decision, '$.{RESERVED}') AS INTEGER)"
     )
+    way = f"decision->>'{VIA}'" if postgres else f"json_extract(decision, '$.{VIA}')"
+    columns.append(f"COALESCE({way}, '')")
     cost = f"COALESCE(cost_pico, {reserved}, 0)"
     statement = (
         f"SELECT {day}, {', '.join(columns)}, SUM({cost} / {SPLIT}), SUM({cost} %% {SPLIT}), "  # noqa: S608 - our names
         f"SUM(input_tokens + output_tokens) FROM usage_usagerecord WHERE created_at >= %s "
-        f"GROUP BY {', '.join(str(n) for n in range(1, len(GROUPED) + 2))}"
+        f"GROUP BY {', '.join(str(n) for n in range(1, len(GROUPED) + 3))}"
     )
     with connections[using].cursor() as cursor:
         cursor.execute(statement, [f"{since.isoformat()} 00:00:00" + ("+00" if postgres else "")])
-        for text, *values, high, low, tokens in cursor.fetchall():
+        for text, *values, way, high, low, tokens in cursor.fetchall():
             yield (
-                dict(zip(GROUPED, values, strict=True)),
+                {**dict(zip(GROUPED, values, strict=True)), "decision": {VIA: way}},
                 date.fromisoformat(text),
                 int(high) * SPLIT + int(low),
                 int(tokens),

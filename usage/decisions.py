@@ -1,12 +1,24 @@
 """What a record keeps of the decision about its call, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from usage.words import money_of_pico
 
 VIA = "via"
 """The entry with the virtual models that led to an attempt's target; empty after one that others led to."""
+ARROW = " -> "
+
+
+def way_of(decision: dict[str, Any]) -> tuple[str, ...]:
+    """Return the virtual models that led to an attempt's target from what its call asked for."""
+    said = decision.get(VIA)
+    return tuple(said.split(ARROW)) if said else ()
+
+
+def way_said(via: Iterable[str]) -> str:
+    """Return virtual models as a decision has them."""
+    return ARROW.join(via)
 
 
 def decision_lines(decision: dict[str, Any]) -> Iterator[str]:

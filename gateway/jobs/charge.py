@@ -22,6 +22,7 @@ from gateway.telemetry import meter
 from gateway.telemetry.tracer import charged
 from providers.snapshot import AccountSnapshot, Target
 from usage import rows
+from usage.decisions import VIA
 from usage.records import AttemptRecord
 
 logger = logging.getLogger("gateway.jobs")
@@ -106,6 +107,7 @@ def charge(row: OwnedObject, target: Target | None, answer: Answer, model: str =
         metadata={**row.metadata, **data.get("tags", {})},
         object_id=row.object_id,
         trace_id=str(data.get("trace_id", "")),
+        decision={VIA: data[VIA]} if VIA in data else {},
     )
     if answer.state != "completed":
         record.error_class = f"{error}_{answer.state or 'unknown'}"[:40]

@@ -14,6 +14,7 @@ from gateway.jobs.leases import Lease
 from gateway.jobs.upstream import Answer, Upstream
 from gateway.models import OwnedObject
 from usage import id_times
+from usage.decisions import VIA
 from usage.models import UsageRecord
 from usage.records import AttemptRecord
 
@@ -78,5 +79,6 @@ def corrections(row: OwnedObject, answer: Answer) -> list[AttemptRecord]:
             units={name: -count for name, count in original.units.items()},
             cost_pico=-original.cost_pico,
             object_id=row.object_id,
+            decision={VIA: original.decision[VIA]} if original.decision.get(VIA) else {},
         )
     ]

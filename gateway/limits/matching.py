@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from gateway.call.call import Call
+from gateway.call.plan import PlannedTarget
 from gateway.limits.asked import asked_of
 from gateway.limits.checks import Check
 from gateway.limits.limiter import budget_key
-from providers.snapshot import Target
 from rules import spending
 from rules.compiled import RuleSet
 
@@ -38,22 +38,23 @@ class Matches:
         self._found: dict[Key, Matched] = {}
         self._until = 0.0
 
-    def of(self, rules: RuleSet, call: Call, target: Target) -> Matched:
+    def of(self, rules: RuleSet, call: Call, planned: PlannedTarget) -> Matched:
         """Return the checks for a call to a target."""
+        target = planned.target
         metadata = call.options.metadata
         tags = call.caller.tags
         values = [tags.get(key) or metadata.get(key, "") for key in rules.metadata_keys]
-        key = (call.caller, call.model_asked, target.account.name, target.model.name, *values)
+        key = (call.caller, call.model_asked, target.account.name, target.model.name, planned.via, *values)
         if rules is not self._rules or len(self._found) >= MOST_MATCHES or self._until < time.time():
             self._rules, self._found, self._until = rules, {}, rules.stable_until(time.time())
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = _match(rules, call, target)
+            found = self._found[key] = _match(rules, call, planned)
         return found
 
 
-def _match(rules: RuleSet, call: Call, target: Target) -> Matched:
-    asked = asked_of(rules, call, target)
+def _match(rules: RuleSet, call: Call, planned: PlannedTarget) -> Matched:
+    asked = asked_of(rules, call, planned.target, planned.via)
     checks: list[Check] = []
     labels: dict[str, dict[str, None]] = {}
     for rule, values, unit, limit in rules.counting(asked, time.time()):

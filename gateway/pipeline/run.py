@@ -22,7 +22,7 @@ from gateway.routing.health import health
 from gateway.telemetry import meter
 from providers.upstream.failures import UpstreamFailure
 from providers.upstream.headers import retry_after
-from usage.decisions import VIA
+from usage.decisions import VIA, way_said
 
 LONGEST_RETRY_DELAY_SECONDS = 10.0
 RETRY, FAILOVER, KEY = "retry", "failover", "key"
@@ -107,7 +107,7 @@ async def _with_keys(
         if target.account.key:
             call.decision = {**call.decision, "key": target.account.key}
         if planned.via or VIA in call.decision:
-            call.decision = {**call.decision, VIA: " -> ".join(planned.via)}
+            call.decision = {**call.decision, VIA: way_said(planned.via)}
         call.begun[0] += 1
         attempt = call.attempt = Attempt(call, target, call.begun[0], planned)
         attempt.spare_key = spare

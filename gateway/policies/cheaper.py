@@ -43,8 +43,7 @@ def note(asked: Sequence[Asked], outcomes: Sequence[Outcome]) -> None:
 async def move_early(call: Call, rules: RuleSet) -> bool:
     """Move the call to the cheaper target of a budget that is used up to the share where this begins; return whether
     it was."""
-    target = call.plan.first
-    for check in matches.of(rules, call, target).checks:
+    for check in matches.of(rules, call, call.plan.targets[0]).checks:
         wanted = check.rule.cheaper
         if wanted is None or not check.is_budget:
             continue
@@ -102,7 +101,8 @@ async def _go(call: Call, name: str) -> None:
 async def _plan_of(call: Call, name: str) -> Plan:
     target = resolve(call.caller, name, "")
     if target.model.routing is not None:
-        return await plan_of_virtual(call, target.model)
+        plan, named = await plan_of_virtual(call, target.model), target.model.public_name
+        return replace(plan, targets=tuple(replace(one, via=(named, *one.via)) for one in plan.targets))
     error = refusal(call.operation, target.account, target.model)
     if error is not None:
         raise error

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.call.call import Call, CallAttempt
 from gateway.call.errors import InvalidRequest
@@ -77,13 +78,14 @@ async def _take(rules: RuleSet, call: Call, *, final: bool) -> bool:
         target = planned.target
         if not target.model.name and call.operation.model_type == "responses":
             _refuse_unnamed(rules, call, target)
-        keys: set[str] = set()
-        for counted in [Target(target.account, model) for model in call.named] or (target,):
+        name = target.model.public_name  # may be there twice: led to by a virtual model, and as a fallback
+        keys = set(checks_of.get(name, ()))
+        for counted in [replace(planned, target=Target(target.account, model)) for model in call.named] or (planned,):
             matched = matches.of(rules, call, counted)
             applied = applied or matched.applied
             checks.update((check.key, check) for check in matched.checks)
             keys.update(check.key for check in matched.checks)
-        checks_of[target.model.public_name] = frozenset(keys)
+        checks_of[name] = frozenset(keys)
     if not checks:
         return False
     if call.plan.rules:

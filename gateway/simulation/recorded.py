@@ -19,7 +19,16 @@ from usage.records import AttemptRecord
 
 BROKEN: Final = 502
 """The status that an answer counts as which ended with an error although it began well."""
-ENDING: Final = ("model_resolved", "account", "status", "error_class", "client_gone", "cost_pico", "latency_us")
+ENDING: Final = (
+    "model_resolved",
+    "account",
+    "decision",
+    "status",
+    "error_class",
+    "client_gone",
+    "cost_pico",
+    "latency_us",
+)
 """What is asked of a call's later attempts, beside its tokens."""
 COLUMNS: Final = (
     "id",

@@ -17,6 +17,7 @@ from gateway.simulation.routes import Routes
 from rules import spending
 from rules.compiled import RuleSet
 from rules.periods import day_of, start_of
+from usage.decisions import VIA, way_said
 
 Price = Callable[[Mapping[str, Any], str], int | None]
 """What a record would have cost at a model, in pico-dollars; ``None`` where that is not known."""
@@ -132,9 +133,12 @@ def _routed(record: Mapping[str, Any], routes: Routes, price: Price, found: Rout
             found.answered[went.by] += 1
         elif not failed and not went.answered:
             found.failing[went.by] += 1
-    is_elsewhere = went is not None and went.answered and not went.unjudged and went.target != before
+    is_judged = went is not None and went.answered and not went.unjudged
+    is_elsewhere = went is not None and is_judged and went.target != before
     target = went.target if went is not None and is_elsewhere else before
     routes.note(record, target, began)
+    if went is not None and is_judged:
+        record = {**record, "decision": {VIA: way_said(went.via)}}
     if went is None or not is_elsewhere:
         return record
     move = (went.by, before, target)
@@ -178,13 +182,16 @@ def _moved(
     if name in (record["model_asked"], record["model_resolved"]):
         return record, asked
     went = routes.went(record, name, record["created_at"].timestamp()) if routes is not None else None
-    name = went.target if went is not None and went.target else name
+    via: tuple[str, ...] = ()
+    if went is not None and went.target:
+        via, name = (name, *went.via), went.target
     cost, now = price(record, name), record["cost_pico"] or 0
     cost = now if cost is None else cost
     found.moved[check.rule.label] += 1
     found.saved += max(0, now - cost)
     account = name.partition("/")[0]
     moved = {**record, "account": account, "model_resolved": name, "cost_pico": cost}
+    moved["decision"] = {VIA: way_said(via)}
     return moved, _asked(rules, moved, record["created_at"].timestamp())
 
 

@@ -46,12 +46,13 @@ Price = Callable[[Mapping[str, Any], str], int | None]
 
 class Went(NamedTuple):
     """Where a call would have gone: the last target that it would have been sent to, by what (a virtual model or
-    rules), and whether that one answers. ``unjudged`` is why that can't be said."""
+    rules), whether that one answers, and the virtual models that led to it. ``unjudged`` is why that can't be said."""
 
     target: str
     by: str
     answered: bool = True
     unjudged: str = ""
+    via: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -125,7 +126,7 @@ class Routes:
         return Target(account, model) if model is not None else None
 
     def _as_rules_see(self, record: Mapping[str, Any], asked: Target) -> Any:
-        named = {"account": asked.account.name, "model_resolved": asked.model.public_name}
+        named = {"account": asked.account.name, "model_resolved": asked.model.public_name, "decision": {}}
         return spending.asked_of({**record, **named}, self.rules)
 
     def _routing(self, asked: Target, fitting: list[CompiledRule], *, always: bool) -> tuple[Routing | None, str]:
@@ -172,7 +173,9 @@ class Routes:
         seen = Seen(self._health, now, hashed(str(record["id"])))
         order = ordered(routing, fitting, call, seen) if fitting else []
         return [
-            PlannedTarget(found[each.place], failover_statuses=each.fallback_statuses or FALLBACK_STATUSES)
+            PlannedTarget(
+                found[each.place], failover_statuses=each.fallback_statuses or FALLBACK_STATUSES, via=each.via
+            )
             for each in order
         ]
 
@@ -186,7 +189,7 @@ class Routes:
             for routed in rule.route.fallbacks:
                 alone = routed.inner or Routing(shape.PRIORITY, (routed,), (routed,))
                 for each in self._planned(alone, record, operation, now):
-                    yield PlannedTarget(each.target, failover_statuses=statuses, stage=rule.label)
+                    yield PlannedTarget(each.target, failover_statuses=statuses, stage=rule.label, via=each.via)
 
     def _tried(self, planned: list[PlannedTarget], record: Mapping[str, Any], by: str) -> Went:
         """Return which of the targets answers, as far as the call's own failures are known."""
@@ -198,8 +201,9 @@ class Routes:
             if following is None:
                 break
             place = following
-        stage = planned[place].stage
-        return Went(planned[place].target.model.public_name, f"rule {stage}" if stage else by, status is None)
+        last = planned[place]
+        whose = f"rule {last.stage}" if last.stage else by
+        return Went(last.target.model.public_name, whose, status is None, via=last.via)
 
 
 def _levels(routing: Routing) -> Iterator[Routing]:

@@ -43,6 +43,19 @@ def test_errors_of_a_model_in_all_its_spellings() -> None:
     assert found(name="d", per="all", only=["openai-main"]) == {kinds.EVERYTHING: 25}
 
 
+def test_calls_that_a_virtual_model_led_on_are_its_own() -> None:
+    account = ProviderAccount.objects.create(kind="virtual-model", name="smart")
+    for name in ("x", "a"):
+        Model.objects.create(account=account, name=name, model_types=["chat"], routing={"type": "priority"})
+    failed = {"status": 500, "error_class": "upstream_error", "model_asked": "smart/outer"}
+    store(20, **failed, decision={"via": "smart/a -> smart/x"})
+    store(20, model_asked="smart/outer", decision={"via": "smart/x"})
+    store(10, **failed, decision={"via": "smart/xx"})
+    store(10, **failed)
+    assert found(per="all", only=["smart/x"]) == {kinds.EVERYTHING: 50}
+    assert found(name="b", per="all", only=["smart/a", "openai-main/other"]) == {kinds.EVERYTHING: 100}
+
+
 def test_few_calls_and_old_ones_are_not_judged() -> None:
     store(5, status=500, error_class="upstream_error")
     old = int((timezone.now() - timedelta(minutes=11)).timestamp() * 1e6)

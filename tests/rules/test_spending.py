@@ -224,6 +224,18 @@ def test_a_variant_that_no_one_listed_is_summed_like_it_is_counted(database: str
     assert held(database, "b") == counted
 
 
+def test_calls_that_a_virtual_model_led_on_are_summed_like_they_are_counted(database: str) -> None:
+    rule = budget(database, "b", when={"models": {"in": ["smart/x"]}})
+    ways = ["smart/x", "smart/a -> smart/x", "", "smart/xx"]
+    asked = {"account": "openai-main", "model_asked": "smart/outer", "cost_pico": 7}
+    store(database, asked, *({**asked, "decision": {"via": way}} for way in ways))
+    counted = held(database, "b")
+    assert counted["day", ""][0] == 14
+    spending.rebuild([rule.pk], database)
+    assert held(database, "b") == counted
+    assert spending.compare(database)[1] == []
+
+
 def test_counters_follow_records_that_are_rated_again(database: str) -> None:
     budget(database, "all")
     month = timezone.now() - timedelta(days=31)

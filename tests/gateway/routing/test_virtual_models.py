@@ -446,6 +446,27 @@ def test_a_virtual_model_is_a_target_of_another(
     assert "\n  smart/inner: priority-based-routing over one/m, two/m\n" in explain
 
 
+def test_a_limit_of_an_inner_virtual_model_holds_for_calls_of_the_outer_one(server: Gateway, token: str) -> None:
+    """On its own calls, by metadata: the others of this server are not for it."""
+    limit = {
+        "type": "tenant-rate-limit-config/model",
+        "name": "inner",
+        "when": {"models": {"in": ["smart/inner"]}, "metadata": {"of": {"in": ["nested"]}}},
+        "limits": {"requests_per_hour": 1},
+        "applies_to": {"type": "aggregate"},
+        "mode": "enforce",
+    }
+    server.installation.apply(limit)
+    headers = {"x-tfy-metadata": json.dumps({"of": "nested"})}
+
+    def status(model: str) -> int:
+        body = {"model": model, "messages": MESSAGES}
+        return server.post(token, "/v1/chat/completions", body, headers=headers).status_code
+
+    wait_until(lambda: status("smart/outer") == 429)
+    assert [status("smart/inner"), status("smart/outer")] == [429, 429]
+
+
 def test_manifests_come_back_as_they_were(server: Gateway) -> None:
     done = server.installation.command("export", "--account", "smart")
     assert done.returncode == 0, done.stderr

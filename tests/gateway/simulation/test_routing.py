@@ -172,3 +172,21 @@ def test_a_cheaper_target_may_be_a_virtual_model(simulated: Any) -> None:
     }
     text = simulated(budget)
     assert "0 would have been refused and 2 moved to a cheaper target, which would have saved $0.005676." in text
+
+
+def test_rules_of_an_inner_virtual_model_count_calls_of_the_outer_one(simulated: Any) -> None:
+    recorded(*[{"model_asked": "smart/outer", "decision": {"via": "smart/inner"}}] * 3, {"model_asked": "smart/outer"})
+    limit = {
+        "type": "tenant-rate-limit-config/model",
+        "name": "few",
+        "when": {"models": {"in": ["smart/inner"]}},
+        "limits": {"requests_per_hour": 1},
+        "applies_to": {"type": "aggregate"},
+        "mode": "enforce",
+    }
+    inner = ProviderAccount.objects.create(kind="virtual-model", name="smart")
+    for name, target in (("inner", MINI), ("outer", DEAR)):
+        Model.objects.create(account=inner, name=name, model_types=["chat"], routing=priority(target))
+    assert "2 would have been refused" in simulated(limit)
+    text = simulated(limit, virtual(outer=priority("smart/inner"), inner=priority(MINI)))
+    assert "3 would have been refused" in text
