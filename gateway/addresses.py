@@ -17,7 +17,8 @@ ROOTS = tuple(f"/{root}/" for root in (*BASES, *GOOGLE, COHERE, AZURE, OWN))
 """What every address of the API begins with."""
 ALONE = frozenset({"/healthz", "/readyz", *(root.rstrip("/") for root in ROOTS)})
 
-_BASE = rf"(?:{'|'.join(BASES)})(?:/v1)?/"
+# The longest first: Django takes the first prefix that matches, and does not come back for another.
+_BASE = rf"(?:{'|'.join(sorted(BASES, key=len, reverse=True))})(?:/v1)?/"
 _ACCOUNT = r"accounts/(?P<account>[^/]+)/"
 BELOW = rf"^(?:{_BASE}(?:{_ACCOUNT})?)?"
 """What may stand before a door: nothing, a base, an account."""
