@@ -14,11 +14,16 @@ LONGEST_MS = 10**12  # more than thirty years
 DECIMAL = re.compile(r"[0-9]{1,19}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?", re.ASCII)
 
 
+def is_written_in_digits(text: str | bytes) -> bool:
+    """Whether nothing but ASCII digits writes it, however many."""
+    return text.isascii() and text.isdigit()
+
+
 def whole_number(text: str | bytes, most: int = LARGEST) -> int | None:
     """Return the number from 0 to ``most`` that ASCII digits write; ``None`` for anything else, signs and spaces
     included.
     """
-    if not text.isascii() or not text.isdigit():
+    if not is_written_in_digits(text):
         return None
     digits = text.lstrip("0") if isinstance(text, str) else text.lstrip(b"0")
     if len(digits) > len(str(most)):

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from accounts.numbers import LARGEST, decimal_number, milliseconds, whole_number
+from accounts.numbers import LARGEST, decimal_number, is_written_in_digits, milliseconds, whole_number
 
 PICO = 10**12
 MAX_COUNT = 2**31 - 1
@@ -194,7 +194,7 @@ def has_impossible(usage: Any) -> bool:
 
 def _is_impossible(value: Any) -> bool:
     if isinstance(value, str):
-        return value.isascii() and value.isdigit() and whole_number(value, MAX_COUNT) is None
+        return is_written_in_digits(value) and whole_number(value, MAX_COUNT) is None
     return isinstance(value, int | float) and not 0 <= value <= MAX_COUNT
 
 
