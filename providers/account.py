@@ -1,6 +1,7 @@
 """A provider account: one account at a vendor, with its address, credentials and bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
@@ -34,6 +35,32 @@ ACCOUNT_KIND = "providers.provideraccount"
 """How the change feed calls an account, and all that belongs to it: workers load accounts as a whole."""
 account_renamed = Signal()
 """Sent with ``old`` and ``new`` in the transaction that renames an account."""
+account_named = Signal()
+"""Sent with a ``name`` to ask what is stored that sends calls to it: receivers return a list of :class:`Named`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A row that sends calls to an account: what people call it, and the type and name of the manifest that writes
+    it."""
+
+    said: str
+    manifest: tuple[str, str]
+
+
+def who_names(name: str) -> list[Named]:
+    """Return all that is stored and sends calls to an account of this name."""
+    answers: list[tuple[Any, Any]] = account_named.send(ProviderAccount, name=name)
+    return [each for _, found in answers for each in found]
+
+
+def named_fault(name: str, named: Iterable[Named]) -> str:
+    """Say what already sends calls to an account of this ``name``, which is not there yet."""
+    who = ", ".join(each.said for each in named)
+    return (
+        f"Calls would go to models of {name!r} at once, past its grants: {who} still names the account that had this "
+        "name. Change or delete that first, or choose another name."
+    )
 
 
 class ProviderAccount(BoundSecrets):
@@ -123,6 +150,8 @@ class ProviderAccount(BoundSecrets):
     updated_at = models.DateTimeField(auto_now=True)
 
     _stored_name: str | None = None
+    names_are_judged = True
+    """Not of what is saved with others, which may be what names it: who saves them judges all at once."""
 
     class Meta:
         verbose_name = "provider account"
@@ -159,6 +188,8 @@ class ProviderAccount(BoundSecrets):
             raise ValidationError({"name": alias.taken_fault()})
 
     def clean(self) -> None:
+        if self.names_are_judged and self.name != self._stored_name and (named := who_names(self.name)):
+            raise ValidationError({"name": named_fault(self.name, named)})
         if VENDORS[self.kind].virtual:
             self._check_virtual()
             return

@@ -28,7 +28,11 @@ from gateway.server.preflight import start_faults
 from providers import azure, egress
 from providers.models import Grant, Model, OfferedList, ProviderAccount
 from providers.pricing.current import public_prices
+from providers.routing.shape import target_names
 from providers.vendors import VENDORS
+from rules import routes
+from rules.models import RoutingRule
+from rules.references import Names
 from usage import partitioning, partitions, recounting, recovery, scheduled_exports
 from usage.ledger import REJECTED_NAME, spool_directory
 from usage.models import UsageRecord
@@ -347,6 +351,28 @@ def check_narrowed() -> Iterator[Finding]:
         )
 
 
+def check_targets() -> Iterator[Finding]:
+    """Targets of virtual models and routing rules that are not there."""
+    rows = Model.objects.exclude(routing={}).order_by("account__name", "name")
+    known = Names(suggests=False)
+    gone = [
+        (f"The virtual model {account}/{model}", target)
+        for account, model, routing in rows.values_list("account__name", "name", "routing")
+        for target in target_names(routing)
+        if not known.has_model(target)
+    ]
+    for rule in RoutingRule.objects.all():
+        targets = routes.target_names(rule.effect)
+        gone += [(f"The routing rule {rule}", target) for target in targets if not known.has_model(target)]
+    for whose, target in gone:
+        yield Finding(
+            "targets",
+            WARNING,
+            f"{whose} has the target {target}, which does not exist: calls pass it over.",
+            "Take it out, or add the model. No new account can have a name that a target has.",
+        )
+
+
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("settings", check_settings),
     ("database", check_database),
@@ -363,11 +389,12 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("sums", check_sums),
     ("partitions", check_partitions),
     ("narrowed models", check_narrowed),
+    ("targets", check_targets),
 )
 NEEDS_DATABASE: Final = frozenset(
     {
         *("database", "clock", "keys", "egress", "rules", "prices", "models", "offers"),
-        *("exports", "sums", "partitions", "narrowed models"),
+        *("exports", "sums", "partitions", "narrowed models", "targets"),
     }
 )
 

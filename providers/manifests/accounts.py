@@ -7,6 +7,7 @@ from django.db.models import Prefetch
 from fernet_fields import DecryptionError
 
 from providers import egress
+from providers.account import named_fault, who_names
 from providers.bound_secrets import ENCRYPTED
 from providers.credentials import kinds
 from providers.credentials.kinds import BadCredentials
@@ -48,6 +49,15 @@ def write_accounts(run: Run, wanted: Wanted) -> None:
             _write_grants(run, written, grants, account.where.get("collaborators"))
     _judge_targets(run, wanted)
     _write_permissions(run, wanted, spoken_for)
+
+
+def judge_names(run: Run, wanted: Wanted) -> None:
+    """Find what sends calls to a new account already, and is not written in the same run: who wrote that could not
+    know of this account."""
+    for name, where in run.new_accounts:
+        named = [each for each in who_names(name) if each.manifest not in wanted.written]
+        if named:
+            where.get("name").fault(named_fault(name, named))
 
 
 def _judge_targets(run: Run, wanted: Wanted) -> None:
@@ -112,6 +122,9 @@ def _readable(account: ProviderAccount) -> tuple[ProviderAccount, bool]:
 def _write_account(run: Run, wanted: WantedAccount, found: ProviderAccount | None, readable: bool) -> ProviderAccount:
     account = found or ProviderAccount(name=wanted.name)
     new = account.pk is None
+    if new:
+        account.names_are_judged = False
+        run.new_accounts.append((wanted.name, wanted.where))
     changes = changed_fields(account, {"kind": wanted.kind, **wanted.fields})
     usable = bool(account.url) and egress.url_fault(account.url) is None
     secrets = wanted.key.keys.values() or (wanted.key.secret,)

@@ -10,7 +10,7 @@ from django.db.models import Count, Model, QuerySet
 
 from accounts.models import Team, VirtualAccount
 from accounts.words import counted
-from providers.manifests.accounts import write_accounts
+from providers.manifests.accounts import judge_names, write_accounts
 from providers.manifests.export import export_documents, to_yaml
 from providers.manifests.kinds import KINDS
 from providers.manifests.parse import parse
@@ -51,6 +51,7 @@ def apply_manifests(
                 kind.write(run, wanted.more[kind.name], prune)
         if prune:
             _prune(run, wanted)
+        judge_names(run, wanted)
         if reading.faults:
             places = [(document.source, document.index) for document in documents]
             raise ManifestError(sorted(reading.faults, key=lambda fault: places.index((fault.source, fault.document))))

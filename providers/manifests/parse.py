@@ -87,6 +87,7 @@ def _parse(place: Place, wanted: Wanted) -> tuple[str, str]:
     if kind in KINDS:
         name, asked = KINDS[kind].read(place, validated(KINDS[kind].schema, body, place))
         wanted.more.setdefault(kind, []).append(asked)
+        wanted.written_rules.add((kind, name))
         return kind, name
     family, _, vendor = kind.partition("/")
     if (kind not in READERS and family != "provider-account") or (

@@ -41,6 +41,9 @@ class Run:
     virtual_models: list[tuple[Model, Place]] = field(default_factory=list)
     """Those that are written, and where they are in the manifests: their targets are judged once all are."""
 
+    new_accounts: list[tuple[str, Place]] = field(default_factory=list)
+    """Those that are added: who names them already is judged at the end."""
+
     def save(self, thing: DjangoModel, where: Place, *, exclude: set[str] | None = None) -> None:
         """Check ``thing`` and save it, unless there are faults."""
         try:

@@ -96,3 +96,13 @@ class Wanted:
     accounts: list[WantedAccount] = field(default_factory=list)
     more: dict[str, list[Any]] = field(default_factory=dict)
     """What manifests of added types ask for (``providers.manifests.kinds``), by type."""
+    written_rules: set[tuple[str, str]] = field(default_factory=set)
+    """The types and names of the manifests in ``more``."""
+
+    @property
+    def written(self) -> set[tuple[str, str]]:
+        """What is written: rules by the type and name of their manifest, models as ``virtual-model``."""
+        models = {
+            ("virtual-model", f"{each.name}/{model.name}") for each in self.accounts for model in each.models or ()
+        }
+        return self.written_rules | models

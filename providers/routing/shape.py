@@ -79,6 +79,8 @@ SESSION_SOURCES: Final = ("headers", "metadata", PROMPT)
 SLA_FIELDS: Final = ("time_per_output_token_ms", "time_to_first_token_ms")
 # Ours to set: the model is the target's own, and a stream must be what the caller reads.
 FORBIDDEN_PARAMS: Final = frozenset({"model", "stream"})
+TARGET_HOLDERS: Final = frozenset({"cheaper", "fallback", "load_balance_targets", "mirror", "models", "routing"})
+"""What targets are in, in routings and in effects of rules."""
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 HEADER_VALUE: Final = re.compile(r"[\t !-~]{0,4000}")
 FORBIDDEN_HEADERS: Final = frozenset(
@@ -297,6 +299,19 @@ def mirror_name(config: Any) -> str | None:
     mirror = config.get("mirror") if isinstance(config, dict) else None
     name = mirror.get("target") if isinstance(mirror, dict) else None
     return name if isinstance(name, str) else None
+
+
+def renamed_targets(value: Any, old: str, new: str) -> Any:
+    """Return a routing, or an effect of a rule, with the targets on the account ``old`` on ``new`` instead."""
+    if isinstance(value, list):
+        return [renamed_targets(each, old, new) for each in value]
+    if not isinstance(value, dict):
+        return value
+    made = {name: renamed_targets(each, old, new) if name in TARGET_HOLDERS else each for name, each in value.items()}
+    target = made.get("target")
+    if isinstance(target, str) and target.startswith(f"{old}/"):
+        made["target"] = new + target[len(old) :]
+    return made
 
 
 def _known(name: object, known: Iterable[str]) -> str:
