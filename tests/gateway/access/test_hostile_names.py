@@ -115,6 +115,8 @@ TAKERS: dict[str, Callable[[str], Any]] = {
     "named_models._check_words": lambda text: named_models._check_words(ME, HERE, text, json.dumps(text).encode()),
     "proxied_models._may_mean_hidden": lambda text: proxied_models._may_mean_hidden(ME, HERE, text),
     "proxied_models.check": lambda text: proxied_models.check(ME, HERE, [text], [text]),
+    "proxied_models.meant": lambda text: proxied_models.meant(HERE, text, [text, f"here/{text}"]),
+    "proxied_models._meant_by": lambda text: list(proxied_models._meant_by(HERE, text)),
     "proxied_models.check_unnamed": lambda text: proxied_models.check_unnamed(ME, HERE, text, [text]),
     "hidden_models.is_callable": lambda text: hidden_models.is_callable(ME, HERE, text),
     "hidden_models.is_hidden": lambda text: hidden_models.is_hidden(ME, HERE, text),
