@@ -54,6 +54,7 @@ def test_an_address_says_which_surface_it_is(kind: str) -> None:
     assert vendor_of(kind, "https://proxy.example.com/aoai") is VENDORS[kind]
 
 
+@pytest.mark.django_db  # it looks for routings that name the account
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

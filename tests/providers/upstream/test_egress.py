@@ -167,6 +167,7 @@ def test_a_fault_never_repeats_a_password(url):
     assert "s3cret" not in (egress.url_fault(url) or "s3cret")
 
 
+@pytest.mark.django_db  # it looks for routings that name the account
 def test_an_account_with_such_an_address_is_refused():
     with pytest.raises(ValidationError, match="loopback"):
         ProviderAccount(name="a", base_url="https://127.0.0.1").clean()
