@@ -21,7 +21,7 @@ class Reply:
     ``stream_into`` lets pieces go to a sink as they come, while the stream waits for its next one.
     """
 
-    __slots__ = ("_on_close", "body", "headers", "status", "stream", "stream_into")
+    __slots__ = ("_on_close", "_stream", "body", "headers", "status", "stream_into")
 
     def __init__(
         self,
@@ -35,13 +35,18 @@ class Reply:
         self.status = status
         self.headers = headers
         self.body = body
-        self.stream = stream
+        self._stream = stream
         self.stream_into = stream_into
         self._on_close = on_close
 
+    @property
+    def stream(self) -> AsyncIterator[bytes] | None:
+        """The pieces of the body; :meth:`listen` is the only way to another stream, so that no piece goes past it."""
+        return self._stream
+
     def listen(self, stream: AsyncIterator[bytes]) -> None:
         """Have ``stream``, which passes the present one on, in its place. All pieces go through it, none at once."""
-        self.stream = stream
+        self._stream = stream
         self.stream_into = None
 
     def also_on_close(self, action: Callable[[], None]) -> None:

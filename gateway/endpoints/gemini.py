@@ -65,7 +65,7 @@ class StreamGenerateContent(GeminiView):
         call.query = f"alt=sse&{call.query}".rstrip("&")
         reply = await pipeline_run.run(call)
         if reply.stream is not None and request.GET.get("alt", request.GET.get("$alt")) != "sse":
-            reply.stream = as_array(reply.stream)
+            reply.listen(as_array(reply.stream))
             reply.headers = [*(pair for pair in reply.headers if pair[0] != JSON_TYPE[0]), JSON_TYPE]
         return reply
 

@@ -66,8 +66,9 @@ def test_always_keeps_what_was_said(make_installation: InstallationMaker) -> Non
     assert row["response"] == plain.text
     assert row["response_bytes"] == len(plain.content)
     assert (row["account"], row["subject_type"]) == (ACCOUNT, "user")
-    streamed = gateway.post(token, CHAT_PATH, chat("Count to 3.", stream=True))
-    assert kept(gateway, streamed)["response"] == streamed.text
+    for said in ("Count to 3.", "Count to 3. [[sandbox: token-delay=30]]"):
+        streamed = gateway.post(token, CHAT_PATH, chat(said, stream=True))
+        assert kept(gateway, streamed)["response"] == streamed.text
     refused = gateway.post(token, CHAT_PATH, chat() | {"model": "openai-main/none"})
     assert "model_not_found" in kept(gateway, refused)["response"]
     embedded = gateway.post(token, "/v1/embeddings", {"model": f"{ACCOUNT}/text-embedding-3-small", "input": "hello"})

@@ -141,6 +141,13 @@ def test_the_key_in_the_query_and_streams_as_arrays(gateway: Gateway, token: str
         assert answered.status_code == status, path
 
 
+def test_an_array_whose_parts_come_one_by_one(gateway: Gateway, token: str) -> None:
+    body = {"contents": [{"role": "user", "parts": [{"text": f"{ASKED} [[sandbox: token-delay=30]]"}]}]}
+    parts = gateway.post(token, actions(CHAT, "streamGenerateContent"), body).json()
+    assert len(parts) > 2
+    assert parts[-1]["candidates"][0]["finishReason"] == "STOP"
+
+
 def test_models_in_googles_words(google: genai.Client, gateway: Gateway, token: str) -> None:
     names = [model.name for model in google.models.list(config={"page_size": 3})]
     assert f"models/{CHAT}" in names

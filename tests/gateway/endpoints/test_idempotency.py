@@ -82,8 +82,9 @@ def test_the_second_call_gets_the_first_answer(running: Workers, upstream: Sandb
     assert paid["request_id"] in said
 
 
-def test_a_stream_is_streamed_again(running: Workers, upstream: SandboxProcess, key: str) -> None:
-    body = chat("Count from 1 to 40.", stream=True, stream_options={"include_usage": True})
+@pytest.mark.parametrize("pace", ["", " [[sandbox: token-delay=10]]"])
+def test_a_stream_is_streamed_again(running: Workers, upstream: SandboxProcess, key: str, pace: str) -> None:
+    body = chat(f"Count from 1 to 40.{pace}", stream=True, stream_options={"include_usage": True})
     first, again = (
         worker.post(running.token, CHAT_PATH, body, headers=named(key)) for worker in (running.one, running.two)
     )
