@@ -9,7 +9,6 @@ controls and line ends, which base64 in mails has, and those without a width. Wh
 import asyncio
 import base64
 import html.entities
-import io
 import re
 import string
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from providers import unseen
+from providers.passed import Passed
 from providers.unseen import AMPERSAND, BACKSLASH, PERCENT
 
 REDACTED = b"[redacted]"
@@ -117,7 +117,7 @@ class Redactor:
         """
         if len(body) <= TURN_BYTES or self._escape is None:
             return self.whole(body)
-        pieces, passed, spent = self.pieces(), _Passed(body), 0.0
+        pieces, passed, spent = self.pieces(), Passed(body), 0.0
         turn, size, start = _turn_of_loop(), TURN_BYTES, 0
         while start < len(body):
             async with turn:
@@ -237,29 +237,6 @@ class Redactor:
         first = len(bare) - max(_overlap(bare, form) for form in self._bare_forms)
         ((before, _),) = _spans_before(text, [(first, first)], unseen.ANY, width=0)
         return min(start, before) if first < len(bare) else start
-
-
-class _Passed:
-    """What a body becomes piece by piece: itself, as a rule, so that it is copied only from the first difference on."""
-
-    __slots__ = ("_body", "_held", "_same")
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._same = 0
-        self._held: io.BytesIO | None = None
-
-    def add(self, piece: bytes) -> None:
-        if self._held is None and self._body.startswith(piece, self._same):
-            self._same += len(piece)
-            return
-        if self._held is None:
-            self._held = io.BytesIO()
-            self._held.write(memoryview(self._body)[: self._same])
-        self._held.write(piece)
-
-    def whole(self) -> bytes:
-        return self._body[: self._same] if self._held is None else self._held.getvalue()
 
 
 class PieceRedactor:
