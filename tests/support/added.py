@@ -4,7 +4,6 @@ from typing import Any
 
 from tests.support.installation import Gateway
 from tests.support.manifests import chat_model, provider
-from tests.support.servers import wait_until
 
 
 def add_account(gateway: Gateway, token: str, name: str, url: str, **fields: Any) -> str:
@@ -12,5 +11,5 @@ def add_account(gateway: Gateway, token: str, name: str, url: str, **fields: Any
     name.
     """
     gateway.installation.apply(provider(name, url, models=[chat_model("m", model_id="gpt-4o-mini")], **fields))
-    wait_until(lambda: gateway.get(token, f"/v1/models/{name}/m").status_code == 200)
+    gateway.wait_for(token, f"{name}/m")
     return f"{name}/m"

@@ -225,6 +225,11 @@ class Gateway:
         wait_until(lambda: self.get(made, "/v1/models").status_code == 200)
         return made
 
+    def wait_for(self, token: str, *models: str) -> None:
+        """Wait until the caller may see the models."""
+        for model in models:
+            wait_until(lambda model=model: self.get(token, f"/v1/models/{model}").status_code == 200)
+
     def get(self, token: str, path: str) -> httpx.Response:
         """Send a GET past the SDK."""
         return self.http.get(self.origin + path, headers={"authorization": f"Bearer {token}"})

@@ -18,7 +18,6 @@ from tests.support.azure_spec import assert_azure, describes
 from tests.support.installation import Gateway
 from tests.support.manifests import provider
 from tests.support.sandbox_process import KEY, SandboxProcess
-from tests.support.servers import wait_until
 from tests.support.talk import events_until
 
 V1, DATED, SIGNED = "azure-v1", "azure-dated", "azure-signed"
@@ -60,9 +59,7 @@ def running(running_gateway: Gateway, running_upstream: SandboxProcess, user_tok
         *(account(name, origin + place) for name, place in SURFACES.items()),
         account(SIGNED, f"{origin}/openai/v1", auth_data={**entra, "authority": origin}, api_version="preview"),
     )
-    for name in (*SURFACES, SIGNED):
-        path = f"/v1/models/{name}/gpt-4o"
-        wait_until(lambda path=path: running_gateway.get(user_token, path).status_code == 200)
+    running_gateway.wait_for(user_token, *(f"{name}/gpt-4o" for name in (*SURFACES, SIGNED)))
     return running_gateway
 
 
@@ -107,9 +104,9 @@ def test_chats(sdk: OpenAI, running: Gateway, upstream: SandboxProcess, account:
     answer = raw.parse()
     assert answer.choices[0].message.content == "1 2 3"
     assert "content_filter_results" in answer.choices[0].model_dump()
-    told = json.loads(raw.content)
-    assert told.pop("provider") == "azure-openai"
-    assert_azure("createChatCompletionResponse", told)
+    answered = json.loads(raw.content)
+    assert answered.pop("provider") == "azure-openai"
+    assert_azure("createChatCompletionResponse", answered)
     options: Any = {"stream_options": {"include_usage": True}}
     chunks = list(sdk.chat.completions.create(model=f"{account}/gpt-4o", messages=HI, stream=True, **options))
     assert chunks[0].model_dump()["prompt_filter_results"]
@@ -121,7 +118,8 @@ def test_chats(sdk: OpenAI, running: Gateway, upstream: SandboxProcess, account:
         assert each["path"] == deployed(account, "gpt-4o", "chat/completions")
         assert_azure("createChatCompletionRequest", json.loads(each["body"]))
     [record] = running.installation.records(1, request_id=raw.headers["x-request-id"])
-    assert (record["provider"], record["input_tokens"]) == ("azure-openai", answer.usage.prompt_tokens)  # type: ignore[union-attr]
+    assert answer.usage is not None
+    assert (record["provider"], record["input_tokens"]) == ("azure-openai", answer.usage.prompt_tokens)
     assert record["cost_pico"] > 0
 
 

@@ -12,7 +12,6 @@ from tests.gateway.pipeline.test_usage_records import record_of
 from tests.support.installation import Gateway
 from tests.support.manifests import provider
 from tests.support.sandbox_process import KEY, SandboxProcess
-from tests.support.servers import wait_until
 from tests.support.token_server import key_file
 from tests.support.vendor_specs import assert_anthropic
 
@@ -46,9 +45,7 @@ def running(running_gateway: Gateway, running_upstream: SandboxProcess, user_tok
         url = origin + (PLACE if name == VERTEX else "/anthropic/v1")
         made.append(provider(name, url, models=models, type=f"provider-account/{kind}", **more))
     running_gateway.installation.apply(*made)
-    for name in KINDS:
-        path = f"/v1/models/{name}/{CLAUDE[name]}"
-        wait_until(lambda path=path: running_gateway.get(user_token, path).status_code == 200)
+    running_gateway.wait_for(user_token, *(f"{name}/{CLAUDE[name]}" for name in KINDS))
     return running_gateway
 
 

@@ -14,7 +14,6 @@ from tests.gateway.pipeline.test_usage_records import record_of
 from tests.support.installation import Gateway
 from tests.support.manifests import provider
 from tests.support.sandbox_process import KEY, SandboxProcess
-from tests.support.servers import wait_until
 from tests.support.token_server import key_file
 from tests.support.vendor_specs import assert_vertex
 
@@ -41,7 +40,7 @@ def running(running_gateway: Gateway, running_upstream: SandboxProcess, user_tok
     auth = {"type": "service-account", "key_file": key_file(origin)}
     made = provider(ACCOUNT, origin + PLACE, models=models, type=f"provider-account/{kind}", auth_data=auth)
     running_gateway.installation.apply(made)
-    wait_until(lambda: running_gateway.get(user_token, f"/v1/models/{CHAT}").status_code == 200)
+    running_gateway.wait_for(user_token, CHAT)
     return running_gateway
 
 

@@ -69,7 +69,7 @@ class FakeAttempt:
 
 
 class Arriving(LeanAnswer):
-    """An upstream answer whose pieces arrive when they are told to, as a connection has it."""
+    """An upstream answer whose pieces arrive when :meth:`arrive` is called, as a connection has it."""
 
     def __init__(self) -> None:
         super().__init__(asyncio.get_running_loop(), cast(Source, None))
@@ -177,24 +177,34 @@ def test_whatever_goes_at_once_or_waits_its_turn_arrives_in_order(
     expected = b"".join(events if wants_usage else [*events[:-2], events[-1]])
 
     async def run() -> None:
-        answer, parts = Arriving(), list[bytes]()
+        answer = Arriving()
         events, attempt = stream_of(answer, wants_usage=wants_usage)
-        sink = FakeSink(parts)
-        events.pass_into(sink)
-        reader = asyncio.create_task(collect(events, parts))
-        for piece, (ready, rounds) in zip(pieces, itertools.cycle(turns), strict=False):
-            sink.ready = ready
-            for _ in range(rounds):
-                await asyncio.sleep(0)
-            answer.arrive(piece)
-        answer.end()
-        await reader
+        parts = (await received(events, answer, pieces, turns)).parts
         assert b"".join(parts) == expected
         assert all(part.endswith((b"\n\n", b"\r\n\r\n")) for part in parts), "an event was handed on in pieces"
         assert (attempt.record.input_tokens, attempt.record.bytes_out) == (11, len(expected))
         assert attempt.finished == [None]
 
     asyncio.run(run())
+
+
+async def received(
+    stream: EventStream, answer: Arriving, pieces: list[bytes], turns: list[tuple[bool, int]]
+) -> FakeSink:
+    """Return the client, with all that it got of ``pieces``. Before each one it is made ready or not, and the event
+    loop has some turns."""
+    parts = list[bytes]()
+    sink = FakeSink(parts)
+    stream.pass_into(sink)
+    reader = asyncio.create_task(collect(stream, parts))
+    for piece, (ready, rounds) in zip(pieces, itertools.cycle(turns), strict=False):
+        sink.ready = ready
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        answer.arrive(piece)
+    answer.end()
+    await reader
+    return sink
 
 
 async def collect(stream: EventStream, parts: list[bytes]) -> None:

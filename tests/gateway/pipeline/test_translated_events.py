@@ -23,7 +23,7 @@ from providers.dialects.conversions import CONVERSIONS
 from providers.dialects.neutral import Settings
 from providers.upstream.client import UpstreamAnswer
 from providers.upstream.failures import BrokenAnswer
-from tests.gateway.pipeline.test_event_stream import CALLER, Arriving, FakeAttempt, FakeSink, collect, waiting
+from tests.gateway.pipeline.test_event_stream import CALLER, Arriving, FakeAttempt, FakeSink, collect, received, waiting
 
 CHUNKS = 6
 CHAT_EVENTS = vendors.CannedEvents(
@@ -57,19 +57,10 @@ def upstream(case: str) -> bytes:
 
 async def arrived(case: str, pieces: list[bytes], turns: list[tuple[bool, int]]) -> tuple[list[bytes], int, Any]:
     """What the client gets of ``pieces``, how much of it at once, and the attempt."""
-    answer, parts = Arriving(), list[bytes]()
+    answer = Arriving()
     stream, attempt = stream_of(case, answer)
-    sink = FakeSink(parts)
-    stream.pass_into(sink)
-    reader = asyncio.create_task(collect(stream, parts))
-    for piece, (ready, rounds) in zip(pieces, itertools.cycle(turns), strict=False):
-        sink.ready = ready
-        for _ in range(rounds):
-            await asyncio.sleep(0)
-        answer.arrive(piece)
-    answer.end()
-    await reader
-    return parts, sink.count, attempt
+    sink = await received(stream, answer, pieces, turns)
+    return sink.parts, sink.count, attempt
 
 
 def said(parts: list[bytes]) -> list[Any]:
