@@ -21,7 +21,7 @@ ALONE = frozenset({"/healthz", "/readyz", *(root.rstrip("/") for root in ROOTS)}
 _BASE = rf"(?:{'|'.join(sorted(BASES, key=len, reverse=True))})(?:/v1)?/"
 _ACCOUNT = r"accounts/(?P<account>[^/]+)/"
 BELOW = rf"^(?:{_BASE}(?:{_ACCOUNT})?)?"
-"""What may stand before a door: nothing, a base, an account."""
+"""What may come before a door: nothing, a base, an account."""
 
 API_PREFIX = f"^{_BASE}"
 ACCOUNT_PREFIX = f"^{_BASE}{_ACCOUNT}(?:v1/)?"

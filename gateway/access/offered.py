@@ -22,8 +22,8 @@ def shown_models(
 ) -> Iterator[ModelSnapshot | None]:
     """Yield every model of the ``accounts``, or of one of them, that the caller may call now, by account and name.
 
-    For each name that is not the caller's it yields ``None``, so that whoever makes a long list of few models can let
-    others go on.
+    For each name that is not the caller's it yields ``None``, so that a reader who gets few models of a long list can
+    let others go on.
     """
     for name, account in sorted(accounts.items()):
         if account.enabled and account_name in ("", name):
@@ -65,7 +65,7 @@ def _unregistered(account: AccountSnapshot, name: str) -> ModelSnapshot | None:
 
 @lru_cache(maxsize=LISTINGS_KEPT)
 def _upstream_names(account: AccountSnapshot) -> frozenset[str]:
-    """Return what the registered models are called upstream, in the form that tells names apart.
+    """Return what the registered models are called upstream, in the form in which names are compared.
 
     :func:`~gateway.access.models.is_listed` says the same from more than a list needs, which takes long to make.
     """

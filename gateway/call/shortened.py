@@ -1,7 +1,7 @@
-"""A large JSON body without the middles of its long base64: images, sounds and files are most of what is large, and
+"""A large JSON body without the middles of its long base64: images, audio and files are most of what is large, and
 nothing but the vendor reads them.
 
-What is looked at, checked and converted is the short text, in which a mark stands for each middle. What is sent is the
+What is looked at, checked and converted is the short text, in which a mark replaces each middle. What is sent is the
 one body that came. A mark can't be guessed, so nothing that a caller writes is one.
 """
 
@@ -85,7 +85,7 @@ class Shortened:
         return Pieces([*parts, text[place:]]) if len(seen) == len(self._spans) else None
 
     def _number(self, text: bytes, at: int) -> int:
-        """Return which middle the mark at a place of ``text`` stands for; -1 where it was cut off."""
+        """Return which middle the mark at a place of ``text`` replaces; -1 where it was cut off."""
         start = at + len(self._mark)
         digits = text[start : start + DIGITS]
         number = whole_number(digits, len(self._spans) - 1) if len(digits) == DIGITS else None
@@ -95,7 +95,7 @@ class Shortened:
 def shortened(raw: bytes) -> Shortened | None:
     """Return a body without its long base64; ``None`` where that would not make it much shorter.
 
-    The short text is valid JSON where ``raw`` is, and only there: what is left out stands right before a quote, is
+    The short text is valid JSON where ``raw`` is, and only there: what is left out is right before a quote, is
     longer than any word of JSON, and has no sign that ends a string or escapes one. No name is left out, so that
     those which are given twice still are.
     """

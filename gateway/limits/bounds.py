@@ -150,23 +150,22 @@ def _plain(given: Any) -> Any:
     """Return a value as JSON means it; what is too long for a number is an empty string."""
     if not isinstance(given, msgspec.Raw):
         return given
-    text = bytes(given)
+    encoded = bytes(given)
     try:
-        return msgspec.json.decode(text) if len(text) <= ANSWER_ROOM else ""
+        return msgspec.json.decode(encoded) if len(encoded) <= ANSWER_ROOM else ""
     except (ValueError, RecursionError):
         return ""
 
 
 def _members(given: Any) -> Pairs | None:
-    """Return the members of a JSON object, each as often as it is there; none of what is no object, and ``None`` for
-    ``null``."""
+    """Return the members of a JSON object, duplicates included; none for another value, and ``None`` for ``null``."""
     if not isinstance(given, msgspec.Raw):
         return given if isinstance(given, tuple) or given is None else ()
-    text = bytes(given)
+    encoded = bytes(given)
     try:
-        if len(text) > LARGE_BYTES:
-            return list(_fields.decode(text).items())
-        value = _pairs.decode(text.decode())
+        if len(encoded) > LARGE_BYTES:
+            return list(_fields.decode(encoded).items())
+        value = _pairs.decode(encoded.decode())
     except (ValueError, RecursionError):
         return ()
     return value if isinstance(value, tuple) or value is None else ()

@@ -80,7 +80,7 @@ def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
         note_error(attempt, error)
         if not has_result(fields):
             return ReadAnswer(error.status, body, fields)
-        if bytes(fields.get("error", b"null")) in EMPTY:  # in a choice: what came of it is no answer to keep
+        if bytes(fields.get("error", b"null")) in EMPTY:  # the error is in a choice: the answer is not kept
             outcome = error.status
     if not fields and status not in NO_BODY:
         _check_something(attempt, body)
@@ -92,9 +92,7 @@ def _read(attempt: Attempt, status: int, body: bytes) -> ReadAnswer:
 
 
 def _short_fields(body: bytes) -> tuple[bytes, Mapping[str, msgspec.Raw] | None]:
-    """Return a large answer's text and its fields without its long base64; the body and ``None`` where it is of no
-    use.
-    """
+    """Return a large answer and its fields without its long base64; the body and ``None`` where that does not help."""
     short = shortened(body)
     try:
         return (body, None) if short is None else (short.text, _fields.decode(short.text))

@@ -136,7 +136,7 @@ def _ask(call: Call, fields: Mapping[str, msgspec.Raw]) -> Ask:
 async def _converted_short(attempt: Attempt, maker: Maker, short: Shortened) -> UpstreamRequest | None:
     """Return the request of a large body, made of its short text: what is long in it is only passed on.
 
-    ``None`` where the whole body is needed: what is left out stands where answers repeat it, the conversion reads it or
+    ``None`` where the whole body is needed: what is left out is where answers repeat it, the conversion reads it or
     leaves it behind, or there is something to refuse, which is said of the whole.
     """
     if not short.marked_names() <= PASSED_FIELDS:

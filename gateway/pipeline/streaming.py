@@ -226,7 +226,7 @@ class EventStream:
 
     def _converted_alone(self, conversion: StreamConversion, chunk: bytes) -> sse.Events | None:
         """Return what a single event becomes; ``None`` leaves it to the task: several at once, errors, and what
-        can't be converted, of which the client is told there."""
+        can't be converted, for which the client gets an error there."""
         if conversion.failure is not None or self._recorder is not None or chunk.find(b"rror") >= 0:
             return None
         if all(chunk.find(end) + len(end) != len(chunk) for end in LINES_END):  # more than one
@@ -264,7 +264,7 @@ class EventStream:
             self._attempt.response = next((event.fields for event in events if event.data), {})
         if early and not self._begun:
             self._begun = any((event.data or event.name) and event.data != DONE for event in events)
-            if not self._begun:  # the end of a stream in which nothing came is none
+            if not self._begun:  # [DONE] does not complete a stream in which nothing came
                 return b"" if raw.find(DONE) >= 0 else raw
         self._output.keep(raw)
         if not ended:

@@ -57,7 +57,7 @@ def _fit(call: Call, planned: PlannedTarget) -> None:
     fields, named = named_models.for_account(call.caller, planned.target.account, seen, said)
     if fields is seen:
         fields = body.fields
-    elif seen is not body.fields:  # what names models is written anew, so that it has to be whole
+    elif seen is not body.fields:  # what names models is written again, so that it has to be whole
         fields, named = named_models.for_account(call.caller, planned.target.account, body.fields, said)
     if planned.params:
         fields = {**fields, **_checked(call, planned, said)}

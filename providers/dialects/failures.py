@@ -133,8 +133,8 @@ def unwrapped(fields: Any) -> Any:
 
 
 def buried(fields: Mapping[str, Any]) -> Any:
-    """Return the error that an answer has in a choice (OpenRouter), or in ``base_resp`` (MiniMax, whose 0 is none);
-    ``None`` where there is none.
+    """Return the error that an answer has in a choice (OpenRouter), or in ``base_resp`` (MiniMax, where 0 means
+    success); ``None`` where there is none.
     """
     base = fields.get("base_resp")
     code = base.get("status_code") if isinstance(base, dict) else None

@@ -117,7 +117,7 @@ def _says(choice: Any) -> bool:
 
 
 def _refuses(fields: Fields) -> bool:
-    """Whether an answer without a result says that it is no success."""
+    """Whether an answer without a result says that it was not successful."""
     return bytes(fields.get("success", b"")) == b"false" and not has_result(fields)
 
 

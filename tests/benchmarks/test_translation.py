@@ -1,5 +1,5 @@
 """The rows of translation: what the upstreams answer in other vendors' words is as the vendors describe it, and each
-server is told where they are.
+server is given their address.
 """
 
 import json

@@ -22,7 +22,7 @@ from providers.upstream.pieces import Pieces
 # What is done with a model, where the model's name is in the address.
 ACTIONS = frozenset({"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"})
 
-# Fields of a part that say something of its content, and are none.
+# Fields of a part that describe its content, and are not content themselves.
 MARKS = frozenset({"thought", "thoughtSignature"})
 
 

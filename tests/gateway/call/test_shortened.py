@@ -190,7 +190,7 @@ def test_a_mark_that_does_not_come_through_is_noticed(found: list[str], at: int,
     changed = text[:at] if cuts else text[:at] + text[at + 1 :]
     restored = short.restored(changed)
     expected = body[: len(body) - (len(text) - at)] if cuts else None
-    if restored is not None and cuts:  # nothing but what stands behind the last mark is gone
+    if restored is not None and cuts:  # nothing but what is behind the last mark is gone
         assert bytes(restored) == expected
     elif restored is not None:
         assert len(restored) in (len(body), len(body) - 1)

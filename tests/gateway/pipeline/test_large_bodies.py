@@ -1,4 +1,4 @@
-"""A large body goes to any provider with its images as they came: it is held once, and not made anew."""
+"""A large body goes to any provider with its images as they came: it is held once, and not built again."""
 
 import base64
 import json
