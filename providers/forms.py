@@ -5,7 +5,6 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import (
@@ -16,7 +15,6 @@ from unfold.widgets import (
 )
 
 from accounts.fields import LinesField, PairsField
-from accounts.scoped_inlines import RowsFormSet
 from providers.bound_secrets import SECRETS
 from providers.choices import FEATURES, MODEL_TYPES, RESOURCE_SWITCHES
 from providers.credentials.kinds import ENTRA_AUTHORITY, FIELDS, BadCredentials, described, entered
@@ -383,28 +381,3 @@ class GrantForm(forms.ModelForm):
         same = Grant.objects.filter(account=grant.account_id, role=grant.role, key=grant.subject_key())
         if same.exclude(pk=grant.pk).exists():
             self.add_error(None, f"{grant} has this role on {grant.account} already.")
-
-
-class SubjectFormSet(RowsFormSet):
-    """Rows of one row's page: the same subject may not be in two of them, shown or not."""
-
-    def clean(self) -> None:
-        super().clean()
-        seen: set[tuple[str, str]] = set()
-        for form in self.forms:
-            if not form.has_changed() and not form.instance.pk:
-                continue
-            if form.errors or form.cleaned_data.get("DELETE"):
-                continue
-            entry = (getattr(form.instance, "role", ""), form.instance.subject_key())
-            if entry in seen:
-                raise ValidationError(f"{form.instance} is in the list twice.")
-            seen.add(entry)
-        for row in self._not_shown().filter(key__in={key for _, key in seen}):
-            if (getattr(row, "role", ""), row.key) in seen:
-                raise ValidationError(f"{row} is in the list twice, once on another page of it.")
-
-    def _not_shown(self) -> "QuerySet[Any]":
-        shown = [form.instance.pk for form in self.initial_forms if form.instance.pk]
-        rows = self.model._default_manager.filter(**{self.fk.name: self.instance.pk}).exclude(pk__in=shown)
-        return rows.select_related("user", "team", "virtual_account")

@@ -2,15 +2,15 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model as DjangoModel
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from accounts.scoped_inlines import ReadOnlyInline, ScopedInline
+from accounts.scoped_inlines import ReadOnlyInline, RowsFormSet, ScopedInline
 from providers.admin_views import price_summary
 from providers.bound_secrets import ENCRYPTED
-from providers.forms import SubjectFormSet
 from providers.models import Alias, Grant, Model, ModelSubject
 
 SUBJECTS = ("user__email", "team__name", "virtual_account__name")
@@ -58,6 +58,31 @@ class AliasInline(ReadOnlyInline):
     @display(description="means")
     def means(self, alias: Alias) -> str:
         return f"the model {alias.model.name}" if alias.model else "the account"
+
+
+class SubjectFormSet(RowsFormSet):
+    """Rows of one row's page: the same subject may not be in two of them, shown or not."""
+
+    def clean(self) -> None:
+        super().clean()
+        seen: set[tuple[str, str]] = set()
+        for form in self.forms:
+            if not form.has_changed() and not form.instance.pk:
+                continue
+            if form.errors or form.cleaned_data.get("DELETE"):
+                continue
+            entry = (getattr(form.instance, "role", ""), form.instance.subject_key())
+            if entry in seen:
+                raise ValidationError(f"{form.instance} is in the list twice.")
+            seen.add(entry)
+        for row in self._not_shown().filter(key__in={key for _, key in seen}):
+            if (getattr(row, "role", ""), row.key) in seen:
+                raise ValidationError(f"{row} is in the list twice, once on another page of it.")
+
+    def _not_shown(self) -> QuerySet[Any]:
+        shown = [form.instance.pk for form in self.initial_forms if form.instance.pk]
+        rows = self.model._default_manager.filter(**{self.fk.name: self.instance.pk}).exclude(pk__in=shown)
+        return rows.select_related("user", "team", "virtual_account")
 
 
 class GrantInline(ScopedInline):

@@ -22,6 +22,8 @@ OPENAI_UNNAMED = (
 )
 
 ANTHROPIC_VERSION = (("anthropic-version", "2023-06-01"),)
+CLAUDE_MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
+GEMINI_MODELS = ("gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-embedding-001")
 AZURE_ABILITIES = frozenset({"responses", "files", "batches", "fine_tuning", "realtime"})
 
 # Addresses and parameters as the vendors' documentation has them, November 2026.
@@ -84,7 +86,7 @@ VENDORS: dict[str, Vendor] = {
             headers=ANTHROPIC_VERSION,
             price_source="anthropic",
             usage="anthropic",
-            default_models=("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
+            default_models=CLAUDE_MODELS,
         ),
         Vendor(
             "google-vertex-anthropic",
@@ -96,7 +98,7 @@ VENDORS: dict[str, Vendor] = {
             auth_prefix="",
             price_source="google",
             usage="anthropic",
-            default_models=("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
+            default_models=CLAUDE_MODELS,
             vertex=True,
         ),
         Vendor(
@@ -121,7 +123,7 @@ VENDORS: dict[str, Vendor] = {
             headers=ANTHROPIC_VERSION,
             price_source="anthropic",
             usage="anthropic",
-            default_models=("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
+            default_models=CLAUDE_MODELS,
         ),
         Vendor(
             "google-gemini",
@@ -132,7 +134,7 @@ VENDORS: dict[str, Vendor] = {
             auth_prefix="",
             price_source="google",
             usage="gemini",
-            default_models=("gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-embedding-001"),
+            default_models=GEMINI_MODELS,
         ),
         Vendor(
             "google-gemini-openai",
@@ -143,7 +145,7 @@ VENDORS: dict[str, Vendor] = {
             usage="google",
             drops=OPENAI_ONLY | {"logit_bias", "user"},
             signed_calls=True,
-            default_models=("gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-embedding-001"),
+            default_models=GEMINI_MODELS,
         ),
         Vendor(
             "google-vertex",
@@ -154,7 +156,7 @@ VENDORS: dict[str, Vendor] = {
             auth_prefix="",
             price_source="google",
             usage="gemini",
-            default_models=("gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-embedding-001"),
+            default_models=GEMINI_MODELS,
             vertex=True,
         ),
         Vendor(
