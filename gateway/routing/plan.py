@@ -21,7 +21,6 @@ from gateway.routing.order import ordered
 from gateway.state import state
 from providers.pricing.sheet import BASIS_POINTS
 from providers.routing.compiled import FALLBACK_STATUSES, RoutedTarget, Routing
-from providers.routing.shape import COST
 from providers.snapshot import ModelSnapshot, Target
 
 BYTES_A_TOKEN: Final = 8
@@ -76,7 +75,7 @@ def planned_targets(call: Call, routing: Routing, home: str, skipped: list[str])
     with why."""
     fitting: list[RoutedTarget] = []
     found: dict[int, Target] = {}
-    is_priced = routing.type == COST or routing.leaves is not routing.targets
+    is_priced = routing.is_priced
     for routed in routing.leaves:
         target = target_of(routed)
         reason = unfit(call, routed, target, home)

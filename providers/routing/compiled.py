@@ -99,6 +99,13 @@ class Routing:
         return self if self.base is None else self.base
 
     @property
+    def is_priced(self) -> bool:
+        """Whether its order, or that of a virtual model in it, goes by what the call would cost."""
+        if self.type == shape.COST or self.leaves is self.targets:
+            return self.type == shape.COST
+        return any(target.inner.is_priced for target in self.targets if target.inner is not None)
+
+    @property
     def retry_bound(self) -> float | None:
         """The share that bounds retries: its own, or the least that an inner virtual model has."""
         if self.retry_share is not None or self.leaves is self.targets:

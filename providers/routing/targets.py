@@ -43,7 +43,7 @@ class Known:
         return name if name in self.models else self.former_models.get(name, name)
 
     def renamed(self, old: str, new: str) -> "Known":
-        """Return what is known once the model ``old`` is called ``new``. Whoever names it by the old name is taken to
+        """Return what is known once the model ``old`` is called ``new``. What names it by the old name is taken to
         reach it, as when that is kept."""
         former = {each: new if name == old else name for each, name in self.former_models.items() if each != new}
         return replace(
