@@ -1,4 +1,4 @@
-"""Whom a team's manager may have told of a budget: people of this installation. Channels are the superusers'."""
+"""Whom a team's manager may notify of a budget: people of this installation. Only superusers name channels."""
 
 from collections.abc import Iterator
 from typing import Any
