@@ -89,7 +89,8 @@ AZURE = """
 A resource has two surfaces, and an account's address says which one is called:
 `https://NAME.openai.azure.com/openai/v1` (also `…services.ai.azure.com`, and Azure's clouds for governments and China),
 where an API version (`preview`) may be given, or `…/openai`, where every call names a dated one, by default
-VERSION, and the deployment in its path. A model's upstream name is the deployment's. Sign in with a key or an application of Entra. What content
+VERSION, and the deployment in its path.
+A model's upstream name is the deployment's. Sign in with a key or an application of Entra. What content
 filters say goes through; errors get OpenAI's types and codes (`DeploymentNotFound` is `model_not_found`) and keep
 `innererror`. The list of models has what could be deployed, so deployments are named by hand; a price is looked up by
 the deployment's name, else give a private one. `—` is refused with 400 `unsupported_by_provider`; resources must be
