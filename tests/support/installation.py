@@ -37,12 +37,18 @@ KEYS = ("secret_key", "encryption_key")
 def environment(data: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process of the installation in ``data``: ours without Gatehouse's own variables.
 
-    Its upstreams are asked for nothing by themselves: tests count what they are asked.
+    Its upstreams are asked for nothing by themselves: tests count what they are asked. Usage records are written sooner
+    than they are to be by default: tests wait for them.
     """
     own = ("GATEHOUSE_", "DJANGO_", "PYTEST_")
     names = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "PORT"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own) and name not in names}
-    ours = {"GATEHOUSE_DATA_DIR": str(data), "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1", "GATEHOUSE_DISCOVER_SECONDS": "0"}
+    ours = {
+        "GATEHOUSE_DATA_DIR": str(data),
+        "GATEHOUSE_EGRESS_ALLOW": "127.0.0.1",
+        "GATEHOUSE_DISCOVER_SECONDS": "0",
+        "GATEHOUSE_USAGE_FLUSH_SECONDS": "0.1",
+    }
     return {**kept, **ours, **env}
 
 
