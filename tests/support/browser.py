@@ -31,7 +31,7 @@ def chromium() -> str:
 def open_page(base_url: str) -> Iterator[Page]:
     """Open a page of a fresh profile.
 
-    It fails at the end when a page erred, or asked for anything outside ``base_url``.
+    It fails at the end when a page of that profile erred, or asked for anything outside ``base_url``.
     """
     faults: list[str] = []
 
@@ -43,11 +43,11 @@ def open_page(base_url: str) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         try:
             context = browser.new_context(viewport=WINDOW, base_url=base_url)
+            context.on("request", lambda request: on_request(request.url))
+            context.on("weberror", lambda error: faults.append(f"a script failed: {error.error}"))
+            context.on("console", lambda said: faults.append(f"console: {said.text}") if said.type == "error" else None)
             page = context.new_page()
             page.set_default_timeout(15_000)
-            page.on("request", lambda request: on_request(request.url))
-            page.on("pageerror", lambda error: faults.append(f"a script failed: {error}"))
-            page.on("console", lambda said: faults.append(f"console: {said.text}") if said.type == "error" else None)
             yield page
         finally:
             browser.close()

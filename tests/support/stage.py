@@ -27,13 +27,13 @@ class Turn:
         """When the caller closed its connection (Unix time); ``None``: not seen."""
         self.done = threading.Event()
 
-    def answer(self, value: Any, status: int = 200) -> None:
+    def answer(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """Send a whole JSON answer, with which the connection ends."""
-        self.whole(json.dumps(value).encode(), status)
+        self.whole(json.dumps(value).encode(), status, headers)
 
-    def whole(self, body: bytes, status: int = 200) -> None:
+    def whole(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """Send a whole answer that says it is JSON, with which the connection ends."""
-        length = {"content-length": str(len(body))}
+        length = {"content-length": str(len(body)), **(headers or {})}
         self._head(status, {"content-type": "application/json", "connection": "close", **length})
         self._handler.wfile.write(body)
 

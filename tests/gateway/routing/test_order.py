@@ -87,6 +87,13 @@ def test_priorities_and_failures(health: Health) -> None:
     assert names(config) == ["m0", "m2", "m1"]
 
 
+def test_a_target_that_asks_for_no_rest_gets_half_a_minute(health: Health) -> None:
+    target = health.of("x/m")
+    for now in (100.0, 101.0):
+        target.note_failure(429, now, None)
+    assert (target.usable(130.9), target.usable(131.0)) == (False, True)
+
+
 def test_a_rest_ends_with_one_probe(health: Health) -> None:
     target = health.of("x/m")
     target.note_failure(429, 100.0, 5.0)

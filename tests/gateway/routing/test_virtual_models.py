@@ -26,6 +26,7 @@ from tests.support.manifests import ACCESS, chat_model, provider
 from tests.support.servers import wait_until
 from tests.support.stage import Stage, Turn, completion
 
+REST_SECONDS = 4
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 
 
@@ -146,9 +147,10 @@ def play_names(stages: list[Stage]) -> None:
         stage.play(lambda turn, name=name: turn.answer(completion(name, 5, 7)))
 
 
-def refuse(status: int) -> Any:
+def refuse(status: int, headers: dict[str, str] | None = None) -> Any:
     refused.append(status)
-    return lambda turn: turn.answer({"error": {"message": "no", "type": "server_error", "code": None}}, status)
+    error = {"error": {"message": "no", "type": "server_error", "code": None}}
+    return lambda turn: turn.answer(error, status, headers)
 
 
 def said(client: OpenAI, model: str, **options: Any) -> str:
@@ -495,12 +497,14 @@ def test_bad_manifests(server: Gateway, model: dict[str, Any], words: str, tmp_p
 
 
 def test_a_probe_brings_a_target_back(server: Gateway, client: OpenAI, stages: list[Stage]) -> None:
-    stages[0].play(refuse(429))
+    stages[0].play(refuse(429, {"retry-after": str(REST_SECONDS)}))
+    began = time.monotonic()
     assert [said(client, "chat") for _ in range(3)] == ["two"] * 3
     asked = len(stages[0].turns)
     play_names(stages)
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + REST_SECONDS + 10
     while said(client, "chat") != "one":
         assert time.monotonic() < deadline, "the target did not come back"
-        time.sleep(1)
+        time.sleep(0.3)
     assert asked == 2
+    assert time.monotonic() - began >= REST_SECONDS

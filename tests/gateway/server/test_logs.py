@@ -173,6 +173,8 @@ def test_a_sockets_address_is_logged_without_its_query(gateway: Gateway, token: 
     with websocket(address, additional_headers={"Authorization": f"Bearer {token}"}) as socket:
         socket.send(json.dumps({"type": "response.create", "model": CHAT, "input": "hi", "store": False}))
         assert json.loads(socket.recv(timeout=10))["type"] == "response.created"
+        # What no one reads would keep the socket from closing.
+        wait_until(lambda: json.loads(socket.recv(timeout=10))["type"] == "response.completed", pause=0)
     with pytest.raises(InvalidStatus):
         websocket(address, additional_headers={"Authorization": "Bearer wrong"})
     wait_until(lambda: gateway.log.count("path=/v1/responses ") >= 2, 5)
