@@ -33,18 +33,37 @@ LONGEST = (
     "gateway/endpoints/test_idempotency.py",
     "batches/test_batches.py",
     "gateway/pipeline/test_usage_records.py",
+    "console/test_accessibility.py",
     "console/test_provider_accounts.py",
     "gateway/objects/test_responses_ownership.py",
+    "usage/test_request_log.py",
     "gateway/pipeline/test_left_calls.py",
     "gateway/realtime/test_calls.py",
+    "console/test_out_of_range_queries.py",
+    "usage/test_sums_races.py",
+    "usage/test_sums.py",
+    "usage/test_spend.py",
+    "usage/test_partitioning.py",
+    "gateway/endpoints/test_codex.py",
     "console/test_browser.py",
     "console/test_speed.py",
     "test_clients_page.py",
     "batches/test_refused_keys.py",
     "batches/test_clocks.py",
     "gateway/pipeline/test_sign_in.py",
+    "gateway/pipeline/test_errors_upstream.py",
+    "gateway/realtime/test_records.py",
+    "gateway/realtime/test_limits.py",
+    "gateway/call/test_errors_request.py",
+    "gateway/realtime/test_responses_socket.py",
+    "gateway/access/test_aliases.py",
+    "gateway/jobs/test_responses_background.py",
+    "gateway/server/test_placement.py",
+    "gateway/server/test_time_bounds.py",
+    "gateway/directory/test_many_changes.py",
+    "gateway/telemetry/test_prometheus.py",
 )
-"""The files under ``tests/`` that take half a minute or more, about in this order (``--durations`` says)."""
+"""The files under ``tests/`` that take twenty seconds or more, about in this order (``--durations`` says)."""
 
 # Their fixtures make an installation for each of the two databases: two workers may have one each.
 BY_DATABASE = (
