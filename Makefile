@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 export PORT
 
-.PHONY: help run test fuzz check format bench lock clean
+.PHONY: help run test test-programs fuzz check format bench lock clean
 
 help:
 	@echo "make run    set everything up and serve a working demo on PORT (default 8000)"
@@ -19,14 +19,18 @@ help:
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py demo --port $(PORT)
 
-test: $(VENV)/.installed-dev
-	@sh tests/support/programs_setup.sh
+test:
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/.installed-dev test-programs
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+# What the tests need beside Python; it comes while pip installs.
+test-programs:
+	@sh tests/support/programs_setup.sh
 
 FUZZ_SECONDS ?= 3600
 
-fuzz: $(VENV)/.installed-dev
-	@sh tests/support/programs_setup.sh
+fuzz:
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/.installed-dev test-programs
 	@$(BIN)/python -m pytest --fuzz $(FUZZ_SECONDS) --timeout 0 $(ARGS)
 
 check: $(VENV)/.installed-dev
