@@ -7,7 +7,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
 from console.pages.base import page
-from gateway.doctor.checks import ERROR, OK, WARNING, examine
+from gateway.doctor.checks import examine
+from gateway.doctor.findings import ERROR, OK, WARNING
 from gateway.server.gauges import read_gauges
 
 LEFT_OUT: Final = frozenset({"egress", "prices", "models"})

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from accounts.changes import Change
 from accounts.database_clock import database_now
 from gateway.directory.accounts import account_snapshots
-from gateway.doctor.checks import check_offers
+from gateway.doctor.account_checks import check_offers
 from providers import offers
 from providers.account import ACCOUNT_KIND
 from providers.discovery import PAGE_SIZES, DiscoveryFailed, discover, guess, read_page

@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from gateway.doctor.checks import check_targets
+from gateway.doctor.account_checks import check_targets
 from providers.manifests.apply import ManifestError
 from providers.models import Model, ProviderAccount
 from rules.models import Budget, RoutingRule

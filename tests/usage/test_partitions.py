@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from django.db import connections, transaction
 
-from gateway.doctor import checks
+from gateway.doctor.usage_checks import check_partitions
 from tests.support.partitioned import elsewhere, partition_by_day, partition_names
 from tests.support.usage_factory import attempt
 from usage import folding, id_times, partitioning, partitions, pruning, recounting, rows
@@ -234,7 +234,7 @@ def test_the_doctor_misses_tomorrow(by_day: str, monkeypatch: pytest.MonkeyPatch
     settings.USAGE_RETENTION_DAYS = 30
 
     def said() -> list[str]:
-        return [finding.message for finding in checks.check_partitions()]
+        return [finding.message for finding in check_partitions()]
 
     assert said() == []
     with connections[by_day].cursor() as cursor:

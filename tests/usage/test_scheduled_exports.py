@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from pyarrow import parquet
 
 from batches import tasks
-from gateway.doctor.checks import check_exports
+from gateway.doctor.usage_checks import check_exports
 from gateway.server.preflight import storage_faults
 from tests.support.s3_server import BACKEND, BUCKET, S3Server, s3_server
 from tests.support.usage_factory import attempt

@@ -8,7 +8,8 @@ from typing import Any
 
 from accounts.command import GatehouseCommand
 from accounts.printable import printable
-from gateway.doctor.checks import ERROR, OK, WARNING, examine
+from gateway.doctor.checks import examine
+from gateway.doctor.findings import ERROR, OK, WARNING
 
 MARKS = {OK: "ok", WARNING: "WARNING", ERROR: "ERROR"}
 EXIT_ERRORS, EXIT_WARNINGS = 1, 3

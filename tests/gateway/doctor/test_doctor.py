@@ -8,7 +8,9 @@ from typing import Any
 import redis
 
 from accounts.models import Team
-from gateway.doctor.checks import CHECKS, check_egress, check_keys, check_narrowed, check_redis, check_rules
+from gateway.doctor.account_checks import check_egress, check_keys, check_narrowed, check_rules
+from gateway.doctor.checks import CHECKS
+from gateway.doctor.server_checks import check_redis
 from providers.credentials.kinds import Entra
 from providers.models import Model, ModelSubject, ProviderAccount
 from tests.support.fixtures import ACCOUNT, InstallationMaker
