@@ -46,7 +46,7 @@ class Described(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
 
 
 class LoginView(OAuth2LoginView):  # type: ignore[misc]
-    """django-allauth's view; the provider makes its own adapter on the way, which is ours, too."""
+    """django-allauth's view; the provider creates its own adapter on the way, which is ours, too."""
 
     def get_provider(self) -> Any:
         found = super().get_provider()
@@ -72,7 +72,7 @@ def _checked(answer: Any) -> dict[str, Any]:
     except ValueError:
         said = None
     if not isinstance(said, dict):
-        raise BadDescription("is no JSON object")
+        raise BadDescription("is not a JSON object")
     missing = [name for name in NEEDED if not isinstance(said.get(name), str) or not said[name]]
     if missing:
         raise BadDescription(f"lacks {', '.join(missing)}")

@@ -23,7 +23,7 @@ def recovery_key(person: User) -> str:
 
 
 def who_recovers(key: str) -> User | None:
-    """Return the superuser whom ``key`` lets in; ``None`` when it was used, has ended or is no key."""
+    """Return the superuser whom ``key`` lets in; ``None`` when it was used, has expired or is not a valid key."""
     try:
         said: Any = signing.loads(key, salt=SALT, max_age=LIFETIME)
     except signing.BadSignature:

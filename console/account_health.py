@@ -23,7 +23,7 @@ from usage.links import request_link
 from usage.models import UsageRecord
 
 SAMPLE = 500
-"""The last hour is told from its newest so many attempts."""
+"""The last hour is summed up from at most so many of its newest attempts."""
 NEWEST_ERRORS = 5
 
 

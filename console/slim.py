@@ -8,17 +8,17 @@ from django.utils.deprecation import MiddlewareMixin
 from unfold.templatetags import unfold_list
 from unfold.widgets import BASE_CLASSES, SWITCH_CLASSES
 
-# What keeps its blanks, behind the tag that opens it. Scripts hold JSON here, whose strings have no line breaks.
+# What keeps its whitespace, behind the tag that opens it. Scripts hold JSON here, whose strings have no line breaks.
 KEPT: Final = re.compile(rb"(<(?:textarea|pre)\b[^>]*>)(.*?)(?=</(?:textarea|pre)>)", re.DOTALL)
 INDENTATION: Final = re.compile(rb"(?<!\s)\s*\n\s*")
-"""Begins at the first of several blanks only: at each of them, many blanks without a line break would take long."""
+"""Begins at the first of several whitespace characters only: at each of them, many without a line break would take long."""
 CELL: Final = "gh-cell"
 """Stands in ``console.css`` for unfold's two dozen classes of every cell of every list."""
 SHORT: Final = tuple(
     (" ".join(classes).replace("'", "&#x27;").encode(), name)
     for classes, name in ((BASE_CLASSES, b"gh-control"), (SWITCH_CLASSES, b"gh-switch"))
 )
-"""What stands there for the classes that unfold's inputs share."""
+"""What replaces the classes that unfold's inputs share."""
 INLINE_CELL: Final = re.compile(rb'class="min-h-\[62\.5px\][^"]*?(field-\w+ group field-tabular(?: +errors)?)[^"]*"')
 INLINE_PARTS: Final = (
     (re.compile(rb'<td class="delete [^"]*"'), b'<td class="delete gh-inline gh-inline-delete"'),
@@ -33,7 +33,7 @@ INLINE_PARTS: Final = (
         b'"material-symbols-outlined gh-chevron"',
     ),
 )
-"""What stands there for other parts of rows beneath a page, and for the arrow of a choice."""
+"""What replaces the classes of other parts of rows beneath a page, and of the arrow of a choice."""
 
 
 class Slim(MiddlewareMixin):

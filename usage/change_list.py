@@ -121,7 +121,7 @@ class UsageChangeList(ChangeList):
 
     @property
     def cut_names(self) -> list[str]:
-        """The parts of names that stand for more names than are looked for."""
+        """The parts of names that match more names than are looked for."""
         return [found.text for column in SEARCHED if (found := asked(self.request, column)) and found.more]
 
     @property

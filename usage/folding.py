@@ -33,7 +33,7 @@ BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DETAILS_KEPT: Final = timedelta(days=2)
 """How long there are sums by the hour in detailed cuts: what is shown by the hour, and as long before."""
 HOURS_KEPT: Final = timedelta(days=200)
-"""How long there are sums by the hour at least: two spans of 90 days, and some room. Those by the day stay."""
+"""How long there are sums by the hour at least: two spans of 90 days, and some more. Those by the day stay."""
 DAY: Final = timedelta(days=1)
 LOCK_NOT_AVAILABLE: Final = "55P03"
 
@@ -43,7 +43,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 @contextmanager
 def alone(using: str, *, wait: bool) -> Iterator[bool]:
-    """Begin a transaction in which nobody else changes folded sums; yield whether it is so: without ``wait`` another
+    """Begin a transaction in which no one else changes folded sums; yield whether it is so: without ``wait`` another
     one may be at it.
 
     All of its statements see one state of the database.
@@ -102,7 +102,7 @@ def fold(using: str = DEFAULT_DB_ALIAS, most: int = MOST_ROWS) -> int:
 
 
 def fold_all(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Fold until nothing is new, or somebody else is at it."""
+    """Fold until nothing is new, or another process is at it."""
     while fold(using):
         pass
 
@@ -168,7 +168,7 @@ def details_since() -> datetime:
 
 
 def _end(rows: "QuerySet[Any]", part: int, most: int) -> int:
-    """Return the id of the last of the ``most`` first rows of a part; 0: there are none.
+    """Return the id of the last of the ``most`` first rows of a part; 0 without any.
 
     Ids are not in the order of commits; that does not matter, as the transaction sees the same rows all along.
     """
@@ -197,20 +197,22 @@ def _statement(vendor: str, cut: Cut, part: int, by_day: bool) -> str:
     grouped = [name for name, value in chosen.items() if name == value]
     if vendor == "postgresql":
         bucket = "date_trunc('day', bucket, 'UTC')" if by_day else "bucket"
-        told = ["extract(epoch FROM " + bucket + ")::bigint", *grouped]
-        key = f"substr(encode(sha256(convert_to(concat_ws(chr(31), {part}, {', '.join(told)}), 'UTF8')), 'hex'), 1, 32)"
+        fields = ["extract(epoch FROM " + bucket + ")::bigint", *grouped]
+        key = (
+            f"substr(encode(sha256(convert_to(concat_ws(chr(31), {part}, {', '.join(fields)}), 'UTF8')), 'hex'), 1, 32)"
+        )
         key = f"{key}::uuid"
     else:
         bucket = "substr(bucket, 1, 10) || ' 00:00:00'" if by_day else "bucket"
         key = f"substr(SHA256({' || char(31) || '.join([str(part), bucket, *grouped])}), 1, 32)"
     columns = ", ".join(["key", "part", "bucket", *chosen, *SUMS])
     added = ", ".join(f"SUM({name})" for name in SUMS)
-    told_apart = ", ".join([bucket, *grouped])
+    distinct = ", ".join([bucket, *grouped])
     both = ", ".join(f"{name} = {SUM_TABLE}.{name} + excluded.{name}" for name in SUMS)
     return (  # names of ours only
         f"INSERT INTO {SUM_TABLE} ({columns}) "  # noqa: S608
         f"SELECT {key}, {part}, {bucket}, {', '.join(chosen.values())}, {added} "
-        f"FROM {SUM_TABLE} WHERE part = {cut.new} AND id <= %s AND bucket >= %s GROUP BY {told_apart} "
+        f"FROM {SUM_TABLE} WHERE part = {cut.new} AND id <= %s AND bucket >= %s GROUP BY {distinct} "
         f"ON CONFLICT (key) DO UPDATE SET {both}"
     )
 

@@ -1,4 +1,4 @@
-"""When ids of ours were made, as their text says: a look-up by id then needs a few days of the records, not all."""
+"""When ids of ours were made, as their digits say: a look-up by id then needs a few days of the records, not all."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -33,7 +33,7 @@ def since(records: Records, text: str) -> Records:
     """Return ``records``, which a request's or an attempt's id names, without looking at earlier days.
 
     What a request leads to may follow months later, so that later days count. All days do where that finds nothing: a
-    vendor's id may look like one of ours.
+    provider's id may look like one of ours.
     """
     made = made_at(text)
     if made is None:

@@ -19,7 +19,7 @@ SEARCHED: Final = ("account", "model_asked", "subject_name")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The ``names`` in a ``column`` that a text stands for; ``more``: there are others, which were left out."""
+    """The ``names`` in a ``column`` that ``text`` matches; ``more``: there are others, which were left out."""
 
     column: str
     text: str
@@ -33,7 +33,7 @@ class Named:
 
 
 def named(column: str, text: str) -> Named:
-    """Return what ``text`` stands for: a name that records have, whole, or else all names that it is a part of, in
+    """Return what ``text`` matches: a name that records have, whole, or else all names that it is a part of, in
     any case of its letters.
     """
     if UsageRecord.objects.filter(**{column: text}).exists():

@@ -194,7 +194,7 @@ def _swap(cursor: Any, layout: Layout, end: datetime) -> None:
 def undo(using: str) -> None:
     """Make the table one without partitions. Raises :class:`Refused`, and ``partitions.Busy``.
 
-    Nobody can read or write it meanwhile; usage waits in the spools. The time is for the records that are in another
+    No one can read or write it meanwhile; usage waits in the spools. The time is for the records that are in another
     partition than the first: some days' in the beginning, nearly all once retention has dropped the first.
     """
     layout = partitions.read(using)

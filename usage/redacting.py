@@ -34,7 +34,7 @@ HINTS: Final[Mapping[str, Callable[[str], object]]] = {
     "iban": re.compile(r"[A-Z][A-Z]\d\d").search,
     "card": re.compile(r"\d[\d \-]{11,}\d").search,
 }
-"""What a text has where a rule of ours finds something: it costs a tenth of the rule, and most texts have nothing."""
+"""What a string has where a rule of ours finds something: it costs a tenth of the rule, and most have nothing."""
 MEDIA: Final = re.compile(r"[A-Za-z0-9+/_\-]{1000,}={0,2}")
 """Base64 of images, audio and files."""
 

@@ -174,7 +174,7 @@ def _ranges(cut: Cut, span: Span) -> tuple[Q, list[tuple[datetime, datetime]]]:
 
 
 def _whole_where_records_are_gone(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """Return a span that begins and ends with a day where nothing tells a part of the day from the rest any more."""
+    """Return a span without parts of days whose records were deleted: both ends move to the beginning of their day."""
     sealed = sealed_until() or start
     return rollups.midnight(start) if start < sealed else start, rollups.midnight(end) if end < sealed else end
 

@@ -52,7 +52,7 @@ def new(request: HttpRequest) -> HttpResponse:
 def _team(name: str, errors: dict[str, str]) -> Team | None:
     found = Team.objects.filter(name=name).first()
     if name and found is None:
-        errors["team"] = f"There is no team {name}."
+        errors["team"] = f"The team {name} does not exist."
     return found
 
 

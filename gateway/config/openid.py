@@ -32,7 +32,7 @@ def password_sign_in(taken: bool, provider: str) -> bool:
     """Return whether passwords are taken. Raises what ``fail`` returns where nothing else would be."""
     if not taken and not provider:
         fix = "Set GATEHOUSE_OIDC_ISSUER, _CLIENT_ID and _CLIENT_SECRET, or leave it on."
-        raise fail("GATEHOUSE_PASSWORD_SIGN_IN", "is off, and there is no other way in.", fix)
+        raise fail("GATEHOUSE_PASSWORD_SIGN_IN", "is off, and no other sign-in is configured.", fix)
     return taken
 
 

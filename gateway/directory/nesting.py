@@ -72,7 +72,7 @@ def _each(
 
 
 def _kept(account: AccountSnapshot, last: AccountSnapshot | None) -> AccountSnapshot:
-    """Return an account that was read anew with the routings of its ``last`` snapshot that are stored as they were."""
+    """Return an account that was read again with the routings of its ``last`` snapshot that are stored as they were."""
     if last is None or last is account:
         return account
     changed: dict[str, ModelSnapshot] = {}

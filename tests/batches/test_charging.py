@@ -1,4 +1,4 @@
-"""Lines of a batch are charged once, also when the vendor says another end of the batch the next time."""
+"""Lines of a batch are charged once, also when the provider says another end of the batch the next time."""
 
 from datetime import UTC, datetime
 from typing import Any

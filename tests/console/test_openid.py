@@ -148,7 +148,7 @@ def test_a_provider_that_is_down_is_said(gateway: Gateway, provider: OpenIdProvi
         ({"lacks": "token_endpoint"}, "lacks token_endpoint"),
         ({"lacks": "jwks_uri"}, "lacks jwks_uri"),
         ({"lacks": "issuer"}, "lacks issuer"),
-        ({"list": "1"}, "is no JSON object"),
+        ({"list": "1"}, "is not a JSON object"),
     ],
 )
 def test_a_description_that_is_not_enough_is_said(gateway: Gateway, provider: OpenIdProvider, faults, said) -> None:

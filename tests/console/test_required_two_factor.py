@@ -123,7 +123,7 @@ def test_wrong_codes_are_called_so(installation, settings) -> None:
 def test_passwords_need_another_way_in_to_be_off() -> None:
     assert password_sign_in(False, "openid-x") is False
     assert password_sign_in(True, "") is True
-    with pytest.raises(Exception, match="GATEHOUSE_PASSWORD_SIGN_IN: is off, and there is no other way in"):
+    with pytest.raises(Exception, match="GATEHOUSE_PASSWORD_SIGN_IN: is off, and no other sign-in is configured"):
         password_sign_in(False, "")
 
 
@@ -163,7 +163,7 @@ def test_people_are_added_without_a_link_where_passwords_are_off(installation, n
 
 def test_a_team_that_is_not_there_is_no_silence(installation, as_root) -> None:
     page = as_root.post(INVITE, {"email": "nia@example.com", "team": "no-team"})
-    assert "There is no team no-team" in page.content.decode()
+    assert "The team no-team does not exist" in page.content.decode()
     assert not User.objects.filter(email="nia@example.com").exists()
 
 

@@ -1,4 +1,4 @@
-"""No list is over 150 kB of HTML, however many rows there are; and what is typed keeps its blanks."""
+"""No list is over 150 kB of HTML, however many rows there are; and what is typed keeps its whitespace."""
 
 from time import process_time
 
@@ -25,7 +25,7 @@ def test_no_list_is_too_large(installation, as_root, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["one\n    two\n\n  three", "  first"])
-def test_what_was_typed_keeps_its_blanks(installation, as_root, text) -> None:
+def test_what_was_typed_keeps_its_whitespace(installation, as_root, text) -> None:
     team = installation.mine["team"]
     team.description = text
     team.save()
@@ -33,7 +33,7 @@ def test_what_was_typed_keeps_its_blanks(installation, as_root, text) -> None:
     assert f">{text}</textarea>" in page
 
 
-def test_many_blanks_take_no_long_time() -> None:
+def test_much_whitespace_takes_no_long_time() -> None:
     page = HttpResponse(b"<p>" + b" " * 1_000_000 + b"</p>")
     began = process_time()
     assert len(Slim(lambda request: None).process_response(RequestFactory().get("/"), page).content) == 1_000_007

@@ -93,7 +93,7 @@ def test_there_and_back_with_the_data(postgres: str) -> None:
     partition(NOW, postgres, quiet)
     assert partition_names(postgres) == ["before", "default"]
     assert contents(postgres) == data
-    assert files(postgres) == kept, "nothing was written anew"
+    assert files(postgres) == kept, "nothing was rewritten"
     columns, indexes, _, kind = form(postgres)
     assert columns == before[0]
     assert [name for name, _ in indexes] == [name for name, _ in before[1] if name != "usage_usagerecord_pkey"]

@@ -164,7 +164,7 @@
     if (event.key === "Escape") closeFilters();
   });
 
-  // The panel of filters lies over the list and comes behind it: whoever opens it goes on in its first field, and is back
+  // The panel of filters lies over the list and comes behind it: focus goes to its first field when it opens, and is back
   // at its button when Escape closes it.
   const FIELDS = ["input:not([type=hidden])", "select", "textarea", "[href]", "button"];
   const MOST_FRAMES = 60;

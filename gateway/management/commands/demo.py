@@ -199,7 +199,7 @@ def start_sandbox(kept: Path, say: Callable[[str], Any]) -> str:
     """Start the sandbox upstream beside us and return its base URL. It ends with us: its standard input closes then.
 
     It has the port that the file ``kept`` holds from the last start, unless another program has that now: then it gets
-    another, and ``say`` is told.
+    another, and ``say`` reports it.
     """
     wanted = kept.read_text().strip() if kept.exists() else ""
     port = _sandbox_on(wanted) if wanted and _becomes_free(wanted) else ""
