@@ -48,7 +48,8 @@ def _take(day: datetime, using: str) -> int:
     try:
         with folding.alone(using, wait=True):
             rows = left(using).filter(hour__gte=day, hour__lt=day + folding.DAY)
-            rows.update(key=Concat(Value(TAKEN), Cast(F("pk"), CharField(max_length=20))))
+            if not rows.update(key=Concat(Value(TAKEN), Cast(F("pk"), CharField(max_length=20)))):
+                return 0  # another process took them over while this one waited
             recounting.recount_now(day, using)
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != SERIALIZATION_FAILURE:

@@ -181,6 +181,27 @@ def test_what_an_old_server_stores_gets_into_the_sums(database):
     assert not UsageHour.objects.using(database).filter(key=key).exists()
 
 
+def test_a_day_is_taken_over_by_one_process(database, monkeypatch):
+    """Two see the same day; the second one waits for the first."""
+    rows.store(lines(), database)
+    handover.give_back(database)
+    counted, alone, recount_now = [], folding.alone, recounting.recount_now
+
+    def recount(day, using):
+        counted.append(day)
+        recount_now(day, using)
+
+    def wait(using, **options):
+        monkeypatch.setattr(folding, "alone", alone)
+        assert handover.take_over(using) == 1
+        return alone(using, **options)
+
+    monkeypatch.setattr(recounting, "recount_now", recount)
+    monkeypatch.setattr(folding, "alone", wait)
+    assert handover.take_over(database) == 0
+    assert counted == [DAY]
+
+
 def test_sums_follow_records_that_are_rated_again(database):
     rows.store(lines(), database)
     fold(database)
