@@ -20,7 +20,7 @@ from accounts.models import ApiToken
 from accounts.worker_thread import WorkerThread, renew_connections
 from gateway.directory.accounts import account_snapshots
 from gateway.directory.callers import _token_rows, caller_of
-from gateway.directory.nesting import nest_rules
+from gateway.directory.nesting import log_barred_of_rules, nest_rules
 from providers.account import ACCOUNT_KIND
 from providers.snapshot import AccountSnapshot, ByName
 from rules import compiled
@@ -213,6 +213,7 @@ class Directory:
 
     def _load_rules(self) -> None:
         rules = compiled.load()
+        log_barred_of_rules(rules, self.rules)
         self.rules = nest_rules(rules, self.accounts) or None
 
     @staticmethod

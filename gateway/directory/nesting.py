@@ -72,24 +72,28 @@ def _each(
 
 
 def _kept(account: AccountSnapshot, last: AccountSnapshot | None) -> AccountSnapshot:
-    """Return an account that was read again with the routings of its ``last`` snapshot that are stored as they were."""
-    if last is None or last is account:
+    """Return an account that was read again with the routings of its ``last`` snapshot that are stored as they were.
+
+    Of the others, targets that may not be followed are logged.
+    """
+    if last is account:
         return account
     changed: dict[str, ModelSnapshot] = {}
     for name, model in account.models.items():
-        before = last.models.get(name)
-        if before is None or before.public_name != model.public_name or before.routing is None:
+        if model.routing is None:
             continue
-        if model.routing is not None and before.routing.stored == model.routing:
-            changed[name] = replace(model, routing=before.routing)
+        before = last.models.get(name) if last is not None else None
+        routing = before.routing if before is not None and before.public_name == model.public_name else None
+        if routing is not None and routing.stored == model.routing:
+            changed[name] = replace(model, routing=routing)
+        else:
+            _log_barred(model.public_name, model.routing)
     return _with_models(account, changed)
 
 
 def _resolved(account: AccountSnapshot, find: Find) -> AccountSnapshot:
     changed: dict[str, ModelSnapshot] = {}
     for name, model in account.models.items():
-        if model.routing is not None:
-            _log_barred(model.public_name, model.routing)
         routing = nested(model.routing, find, model.public_name) if model.routing is not None else None
         if routing is not model.routing and routing is not None:
             changed[name] = replace(model, routing=routing)
@@ -116,12 +120,6 @@ def nest_rules(rules: RuleSet | None, accounts: ByName[AccountSnapshot]) -> Rule
     if rules is None or not rules.routes.rules:
         return rules
     find = find_in(accounts)
-    for rule in rules.routes.rules.values():
-        for target in rule.route.leaves if rule.route is not None else ():
-            if target.barred:
-                logger.error(
-                    "A target of the routing rule %s is left out: %s: %s.", rule.label, target.way, target.barred
-                )
 
     def resolved(route: Route) -> Route:
         routing = nested(route.routing, find) if route.routing is not None else None
@@ -129,6 +127,23 @@ def nest_rules(rules: RuleSet | None, accounts: ByName[AccountSnapshot]) -> Rule
         return replace(route, routing=routing, fallbacks=fallbacks)
 
     return rules.with_routes(resolved)
+
+
+def log_barred_of_rules(rules: RuleSet, last: RuleSet | None) -> None:
+    """Log the targets of routing rules that may not be followed, except those that ``last`` had."""
+    for rule, target, why in sorted(_barred_of_rules(rules) - _barred_of_rules(last)):
+        logger.error("A target of the routing rule %s is left out: %s: %s.", rule, target, why)
+
+
+def _barred_of_rules(rules: RuleSet | None) -> set[tuple[str, str, str]]:
+    routes = [(rule.label, rule.route) for rule in rules.routes.rules.values()] if rules is not None else []
+    return {
+        (label, target.name, target.barred)
+        for label, route in routes
+        if route is not None
+        for target in (*(route.routing.stored.targets if route.routing is not None else ()), *route.fallbacks)
+        if target.barred
+    }
 
 
 def _log_barred(name: str, routing: Routing) -> None:

@@ -149,3 +149,37 @@ def test_a_start_says_which_ways_lead_back_and_which_rules_fit_no_call(
         Directory().refresh()
     assert "v/outer -> w/inner -> v/outer." in caplog.text
     assert "Rule dead names what is not there: model 'x/gone'. It can fit no call." in caplog.text
+
+
+def test_a_target_that_may_not_be_followed_is_logged_when_it_is_new(
+    accounts: dict[str, ProviderAccount], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Old releases stored such ones."""
+
+    def logged() -> list[str]:
+        said = [line.partition(": ")[0] for line in caplog.messages if "previous_response_id" in line]
+        caplog.clear()
+        return said
+
+    def spread(name: str) -> None:
+        effect = {"routing": priority(barred("v/outer"))}
+        RoutingRule.objects.create(form="gateway-load-balancing-config", group="g", name=name, effect=effect)
+
+    def barred(target: str) -> dict[str, Any]:
+        return {"target": target, "override_params": {"previous_response_id": "resp_1"}}
+
+    virtual(accounts["w"], "old", priority(barred("x/m")))
+    virtual(accounts["v"], "beyond", priority("w/old"))
+    spread("first")
+    directory = Directory()
+    directory.refresh()
+    model, rule = (f"A target of the {kind} is left out" for kind in ("virtual model w/old", "routing rule g/first"))
+    assert logged() == [model, rule]
+    for name in ("w", "x", "v"):
+        ProviderAccount.objects.get(name=name).save()
+        directory.refresh()
+    assert logged() == []
+    virtual(accounts["w"], "newer", priority(barred("v/outer")))
+    spread("second")
+    directory.refresh()
+    assert logged() == [said.replace("old", "newer").replace("first", "second") for said in (model, rule)]
