@@ -56,7 +56,7 @@ def milliseconds(seconds: float, most: int = LONGEST_MS) -> int | None:
 
 
 def decimal_number(text: str, most: int = LARGEST) -> Decimal | None:
-    """Return the number from 0 to ``most`` that a string like ``0.5`` or ``1e-3`` writes; ``None`` for anything else."""
+    """Return the number from 0 to ``most`` of a string like ``0.5`` or ``1e-3``; ``None`` for another."""
     if DECIMAL.fullmatch(text) is None:
         return None
     number = Decimal(text)

@@ -221,7 +221,7 @@ def ended_at(row: OwnedObject) -> datetime:
 def _store(row: OwnedObject, chunk: list[AttemptRecord]) -> None:
     if not chunk:
         return
-    # What was counted before a crash is not counted again, also where the provider says another end of the batch by now;
+    # What was counted before a crash is not counted again, also where the provider reports another end by now;
     # the job's lease lets no one else charge the batch meanwhile.
     since = min(row.created_at, ended_at(row)) - id_times.SLACK
     found = UsageRecord.objects.filter(pk__in=[record.attempt_id for record in chunk], created_at__gte=since)

@@ -11,9 +11,9 @@ from unfold.widgets import BASE_CLASSES, SWITCH_CLASSES
 # What keeps its whitespace, behind the tag that opens it. Scripts hold JSON here, whose strings have no line breaks.
 KEPT: Final = re.compile(rb"(<(?:textarea|pre)\b[^>]*>)(.*?)(?=</(?:textarea|pre)>)", re.DOTALL)
 INDENTATION: Final = re.compile(rb"(?<!\s)\s*\n\s*")
-"""Begins at the first of several whitespace characters only: at each of them, many without a line break would take long."""
+"""Begins at the first of several whitespace characters only: at each of them, many would take long."""
 CELL: Final = "gh-cell"
-"""Stands in ``console.css`` for unfold's two dozen classes of every cell of every list."""
+"""Replaces, in ``console.css``, unfold's two dozen classes of every cell of every list."""
 SHORT: Final = tuple(
     (" ".join(classes).replace("'", "&#x27;").encode(), name)
     for classes, name in ((BASE_CLASSES, b"gh-control"), (SWITCH_CLASSES, b"gh-switch"))

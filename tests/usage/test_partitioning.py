@@ -160,7 +160,10 @@ def test_writers_of_this_and_the_previous_release_go_on(postgres: str) -> None:
     newer = {"decision", "model_resolved", "trace_id", "estimated", "error_message"}
     fields = [field for field in rows.FIELDS if field.column not in newer]
     names, places = ", ".join(field.column for field in fields), ", ".join(["%s"] * len(fields))
-    statement = f"INSERT INTO {partitions.TABLE} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608
+    statement = (
+        f"INSERT INTO {partitions.TABLE} ({names}) VALUES ({places}) "  # noqa: S608
+        "ON CONFLICT DO NOTHING RETURNING id"
+    )
 
     def earlier() -> Any:
         values = rows.Columns(rows.row(attempt(started_at=at(NOW))))
@@ -263,7 +266,8 @@ def test_django_can_change_empty_and_drop_the_table(postgres: str) -> None:
     store(postgres, NOW + 9 * DAY)
     assert partitions.tend(NOW + 3 * DAY, postgres) == 3
     undo(postgres)
-    assert sorted(query(postgres, f"SELECT added FROM {partitions.TABLE}")) == [("kept",), ("kept",), ("y",)]  # noqa: S608
+    added = query(postgres, f"SELECT added FROM {partitions.TABLE}")  # noqa: S608
+    assert sorted(added) == [("kept",), ("kept",), ("y",)]
     assert ("usage_added",) in [(name,) for name, _ in form(postgres)[1]]
     partition(NOW + 3 * DAY, postgres, quiet)
     with connection.schema_editor() as editor:
